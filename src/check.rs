@@ -1,0 +1,91 @@
+//! Tree → typed program: names, types, units, clauses, rules, holes. Every problem is a diagnostic.
+
+pub mod body;
+pub mod calls;
+pub mod clauses;
+pub mod errors;
+pub mod hole;
+pub mod program;
+pub mod quantity;
+pub mod rules;
+pub mod types;
+pub mod unused;
+
+use crate::diag::Diagnostics;
+use crate::diag::source::Sources;
+use crate::library::Library;
+use crate::syntax::ast::{File, ItemKind, StmtKind};
+use ecow::EcoString;
+use program::{Job, Program};
+use std::collections::BTreeSet;
+
+/// What a job's file may name.
+pub struct Context<'a> {
+    /// The library, the file's own items included.
+    pub library: &'a Library,
+    /// The sources, for the text of clauses.
+    pub sources: &'a Sources,
+}
+
+/// Checks the jobs of a file.
+pub fn check(file: &File, context: &Context, cx: &mut Diagnostics) -> Program {
+    let used = imports(file, context.library, cx);
+    let signatures = body::signatures(file, context.library, cx);
+    let mut program = Program::default();
+    for item in &file.items {
+        if let ItemKind::Job(job) = &item.kind {
+            let Some(signature) = signatures.get(&job.name.text) else { continue };
+            let mut typed = body::check_job(job, signature, &signatures, &used, context, cx);
+            typed.docs = item.docs.clone();
+            clauses::check_clauses(&job.body, &mut typed, context, cx);
+            rules::check_rules(&job.body, &mut typed, context, cx);
+            unused::check_unused(&typed, cx);
+            program.jobs.push(typed);
+        }
+    }
+    body::check_cycles(&program, cx);
+    unused::check_imports(file, &program, &used, cx);
+    program
+}
+
+/// The modules that a file uses.
+fn imports(file: &File, library: &Library, cx: &mut Diagnostics) -> BTreeSet<EcoString> {
+    let mut used = BTreeSet::new();
+    for item in &file.items {
+        let ItemKind::Use(path) = &item.kind else { continue };
+        let name: EcoString = path.iter().map(|n| n.text.as_str()).collect::<Vec<_>>().join(".").into();
+        if library.modules.contains(&name) {
+            used.insert(name);
+        } else {
+            let near = crate::diag::nearest(&name, library.modules.iter().map(|m| m.as_str()));
+            cx.push(errors::unknown_module(path[0].span.to(path[path.len() - 1].span), &name, near));
+        }
+    }
+    used
+}
+
+/// Whether a job says nothing of how: no statement computes anything.
+pub fn is_one_hole(job: &crate::syntax::ast::Job) -> bool {
+    !job.body.iter().any(|s| matches!(s.kind, StmtKind::Let(..) | StmtKind::Expr(_) | StmtKind::Error))
+}
+
+/// The job of a program that a command is about: the only one, or the one that is named.
+pub fn select<'a>(program: &'a Program, name: Option<&str>) -> Result<&'a Job, String> {
+    let names = || program.jobs.iter().map(|j| format!("`{}`", j.name)).collect::<Vec<_>>().join(", ");
+    match (name, program.jobs.as_slice()) {
+        (_, []) => Err("the file has no job".to_string()),
+        (None, [only]) => Ok(only),
+        // A job that another one calls is a part; the one that nobody calls is the whole.
+        (None, jobs) => {
+            let called: BTreeSet<&EcoString> = jobs.iter().flat_map(|j| &j.calls).collect();
+            let roots: Vec<&Job> = jobs.iter().filter(|j| !called.contains(&j.name)).collect();
+            match roots.as_slice() {
+                [only] => Ok(only),
+                _ => Err(format!("the file has several jobs: choose one of {} with `--job`", names())),
+            }
+        }
+        (Some(name), jobs) => {
+            jobs.iter().find(|j| j.name == name).ok_or_else(|| format!("there is no job `{name}`; the file has {}", names()))
+        }
+    }
+}

@@ -1,0 +1,452 @@
+//! The body of a job → typed data flow.
+
+use super::program::{Block, Expr, ExprKind, Job, Let, Local, LocalId, Program, QualityRule, Repeat};
+use super::{Context, errors, quantity, types};
+use crate::diag::source::Span;
+use crate::diag::{Diagnostics, nearest};
+use crate::library::Library;
+use crate::syntax::ast::{self, BinaryOp, ItemKind, StmtKind, UnaryOp};
+use crate::types::{Size, Type};
+use ecow::EcoString;
+use rust_decimal::prelude::ToPrimitive;
+use serde_json::json;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a job takes and yields.
+pub struct Signature {
+    /// Its inputs.
+    pub params: Vec<(EcoString, Type)>,
+    /// Its result.
+    pub result: Type,
+}
+
+/// The signatures of a file's jobs.
+pub fn signatures(file: &ast::File, library: &Library, cx: &mut Diagnostics) -> BTreeMap<EcoString, Signature> {
+    let mut signatures = BTreeMap::new();
+    let mut spans: BTreeMap<EcoString, Span> = BTreeMap::new();
+    for item in &file.items {
+        let ItemKind::Job(job) = &item.kind else { continue };
+        let first = library.tasks.get(&job.name.text).map(|t| t.span).or_else(|| spans.get(&job.name.text).copied());
+        if let Some(first) = first {
+            cx.push(crate::library::errors::declared_twice(job.name.span, "job", &job.name.text, first));
+            continue;
+        }
+        spans.insert(job.name.text.clone(), job.name.span);
+        let params = types::params(&job.params, &library.types, cx);
+        let result = types::resolve(&job.result, &library.types, cx);
+        signatures.insert(job.name.text.clone(), Signature { params, result });
+    }
+    signatures
+}
+
+/// Checks the data flow of a job.
+pub fn check_job(
+    job: &ast::Job,
+    signature: &Signature,
+    signatures: &BTreeMap<EcoString, Signature>,
+    used: &BTreeSet<EcoString>,
+    context: &Context,
+    cx: &mut Diagnostics,
+) -> Job {
+    let typed = Job {
+        name: job.name.text.clone(),
+        span: job.name.span,
+        docs: EcoString::new(),
+        params: Vec::new(),
+        locals: Vec::new(),
+        result: signature.result.clone(),
+        goal: job.body.iter().find_map(|s| match &s.kind {
+            StmtKind::Goal(text, span) => Some((text.clone(), *span)),
+            _ => None,
+        }),
+        body: Block::default(),
+        holes: Vec::new(),
+        calls: BTreeSet::new(),
+        modules: BTreeSet::new(),
+        clauses: Vec::new(),
+        preferred: Vec::new(),
+        wishes: Vec::new(),
+        rules: Vec::new(),
+        quality_rule: QualityRule::Product,
+        expectations: Vec::new(),
+        cluster: None,
+    };
+    let mut pass = BodyPass { job: typed, scope: Vec::new(), coming: Vec::new(), signatures, used, context, cx, free_imports: false };
+    for (i, (name, ty)) in signature.params.iter().enumerate() {
+        let span = job.params.get(i).map_or(job.name.span, |p| p.name.span);
+        let id = pass.define(name.clone(), span, ty.clone());
+        pass.job.params.push(id);
+    }
+    let body = if super::is_one_hole(job) {
+        let goal = pass.job.goal.as_ref().map_or(EcoString::new(), |(text, _)| text.clone());
+        let hole = pass.hole("result".into(), job.name.span, goal, signature.result.clone());
+        Block { lets: Vec::new(), result: Some(Box::new(hole)) }
+    } else {
+        pass.block(&job.body, Some(&signature.result), job.name.span)
+    };
+    let mut typed = pass.job;
+    typed.body = body;
+    typed
+}
+
+pub(super) struct BodyPass<'a> {
+    pub(super) job: Job,
+    scope: Vec<LocalId>,
+    /// Names that the blocks around define further down.
+    coming: Vec<(EcoString, Span)>,
+    pub(super) signatures: &'a BTreeMap<EcoString, Signature>,
+    pub(super) used: &'a BTreeSet<EcoString>,
+    pub(super) context: &'a Context<'a>,
+    pub(super) cx: &'a mut Diagnostics,
+    /// Inside the fill of a hole every module is in scope.
+    pub(super) free_imports: bool,
+}
+
+impl BodyPass<'_> {
+    fn define(&mut self, name: EcoString, span: Span, ty: Type) -> LocalId {
+        let first = self.scope.iter().find(|id| self.job.local(**id).name == name).map(|id| self.job.local(*id).span);
+        if let Some(first) = first {
+            self.cx.push(errors::shadows(span, &name, first));
+        }
+        let id = LocalId(self.job.locals.len() as u32);
+        self.coming.retain(|(coming, at)| !(*coming == name && *at == span));
+        self.job.locals.push(Local { name, span, ty, hole: None, used: false });
+        self.scope.push(id);
+        id
+    }
+
+    pub(super) fn hole(&mut self, name: EcoString, span: Span, goal: EcoString, ty: Type) -> Expr {
+        let id = super::program::HoleId(self.job.holes.len() as u32);
+        self.job.holes.push(super::program::Hole { name, span, goal, ty: ty.clone(), scope: self.scope.clone() });
+        Expr { span, ty, kind: ExprKind::Hole(id) }
+    }
+
+    fn block(&mut self, stmts: &[ast::Stmt], wanted: Option<&Type>, at: Span) -> Block {
+        let depth = self.scope.len();
+        let coming = self.coming.len();
+        for stmt in stmts {
+            if let StmtKind::Let(names, ..) = &stmt.kind {
+                self.coming.extend(names.iter().map(|n| (n.text.clone(), n.span)));
+            }
+        }
+        let last_value = stmts.iter().rposition(|s| matches!(s.kind, StmtKind::Expr(_) | StmtKind::Let(..)));
+        let broken = stmts.iter().any(|s| matches!(s.kind, StmtKind::Error));
+        let mut block = Block::default();
+        for (i, stmt) in stmts.iter().enumerate() {
+            match &stmt.kind {
+                StmtKind::Let(names, ty, value) => block.lets.push(self.binding(names, ty.as_ref(), value)),
+                StmtKind::Expr(value) if Some(i) == last_value => {
+                    block.result = Some(Box::new(self.named_hole_or(value, wanted, "result")));
+                }
+                StmtKind::Expr(value) => {
+                    let value = self.expr(value, None);
+                    if !matches!(value.kind, ExprKind::Error) {
+                        self.cx.push(errors::value_not_used(value.span));
+                    }
+                    block.lets.push(Let { names: Vec::new(), value });
+                }
+                _ => {}
+            }
+        }
+        if let (None, Some(ty), false) = (&block.result, wanted, broken) {
+            let end = stmts.last().map_or(at, |s| s.span);
+            self.cx.push(errors::no_result(end, ty));
+        }
+        self.scope.truncate(depth);
+        self.coming.truncate(coming);
+        block
+    }
+
+    fn binding(&mut self, names: &[ast::Name], ty: Option<&ast::TypeExpr>, value: &ast::Expr) -> Let {
+        let wanted = ty.map(|t| types::resolve(t, &self.context.library.types, self.cx));
+        let hole_name = names.first().map_or("value", |n| n.text.as_str()).to_string();
+        let value = self.named_hole_or(value, wanted.as_ref(), &hole_name);
+        let value_type = wanted.unwrap_or_else(|| value.ty.clone());
+        let parts: Vec<Type> = match (names.len(), &value_type) {
+            (1, ty) => vec![ty.clone()],
+            (n, Type::Record(_, fields)) if fields.len() == n => fields.iter().map(|(_, t)| t.clone()).collect(),
+            (n, Type::Unknown) => vec![Type::Unknown; n],
+            (n, ty) => {
+                let at = names.first().map_or(value.span, |f| f.span.to(names[n - 1].span));
+                self.cx.push(errors::bad_pattern(at, n, ty));
+                vec![Type::Unknown; n]
+            }
+        };
+        let hole = match value.kind {
+            ExprKind::Hole(id) if names.len() == 1 => Some(id),
+            _ => None,
+        };
+        let ids: Vec<LocalId> = names.iter().zip(parts).map(|(name, ty)| self.define(name.text.clone(), name.span, ty)).collect();
+        if let Some(first) = ids.first() {
+            self.job.locals[first.0 as usize].hole = hole;
+        }
+        Let { names: ids, value }
+    }
+
+    /// A hole gets the name of what it defines; anything else is an expression like any other.
+    fn named_hole_or(&mut self, value: &ast::Expr, wanted: Option<&Type>, name: &str) -> Expr {
+        match &value.kind {
+            ast::ExprKind::Hole(goal, ty) => {
+                let taken = self.job.holes.iter().filter(|h| h.name == name || h.name.starts_with(&format!("{name}_"))).count();
+                let name = if taken == 0 { name.into() } else { ecow::eco_format!("{name}_{}", taken + 1) };
+                let ty = ty.as_ref().map(|t| types::resolve(t, &self.context.library.types, self.cx));
+                let ty = ty.or_else(|| wanted.cloned()).unwrap_or(Type::Unknown);
+                self.hole(name, value.span, goal.clone().unwrap_or_default(), ty)
+            }
+            _ => self.expr(value, wanted),
+        }
+    }
+
+    /// Checks an expression against the type that is wanted of it.
+    pub(super) fn expr(&mut self, expr: &ast::Expr, wanted: Option<&Type>) -> Expr {
+        self.expr_because(expr, wanted, None)
+    }
+
+    pub(super) fn expr_because(&mut self, expr: &ast::Expr, wanted: Option<&Type>, why: Option<(Span, String)>) -> Expr {
+        let typed = self.infer(expr, wanted);
+        // The type of a hole follows from the first use that wants one.
+        if let (ExprKind::Local(id), Some(wanted)) = (&typed.kind, wanted)
+            && let Some(hole) = self.job.local(*id).hole
+            && self.job.holes[hole.0 as usize].ty == Type::Unknown
+        {
+            self.job.holes[hole.0 as usize].ty = wanted.clone();
+            self.job.locals[id.0 as usize].ty = wanted.clone();
+            return Expr { ty: wanted.clone(), ..typed };
+        }
+        match wanted {
+            Some(wanted) if !typed.ty.fits(wanted) => {
+                self.cx.push(errors::wrong_type(typed.span, wanted, &typed.ty, why));
+                Expr { ty: Type::Unknown, kind: ExprKind::Error, span: typed.span }
+            }
+            _ => typed,
+        }
+    }
+
+    fn infer(&mut self, expr: &ast::Expr, wanted: Option<&Type>) -> Expr {
+        let span = expr.span;
+        let make = |ty: Type, kind: ExprKind| Expr { span, ty, kind };
+        match &expr.kind {
+            ast::ExprKind::Name(name) => self.name(name, span),
+            ast::ExprKind::Text(text) => make(Type::Text, ExprKind::Literal(json!(text.as_str()))),
+            ast::ExprKind::Bool(b) => make(Type::Bool, ExprKind::Literal(json!(b))),
+            ast::ExprKind::Number(q) => match quantity::measure(q, self.cx) {
+                None => make(Type::Unknown, ExprKind::Error),
+                Some(m) if m.value.fract().is_zero() && q.unit.is_none() => {
+                    make(Type::Int, ExprKind::Literal(json!(m.value.to_i64().unwrap_or(i64::MAX))))
+                }
+                Some(m) => make(Type::Float, ExprKind::Literal(json!(m.value.to_f64().unwrap_or(f64::MAX)))),
+            },
+            ast::ExprKind::Hole(..) => {
+                let name = format!("hole_{}", self.job.holes.len() + 1);
+                self.named_hole_or(expr, wanted, &name)
+            }
+            ast::ExprKind::Field(inner, name) => self.field(inner, name, span),
+            ast::ExprKind::Call(call) => self.call(call, span),
+            ast::ExprKind::List(items) => {
+                let item_wanted = match wanted {
+                    Some(Type::List(t)) => Some((**t).clone()),
+                    _ => None,
+                };
+                let mut typed: Vec<Expr> = Vec::with_capacity(items.len());
+                for item in items {
+                    let expected = item_wanted.clone().or_else(|| typed.first().map(|f| f.ty.clone()));
+                    typed.push(self.expr(item, expected.as_ref()));
+                }
+                let item = item_wanted.or_else(|| typed.first().map(|f| f.ty.clone())).unwrap_or(Type::Unknown);
+                make(Type::List(Box::new(item)), ExprKind::List(typed))
+            }
+            ast::ExprKind::Unary(op, inner) => {
+                let inner = match op {
+                    UnaryOp::Not => self.expr(inner, Some(&Type::Bool)),
+                    UnaryOp::Neg => self.expr(inner, None),
+                };
+                make(inner.ty.clone(), ExprKind::Unary(*op, Box::new(inner)))
+            }
+            ast::ExprKind::Binary(op, left, right) => self.binary(*op, left, right, span),
+            ast::ExprKind::If(condition, then, otherwise) => {
+                let condition = self.expr(condition, Some(&Type::Bool));
+                let then = self.block(then, wanted, span);
+                let ty = wanted.cloned().or_else(|| then.result.as_ref().map(|r| r.ty.clone())).unwrap_or(Type::Unknown);
+                let otherwise = match otherwise {
+                    Some(block) => self.block(block, Some(&ty), span),
+                    None => {
+                        self.cx.push(errors::no_result(span, &ty));
+                        Block::default()
+                    }
+                };
+                make(ty, ExprKind::If(Box::new(condition), then, otherwise))
+            }
+            ast::ExprKind::For(name, list, body) => {
+                let list = self.expr(list, None);
+                let item = match &list.ty {
+                    Type::List(item) => (**item).clone(),
+                    Type::Unknown => Type::Unknown,
+                    other => {
+                        self.cx.push(errors::not_a_list(list.span, other));
+                        Type::Unknown
+                    }
+                };
+                let wanted = match wanted {
+                    Some(Type::List(t)) => Some((**t).clone()),
+                    _ => None,
+                };
+                let id = self.define(name.text.clone(), name.span, item);
+                let body = self.block(body, wanted.as_ref(), span);
+                self.scope.retain(|l| *l != id);
+                let item = body.result.as_ref().map_or(Type::Unknown, |r| r.ty.clone());
+                make(Type::List(Box::new(item)), ExprKind::For(id, Box::new(list), body))
+            }
+            ast::ExprKind::Repeat(repeat) => self.repeat(repeat, wanted, span),
+            ast::ExprKind::Block(stmts) => {
+                let before = std::mem::replace(&mut self.free_imports, true);
+                let block = self.block(stmts, wanted, span);
+                self.free_imports = before;
+                let ty = block.result.as_ref().map_or(Type::Unknown, |r| r.ty.clone());
+                make(ty, ExprKind::Block(block))
+            }
+            ast::ExprKind::Error => make(Type::Unknown, ExprKind::Error),
+        }
+    }
+
+    fn name(&mut self, name: &EcoString, span: Span) -> Expr {
+        let found = self.scope.iter().rev().copied().find(|id| self.job.local(*id).name == *name);
+        if let Some(id) = found {
+            let local = &mut self.job.locals[id.0 as usize];
+            local.used = true;
+            return Expr { span, ty: local.ty.clone(), kind: ExprKind::Local(id) };
+        }
+        let enum_value = self.context.library.types.values().find(|(t, _)| matches!(t, Type::Enum(_, values) if values.contains(name)));
+        if let Some((ty, _)) = enum_value {
+            return Expr { span, ty: ty.clone(), kind: ExprKind::Literal(json!(name.as_str())) };
+        }
+        if let Some((_, defined)) = self.coming.iter().find(|(n, _)| n == name) {
+            self.cx.push(errors::used_before(span, name, *defined));
+        } else {
+            let names: Vec<&str> = self.scope.iter().map(|id| self.job.local(*id).name.as_str()).collect();
+            self.cx.push(errors::unknown_name(span, name, nearest(name, names)));
+        }
+        Expr { span, ty: Type::Unknown, kind: ExprKind::Error }
+    }
+
+    fn field(&mut self, inner: &ast::Expr, name: &ast::Name, span: Span) -> Expr {
+        let inner = self.expr(inner, None);
+        let ty = match &inner.ty {
+            Type::Record(_, fields) => fields.iter().find(|(n, _)| *n == name.text).map(|(_, t)| t.clone()),
+            Type::Json | Type::Unknown => Some(if inner.ty == Type::Json { Type::Json } else { Type::Unknown }),
+            // A run knows the durations and counts of its media; tokens are the planner's.
+            other => other.sizes().iter().find(|(n, _)| *n == name.text).and_then(|(_, size)| match size {
+                Size::Seconds => Some(Type::Float),
+                Size::Count => Some(Type::Int),
+                Size::Tokens => None,
+            }),
+        };
+        match ty {
+            Some(ty) => Expr { span, ty, kind: ExprKind::Field(Box::new(inner), name.text.clone()) },
+            None => {
+                let names: Vec<&str> = match &inner.ty {
+                    Type::Record(_, fields) => fields.iter().map(|(n, _)| n.as_str()).collect(),
+                    other => other.sizes().iter().map(|(n, _)| *n).collect(),
+                };
+                self.cx.push(errors::unknown_field(name.span, &inner.ty, &name.text, nearest(&name.text, names)));
+                Expr { span, ty: Type::Unknown, kind: ExprKind::Error }
+            }
+        }
+    }
+
+    fn binary(&mut self, op: BinaryOp, left: &ast::Expr, right: &ast::Expr, span: Span) -> Expr {
+        let wanted = matches!(op, BinaryOp::And | BinaryOp::Or).then_some(Type::Bool);
+        let left = self.expr(left, wanted.as_ref());
+        let right = self.expr(right, wanted.as_ref());
+        let number = |t: &Type| matches!(t, Type::Int | Type::Float | Type::Unknown);
+        let (a, b) = (&left.ty, &right.ty);
+        let arithmetic = || if *a == Type::Int && *b == Type::Int { Type::Int } else { Type::Float };
+        let ty = match op {
+            BinaryOp::And | BinaryOp::Or => Some(Type::Bool),
+            BinaryOp::Add if *a == Type::Text && *b == Type::Text => Some(Type::Text),
+            BinaryOp::Add if matches!(a, Type::List(_)) && b.fits(a) => Some(a.clone()),
+            BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul if number(a) && number(b) => Some(arithmetic()),
+            BinaryOp::Div if number(a) && number(b) => Some(Type::Float),
+            BinaryOp::Lt | BinaryOp::Le | BinaryOp::Gt | BinaryOp::Ge if number(a) && number(b) => Some(Type::Bool),
+            BinaryOp::Eq | BinaryOp::Ne if (a.fits(b) || b.fits(a)) && a.is_data() => Some(Type::Bool),
+            _ => None,
+        };
+        match ty {
+            Some(ty) => Expr { span, ty, kind: ExprKind::Binary(op, Box::new(left), Box::new(right)) },
+            None => {
+                self.cx.push(errors::bad_operands(span, op.text(), (left.span, &left.ty), (right.span, &right.ty)));
+                Expr { span, ty: Type::Unknown, kind: ExprKind::Error }
+            }
+        }
+    }
+
+    fn repeat(&mut self, repeat: &ast::Repeat, wanted: Option<&Type>, span: Span) -> Expr {
+        let limit = quantity::whole(&repeat.limit, "the number of rounds", self.cx);
+        if limit == Some(0) {
+            self.cx.push(errors::not_whole(repeat.limit.span, "the number of rounds"));
+        }
+        let limit = limit.unwrap_or(1).max(1);
+        let expected = repeat.expected.as_ref().and_then(|q| quantity::whole(q, "the usual number of rounds", self.cx));
+        let depth = self.scope.len();
+        let carry = repeat.carry.as_ref().map(|(name, first)| {
+            let first = self.expr(first, wanted);
+            (self.define(name.text.clone(), name.span, first.ty.clone()), first)
+        });
+        let wanted = carry.as_ref().map(|(_, first)| first.ty.clone()).or_else(|| wanted.cloned());
+        // `until` sees what the body defines.
+        let until_stmt = ast::Stmt { span: repeat.until.span, kind: StmtKind::Let(Vec::new(), None, repeat.until.clone()) };
+        let mut body = self.round(&repeat.body, until_stmt, wanted.as_ref(), span);
+        let until = body.lets.pop().map_or(Expr { span, ty: Type::Unknown, kind: ExprKind::Error }, |l| l.value);
+        if !until.ty.fits(&Type::Bool) {
+            self.cx.push(errors::wrong_type(until.span, &Type::Bool, &until.ty, None));
+        }
+        self.scope.truncate(depth);
+        let ty = body.result.as_ref().map_or(Type::Unknown, |r| r.ty.clone());
+        let repeat = Repeat { carry, limit, expected: expected.map(|e| e.clamp(1, limit)), body, until };
+        Expr { span, ty, kind: ExprKind::Repeat(Box::new(repeat)) }
+    }
+
+    /// A round's block with its `until` checked in the block's own scope; `until` becomes the last `let`.
+    fn round(&mut self, stmts: &[ast::Stmt], until: ast::Stmt, wanted: Option<&Type>, at: Span) -> Block {
+        let last_value = stmts.iter().rposition(|s| matches!(s.kind, StmtKind::Expr(_)));
+        let mut ordered: Vec<ast::Stmt> = stmts.to_vec();
+        match last_value {
+            Some(i) => ordered.insert(i, until),
+            None => ordered.push(until),
+        }
+        let mut block = self.block(&ordered, wanted, at);
+        // Statements behind the result do not exist; the `until` is the last binding without names.
+        if let Some(i) = block.lets.iter().rposition(|l| l.names.is_empty()) {
+            let until = block.lets.remove(i);
+            block.lets.push(until);
+        }
+        block
+    }
+
+    pub(super) fn names_in_scope(&self) -> Vec<String> {
+        self.scope.iter().map(|id| self.job.local(*id).name.to_string()).collect()
+    }
+}
+
+/// Reports jobs that call themselves, by way of others.
+pub fn check_cycles(program: &Program, cx: &mut Diagnostics) {
+    let by_name: BTreeMap<&str, &Job> = program.jobs.iter().map(|j| (j.name.as_str(), j)).collect();
+    for job in &program.jobs {
+        let mut path: Vec<&str> = vec![&job.name];
+        let mut seen: BTreeSet<&str> = BTreeSet::new();
+        if reaches(&job.name, &job.name, &by_name, &mut path, &mut seen) {
+            cx.push(errors::cycle(job.span, &path));
+        }
+    }
+}
+
+fn reaches<'a>(from: &str, to: &str, jobs: &BTreeMap<&'a str, &'a Job>, path: &mut Vec<&'a str>, seen: &mut BTreeSet<&'a str>) -> bool {
+    let Some(job) = jobs.get(from) else { return false };
+    for called in &job.calls {
+        path.push(called);
+        if called == to || (seen.insert(called) && reaches(called, to, jobs, path, seen)) {
+            return true;
+        }
+        path.pop();
+    }
+    false
+}

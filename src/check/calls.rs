@@ -1,0 +1,142 @@
+//! Calls: of library tasks, of jobs, of records; with their conditions.
+
+use super::body::BodyPass;
+use super::program::{Expr, ExprKind, Pin, TaskCall};
+use super::{errors, quantity, rules};
+use crate::diag::nearest;
+use crate::diag::source::Span;
+use crate::syntax::ast::{self, Suffix};
+use crate::types::Type;
+use crate::units::Dimension;
+use ecow::EcoString;
+
+/// The conditions of a call, read.
+#[derive(Default)]
+struct Conditions {
+    pins: Vec<Pin>,
+    retries: u32,
+    timeout: Option<rust_decimal::Decimal>,
+}
+
+impl BodyPass<'_> {
+    pub(super) fn call(&mut self, call: &ast::Call, span: Span) -> Expr {
+        let name = &call.callee.text;
+        let library = self.context.library;
+        if let Some(task) = library.tasks.get(name) {
+            let in_scope = task.module.is_empty() || self.used.contains(&task.module) || self.free_imports;
+            if !in_scope {
+                self.cx.push(errors::not_imported(call.callee.span, name, &task.module));
+            }
+            self.job.modules.insert(task.module.clone());
+            let args = self.arguments(call, &task.params, span);
+            let conditions = self.conditions(&call.suffixes, name);
+            let kind = ExprKind::Task(Box::new(TaskCall {
+                task: name.clone(),
+                span: call.callee.span,
+                args,
+                pins: conditions.pins,
+                retries: conditions.retries,
+                timeout: conditions.timeout,
+            }));
+            return Expr { span, ty: task.result.clone(), kind };
+        }
+        let signatures = self.signatures;
+        if let Some(signature) = signatures.get(name) {
+            self.job.calls.insert(name.clone());
+            let args = self.arguments(call, &signature.params, span);
+            if let Some(suffix) = call.suffixes.first() {
+                let at = suffix_span(suffix, span);
+                self.cx.push(errors::unsupported(at, "a condition on the call of a job", "put it on the steps inside that job"));
+            }
+            return Expr { span, ty: signature.result.clone(), kind: ExprKind::Job(name.clone(), args.into_iter().map(|(_, e)| e).collect()) };
+        }
+        if let Some((Type::Record(_, fields), _)) = library.types.get(name) {
+            let fields = fields.clone();
+            let ty = Type::Record(name.clone(), fields.clone());
+            let args = self.arguments(call, &fields, span);
+            return Expr { span, ty, kind: ExprKind::Record(args) };
+        }
+        let names = library.tasks.keys().chain(self.signatures.keys()).map(|k| k.as_str());
+        self.cx.push(errors::unknown_task(call.callee.span, name, nearest(name, names)));
+        for (_, arg) in &call.args {
+            self.expr(arg, None);
+        }
+        Expr { span, ty: Type::Unknown, kind: ExprKind::Error }
+    }
+
+    fn arguments(&mut self, call: &ast::Call, params: &[(EcoString, Type)], span: Span) -> Vec<(EcoString, Expr)> {
+        let name = &call.callee.text;
+        let shown = || params.iter().map(|(n, t)| format!("{n}: {t}")).collect::<Vec<_>>();
+        let mut given: Vec<Option<Expr>> = params.iter().map(|_| None).collect();
+        let mut next = 0;
+        let mut too_many = false;
+        for (arg_name, arg) in &call.args {
+            let place = match arg_name {
+                Some(n) => params.iter().position(|(p, _)| *p == n.text).filter(|i| given[*i].is_none()),
+                None => {
+                    while given.get(next).is_some_and(Option::is_some) {
+                        next += 1;
+                    }
+                    (next < params.len()).then_some(next)
+                }
+            };
+            match (place, arg_name) {
+                (Some(i), _) => {
+                    let (param, ty) = &params[i];
+                    let why = (call.callee.span, format!("`{name}` takes `{param}: {ty}`"));
+                    given[i] = Some(self.expr_because(arg, Some(ty), Some(why)));
+                }
+                (None, Some(n)) => {
+                    let near = nearest(&n.text, params.iter().map(|(p, _)| p.as_str()));
+                    self.cx.push(errors::unknown_argument(n.span, name, &n.text, near));
+                    self.expr(arg, None);
+                }
+                (None, None) => {
+                    too_many = true;
+                    self.expr(arg, None);
+                }
+            }
+        }
+        if too_many {
+            self.cx.push(errors::wrong_arity(span, name, &shown(), call.args.len()));
+        }
+        let mut args = Vec::with_capacity(params.len());
+        for ((param, ty), value) in params.iter().zip(given) {
+            match value {
+                Some(value) => args.push((param.clone(), value)),
+                None if matches!(ty, Type::Optional(_)) => {}
+                None if too_many => {}
+                None => self.cx.push(errors::missing_argument(call.callee.span, name, param, ty)),
+            }
+        }
+        args
+    }
+
+    fn conditions(&mut self, suffixes: &[Suffix], task: &str) -> Conditions {
+        let mut out = Conditions::default();
+        for suffix in suffixes {
+            match suffix {
+                Suffix::Using(using) => {
+                    out.pins.extend(rules::pin(using, Some(task), self.context.library, self.cx));
+                }
+                Suffix::Retry(q) => out.retries = quantity::whole(q, "the number of retries", self.cx).unwrap_or(0).min(10),
+                Suffix::Timeout(q) => out.timeout = quantity::of_dimension(q, Dimension::TIME, "a timeout", "30 s", self.cx),
+                Suffix::Fallback(name) => {
+                    self.cx.push(errors::unsupported(name.span, "`fallback`", "remove it: a failed step ends the run, and what was finished is kept"));
+                }
+                Suffix::Cache(word) if word.text == "off" => {}
+                Suffix::Cache(word) => self.cx.push(errors::unsupported(word.span, "a cache across runs", "remove it, or write `cache off`")),
+            }
+        }
+        out
+    }
+}
+
+fn suffix_span(suffix: &Suffix, call: Span) -> Span {
+    match suffix {
+        Suffix::Using(u) => u.span,
+        Suffix::Retry(q) | Suffix::Timeout(q) => q.span,
+        Suffix::Fallback(n) | Suffix::Cache(n) => n.span,
+    }
+    .to(call)
+}

@@ -1,0 +1,170 @@
+//! `slo`, `minimize`, `prefer` limits, `expect`: units, dimensions and sense.
+
+use super::program::{Clause, Expectation, Job, Metric, Wish};
+use super::{Context, errors, quantity};
+use crate::diag::source::Span;
+use crate::diag::{Diagnostics, nearest};
+use crate::library::size;
+use crate::syntax::ast::{self, BinaryOp, Name, Preference, StmtKind};
+use crate::types::Type;
+use crate::units::{self, Dimension};
+use ecow::EcoString;
+use rust_decimal::Decimal;
+
+/// Reads the limits, wishes and expectations of a job.
+pub fn check_clauses(body: &[ast::Stmt], job: &mut Job, context: &Context, cx: &mut Diagnostics) {
+    for stmt in body {
+        match &stmt.kind {
+            StmtKind::Slo(clauses) => {
+                for clause in clauses {
+                    job.clauses.extend(read_clause(clause, context, cx));
+                }
+            }
+            StmtKind::Prefer(Preference::Clause(clause)) => job.preferred.extend(read_clause(clause, context, cx)),
+            StmtKind::Wish(wishes) => job.wishes.extend(wishes.iter().filter_map(|w| read_wish(w, cx))),
+            StmtKind::Expect(expectation) => job.expectations.extend(read_expectation(expectation, stmt.span, job, cx)),
+            _ => {}
+        }
+    }
+    for (i, clause) in job.clauses.iter().enumerate() {
+        let tighter = job.clauses.iter().enumerate().find(|(j, other)| {
+            let upper = clause.metric != Metric::Quality;
+            let dominated = if upper { other.limit < clause.limit } else { other.limit > clause.limit };
+            i != *j && other.metric == clause.metric && other.tail == clause.tail && (dominated || (other.limit == clause.limit && *j < i))
+        });
+        if let Some((_, other)) = tighter {
+            cx.push(errors::superfluous(clause.span, &clause.text, other.span));
+        }
+    }
+}
+
+/// The metric of a path like `latency.p95`, and whether its tail is meant.
+fn read_metric(path: &[Name], cx: &mut Diagnostics) -> Option<(Metric, bool)> {
+    let first = path.first()?;
+    let at = first.span.to(path[path.len() - 1].span);
+    let Some((metric, _)) = Metric::ALL.iter().find(|(_, n)| *n == first.text) else {
+        let planned = ["ttft", "time_to_first_token", "rate", "throughput", "tpot"];
+        if planned.contains(&first.text.as_str()) {
+            cx.push(errors::unsupported(at, &format!("a limit on `{}`", first.text), "limit `latency` instead"));
+        } else {
+            let near = nearest(&first.text, Metric::ALL.iter().map(|(_, n)| *n));
+            cx.push(errors::unknown_metric(first.span, &first.text, near));
+        }
+        return None;
+    };
+    match (metric, path.get(1).map(|n| n.text.as_str())) {
+        (_, None) => Some((*metric, false)),
+        (Metric::Latency, Some("mean" | "p50")) => Some((*metric, false)),
+        (Metric::Latency, Some("p95" | "p99")) => Some((*metric, true)),
+        (_, Some(other)) => {
+            cx.push(errors::unknown_metric(path[1].span, other, nearest(other, ["mean", "p50", "p95", "p99"])));
+            None
+        }
+    }
+}
+
+fn read_clause(clause: &ast::Clause, context: &Context, cx: &mut Diagnostics) -> Option<Clause> {
+    let (metric, tail) = read_metric(&clause.metric, cx)?;
+    let (op, op_span) = clause.op;
+    let wanted = if metric == Metric::Quality { BinaryOp::Ge } else { BinaryOp::Le };
+    if op != wanted {
+        cx.push(errors::wrong_comparison(op_span, metric.name(), wanted.text()));
+    }
+    if let Some(per) = &clause.per
+        && per.text != "run"
+    {
+        cx.push(errors::unsupported(per.span, &format!("a limit per {}", per.text), "limit the whole run"));
+    }
+    let quantity = match &clause.limit.kind {
+        ast::ExprKind::Number(quantity) => quantity,
+        ast::ExprKind::Error => return None,
+        ast::ExprKind::Name(tier) if ["best", "good", "fair", "basic"].contains(&tier.as_str()) => {
+            cx.push(errors::unsupported(clause.limit.span, "a tier of quality", "write a percentage: `quality >= 80 %`"));
+            return None;
+        }
+        _ => {
+            cx.push(errors::limit_not_constant(clause.limit.span));
+            return None;
+        }
+    };
+    let (dimension, unit, example) = match metric {
+        Metric::Cost => (Dimension::MONEY, "usd", "2 usd"),
+        Metric::Latency => (Dimension::TIME, "s", "60 s"),
+        Metric::Energy => (Dimension::ENERGY, "Wh", "0.5 kWh"),
+        Metric::Quality => (Dimension::NONE, "%", "80 %"),
+        Metric::Gpus => (Dimension::NONE, "", "4"),
+    };
+    let measured = quantity::measure(quantity, cx)?;
+    if quantity.unit.is_none() && metric != Metric::Gpus {
+        cx.push(errors::missing_unit(quantity.span, metric.name(), &quantity.number, unit));
+        return None;
+    }
+    if measured.dimension != dimension {
+        let what = format!("`{}`", metric.name());
+        cx.push(errors::wrong_dimension(quantity.span, &what, dimension, measured.dimension, example));
+        return None;
+    }
+    if metric == Metric::Quality && measured.value > Decimal::ONE {
+        cx.push(errors::impossible_limit(quantity.span, "quality ends at 100 %"));
+        return None;
+    }
+    let unit_text: EcoString = quantity.unit.as_ref().map_or(EcoString::new(), |u| u.text.clone());
+    let factor = if unit_text.is_empty() { Decimal::ONE } else { units::resolve(&unit_text)?.1 };
+    let text = context.sources.text(clause.span).split_whitespace().collect::<Vec<_>>().join(" ").into();
+    Some(Clause { metric, tail, limit: measured.value, span: clause.span, limit_span: quantity.span, unit: (unit_text, factor), text })
+}
+
+fn read_wish(wish: &ast::Wish, cx: &mut Diagnostics) -> Option<Wish> {
+    let (metric, _) = read_metric(&wish.metric, cx)?;
+    if wish.maximize != (metric == Metric::Quality) {
+        cx.push(errors::wrong_direction(wish.span, metric.name(), if wish.maximize { "maximize" } else { "minimize" }));
+        return None;
+    }
+    Some(Wish { metric, span: wish.span })
+}
+
+fn read_expectation(expectation: &ast::Expectation, span: Span, job: &Job, cx: &mut Diagnostics) -> Option<Expectation> {
+    let (path, count, each) = match expectation {
+        ast::Expectation::Input { path, count, each } => (path, count, each),
+        ast::Expectation::Rate(q) => {
+            cx.push(errors::unsupported(q.span, "a load", "plan for one run; remove the line"));
+            return None;
+        }
+        ast::Expectation::Trace(_, _, at) => {
+            cx.push(errors::unsupported(*at, "a load from a trace", "plan for one run; remove the line"));
+            return None;
+        }
+    };
+    let name = path.first()?;
+    let Some(input) = job.params.iter().copied().find(|p| job.local(*p).name == name.text) else {
+        let near = nearest(&name.text, job.params.iter().map(|p| job.local(*p).name.as_str()));
+        cx.push(errors::unknown_name(name.span, &name.text, near));
+        return None;
+    };
+    let ty = &job.local(input).ty;
+    let item = match ty {
+        Type::List(item) => item,
+        other => other,
+    };
+    let size: EcoString = match path.get(1) {
+        Some(size) => size.text.clone(),
+        None => item.sizes().first().map_or(EcoString::new(), |(n, _)| (*n).into()),
+    };
+    let each = match (each, size::size_of(item, &size)) {
+        (None, _) => None,
+        (Some(q), Some(s)) => Some(quantity::of_dimension(q, size::dimension_of(s), &format!("`{size}`"), "300 s", cx)?),
+        (Some(q), None) => {
+            cx.push(errors::unknown_field(q.span, item, &size, None));
+            return None;
+        }
+    };
+    let count = match (count, ty) {
+        (None, _) => None,
+        (Some(q), Type::List(_)) => Some(quantity::of_dimension(q, Dimension::NONE, "a count", "10", cx)?),
+        (Some(q), other) => {
+            cx.push(errors::not_a_list(q.span, other));
+            return None;
+        }
+    };
+    Some(Expectation { input, size, count, each, span })
+}

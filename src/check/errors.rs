@@ -1,0 +1,275 @@
+//! The diagnostics of checking: E02xx names and types, E03xx units and clauses, E05xx holes, E06xx what is not supported yet.
+
+use crate::diag::Diagnostic;
+use crate::diag::source::Span;
+use crate::types::Type;
+use crate::units::{self, Dimension};
+
+fn with_near(d: Diagnostic, at: Span, near: Option<&str>) -> Diagnostic {
+    match near {
+        Some(near) => d.help(format!("did you mean `{near}`?")).fix(format!("write `{near}`"), at, near),
+        None => d,
+    }
+}
+
+/// E0201: a name that means nothing.
+pub fn unknown_name(at: Span, name: &str, near: Option<&str>) -> Diagnostic {
+    let d = Diagnostic::error("E0201", format!("there is no `{name}`"), at, "not in scope");
+    with_near(d.help("define it with `let`, or make it an input of the job"), at, near)
+}
+
+/// E0202: a task or job that does not exist.
+pub fn unknown_task(at: Span, name: &str, near: Option<&str>) -> Diagnostic {
+    let d = Diagnostic::error("E0202", format!("there is no task `{name}`"), at, "neither a task of the library nor a job of this file");
+    with_near(d.help("declare the task, or leave a hole: `?`"), at, near)
+}
+
+/// E0203: a task of a module that is not used.
+pub fn not_imported(at: Span, name: &str, module: &str) -> Diagnostic {
+    let top = Span { start: 0, end: 0, ..at };
+    Diagnostic::error("E0203", format!("`{name}` is not in scope"), at, format!("declared in `{module}`"))
+        .help(format!("add `use {module}` at the top of the file"))
+        .fix(format!("add `use {module}`"), top, format!("use {module}\n"))
+}
+
+/// E0204: a type that does not exist.
+pub fn unknown_type(at: Span, name: &str, near: Option<&str>) -> Diagnostic {
+    let d = Diagnostic::error("E0204", format!("there is no type `{name}`"), at, "neither built in nor declared");
+    with_near(d.help(format!("declare it: `type {name} {{ … }}`")), at, near)
+}
+
+/// E0205: a value of the wrong type.
+pub fn wrong_type(at: Span, wanted: &Type, found: &Type, why: Option<(Span, String)>) -> Diagnostic {
+    let d = Diagnostic::error("E0205", format!("`{wanted}` is wanted here, and this is `{found}`"), at, format!("this is `{found}`"));
+    let d = match why {
+        Some((span, text)) if span != at => d.because(span, text),
+        _ => d,
+    };
+    match (wanted, found) {
+        (item, Type::List(t)) if **t == *item => d.help("take one item at a time: `for item in list { … }`"),
+        (Type::List(t), item) if **t == *item => d.help("put it into a list: `[value]`"),
+        _ => d.help(format!("give a value of type `{wanted}`")),
+    }
+}
+
+/// E0206: wrong number of arguments.
+pub fn wrong_arity(at: Span, name: &str, wanted: &[String], given: usize) -> Diagnostic {
+    Diagnostic::error("E0206", format!("`{name}` takes {} arguments, and {given} are given", wanted.len()), at, "in this call")
+        .help(format!("it takes ({})", wanted.join(", ")))
+}
+
+/// E0207: an argument that the callee does not have, or has already.
+pub fn unknown_argument(at: Span, callee: &str, name: &str, near: Option<&str>) -> Diagnostic {
+    let d = Diagnostic::error("E0207", format!("`{callee}` takes no `{name}`"), at, "no such parameter, or given already");
+    with_near(d.help("look at the task's parameters"), at, near)
+}
+
+/// E0208: a required argument is missing.
+pub fn missing_argument(at: Span, callee: &str, name: &str, ty: &Type) -> Diagnostic {
+    Diagnostic::error("E0208", format!("`{callee}` needs `{name}`"), at, format!("`{name}: {ty}` is not given"))
+        .help(format!("give it a value, or a hole: `{name}: ?`"))
+}
+
+/// E0209: a field that a value does not have.
+pub fn unknown_field(at: Span, ty: &Type, name: &str, near: Option<&str>) -> Diagnostic {
+    let d = Diagnostic::error("E0209", format!("`{ty}` has no `{name}`"), at, "no such field or size");
+    with_near(d, at, near)
+}
+
+/// W0210: something is never used.
+pub fn unused(at: Span, what: &str, name: &str) -> Diagnostic {
+    Diagnostic::warning("W0210", format!("the {what} `{name}` is never used"), at, "nothing depends on it")
+        .help("use it or remove it: it would cost money and time for nothing")
+}
+
+/// W0211: a module that is never used.
+pub fn unused_module(at: Span, name: &str) -> Diagnostic {
+    Diagnostic::warning("W0211", format!("nothing of `{name}` is used"), at, "not needed").help("remove the line").fix("remove it", at, "")
+}
+
+/// W0212: a value that nobody takes.
+pub fn value_not_used(at: Span) -> Diagnostic {
+    Diagnostic::warning("W0212", "the value of this line is not used", at, "steps have no effects: nothing comes of it")
+        .help("give it a name with `let`, or remove the line")
+}
+
+/// E0213: a job that calls itself, by way of others.
+pub fn cycle(at: Span, path: &[&str]) -> Diagnostic {
+    Diagnostic::error("E0213", format!("`{}` calls itself", path[0]), at, format!("cycle: {}", path.join(" → ")))
+        .help("a workflow is a DAG: write a loop as `repeat up to 4 until …`")
+}
+
+/// E0214: a value that is used before it is defined.
+pub fn used_before(at: Span, name: &str, defined: Span) -> Diagnostic {
+    Diagnostic::error("E0214", format!("`{name}` is used before it is defined"), at, "not defined yet")
+        .because(defined, "defined here")
+        .help("move the definition up; if each needs the other, it is a cycle: carry the value with `repeat`")
+}
+
+/// E0215: a job without a result.
+pub fn no_result(at: Span, ty: &Type) -> Diagnostic {
+    Diagnostic::error("E0215", format!("this block must end with a value of type `{ty}`"), at, "no value at its end")
+        .help("end it with an expression, or with a hole: `?`")
+}
+
+/// E0216: a name that hides another.
+pub fn shadows(at: Span, name: &str, first: Span) -> Diagnostic {
+    Diagnostic::error("E0216", format!("`{name}` is defined twice"), at, "defined again here")
+        .because(first, "first defined here")
+        .help("choose another name: values never change")
+}
+
+/// E0217: a built-in type cannot be declared.
+pub fn built_in_type(at: Span, name: &str) -> Diagnostic {
+    Diagnostic::error("E0217", format!("`{name}` is built in"), at, "cannot be declared again").help("choose another name")
+}
+
+/// E0218: `List` without item type.
+pub fn list_of_what(at: Span) -> Diagnostic {
+    Diagnostic::error("E0218", "a list of what?", at, "the item type is missing").help("write `List[Text]`, say").fix("write `List[Text]`", at, "List[Text]")
+}
+
+/// E0219: a type that takes no argument.
+pub fn takes_no_type(at: Span, name: &str) -> Diagnostic {
+    Diagnostic::error("E0219", format!("`{name}` takes no type in brackets"), at, "only `List` does").help("remove the brackets")
+}
+
+/// E0220: a module that does not exist.
+pub fn unknown_module(at: Span, name: &str, near: Option<&str>) -> Diagnostic {
+    let d = Diagnostic::error("E0220", format!("there is no module `{name}`"), at, "not in the library");
+    with_near(d.help("`mkbc library` lists the modules; `--library DIR` adds your own"), at, near)
+}
+
+/// E0221: something else than a list in `for`.
+pub fn not_a_list(at: Span, found: &Type) -> Diagnostic {
+    Diagnostic::error("E0221", format!("`for` goes over a list, and this is `{found}`"), at, format!("this is `{found}`"))
+        .help("give it a list")
+}
+
+/// E0222: an operator that does not fit.
+pub fn bad_operands(at: Span, op: &str, left: (Span, &Type), right: (Span, &Type)) -> Diagnostic {
+    Diagnostic::error("E0222", format!("`{op}` does not go with `{}` and `{}`", left.1, right.1), at, "here")
+        .because(left.0, format!("`{}`", left.1))
+        .because(right.0, format!("`{}`", right.1))
+        .help("bring both sides to the same type")
+}
+
+/// E0223: names in a pattern that the value does not have.
+pub fn bad_pattern(at: Span, names: usize, ty: &Type) -> Diagnostic {
+    Diagnostic::error("E0223", format!("{names} names for a value of type `{ty}`"), at, "the value has not so many parts")
+        .help("write one name for each part of the result")
+}
+
+/// E0301: a unit that does not exist.
+pub fn unknown_unit(at: Span, text: &str) -> Diagnostic {
+    let d = Diagnostic::error("E0301", format!("there is no unit `{text}`"), at, "not a unit");
+    match units::suggest(text) {
+        Some(near) => d.help(format!("write `{near}`")).fix(format!("write `{near}`"), at, near),
+        None => {
+            let all: Vec<&str> = units::UNITS.iter().map(|u| u.name).collect();
+            d.help(format!("the units are {} and rates of them, `tok/s` say", all.join(", ")))
+        }
+    }
+}
+
+/// E0303: a quantity of the wrong dimension.
+pub fn wrong_dimension(at: Span, what: &str, wanted: Dimension, found: Dimension, example: &str) -> Diagnostic {
+    Diagnostic::error("E0303", format!("{what} is {wanted}, and this is {found}"), at, format!("this is {found}"))
+        .help(format!("write `{example}`, say"))
+}
+
+/// E0304: a number without its unit.
+pub fn missing_unit(at: Span, metric: &str, text: &str, unit: &str) -> Diagnostic {
+    Diagnostic::error("E0304", format!("`{metric}` needs a unit"), at, "a plain number")
+        .help(format!("write `{text} {unit}`"))
+        .fix(format!("write `{text} {unit}`"), at, format!("{text} {unit}"))
+}
+
+/// E0305: a number that is not whole.
+pub fn not_whole(at: Span, what: &str) -> Diagnostic {
+    Diagnostic::error("E0305", format!("{what} must be a whole number"), at, "not a whole number of reasonable size").help("write `4`, say")
+}
+
+/// E0306: too many digits.
+pub fn number_too_long(at: Span) -> Diagnostic {
+    Diagnostic::error("E0306", "this number cannot be held exactly", at, "more than 28 digits").help("write fewer digits")
+}
+
+/// E0307: a metric that does not exist.
+pub fn unknown_metric(at: Span, name: &str, near: Option<&str>) -> Diagnostic {
+    let d = Diagnostic::error("E0307", format!("there is no metric `{name}`"), at, "nothing that can be limited");
+    with_near(d.help("limit `cost`, `latency`, `quality`, `energy` or `gpus`"), at, near)
+}
+
+/// E0308: a comparison that makes no sense for a metric.
+pub fn wrong_comparison(at: Span, metric: &str, wanted: &str) -> Diagnostic {
+    let why = if wanted == ">=" { "more of it is better" } else { "less of it is better" };
+    Diagnostic::error("E0308", format!("`{metric}` is limited with `{wanted}`"), at, why)
+        .help(format!("write `{wanted}`"))
+        .fix(format!("write `{wanted}`"), at, wanted)
+}
+
+/// E0309: a limit that is not a constant.
+pub fn limit_not_constant(at: Span) -> Diagnostic {
+    Diagnostic::error("E0309", "a limit is a number with its unit", at, "not a number").help("write `2 usd`, say")
+}
+
+/// E0310: a limit that nothing can meet.
+pub fn impossible_limit(at: Span, why: &str) -> Diagnostic {
+    Diagnostic::error("E0310", "no plan can meet this limit", at, why.to_string()).help("correct the number")
+}
+
+/// W0311: a clause that another makes superfluous.
+pub fn superfluous(at: Span, text: &str, other: Span) -> Diagnostic {
+    Diagnostic::warning("W0311", format!("`{text}` says nothing more"), at, "looser").because(other, "than this").help("remove it")
+}
+
+/// E0312: a rule that does not exist.
+pub fn unknown_rule(at: Span, word: &str, near: Option<&str>) -> Diagnostic {
+    let d = Diagnostic::error("E0312", format!("`{word}` is no rule"), at, "means nothing to a job");
+    let known = "`avoid NAME`, `only open_models`, `region NAME`, `license permissive`, `quality product`, `pii INPUT`, `no pii to closed models`";
+    with_near(d.help(format!("the rules are {known}")), at, near)
+}
+
+/// E0313: a rule whose words do not fit.
+pub fn bad_rule(at: Span, word: &str, example: &str) -> Diagnostic {
+    Diagnostic::error("E0313", format!("`{word}` is not said like this"), at, "cannot be understood").help(format!("write `{example}`"))
+}
+
+/// E0314: an implementation, knob or value that does not exist.
+pub fn unknown_choice(at: Span, what: &str, name: &str, near: Option<&str>) -> Diagnostic {
+    let d = Diagnostic::error("E0314", format!("there is no {what} `{name}`"), at, "not in the library");
+    with_near(d.help("`mkbc library` lists what there is"), at, near)
+}
+
+/// E0315: an implementation that cannot carry out the step.
+pub fn wrong_implementation(at: Span, name: &str, task: &str) -> Diagnostic {
+    Diagnostic::error("E0315", format!("`{name}` does not implement `{task}`"), at, "carries out something else")
+        .help(format!("name an implementation of `{task}`"))
+}
+
+/// E0316: a wish in the wrong direction.
+pub fn wrong_direction(at: Span, metric: &str, word: &str) -> Diagnostic {
+    let other = if word == "minimize" { "maximize" } else { "minimize" };
+    Diagnostic::error("E0316", format!("nobody wants to {word} `{metric}`"), at, "the wrong way round").help(format!("write `{other} {metric}`"))
+}
+
+/// I0501: a hole, and what would fit.
+pub fn hole(at: Span, ty: &Type, scope: &str, fits: &[String]) -> Diagnostic {
+    let d = Diagnostic::info("I0501", format!("a hole of type `{ty}`"), at, format!("in scope: {scope}"));
+    match fits {
+        [] => d.help("`mkbc expand` looks for a fill"),
+        _ => d.help(format!("in the library: {}; `mkbc expand` fills it", fits.join(", "))),
+    }
+}
+
+/// E0502: a hole whose type nothing says.
+pub fn hole_without_type(at: Span) -> Diagnostic {
+    Diagnostic::error("E0502", "nothing says what type this hole has", at, "type unknown")
+        .help("write its type: `? \"…\" : Text`, or use the value where a type is wanted")
+}
+
+/// E0601: something that the language has and this version does not do yet.
+pub fn unsupported(at: Span, what: &str, instead: &str) -> Diagnostic {
+    Diagnostic::error("E0601", format!("{what} is not supported yet"), at, "this version cannot promise it").help(instead.to_string())
+}

@@ -1,0 +1,329 @@
+//! The typed program: what a checked file means.
+
+use crate::diag::source::Span;
+use crate::syntax::ast::{BinaryOp, UnaryOp};
+use crate::types::Type;
+use ecow::EcoString;
+use rust_decimal::Decimal;
+use std::collections::BTreeSet;
+
+/// A checked file.
+#[derive(Clone, Debug, Default)]
+pub struct Program {
+    /// Its jobs, in order.
+    pub jobs: Vec<Job>,
+}
+
+/// A value with a name; unique in a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LocalId(pub u32);
+
+/// A hole; index into [`Job::holes`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HoleId(pub u32);
+
+/// A checked job.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Its name.
+    pub name: EcoString,
+    /// Where its name stands.
+    pub span: Span,
+    /// Its documentation.
+    pub docs: EcoString,
+    /// Its inputs.
+    pub params: Vec<LocalId>,
+    /// Everything that has a name in it.
+    pub locals: Vec<Local>,
+    /// Its result.
+    pub result: Type,
+    /// Its goal in words.
+    pub goal: Option<(EcoString, Span)>,
+    /// Its data flow.
+    pub body: Block,
+    /// Its holes.
+    pub holes: Vec<Hole>,
+    /// The jobs that it calls.
+    pub calls: BTreeSet<EcoString>,
+    /// The modules that it takes tasks from.
+    pub modules: BTreeSet<EcoString>,
+    /// Its hard limits.
+    pub clauses: Vec<Clause>,
+    /// Soft limits, in order.
+    pub preferred: Vec<Clause>,
+    /// What it minimises, most important first.
+    pub wishes: Vec<Wish>,
+    /// Its pins and rules.
+    pub rules: Vec<Rule>,
+    /// How per-step quality becomes the job's.
+    pub quality_rule: QualityRule,
+    /// What is known of its inputs' sizes.
+    pub expectations: Vec<Expectation>,
+    /// The cluster that it names.
+    pub cluster: Option<(EcoString, Span)>,
+}
+
+impl Job {
+    /// A named value.
+    pub fn local(&self, id: LocalId) -> &Local {
+        &self.locals[id.0 as usize]
+    }
+}
+
+/// A named value.
+#[derive(Clone, Debug)]
+pub struct Local {
+    /// Its name.
+    pub name: EcoString,
+    /// Where it is named.
+    pub span: Span,
+    /// Its type.
+    pub ty: Type,
+    /// The hole that defines it, so that its type follows from its use.
+    pub hole: Option<HoleId>,
+    /// Whether it is used.
+    pub used: bool,
+}
+
+/// Statements and a result.
+#[derive(Clone, Debug, Default)]
+pub struct Block {
+    /// `let` and values nobody uses, in order.
+    pub lets: Vec<Let>,
+    /// The result.
+    pub result: Option<Box<Expr>>,
+}
+
+/// `let names = value`
+#[derive(Clone, Debug)]
+pub struct Let {
+    /// One name for the value, or one for each field of a record; none for a value that is not used.
+    pub names: Vec<LocalId>,
+    /// The value.
+    pub value: Expr,
+}
+
+/// A typed expression.
+#[derive(Clone, Debug)]
+pub struct Expr {
+    /// Where it stands.
+    pub span: Span,
+    /// Its type.
+    pub ty: Type,
+    /// What it is.
+    pub kind: ExprKind,
+}
+
+/// The kinds of typed expressions.
+#[derive(Clone, Debug)]
+pub enum ExprKind {
+    /// A named value.
+    Local(LocalId),
+    /// A constant.
+    Literal(serde_json::Value),
+    /// A hole.
+    Hole(HoleId),
+    /// A call of a library task.
+    Task(Box<TaskCall>),
+    /// A call of another job of the file, with its arguments in order.
+    Job(EcoString, Vec<Expr>),
+    /// A record, its fields in order.
+    Record(Vec<(EcoString, Expr)>),
+    /// A field, or a size of a medium.
+    Field(Box<Expr>, EcoString),
+    /// A list.
+    List(Vec<Expr>),
+    /// An operation on one value.
+    Unary(UnaryOp, Box<Expr>),
+    /// An operation on two values.
+    Binary(BinaryOp, Box<Expr>, Box<Expr>),
+    /// One of two blocks.
+    If(Box<Expr>, Block, Block),
+    /// A block for each item of a list.
+    For(LocalId, Box<Expr>, Block),
+    /// A block until it is good.
+    Repeat(Box<Repeat>),
+    /// A block of its own (the fill of a hole).
+    Block(Block),
+    /// Something that did not check.
+    Error,
+}
+
+/// A call of a library task.
+#[derive(Clone, Debug)]
+pub struct TaskCall {
+    /// The task.
+    pub task: EcoString,
+    /// Where its name stands.
+    pub span: Span,
+    /// The arguments by parameter; an optional one may be absent.
+    pub args: Vec<(EcoString, Expr)>,
+    /// `using …`, `on …`.
+    pub pins: Vec<Pin>,
+    /// `retry 2`.
+    pub retries: u32,
+    /// `timeout 30 s`, in seconds.
+    pub timeout: Option<Decimal>,
+}
+
+/// A loop.
+#[derive(Clone, Debug)]
+pub struct Repeat {
+    /// What is carried from round to round, and where the first round takes it from.
+    pub carry: Option<(LocalId, Expr)>,
+    /// The largest number of rounds.
+    pub limit: u32,
+    /// The usual number of rounds.
+    pub expected: Option<u32>,
+    /// One round.
+    pub body: Block,
+    /// When to stop, in the scope of the body.
+    pub until: Expr,
+}
+
+/// A hole.
+#[derive(Clone, Debug)]
+pub struct Hole {
+    /// Its name in the lock file: `people`, `result`, or a number.
+    pub name: EcoString,
+    /// Where it stands.
+    pub span: Span,
+    /// What is wanted, in words.
+    pub goal: EcoString,
+    /// Its type; [`Type::Unknown`] where nothing says it.
+    pub ty: Type,
+    /// What is in scope, innermost last.
+    pub scope: Vec<LocalId>,
+}
+
+/// What can be limited or wished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Metric {
+    /// Money for a run.
+    Cost,
+    /// Wall time of a run.
+    Latency,
+    /// End-to-end quality.
+    Quality,
+    /// Energy of a run.
+    Energy,
+    /// GPUs held.
+    Gpus,
+}
+
+impl Metric {
+    /// All metrics, with their names in the language.
+    pub const ALL: [(Metric, &'static str); 5] = [
+        (Metric::Cost, "cost"),
+        (Metric::Latency, "latency"),
+        (Metric::Quality, "quality"),
+        (Metric::Energy, "energy"),
+        (Metric::Gpus, "gpus"),
+    ];
+
+    /// Its name in the language.
+    pub fn name(self) -> &'static str {
+        Metric::ALL.iter().find(|(m, _)| *m == self).map_or("", |(_, n)| n)
+    }
+}
+
+/// A limit.
+#[derive(Clone, Debug)]
+pub struct Clause {
+    /// What is limited.
+    pub metric: Metric,
+    /// Whether the tail of the distribution is meant (`latency.p95`), not the mean.
+    pub tail: bool,
+    /// The limit in base units (usd, s, ratio, Wh, devices): at least for quality, at most for the rest.
+    pub limit: Decimal,
+    /// The whole clause.
+    pub span: Span,
+    /// The limit alone, for repairs.
+    pub limit_span: Span,
+    /// The unit in which the limit is written, and its size in base units.
+    pub unit: (EcoString, Decimal),
+    /// As written.
+    pub text: EcoString,
+}
+
+/// A wish.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// What is to be small (large, for quality).
+    pub metric: Metric,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// A pin or rule over choices.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// What it asks.
+    pub kind: RuleKind,
+    /// Whether it may be broken.
+    pub soft: bool,
+    /// The whole rule.
+    pub span: Span,
+    /// As written.
+    pub text: EcoString,
+}
+
+/// What a rule asks.
+#[derive(Clone, Debug)]
+pub enum RuleKind {
+    /// `using whisper(variant: small) on a100 * 1`
+    Pin(Pin),
+    /// `avoid whisper`
+    Avoid(EcoString),
+    /// `only open_models`
+    OnlyOpen,
+    /// `region eu`
+    Region(EcoString),
+    /// `license permissive`
+    Permissive,
+    /// `no pii to closed models`
+    NoPiiToClosed {
+        /// The inputs that hold personal data.
+        inputs: Vec<LocalId>,
+    },
+}
+
+/// `using whisper(variant: small) on a100 * 1`
+#[derive(Clone, Debug)]
+pub struct Pin {
+    /// The implementation.
+    pub implementation: Option<EcoString>,
+    /// Knob values.
+    pub knobs: Vec<(EcoString, EcoString)>,
+    /// The device; `gpu` for any GPU.
+    pub device: Option<EcoString>,
+    /// How many.
+    pub units: Vec<u32>,
+    /// Where it is written.
+    pub span: Span,
+}
+
+/// How per-step quality becomes the job's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum QualityRule {
+    /// Every step must be right: the product.
+    #[default]
+    Product,
+    /// The weakest step decides.
+    Min,
+}
+
+/// What is known of an input's sizes.
+#[derive(Clone, Debug)]
+pub struct Expectation {
+    /// The input.
+    pub input: LocalId,
+    /// A size of it; empty where the type has one main size.
+    pub size: EcoString,
+    /// How many items.
+    pub count: Option<Decimal>,
+    /// How large each is, in base units.
+    pub each: Option<Decimal>,
+    /// Where it stands.
+    pub span: Span,
+}

@@ -1,0 +1,160 @@
+//! Pins and rules: `using`, `avoid`, `only open_models`, `region`, `license`, data rules, the rule of quality.
+
+use super::program::{Job, LocalId, Pin, QualityRule, Rule, RuleKind};
+use super::{Context, errors, quantity};
+use crate::diag::{Diagnostics, nearest};
+use crate::library::declare::text_of;
+use crate::library::{Implementation, Library};
+use crate::syntax::ast::{self, AtomKind, Preference, Property, StmtKind, Using};
+use ecow::EcoString;
+
+const WORDS: [&str; 8] = ["avoid", "only", "region", "license", "quality", "pii", "no", "cache"];
+
+/// Reads the pins and rules of a job.
+pub fn check_rules(body: &[ast::Stmt], job: &mut Job, context: &Context, cx: &mut Diagnostics) {
+    let mut personal: Vec<LocalId> = Vec::new();
+    for stmt in body {
+        if let StmtKind::Rule(p) = &stmt.kind
+            && p.name.text == "pii"
+        {
+            personal.extend(p.values.iter().filter_map(|v| input(v, job, cx)));
+        }
+    }
+    for stmt in body {
+        let text: EcoString = context.sources.text(stmt.span).split_whitespace().collect::<Vec<_>>().join(" ").into();
+        let (kind, soft) = match &stmt.kind {
+            StmtKind::Pin(using) => (pin(using, None, context.library, cx).map(RuleKind::Pin), false),
+            StmtKind::Prefer(Preference::Using(using)) => (pin(using, None, context.library, cx).map(RuleKind::Pin), true),
+            StmtKind::Rule(p) => (rule(p, job, &personal, context.library, cx), false),
+            StmtKind::Prefer(Preference::Rule(p)) => (rule(p, job, &personal, context.library, cx), true),
+            StmtKind::On(name) => {
+                if !context.library.clusters.contains_key(&name.text) && name.text != "here" {
+                    let near = nearest(&name.text, context.library.clusters.keys().map(|k| k.as_str()));
+                    cx.push(errors::unknown_choice(name.span, "cluster", &name.text, near));
+                }
+                job.cluster = Some((name.text.clone(), name.span));
+                continue;
+            }
+            _ => continue,
+        };
+        job.rules.extend(kind.map(|kind| Rule { kind, soft, span: stmt.span, text }));
+    }
+}
+
+fn input(atom: &ast::Atom, job: &Job, cx: &mut Diagnostics) -> Option<LocalId> {
+    let name = text_of(atom)?;
+    let found = job.params.iter().copied().find(|p| job.local(*p).name == name);
+    if found.is_none() {
+        let near = nearest(&name, job.params.iter().map(|p| job.local(*p).name.as_str()));
+        cx.push(errors::unknown_name(atom.span, &name, near));
+    }
+    found
+}
+
+fn rule(p: &Property, job: &mut Job, personal: &[LocalId], library: &Library, cx: &mut Diagnostics) -> Option<RuleKind> {
+    let words: Vec<EcoString> = p.values.iter().filter_map(text_of).collect();
+    let words: Vec<&str> = words.iter().map(|w| w.as_str()).collect();
+    match (p.name.text.as_str(), words.as_slice()) {
+        ("avoid", [name]) => {
+            if !library.implementations.contains_key(*name) {
+                let near = nearest(name, library.implementations.keys().map(|k| k.as_str()));
+                cx.push(errors::unknown_choice(p.values[0].span, "model or tool", name, near));
+                return None;
+            }
+            Some(RuleKind::Avoid((*name).into()))
+        }
+        ("only", ["open_models"]) => Some(RuleKind::OnlyOpen),
+        ("region", [name]) => Some(RuleKind::Region((*name).into())),
+        ("license", ["permissive"]) => Some(RuleKind::Permissive),
+        ("quality", ["product"]) => {
+            job.quality_rule = QualityRule::Product;
+            None
+        }
+        ("quality", ["min"]) => {
+            job.quality_rule = QualityRule::Min;
+            None
+        }
+        ("quality", ["from", _]) => {
+            cx.push(errors::unsupported(p.span, "a measured rule of quality", "write `quality product` or `quality min`"));
+            None
+        }
+        ("pii", [_, ..]) | ("cache", ["off"]) => None,
+        ("no", ["pii", "to", "closed", "models"]) => {
+            let inputs = if personal.is_empty() { job.params.clone() } else { personal.to_vec() };
+            Some(RuleKind::NoPiiToClosed { inputs })
+        }
+        (word, _) if WORDS.contains(&word) => {
+            let example = match word {
+                "avoid" => "avoid whisper",
+                "only" => "only open_models",
+                "region" => "region eu",
+                "license" => "license permissive",
+                "quality" => "quality product",
+                "pii" => "pii videos",
+                "cache" => "cache off",
+                _ => "no pii to closed models",
+            };
+            cx.push(errors::bad_rule(p.span, word, example));
+            None
+        }
+        (word, _) => {
+            let near = nearest(word, WORDS.iter().copied().chain(["minimize", "maximize", "expect", "prefer", "using", "goal"]));
+            cx.push(errors::unknown_rule(p.name.span, word, near));
+            None
+        }
+    }
+}
+
+/// Reads a pin; `task` is the step's task where the pin stands on a call.
+pub fn pin(using: &Using, task: Option<&str>, library: &Library, cx: &mut Diagnostics) -> Option<Pin> {
+    let mut pin = Pin { implementation: None, knobs: Vec::new(), device: None, units: Vec::new(), span: using.span };
+    if let Some(name) = &using.implementation {
+        let Some(entry) = library.implementations.get(&name.text) else {
+            let near = nearest(&name.text, library.implementations.keys().map(|k| k.as_str()));
+            cx.push(errors::unknown_choice(name.span, "model or tool", &name.text, near));
+            return None;
+        };
+        if let Some(task) = task
+            && !entry.tasks.iter().any(|t| t == task)
+        {
+            cx.push(errors::wrong_implementation(name.span, &name.text, task));
+            return None;
+        }
+        pin.implementation = Some(name.text.clone());
+        for (knob, value) in &using.knobs {
+            pin.knobs.extend(pinned_knob(entry, knob, value, cx));
+        }
+    }
+    if let Some(hardware) = &using.hardware {
+        let device = &hardware.device.text;
+        if device != "gpu" && device != "api" && !library.devices.contains_key(device) {
+            let near = nearest(device, library.devices.keys().map(|k| k.as_str()));
+            cx.push(errors::unknown_choice(hardware.device.span, "device", device, near));
+            return None;
+        }
+        pin.device = Some(device.clone());
+        pin.units = hardware.units.iter().filter_map(|q| quantity::whole(q, "the number of devices", cx)).collect();
+    }
+    Some(pin)
+}
+
+fn pinned_knob(entry: &Implementation, knob: &ast::Name, value: &ast::Atom, cx: &mut Diagnostics) -> Option<(EcoString, EcoString)> {
+    let Some((_, values)) = entry.knobs.iter().find(|(n, _)| *n == knob.text) else {
+        let near = nearest(&knob.text, entry.knobs.iter().map(|(n, _)| n.as_str()));
+        cx.push(errors::unknown_choice(knob.span, "knob", &knob.text, near));
+        return None;
+    };
+    let text = match &value.kind {
+        AtomKind::List(_) => None,
+        _ => text_of(value),
+    };
+    match text {
+        Some(text) if values.contains(&text) => Some((knob.text.clone(), text)),
+        text => {
+            let text = text.unwrap_or_default();
+            let near = nearest(&text, values.iter().map(|v| v.as_str()));
+            cx.push(errors::unknown_choice(value.span, &format!("value of `{}`", knob.text), &text, near));
+            None
+        }
+    }
+}

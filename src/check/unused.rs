@@ -1,0 +1,37 @@
+//! Warns of what nothing depends on.
+
+use super::errors;
+use super::program::{Job, Program};
+use crate::diag::Diagnostics;
+use crate::syntax::ast::{File, ItemKind};
+use ecow::EcoString;
+use std::collections::BTreeSet;
+
+/// Warns of inputs and values of a job that nothing uses. A job with holes may still use them.
+pub fn check_unused(job: &Job, cx: &mut Diagnostics) {
+    if !job.holes.is_empty() {
+        return;
+    }
+    for (i, local) in job.locals.iter().enumerate() {
+        if !local.used && !local.name.starts_with('_') {
+            let is_input = job.params.iter().any(|p| p.0 as usize == i);
+            cx.push(errors::unused(local.span, if is_input { "input" } else { "value" }, &local.name));
+        }
+    }
+}
+
+/// Warns of modules that no job takes a task from.
+pub fn check_imports(file: &File, program: &Program, used: &BTreeSet<EcoString>, cx: &mut Diagnostics) {
+    let has_library_items =
+        file.items.iter().any(|i| matches!(i.kind, ItemKind::Task(_) | ItemKind::Implementation(_) | ItemKind::Error));
+    if has_library_items || program.jobs.is_empty() || program.jobs.iter().any(|j| !j.holes.is_empty()) {
+        return;
+    }
+    for item in &file.items {
+        let ItemKind::Use(path) = &item.kind else { continue };
+        let name: EcoString = path.iter().map(|n| n.text.as_str()).collect::<Vec<_>>().join(".").into();
+        if used.contains(&name) && !program.jobs.iter().any(|j| j.modules.contains(&name)) {
+            cx.push(errors::unused_module(item.span, &name));
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Problems → text, JSON. A [`Diagnostic`] is data; how it looks is decided in [`render`].
+
+pub mod codes;
+pub mod render;
+pub mod source;
+
+use source::Span;
+
+/// How bad a problem is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Worth knowing; nothing is wrong.
+    Info,
+    /// Probably not what was meant.
+    Warning,
+    /// Nothing can be built from this.
+    Error,
+}
+
+impl Severity {
+    /// In lower case.
+    pub fn text(self) -> &'static str {
+        match self {
+            Severity::Info => "info",
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        }
+    }
+}
+
+/// A place and what is to be said about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// The place.
+    pub span: Span,
+    /// What is said.
+    pub text: String,
+}
+
+/// An edit that mends the problem; the command line (`check --fix`) and the editor apply the same one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fix {
+    /// What it does, as an instruction.
+    pub title: String,
+    /// What is replaced.
+    pub span: Span,
+    /// By what.
+    pub insert: String,
+}
+
+/// A problem in a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Its code; `mkbc explain CODE` shows its page.
+    pub code: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong, in lower case, names in back quotes.
+    pub message: String,
+    /// Where (what is wrong there).
+    pub primary: Label,
+    /// Other places (why).
+    pub secondary: Vec<Label>,
+    /// What to do, as an instruction.
+    pub help: Option<String>,
+    /// An edit that does it.
+    pub fix: Option<Fix>,
+}
+
+impl Diagnostic {
+    fn new(code: &'static str, severity: Severity, message: impl Into<String>, at: Span, what: impl Into<String>) -> Self {
+        let primary = Label { span: at, text: what.into() };
+        Diagnostic { code, severity, message: message.into(), primary, secondary: Vec::new(), help: None, fix: None }
+    }
+
+    /// An error at a place.
+    pub fn error(code: &'static str, message: impl Into<String>, at: Span, what: impl Into<String>) -> Self {
+        Diagnostic::new(code, Severity::Error, message, at, what)
+    }
+
+    /// A warning at a place.
+    pub fn warning(code: &'static str, message: impl Into<String>, at: Span, what: impl Into<String>) -> Self {
+        Diagnostic::new(code, Severity::Warning, message, at, what)
+    }
+
+    /// An information at a place.
+    pub fn info(code: &'static str, message: impl Into<String>, at: Span, what: impl Into<String>) -> Self {
+        Diagnostic::new(code, Severity::Info, message, at, what)
+    }
+
+    /// With another place that says why.
+    pub fn because(mut self, at: Span, why: impl Into<String>) -> Self {
+        self.secondary.push(Label { span: at, text: why.into() });
+        self
+    }
+
+    /// With an instruction.
+    pub fn help(mut self, text: impl Into<String>) -> Self {
+        self.help = Some(text.into());
+        self
+    }
+
+    /// With an edit.
+    pub fn fix(mut self, title: impl Into<String>, span: Span, insert: impl Into<String>) -> Self {
+        self.fix = Some(Fix { title: title.into(), span, insert: insert.into() });
+        self
+    }
+}
+
+/// The problems that passes report; user errors are pushed here, never returned and never panics.
+#[derive(Clone, Debug, Default)]
+pub struct Diagnostics {
+    list: Vec<Diagnostic>,
+}
+
+impl Diagnostics {
+    /// Reports a problem.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.list.push(diagnostic);
+    }
+
+    /// Whether an error was reported.
+    pub fn has_errors(&self) -> bool {
+        self.list.iter().any(|d| d.severity == Severity::Error)
+    }
+
+    /// How many problems of this severity were reported.
+    pub fn count(&self, severity: Severity) -> usize {
+        self.list.iter().filter(|d| d.severity == severity).count()
+    }
+
+    /// In the order of the source, each said once.
+    pub fn sorted(&self) -> Vec<&Diagnostic> {
+        let mut list: Vec<&Diagnostic> = self.list.iter().collect();
+        list.sort_by_key(|d| (d.primary.span.file, d.primary.span.start, d.primary.span.end, d.code));
+        list.dedup();
+        list
+    }
+
+    /// All of them, in the order in which they were reported.
+    pub fn iter(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.list.iter()
+    }
+
+    /// Takes over the problems of another pass.
+    pub fn append(&mut self, mut other: Diagnostics) {
+        self.list.append(&mut other.list);
+    }
+}
+
+/// The name that is nearest to a misspelt one, if any is near.
+pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let lower = name.to_lowercase();
+    names
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()), candidate))
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.len().min(name.len()) / 4)
+        .min_by_key(|(distance, candidate)| (*distance, *candidate))
+        .map(|(_, candidate)| candidate)
+}

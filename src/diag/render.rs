@@ -1,0 +1,124 @@
+//! Diagnostics → text with the source beside it (codespan-reporting), or JSON.
+
+use super::source::{FileId, Sources};
+use super::{Diagnostic, Diagnostics, Severity};
+use codespan_reporting::diagnostic::{self as cs, LabelStyle};
+use codespan_reporting::files::{Error, Files};
+use codespan_reporting::term;
+use codespan_reporting::term::termcolor::{Ansi, NoColor, WriteColor};
+use serde_json::json;
+use std::ops::Range;
+
+/// The sources with their line starts, computed once for a rendering.
+struct Lines<'a> {
+    sources: &'a Sources,
+    starts: std::cell::RefCell<std::collections::BTreeMap<FileId, Vec<usize>>>,
+}
+
+impl Lines<'_> {
+    fn with<T>(&self, id: FileId, f: impl FnOnce(&[usize]) -> T) -> T {
+        let mut starts = self.starts.borrow_mut();
+        f(starts.entry(id).or_insert_with(|| {
+            let text = &self.sources.get(id).text;
+            std::iter::once(0).chain(text.match_indices('\n').map(|(i, _)| i + 1)).collect()
+        }))
+    }
+}
+
+impl<'a> Files<'a> for Lines<'a> {
+    type FileId = FileId;
+    type Name = &'a str;
+    type Source = &'a str;
+
+    fn name(&'a self, id: FileId) -> Result<&'a str, Error> {
+        Ok(&self.sources.get(id).name)
+    }
+
+    fn source(&'a self, id: FileId) -> Result<&'a str, Error> {
+        Ok(&self.sources.get(id).text)
+    }
+
+    fn line_index(&'a self, id: FileId, byte: usize) -> Result<usize, Error> {
+        Ok(self.with(id, |starts| starts.partition_point(|s| *s <= byte).saturating_sub(1)))
+    }
+
+    fn line_range(&'a self, id: FileId, line: usize) -> Result<Range<usize>, Error> {
+        let len = self.sources.get(id).text.len();
+        self.with(id, |starts| {
+            let start = *starts.get(line).ok_or(Error::LineTooLarge { given: line, max: starts.len() })?;
+            Ok(start..starts.get(line + 1).copied().unwrap_or(len))
+        })
+    }
+}
+
+/// As text for people, in the order of the source.
+pub fn text(diagnostics: &Diagnostics, sources: &Sources, colour: bool) -> String {
+    let files = Lines { sources, starts: Default::default() };
+    let config = term::Config::default();
+    let mut out = Vec::new();
+    for diagnostic in diagnostics.sorted() {
+        let mut buffer = Vec::new();
+        let rendered = if colour {
+            emit(&mut Ansi::new(&mut buffer), &config, &files, diagnostic)
+        } else {
+            emit(&mut NoColor::new(&mut buffer), &config, &files, diagnostic)
+        };
+        match rendered {
+            Ok(()) => out.append(&mut buffer),
+            Err(_) => out.extend_from_slice(one_line(diagnostic, sources).as_bytes()),
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn emit(out: &mut dyn WriteColor, config: &term::Config, files: &Lines, d: &Diagnostic) -> Result<(), Error> {
+    let severity = match d.severity {
+        Severity::Error => cs::Severity::Error,
+        Severity::Warning => cs::Severity::Warning,
+        Severity::Info => cs::Severity::Note,
+    };
+    let mut labels = vec![cs::Label::new(LabelStyle::Primary, d.primary.span.file, d.primary.span.range()).with_message(&d.primary.text)];
+    labels.extend(
+        d.secondary.iter().map(|l| cs::Label::new(LabelStyle::Secondary, l.span.file, l.span.range()).with_message(&l.text)),
+    );
+    let mut notes = Vec::new();
+    if let Some(help) = &d.help {
+        notes.push(format!("help: {help}"));
+    }
+    if let Some(fix) = &d.fix {
+        notes.push(format!("fix: {}", fix.title));
+    }
+    let rendered = cs::Diagnostic::new(severity).with_code(d.code).with_message(&d.message).with_labels(labels).with_notes(notes);
+    term::emit_to_write_style(&mut { out }, config, files, &rendered)
+}
+
+fn one_line(d: &Diagnostic, sources: &Sources) -> String {
+    let (line, column) = sources.line_column(d.primary.span);
+    format!("{}[{}]: {} ({}:{line}:{column})\n", d.severity.text(), d.code, d.message, sources.get(d.primary.span.file).name)
+}
+
+/// As one JSON document: an array in the order of the source.
+pub fn json(diagnostics: &Diagnostics, sources: &Sources) -> serde_json::Value {
+    diagnostics.sorted().iter().map(|d| json_one(d, sources)).collect()
+}
+
+fn json_one(d: &Diagnostic, sources: &Sources) -> serde_json::Value {
+    let place = |span: super::Span| {
+        let (line, column) = sources.line_column(span);
+        let (end_line, end_column) = sources.line_column(span.after());
+        json!({
+            "file": sources.get(span.file).name, "start": span.start, "end": span.end,
+            "line": line, "column": column, "end_line": end_line, "end_column": end_column,
+        })
+    };
+    let label = |l: &super::Label| json!({"place": place(l.span), "text": l.text});
+    json!({
+        "code": d.code,
+        "severity": d.severity.text(),
+        "message": d.message,
+        "primary": label(&d.primary),
+        "secondary": d.secondary.iter().map(label).collect::<Vec<_>>(),
+        "help": d.help,
+        "fix": d.fix.as_ref().map(|f| json!({"title": f.title, "place": place(f.span), "insert": f.insert})),
+    })
+}

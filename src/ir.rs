@@ -1,0 +1,3 @@
+//! Typed program → workflow.
+
+pub mod workflow;

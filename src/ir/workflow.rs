@@ -1,0 +1,132 @@
+//! The workflow: a typed DAG of calls, with regions for maps, branches and loops.
+
+use serde::{Deserialize, Serialize};
+
+/// A step: one call of a library task in the source (or in a fill). Index into [`Workflow::steps`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StepId(pub u32);
+
+/// A value that flows between nodes; unique in a workflow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ValueId(pub u32);
+
+/// Where a node takes a value from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operand {
+    /// The value that another node, an input or a region parameter defines.
+    Value(ValueId),
+    /// A constant of the source.
+    Literal(serde_json::Value),
+}
+
+/// A piece of data flow: nodes in dependency order (a node uses only values defined before it), and a result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Region {
+    /// The nodes, each after everything it uses.
+    pub nodes: Vec<Node>,
+    /// What the region yields.
+    pub result: Operand,
+}
+
+/// One node of a region. Each defines the value `output`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Node {
+    /// A call of a library task.
+    Call {
+        /// Which step.
+        step: StepId,
+        /// The arguments, by parameter name; an absent optional argument is left out.
+        args: Vec<(String, Operand)>,
+        /// What it defines; a task with several named results yields a record.
+        output: ValueId,
+    },
+    /// The body once per item of a list; items in order, results in the same order.
+    Map {
+        /// The list.
+        over: Operand,
+        /// The item, inside the body.
+        item: ValueId,
+        /// What happens to each item.
+        body: Region,
+        /// The list of results.
+        output: ValueId,
+    },
+    /// One of two regions.
+    Branch {
+        /// A Bool.
+        when: Operand,
+        /// If true.
+        then: Region,
+        /// If false.
+        otherwise: Region,
+        /// The result of the branch taken.
+        output: ValueId,
+    },
+    /// The body again until `until` holds, at most `limit` times; yields the last round's result.
+    Repeat {
+        /// The largest number of rounds, at least 1.
+        limit: u32,
+        /// The value carried from round to round, with where the first round takes it from; later rounds see the result of the
+        /// round before.
+        carry: Option<(ValueId, Operand)>,
+        /// One round.
+        body: Region,
+        /// A Bool, in the scope of the body.
+        until: Operand,
+        /// The last round's result.
+        output: ValueId,
+    },
+    /// A pure operation on data.
+    Compute {
+        /// Which.
+        op: Op,
+        /// Its operands.
+        args: Vec<Operand>,
+        /// What it defines.
+        output: ValueId,
+    },
+}
+
+/// A pure operation on data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Op {
+    /// A field of a record or a size of a medium.
+    Field(String),
+    /// A list of the operands.
+    List,
+    /// A record of the operands, with these field names.
+    Record(Vec<String>),
+    /// `+` on numbers; concatenation on Text.
+    Add,
+    /// `-`.
+    Sub,
+    /// `*`.
+    Mul,
+    /// `/`; division by zero is a run-time error.
+    Div,
+    /// Unary minus.
+    Neg,
+    /// `==`.
+    Eq,
+    /// `!=`.
+    Ne,
+    /// `<`.
+    Lt,
+    /// `<=`.
+    Le,
+    /// `>`.
+    Gt,
+    /// `>=`.
+    Ge,
+    /// `and`.
+    And,
+    /// `or`.
+    Or,
+    /// `not`.
+    Not,
+}

@@ -1,0 +1,23 @@
+//! Murakkab's compiler and runtime.
+//!
+//! ```text
+//! .mkb text ─ syntax ─ tree ─ check ─ typed program ─ expand ─ holes filled ─ ir ─ workflow DAG
+//!                                                                                     │
+//!      library (tasks, models, tools, clusters, profiles with evidence) ──── space ── candidates per step
+//!                                                                                     │
+//!                                              verify ◄── plan ◄── solve (presolve, z3, certificate)
+//!                                                           │
+//!                                                          run (engines, devices, meter)
+//! ```
+//!
+//! A pass is `pub fn verb(input: &In, cx: &mut Diagnostics) -> Out`. The core, up to `plan`, does no IO.
+
+pub mod check;
+pub mod diag;
+pub mod ir;
+pub mod library;
+pub mod plan;
+pub mod solve;
+pub mod syntax;
+pub mod types;
+pub mod units;

@@ -1,0 +1,177 @@
+//! Trees and profiles → library: tasks, what implements them, devices, clusters, types; every figure with its evidence.
+
+pub mod declare;
+pub mod embedded;
+pub mod errors;
+pub mod profile;
+pub mod size;
+
+use crate::diag::source::Span;
+use crate::types::Type;
+use ecow::EcoString;
+use indexmap::IndexMap;
+use profile::Profile;
+use rust_decimal::Decimal;
+use size::SizeExpr;
+use std::collections::BTreeMap;
+
+/// Everything that jobs can build on.
+#[derive(Clone, Debug, Default)]
+pub struct Library {
+    /// Tasks by name.
+    pub tasks: IndexMap<EcoString, Task>,
+    /// Models and tools by name.
+    pub implementations: IndexMap<EcoString, Implementation>,
+    /// Devices by name.
+    pub devices: BTreeMap<EcoString, Device>,
+    /// Clusters by name.
+    pub clusters: BTreeMap<EcoString, Cluster>,
+    /// Records and enums by name.
+    pub types: BTreeMap<EcoString, (Type, Span)>,
+    /// The modules that exist.
+    pub modules: Vec<EcoString>,
+}
+
+impl Library {
+    /// What implements a task, in order of declaration.
+    pub fn implementing<'a>(&'a self, task: &'a str) -> impl Iterator<Item = &'a Implementation> {
+        self.implementations.values().filter(move |i| i.tasks.iter().any(|t| t == task))
+    }
+}
+
+/// An interface.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// Its name.
+    pub name: EcoString,
+    /// The module that declares it; empty for the job's own file.
+    pub module: EcoString,
+    /// Its documentation.
+    pub docs: EcoString,
+    /// Where its name stands.
+    pub span: Span,
+    /// What it takes.
+    pub params: Vec<(EcoString, Type)>,
+    /// What it yields.
+    pub result: Type,
+    /// What time, cost and energy scale with, by dimension name.
+    pub work: Vec<(EcoString, SizeExpr)>,
+    /// Sizes of the result (`frames.count`) in terms of the sizes of the arguments.
+    pub sizes: Vec<(EcoString, SizeExpr)>,
+    /// What a language model is told, whichever it is: the user prompt, with `{param}` for the arguments.
+    pub prompt: EcoString,
+    /// The system prompt.
+    pub system: EcoString,
+    /// The largest number of tokens in a model's answer.
+    pub max_tokens: u32,
+}
+
+/// A model or tool.
+#[derive(Clone, Debug)]
+pub struct Implementation {
+    /// Its name.
+    pub name: EcoString,
+    /// The tasks that it carries out.
+    pub tasks: Vec<EcoString>,
+    /// Its documentation.
+    pub docs: EcoString,
+    /// Where its name stands.
+    pub span: Span,
+    /// What can be set: name and values.
+    pub knobs: Vec<(EcoString, Vec<EcoString>)>,
+    /// What it can run on.
+    pub hardware: Vec<HardwareOption>,
+    /// How it is executed.
+    pub engine: Option<Engine>,
+    /// Its figures.
+    pub profile: Profile,
+    /// Work in place of the task's, where a knob changes it.
+    pub work: Vec<(EcoString, SizeExpr)>,
+    /// Sizes of the result in place of the task's, where a knob changes them.
+    pub sizes: Vec<(EcoString, SizeExpr)>,
+    /// What it must not be taken for more than: `lowest tier`.
+    pub label: Option<EcoString>,
+    /// Its licence.
+    pub license: Option<EcoString>,
+    /// Whether its weights or code are open.
+    pub open: bool,
+    /// Where it runs, for closed endpoints.
+    pub region: Option<EcoString>,
+    /// How many calls may be in flight at once.
+    pub concurrency: u32,
+}
+
+/// Hardware that an implementation can run on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HardwareOption {
+    /// A device, or `gpu` for any GPU.
+    pub device: EcoString,
+    /// The least memory of one device, in gigabytes.
+    pub memory_gb: Option<Decimal>,
+    /// How many.
+    pub units: Vec<u32>,
+    /// Where it is written.
+    pub span: Span,
+}
+
+/// How an implementation is executed: the engine's name and settings, as written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Engine {
+    /// `process`, `openai`, `builtin`, …
+    pub kind: EcoString,
+    /// Where it is written.
+    pub span: Span,
+    /// Its settings: name, values.
+    pub settings: Vec<(EcoString, Vec<Setting>)>,
+}
+
+/// A value of an engine's setting.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Setting {
+    /// A word, text or number.
+    Text(EcoString),
+    /// A list of them.
+    List(Vec<EcoString>),
+}
+
+impl Engine {
+    /// The first value of a setting, as text.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.settings.iter().find(|(n, _)| n == name).and_then(|(_, v)| match v.first() {
+            Some(Setting::Text(t)) => Some(t.as_str()),
+            _ => None,
+        })
+    }
+
+    /// The lists that are given under a name, in order (`command [ … ]` twice is two commands).
+    pub fn lists(&self, name: &str) -> Vec<Vec<String>> {
+        let settings = self.settings.iter().filter(|(n, _)| n == name);
+        let lists = settings.flat_map(|(_, v)| v.iter()).filter_map(|v| match v {
+            Setting::List(items) => Some(items.iter().map(|i| i.to_string()).collect()),
+            Setting::Text(_) => None,
+        });
+        lists.collect()
+    }
+}
+
+/// A device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Device {
+    /// Its name.
+    pub name: EcoString,
+    /// What it is for people.
+    pub docs: EcoString,
+    /// Whether it is a GPU.
+    pub gpu: bool,
+    /// Its memory in gigabytes.
+    pub memory_gb: Option<Decimal>,
+}
+
+/// Machines.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cluster {
+    /// Its name.
+    pub name: EcoString,
+    /// Pools: device, how many, dollars an hour.
+    pub pools: Vec<(EcoString, u32, Decimal)>,
+}

@@ -1,0 +1,27 @@
+//! The standard library, embedded in the binary.
+
+use include_dir::{Dir, include_dir};
+
+static STDLIB: Dir = include_dir!("$CARGO_MANIFEST_DIR/stdlib");
+
+/// The modules of the standard library: name and text, in order of name.
+pub fn modules() -> Vec<(String, &'static str)> {
+    let mut modules: Vec<(String, &'static str)> = STDLIB
+        .files()
+        .filter(|f| f.path().extension().is_some_and(|e| e == "mkb"))
+        .filter_map(|f| Some((f.path().file_stem()?.to_str()?.to_string(), f.contents_utf8()?)))
+        .collect();
+    modules.sort();
+    modules
+}
+
+/// The profiles of the standard library: file name and text, in order of name.
+pub fn profiles() -> Vec<(String, &'static str)> {
+    let files = STDLIB.get_dir("profiles").into_iter().flat_map(|d| d.files());
+    let mut profiles: Vec<(String, &'static str)> = files
+        .filter(|f| f.path().extension().is_some_and(|e| e == "csv"))
+        .filter_map(|f| Some((f.path().file_name()?.to_str()?.to_string(), f.contents_utf8()?)))
+        .collect();
+    profiles.sort();
+    profiles
+}

@@ -1,0 +1,110 @@
+//! The diagnostics of the library: E04xx.
+
+use super::size::Scope;
+use crate::diag::source::Span;
+use crate::diag::{Diagnostic, nearest};
+use crate::types::Type;
+use crate::units::Dimension;
+
+/// E0401: a name that is neither a parameter's size nor a knob.
+pub fn unknown_size(at: Span, name: &str, scope: &Scope) -> Diagnostic {
+    let names = scope.params.iter().map(|(n, _)| n.as_str()).chain(scope.knobs.iter().map(|(n, _)| n.as_str()));
+    let d = Diagnostic::error("E0401", format!("`{name}` is no size here"), at, "neither a size of a parameter nor a knob");
+    match nearest(name, names) {
+        Some(near) => d.help(format!("did you mean `{near}`?")),
+        None => d.help("write a size of a parameter (`audio.duration`) or a knob"),
+    }
+}
+
+/// E0402: a type has no such size.
+pub fn no_such_size(at: Span, param: &str, path: &str, ty: &Type) -> Diagnostic {
+    let sizes: Vec<String> = ty.sizes().iter().map(|(n, _)| format!("`{param}.{n}`")).collect();
+    let d = Diagnostic::error("E0402", format!("`{param}` has no size `{path}`"), at, format!("`{ty}` has no such size"));
+    if sizes.is_empty() { d.help(format!("`{ty}` has no sizes")) } else { d.help(format!("write one of {}", sizes.join(", "))) }
+}
+
+/// E0403: something in a size expression that is no arithmetic.
+pub fn not_a_size(at: Span) -> Diagnostic {
+    Diagnostic::error("E0403", "this is no size", at, "not arithmetic over sizes and knobs")
+        .help("use `+ - * /`, `min`, `max`, `ceil`, numbers, sizes and knobs")
+}
+
+/// E0404: a knob whose values are words stands where a number is needed.
+pub fn knob_is_no_number(at: Span, name: &str) -> Diagnostic {
+    Diagnostic::error("E0404", format!("the knob `{name}` is no number"), at, "its values are words")
+        .help("use a knob whose values are numbers")
+}
+
+/// E0302: two dimensions that must be equal are not.
+pub fn dimensions_differ(at: Span, left: Span, a: Dimension, right: Span, b: Dimension) -> Diagnostic {
+    Diagnostic::error("E0302", format!("{a} and {b} do not go together"), at, "both sides must measure the same")
+        .because(left, format!("{a}"))
+        .because(right, format!("{b}"))
+        .help("give both sides the same dimension")
+}
+
+/// E0405: a name that is declared twice.
+pub fn declared_twice(at: Span, what: &str, name: &str, first: Span) -> Diagnostic {
+    Diagnostic::error("E0405", format!("the {what} `{name}` is declared twice"), at, "declared again here")
+        .because(first, "first declared here")
+        .help("rename or remove one of them")
+}
+
+/// E0406: an implementation of something that is no task.
+pub fn unknown_task(at: Span, name: &str, near: Option<&str>) -> Diagnostic {
+    let d = Diagnostic::error("E0406", format!("there is no task `{name}`"), at, "nothing of this name to implement");
+    match near {
+        Some(near) => d.help(format!("did you mean `{near}`?")).fix(format!("write `{near}`"), at, near),
+        None => d.help("declare the task, or name another"),
+    }
+}
+
+/// E0407: a clause that the library does not know.
+pub fn unknown_property(at: Span, name: &str, known: &[&str]) -> Diagnostic {
+    let d = Diagnostic::error("E0407", format!("`{name}` means nothing here"), at, "not a clause of a task, model or tool");
+    match nearest(name, known.iter().copied()) {
+        Some(near) => d.help(format!("did you mean `{near}`?")).fix(format!("write `{near}`"), at, near),
+        None => d.help(format!("write one of {}", known.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", "))),
+    }
+}
+
+/// E0408: a value of the wrong kind behind a known word.
+pub fn bad_value(at: Span, name: &str, wanted: &str) -> Diagnostic {
+    Diagnostic::error("E0408", format!("`{name}` needs {wanted}"), at, format!("not {wanted}")).help(format!("write {wanted}"))
+}
+
+/// E0409: a device that is declared nowhere.
+pub fn unknown_device(at: Span, name: &str, near: Option<&str>) -> Diagnostic {
+    let d = Diagnostic::error("E0409", format!("there is no device `{name}`"), at, "declared nowhere");
+    match near {
+        Some(near) => d.help(format!("did you mean `{near}`?")).fix(format!("write `{near}`"), at, near),
+        None => d.help(format!("declare it: `device {name} {{ kind gpu }}`")),
+    }
+}
+
+/// E0410: a part that a model or tool must have is missing.
+pub fn missing_part(at: Span, name: &str, part: &str, example: &str) -> Diagnostic {
+    Diagnostic::error("E0410", format!("`{name}` has no {part}"), at, format!("needs {part}")).help(format!("add `{example}`"))
+}
+
+/// E0411: a profile that cannot be read.
+pub fn profile_missing(at: Span, path: &str) -> Diagnostic {
+    Diagnostic::error("E0411", format!("there is no profile `{path}`"), at, "no such file beside the library")
+        .help("add the file to the library's `profiles` folder, or correct the name")
+}
+
+/// E0412: something wrong in a profile.
+pub fn bad_figure(at: Span, message: String, wanted: &str) -> Diagnostic {
+    Diagnostic::error("E0412", message, at, "in this profile").help(wanted.to_string())
+}
+
+/// E0413: a combination that an entry offers and its profile does not cover.
+pub fn uncovered(at: Span, entry: &str, combination: &str, figure: &str) -> Diagnostic {
+    Diagnostic::warning(
+        "W0413",
+        format!("`{entry}` has no figure `{figure}` for {combination}"),
+        at,
+        "this choice is left out",
+    )
+    .help("add the figure to the profile, or take the choice out")
+}

@@ -1,0 +1,3 @@
+//! Choice → plan.
+
+pub mod model;

@@ -1,0 +1,286 @@
+//! The compiled artefact: which implementation, knobs and hardware carry out each step, what that is predicted to take, and
+//! the data flow to execute. Versioned; its JSON schema is published (`mkbc schema plan`).
+
+use crate::ir::workflow::{Region, StepId, ValueId};
+use crate::solve::outcome::Proof;
+use crate::types::Type;
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The version of the plan's format. A plan of another version is refused.
+pub const PLAN_VERSION: u32 = 1;
+
+/// A compiled job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// [`PLAN_VERSION`] of the compiler that wrote it.
+    pub version: u32,
+    /// The compiler's name and version.
+    pub compiler: String,
+    /// The job's name.
+    pub job: String,
+    /// Digests of what went in.
+    pub hashes: Hashes,
+    /// The cluster it is for.
+    pub cluster: ClusterSpec,
+    /// The job's inputs.
+    pub inputs: Vec<Input>,
+    /// The type of the answer.
+    pub result: Type,
+    /// The data flow.
+    pub body: Region,
+    /// What carries out each step; the index is the step's id.
+    pub steps: Vec<PlanStep>,
+    /// The job's clauses, each with its value and slack.
+    pub clauses: Vec<PlanClause>,
+    /// The wishes, most important first.
+    pub wishes: Vec<PlanWish>,
+    /// Totals for one run.
+    pub total: Totals,
+    /// How far the choice is proved.
+    pub proof: Proof,
+}
+
+/// Digests (SHA-256, lower-case hex) of what a plan was compiled from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hashes {
+    /// The `.mkb` file.
+    pub source: String,
+    /// The library: every `.mkb` and profile in it.
+    pub library: String,
+    /// The lock file, where holes were filled.
+    pub lock: Option<String>,
+}
+
+/// An input of the job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// Its name: `--NAME VALUE` on the command line.
+    pub name: String,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub ty: Type,
+    /// The value that the body uses.
+    pub value: ValueId,
+    /// The sizes that the plan assumes (seconds, tokens, counts), by size name.
+    pub sizes: BTreeMap<String, Decimal>,
+}
+
+/// The machines a plan is for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClusterSpec {
+    /// Its name; `here` for the machine the compiler ran on.
+    pub name: String,
+    /// Pools, by device name.
+    pub pools: BTreeMap<String, Pool>,
+}
+
+/// So many devices of a kind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pool {
+    /// How many (cores, for `cpu`).
+    pub units: u32,
+    /// Price of one for an hour, in dollars.
+    pub usd_per_hour: Decimal,
+}
+
+/// What carries out a step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanStep {
+    /// The step.
+    pub id: StepId,
+    /// Its display name, unique in the plan: the task's name, numbered where a task is called twice.
+    pub name: String,
+    /// The library task.
+    pub task: String,
+    /// Where in the source it was called (1-based line); 0 for a fill from the lock file.
+    pub line: u32,
+    /// The model or tool.
+    pub implementation: String,
+    /// What the implementation is called where people must not take it for more than it is (`lowest tier`).
+    pub label: Option<String>,
+    /// The knobs' values, as text.
+    pub knobs: BTreeMap<String, String>,
+    /// The hardware.
+    pub hardware: Hardware,
+    /// How it is executed.
+    pub engine: Engine,
+    /// The parameters that the task takes, in order.
+    pub params: Vec<(String, Type)>,
+    /// What it yields.
+    pub output: Type,
+    /// Expected calls in one run (maps and loops multiplied).
+    pub calls: Decimal,
+    /// Conditions on the execution.
+    pub conditions: Conditions,
+    /// Predicted figures for all its calls in one run.
+    pub predicted: Predicted,
+    /// What the figures rest on, weakest first.
+    pub evidence: Vec<Evidence>,
+    /// Why this and nothing else, in one sentence.
+    pub reason: String,
+}
+
+/// Devices that a step holds while it runs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hardware {
+    /// `cpu`, a GPU's name (`a100`), or `api` where a provider runs it.
+    pub device: String,
+    /// How many (cores, for `cpu`); 0 for `api`.
+    pub units: u32,
+}
+
+/// How a step is executed. Placeholders `{name}` in strings stand for a knob (already filled in by the planner), a parameter
+/// (filled in by the runtime, always as one argument), or `{out}`, the folder that the call may write to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Engine {
+    /// Programs, run one after the other; `reader` names how their output becomes the typed result.
+    Process {
+        /// Argument vectors.
+        commands: Vec<Vec<String>>,
+        /// The reader's name.
+        reader: String,
+        /// Values that a reader needs (knobs, say).
+        options: BTreeMap<String, String>,
+    },
+    /// A function of the runtime itself.
+    Builtin {
+        /// Its name.
+        function: String,
+        /// Its settings.
+        options: BTreeMap<String, String>,
+    },
+    /// An OpenAI-compatible endpoint.
+    Openai {
+        /// The API: `chat` or `transcription`.
+        api: String,
+        /// The model's name there.
+        model: String,
+        /// Environment variable that holds the base URL; `url` where it is not set.
+        url_env: String,
+        /// The base URL, up to and including `/v1`.
+        url: String,
+        /// Environment variable that holds the key. The key itself never enters a plan.
+        key_env: String,
+        /// The system prompt.
+        system: String,
+        /// The user prompt.
+        prompt: String,
+        /// Largest number of tokens in an answer.
+        max_tokens: u32,
+    },
+    /// An engine that this version can plan for and not execute (a managed model server, say).
+    Planned {
+        /// Its name.
+        name: String,
+        /// Its settings.
+        options: BTreeMap<String, String>,
+    },
+}
+
+/// Conditions on the execution of a step.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conditions {
+    /// Further attempts after the first, for failures that may pass.
+    pub retries: u32,
+    /// Wall-clock limit of one attempt, in milliseconds.
+    pub timeout_ms: Option<u64>,
+}
+
+/// Predicted figures of a step, for all its calls in one run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Predicted {
+    /// Wall time, seconds.
+    pub latency_s: Decimal,
+    /// Money, dollars.
+    pub cost_usd: Decimal,
+    /// Energy, watt-hours.
+    pub energy_wh: Decimal,
+    /// Quality, 0 to 1.
+    pub quality: Decimal,
+    /// Peak memory, gigabytes.
+    pub memory_gb: Decimal,
+}
+
+/// Totals for one run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Totals {
+    /// The critical path, seconds.
+    pub latency_s: Decimal,
+    /// Money, dollars.
+    pub cost_usd: Decimal,
+    /// Energy, watt-hours.
+    pub energy_wh: Decimal,
+    /// End-to-end quality, 0 to 1.
+    pub quality: Decimal,
+    /// GPUs.
+    pub gpus: u32,
+}
+
+/// Where a figure comes from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evidence {
+    /// The weakest kind first.
+    pub kind: EvidenceKind,
+    /// The figure.
+    pub figure: String,
+    /// The address, formula, or device, date and runs.
+    pub source: String,
+}
+
+/// How much a figure can be trusted; the weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EvidenceKind {
+    /// By a formula.
+    Estimated,
+    /// By somebody else.
+    Published,
+    /// By us.
+    Measured,
+}
+
+/// A clause of the job, with what the plan makes of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanClause {
+    /// As in the source: `cost <= 2 usd`.
+    pub text: String,
+    /// Its line in the source, 1-based.
+    pub line: u32,
+    /// What is bounded: `cost`, `latency`, `quality`, `energy`, `gpus`; `rule` for pins and data rules.
+    pub metric: String,
+    /// The limit, in the metric's unit (usd, s, ratio, Wh, devices).
+    pub limit: Decimal,
+    /// The plan's value, in the same unit.
+    pub value: Decimal,
+    /// What is left until the clause breaks, in the same unit; never negative for a hard clause.
+    pub slack: Decimal,
+    /// Whether it was a wish (`prefer`) that may be broken.
+    pub soft: bool,
+    /// Whether it holds.
+    pub holds: bool,
+}
+
+/// A wish of the job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanWish {
+    /// `minimize cost`.
+    pub text: String,
+    /// The plan's value, in the metric's unit.
+    pub value: Decimal,
+}

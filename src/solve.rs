@@ -1,0 +1,4 @@
+//! Problem → outcome.
+
+pub mod outcome;
+pub mod problem;

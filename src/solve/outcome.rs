@@ -1,0 +1,69 @@
+//! What the solver says of a [`Problem`](super::problem::Problem).
+
+use serde::{Deserialize, Serialize};
+
+/// The solver's word on a problem.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// A choice that satisfies every clause.
+    Solved(Solution),
+    /// No choice can; why.
+    Conflict(Conflict),
+    /// Neither was found within the limits; why, in words.
+    Unknown(String),
+}
+
+/// One choice per step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Solution {
+    /// The index of the chosen option, per step.
+    pub choice: Vec<usize>,
+    /// The value of each wish, in order.
+    pub values: Vec<i64>,
+    /// How far this is proved.
+    pub proof: Proof,
+}
+
+/// How far a solution is proved to be the best.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Proof {
+    /// Proved optimal, or the gap.
+    pub status: Status,
+    /// Who proved it: `z3 4.8.12`, or `native` where z3 was not asked or gave no answer.
+    pub by: String,
+    /// Calls to z3.
+    pub z3_checks: u32,
+    /// Nodes that the branch and bound visited.
+    pub nodes: u64,
+    /// Options left after presolve, of how many.
+    pub kept: (usize, usize),
+}
+
+/// Whether a solution is the best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// No better choice exists: proved for every wish in order.
+    Optimal,
+    /// The best so far. `wish` is the first wish that is not proved; its value cannot be under `bound`.
+    Feasible {
+        /// Index of the first wish that is not proved.
+        wish: usize,
+        /// Proved lower bound of that wish.
+        bound: i64,
+    },
+}
+
+/// Why there is no plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// A minimal set of clauses that cannot hold together (indices, ascending). Empty: the steps cannot be carried out at all
+    /// (no options, coupling or capacity).
+    pub core: Vec<usize>,
+    /// Whether z3 confirmed that the core cannot be satisfied.
+    pub confirmed: bool,
+    /// For each numeric clause of the core, the best value that all the other clauses allow (`None`: none does).
+    pub reachable: Vec<(usize, Option<i64>)>,
+    /// Single relaxations that make a plan possible: `(clause, smallest limit)`; a rule is dropped (limit 0).
+    pub repairs: Vec<(usize, i64)>,
+}

@@ -1,0 +1,122 @@
+//! The integer problem that a space and its clauses become: one choice per step, so that every clause holds and the
+//! wishes are best, in order.
+//!
+//! Every figure is a non-negative integer of which less is better, rounded against the user where a clause is hard.
+
+use serde::{Deserialize, Serialize};
+
+/// What a choice contributes to; also what a clause bounds and a wish minimises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Figure {
+    /// Money for the whole run, in micro-dollars.
+    Cost,
+    /// Energy for the whole run, in milliwatt-hours.
+    Energy,
+    /// Quality loss: ⌈−10⁵ ln quality⌉.
+    Loss,
+    /// Time for the whole run, in milliseconds.
+    Latency,
+    /// GPUs held.
+    Gpus,
+}
+
+impl Figure {
+    /// All figures, in the order in which [`Choice::figures`] holds them.
+    pub const ALL: [Figure; 5] = [Figure::Cost, Figure::Energy, Figure::Loss, Figure::Latency, Figure::Gpus];
+
+    /// The place of this figure in [`Choice::figures`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// How the figures of the chosen options combine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Aggregate {
+    /// The sum over all steps.
+    Sum,
+    /// The largest of any step.
+    Max,
+    /// The largest sum along any path of the DAG (the makespan, when the figure is latency).
+    Path,
+}
+
+/// One way to carry out a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// One value per [`Figure`], in the order of [`Figure::ALL`].
+    pub figures: [i64; 5],
+    /// Units of each resource that this choice holds while its step runs.
+    pub uses: Vec<(usize, i64)>,
+    /// What downstream steps see of this choice (its output sizes), as a class of the step.
+    pub class: u32,
+    /// The classes of other steps that the figures above assume: `(step, class)`.
+    pub needs: Vec<(usize, u32)>,
+    /// The rules (clauses of kind [`Bound::Rule`]) that this choice breaks, as indices into [`Problem::clauses`], sorted.
+    pub breaks: Vec<usize>,
+}
+
+/// A step and everything that could carry it out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// What could carry it out; exactly one is chosen.
+    pub choices: Vec<Choice>,
+}
+
+/// What a clause asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// The aggregate of the figure is at most the limit.
+    AtMost {
+        /// What is bounded.
+        figure: Figure,
+        /// How steps combine.
+        over: Aggregate,
+        /// The largest allowed value.
+        limit: i64,
+    },
+    /// No chosen option may list this clause in its `breaks`.
+    Rule,
+}
+
+/// A hard clause; its index in [`Problem::clauses`] is its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clause {
+    /// What it asks.
+    pub bound: Bound,
+}
+
+/// Something to minimise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// What is minimised.
+    pub figure: Figure,
+    /// How steps combine.
+    pub over: Aggregate,
+}
+
+/// A pool of a resource (cores, GPUs of a kind). Never a clause: the machine is not negotiable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// Units that exist.
+    pub units: i64,
+    /// Sets of steps that may run at once; within each, the units held may not exceed `units`.
+    pub together: Vec<Vec<usize>>,
+}
+
+/// One choice per step such that every clause holds and the wishes, in order, are smallest.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Problem {
+    /// The steps.
+    pub steps: Vec<Step>,
+    /// The DAG: `(before, after)`, acyclic.
+    pub edges: Vec<(usize, usize)>,
+    /// The hard clauses.
+    pub clauses: Vec<Clause>,
+    /// The wishes, most important first.
+    pub wishes: Vec<Wish>,
+    /// The pools, indexed by the first part of [`Choice::uses`].
+    pub capacities: Vec<Capacity>,
+}

@@ -1,0 +1,115 @@
+//! The diagnostics of lexer, layout and parser: E01xx.
+
+use crate::diag::source::Span;
+use crate::diag::{Diagnostic, nearest};
+use crate::syntax::token::Token;
+
+/// E0101: text that is no token.
+pub fn no_token(at: Span, text: &str) -> Diagnostic {
+    let shown: String = text.chars().take(20).collect();
+    let d = Diagnostic::error("E0101", format!("`{}` means nothing here", shown.escape_default()), at, "not part of the language");
+    if text.contains('\'') {
+        return d.help("write texts in double quotes");
+    }
+    d.help("remove it").fix("remove it", at, "")
+}
+
+/// E0102: a text without its second quote.
+pub fn unclosed_text(at: Span) -> Diagnostic {
+    Diagnostic::error("E0102", "this text has no end", at, "the closing `\"` is missing")
+        .help("close the text on the same line; write `\\n` for a line break")
+        .fix("add the closing quote", at.after(), "\"")
+}
+
+/// E0103: a bracket without its partner.
+pub fn unclosed_bracket(opener: Span, token: Token, closed_at: Span) -> Diagnostic {
+    let closer = token.closer().map_or("", Token::text);
+    Diagnostic::error("E0103", format!("`{token}` is never closed"), opener, "opened here")
+        .because(closed_at, format!("`{closer}` expected before this"))
+        .help(format!("add the missing `{closer}`"))
+}
+
+/// E0104: a closing bracket that nothing opened.
+pub fn unopened_bracket(at: Span, token: Token) -> Diagnostic {
+    Diagnostic::error("E0104", format!("`{token}` closes nothing"), at, "nothing is open here")
+        .help("remove it, or add the bracket that it should close")
+        .fix(format!("remove `{token}`"), at, "")
+}
+
+/// E0105: the parser expected something else.
+pub fn unexpected(at: Span, found: Option<Token>, text: &str, expected: &[String]) -> Diagnostic {
+    let what = match found {
+        None => "the end of the file".to_string(),
+        Some(Token::Newline) => "the end of the line".to_string(),
+        Some(Token::Ident) => format!("the name `{text}`"),
+        Some(Token::Str) => "a text".to_string(),
+        Some(Token::Unit) => format!("the unit `{text}`"),
+        Some(token) if token.is_keyword() => format!("the keyword `{token}`"),
+        Some(_) => format!("`{text}`"),
+    };
+    let wanted = wanted(expected);
+    let label = if wanted.is_empty() { "not expected here".to_string() } else { format!("expected {wanted}") };
+    let d = Diagnostic::error("E0105", format!("{what} cannot stand here"), at, label);
+    let expects = |t: &str| expected.iter().any(|e| e.trim_matches('"') == t);
+    if found == Some(Token::Colon) && expects("=") {
+        return d.help("write `=` to give a value").fix("write `=`", at, " =");
+    }
+    if found == Some(Token::Eq) && expects("==") {
+        return d.help("write `==` to compare").fix("write `==`", at, "==");
+    }
+    if found == Some(Token::OpenBrace) && expects("->") {
+        return d.help("say what the result is: `-> Text`").fix("add `-> Text`", Span { end: at.start, ..at }, "-> Text ");
+    }
+    if found == Some(Token::Ident) {
+        let keywords = expected.iter().map(|e| e.trim_matches('"')).filter(|e| e.as_bytes().first().is_some_and(u8::is_ascii_lowercase));
+        let keywords: Vec<&str> = keywords.filter(|k| !matches!(*k, "ident" | "number" | "text" | "unit")).collect();
+        if let Some(near) = nearest(text, keywords) {
+            return d.help(format!("did you mean `{near}`?")).fix(format!("write `{near}`"), at, near);
+        }
+    }
+    if found.is_some_and(Token::is_keyword) && expects("ident") {
+        return d.help(format!("`{text}` is a word of the language: choose another name, `{text}_` say"));
+    }
+    d
+}
+
+/// The expected tokens, in groups that people know.
+fn wanted(expected: &[String]) -> String {
+    let has = |t: &str| expected.iter().any(|e| e.trim_matches('"') == t);
+    let mut groups: Vec<String> = Vec::new();
+    if has("?") && has("[") && has("ident") && has("number") {
+        groups.push("a value".into());
+    } else {
+        let names = [("ident", "a name"), ("number", "a number"), ("text", "a text in quotes"), ("unit", "a unit")];
+        groups.extend(names.iter().filter(|(t, _)| has(t)).map(|(_, n)| n.to_string()));
+    }
+    if has("+") && has("==") {
+        groups.push("an operator".into());
+    }
+    let shown = ["->", "=", ":", "{", "}", "(", ")", "[", "]", ",", "in", "up", "to", "until", "on", "implements", "at"];
+    let any_value = groups.iter().any(|g| g == "a value");
+    groups.extend(shown.iter().filter(|t| has(t) && !(any_value && ["[", "("].contains(t))).map(|t| format!("`{t}`")));
+    if has("job") && has("task") {
+        groups = vec!["an item (`job`, `task`, `model`, `tool`, `cluster`, `type`, `enum`, `use`)".into()];
+    }
+    if has("Newline") && groups.len() < 5 {
+        groups.push("the end of the line".into());
+    }
+    groups.truncate(6);
+    match groups.split_last() {
+        None => String::new(),
+        Some((last, [])) => last.clone(),
+        Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
+    }
+}
+
+/// E0106: brackets nested too deeply.
+pub fn too_deep(at: Span, limit: usize) -> Diagnostic {
+    Diagnostic::error("E0106", format!("brackets are nested more than {limit} deep"), at, "left out from here on")
+        .help("split the expression with `let`")
+}
+
+/// E0107: a file that is too large.
+pub fn too_large(at: Span) -> Diagnostic {
+    Diagnostic::error("E0107", "the file is larger than 2 GB", at, "not read").help("split the file")
+}

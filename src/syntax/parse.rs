@@ -1,0 +1,170 @@
+//! Source → tree. The only file that knows lalrpop.
+
+use crate::diag::Diagnostics;
+use crate::diag::source::{FileId, Sources, Span};
+use crate::syntax::ast::{self, *};
+use crate::syntax::errors;
+use crate::syntax::grammar::FileParser;
+use crate::syntax::layout::layout;
+use crate::syntax::token::{Spanned, Token, lex};
+use ecow::EcoString;
+use lalrpop_util::{ErrorRecovery, ParseError};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+/// Reads a source.
+pub fn parse(file: FileId, sources: &Sources, cx: &mut Diagnostics) -> ast::File {
+    parse_text(&sources.get(file).text, file, cx)
+}
+
+/// Reads the text of a source.
+pub fn parse_text(source: &str, file: FileId, cx: &mut Diagnostics) -> ast::File {
+    if source.len() > u32::MAX as usize / 2 {
+        cx.push(errors::too_large(Span::new(file, 0, 0)));
+        return ast::File::default();
+    }
+    let source_without_mark = source.strip_prefix('\u{feff}');
+    let lexed = match source_without_mark {
+        // Offsets stay those of the whole file, so that edits and editors agree.
+        Some(_) => lex(&format!("   {}", &source[3..]), file, cx),
+        None => lex(source, file, cx),
+    };
+    let tokens = layout(source, &lexed.tokens, file, cx);
+    let builder = Builder { source, file, docs: &lexed.comments, errors: RefCell::new(Vec::new()) };
+    let parsed = FileParser::new().parse(&builder, tokens.iter().map(|t| Ok::<_, ()>(*t)));
+    let mut tree = ast::File::default();
+    match parsed {
+        Ok(file) => tree = file,
+        Err(error) => builder.errors.borrow_mut().push(error),
+    }
+    report(builder.errors.into_inner(), source, file, cx);
+    tree
+}
+
+/// At most one syntax error a line: the first is the cause, the rest its echo.
+fn report(errors: Vec<Failure>, source: &str, file: FileId, cx: &mut Diagnostics) {
+    let line_of = |at: u32| source.get(..at as usize).and_then(|s| s.rfind('\n'));
+    let mut said: BTreeSet<Option<usize>> = BTreeSet::new();
+    if !errors.is_empty() {
+        said.extend(cx.iter().filter(|d| d.primary.span.file == file).map(|d| line_of(d.primary.span.start)));
+    }
+    for error in errors {
+        let (start, found, end, expected) = match error {
+            ParseError::UnrecognizedToken { token: (start, token, end), expected } => (start, Some(token), end, expected),
+            ParseError::UnrecognizedEof { location, expected } => (location, None, location, expected),
+            ParseError::ExtraToken { token: (start, token, end) } => (start, Some(token), end, Vec::new()),
+            ParseError::InvalidToken { location } => (location, None, location, Vec::new()),
+            ParseError::User { error: () } => continue,
+        };
+        if !said.insert(line_of(start)) {
+            continue;
+        }
+        let text = source.get(start as usize..end as usize).unwrap_or("");
+        cx.push(errors::unexpected(Span::new(file, start, end), found, text, &expected));
+    }
+}
+
+/// How lalrpop reports that it is lost.
+pub type Failure = ParseError<u32, Token, ()>;
+
+/// What the grammar's actions need: the source, and a place for errors.
+pub struct Builder<'s> {
+    source: &'s str,
+    file: FileId,
+    docs: &'s [Spanned],
+    errors: RefCell<Vec<Failure>>,
+}
+
+impl Builder<'_> {
+    /// A place.
+    pub fn span(&self, l: u32, r: u32) -> Span {
+        Span::new(self.file, l, r.max(l))
+    }
+
+    /// The text of a place.
+    pub fn text(&self, l: u32, r: u32) -> EcoString {
+        self.source.get(l as usize..r as usize).unwrap_or("").into()
+    }
+
+    /// The text inside quotes, escapes resolved.
+    pub fn unquote(&self, l: u32, r: u32) -> EcoString {
+        let quoted = self.source.get(l as usize..r as usize).unwrap_or("");
+        let inner = quoted.strip_prefix('"').unwrap_or(quoted);
+        let inner = inner.strip_suffix('"').unwrap_or(inner);
+        if !inner.contains('\\') {
+            return inner.into();
+        }
+        let mut out = EcoString::with_capacity(inner.len());
+        let mut chars = inner.chars();
+        while let Some(c) = chars.next() {
+            match (c, if c == '\\' { chars.next() } else { None }) {
+                ('\\', Some('n')) => out.push('\n'),
+                ('\\', Some('t')) => out.push('\t'),
+                ('\\', Some(other)) => out.push(other),
+                (c, _) => out.push(c),
+            }
+        }
+        out
+    }
+
+    /// Notes what lalrpop recovered from.
+    pub fn recovered(&self, recovery: ErrorRecovery<u32, Token, ()>) {
+        self.errors.borrow_mut().push(recovery.error);
+    }
+
+    /// An item, with the doc comment right above it.
+    pub fn item(&self, l: u32, kind: ItemKind, r: u32) -> Item {
+        Item { span: self.span(l, r), docs: self.docs_above(l), kind }
+    }
+
+    fn docs_above(&self, at: u32) -> EcoString {
+        let mut first = self.docs.partition_point(|(start, ..)| *start < at);
+        let last = first;
+        let mut above = at;
+        while let Some(&(start, Token::Doc, end)) = first.checked_sub(1).and_then(|i| self.docs.get(i)) {
+            let between = self.source.get(end as usize..above as usize).unwrap_or("x");
+            if !between.trim().is_empty() || between.matches('\n').count() > 1 {
+                break;
+            }
+            above = start;
+            first -= 1;
+        }
+        let mut docs = EcoString::new();
+        for &(start, _, end) in &self.docs[first..last] {
+            let line = self.source.get(start as usize + 3..end as usize).unwrap_or("");
+            if !docs.is_empty() {
+                docs.push('\n');
+            }
+            docs.push_str(line.strip_prefix(' ').unwrap_or(line).trim_end());
+        }
+        docs
+    }
+
+    /// A type.
+    pub fn ty(&self, l: u32, kind: TypeKind, r: u32) -> TypeExpr {
+        TypeExpr { span: self.span(l, r), kind }
+    }
+
+    /// An expression.
+    pub fn expr(&self, l: u32, kind: ExprKind, r: u32) -> Expr {
+        Expr { span: self.span(l, r), kind }
+    }
+
+    /// A binary expression.
+    pub fn binary(&self, l: u32, x: Expr, op: BinaryOp, y: Expr, r: u32) -> Expr {
+        self.expr(l, ExprKind::Binary(op, Box::new(x), Box::new(y)), r)
+    }
+
+    /// A clause that did not parse.
+    pub fn broken_clause(&self, l: u32, r: u32) -> Clause {
+        let span = self.span(l, r);
+        let limit = Expr { span, kind: ExprKind::Error };
+        Clause { span, metric: Vec::new(), op: (BinaryOp::Le, span), limit, per: None }
+    }
+
+    /// A property that did not parse; its name is empty.
+    pub fn broken_property(&self, l: u32, r: u32) -> Property {
+        let span = self.span(l, r);
+        Property { span, name: Name { text: EcoString::new(), span }, values: Vec::new() }
+    }
+}

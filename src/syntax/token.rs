@@ -1,0 +1,196 @@
+//! `&str` → tokens, by logos. Comments go to a side table; what is no token is reported and left out.
+
+use crate::diag::Diagnostics;
+use crate::diag::source::{FileId, Span};
+use crate::syntax::errors;
+use logos::Logos;
+use std::fmt;
+
+macro_rules! tokens {
+    ($($(#[$meta:meta])* $name:ident = $text:literal),* $(,)?) => {
+        /// A token; its text is in the source.
+        #[derive(Logos, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[logos(skip r"[ \t\r]+")]
+        pub enum Token {
+            $($(#[$meta])* #[doc = concat!("`", $text, "`")] $name,)*
+        }
+
+        impl Token {
+            /// As people write it.
+            pub fn text(self) -> &'static str {
+                match self { $(Token::$name => $text,)* }
+            }
+        }
+    };
+}
+
+tokens! {
+    #[token("\n")] Newline = "end of line",
+    #[regex(r"//[^\n]*", allow_greedy = true)] Comment = "comment",
+    #[regex(r"///[^\n]*", priority = 20, allow_greedy = true)] Doc = "doc comment",
+    #[regex(r"[A-Za-z_][A-Za-z0-9_]*")] Ident = "name",
+    #[regex(r"[0-9][0-9_]*(\.[0-9]+)?")] Number = "number",
+    #[regex(r#""([^"\\\n]|\\[^\n])*""#)] Str = "text",
+    #[regex(r#""([^"\\\n]|\\[^\n])*"#)] OpenStr = "unclosed text",
+    /// Made by the layout pass from what follows a number; never by logos.
+    Unit = "unit",
+    #[token("use")] Use = "use",
+    #[token("job")] Job = "job",
+    #[token("task")] Task = "task",
+    #[token("model")] Model = "model",
+    #[token("tool")] Tool = "tool",
+    #[token("implements")] Implements = "implements",
+    #[token("cluster")] Cluster = "cluster",
+    #[token("device")] Device = "device",
+    #[token("type")] Type = "type",
+    #[token("enum")] Enum = "enum",
+    #[token("let")] Let = "let",
+    #[token("for")] For = "for",
+    #[token("in")] In = "in",
+    #[token("if")] If = "if",
+    #[token("else")] Else = "else",
+    #[token("repeat")] Repeat = "repeat",
+    #[token("up")] Up = "up",
+    #[token("to")] To = "to",
+    #[token("until")] Until = "until",
+    #[token("goal")] Goal = "goal",
+    #[token("slo")] Slo = "slo",
+    #[token("minimize")] Minimize = "minimize",
+    #[token("maximize")] Maximize = "maximize",
+    #[token("then")] Then = "then",
+    #[token("prefer")] Prefer = "prefer",
+    #[token("expect")] Expect = "expect",
+    #[token("of")] Of = "of",
+    #[token("using")] Using = "using",
+    #[token("on")] On = "on",
+    #[token("at")] At = "at",
+    #[token("per")] Per = "per",
+    #[token("retry")] Retry = "retry",
+    #[token("timeout")] Timeout = "timeout",
+    #[token("fallback")] Fallback = "fallback",
+    #[token("cache")] Cache = "cache",
+    #[token("and")] And = "and",
+    #[token("or")] Or = "or",
+    #[token("not")] Not = "not",
+    #[token("true")] True = "true",
+    #[token("false")] False = "false",
+    #[token("work")] Work = "work",
+    #[token("size")] Size = "size",
+    #[token("knob")] Knob = "knob",
+    #[token("runs")] Runs = "runs",
+    #[token("engine")] Engine = "engine",
+    #[token("profile")] Profile = "profile",
+    #[token("{")] OpenBrace = "{",
+    #[token("}")] CloseBrace = "}",
+    #[token("(")] OpenParen = "(",
+    #[token(")")] CloseParen = ")",
+    #[token("[")] OpenBracket = "[",
+    #[token("]")] CloseBracket = "]",
+    #[token("->")] Arrow = "->",
+    #[token("==")] EqEq = "==",
+    #[token("!=")] NotEq = "!=",
+    #[token("<=")] LessEq = "<=",
+    #[token(">=")] GreaterEq = ">=",
+    #[token("<")] Less = "<",
+    #[token(">")] Greater = ">",
+    #[token("=")] Eq = "=",
+    #[token(":")] Colon = ":",
+    #[token(",")] Comma = ",",
+    #[token(".")] Dot = ".",
+    #[token("?")] Question = "?",
+    #[token("+")] Plus = "+",
+    #[token("-")] Minus = "-",
+    #[token("*")] Star = "*",
+    #[token("/")] Slash = "/",
+    #[token("%")] Percent = "%",
+}
+
+impl Token {
+    /// Whether this keyword begins an item, so that it can stand inside no bracket at the start of a line.
+    pub fn begins_item(self) -> bool {
+        use Token::*;
+        matches!(self, Use | Job | Task | Model | Tool | Cluster | Device | Type | Enum)
+    }
+
+    /// Whether this keyword begins a statement or clause, so that it can stand inside no `(` or `[` at the start of a line.
+    pub fn begins_statement(self) -> bool {
+        use Token::*;
+        self.begins_item()
+            || matches!(
+                self,
+                Let | For | If | Repeat | Goal | Slo | Minimize | Maximize | Prefer | Expect | Knob | Runs | Engine | Profile
+            )
+    }
+
+    /// Whether this is a word that the language keeps for itself.
+    pub fn is_keyword(self) -> bool {
+        self.text().as_bytes()[0].is_ascii_lowercase()
+            && !matches!(
+                self,
+                Token::Newline | Token::Comment | Token::Doc | Token::Ident | Token::Number | Token::Str | Token::OpenStr | Token::Unit
+            )
+    }
+
+    /// The bracket that closes this one.
+    pub fn closer(self) -> Option<Token> {
+        match self {
+            Token::OpenBrace => Some(Token::CloseBrace),
+            Token::OpenParen => Some(Token::CloseParen),
+            Token::OpenBracket => Some(Token::CloseBracket),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+/// A token with its place: `(start, token, end)` in bytes.
+pub type Spanned = (u32, Token, u32);
+
+/// What the lexer makes of a source.
+#[derive(Debug, Default)]
+pub struct Lexed {
+    /// Every token but comments.
+    pub tokens: Vec<Spanned>,
+    /// Plain and doc comments, in order.
+    pub comments: Vec<Spanned>,
+}
+
+/// Turns text into tokens. Text that is no token is reported and left out.
+pub fn lex(source: &str, file: FileId, cx: &mut Diagnostics) -> Lexed {
+    let mut lexed = Lexed { tokens: Vec::with_capacity(source.len() / 4), comments: Vec::new() };
+    let mut bad: Option<(u32, u32)> = None;
+    for (token, range) in Token::lexer(source).spanned() {
+        let (start, end) = (range.start as u32, range.end as u32);
+        match token {
+            Ok(Token::Comment | Token::Doc) => lexed.comments.push((start, doc_or_comment(source, start, end), end)),
+            Ok(Token::OpenStr) => {
+                cx.push(errors::unclosed_text(Span::new(file, start, end)));
+                lexed.tokens.push((start, Token::Str, end));
+            }
+            Ok(token) => lexed.tokens.push((start, token, end)),
+            Err(()) => match &mut bad {
+                Some((_, last)) if *last == start => *last = end,
+                other => {
+                    if let Some((s, e)) = other.replace((start, end)) {
+                        cx.push(errors::no_token(Span::new(file, s, e), &source[s as usize..e as usize]));
+                    }
+                }
+            },
+        }
+    }
+    if let Some((s, e)) = bad {
+        cx.push(errors::no_token(Span::new(file, s, e), &source[s as usize..e as usize]));
+    }
+    lexed
+}
+
+/// `////` and more is a ruler, not documentation.
+fn doc_or_comment(source: &str, start: u32, end: u32) -> Token {
+    let text = &source[start as usize..end as usize];
+    if text.starts_with("///") && !text.starts_with("////") { Token::Doc } else { Token::Comment }
+}
