@@ -1,3 +1,7 @@
-//! Typed program → workflow.
+//! Typed program → workflow: a DAG of library calls with regions for maps, branches and loops; other jobs inlined, dead
+//! steps dropped, equal steps merged.
 
+pub mod dag;
+pub mod lower;
+pub mod passes;
 pub mod workflow;

@@ -13,11 +13,16 @@
 //! A pass is `pub fn verb(input: &In, cx: &mut Diagnostics) -> Out`. The core, up to `plan`, does no IO.
 
 pub mod check;
+pub mod cli;
+pub mod compile;
 pub mod diag;
+pub mod expand;
 pub mod ir;
 pub mod library;
 pub mod plan;
+pub mod run;
 pub mod solve;
+pub mod space;
 pub mod syntax;
 pub mod types;
 pub mod units;

@@ -1,2 +1,7 @@
-use murakkab::{diag,syntax};
-fn main(){ let p=std::env::args().nth(1).unwrap(); let mut s=diag::source::Sources::default(); let t=std::fs::read_to_string(&p).unwrap(); let f=s.add(p,t); let mut cx=diag::Diagnostics::default(); let tree=syntax::parse::parse(f,&s,&mut cx); println!("{} items", tree.items.len()); print!("{}", diag::render::text(&cx,&s,false)); if std::env::args().nth(2).is_some(){println!("{tree:#?}");} }
+//! `mkbc`: the command line.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    murakkab::cli::main()
+}

@@ -1,3 +1,11 @@
-//! Choice → plan.
+//! Choice → plan: the compiled artefact; verified, rendered, compared.
 
+pub mod build;
+pub mod conflict;
+pub mod diff;
+pub mod engine;
 pub mod model;
+pub mod reason;
+pub mod render;
+pub mod schema;
+pub mod verify;

@@ -1,11 +1,12 @@
 //! The types of the language: what a value may be, from the source through the plan to the runtime.
 
 use ecow::EcoString;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A type of the language.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Type {
     /// UTF-8 text.
@@ -39,9 +40,9 @@ pub enum Type {
     /// A value that may be absent.
     Optional(Box<Type>),
     /// A record: its name (empty for the result of a task with several named results) and its fields, in order.
-    Record(EcoString, Vec<(EcoString, Type)>),
+    Record(#[schemars(with = "String")] EcoString, #[schemars(with = "Vec<(String, Type)>")] Vec<(EcoString, Type)>),
     /// An enum: its name and its values.
-    Enum(EcoString, Vec<EcoString>),
+    Enum(#[schemars(with = "String")] EcoString, #[schemars(with = "Vec<String>")] Vec<EcoString>),
     /// The type of something that did not check; it goes with every type, so that one error has no echo.
     Unknown,
 }

@@ -163,6 +163,7 @@ impl BodyPass<'_> {
         let value = self.named_hole_or(value, wanted.as_ref(), &hole_name);
         let value_type = wanted.unwrap_or_else(|| value.ty.clone());
         let parts: Vec<Type> = match (names.len(), &value_type) {
+            (0, _) => Vec::new(),
             (1, ty) => vec![ty.clone()],
             (n, Type::Record(_, fields)) if fields.len() == n => fields.iter().map(|(_, t)| t.clone()).collect(),
             (n, Type::Unknown) => vec![Type::Unknown; n],
@@ -422,9 +423,6 @@ impl BodyPass<'_> {
         block
     }
 
-    pub(super) fn names_in_scope(&self) -> Vec<String> {
-        self.scope.iter().map(|id| self.job.local(*id).name.to_string()).collect()
-    }
 }
 
 /// Reports jobs that call themselves, by way of others.

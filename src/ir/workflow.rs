@@ -1,19 +1,25 @@
 //! The workflow: a typed DAG of calls, with regions for maps, branches and loops.
 
+use crate::check::program::Pin;
+use crate::diag::source::Span;
+use crate::types::Type;
+use ecow::EcoString;
+use rust_decimal::Decimal;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A step: one call of a library task in the source (or in a fill). Index into [`Workflow::steps`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct StepId(pub u32);
 
 /// A value that flows between nodes; unique in a workflow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct ValueId(pub u32);
 
 /// Where a node takes a value from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Operand {
     /// The value that another node, an input or a region parameter defines.
@@ -23,7 +29,7 @@ pub enum Operand {
 }
 
 /// A piece of data flow: nodes in dependency order (a node uses only values defined before it), and a result.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Region {
     /// The nodes, each after everything it uses.
     pub nodes: Vec<Node>,
@@ -32,7 +38,7 @@ pub struct Region {
 }
 
 /// One node of a region. Each defines the value `output`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Node {
     /// A call of a library task.
@@ -70,6 +76,8 @@ pub enum Node {
     Repeat {
         /// The largest number of rounds, at least 1.
         limit: u32,
+        /// The usual number of rounds, where the job says it.
+        expected: Option<u32>,
         /// The value carried from round to round, with where the first round takes it from; later rounds see the result of the
         /// round before.
         carry: Option<(ValueId, Operand)>,
@@ -92,7 +100,7 @@ pub enum Node {
 }
 
 /// A pure operation on data.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Op {
     /// A field of a record or a size of a medium.
@@ -129,4 +137,47 @@ pub enum Op {
     Or,
     /// `not`.
     Not,
+}
+
+/// A job as data flow.
+#[derive(Clone, Debug)]
+pub struct Workflow {
+    /// Inputs: name, type, and the value that the body uses.
+    pub inputs: Vec<(EcoString, Type, ValueId)>,
+    /// The type of the result.
+    pub result: Type,
+    /// The data flow.
+    pub body: Region,
+    /// The calls, indexed by [`StepId`].
+    pub steps: Vec<Step>,
+}
+
+/// One call of a library task.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The task.
+    pub task: EcoString,
+    /// Its display name, unique in the workflow.
+    pub name: EcoString,
+    /// Where it is called; `None` when the workflow was read from a plan.
+    pub span: Option<Span>,
+    /// What was pinned at the call.
+    pub pins: Vec<Pin>,
+    /// Further attempts.
+    pub retries: u32,
+    /// The limit of one attempt, in seconds.
+    pub timeout: Option<Decimal>,
+}
+
+impl Node {
+    /// The value that the node defines.
+    pub fn output(&self) -> ValueId {
+        match self {
+            Node::Call { output, .. }
+            | Node::Map { output, .. }
+            | Node::Branch { output, .. }
+            | Node::Repeat { output, .. }
+            | Node::Compute { output, .. } => *output,
+        }
+    }
 }

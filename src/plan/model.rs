@@ -5,6 +5,7 @@ use crate::ir::workflow::{Region, StepId, ValueId};
 use crate::solve::outcome::Proof;
 use crate::types::Type;
 use rust_decimal::Decimal;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -12,7 +13,7 @@ use std::collections::BTreeMap;
 pub const PLAN_VERSION: u32 = 1;
 
 /// A compiled job.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
     /// [`PLAN_VERSION`] of the compiler that wrote it.
@@ -39,12 +40,14 @@ pub struct Plan {
     pub wishes: Vec<PlanWish>,
     /// Totals for one run.
     pub total: Totals,
+    /// How per-step quality becomes the total: `product` or `min`.
+    pub quality_rule: String,
     /// How far the choice is proved.
     pub proof: Proof,
 }
 
 /// Digests (SHA-256, lower-case hex) of what a plan was compiled from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Hashes {
     /// The `.mkb` file.
@@ -56,7 +59,7 @@ pub struct Hashes {
 }
 
 /// An input of the job.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
     /// Its name: `--NAME VALUE` on the command line.
@@ -71,7 +74,7 @@ pub struct Input {
 }
 
 /// The machines a plan is for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClusterSpec {
     /// Its name; `here` for the machine the compiler ran on.
@@ -81,7 +84,7 @@ pub struct ClusterSpec {
 }
 
 /// So many devices of a kind.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Pool {
     /// How many (cores, for `cpu`).
@@ -91,7 +94,7 @@ pub struct Pool {
 }
 
 /// What carries out a step.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlanStep {
     /// The step.
@@ -129,7 +132,7 @@ pub struct PlanStep {
 }
 
 /// Devices that a step holds while it runs.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Hardware {
     /// `cpu`, a GPU's name (`a100`), or `api` where a provider runs it.
@@ -140,7 +143,7 @@ pub struct Hardware {
 
 /// How a step is executed. Placeholders `{name}` in strings stand for a knob (already filled in by the planner), a parameter
 /// (filled in by the runtime, always as one argument), or `{out}`, the folder that the call may write to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Engine {
     /// Programs, run one after the other; `reader` names how their output becomes the typed result.
@@ -188,7 +191,7 @@ pub enum Engine {
 }
 
 /// Conditions on the execution of a step.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Conditions {
     /// Further attempts after the first, for failures that may pass.
@@ -198,15 +201,15 @@ pub struct Conditions {
 }
 
 /// Predicted figures of a step, for all its calls in one run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Predicted {
     /// Wall time, seconds.
     pub latency_s: Decimal,
     /// Money, dollars.
     pub cost_usd: Decimal,
-    /// Energy, watt-hours.
-    pub energy_wh: Decimal,
+    /// Energy, watt-hours; `None` where a provider's machines do the work and nobody knows.
+    pub energy_wh: Option<Decimal>,
     /// Quality, 0 to 1.
     pub quality: Decimal,
     /// Peak memory, gigabytes.
@@ -214,15 +217,17 @@ pub struct Predicted {
 }
 
 /// Totals for one run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Totals {
     /// The critical path, seconds.
     pub latency_s: Decimal,
     /// Money, dollars.
     pub cost_usd: Decimal,
-    /// Energy, watt-hours.
+    /// Energy, watt-hours, of the steps whose energy is known.
     pub energy_wh: Decimal,
+    /// Whether the energy of every step is known.
+    pub energy_known: bool,
     /// End-to-end quality, 0 to 1.
     pub quality: Decimal,
     /// GPUs.
@@ -230,7 +235,7 @@ pub struct Totals {
 }
 
 /// Where a figure comes from.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Evidence {
     /// The weakest kind first.
@@ -242,7 +247,7 @@ pub struct Evidence {
 }
 
 /// How much a figure can be trusted; the weakest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EvidenceKind {
     /// By a formula.
@@ -254,7 +259,7 @@ pub enum EvidenceKind {
 }
 
 /// A clause of the job, with what the plan makes of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlanClause {
     /// As in the source: `cost <= 2 usd`.
@@ -276,7 +281,7 @@ pub struct PlanClause {
 }
 
 /// A wish of the job.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlanWish {
     /// `minimize cost`.

@@ -1,5 +1,6 @@
 //! What the solver says of a [`Problem`](super::problem::Problem).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The solver's word on a problem.
@@ -25,7 +26,7 @@ pub struct Solution {
 }
 
 /// How far a solution is proved to be the best.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Proof {
     /// Proved optimal, or the gap.
     pub status: Status,
@@ -40,7 +41,7 @@ pub struct Proof {
 }
 
 /// Whether a solution is the best.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// No better choice exists: proved for every wish in order.

@@ -1,0 +1,89 @@
+//! Arguments → calls. All reading of files and all printing happens here; one file a subcommand.
+//!
+//! Exit codes: 0 done; 1 the input has errors, there is no plan, or a run failed; 2 the command line is wrong; 130 stopped.
+
+mod args;
+mod check;
+mod expand;
+mod explain;
+mod here;
+mod inputs;
+mod inspect;
+mod load;
+mod plan;
+mod run;
+mod verify;
+
+use args::{Cli, Command};
+use clap::Parser;
+use std::fmt;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// Why a command did not do what it was asked.
+pub(crate) enum Failure {
+    /// What went wrong has been said already.
+    Said,
+    /// What went wrong, with what to do.
+    Message(String),
+    /// The command line is wrong.
+    Usage(String),
+    /// Somebody stopped the command.
+    Stopped,
+}
+
+impl From<String> for Failure {
+    fn from(message: String) -> Failure {
+        Failure::Message(message)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Said => Ok(()),
+            Failure::Stopped => f.write_str("stopped"),
+            Failure::Message(text) | Failure::Usage(text) => f.write_str(text),
+        }
+    }
+}
+
+/// Runs the command that the arguments ask for.
+pub fn main() -> ExitCode {
+    let (own, inputs) = inputs::split(std::env::args().collect());
+    let cli = Cli::parse_from(own);
+    let done = match cli.command {
+        Command::Check(options) => check::check(&options),
+        Command::Explain(options) => explain::explain(&options),
+        Command::Expand(options) => expand::expand(&options),
+        Command::Plan(options) => plan::plan(&options, &inputs),
+        Command::Run(options) => run::run(&options, &inputs),
+        Command::Verify(options) => verify::verify(&options),
+        Command::Library(options) => inspect::library(&options),
+        Command::Devices(options) => inspect::devices(&options),
+        Command::Schema => inspect::schema(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !matches!(failure, Failure::Said) {
+                let _ = writeln!(io::stderr(), "mkbc: {failure}");
+            }
+            ExitCode::from(match failure {
+                Failure::Usage(_) => 2,
+                Failure::Stopped => 130,
+                _ => 1,
+            })
+        }
+    }
+}
+
+/// Prints to standard output; a reader that has gone away is no error.
+pub(crate) fn print(text: &str) {
+    let _ = io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// The width of the terminal, or one that fits a page.
+pub(crate) fn width() -> u16 {
+    std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok()).unwrap_or(140)
+}

@@ -1,0 +1,82 @@
+//! `mkbc expand`, and the lock file for the commands that need it.
+
+use super::args::{ExpandOptions, Format, Source};
+use super::load::{load, lock_path, read, show, write};
+use super::{Failure, print};
+use crate::compile::{Checked, Texts, check_file, fill};
+use crate::diag::Diagnostics;
+use crate::diag::source::FileId;
+use crate::expand::lock::Lock;
+use std::path::Path;
+
+/// A file whose holes are filled.
+pub struct Filled {
+    pub texts: Texts,
+    pub file: FileId,
+    pub checked: Checked,
+    /// The lock's text, where there are holes.
+    pub lock: Option<String>,
+    /// What has been said so far.
+    pub cx: Diagnostics,
+}
+
+/// Fills the holes of a file and writes the lock file.
+pub fn expand(options: &ExpandOptions) -> Result<(), Failure> {
+    let filled = filled(&options.source, options.locked, options.refresh)?;
+    show(&filled.cx, &filled.texts, options.source.format);
+    let Some(lock) = &filled.lock else {
+        print("no holes: nothing to fill\n");
+        return Ok(());
+    };
+    let lock = Lock::read(lock).map_err(Failure::Message)?;
+    for entry in &lock.holes {
+        print(&format!("{}.{}: {} by {} ({})\n", entry.job, entry.hole, entry.wants, entry.filled_by, entry.because));
+        for line in entry.fill.lines() {
+            print(&format!("    {line}\n"));
+        }
+    }
+    print(&format!("written to {}\n", lock_path(&options.source.file).display()));
+    Ok(())
+}
+
+/// Loads and checks a file and fills its holes; a new lock is written at once, so that people see what was filled.
+pub fn filled(source: &Source, locked: bool, refresh: bool) -> Result<Filled, Failure> {
+    let (mut texts, file) = load(source)?;
+    let mut cx = Diagnostics::default();
+    let checked = check_file(&texts, file, &mut cx);
+    if cx.has_errors() {
+        return said(&cx, &texts, source.format);
+    }
+    let path = lock_path(&source.file);
+    let old = if refresh { Lock::default() } else { read_lock(&path)? };
+    let before = std::fs::read_to_string(&path).ok();
+    match fill(&mut texts, checked, &old, locked, &mut cx) {
+        None => said(&cx, &texts, source.format),
+        Some((checked, lock)) if lock.holes.is_empty() => Ok(Filled { texts, file, checked, lock: None, cx }),
+        Some((checked, lock)) => {
+            let text = lock.write().map_err(Failure::Message)?;
+            if before.as_deref() != Some(text.as_str()) && !locked {
+                write(&path, &text)?;
+                if source.format == Format::Text {
+                    eprintln!("mkbc: filled {} holes by typed search; review `{}`", lock.holes.len(), path.display());
+                }
+            }
+            Ok(Filled { texts, file, checked, lock: Some(text), cx })
+        }
+    }
+}
+
+fn said<T>(cx: &Diagnostics, texts: &Texts, format: Format) -> Result<T, Failure> {
+    show(cx, texts, format);
+    Err(Failure::Said)
+}
+
+fn read_lock(path: &Path) -> Result<Lock, Failure> {
+    if !path.exists() {
+        return Ok(Lock::default());
+    }
+    let text = read(path)?;
+    Lock::read(&text).map_err(|why| {
+        format!("cannot read the lock file `{}`: {why}; mend it, or remove it and run `mkbc expand`", path.display()).into()
+    })
+}

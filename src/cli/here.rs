@@ -1,0 +1,78 @@
+//! The machines that a plan is for: a cluster of the library, or this machine with what is installed on it.
+
+use super::Failure;
+use crate::library::{Implementation, Library};
+use crate::plan::engine::{EXECUTABLE, key_env};
+use crate::run::devices::{Gpus, Inventory, inventory};
+use crate::space::Machines;
+use ecow::EcoString;
+use rust_decimal::Decimal;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// The name of this machine as a cluster.
+pub const HERE: &str = "here";
+
+/// The machines of a name.
+pub fn machines(name: &str, library: &Library) -> Result<Machines, Failure> {
+    if name == HERE {
+        return Ok(this_machine(&inventory(), library));
+    }
+    match library.clusters.get(name) {
+        Some(cluster) => {
+            let pools = cluster.pools.iter().map(|(device, units, price)| (device.clone(), (*units, *price)));
+            Ok(Machines { name: cluster.name.clone(), pools: pools.collect() })
+        }
+        None => {
+            let names: Vec<&str> = library.clusters.keys().map(|k| k.as_str()).chain([HERE]).collect();
+            let hint = crate::diag::nearest(name, names.iter().copied())
+                .map_or_else(|| format!("there are {}", names.join(", ")), |n| format!("did you mean `{n}`?"));
+            Err(Failure::Usage(format!("there is no cluster `{name}`: {hint}")))
+        }
+    }
+}
+
+/// This machine as a cluster, at the library's prices: what a step costs here is what it would cost to rent.
+fn this_machine(inventory: &Inventory, library: &Library) -> Machines {
+    let price = |device: &str| {
+        let pools = library.clusters.values().flat_map(|c| &c.pools);
+        pools.filter(|(name, ..)| name == device).map(|(.., price)| *price).min().unwrap_or(Decimal::ZERO)
+    };
+    let mut pools: BTreeMap<EcoString, (u32, Decimal)> = BTreeMap::new();
+    pools.insert("cpu".into(), (inventory.cpu.cores, price("cpu")));
+    if let Gpus::Devices(gpus) = &inventory.gpus {
+        for gpu in gpus {
+            let name = gpu.name.to_lowercase();
+            let known = library.devices.values().find(|d| d.gpu && name.contains(d.name.as_str()));
+            if let Some(device) = known {
+                pools.entry(device.name.clone()).or_insert((0, price(&device.name))).0 += 1;
+            }
+        }
+    }
+    Machines { name: HERE.into(), pools }
+}
+
+/// Whether this machine can run an implementation: the engine is one of ours, its program is installed, its key is set.
+pub fn usable_here(entry: &Implementation) -> Result<(), String> {
+    let Some(engine) = &entry.engine else { return Err("it has no engine".into()) };
+    let set = |name: Option<&str>| name.is_some_and(|n| std::env::var(n).is_ok_and(|v| !v.is_empty()));
+    match engine.kind.as_str() {
+        "process" => {
+            let missing = engine.lists("command").into_iter().filter_map(|c| c.into_iter().next()).find(|p| !on_path(p));
+            missing.map_or(Ok(()), |program| Err(format!("the program `{program}` is not installed")))
+        }
+        "openai" if set(key_env(engine)) || set(engine.text("url_env")) => Ok(()),
+        "openai" => Err(match key_env(engine) {
+            Some(key) => format!("`{key}` is not set"),
+            None => "no key and no address are set".into(),
+        }),
+        kind if EXECUTABLE.contains(&kind) => Ok(()),
+        other => Err(format!("this version plans for the engine `{other}` and cannot execute it")),
+    }
+}
+
+fn on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let candidates: Vec<PathBuf> = std::env::split_paths(&path).map(|folder| folder.join(program)).collect();
+    candidates.iter().any(|c| c.is_file())
+}

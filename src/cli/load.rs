@@ -1,0 +1,121 @@
+//! Files → texts; diagnostics → the terminal.
+
+use super::args::{Format, Source};
+use super::{Failure, print};
+use crate::compile::Texts;
+use crate::diag::source::FileId;
+use crate::diag::{Diagnostics, Severity, render};
+use std::ffi::OsString;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+/// A file larger than this is no source.
+const MAX_BYTES: u64 = 64 << 20;
+
+/// The texts of a compilation: the library and the job's file.
+pub fn load(source: &Source) -> Result<(Texts, FileId), Failure> {
+    let mut texts = library(&source.library)?;
+    let text = read(&source.file)?;
+    let file = texts.sources.add(source.file.display().to_string(), text);
+    Ok((texts, file))
+}
+
+/// The standard library, and what folders add to it.
+pub fn library(folders: &[PathBuf]) -> Result<Texts, Failure> {
+    let mut texts = Texts::with_stdlib();
+    for folder in folders {
+        for path in files(folder, "mkb")? {
+            let stem = path.file_stem().and_then(|s| s.to_str()).unwrap_or_default().to_string();
+            let text = read(&path)?;
+            let file = texts.sources.add(path.display().to_string(), text);
+            texts.modules.push((stem.into(), file));
+        }
+        let profiles = folder.join("profiles");
+        if profiles.is_dir() {
+            for path in files(&profiles, "csv")? {
+                let name = path.file_name().and_then(|s| s.to_str()).unwrap_or_default().to_string();
+                let text = read(&path)?;
+                let file = texts.sources.add(path.display().to_string(), text);
+                texts.profiles.insert(name.into(), file);
+            }
+        }
+    }
+    Ok(texts)
+}
+
+/// The files of a folder with an ending, in order of name.
+fn files(folder: &Path, ending: &str) -> Result<Vec<PathBuf>, Failure> {
+    let entries = std::fs::read_dir(folder).map_err(|e| format!("cannot read the folder `{}`: {e}", folder.display()))?;
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|e| e.path()).collect();
+    paths.retain(|p| p.extension().is_some_and(|e| e == ending));
+    paths.sort();
+    Ok(paths)
+}
+
+/// The text of a file.
+pub fn read(path: &Path) -> Result<String, Failure> {
+    let shown = path.display();
+    let about = std::fs::metadata(path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => format!("there is no file `{shown}`{}", near(path)),
+        _ => format!("cannot read `{shown}`: {e}"),
+    })?;
+    if !about.is_file() {
+        return Err(format!("`{shown}` is no regular file").into());
+    }
+    if about.len() > MAX_BYTES {
+        return Err(format!("`{shown}` has {} MB: a source has 64 MB at most", about.len() >> 20).into());
+    }
+    let bytes = std::fs::read(path).map_err(|e| format!("cannot read `{shown}`: {e}"))?;
+    String::from_utf8(bytes)
+        .map_err(|e| format!("`{shown}` is not UTF-8 text: byte {} cannot be read", e.utf8_error().valid_up_to()).into())
+}
+
+/// `: did you mean …?` where a file beside has nearly this name.
+fn near(path: &Path) -> String {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let names: Vec<String> =
+        std::fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|e| e.file_name().into_string().ok()).collect();
+    let wanted = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+    match crate::diag::nearest(wanted, names.iter().map(String::as_str)) {
+        Some(name) => format!(": did you mean `{}`?", folder.join(name).display()),
+        None => String::new(),
+    }
+}
+
+/// The lock file beside a job file.
+pub fn lock_path(file: &Path) -> PathBuf {
+    let mut name: OsString = file.as_os_str().to_owned();
+    name.push(".lock");
+    name.into()
+}
+
+/// Writes a file whole or not at all.
+pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let failed = |e: std::io::Error| format!("cannot write `{}`: {e}", path.display());
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)?;
+    file.as_file().sync_all().map_err(failed)?;
+    file.persist(path).map_err(|e| failed(e.error))?;
+    Ok(())
+}
+
+/// Shows diagnostics: JSON on standard output, text on standard error.
+pub fn show(cx: &Diagnostics, texts: &Texts, format: Format) {
+    match format {
+        Format::Json => print(&format!("{:#}\n", render::json(cx, &texts.sources))),
+        Format::Text => {
+            let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            let text = render::text(cx, &texts.sources, colour);
+            let _ = std::io::stderr().lock().write_all(text.as_bytes());
+            let (errors, warnings) = (cx.count(Severity::Error), cx.count(Severity::Warning));
+            if errors + warnings > 0 {
+                let _ = writeln!(std::io::stderr(), "{}, {}", count(errors, "error"), count(warnings, "warning"));
+            }
+        }
+    }
+}
+
+fn count(n: usize, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
+}

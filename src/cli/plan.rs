@@ -1,0 +1,128 @@
+//! `mkbc plan`, and the way from options to a verified plan for `run`.
+
+use super::args::{Format, PlanOptions, Planning};
+use super::expand::{Filled, filled};
+use super::here::{HERE, machines, usable_here};
+use super::inputs::{Inputs, known};
+use super::load::{read, show, write};
+use super::{Failure, print, width};
+use crate::check::program::Job;
+use crate::check::select;
+use crate::compile::{self, Target, anywhere};
+use crate::library::Implementation;
+use crate::plan::diff::diff;
+use crate::plan::model::Plan;
+use crate::plan::render;
+use crate::run::{block_on, input, probe, value};
+use crate::solve::{Limits, warm_up};
+use crate::space::sizes::InputSizes;
+use rust_decimal::Decimal;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Milliseconds that one call of z3 may take.
+const Z3_MS: u32 = 2_000;
+
+/// A plan, with the inputs that were given for it.
+pub struct Planned {
+    pub plan: Plan,
+    pub inputs: BTreeMap<String, Value>,
+}
+
+/// Plans a job and shows the plan.
+pub fn plan(options: &PlanOptions, inputs: &Inputs) -> Result<(), Failure> {
+    let planned = make(&options.planning, inputs, None)?;
+    let json = serde_json::to_string_pretty(&planned.plan).map_err(|e| e.to_string())?;
+    if options.json {
+        print(&format!("{json}\n"));
+    } else {
+        print(&render::text(&planned.plan, width()));
+    }
+    if let Some(out) = &options.out {
+        let old = read_plan(out).ok();
+        write(out, &format!("{json}\n"))?;
+        if !options.json {
+            if let Some(old) = old {
+                let lines = diff(&old, &planned.plan);
+                let what = if lines.is_empty() { "nothing".to_string() } else { format!("\n  {}", lines.join("\n  ")) };
+                print(&format!("changed since the last plan: {what}\n"));
+            }
+            print(&format!("written to {}\n", out.display()));
+        }
+    }
+    Ok(())
+}
+
+/// Reads a plan file.
+pub fn read_plan(path: &Path) -> Result<Plan, Failure> {
+    let text = read(path)?;
+    serde_json::from_str(&text)
+        .map_err(|e| format!("`{}` is no plan that this mkbc can read: {e}; compile the job again", path.display()).into())
+}
+
+/// Plans a job; `cluster` overrides what the job says.
+pub fn make(options: &Planning, inputs: &Inputs, cluster: Option<&str>) -> Result<Planned, Failure> {
+    // z3 takes some milliseconds to wake up; it can do so while the file is read.
+    let waking = std::thread::spawn(warm_up);
+    let mut filled = filled(&options.source, options.locked, false)?;
+    let made = with_filled(options, inputs, cluster, &mut filled);
+    let _ = waking.join();
+    if options.source.format == Format::Text || made.is_err() {
+        show(&filled.cx, &filled.texts, options.source.format);
+    }
+    made
+}
+
+fn with_filled(options: &Planning, inputs: &Inputs, cluster: Option<&str>, filled: &mut Filled) -> Result<Planned, Failure> {
+    let job = select(&filled.checked.program, options.job.as_deref()).map_err(Failure::Usage)?;
+    let (values, measured) = given(job, inputs)?;
+    let cluster = options.cluster.as_deref().or(cluster).or(job.cluster.as_ref().map(|(name, _)| name.as_str()));
+    let machines = machines(cluster.unwrap_or(HERE), &filled.checked.library)?;
+    let usable: fn(&Implementation) -> Result<(), String> = if machines.name == HERE { usable_here } else { anywhere };
+    let started = Instant::now();
+    if !(0.0..=86_400.0).contains(&options.time_limit) {
+        return Err(Failure::Usage("`--time-limit` takes seconds, from 0 to 86400".into()));
+    }
+    let limit = Duration::from_secs_f64(options.time_limit);
+    let out_of_time = move || started.elapsed() >= limit;
+    let limits = Limits { nodes: 2_000_000, out_of_time: Some(&out_of_time), z3_ms: Z3_MS, certify: true };
+    let target = Target { job: options.job.as_deref(), machines: &machines, measured: &measured, usable: &usable, limits };
+    let made = compile::plan(&filled.texts, filled.file, &filled.checked, &target, filled.lock.as_deref(), &mut filled.cx);
+    match made {
+        Ok(plan) => Ok(Planned { plan, inputs: values }),
+        Err(_) if filled.cx.has_errors() => Err(Failure::Said),
+        Err(why) => Err(Failure::Message(why)),
+    }
+}
+
+/// The inputs that were given, typed and measured.
+fn given(job: &Job, inputs: &Inputs) -> Result<(BTreeMap<String, Value>, InputSizes), Failure> {
+    let names: Vec<&str> = job.params.iter().map(|p| job.local(*p).name.as_str()).collect();
+    known(inputs, &names)?;
+    let (mut values, mut measured) = (BTreeMap::new(), InputSizes::new());
+    let env = |name: &str| std::env::var(name).ok();
+    for id in &job.params {
+        let local = job.local(*id);
+        let Some(texts) = inputs.get(local.name.as_str()) else { continue };
+        let about = |fault: crate::run::fault::Fault| {
+            let help = fault.help.as_ref().map_or(String::new(), |h| format!("\n  help: {h}"));
+            let said = fault.detail.as_ref().map_or(String::new(), |d| format!("\n  it said: {d}"));
+            Failure::Message(format!("the input `--{}`: {}{said}{help}", local.name, fault.message))
+        };
+        let mut value = input::parse_input(texts, &local.ty).map_err(about)?;
+        block_on(probe::measure(&mut value, &local.ty, &env)).map_err(|e| e.to_string())?.map_err(about)?;
+        let sizes = value::sizes(&value, &local.ty).into_iter();
+        let sizes = sizes.filter_map(|(path, size)| Some((path.into(), Decimal::from_f64_retain(size)?.round_dp(3))));
+        measured.insert(local.name.clone(), sizes.collect());
+        values.insert(local.name.to_string(), value);
+    }
+    Ok((values, measured))
+}
+
+/// Writes a line for people to standard error.
+pub fn note(text: &str) {
+    let _ = writeln!(std::io::stderr(), "mkbc: {text}");
+}

@@ -1,0 +1,119 @@
+//! `mkbc run`
+
+use super::args::RunOptions;
+use super::here::HERE;
+use super::inputs::Inputs;
+use super::load::write;
+use super::plan::{Planned, make, note, read_plan};
+use super::{Failure, print};
+use crate::compile::digest;
+use crate::plan::verify::verify;
+use crate::run::fault::FaultKind;
+use crate::run::observer::{Bars, Observer, Silent};
+use crate::run::{RunContext, RunReport, preflight, report, run_to_end};
+use serde_json::{Value, json};
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+/// Plans a job for this machine, or takes a plan as it is, and runs it.
+pub fn run(options: &RunOptions, inputs: &Inputs) -> Result<(), Failure> {
+    let Planned { plan, inputs } = match &options.plan {
+        None => make(&options.planning, inputs, Some(HERE))?,
+        Some(path) => {
+            let plan = read_plan(path)?;
+            refuse(&verify(&plan), path)?;
+            let source = super::load::read(&options.planning.source.file)?;
+            if digest([source.as_str()]) != plan.hashes.source {
+                let (plan, file) = (path.display(), options.planning.source.file.display());
+                return Err(format!("`{plan}` was made from another version of `{file}`: plan again").into());
+            }
+            let planned = make(&options.planning, inputs, Some(HERE))?;
+            Planned { plan, inputs: planned.inputs }
+        }
+    };
+    for input in &plan.inputs {
+        if !inputs.contains_key(&input.name) && !matches!(input.ty, crate::types::Type::Optional(_)) {
+            return Err(Failure::Usage(format!("the input `{}` ({}) is missing: give `--{} …`", input.name, input.ty, input.name)));
+        }
+    }
+    let env = |name: &str| std::env::var(name).ok();
+    let missing = preflight::missing(&plan, &env);
+    if !missing.is_empty() {
+        let lines: Vec<String> = missing.iter().map(|m| m.to_string()).collect();
+        return Err(format!("this machine cannot run the plan:\n  {}", lines.join("\n  ")).into());
+    }
+    let folder = folder(options.folder.as_deref())?;
+    let text = serde_json::to_string_pretty(&plan).map_err(|e| e.to_string())?;
+    let loud = !options.quiet && !options.json && std::io::stderr().is_terminal();
+    let bars = Bars::new();
+    let observer: &dyn Observer = if loud { &bars } else { &Silent };
+    let cx = RunContext::new(&folder, observer, &env);
+    std::fs::create_dir_all(&folder).map_err(|e| format!("cannot make the folder `{}`: {e}", folder.display()))?;
+    write(&folder.join("plan.json"), &format!("{text}\n"))?;
+    let done = run_to_end(&plan, inputs, &cx).map_err(|e| format!("cannot start the runtime: {e}"))?;
+    finish(options, &plan, &done)
+}
+
+fn refuse(wrong: &[String], path: &Path) -> Result<(), Failure> {
+    match wrong {
+        [] => Ok(()),
+        wrong => Err(format!("`{}` does not pass verification and is not run:\n  {}", path.display(), wrong.join("\n  ")).into()),
+    }
+}
+
+fn finish(options: &RunOptions, plan: &crate::plan::model::Plan, done: &RunReport) -> Result<(), Failure> {
+    if options.json {
+        let report = serde_json::to_value(done).map_err(|e| e.to_string())?;
+        print(&format!("{report:#}\n"));
+    }
+    match &done.result {
+        Ok(answer) => {
+            if !options.json {
+                print(&format!("{}\n", shown(answer)));
+            }
+            if !options.json && !options.quiet {
+                eprintln!("\n{}", report::table(plan, done));
+                note(&format!("outputs, plan and report are in {}", done.folder.display()));
+            }
+            Ok(())
+        }
+        Err(error) if error.fault.kind == FaultKind::Cancelled => {
+            note(&format!("{error}; they are in {}", done.folder.display()));
+            Err(Failure::Stopped)
+        }
+        Err(error) => {
+            let kept = format!("outputs of finished steps are in {}", done.folder.display());
+            Err(format!("{error}\n  {kept}").into())
+        }
+    }
+}
+
+/// An answer for people: a text as it is, everything else as JSON.
+fn shown(answer: &Value) -> String {
+    match answer {
+        Value::String(text) => crate::run::fault::printable(text),
+        other => format!("{:#}", json!(other)),
+    }
+}
+
+/// The folder of a run: as given, or the next free number.
+fn folder(given: Option<&Path>) -> Result<PathBuf, Failure> {
+    if let Some(folder) = given {
+        if folder.join("report.json").exists() {
+            return Err(format!("`{}` holds an earlier run: give another folder", folder.display()).into());
+        }
+        return Ok(folder.to_path_buf());
+    }
+    let runs = Path::new(".mkbc/runs");
+    std::fs::create_dir_all(runs).map_err(|e| format!("cannot make the folder `{}`: {e}", runs.display()))?;
+    for n in 1..100_000u32 {
+        let folder = runs.join(n.to_string());
+        // Making the folder is what takes the number, so that two runs at once get two.
+        match std::fs::create_dir(&folder) {
+            Ok(()) => return Ok(folder),
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(format!("cannot make the folder `{}`: {e}", folder.display()).into()),
+        }
+    }
+    Err("`.mkbc/runs` holds too many runs: remove some".to_string().into())
+}

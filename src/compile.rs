@@ -1,0 +1,208 @@
+//! Sources → plan: the whole way through the compiler, in one place. No IO: texts, machines and limits are handed in.
+
+use crate::check::program::Program;
+use crate::check::{self, Context};
+use crate::diag::Diagnostics;
+use crate::diag::source::{FileId, Sources};
+use crate::expand;
+use crate::expand::lock::Lock;
+use crate::ir::lower::lower;
+use crate::library::declare::{Module, Profiles, declare};
+use crate::library::{Implementation, Library, embedded};
+use crate::plan::build::{BuildInput, build};
+use crate::plan::model::{Hashes, Plan};
+use crate::plan::{conflict, verify};
+use crate::solve::outcome::{Outcome, Solution};
+use crate::solve::{Limits, solve};
+use crate::space::encode::{self, Encoded, Origin, encode};
+use crate::space::sizes::{InputSizes, settle};
+use crate::space::{self, Machines};
+use crate::syntax::ast::File;
+use crate::syntax::parse::parse;
+use ecow::EcoString;
+use sha2::{Digest, Sha256};
+
+/// The texts of a compilation.
+#[derive(Default)]
+pub struct Texts {
+    /// Every source, with its place.
+    pub sources: Sources,
+    /// Library modules by name.
+    pub modules: Vec<(EcoString, FileId)>,
+    /// Profiles by file name.
+    pub profiles: Profiles,
+}
+
+impl Texts {
+    /// The standard library.
+    pub fn with_stdlib() -> Texts {
+        let mut texts = Texts::default();
+        for (name, text) in embedded::modules() {
+            let file = texts.sources.add(format!("std/{name}.mkb"), text);
+            texts.modules.push((ecow::eco_format!("std.{name}"), file));
+        }
+        for (name, text) in embedded::profiles() {
+            let file = texts.sources.add(format!("std/profiles/{name}"), text);
+            texts.profiles.insert(name.into(), file);
+        }
+        texts
+    }
+}
+
+/// A checked file, with everything that it builds on.
+pub struct Checked {
+    /// Its tree, holes filled where the lock fills them.
+    pub tree: File,
+    /// The library, the file's own items included.
+    pub library: Library,
+    /// Its jobs.
+    pub program: Program,
+}
+
+/// Parses and checks a file with its library.
+pub fn check_file(texts: &Texts, file: FileId, cx: &mut Diagnostics) -> Checked {
+    let tree = parse(file, &texts.sources, cx);
+    check_tree(texts, tree, cx)
+}
+
+/// Checks a tree with its library.
+pub fn check_tree(texts: &Texts, tree: File, cx: &mut Diagnostics) -> Checked {
+    let trees: Vec<(EcoString, File)> =
+        texts.modules.iter().map(|(name, file)| (name.clone(), parse(*file, &texts.sources, cx))).collect();
+    let mut modules: Vec<Module> = trees.iter().map(|(name, tree)| Module { name: name.clone(), tree }).collect();
+    modules.push(Module { name: EcoString::new(), tree: &tree });
+    let library = declare(&modules, &texts.profiles, &texts.sources, cx);
+    let program = check::check(&tree, &Context { library: &library, sources: &texts.sources }, cx);
+    Checked { tree, library, program }
+}
+
+/// What a plan is made for.
+pub struct Target<'a> {
+    /// The job's name, where the file has several.
+    pub job: Option<&'a str>,
+    /// The machines.
+    pub machines: &'a Machines,
+    /// Measured sizes of the inputs.
+    pub measured: &'a InputSizes,
+    /// What can be used.
+    pub usable: &'a space::Usable<'a>,
+    /// How long to look.
+    pub limits: Limits<'a>,
+}
+
+/// Fills the holes of a checked file from its lock and, where that says nothing, by typed search. Returns the file checked
+/// again and the lock that now holds every fill; `None` where a hole stays open.
+pub fn fill(texts: &mut Texts, checked: Checked, lock: &Lock, locked: bool, cx: &mut Diagnostics) -> Option<(Checked, Lock)> {
+    if checked.program.jobs.iter().all(|j| j.holes.is_empty()) {
+        return Some((checked, lock.clone()));
+    }
+    let fills = expand::fills(&checked.program, &checked.library, lock, locked, cx)?;
+    let tree = expand::fill::apply(&checked.tree, &checked.program, &fills, &mut texts.sources, cx);
+    if cx.has_errors() {
+        return None;
+    }
+    // The first check has said what there is to say of the file; the second speaks of the fills.
+    let mut again = Diagnostics::default();
+    let filled = check_tree(texts, tree, &mut again);
+    if again.has_errors() {
+        cx.append(again);
+        return None;
+    }
+    Some((filled, fills))
+}
+
+/// Compiles a job of a checked file whose holes are filled.
+pub fn plan(texts: &Texts, file: FileId, checked: &Checked, target: &Target, lock: Option<&str>, cx: &mut Diagnostics) -> Result<Plan, String> {
+    let job = check::select(&checked.program, target.job)?;
+    let nothing = || "no plan was made".to_string();
+    if cx.has_errors() {
+        return Err(nothing());
+    }
+    let workflow = lower(job, &checked.program).ok_or_else(|| format!("`{}` still has holes: `mkbc expand` fills them", job.name))?;
+    let sizes = settle(job, target.measured, cx);
+    let tail = job.clauses.iter().chain(&job.preferred).any(|c| c.tail);
+    let (library, machines, usable) = (&checked.library, target.machines, target.usable);
+    let input = space::Input { workflow: &workflow, library, machines, sizes: &sizes, usable, tail };
+    let space = space::build(&input, cx);
+    if cx.has_errors() {
+        return Err(nothing());
+    }
+    let encoding = |kept: &[Origin]| encode(&encode::Input { job, kept, workflow: &workflow, space: &space, library, machines });
+    let hard = encoding(&[]);
+    let first = match solve(&hard.problem, &target.limits) {
+        Outcome::Solved(solution) => solution,
+        Outcome::Conflict(found) => {
+            cx.push(conflict::explain(&found, &hard, job.span));
+            return Err(nothing());
+        }
+        Outcome::Unknown(why) => return Err(format!("the solver found neither a plan nor a conflict: {why}")),
+    };
+    let (encoded, solution, kept, broken) = prefer(job, hard, first, &encoding, &target.limits);
+    let hashes = Hashes {
+        source: digest([texts.sources.get(file).text.as_str()]),
+        library: library_digest(texts),
+        lock: lock.map(|l| digest([l])),
+    };
+    let plan = build(&BuildInput {
+        job,
+        workflow: &workflow,
+        space: &space,
+        encoded: &encoded,
+        solution: &solution,
+        library,
+        machines,
+        sizes: &sizes,
+        kept: &kept,
+        broken: &broken,
+        sources: &texts.sources,
+        file,
+        hashes,
+    });
+    // The verifier knows nothing of the solver: what it finds is a fault of ours, and such a plan goes nowhere.
+    match verify::verify_against(&plan, library, tail).as_slice() {
+        [] => Ok(plan),
+        wrong => Err(format!("the plan does not pass verification, which is a fault of mkbc: {}", wrong.join("; "))),
+    }
+}
+
+type Chosen = (Encoded, Solution, Vec<Origin>, Vec<Origin>);
+
+/// Keeps as many of the soft limits and rules as can be, in the order in which they are written.
+fn prefer(job: &check::program::Job, hard: Encoded, first: Solution, encoding: &dyn Fn(&[Origin]) -> Encoded, limits: &Limits) -> Chosen {
+    let mut soft: Vec<(u32, Origin)> = job.preferred.iter().map(|c| (c.span.start, Origin::Clause(c.clone()))).collect();
+    soft.extend(job.rules.iter().filter(|r| r.soft).map(|r| (r.span.start, Origin::Rule(r.clone()))));
+    soft.sort_by_key(|(at, _)| *at);
+    let (mut chosen, mut kept, mut broken) = ((hard, first), Vec::new(), Vec::new());
+    for (_, wish) in soft {
+        kept.push(wish);
+        let with = encoding(&kept);
+        match solve(&with.problem, limits) {
+            Outcome::Solved(solution) => chosen = (with, solution),
+            _ => broken.extend(kept.pop()),
+        }
+    }
+    (chosen.0, chosen.1, kept, broken)
+}
+
+/// SHA-256 over texts, each with its length, in lower-case hex.
+pub fn digest<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
+    let mut hash = Sha256::new();
+    for text in texts {
+        hash.update((text.len() as u64).to_le_bytes());
+        hash.update(text.as_bytes());
+    }
+    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// The digest of a library: every module and profile, by name.
+pub fn library_digest(texts: &Texts) -> String {
+    let modules = texts.modules.iter().map(|(n, f)| (n.as_str(), *f));
+    let profiles = texts.profiles.iter().map(|(n, f)| (n.as_str(), *f));
+    let all: Vec<(&str, FileId)> = modules.chain(profiles).collect();
+    digest(all.iter().flat_map(|(name, file)| [*name, texts.sources.get(*file).text.as_str()]))
+}
+
+/// An implementation that can always be used: planning for machines that are elsewhere.
+pub fn anywhere(_: &Implementation) -> Result<(), String> {
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! Hole → fill: a sub-graph of library tasks whose result has the hole's type. A fill is source: checked like any other,
+//! kept in the lock file for people to review.
+
+pub mod errors;
+pub mod fill;
+pub mod lock;
+pub mod search;
+mod write;
+
+use crate::check::program::{Hole, Job, Program};
+use crate::diag::Diagnostics;
+use crate::library::Library;
+use crate::types::Type;
+use lock::{Entry, Lock};
+
+/// A fill for every hole: the lock's where it has one that still fits, else the search's. `None` where a hole stays open.
+pub fn fills(program: &Program, library: &Library, lock: &Lock, locked: bool, cx: &mut Diagnostics) -> Option<Lock> {
+    let mut out = Lock::default();
+    let mut open = false;
+    for job in &program.jobs {
+        for hole in &job.holes {
+            if hole.ty == Type::Unknown {
+                cx.push(crate::check::errors::hole_without_type(hole.span));
+                open = true;
+                continue;
+            }
+            let signature = signature(hole, job);
+            match lock.find(&job.name, &hole.name) {
+                Some(entry) if entry.signature == signature => out.holes.push(entry.clone()),
+                Some(_) => {
+                    cx.push(errors::stale(hole.span, &job.name, &hole.name));
+                    open = true;
+                }
+                None if locked => {
+                    cx.push(errors::not_locked(hole.span, &job.name, &hole.name));
+                    open = true;
+                }
+                None => match search::search(hole, job, library).into_iter().next() {
+                    Some(found) => out.holes.push(Entry {
+                        job: job.name.to_string(),
+                        hole: hole.name.to_string(),
+                        wants: hole.ty.to_string(),
+                        goal: hole.goal.to_string(),
+                        signature,
+                        filled_by: "typed search".to_string(),
+                        because: found.because,
+                        fill: found.text,
+                    }),
+                    None => {
+                        cx.push(errors::nothing_fits(hole.span, &hole.ty));
+                        open = true;
+                    }
+                },
+            }
+        }
+    }
+    (!open).then_some(out)
+}
+
+/// The digest of what a fill depends on: the hole's type, goal and scope.
+pub fn signature(hole: &Hole, job: &Job) -> String {
+    let scope: Vec<String> = hole.scope.iter().map(|id| job.local(*id)).map(|l| format!("{}: {}", l.name, l.ty)).collect();
+    crate::compile::digest([hole.ty.to_string().as_str(), hole.goal.as_str(), scope.join(", ").as_str()])
+}

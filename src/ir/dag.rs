@@ -1,0 +1,183 @@
+//! Workflow → DAG of its steps: who waits for whom, the critical path, who may run at once.
+
+use super::workflow::{Node, Operand, Region, ValueId};
+use petgraph::algo::toposort;
+use petgraph::graph::{DiGraph, NodeIndex};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The steps as a DAG; node weights are step indices.
+#[derive(Clone, Debug)]
+pub struct Dag {
+    graph: DiGraph<usize, ()>,
+    reach: Vec<BTreeSet<usize>>,
+}
+
+impl Dag {
+    /// The DAG of a body with so many steps.
+    pub fn of(body: &Region, steps: usize) -> Dag {
+        let mut edges = BTreeSet::new();
+        let mut producers = Producers::default();
+        walk(body, &BTreeSet::new(), &mut producers, &mut edges);
+        Dag::from_edges(steps, &edges.into_iter().collect::<Vec<_>>())
+    }
+
+    /// A DAG with these edges; an edge that would close a cycle is left out (a body has none).
+    pub fn from_edges(steps: usize, edges: &[(usize, usize)]) -> Dag {
+        let mut graph = DiGraph::new();
+        let nodes: Vec<NodeIndex> = (0..steps).map(|i| graph.add_node(i)).collect();
+        for (a, b) in edges {
+            if a < b && *b < steps {
+                graph.add_edge(nodes[*a], nodes[*b], ());
+            }
+        }
+        let mut reach = vec![BTreeSet::new(); steps];
+        for node in toposort(&graph, None).unwrap_or_default().into_iter().rev() {
+            let mut set = BTreeSet::new();
+            for next in graph.neighbors(node) {
+                set.insert(next.index());
+                set.extend(reach[next.index()].iter().copied());
+            }
+            reach[node.index()] = set;
+        }
+        Dag { graph, reach }
+    }
+
+    /// `(before, after)`, sorted.
+    pub fn edges(&self) -> Vec<(usize, usize)> {
+        let mut edges: Vec<_> =
+            self.graph.raw_edges().iter().map(|e| (e.source().index(), e.target().index())).collect();
+        edges.sort_unstable();
+        edges
+    }
+
+    /// The largest sum of weights along a path, and the path.
+    pub fn longest<T>(&self, weight: &dyn Fn(usize) -> T) -> (T, Vec<usize>)
+    where
+        T: Copy + PartialOrd + std::ops::Add<Output = T> + Default,
+    {
+        let mut best: Vec<(T, Option<usize>)> = vec![(T::default(), None); self.reach.len()];
+        let mut end: Option<usize> = None;
+        for node in toposort(&self.graph, None).unwrap_or_default() {
+            let i = node.index();
+            let mut before: Vec<usize> =
+                self.graph.neighbors_directed(node, petgraph::Direction::Incoming).map(|n| n.index()).collect();
+            before.sort_unstable();
+            let mut longest: Option<usize> = None;
+            for b in before {
+                if longest.is_none_or(|l| best[b].0 > best[l].0) {
+                    longest = Some(b);
+                }
+            }
+            best[i] = (longest.map_or(T::default(), |l| best[l].0) + weight(i), longest);
+            if end.is_none_or(|e| best[i].0 > best[e].0) {
+                end = Some(i);
+            }
+        }
+        let total = end.map_or(T::default(), |e| best[e].0);
+        let mut path = Vec::new();
+        while let Some(i) = end {
+            path.push(i);
+            end = best[i].1;
+        }
+        path.reverse();
+        (total, path)
+    }
+
+    /// The maximal sets of steps of which none waits for another, at most `limit` of them; `None` beyond that.
+    pub fn antichains(&self, limit: usize) -> Option<Vec<Vec<usize>>> {
+        let n = self.reach.len();
+        let unrelated = |a: usize, b: usize| !self.reach[a].contains(&b) && !self.reach[b].contains(&a);
+        let mut out = Vec::new();
+        let mut stack: Vec<(Vec<usize>, usize)> = vec![(Vec::new(), 0)];
+        let mut work = 0usize;
+        while let Some((set, next)) = stack.pop() {
+            work += 1;
+            if work > limit * 64 || out.len() > limit {
+                return None;
+            }
+            if next == n {
+                let maximal = (0..n).all(|i| set.contains(&i) || set.iter().any(|s| !unrelated(*s, i)));
+                if maximal && !set.is_empty() {
+                    out.push(set);
+                }
+                continue;
+            }
+            stack.push((set.clone(), next + 1));
+            if set.iter().all(|s| unrelated(*s, next)) {
+                let mut with = set;
+                with.push(next);
+                stack.push((with, next + 1));
+            }
+        }
+        out.sort();
+        Some(out)
+    }
+}
+
+/// The steps behind each value.
+type Producers = BTreeMap<ValueId, BTreeSet<usize>>;
+
+/// Everything in a region waits for `gate`: the list of a map, the condition of a branch.
+fn walk(region: &Region, gate: &BTreeSet<usize>, producers: &mut Producers, edges: &mut BTreeSet<(usize, usize)>) -> BTreeSet<usize> {
+    let of = |operand: &Operand, producers: &Producers| match operand {
+        Operand::Value(id) => producers.get(id).cloned().unwrap_or_default(),
+        Operand::Literal(_) => BTreeSet::new(),
+    };
+    for node in &region.nodes {
+        let made = match node {
+            Node::Call { step, args, .. } => {
+                let after = step.0 as usize;
+                let before: BTreeSet<usize> = args.iter().flat_map(|(_, a)| of(a, producers)).chain(gate.iter().copied()).collect();
+                edges.extend(before.into_iter().filter(|b| *b != after).map(|b| (b, after)));
+                BTreeSet::from([after])
+            }
+            Node::Compute { args, .. } => args.iter().flat_map(|a| of(a, producers)).collect(),
+            Node::Map { over, item, body, .. } => {
+                let over = of(over, producers);
+                producers.insert(*item, over.clone());
+                let inner: BTreeSet<usize> = gate.union(&over).copied().collect();
+                let mut made = walk(body, &inner, producers, edges);
+                made.extend(over);
+                made
+            }
+            Node::Branch { when, then, otherwise, .. } => {
+                let when = of(when, producers);
+                let inner: BTreeSet<usize> = gate.union(&when).copied().collect();
+                let mut made = walk(then, &inner, producers, edges);
+                made.extend(walk(otherwise, &inner, producers, edges));
+                made.extend(when);
+                made
+            }
+            Node::Repeat { carry, body, until, .. } => {
+                let first = carry.as_ref().map(|(_, first)| of(first, producers)).unwrap_or_default();
+                if let Some((item, _)) = carry {
+                    producers.insert(*item, first.clone());
+                }
+                let mut made = walk(body, gate, producers, edges);
+                made.extend(of(until, producers));
+                made.extend(first);
+                made
+            }
+        };
+        producers.insert(node.output(), made);
+    }
+    of(&region.result, producers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_critical_path_is_the_heaviest_not_the_longest() {
+        let dag = Dag::from_edges(4, &[(0, 1), (1, 3), (0, 2), (2, 3)]);
+        let (total, path) = dag.longest(&|i| [1u64, 1, 5, 1][i]);
+        assert_eq!((total, path), (7, vec![0, 2, 3]));
+    }
+
+    #[test]
+    fn antichains_are_what_may_run_at_once() {
+        let dag = Dag::from_edges(4, &[(0, 1), (1, 3), (0, 2), (2, 3)]);
+        assert_eq!(dag.antichains(16), Some(vec![vec![0], vec![1, 2], vec![3]]));
+    }
+}

@@ -1,0 +1,232 @@
+//! Space + the solver's choice → plan.
+
+use super::engine;
+use super::model::{
+    ClusterSpec, Conditions, Evidence, Hardware, Hashes, Input, PLAN_VERSION, Plan, PlanClause, PlanStep, PlanWish, Pool,
+    Predicted, Totals,
+};
+use super::reason::reason;
+use crate::check::program::{Job, Metric, QualityRule};
+use crate::diag::source::{FileId, Sources};
+use crate::ir::dag::Dag;
+use crate::ir::workflow::{StepId, Workflow};
+use crate::library::Library;
+use crate::solve::outcome::Solution;
+use crate::space::encode::{Encoded, Origin, wishes};
+use crate::space::sizes::InputSizes;
+use crate::space::{Machines, Space};
+use rust_decimal::prelude::ToPrimitive;
+use rust_decimal::Decimal;
+
+/// Digits that a plan keeps behind the point.
+const DIGITS: u32 = 9;
+
+/// What a plan is built from.
+pub struct BuildInput<'a> {
+    /// The job.
+    pub job: &'a Job,
+    /// The data flow.
+    pub workflow: &'a Workflow,
+    /// Candidates with figures.
+    pub space: &'a Space,
+    /// The problem that was solved.
+    pub encoded: &'a Encoded,
+    /// Its solution.
+    pub solution: &'a Solution,
+    /// The library.
+    pub library: &'a Library,
+    /// The machines.
+    pub machines: &'a Machines,
+    /// The sizes of the inputs.
+    pub sizes: &'a InputSizes,
+    /// The soft limits and rules that hold.
+    pub kept: &'a [Origin],
+    /// Those that do not.
+    pub broken: &'a [Origin],
+    /// The sources, for line numbers.
+    pub sources: &'a Sources,
+    /// The job's file.
+    pub file: FileId,
+    /// Digests.
+    pub hashes: Hashes,
+}
+
+/// Builds the plan.
+pub fn build(input: &BuildInput) -> Plan {
+    let steps: Vec<PlanStep> = (0..input.workflow.steps.len()).map(|index| step(index, input)).collect();
+    let total = totals(&steps, &Dag::of(&input.workflow.body, steps.len()), input.job.quality_rule, input.library);
+    let mut clauses = Vec::new();
+    for (soft, origins) in [(false, &input.encoded.origins[..]), (true, input.kept), (true, input.broken)] {
+        for origin in origins {
+            let repeated = !soft && input.kept.iter().any(|k| same(k, origin));
+            if !repeated {
+                clauses.extend(clause(origin, soft, &total, input));
+            }
+        }
+    }
+    if let Some(broken) = clauses.len().checked_sub(input.broken.iter().filter(|o| has_text(o)).count()) {
+        clauses[broken..].iter_mut().for_each(|c| c.holds = false);
+    }
+    let pools = input.machines.pools.iter().map(|(n, (units, price))| (n.to_string(), Pool { units: *units, usd_per_hour: *price }));
+    Plan {
+        version: PLAN_VERSION,
+        compiler: concat!("mkbc ", env!("CARGO_PKG_VERSION")).to_string(),
+        job: input.job.name.to_string(),
+        hashes: input.hashes.clone(),
+        cluster: ClusterSpec { name: input.machines.name.to_string(), pools: pools.collect() },
+        inputs: input
+            .workflow
+            .inputs
+            .iter()
+            .map(|(name, ty, value)| {
+                let sizes = input.sizes.get(name).into_iter().flatten();
+                let sizes = sizes.map(|(path, size)| (path.to_string(), *size)).collect();
+                Input { name: name.to_string(), ty: ty.clone(), value: *value, sizes }
+            })
+            .collect(),
+        result: input.workflow.result.clone(),
+        body: input.workflow.body.clone(),
+        wishes: wishes(input.job).into_iter().take(input.job.wishes.len().max(1)).map(|m| wish(m, &total)).collect(),
+        steps,
+        clauses,
+        total,
+        quality_rule: match input.job.quality_rule {
+            QualityRule::Product => "product".to_string(),
+            QualityRule::Min => "min".to_string(),
+        },
+        proof: input.solution.proof.clone(),
+    }
+}
+
+fn step(index: usize, input: &BuildInput) -> PlanStep {
+    let called = &input.workflow.steps[index];
+    let option = &input.space.steps[index].options[input.solution.choice[index]];
+    let candidate = &input.space.steps[index].candidates[option.candidate];
+    let (task, entry) = (&input.library.tasks[&called.task], &input.library.implementations[&candidate.implementation]);
+    let figures = &option.figures;
+    let line = called.span.filter(|s| s.file == input.file).map_or(0, |s| input.sources.line_column(s).0 as u32);
+    PlanStep {
+        id: StepId(index as u32),
+        name: called.name.to_string(),
+        task: called.task.to_string(),
+        line,
+        implementation: entry.name.to_string(),
+        label: entry.label.as_ref().map(|l| l.to_string()),
+        knobs: candidate.knobs.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect(),
+        hardware: Hardware { device: candidate.device.to_string(), units: candidate.units },
+        engine: engine::lower(entry, candidate, task),
+        params: task.params.iter().map(|(n, t)| (n.to_string(), t.clone())).collect(),
+        output: task.result.clone(),
+        calls: figures.calls.normalize(),
+        conditions: Conditions {
+            retries: called.retries,
+            timeout_ms: called.timeout.and_then(|t| (t * Decimal::from(1000)).ceil().to_u64()),
+        },
+        predicted: predicted(figures),
+        evidence: figures.evidence.clone(),
+        reason: reason(index, &input.solution.choice, input.space, input.encoded, input.job),
+    }
+}
+
+/// Figures as a plan holds them.
+pub fn predicted(figures: &crate::space::Figures) -> Predicted {
+    let kept = |d: Decimal| d.round_dp(DIGITS).normalize();
+    Predicted {
+        latency_s: kept(figures.latency),
+        cost_usd: kept(figures.cost),
+        energy_wh: figures.energy.map(kept),
+        quality: kept(figures.quality),
+        memory_gb: kept(figures.memory),
+    }
+}
+
+/// Totals of one run: sums, the critical path, and the quality by its rule.
+pub fn totals(steps: &[PlanStep], dag: &Dag, rule: QualityRule, library: &Library) -> Totals {
+    let gpu = |device: &str| library.devices.get(device).is_some_and(|d| d.gpu);
+    let gpus = steps.iter().filter(|s| gpu(&s.hardware.device)).map(|s| s.hardware.units).sum();
+    totals_with(steps, dag, rule, gpus)
+}
+
+/// The same where the number of GPUs is known.
+pub fn totals_with(steps: &[PlanStep], dag: &Dag, rule: QualityRule, gpus: u32) -> Totals {
+    let kept = |d: Decimal| d.round_dp(DIGITS).normalize();
+    let (latency, _) = dag.longest(&|i| steps[i].predicted.latency_s);
+    let qualities = steps.iter().map(|s| s.predicted.quality);
+    let quality = match rule {
+        QualityRule::Product => qualities.fold(Decimal::ONE, |a, b| a * b),
+        QualityRule::Min => qualities.min().unwrap_or(Decimal::ONE),
+    };
+    Totals {
+        latency_s: kept(latency),
+        cost_usd: kept(steps.iter().map(|s| s.predicted.cost_usd).sum()),
+        energy_wh: kept(steps.iter().filter_map(|s| s.predicted.energy_wh).sum()),
+        energy_known: steps.iter().all(|s| s.predicted.energy_wh.is_some()),
+        quality: kept(quality),
+        gpus,
+    }
+}
+
+/// A metric of the totals, in base units.
+pub fn total_of(metric: Metric, total: &Totals) -> Decimal {
+    match metric {
+        Metric::Cost => total.cost_usd,
+        Metric::Latency => total.latency_s,
+        Metric::Quality => total.quality,
+        Metric::Energy => total.energy_wh,
+        Metric::Gpus => Decimal::from(total.gpus),
+    }
+}
+
+fn wish(metric: Metric, total: &Totals) -> PlanWish {
+    let word = if metric == Metric::Quality { "maximize" } else { "minimize" };
+    PlanWish { text: format!("{word} {}", metric.name()), value: total_of(metric, total) }
+}
+
+fn has_text(origin: &Origin) -> bool {
+    matches!(origin, Origin::Clause(_) | Origin::Rule(_))
+}
+
+fn same(a: &Origin, b: &Origin) -> bool {
+    match (a, b) {
+        (Origin::Clause(a), Origin::Clause(b)) => a.span == b.span,
+        (Origin::Rule(a), Origin::Rule(b)) => a.span == b.span,
+        _ => false,
+    }
+}
+
+fn clause(origin: &Origin, soft: bool, total: &Totals, input: &BuildInput) -> Option<PlanClause> {
+    let line = |span| input.sources.line_column(span).0 as u32;
+    match origin {
+        Origin::Clause(c) => {
+            let value = total_of(c.metric, total);
+            let slack = if c.metric == Metric::Quality { value - c.limit } else { c.limit - value };
+            Some(PlanClause {
+                text: c.text.to_string(),
+                line: line(c.span),
+                metric: c.metric.name().to_string(),
+                limit: c.limit.normalize(),
+                value,
+                slack: slack.normalize(),
+                soft,
+                holds: slack >= Decimal::ZERO,
+            })
+        }
+        Origin::Rule(r) => Some(PlanClause {
+            text: r.text.to_string(),
+            line: line(r.span),
+            metric: "rule".to_string(),
+            limit: Decimal::ZERO,
+            value: Decimal::ZERO,
+            slack: Decimal::ZERO,
+            soft: soft || r.soft,
+            holds: true,
+        }),
+        Origin::StepPin(..) | Origin::EnergyKnown => None,
+    }
+}
+
+/// The evidence of a whole plan by kind, weakest first.
+pub fn weakest(steps: &[PlanStep]) -> Option<&Evidence> {
+    steps.iter().flat_map(|s| s.evidence.first()).min()
+}
+

@@ -1,0 +1,77 @@
+//! The solver's conflict → a diagnostic in the source: which clauses clash, what each could reach, what would help.
+
+use crate::check::program::{Clause, Metric};
+use crate::diag::Diagnostic;
+use crate::diag::source::Span;
+use crate::solve::outcome::Conflict;
+use crate::space::encode::{Encoded, Origin, unscale};
+use rust_decimal::{Decimal, RoundingStrategy};
+
+/// E0710: the clauses that cannot hold together.
+pub fn explain(conflict: &Conflict, encoded: &Encoded, job: Span) -> Diagnostic {
+    let span_of = |c: usize| match &encoded.origins[c] {
+        Origin::Clause(clause) => Some(clause.span),
+        Origin::Rule(rule) => Some(rule.span),
+        Origin::StepPin(_, pin) => Some(pin.span),
+        Origin::EnergyKnown => None,
+    };
+    let Some((first, rest)) = conflict.core.split_first() else {
+        return Diagnostic::error("E0711", "the steps do not fit the machines", job, "no clause is to blame")
+            .help("plan for larger machines: `--cluster NAME`, or `on NAME` in the job");
+    };
+    let name = |c: &usize| super::reason::said(&encoded.origins[*c]);
+    let message = match rest {
+        [] => format!("no plan can keep {}", name(first)),
+        _ => format!("no plan can keep {} at once", list(&conflict.core.iter().map(name).collect::<Vec<_>>())),
+    };
+    let reach = |c: usize| {
+        let best = conflict.reachable.iter().find(|(r, _)| *r == c).and_then(|(_, best)| *best);
+        match (&encoded.origins[c], best) {
+            (Origin::Clause(clause), Some(best)) => format!("the others allow {} here", in_unit(clause, best)),
+            (Origin::Clause(_), None) => "the others allow nothing here".to_string(),
+            _ => "clashes".to_string(),
+        }
+    };
+    let mut d = Diagnostic::error("E0710", message, span_of(*first).unwrap_or(job), reach(*first));
+    for c in rest {
+        d = d.because(span_of(*c).unwrap_or(job), reach(*c));
+    }
+    let mut ways: Vec<String> = Vec::new();
+    for (c, limit) in &conflict.repairs {
+        match &encoded.origins[*c] {
+            Origin::Clause(clause) => {
+                let text = in_unit(clause, *limit);
+                ways.push(format!("`{}` → `{text}`", clause.text));
+                if d.fix.is_none() {
+                    d = d.fix(format!("relax the limit to `{text}`"), clause.limit_span, text);
+                }
+            }
+            origin => ways.push(format!("drop {}", super::reason::said(origin))),
+        }
+    }
+    match ways.as_slice() {
+        [] => d.help("no single change makes a plan: relax several of them"),
+        _ => d.help(format!("one change is enough: {}", ways.join(", or "))),
+    }
+}
+
+fn list(names: &[String]) -> String {
+    match names.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+        None => String::new(),
+    }
+}
+
+/// A value of the problem in the unit of a clause, rounded to what the clause would have to say.
+fn in_unit(clause: &Clause, value: i64) -> String {
+    let base = unscale(clause.metric, value);
+    let scaled = base / clause.unit.1;
+    let (digits, strategy) = match clause.metric {
+        Metric::Quality => (2, RoundingStrategy::ToZero),
+        Metric::Gpus => (0, RoundingStrategy::AwayFromZero),
+        _ => (if scaled < Decimal::ONE { 6 } else { 3 }, RoundingStrategy::AwayFromZero),
+    };
+    let number = scaled.round_dp_with_strategy(digits, strategy).normalize();
+    if clause.unit.0.is_empty() { number.to_string() } else { format!("{number} {}", clause.unit.0) }
+}

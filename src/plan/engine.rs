@@ -1,0 +1,81 @@
+//! Library engine + knobs → plan engine: placeholders of knobs filled in, those of arguments left to the runtime.
+
+use super::model::Engine;
+use crate::library::{Implementation, Setting, Task};
+use crate::space::Candidate;
+use ecow::EcoString;
+use std::collections::BTreeMap;
+
+/// The engines that the runtime of this version executes.
+pub const EXECUTABLE: [&str; 3] = ["process", "builtin", "openai"];
+
+/// Lowers the engine of an implementation for one candidate.
+pub fn lower(entry: &Implementation, candidate: &Candidate, task: &Task) -> Engine {
+    let units = candidate.units.to_string();
+    let fill = |text: &str| {
+        let knobs = candidate.knobs.iter().map(|(n, v)| (n.as_str(), v.as_str()));
+        knobs.chain([("units", units.as_str())]).fold(text.to_string(), |t, (n, v)| t.replace(&format!("{{{n}}}"), v))
+    };
+    let Some(engine) = &entry.engine else {
+        return Engine::Planned { name: "none".into(), options: BTreeMap::new() };
+    };
+    let text = |name: &str, default: &str| fill(engine.text(name).unwrap_or(default));
+    let options = |known: &[&str]| -> BTreeMap<String, String> {
+        let settings = engine.settings.iter().filter(|(n, _)| !known.contains(&n.as_str()));
+        let settings = settings.filter_map(|(n, v)| Some((n.to_string(), fill(&joined(v)?))));
+        let knobs = candidate.knobs.iter().map(|(n, v)| (n.to_string(), v.to_string()));
+        knobs.chain([("units".to_string(), units.clone())]).chain(settings).collect()
+    };
+    match engine.kind.as_str() {
+        "process" => Engine::Process {
+            commands: commands(engine, candidate).iter().map(|c| c.iter().map(|a| fill(a)).collect()).collect(),
+            reader: text("read", "lines"),
+            options: options(&["command", "arguments", "read"]),
+        },
+        "builtin" => Engine::Builtin { function: text("function", ""), options: options(&["function"]) },
+        "openai" => Engine::Openai {
+            api: text("api", "chat"),
+            model: text("model", ""),
+            url_env: text("url_env", ""),
+            url: text("url", "https://api.openai.com/v1"),
+            key_env: key_env(engine).unwrap_or_default().to_string(),
+            system: task.system.to_string(),
+            prompt: task.prompt.to_string(),
+            max_tokens: task.max_tokens,
+        },
+        other => Engine::Planned { name: other.to_string(), options: options(&[]) },
+    }
+}
+
+/// The commands of a process; the last one with the arguments that a knob's value stands for (`arguments search fast […]`).
+fn commands(engine: &crate::library::Engine, candidate: &Candidate) -> Vec<Vec<String>> {
+    let mut commands = engine.lists("command");
+    for (_, values) in engine.settings.iter().filter(|(n, _)| n == "arguments") {
+        let [Setting::Text(knob), Setting::Text(value), Setting::List(words)] = values.as_slice() else { continue };
+        if candidate.knobs.iter().any(|(n, v)| n == knob && v == value)
+            && let Some(last) = commands.last_mut()
+        {
+            last.extend(words.iter().map(|w| w.to_string()));
+        }
+    }
+    commands
+}
+
+/// The environment variable that holds an engine's key: `key env OPENAI_API_KEY`.
+pub fn key_env(engine: &crate::library::Engine) -> Option<&str> {
+    engine.settings.iter().find(|(n, _)| n == "key").and_then(|(_, values)| match values.as_slice() {
+        [Setting::Text(word), Setting::Text(name)] if word == "env" => Some(name.as_str()),
+        _ => None,
+    })
+}
+
+fn joined(values: &[Setting]) -> Option<String> {
+    let words: Option<Vec<&EcoString>> = values
+        .iter()
+        .map(|v| match v {
+            Setting::Text(t) => Some(t),
+            Setting::List(_) => None,
+        })
+        .collect();
+    words.map(|w| w.iter().map(|t| t.as_str()).collect::<Vec<_>>().join(" "))
+}

@@ -1,0 +1,150 @@
+//! Plan → text for people: every choice with its figures, its reason and its evidence; clauses with their slack; the proof.
+
+use super::build::weakest;
+use super::model::{EvidenceKind, Plan, PlanStep};
+use crate::solve::outcome::Status;
+use crate::units::shown;
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::{CellAlignment, ContentArrangement, Table};
+use rust_decimal::{Decimal, dec};
+use std::fmt::Write;
+
+/// The plan as text, at most `width` columns wide.
+pub fn text(plan: &Plan, width: u16) -> String {
+    let mut out = String::new();
+    let _ = writeln!(out, "plan for `{}` on `{}`\n", plan.job, plan.cluster.name);
+    let mut table = table(width, &["step", "line", "carried out by", "on", "latency", "cost", "energy", "quality"]);
+    for column in 4..8 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    for step in &plan.steps {
+        let p = &step.predicted;
+        table.add_row(vec![
+            step.name.clone(),
+            if step.line == 0 { "fill".to_string() } else { step.line.to_string() },
+            carried_out_by(step),
+            hardware(step),
+            seconds(p.latency_s),
+            dollars(p.cost_usd),
+            p.energy_wh.map_or("unknown".to_string(), watt_hours),
+            percent(p.quality),
+        ]);
+    }
+    let t = &plan.total;
+    let energy = if t.energy_known { watt_hours(t.energy_wh) } else { format!("≥ {}", watt_hours(t.energy_wh)) };
+    table.add_row(vec![
+        "total".to_string(),
+        String::new(),
+        format!("{} GPUs", t.gpus),
+        "critical path".to_string(),
+        seconds(t.latency_s),
+        dollars(t.cost_usd),
+        energy,
+        percent(t.quality),
+    ]);
+    let _ = writeln!(out, "{table}\n\nwhy");
+    for step in &plan.steps {
+        let _ = writeln!(out, "  {}: {}", step.name, step.reason);
+    }
+    if !plan.clauses.is_empty() {
+        let _ = writeln!(out, "\nclauses");
+        for c in &plan.clauses {
+            let verdict = match (c.holds, c.soft) {
+                (true, _) => "holds",
+                (false, true) => "preferred, broken",
+                (false, false) => "BROKEN",
+            };
+            let slack = if c.metric == "rule" { String::new() } else { format!(", {} (slack {})", metric(&c.metric, c.value), metric(&c.metric, c.slack)) };
+            let _ = writeln!(out, "  line {:>3}  {}: {verdict}{slack}", c.line, c.text);
+        }
+    }
+    let assumed: Vec<String> = plan
+        .inputs
+        .iter()
+        .filter(|i| !i.sizes.is_empty())
+        .map(|i| {
+            let sizes: Vec<String> = i.sizes.iter().map(|(path, v)| format!("{path} {}", shown(*v, 2))).collect();
+            format!("{} ({})", i.name, sizes.join(", "))
+        })
+        .collect();
+    if !assumed.is_empty() {
+        let _ = writeln!(out, "\nfor inputs of this size: {}", assumed.join("; "));
+    }
+    if let Some(e) = weakest(&plan.steps) {
+        let _ = writeln!(out, "weakest evidence: {} is {} ({})", e.figure, kind(e.kind), e.source);
+    }
+    let wishes: Vec<&str> = plan.wishes.iter().map(|w| w.text.as_str()).collect();
+    let proof = match plan.proof.status {
+        Status::Optimal => format!("optimal ({}), proved by {}", wishes.join(", then "), plan.proof.by),
+        Status::Feasible { bound, .. } => {
+            format!("feasible, not proved optimal: {} cannot be under {bound} in the solver's unit", wishes.first().unwrap_or(&"the wish"))
+        }
+    };
+    let (kept, all) = plan.proof.kept;
+    let _ = writeln!(out, "{proof}; {all} options, {kept} after presolve, {} nodes, {} calls of z3", plan.proof.nodes, plan.proof.z3_checks);
+    out
+}
+
+/// An empty table with a header.
+pub fn table(width: u16, header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    table.set_header(header);
+    table
+}
+
+fn carried_out_by(step: &PlanStep) -> String {
+    let knobs: Vec<String> = step.knobs.iter().map(|(n, v)| format!("{n} {v}")).collect();
+    let knobs = if knobs.is_empty() { String::new() } else { format!(" ({})", knobs.join(", ")) };
+    let label = step.label.as_ref().map_or(String::new(), |l| format!(" [{l}]"));
+    format!("{}{knobs}{label}", step.implementation)
+}
+
+/// `cpu * 2`, `api`.
+pub fn hardware(step: &PlanStep) -> String {
+    match step.hardware.units {
+        0 => step.hardware.device.clone(),
+        units => format!("{} * {units}", step.hardware.device),
+    }
+}
+
+fn kind(kind: EvidenceKind) -> &'static str {
+    match kind {
+        EvidenceKind::Estimated => "estimated",
+        EvidenceKind::Published => "published",
+        EvidenceKind::Measured => "measured",
+    }
+}
+
+/// A value of a metric, for people.
+pub fn metric(name: &str, value: Decimal) -> String {
+    match name {
+        "cost" => dollars(value),
+        "latency" => seconds(value),
+        "energy" => watt_hours(value),
+        "quality" => percent(value),
+        _ => shown(value, 2),
+    }
+}
+
+/// Seconds, for people.
+pub fn seconds(value: Decimal) -> String {
+    if value >= dec!(100) { format!("{} s", shown(value, 0)) } else { format!("{} s", shown(value, 2)) }
+}
+
+/// Dollars, for people.
+pub fn dollars(value: Decimal) -> String {
+    format!("${}", shown(value, if value.abs() >= dec!(1) { 2 } else { 5 }))
+}
+
+/// Watt-hours, for people.
+pub fn watt_hours(value: Decimal) -> String {
+    format!("{} Wh", shown(value, 3))
+}
+
+/// A ratio, for people.
+pub fn percent(value: Decimal) -> String {
+    format!("{} %", shown(value * dec!(100), 1))
+}

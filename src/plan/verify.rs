@@ -1,0 +1,228 @@
+//! Plan → what is wrong with it. Knows nothing of the solver: every total and clause is computed again from the plan's data
+//! flow and figures, and the figures from the library.
+
+use super::build::{predicted, totals, totals_with};
+use super::model::{Engine, PLAN_VERSION, Plan};
+use crate::check::program::QualityRule;
+use crate::diag::Diagnostics;
+use crate::ir::dag::Dag;
+use crate::ir::workflow::{Node, Operand, Region, Step, ValueId, Workflow};
+use crate::library::Library;
+use crate::space::{self, Machines};
+use rust_decimal::Decimal;
+use rust_decimal::dec;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How far a stored figure may be from the computed one: the last digit that a plan keeps.
+const TOLERANCE: Decimal = dec!(0.00000001);
+
+/// Checks a plan by itself: form, data flow, totals, clauses. Empty where all is well.
+pub fn verify(plan: &Plan) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if plan.version != PLAN_VERSION {
+        wrong.push(format!("the plan has version {}, and this mkbc reads version {PLAN_VERSION}: compile it again", plan.version));
+        return wrong;
+    }
+    let mut seen = Flow { steps: plan.steps.len(), called: BTreeSet::new(), wrong: Vec::new() };
+    let mut defined: BTreeSet<ValueId> = plan.inputs.iter().map(|i| i.value).collect();
+    seen.region(&plan.body, &mut defined);
+    wrong.append(&mut seen.wrong);
+    for (index, step) in plan.steps.iter().enumerate() {
+        if step.id.0 as usize != index {
+            wrong.push(format!("step `{}` has the wrong number", step.name));
+        }
+        if !seen.called.contains(&index) {
+            wrong.push(format!("step `{}` is never called", step.name));
+        }
+        let p = &step.predicted;
+        let numbers = [p.latency_s, p.cost_usd, p.energy_wh.unwrap_or_default(), p.quality, p.memory_gb, step.calls];
+        if numbers.iter().any(|n| n.is_sign_negative() && !n.is_zero()) || p.quality > Decimal::ONE || numbers.iter().any(|n| *n > dec!(1e15)) {
+            wrong.push(format!("step `{}` has a figure that is negative or beyond reason", step.name));
+        }
+        let has = plan.cluster.pools.get(&step.hardware.device).map_or(0, |p| p.units);
+        if step.hardware.device != "api" && step.hardware.units > has {
+            let device = &step.hardware.device;
+            wrong.push(format!("step `{}` needs {} `{device}`, and `{}` has {has}", step.name, step.hardware.units, plan.cluster.name));
+        }
+    }
+    let rule = match plan.quality_rule.as_str() {
+        "product" => QualityRule::Product,
+        "min" => QualityRule::Min,
+        other => {
+            wrong.push(format!("`{other}` is no rule of quality"));
+            return wrong;
+        }
+    };
+    // What is broken so far would make the sums below meaningless, or not computable.
+    if !wrong.is_empty() {
+        return wrong;
+    }
+    let dag = Dag::of(&plan.body, plan.steps.len());
+    let total = totals_with(&plan.steps, &dag, rule, plan.total.gpus);
+    let pairs = [
+        ("latency", total.latency_s, plan.total.latency_s),
+        ("cost", total.cost_usd, plan.total.cost_usd),
+        ("energy", total.energy_wh, plan.total.energy_wh),
+        ("quality", total.quality, plan.total.quality),
+    ];
+    for (name, computed, stored) in pairs {
+        if (computed - stored).abs() > TOLERANCE {
+            wrong.push(format!("the total {name} is {computed}, and the plan says {stored}"));
+        }
+    }
+    for clause in plan.clauses.iter().filter(|c| c.metric != "rule") {
+        let Some((metric, _)) = crate::check::program::Metric::ALL.iter().find(|(_, n)| *n == clause.metric) else {
+            wrong.push(format!("`{}` is no metric", clause.metric));
+            continue;
+        };
+        let value = super::build::total_of(*metric, &total);
+        let slack = if clause.metric == "quality" { value - clause.limit } else { clause.limit - value };
+        let holds = slack >= Decimal::ZERO;
+        if !holds && !clause.soft {
+            wrong.push(format!("`{}` does not hold: the plan has {value}", clause.text));
+        }
+        if holds != clause.holds || (value - clause.value).abs() > TOLERANCE || (slack - clause.slack).abs() > TOLERANCE {
+            wrong.push(format!("`{}` is not what the plan says of it", clause.text));
+        }
+        if clause.metric == "energy" && !clause.soft && !total.energy_known {
+            wrong.push(format!("`{}` cannot be checked: the energy of a step is not known", clause.text));
+        }
+    }
+    wrong
+}
+
+/// Checks a plan against the library that it was compiled with: every figure of every step is computed again.
+pub fn verify_against(plan: &Plan, library: &Library, tail: bool) -> Vec<String> {
+    let mut wrong = verify(plan);
+    if !wrong.is_empty() {
+        return wrong;
+    }
+    let steps = plan.steps.iter().map(|s| Step {
+        task: s.task.as_str().into(),
+        name: s.name.as_str().into(),
+        span: None,
+        pins: Vec::new(),
+        retries: s.conditions.retries,
+        timeout: None,
+    });
+    let workflow = Workflow {
+        inputs: plan.inputs.iter().map(|i| (i.name.as_str().into(), i.ty.clone(), i.value)).collect(),
+        result: plan.result.clone(),
+        body: plan.body.clone(),
+        steps: steps.collect(),
+    };
+    let machines = Machines {
+        name: plan.cluster.name.as_str().into(),
+        pools: plan.cluster.pools.iter().map(|(n, p)| (n.as_str().into(), (p.units, p.usd_per_hour))).collect(),
+    };
+    let sizes = plan.inputs.iter().map(|i| {
+        let sizes = i.sizes.iter().map(|(path, size)| (path.as_str().into(), *size)).collect();
+        (i.name.as_str().into(), sizes)
+    });
+    let sizes = sizes.collect();
+    let input = space::Input { workflow: &workflow, library, machines: &machines, sizes: &sizes, usable: &|_| Ok(()), tail };
+    let space = space::build(&input, &mut Diagnostics::default());
+    let classes: Vec<Option<u32>> = plan
+        .steps
+        .iter()
+        .zip(&space.steps)
+        .map(|(step, space)| space.candidates.iter().find(|c| is(step, c)).map(|c| c.class))
+        .collect();
+    for (index, step) in plan.steps.iter().enumerate() {
+        let options = &space.steps[index].options;
+        let option = options.iter().find(|o| {
+            is(step, &space.steps[index].candidates[o.candidate]) && o.needs.iter().all(|(s, c)| classes[*s] == Some(*c))
+        });
+        match option {
+            None => wrong.push(format!("the library has no `{}` as step `{}` uses it", step.implementation, step.name)),
+            Some(option) if predicted(&option.figures) != step.predicted => {
+                wrong.push(format!("the figures of step `{}` are not those of the library", step.name));
+            }
+            Some(_) => {}
+        }
+        if let (Some(entry), Some(task)) = (library.implementations.get(step.implementation.as_str()), library.tasks.get(step.task.as_str()))
+            && let Some(candidate) = space.steps[index].candidates.iter().find(|c| is(step, c))
+            && super::engine::lower(entry, candidate, task) != step.engine
+        {
+            wrong.push(format!("the engine of step `{}` is not the library's", step.name));
+        }
+    }
+    let rule = if plan.quality_rule == "min" { QualityRule::Min } else { QualityRule::Product };
+    if totals(&plan.steps, &space.dag, rule, library).gpus != plan.total.gpus {
+        wrong.push("the number of GPUs is not what the steps hold".to_string());
+    }
+    wrong
+}
+
+fn is(step: &super::model::PlanStep, candidate: &space::Candidate) -> bool {
+    let knobs: BTreeMap<String, String> = candidate.knobs.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
+    candidate.implementation == step.implementation
+        && knobs == step.knobs
+        && candidate.device == step.hardware.device
+        && candidate.units == step.hardware.units
+}
+
+/// The steps that this version can plan and not execute.
+pub fn not_executable(plan: &Plan) -> Vec<String> {
+    let planned = plan.steps.iter().filter_map(|s| match &s.engine {
+        Engine::Planned { name, .. } => Some(format!("step `{}` needs the engine `{name}`", s.name)),
+        _ => None,
+    });
+    planned.collect()
+}
+
+struct Flow {
+    steps: usize,
+    called: BTreeSet<usize>,
+    wrong: Vec<String>,
+}
+
+impl Flow {
+    fn used(&mut self, operand: &Operand, defined: &BTreeSet<ValueId>) {
+        if let Operand::Value(id) = operand
+            && !defined.contains(id)
+        {
+            self.wrong.push(format!("the value {} is used before it is defined", id.0));
+        }
+    }
+
+    fn region(&mut self, region: &Region, defined: &mut BTreeSet<ValueId>) {
+        for node in &region.nodes {
+            match node {
+                Node::Call { step, args, .. } => {
+                    if step.0 as usize >= self.steps {
+                        self.wrong.push(format!("there is no step {}", step.0));
+                    } else if !self.called.insert(step.0 as usize) {
+                        self.wrong.push(format!("step {} is called from two places", step.0));
+                    }
+                    args.iter().for_each(|(_, a)| self.used(a, defined));
+                }
+                Node::Compute { args, .. } => args.iter().for_each(|a| self.used(a, defined)),
+                Node::Map { over, item, body, .. } => {
+                    self.used(over, defined);
+                    let mut inner = defined.clone();
+                    inner.insert(*item);
+                    self.region(body, &mut inner);
+                }
+                Node::Branch { when, then, otherwise, .. } => {
+                    self.used(when, defined);
+                    self.region(then, &mut defined.clone());
+                    self.region(otherwise, &mut defined.clone());
+                }
+                Node::Repeat { carry, body, until, .. } => {
+                    let mut inner = defined.clone();
+                    if let Some((item, first)) = carry {
+                        self.used(first, defined);
+                        inner.insert(*item);
+                    }
+                    self.region(body, &mut inner);
+                    self.used(until, &inner);
+                }
+            }
+            if !defined.insert(node.output()) {
+                self.wrong.push(format!("the value {} is defined twice", node.output().0));
+            }
+        }
+        self.used(&region.result, defined);
+    }
+}

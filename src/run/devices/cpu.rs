@@ -1,0 +1,92 @@
+//! `/proc` and `/sys` -> cores, memory, and the energy counter of the processor where it can be read.
+
+use serde::Serialize;
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+/// The processors of this machine.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Cpu {
+    /// The model, where the kernel names it.
+    pub model: Option<String>,
+    /// Cores that this process may use.
+    pub cores: u32,
+    /// Memory that this process may use, bytes.
+    pub memory: Option<u64>,
+}
+
+/// Cores that this process may use: affinity and the container's quota are respected.
+pub fn cores() -> u32 {
+    std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX))
+}
+
+/// Looks at the processors.
+pub fn cpu() -> Cpu {
+    let model = read("/proc/cpuinfo").and_then(|text| field(&text, "model name"));
+    let installed = read("/proc/meminfo").and_then(|text| {
+        let value = field(&text, "MemTotal")?;
+        value.trim_end_matches("kB").trim().parse::<u64>().ok().map(|kb| kb * 1024)
+    });
+    let allowed = read("/sys/fs/cgroup/memory.max").and_then(|text| text.trim().parse::<u64>().ok());
+    let memory = match (installed, allowed) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    };
+    Cpu { model, cores: cores(), memory }
+}
+
+fn read(path: &str) -> Option<String> {
+    std::fs::read_to_string(path).ok()
+}
+
+fn field(text: &str, name: &str) -> Option<String> {
+    let line = text.lines().find_map(|l| l.strip_prefix(name)?.trim_start().strip_prefix(':'));
+    line.map(|value| value.trim().to_owned())
+}
+
+/// The energy counters of the processor packages (RAPL). Mostly readable by root only.
+#[derive(Debug)]
+pub struct Rapl(Mutex<Vec<Package>>);
+
+#[derive(Debug)]
+struct Package {
+    counter: PathBuf,
+    range: u64,
+    last: u64,
+    total: u64,
+}
+
+impl Rapl {
+    /// The counters, where they can be read.
+    pub fn open() -> Option<Rapl> {
+        let zones = std::fs::read_dir("/sys/class/powercap").ok()?;
+        let mut packages = Vec::new();
+        for zone in zones.filter_map(Result::ok) {
+            let name = zone.file_name();
+            // `intel-rapl:0` is a package; `intel-rapl:0:0` is a part of it, and would be counted twice.
+            let name = name.to_string_lossy();
+            if !name.starts_with("intel-rapl:") || name.matches(':').count() != 1 {
+                continue;
+            }
+            let number = |file: &str| read(&zone.path().join(file).to_string_lossy())?.trim().parse::<u64>().ok();
+            if let (Some(last), Some(range)) = (number("energy_uj"), number("max_energy_range_uj")) {
+                packages.push(Package { counter: zone.path().join("energy_uj"), range, last, total: 0 });
+            }
+        }
+        (!packages.is_empty()).then(|| Rapl(Mutex::new(packages)))
+    }
+
+    /// Joules of all packages since the counters were opened.
+    pub fn joules(&self) -> Option<f64> {
+        let mut packages = self.0.lock().ok()?;
+        let mut total = 0;
+        for p in packages.iter_mut() {
+            let now: u64 = std::fs::read_to_string(&p.counter).ok()?.trim().parse().ok()?;
+            // The counter starts again at its range.
+            p.total += if now >= p.last { now - p.last } else { p.range.saturating_sub(p.last) + now };
+            p.last = now;
+            total += p.total;
+        }
+        Some(total as f64 / 1e6)
+    }
+}

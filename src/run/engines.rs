@@ -1,0 +1,139 @@
+//! A call of a step -> its value: the engine is chosen by the plan; deadlines, retries and the check of the result are here.
+
+pub mod arguments;
+pub mod builtin;
+pub mod child;
+pub mod openai;
+pub mod process;
+pub mod readers;
+pub mod template;
+
+use super::RunContext;
+use super::fault::{Fault, FaultKind};
+use super::meter::Usage;
+use super::observer::Event;
+use super::store;
+use super::value::check;
+use crate::plan::model::{Engine, PlanStep};
+use serde_json::Value;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The arguments of a call, by parameter name; an absent optional one is null.
+pub type Args = BTreeMap<String, Arc<Value>>;
+
+/// Most attempts after the first, whatever a plan says: nothing is retried without end.
+const MOST_RETRIES: u32 = 20;
+/// The longest wait between two attempts, also where a provider asks for more.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// One call of a step.
+pub struct Call<'a> {
+    /// The step.
+    pub step: &'a PlanStep,
+    /// The arguments.
+    pub args: Args,
+    /// The folder of this call.
+    pub folder: PathBuf,
+    /// Which call of the step this is, from 0.
+    pub number: u64,
+    /// The run.
+    pub cx: &'a RunContext<'a>,
+    /// What calls share.
+    pub shared: &'a openai::Shared,
+    /// What it used, over all attempts.
+    pub usage: Cell<Usage>,
+}
+
+impl Call<'_> {
+    /// Adds to what was used.
+    pub fn used(&self, add: impl FnOnce(&mut Usage)) {
+        let mut usage = self.usage.get();
+        add(&mut usage);
+        self.usage.set(usage);
+    }
+}
+
+/// Carries out a call: attempts until one succeeds, one fails for good, or the plan allows no more.
+pub async fn call(call: &Call<'_>) -> Result<Value, Fault> {
+    let conditions = &call.step.conditions;
+    let mut attempt = 1;
+    loop {
+        call.used(|u| u.attempts += 1);
+        let out = call.folder.join(format!("out-{attempt}"));
+        store::fresh_folder(&out)?;
+        let work = once(call, &out);
+        let limit = conditions.timeout_ms.map(Duration::from_millis).or_else(|| usual_limit(&call.step.engine));
+        let result = match limit {
+            None => work.await,
+            Some(limit) => tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(too_long(limit))),
+        };
+        let fault = match result.and_then(|value| checked(value, call.step)) {
+            Ok(value) => return Ok(value),
+            Err(fault) => fault,
+        };
+        if !fault.transient || attempt > conditions.retries.min(MOST_RETRIES) {
+            return Err(if attempt > 1 {
+                Fault { message: format!("{} (attempt {attempt})", fault.message), ..fault }
+            } else {
+                fault
+            });
+        }
+        let wait = wait(call, attempt, fault.retry_after);
+        call.cx.observer.event(&Event::Retried { step: call.step, attempt, wait, fault: &fault });
+        tokio::time::sleep(wait).await;
+        attempt += 1;
+    }
+}
+
+async fn once(call: &Call<'_>, out: &Path) -> Result<Value, Fault> {
+    match &call.step.engine {
+        Engine::Process { commands, reader, options } => process::call(call, commands, reader, options, out).await,
+        Engine::Builtin { function, options } => builtin::call(call, function, options).await,
+        Engine::Openai { .. } => openai::call(call).await,
+        Engine::Planned { name, .. } => {
+            let message = format!("this version can plan for the engine `{name}`, and not execute it");
+            let help = "pin the step to something that runs here (`using …`), or start the server and use its OpenAI-compatible address";
+            Err(Fault::new(FaultKind::Unsupported, message).help(help))
+        }
+    }
+}
+
+/// A provider that says nothing would otherwise hold the run for ever; a program may well take long.
+fn usual_limit(engine: &Engine) -> Option<Duration> {
+    matches!(engine, Engine::Openai { .. }).then_some(Duration::from_secs(120))
+}
+
+fn too_long(limit: Duration) -> Fault {
+    Fault::new(FaultKind::Timeout, format!("no result within {} s", limit.as_secs_f64()))
+        .help("raise the step's `timeout`")
+        .transient()
+}
+
+fn checked(value: Value, step: &PlanStep) -> Result<Value, Fault> {
+    match check(&value, &step.output) {
+        Ok(()) => Ok(value),
+        Err(mismatch) => {
+            let message = format!("the result is no {}: {mismatch}", step.output);
+            Err(Fault::new(FaultKind::Answer, message)
+                .help("the library declares another type for this tool than it yields"))
+        }
+    }
+}
+
+/// Exponential, with jitter (so that calls that failed together do not return together), from a seed (so that a run can be
+/// repeated); at least what the provider asks for.
+fn wait(call: &Call<'_>, attempt: u32, asked: Option<Duration>) -> Duration {
+    let most = call.cx.backoff.saturating_mul(1 << (attempt - 1).min(10)).min(LONGEST_WAIT);
+    let mut bits = call.cx.seed ^ (u64::from(call.step.id.0) << 40) ^ (call.number << 8) ^ u64::from(attempt);
+    // SplitMix64, one step.
+    bits = bits.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    let share = ((bits ^ (bits >> 31)) >> 11) as f64 / (1_u64 << 53) as f64;
+    let own = most.mul_f64(0.5 + 0.5 * share);
+    asked.unwrap_or_default().max(own).min(LONGEST_WAIT)
+}

@@ -1,0 +1,69 @@
+//! A built-in function's name, settings and arguments -> its value, computed on the blocking pool.
+//!
+//! These are the lowest tier: they find, count and quote. None composes a sentence.
+
+pub mod colour_regions;
+pub mod extract;
+pub mod passages;
+
+use super::{Args, Call};
+use crate::run::fault::{Fault, FaultKind};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// What a function is given.
+pub struct Given {
+    /// The arguments.
+    pub args: Args,
+    /// The settings.
+    pub options: BTreeMap<String, String>,
+}
+
+impl Given {
+    /// A text argument; empty where an optional one is absent.
+    pub fn text(&self, name: &str) -> Result<&str, Fault> {
+        match self.args.get(name).map(AsRef::as_ref) {
+            Some(Value::String(text)) => Ok(text),
+            None | Some(Value::Null) => Ok(""),
+            Some(_) => Err(Fault::plan(format!("the parameter `{name}` is no Text"))),
+        }
+    }
+
+    /// An argument; null where an optional one is absent.
+    pub fn value(&self, name: &str) -> &Value {
+        self.args.get(name).map_or(&Value::Null, AsRef::as_ref)
+    }
+
+    /// A number among the settings.
+    pub fn number(&self, name: &str, otherwise: f64) -> Result<f64, Fault> {
+        let Some(text) = self.options.get(name) else {
+            return Ok(otherwise);
+        };
+        let number = text.trim().parse::<f64>().ok().filter(|n| n.is_finite());
+        number.ok_or_else(|| Fault::plan(format!("the setting `{name}` is `{text}`, and no number")))
+    }
+}
+
+/// A function.
+type Function = fn(&Given) -> Result<Value, Fault>;
+
+/// The functions, by name.
+pub const FUNCTIONS: [(&str, Function); 5] = [
+    ("bm25_answer", passages::answer),
+    ("bm25_pages", passages::pages),
+    ("best_answer", passages::best),
+    ("extractive_summary", extract::summary),
+    ("colour_regions", colour_regions::colour_regions),
+];
+
+/// Calls a function.
+pub async fn call(call: &Call<'_>, function: &str, options: &BTreeMap<String, String>) -> Result<Value, Fault> {
+    let Some((_, function)) = FUNCTIONS.iter().find(|(name, _)| *name == function).copied() else {
+        return Err(Fault::new(FaultKind::Unsupported, format!("this version has no built-in function `{function}`")));
+    };
+    let given = Given { args: call.args.clone(), options: options.clone() };
+    let work = tokio::task::spawn_blocking(move || function(&given));
+    work.await.unwrap_or_else(|_| {
+        Err(Fault::new(FaultKind::Process, "a built-in function broke down; this is a bug in mkbc"))
+    })
+}

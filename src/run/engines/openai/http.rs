@@ -1,0 +1,252 @@
+//! A request to a provider -> its body, bounded, or why there is none; the key appears in the request and nowhere else.
+
+use super::status::refusal;
+use crate::run::fault::{Fault, FaultKind, head};
+use crate::run::probe::Env;
+use base64::Engine as _;
+use reqwest::header::{AUTHORIZATION, HeaderValue};
+use reqwest::{Client, Url};
+use serde_json::Value;
+use std::cell::OnceCell;
+use std::path::Path;
+use std::time::Duration;
+
+/// The largest body that is read. No compression is offered, so that this bounds memory.
+const MOST: usize = 16 << 20;
+
+/// Where a provider is.
+pub struct Endpoint {
+    /// The base URL, up to and including `/v1`.
+    pub url: Url,
+    host: String,
+    key: Option<String>,
+    key_env: String,
+}
+
+/// A provider's body.
+#[derive(Debug)]
+pub struct Reply {
+    /// The body.
+    pub body: Value,
+    /// Host and request id, for messages.
+    pub origin: String,
+}
+
+/// A request that gave no body.
+#[derive(Debug)]
+pub struct Refused {
+    /// The status, where there was one.
+    pub status: Option<u16>,
+    /// The beginning of what the provider said, without the key.
+    pub said: String,
+    /// The fault to report.
+    pub fault: Fault,
+}
+
+/// What is sent.
+pub enum Body<'a> {
+    /// JSON.
+    Json(&'a Value),
+    /// A sound file, with what is wanted of it.
+    Sound {
+        /// The file's bytes.
+        bytes: &'a [u8],
+        /// Its path; only the extension is sent.
+        file: &'a str,
+        /// The model.
+        model: &'a str,
+        /// The format of the answer.
+        format: &'a str,
+    },
+}
+
+impl Endpoint {
+    /// The endpoint of a step: the address in `url_env` where it is set, else `url`; the key in `key_env`, which may be missing only
+    /// for an address that the user gave (a server of their own).
+    pub fn find(env: Env<'_>, url_env: &str, url: &str, key_env: &str) -> Result<Endpoint, Fault> {
+        let set = |name: &str| {
+            if name.is_empty() { None } else { env(name).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty()) }
+        };
+        let own = set(url_env);
+        let key = set(key_env);
+        if key.is_none() && own.is_none() && !key_env.is_empty() {
+            let mut help = format!("export {key_env}=… with the provider's key");
+            if !url_env.is_empty() {
+                help.push_str(&format!(", or {url_env}=http://… for a server that needs none"));
+            }
+            return Err(Fault::new(FaultKind::Key, format!("the environment variable {key_env} is not set")).help(help));
+        }
+        let from = if own.is_some() { url_env } else { "the plan" };
+        let wrong = |why: &str| Fault::new(FaultKind::Provider, format!("the provider's address in {from} {why}"));
+        let url = Url::parse(own.as_deref().unwrap_or(url)).map_err(|e| wrong(&format!("is no URL: {e}")))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(wrong("is neither http nor https"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(wrong("holds a user name or password").help(format!("put the key into {key_env}")));
+        }
+        let host = url.host_str().ok_or_else(|| wrong("names no host"))?;
+        let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        Ok(Endpoint { url, host, key, key_env: key_env.to_owned() })
+    }
+
+    fn at(&self, path: &str) -> Result<Url, Fault> {
+        let base = self.url.as_str().trim_end_matches('/');
+        Url::parse(&format!("{base}/{path}"))
+            .map_err(|e| Fault::new(FaultKind::Provider, format!("the provider's address: {e}")))
+    }
+
+    fn local(&self) -> bool {
+        matches!(self.url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"))
+    }
+
+    /// A text without the key, also where a provider returns it in another form.
+    fn redact(&self, text: &str) -> String {
+        let Some(key) = self.key.as_ref().filter(|k| k.len() >= 4) else {
+            return text.to_owned();
+        };
+        let encoded: String = key
+            .bytes()
+            .map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") })
+            .collect();
+        // Some servers write `\/` for `/` in JSON.
+        let escaped = key.replace('/', "\\/");
+        let forms = [key.clone(), escaped, base64::engine::general_purpose::STANDARD.encode(key), encoded];
+        forms.iter().fold(text.to_owned(), |text, form| text.replace(form.as_str(), "[key]"))
+    }
+}
+
+/// Connections, made when first needed.
+#[derive(Default)]
+pub struct Clients {
+    local: OnceCell<Client>,
+    remote: OnceCell<Client>,
+}
+
+impl Clients {
+    fn client(&self, local: bool) -> Result<&Client, Fault> {
+        let cell = if local { &self.local } else { &self.remote };
+        if let Some(client) = cell.get() {
+            return Ok(client);
+        }
+        let builder = Client::builder()
+            .connect_timeout(Duration::from_secs(10))
+            // A redirect could carry the request, and the key, to another host.
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("mkbc/", env!("CARGO_PKG_VERSION")));
+        let builder = if local { builder.no_proxy() } else { builder };
+        let client =
+            builder.build().map_err(|e| Fault::new(FaultKind::Provider, format!("HTTP cannot be set up: {e}")))?;
+        Ok(cell.get_or_init(|| client))
+    }
+
+    /// Sends a request and reads the JSON that comes back.
+    pub async fn post(&self, to: &Endpoint, path: &str, body: Body<'_>) -> Result<Reply, Refused> {
+        let request = self.client(to.local())?.post(to.at(path)?);
+        let request = match body {
+            Body::Json(json) => request.json(json),
+            Body::Sound { bytes, file, model, format } => {
+                let extension = Path::new(file).extension().and_then(|e| e.to_str()).unwrap_or("wav");
+                let part = reqwest::multipart::Part::bytes(bytes.to_vec()).file_name(format!("audio.{extension}"));
+                let form = reqwest::multipart::Form::new().part("file", part);
+                request.multipart(form.text("model", model.to_owned()).text("response_format", format.to_owned()))
+            }
+        };
+        let request = match &to.key {
+            None => request,
+            Some(key) => {
+                let mut value = HeaderValue::from_str(&format!("Bearer {key}")).map_err(|_| {
+                    Fault::new(FaultKind::Key, format!("the key in {} holds characters that no key has", to.key_env))
+                })?;
+                value.set_sensitive(true);
+                request.header(AUTHORIZATION, value)
+            }
+        };
+        let mut response = request.send().await.map_err(|e| unreached(to, &e))?;
+        let status = response.status().as_u16();
+        let headers = response.headers().clone();
+        let mut origin = format!("{} (status {status}", to.host);
+        if let Some(id) = headers.get("x-request-id").or(headers.get("request-id")).and_then(|v| v.to_str().ok()) {
+            origin.push_str(&format!(", request {}", to.redact(head(id, 100))));
+        }
+        origin.push(')');
+        let mut bytes = Vec::new();
+        while let Some(part) = response.chunk().await.map_err(|e| unreached(to, &e))? {
+            if bytes.len() + part.len() > MOST {
+                let message = format!("{origin} sent more than {} MB", MOST >> 20);
+                return Err(Fault::new(FaultKind::Answer, message).into());
+            }
+            bytes.extend_from_slice(&part);
+        }
+        let text = to.redact(&String::from_utf8_lossy(&bytes));
+        if !(200..300).contains(&status) {
+            let fault = refusal(&to.key_env, status, &origin, &text, &headers);
+            return Err(Refused { status: Some(status), said: head(&text, 4000).to_owned(), fault });
+        }
+        let body = serde_json::from_str(&text).map_err(|e| {
+            let html = text.trim_start().starts_with('<');
+            let what = if html { "a web page instead of JSON".to_owned() } else { format!("no valid JSON ({e})") };
+            let fault =
+                Fault::new(FaultKind::Answer, format!("{origin} sent {what}")).detail(head(&text, 500)).transient();
+            Refused::from(if html { fault.help("check the address: it should end in /v1") } else { fault })
+        })?;
+        Ok(Reply { body, origin })
+    }
+}
+
+impl From<Fault> for Refused {
+    fn from(fault: Fault) -> Refused {
+        Refused { status: None, said: String::new(), fault }
+    }
+}
+
+/// No response, or not all of it. The error's own text may hold the URL; only its kind is told.
+fn unreached(to: &Endpoint, error: &reqwest::Error) -> Fault {
+    let why = match error {
+        e if e.is_connect() => "cannot be reached",
+        e if e.is_timeout() => "took too long",
+        e if e.is_body() || e.is_decode() => "broke off its answer",
+        _ => "did not answer",
+    };
+    let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(error);
+    while let Some(inner) = cause.and_then(std::error::Error::source) {
+        cause = Some(inner);
+    }
+    let said = cause.map(|c| to.redact(&c.to_string())).unwrap_or_default();
+    let fault = Fault::new(FaultKind::Provider, format!("{} {why}", to.host)).detail(&said).transient();
+    if to.local() {
+        fault.help("is the server running?")
+    } else {
+        fault.help("check the network, and the proxy settings")
+    }
+}
+
+/// A file's bytes, if it is not too large to send.
+pub async fn load(path: &Path, most: u64) -> Result<Vec<u8>, Fault> {
+    let size = tokio::fs::metadata(path).await.map_err(|e| Fault::storage("read", path, &e))?.len();
+    if size > most {
+        let message = format!("`{}` has {} MB; at most {} MB are sent", path.display(), size >> 20, most >> 20);
+        return Err(Fault::new(FaultKind::Input, message));
+    }
+    tokio::fs::read(path).await.map_err(|e| Fault::storage("read", path, &e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_key_is_named_and_may_be_missing_for_an_own_server() {
+        let nothing = |_: &str| None;
+        let fault = Endpoint::find(&nothing, "OPENAI_BASE_URL", "https://api.openai.com/v1", "OPENAI_API_KEY")
+            .err()
+            .expect("no key");
+        assert!(fault.message.contains("OPENAI_API_KEY"));
+        let own = |name: &str| (name == "OPENAI_BASE_URL").then(|| "http://127.0.0.1:8080/v1".to_owned());
+        assert!(Endpoint::find(&own, "OPENAI_BASE_URL", "https://api.openai.com/v1", "OPENAI_API_KEY").is_ok());
+        for wrong in ["file:///etc/passwd", "nonsense", "http://user:pass@host/v1"] {
+            let env = |_: &str| Some(wrong.to_owned());
+            assert!(Endpoint::find(&env, "U", "", "K").is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Calls of a run -> what each step took: time, tokens, money, energy, and how each figure was obtained.
+
+use super::devices::cpu::Rapl;
+use super::devices::nvml::Meters;
+use crate::ir::workflow::StepId;
+use crate::plan::model::{Plan, PlanStep};
+use rust_decimal::prelude::ToPrimitive;
+use serde::Serialize;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// What a call used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Attempts.
+    pub attempts: u32,
+    /// Tokens that a provider read.
+    pub tokens_in: u64,
+    /// Tokens that it wrote.
+    pub tokens_out: u64,
+}
+
+/// How a figure was obtained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Basis {
+    /// By a counter of the device.
+    Measured,
+    /// By the plan's figures and the measured time.
+    Estimated,
+}
+
+/// What a step took in one run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StepMeasure {
+    /// The step.
+    pub step: StepId,
+    /// Its display name.
+    pub name: String,
+    /// What carried it out.
+    pub implementation: String,
+    /// Calls begun.
+    pub started: u64,
+    /// Calls that gave a result.
+    pub calls: u64,
+    /// Attempts of all calls.
+    pub attempts: u64,
+    /// From the first call's beginning to the last one's end, seconds.
+    pub wall_s: f64,
+    /// Time of all calls added up, seconds.
+    pub busy_s: f64,
+    /// Time that calls waited for devices, added up, seconds.
+    pub queue_s: f64,
+    /// When the first call began, seconds after the run did.
+    pub from_s: f64,
+    /// When the last call ended, seconds after the run began.
+    pub to_s: f64,
+    /// Tokens read by a provider.
+    pub tokens_in: u64,
+    /// Tokens written by a provider.
+    pub tokens_out: u64,
+    /// Money, dollars; none where it cannot be derived (a provider's bill is not ours to see).
+    pub cost_usd: Option<f64>,
+    /// Energy, watt-hours.
+    pub energy_wh: Option<f64>,
+    /// How the energy was obtained.
+    pub energy_basis: Option<Basis>,
+}
+
+/// Collects what the calls of a run took.
+pub struct Meter<'a> {
+    plan: &'a Plan,
+    begun: Instant,
+    gpu: Option<Meters>,
+    cpu: Option<Rapl>,
+    cores: u32,
+    steps: RefCell<BTreeMap<StepId, StepMeasure>>,
+}
+
+/// A call that is being measured.
+pub struct Reading {
+    begun: Instant,
+    joules: Option<f64>,
+}
+
+impl<'a> Meter<'a> {
+    /// A meter for one run. Counters of devices that no step uses are not opened.
+    pub fn new(plan: &'a Plan, cores: u32) -> Meter<'a> {
+        let uses = |wanted: fn(&str) -> bool| plan.steps.iter().any(|s| wanted(&s.hardware.device));
+        let gpu = uses(|d| d != "cpu" && d != "api").then(Meters::open).flatten();
+        let cpu = uses(|d| d == "cpu").then(Rapl::open).flatten();
+        Meter { plan, begun: Instant::now(), gpu, cpu, cores, steps: RefCell::default() }
+    }
+
+    /// Time since the run began.
+    pub fn elapsed(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    /// A call has its devices, after waiting for them.
+    pub fn start(&self, step: &PlanStep, queued: Duration) -> Reading {
+        let mut steps = self.steps.borrow_mut();
+        let from_s = self.begun.elapsed().as_secs_f64();
+        let measure = steps.entry(step.id).or_insert_with(|| StepMeasure {
+            step: step.id,
+            name: step.name.clone(),
+            implementation: step.implementation.clone(),
+            started: 0,
+            calls: 0,
+            attempts: 0,
+            wall_s: 0.0,
+            busy_s: 0.0,
+            queue_s: 0.0,
+            from_s,
+            to_s: from_s,
+            tokens_in: 0,
+            tokens_out: 0,
+            cost_usd: None,
+            energy_wh: None,
+            energy_basis: None,
+        });
+        measure.started += 1;
+        measure.queue_s += queued.as_secs_f64();
+        Reading { begun: Instant::now(), joules: self.joules(step) }
+    }
+
+    /// A call ended. Returns how long it took.
+    pub fn stop(&self, step: &PlanStep, reading: &Reading, usage: Usage, good: bool) -> Duration {
+        let took = reading.begun.elapsed();
+        let joules = reading.joules.zip(self.joules(step)).map(|(from, to)| to - from).filter(|j| *j >= 0.0);
+        if let Some(m) = self.steps.borrow_mut().get_mut(&step.id) {
+            m.calls += u64::from(good);
+            m.attempts += u64::from(usage.attempts);
+            m.tokens_in += usage.tokens_in;
+            m.tokens_out += usage.tokens_out;
+            m.busy_s += took.as_secs_f64();
+            m.to_s = self.begun.elapsed().as_secs_f64();
+            m.wall_s = m.to_s - m.from_s;
+            if let Some(joules) = joules {
+                m.energy_wh = Some(m.energy_wh.unwrap_or(0.0) + joules / 3600.0);
+                m.energy_basis = Some(Basis::Measured);
+            }
+        }
+        took
+    }
+
+    /// The counter of the devices that a step uses. A package's counter does not tell processes apart: a step gets the share
+    /// of the cores that it holds.
+    fn joules(&self, step: &PlanStep) -> Option<f64> {
+        match step.hardware.device.as_str() {
+            "api" => None,
+            "cpu" => {
+                let share = f64::from(step.hardware.units.clamp(1, self.cores)) / f64::from(self.cores.max(1));
+                self.cpu.as_ref()?.joules().map(|j| j * share)
+            }
+            _ => self.gpu.as_ref()?.joules(),
+        }
+    }
+
+    /// What each step took, in the order of the plan.
+    pub fn measures(&self) -> Vec<StepMeasure> {
+        let mut measures: Vec<StepMeasure> = self.steps.borrow().values().cloned().collect();
+        for m in &mut measures {
+            if let Some(step) = self.plan.steps.iter().find(|s| s.id == m.step) {
+                derive(m, step, self.plan);
+            }
+        }
+        measures
+    }
+}
+
+/// Money and energy that no counter gives: own devices cost their time; energy by the plan's power, and said to be estimated.
+fn derive(m: &mut StepMeasure, step: &PlanStep, plan: &Plan) {
+    let pool = plan.cluster.pools.get(&step.hardware.device).filter(|_| step.hardware.device != "api");
+    m.cost_usd = pool.and_then(|pool| {
+        let hourly = pool.usd_per_hour.to_f64()? * f64::from(step.hardware.units);
+        Some(hourly * m.busy_s / 3600.0)
+    });
+    if m.energy_wh.is_none() {
+        let latency = step.predicted.latency_s.to_f64().filter(|s| *s > 0.0);
+        let power = latency.zip(step.predicted.energy_wh.and_then(|wh| wh.to_f64())).map(|(s, wh)| wh / s);
+        m.energy_wh = power.map(|p| p * m.busy_s);
+        m.energy_basis = m.energy_wh.map(|_| Basis::Estimated);
+    }
+}

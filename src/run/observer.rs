@@ -1,0 +1,158 @@
+//! Events of a run -> whoever watches: nobody, or bars on a terminal.
+
+use super::fault::{Fault, printable};
+use crate::ir::workflow::StepId;
+use crate::plan::model::PlanStep;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// What a bar shows.
+const TEMPLATE: &str = "{spinner} {prefix:28} {bar:20} {pos:>4}/{len:<4} {elapsed:>4} {wide_msg}";
+
+/// Something that happened in a run.
+#[derive(Clone, Debug)]
+pub enum Event<'a> {
+    /// A step's first call has its devices and begins.
+    StepStarted {
+        /// The step.
+        step: &'a PlanStep,
+        /// Calls known of so far.
+        of: u64,
+    },
+    /// One call of a step is done.
+    ItemDone {
+        /// The step.
+        step: &'a PlanStep,
+        /// Calls done.
+        done: u64,
+        /// Calls known of so far.
+        of: u64,
+        /// How long this one took.
+        wall: Duration,
+    },
+    /// A call failed and will be tried again.
+    Retried {
+        /// The step.
+        step: &'a PlanStep,
+        /// The attempt that failed, from 1.
+        attempt: u32,
+        /// How long until the next.
+        wait: Duration,
+        /// Why it failed.
+        fault: &'a Fault,
+    },
+    /// All calls of a step are done.
+    StepFinished {
+        /// The step.
+        step: &'a PlanStep,
+        /// How many.
+        calls: u64,
+    },
+    /// A step failed, and the run with it.
+    Failed {
+        /// The step; none where the run failed outside any.
+        step: Option<&'a PlanStep>,
+        /// Why.
+        fault: &'a Fault,
+    },
+}
+
+/// Watches a run. Called on the scheduler's thread: must return at once.
+pub trait Observer {
+    /// Something happened.
+    fn event(&self, event: &Event<'_>);
+}
+
+/// Watches nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn event(&self, _: &Event<'_>) {}
+}
+
+/// A bar per step on stderr; invisible where stderr is no terminal.
+#[derive(Debug, Default)]
+pub struct Bars {
+    all: MultiProgress,
+    steps: Mutex<BTreeMap<StepId, ProgressBar>>,
+}
+
+impl Bars {
+    /// Bars on stderr.
+    pub fn new() -> Bars {
+        Bars::default()
+    }
+
+    fn bar(&self, step: &PlanStep, of: u64) -> ProgressBar {
+        let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
+        let bar = steps.entry(step.id).or_insert_with(|| {
+            let bar = self.all.add(ProgressBar::new(of));
+            if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
+                bar.set_style(style);
+            }
+            bar.set_prefix(printable(&step.name));
+            bar.set_message(printable(&step.implementation));
+            bar.enable_steady_tick(Duration::from_millis(200));
+            bar
+        });
+        bar.set_length(of.max(bar.length().unwrap_or(0)));
+        bar.clone()
+    }
+}
+
+impl Observer for Bars {
+    fn event(&self, event: &Event<'_>) {
+        match event {
+            Event::StepStarted { step, of } => drop(self.bar(step, *of)),
+            Event::ItemDone { step, done, of, .. } => self.bar(step, *of).set_position(*done),
+            Event::Retried { step, attempt, wait, fault } => {
+                let why = printable(&fault.message);
+                self.bar(step, 1)
+                    .set_message(format!("attempt {attempt}: {why}; again in {:.1} s", wait.as_secs_f64()));
+            }
+            Event::StepFinished { step, calls } => {
+                let bar = self.bar(step, *calls);
+                bar.set_length(*calls);
+                bar.finish_with_message(printable(&step.implementation));
+            }
+            Event::Failed { step, fault } => {
+                if let Some(step) = step {
+                    self.bar(step, 1).abandon_with_message(printable(&fault.message));
+                }
+                // The bars of what was cancelled would otherwise go on ticking below the error.
+                for bar in self.steps.lock().unwrap_or_else(PoisonError::into_inner).values() {
+                    if !bar.is_finished() {
+                        bar.abandon();
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::model::Engine;
+    use crate::run::fault::FaultKind;
+    use crate::run::tests::samples::step;
+    use crate::types::Type;
+
+    #[test]
+    fn bars_follow_any_order_of_events() {
+        assert!(ProgressStyle::with_template(TEMPLATE).is_ok());
+        let engine = Engine::Planned { name: "x".into(), options: BTreeMap::new() };
+        let step = &step(0, engine, &[], Type::Text);
+        let fault = &Fault::new(FaultKind::Data, "bad");
+        let bars = Bars::new();
+        bars.event(&Event::ItemDone { step, done: 3, of: 2, wall: Duration::ZERO });
+        bars.event(&Event::StepStarted { step, of: 1 });
+        bars.event(&Event::Retried { step, attempt: 1, wait: Duration::ZERO, fault });
+        bars.event(&Event::StepFinished { step, calls: 3 });
+        bars.event(&Event::Failed { step: None, fault });
+        assert_eq!(bars.bar(step, 1).length(), Some(3));
+    }
+}

@@ -1,0 +1,70 @@
+//! A plan -> what it lacks on this machine (programs, keys, engines), known before anything is spent.
+
+use super::engines::child::unstarted;
+use super::engines::openai::http::Endpoint;
+use super::fault::{Fault, FaultKind, RunError, Site};
+use super::probe::Env;
+use crate::plan::model::{Engine, Plan};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// Everything that is missing, step by step; empty if the plan can start.
+pub fn missing(plan: &Plan, env: Env<'_>) -> Vec<RunError> {
+    let mut found: Vec<RunError> = Vec::new();
+    for step in &plan.steps {
+        let faults =
+            lacks(&step.engine, env).into_iter().map(|fault| RunError { site: Some(Box::new(Site::of(step))), fault });
+        found.extend(faults);
+    }
+    found
+}
+
+fn lacks(engine: &Engine, env: Env<'_>) -> Vec<Fault> {
+    match engine {
+        Engine::Process { commands, .. } => {
+            let programs = commands.iter().filter_map(|c| c.first());
+            let absent = programs.filter(|p| !installed(p, env));
+            absent.map(|p| unstarted(p, &std::io::Error::from(std::io::ErrorKind::NotFound))).collect()
+        }
+        Engine::Openai { url_env, url, key_env, .. } => {
+            Endpoint::find(env, url_env, url, key_env).err().into_iter().collect()
+        }
+        Engine::Planned { name, .. } => {
+            vec![Fault::new(
+                FaultKind::Unsupported,
+                format!("this version can plan for the engine `{name}`, and not execute it"),
+            )]
+        }
+        Engine::Builtin { .. } => Vec::new(),
+    }
+}
+
+/// Whether a program is on the PATH.
+pub fn installed(program: &str, env: Env<'_>) -> bool {
+    let runs = |p: &Path| p.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
+    if program.contains('/') {
+        return runs(Path::new(program));
+    }
+    let path = env("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".to_owned());
+    std::env::split_paths(&path).any(|folder| runs(&folder.join(program)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::tests::samples::{environment, plan, process, step, value};
+    use crate::types::Type;
+
+    #[test]
+    fn what_is_missing_is_known_beforehand() {
+        let steps = |programs: &[&[&str]]| vec![step(0, process(programs, "lines"), &[], Type::Text)];
+        let with = |programs: &[&[&str]]| plan(Type::Text, Vec::new(), (value(0), Type::Text), steps(programs));
+        assert!(missing(&with(&[&["echo"], &["/bin/sh"]]), &environment).is_empty());
+        let found = missing(&with(&[&["echo"], &["no-such-program"]]), &environment);
+        assert!(
+            found[0]
+                .to_string()
+                .starts_with("step `step_0` (tool, line 10) failed: the program `no-such-program` is not installed")
+        );
+    }
+}

@@ -1,0 +1,343 @@
+//! The data flow and its inputs -> the result: every node starts as soon as what it uses is there and a device is free.
+//!
+//! All on one thread: nodes are futures in one set, woken singly; their work happens in child processes, over the network or on
+//! the blocking pool. Dropping the set (an error, a cancelled run) drops every call, which kills its children.
+
+use super::engines::{self, Args, Call, openai};
+use super::fault::{Fault, FaultKind};
+use super::meter::Meter;
+use super::observer::Event;
+use super::ops::compute;
+use super::pool::Pools;
+use super::{RunContext, store};
+use crate::ir::workflow::{Node, Operand, Region, StepId, ValueId};
+use crate::plan::model::{Plan, PlanStep};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use serde_json::Value;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+type Local<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// A fault, and the step where it happened.
+#[derive(Debug)]
+pub struct Failure {
+    /// The step, where one is to blame.
+    pub step: Option<StepId>,
+    /// What went wrong.
+    pub fault: Fault,
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Failure {
+        Failure { step: None, fault }
+    }
+}
+
+/// Values by id; what is not here is looked up further out.
+#[derive(Default)]
+pub struct Scope<'a> {
+    values: RefCell<BTreeMap<ValueId, Arc<Value>>>,
+    outer: Option<&'a Scope<'a>>,
+}
+
+impl<'a> Scope<'a> {
+    fn inside(outer: &'a Scope<'a>) -> Scope<'a> {
+        Scope { values: RefCell::default(), outer: Some(outer) }
+    }
+
+    /// Defines a value.
+    pub fn set(&self, id: ValueId, value: Arc<Value>) {
+        self.values.borrow_mut().insert(id, value);
+    }
+
+    fn get(&self, operand: &Operand) -> Result<Arc<Value>, Fault> {
+        let id = match operand {
+            Operand::Literal(value) => return Ok(Arc::new(value.clone())),
+            Operand::Value(id) => *id,
+        };
+        let mut scope = Some(self);
+        while let Some(s) = scope {
+            if let Some(value) = s.values.borrow().get(&id) {
+                return Ok(value.clone());
+            }
+            scope = s.outer;
+        }
+        Err(Fault::plan(format!("value {} is used and not defined", id.0)))
+    }
+}
+
+/// Calls of a step so far.
+#[derive(Clone, Copy, Default)]
+struct Progress {
+    known: u64,
+    started: u64,
+    done: u64,
+}
+
+/// Executes a plan.
+pub struct Scheduler<'a> {
+    plan: &'a Plan,
+    cx: &'a RunContext<'a>,
+    folder: &'a Path,
+    meter: &'a Meter<'a>,
+    pools: Pools,
+    shared: openai::Shared,
+    progress: RefCell<BTreeMap<StepId, Progress>>,
+}
+
+impl<'a> Scheduler<'a> {
+    /// A scheduler for one run.
+    pub fn new(
+        plan: &'a Plan,
+        cx: &'a RunContext<'a>,
+        folder: &'a Path,
+        meter: &'a Meter<'a>,
+        cores: u32,
+    ) -> Scheduler<'a> {
+        let pools = Pools::new(&plan.cluster, cores, cx.api_calls);
+        Scheduler { plan, cx, folder, meter, pools, shared: openai::Shared::default(), progress: RefCell::default() }
+    }
+
+    /// Runs the whole data flow.
+    pub async fn run(&self, inputs: &Scope<'_>) -> Result<Arc<Value>, Failure> {
+        let scope = Scope::inside(inputs);
+        self.known(&self.plan.body, 1);
+        self.nodes(&self.plan.body, &scope, true).await?;
+        Ok(scope.get(&self.plan.body.result)?)
+    }
+
+    fn region<'s>(&'s self, region: &'s Region, scope: &'s Scope<'s>) -> Local<'s, Result<Arc<Value>, Failure>> {
+        Box::pin(async move {
+            self.nodes(region, scope, false).await?;
+            Ok(scope.get(&region.result)?)
+        })
+    }
+
+    /// Runs the nodes of a region; their values are in the scope afterwards.
+    async fn nodes(&self, region: &Region, scope: &Scope<'_>, outermost: bool) -> Result<(), Failure> {
+        let (mut missing, dependents) = dependencies(region);
+        let mut running = FuturesUnordered::new();
+        let start = |i: usize| async move { (i, self.node(&region.nodes[i], scope).await) };
+        running.extend((0..region.nodes.len()).filter(|i| missing[*i] == 0).map(start));
+        let mut done = 0;
+        while let Some((i, result)) = running.next().await {
+            scope.set(region.nodes[i].output(), result?);
+            done += 1;
+            if outermost {
+                self.finished(&region.nodes[i]);
+            }
+            for &d in &dependents[i] {
+                missing[d] -= 1;
+                if missing[d] == 0 {
+                    running.push(start(d));
+                }
+            }
+        }
+        if done == region.nodes.len() { Ok(()) } else { Err(Fault::plan("the data flow goes in a circle").into()) }
+    }
+
+    fn node<'s>(&'s self, node: &'s Node, scope: &'s Scope<'s>) -> Local<'s, Result<Arc<Value>, Failure>> {
+        match node {
+            Node::Call { step, args, .. } => Box::pin(self.call(*step, args, scope)),
+            Node::Map { over, item, body, .. } => Box::pin(self.map(over, *item, body, scope)),
+            Node::Branch { when, then, otherwise, .. } => Box::pin(async move {
+                let taken = match *scope.get(when)? {
+                    Value::Bool(true) => then,
+                    Value::Bool(false) => otherwise,
+                    _ => return Err(Fault::plan("the condition of a branch is no Bool").into()),
+                };
+                self.known(taken, 1);
+                self.region(taken, &Scope::inside(scope)).await
+            }),
+            Node::Repeat { limit, carry, body, until, .. } => Box::pin(async move {
+                let mut last = match carry {
+                    Some((_, first)) => scope.get(first)?,
+                    None => Arc::new(Value::Null),
+                };
+                for _ in 0..(*limit).max(1) {
+                    self.known(body, 1);
+                    let round = Scope::inside(scope);
+                    if let Some((id, _)) = carry {
+                        round.set(*id, last);
+                    }
+                    last = self.region(body, &round).await?;
+                    match *round.get(until)? {
+                        Value::Bool(true) => break,
+                        Value::Bool(false) => {}
+                        _ => return Err(Fault::plan("the condition of a loop is no Bool").into()),
+                    }
+                }
+                Ok(last)
+            }),
+            Node::Compute { op, args, .. } => Box::pin(async move {
+                let args = args.iter().map(|a| scope.get(a)).collect::<Result<Vec<_>, _>>()?;
+                let args: Vec<&Value> = args.iter().map(Arc::as_ref).collect();
+                Ok(Arc::new(compute(op, &args)?))
+            }),
+        }
+    }
+
+    async fn map(
+        &self,
+        over: &Operand,
+        item: ValueId,
+        body: &Region,
+        scope: &Scope<'_>,
+    ) -> Result<Arc<Value>, Failure> {
+        let list = scope.get(over)?;
+        let Some(items) = list.as_array() else {
+            return Err(Fault::plan("a loop over what is no list").into());
+        };
+        self.known(body, items.len() as u64);
+        let start = |(i, value): (usize, &Value)| {
+            let value = Arc::new(value.clone());
+            async move {
+                let scope = Scope::inside(scope);
+                scope.set(item, value);
+                (i, self.region(body, &scope).await)
+            }
+        };
+        let mut waiting = items.iter().enumerate();
+        let mut running: FuturesUnordered<_> = waiting.by_ref().take(self.cx.fan_out.max(1)).map(start).collect();
+        let mut results: Vec<Value> = vec![Value::Null; items.len()];
+        while let Some((i, result)) = running.next().await {
+            results[i] = Arc::unwrap_or_clone(result?);
+            running.extend(waiting.next().map(start));
+        }
+        Ok(Arc::new(Value::Array(results)))
+    }
+
+    async fn call(&self, id: StepId, args: &[(String, Operand)], scope: &Scope<'_>) -> Result<Arc<Value>, Failure> {
+        let step = self.plan.steps.iter().find(|s| s.id == id);
+        let step =
+            step.ok_or_else(|| Fault::plan(format!("the data flow calls step {}, which the plan lacks", id.0)))?;
+        let mut given: Args = step.params.iter().map(|(name, _)| (name.clone(), Arc::new(Value::Null))).collect();
+        for (name, operand) in args {
+            given.insert(name.clone(), scope.get(operand)?);
+        }
+        self.measured(step, given).await.map_err(|fault| Failure { step: Some(id), fault })
+    }
+
+    async fn measured(&self, step: &PlanStep, args: Args) -> Result<Arc<Value>, Fault> {
+        let ready = Instant::now();
+        let held = self.pools.hold(&step.hardware).await?;
+        if self.cx.cancel.is_cancelled() {
+            return Err(Fault::new(FaultKind::Cancelled, "the run was stopped"));
+        }
+        let number = self.begin(step);
+        let folder = store::call_folder(self.folder, step, number);
+        store::folder(&folder)?;
+        let reading = self.meter.start(step, ready.elapsed());
+        let call = Call { step, args, folder, number, cx: self.cx, shared: &self.shared, usage: Cell::default() };
+        let result = engines::call(&call).await;
+        let wall = self.meter.stop(step, &reading, call.usage.get(), result.is_ok());
+        drop(held);
+        let value = result?;
+        // Written before anybody is told: a result that is reported is on disk.
+        store::write(&call.folder.join("output.json"), format!("{value:#}\n").as_bytes())?;
+        let Progress { done, known, .. } = self.change(step.id, |p| p.done += 1);
+        self.cx.observer.event(&Event::ItemDone { step, done, of: known.max(done), wall });
+        Ok(Arc::new(value))
+    }
+
+    fn begin(&self, step: &PlanStep) -> u64 {
+        let Progress { started, known, .. } = self.change(step.id, |p| p.started += 1);
+        if started == 1 {
+            self.cx.observer.event(&Event::StepStarted { step, of: known.max(1) });
+        }
+        started - 1
+    }
+
+    fn change(&self, step: StepId, change: impl FnOnce(&mut Progress)) -> Progress {
+        let mut all = self.progress.borrow_mut();
+        let progress = all.entry(step).or_default();
+        change(progress);
+        *progress
+    }
+
+    /// So many more rounds of a region are certain: its own calls will happen as often.
+    fn known(&self, region: &Region, times: u64) {
+        for node in &region.nodes {
+            if let Node::Call { step, .. } = node {
+                self.change(*step, |p| p.known += times);
+            }
+        }
+    }
+
+    /// An outermost node is done, and with it every step in it.
+    fn finished(&self, node: &Node) {
+        let mut steps = BTreeSet::new();
+        steps_in(node, &mut steps);
+        for id in steps {
+            let calls = self.change(id, |_| ()).done;
+            if let Some(step) = self.plan.steps.iter().find(|s| s.id == id).filter(|_| calls > 0) {
+                self.cx.observer.event(&Event::StepFinished { step, calls });
+            }
+        }
+    }
+}
+
+fn regions(node: &Node) -> Vec<&Region> {
+    match node {
+        Node::Map { body, .. } | Node::Repeat { body, .. } => vec![body],
+        Node::Branch { then, otherwise, .. } => vec![then, otherwise],
+        Node::Call { .. } | Node::Compute { .. } => Vec::new(),
+    }
+}
+
+fn steps_in(node: &Node, steps: &mut BTreeSet<StepId>) {
+    if let Node::Call { step, .. } = node {
+        steps.insert(*step);
+    }
+    for inner in regions(node).into_iter().flat_map(|r| &r.nodes) {
+        steps_in(inner, steps);
+    }
+}
+
+/// Every value that a node mentions, its inner regions included. Ids are unique in a workflow, so that values defined inside
+/// cannot be mistaken for values of the region around it.
+fn uses(node: &Node, used: &mut BTreeSet<ValueId>) {
+    let mut add = |operand: &Operand| {
+        if let Operand::Value(id) = operand {
+            used.insert(*id);
+        }
+    };
+    match node {
+        Node::Call { args, .. } => args.iter().for_each(|(_, a)| add(a)),
+        Node::Map { over, .. } => add(over),
+        Node::Branch { when, .. } => add(when),
+        Node::Repeat { carry, until, .. } => {
+            add(until);
+            carry.iter().for_each(|(_, first)| add(first));
+        }
+        Node::Compute { args, .. } => args.iter().for_each(&mut add),
+    }
+    for region in regions(node) {
+        add(&region.result);
+    }
+    for inner in regions(node).into_iter().flat_map(|r| &r.nodes) {
+        uses(inner, used);
+    }
+}
+
+/// For each node, how many nodes of the region it waits for, and which wait for it.
+fn dependencies(region: &Region) -> (Vec<usize>, Vec<Vec<usize>>) {
+    let defined: BTreeMap<ValueId, usize> = region.nodes.iter().enumerate().map(|(i, n)| (n.output(), i)).collect();
+    let mut missing = vec![0; region.nodes.len()];
+    let mut dependents = vec![Vec::new(); region.nodes.len()];
+    for (i, node) in region.nodes.iter().enumerate() {
+        let mut used = BTreeSet::new();
+        uses(node, &mut used);
+        for &on in used.iter().filter_map(|id| defined.get(id)) {
+            missing[i] += 1;
+            dependents[on].push(i);
+        }
+    }
+    (missing, dependents)
+}

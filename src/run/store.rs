@@ -1,0 +1,59 @@
+//! Outputs of steps -> files in the run folder that only their owner can read, whole or not at all.
+
+use super::fault::Fault;
+use crate::plan::model::PlanStep;
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// Makes a folder (and those above it) that only its owner can enter.
+pub fn folder(path: &Path) -> Result<(), Fault> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|e| Fault::storage("create the folder", path, &e))
+}
+
+/// Makes a folder for one attempt. What an earlier run left there would pass for this one's output, and goes.
+pub fn fresh_folder(path: &Path) -> Result<(), Fault> {
+    match std::fs::remove_dir_all(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Fault::storage("clear the folder", path, &e)),
+        _ => folder(path),
+    }
+}
+
+/// Removes a file of an earlier run, if there is one.
+pub fn forget(path: &Path) -> Result<(), Fault> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Fault::storage("remove", path, &e)),
+        _ => Ok(()),
+    }
+}
+
+/// Makes the run folder, and closes it to others where it was there before.
+pub fn run_folder(path: &Path) -> Result<PathBuf, Fault> {
+    folder(path)?;
+    let closed = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700));
+    closed.map_err(|e| Fault::storage("close the folder", path, &e))?;
+    // Absolute, since programs run in folders of their own.
+    path.canonicalize().map_err(|e| Fault::storage("find the folder", path, &e))
+}
+
+/// Writes a file that only its owner can read; whoever reads it sees all of it or what was there before.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(".part");
+    let part = path.with_file_name(name);
+    let written = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part);
+    let written = written.and_then(|mut file| file.write_all(bytes)).and_then(|()| std::fs::rename(&part, path));
+    written.map_err(|e| Fault::storage("write", path, &e))
+}
+
+/// The folder of one call of a step: `steps/03-speech_to_text/0007`.
+pub fn call_folder(run: &Path, step: &PlanStep, number: u64) -> PathBuf {
+    let safe = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' };
+    let name: String = step.name.chars().take(60).map(safe).collect();
+    run.join("steps").join(format!("{:02}-{name}", step.id.0)).join(format!("{number:04}"))
+}

@@ -1,0 +1,112 @@
+//! A node's relaxed point -> the splits worth trying, and the plan that the point is closest to.
+//!
+//! Heuristics only: any split is correct.
+
+use super::model::Domain;
+use super::relax::Relaxation;
+use super::simplex::Basis;
+
+/// Steps that strong branching tries.
+const CANDIDATES: usize = 4;
+
+/// Two parts of a step's columns.
+pub struct Split {
+    step: usize,
+    left: Vec<u32>,
+}
+
+impl Split {
+    /// The domain with one part of the step only.
+    pub fn side(&self, domain: &Domain, left: bool) -> Domain {
+        let mut side = domain.clone();
+        side.retain(|step, column| step != self.step || self.left.contains(&column) == left);
+        side
+    }
+}
+
+/// Splits worth trying: classes that others assume first, then the steps that the relaxation divides most evenly.
+pub fn splits(relaxation: &Relaxation, domain: &Domain, basis: &Basis, point: &[(u32, f64)]) -> Vec<Split> {
+    let lp = &relaxation.lp;
+    let mut support: Vec<Vec<(u32, f64)>> = vec![Vec::new(); domain.steps()];
+    for &(column, x) in point {
+        if domain.of(lp.step[column as usize]).binary_search(&column).is_ok() {
+            support[lp.step[column as usize]].push((column, x));
+        }
+    }
+    let mut divided: Vec<(f64, usize)> = Vec::new();
+    for (step, support) in support.iter().enumerate() {
+        let most = support.iter().map(|pair| pair.1).fold(0.0, f64::max);
+        if support.len() > 1 {
+            divided.push((most, step));
+        }
+    }
+    divided.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    let mut found: Vec<Split> = Vec::new();
+    for &(_, step) in &divided {
+        if let Some(left) = relaxation.class_split(domain.of(step), &support[step], step) {
+            found.push(Split { step, left });
+        }
+    }
+    found.truncate(CANDIDATES / 2);
+    let multipliers = lp.multipliers(basis);
+    for &(_, step) in divided.iter().take(CANDIDATES - found.len()) {
+        found.push(Split {
+            step,
+            left: mean_split(relaxation, &multipliers, domain.of(step), &support[step]),
+        });
+    }
+    if found.is_empty() {
+        // The relaxation does not divide any step: take the step with the fewest columns, and the one that it leans to.
+        let steps = (0..domain.steps()).filter(|&step| domain.of(step).len() > 1);
+        if let Some(step) = steps.min_by_key(|&step| domain.of(step).len()) {
+            let lean = support[step].first().map_or(domain.of(step)[0], |pair| pair.0);
+            found.push(Split { step, left: vec![lean] });
+        }
+    }
+    found
+}
+
+/// Divides a step's columns at the mean of what its support disagrees on most: the cost, or a priced row.
+fn mean_split(relaxation: &Relaxation, multipliers: &[f64], columns: &[u32], support: &[(u32, f64)]) -> Vec<u32> {
+    let lp = &relaxation.lp;
+    let extent = |weight: &[f64]| {
+        let values = support.iter().map(|pair| weight[pair.0 as usize]);
+        values.clone().fold(f64::MIN, f64::max) - values.fold(f64::MAX, f64::min)
+    };
+    let mut weight = &lp.cost;
+    let mut widest = extent(weight);
+    for (row, &y) in lp.rows.iter().zip(multipliers) {
+        if y > 0.0 && y * extent(&row.coef) > widest {
+            widest = y * extent(&row.coef);
+            weight = &row.coef;
+        }
+    }
+    let total: f64 = support.iter().map(|pair| pair.1).sum();
+    let mean = support.iter().map(|pair| pair.1 * weight[pair.0 as usize]).sum::<f64>() / total.max(1e-9);
+    let left: Vec<u32> = columns
+        .iter()
+        .copied()
+        .filter(|&column| weight[column as usize] <= mean)
+        .collect();
+    if left.is_empty() || left.len() == columns.len() {
+        support.iter().take(1).map(|pair| pair.0).collect()
+    } else {
+        left
+    }
+}
+
+/// The column of each step that the point gives the most weight to.
+pub fn round(point: &[(u32, f64)], domain: &Domain) -> Vec<u32> {
+    let weight = |column: &u32| {
+        point
+            .binary_search_by_key(column, |pair| pair.0)
+            .map_or(0.0, |place| point[place].1)
+    };
+    let heaviest = |step: usize| {
+        let columns = domain.of(step).iter().copied();
+        columns
+            .reduce(|best, column| if weight(&column) > weight(&best) { column } else { best })
+            .unwrap_or(0)
+    };
+    (0..domain.steps()).map(heaviest).collect()
+}

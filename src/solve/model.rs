@@ -1,0 +1,261 @@
+//! A [`Space`], the clauses in force and bounds on wishes -> a [`Model`]: the options that each step may still take, linear
+//! rows over them, and ceilings on the longest path.
+//!
+//! The native search and z3 both read this model, so that they decide the same question.
+
+use super::presolve::{Coupling, Space};
+use super::problem::{Aggregate, Bound, Figure, Wish};
+
+/// The columns that each step may take.
+#[derive(Clone, Debug)]
+pub struct Domain {
+    columns: Vec<u32>,
+    start: Vec<u32>,
+}
+
+impl Domain {
+    fn full(space: &Space) -> Self {
+        let columns = (0..space.columns() as u32).collect();
+        Domain {
+            columns,
+            start: space.start.iter().map(|&place| place as u32).collect(),
+        }
+    }
+
+    /// The columns of a step, ascending.
+    pub fn of(&self, step: usize) -> &[u32] {
+        &self.columns[self.start[step] as usize..self.start[step + 1] as usize]
+    }
+
+    /// The columns of all steps, ascending.
+    pub fn all(&self) -> &[u32] {
+        &self.columns
+    }
+
+    /// How many steps there are.
+    pub fn steps(&self) -> usize {
+        self.start.len() - 1
+    }
+
+    /// Whether some step has nothing left.
+    pub fn is_empty(&self) -> bool {
+        self.start.windows(2).any(|pair| pair[0] == pair[1])
+    }
+
+    /// The one column of each step, when each has one.
+    pub fn single(&self) -> Option<Vec<u32>> {
+        self.start
+            .windows(2)
+            .all(|pair| pair[0] + 1 == pair[1])
+            .then(|| self.columns.clone())
+    }
+
+    /// Keeps the columns `(step, column)` that pass; says whether any went.
+    pub fn retain(&mut self, mut keep: impl FnMut(usize, u32) -> bool) -> bool {
+        let before = self.columns.len();
+        let (mut read, mut write) = (0, 0);
+        for step in 0..self.steps() {
+            let end = self.start[step + 1] as usize;
+            while read < end {
+                let column = self.columns[read];
+                if keep(step, column) {
+                    self.columns[write] = column;
+                    write += 1;
+                }
+                read += 1;
+            }
+            self.start[step + 1] = write as u32;
+        }
+        self.columns.truncate(write);
+        write != before
+    }
+}
+
+/// `Σ coef · x <= rhs` over the chosen columns.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// One coefficient per column.
+    pub coef: Vec<i64>,
+    /// The limit.
+    pub rhs: i64,
+    /// The steps with a coefficient other than 0, ascending.
+    pub steps: Vec<usize>,
+}
+
+impl Row {
+    /// A row with the given coefficient on the columns of the given steps.
+    pub fn new(space: &Space, steps: &[usize], rhs: i64, coef_of: impl Fn(usize) -> i64) -> Self {
+        let mut coef = vec![0; space.columns()];
+        let mut touched = Vec::new();
+        for &step in steps {
+            let columns = space.start[step]..space.start[step + 1];
+            columns.clone().for_each(|column| coef[column] = coef_of(column));
+            if columns.clone().any(|column| coef[column] != 0) {
+                touched.push(step);
+            }
+        }
+        touched.sort_unstable();
+        touched.dedup();
+        Row {
+            coef,
+            rhs,
+            steps: touched,
+        }
+    }
+
+    /// `Σ figure over the path <= limit`, implied by a ceiling on the longest path.
+    pub fn along(space: &Space, path: &[usize], figure: Figure, limit: i64) -> Self {
+        Row::new(space, path, limit, |column| space.figure(column, figure))
+    }
+
+    /// `Σ (options that assume the class) <= Σ (options of the class)`, implied by a coupling.
+    pub fn link(space: &Space, coupling: &Coupling, class: u32) -> Self {
+        let first = space.start[coupling.down];
+        Row::new(space, &[coupling.up, coupling.down], 0, |column| {
+            if space.step[column] == coupling.up {
+                -i64::from(space.class[column] == class)
+            } else {
+                i64::from(coupling.need[column - first] == class)
+            }
+        })
+    }
+
+    /// The left-hand side for one column per step.
+    pub fn at(&self, columns: &[u32]) -> i64 {
+        self.steps.iter().map(|&step| self.coef[columns[step] as usize]).sum()
+    }
+
+    fn most(&self, domain: &Domain) -> i64 {
+        let of = |&step: &usize| {
+            domain
+                .of(step)
+                .iter()
+                .map(|&column| self.coef[column as usize])
+                .max()
+                .unwrap_or(0)
+        };
+        self.steps.iter().map(of).sum()
+    }
+}
+
+/// The longest path of a figure is at most a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ceiling {
+    /// What a path adds up.
+    pub figure: Figure,
+    /// The largest allowed sum.
+    pub limit: i64,
+}
+
+/// The question: one column per step, of the domain, under every row, ceiling and coupling.
+pub struct Model<'s> {
+    /// The space.
+    pub space: &'s Space<'s>,
+    /// The columns that no rule and no bound on a single step excludes.
+    pub domain: Domain,
+    /// Sums of figures and capacities.
+    pub rows: Vec<Row>,
+    /// Bounds on the longest path.
+    pub ceilings: Vec<Ceiling>,
+    /// A clause fails whatever is chosen.
+    pub broken: bool,
+}
+
+impl<'s> Model<'s> {
+    /// The model of the given clauses (indices) and upper bounds on wishes.
+    pub fn new(space: &'s Space<'s>, clauses: &[usize], bounds: &[(Wish, i64)]) -> Self {
+        let mut domain = Domain::full(space);
+        let stated = &space.problem.clauses;
+        let rule = |clause: &usize| clauses.contains(clause);
+        domain.retain(|_, column| !space.choice(column as usize).breaks.iter().any(rule));
+        let mut model = Model {
+            space,
+            domain,
+            rows: Vec::new(),
+            ceilings: Vec::new(),
+            broken: false,
+        };
+        for &clause in clauses {
+            if let Bound::AtMost { figure, over, limit } = stated[clause].bound {
+                model.bound(Wish { figure, over }, limit);
+            }
+        }
+        for &(wish, limit) in bounds {
+            model.bound(wish, limit);
+        }
+        for (resource, capacity) in space.problem.capacities.iter().enumerate() {
+            let units = |column: usize| {
+                space
+                    .choice(column)
+                    .uses
+                    .iter()
+                    .filter(|used| used.0 == resource)
+                    .map(|used| used.1)
+                    .sum()
+            };
+            for together in &capacity.together {
+                model.add(Row::new(space, together, capacity.units, units));
+            }
+        }
+        model
+    }
+
+    /// Adds an upper bound on an aggregate.
+    fn bound(&mut self, wish: Wish, limit: i64) {
+        let space = self.space;
+        match wish.over {
+            Aggregate::Sum => {
+                let steps: Vec<usize> = (0..self.domain.steps()).collect();
+                self.add(Row::new(space, &steps, limit, |column| {
+                    space.figure(column, wish.figure)
+                }));
+            }
+            Aggregate::Max => {
+                self.broken |= limit < 0;
+                self.domain
+                    .retain(|_, column| space.figure(column as usize, wish.figure) <= limit);
+            }
+            Aggregate::Path => {
+                self.broken |= limit < 0;
+                match self.ceilings.iter_mut().find(|ceiling| ceiling.figure == wish.figure) {
+                    Some(ceiling) => ceiling.limit = ceiling.limit.min(limit),
+                    None => self.ceilings.push(Ceiling {
+                        figure: wish.figure,
+                        limit,
+                    }),
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, row: Row) {
+        self.broken |= row.steps.is_empty() && row.rhs < 0;
+        if row.most(&self.domain) <= row.rhs {
+            return;
+        }
+        match self.rows.iter_mut().find(|other| other.coef == row.coef) {
+            Some(other) => other.rhs = other.rhs.min(row.rhs),
+            None => self.rows.push(row),
+        }
+    }
+
+    /// Whether one column per step satisfies every row, ceiling and coupling.
+    pub fn admits(&self, columns: &[u32]) -> bool {
+        let space = self.space;
+        let coupled = |coupling: &Coupling| {
+            let need = coupling.need[columns[coupling.down] as usize - space.start[coupling.down]];
+            need == super::presolve::ANY || need == space.class[columns[coupling.up] as usize]
+        };
+        let under = |ceiling: &Ceiling| {
+            super::presolve::value(space, columns, ceiling.figure, Aggregate::Path) <= ceiling.limit
+        };
+        !self.broken
+            && columns
+                .iter()
+                .enumerate()
+                .all(|(step, column)| self.domain.of(step).binary_search(column).is_ok())
+            && space.couplings.iter().all(coupled)
+            && self.rows.iter().all(|row| row.at(columns) <= row.rhs)
+            && self.ceilings.iter().all(under)
+    }
+}

@@ -1,0 +1,244 @@
+//! Random small problems -> the same answer as trying every choice.
+
+mod edge;
+
+use proptest::prelude::*;
+
+use super::check::{Values, aggregate, check};
+use super::outcome::{Conflict, Outcome, Status};
+use super::problem::{Aggregate, Bound, Capacity, Choice, Clause, Figure, Problem, Step, Wish};
+use super::{Limits, solve};
+
+fn figure() -> impl Strategy<Value = Figure> {
+    prop::sample::select(Figure::ALL.to_vec())
+}
+
+fn over() -> impl Strategy<Value = Aggregate> {
+    prop::sample::select(vec![Aggregate::Sum, Aggregate::Max, Aggregate::Path])
+}
+
+/// A choice, with its needs drawn from `steps` steps and its rules from 2.
+fn choice(steps: usize, most: i64) -> impl Strategy<Value = (Choice, [bool; 2])> {
+    let figures = prop::array::uniform5(0..most);
+    let uses = prop::collection::vec((0usize..2, 0i64..4), 0..3);
+    let needs = prop::collection::vec((0..steps, 0u32..2), 0..2);
+    (
+        figures,
+        uses,
+        0u32..2,
+        prop::bool::weighted(0.4),
+        needs,
+        prop::array::uniform2(prop::bool::weighted(0.15)),
+    )
+        .prop_map(|(figures, uses, class, coupled, needs, rules)| {
+            let needs = if coupled { needs } else { Vec::new() };
+            (
+                Choice {
+                    figures,
+                    uses,
+                    class,
+                    needs,
+                    breaks: Vec::new(),
+                },
+                rules,
+            )
+        })
+}
+
+fn small() -> impl Strategy<Value = Problem> {
+    (1usize..=5).prop_flat_map(|steps| {
+        let options = prop::collection::vec(prop::collection::vec(choice(steps, 12), 1..=5), steps);
+        let edges = prop::collection::vec(prop::bool::weighted(0.4), steps * steps);
+        let numeric = prop::collection::vec((figure(), over(), 0i64..45), 0..4);
+        let wishes = prop::collection::vec((figure(), over()), 0..=3);
+        let sets = prop::collection::vec(0..steps, 0..=4);
+        let pools = prop::collection::vec((0i64..10, prop::collection::vec(sets, 0..3)), 2);
+        (options, edges, numeric, 0usize..=2, wishes, pools).prop_map(build)
+    })
+}
+
+/// Figures as large as real ones and limits that bite, so that the search branches.
+fn tight() -> impl Strategy<Value = Problem> {
+    (4usize..=5).prop_flat_map(|steps| {
+        let options = prop::collection::vec(prop::collection::vec(choice(steps, 90_000), 5..=8), steps);
+        let edges = prop::collection::vec(prop::bool::weighted(0.4), steps * steps);
+        let numeric = prop::collection::vec((figure(), over(), 60_000i64..220_000), 1..4);
+        let wishes = prop::collection::vec((figure(), over()), 1..=3);
+        let sets = prop::collection::vec(0..steps, 0..=4);
+        let pools = prop::collection::vec((6i64..14, prop::collection::vec(sets, 0..2)), 2);
+        (options, edges, numeric, 0usize..=1, wishes, pools).prop_map(build)
+    })
+}
+
+type Parts = (
+    Vec<Vec<(Choice, [bool; 2])>>,
+    Vec<bool>,
+    Vec<(Figure, Aggregate, i64)>,
+    usize,
+    Vec<(Figure, Aggregate)>,
+    Vec<(i64, Vec<Vec<usize>>)>,
+);
+
+fn build((options, edge, numeric, rules, wishes, pools): Parts) -> Problem {
+    let steps = options.len();
+    let first_rule = numeric.len();
+    let mut clauses: Vec<Clause> = Vec::new();
+    for (figure, over, limit) in numeric {
+        clauses.push(Clause {
+            bound: Bound::AtMost { figure, over, limit },
+        });
+    }
+    clauses.extend((0..rules).map(|_| Clause { bound: Bound::Rule }));
+    let with_rules = |(mut choice, broken): (Choice, [bool; 2])| {
+        choice.breaks = (0..rules)
+            .filter(|&rule| broken[rule])
+            .map(|rule| first_rule + rule)
+            .collect();
+        choice
+    };
+    let step = |choices: Vec<(Choice, [bool; 2])>| Step {
+        choices: choices.into_iter().map(with_rules).collect(),
+    };
+    let pairs = (0..steps).flat_map(|from| (from + 1..steps).map(move |to| (from, to)));
+    Problem {
+        steps: options.into_iter().map(step).collect(),
+        edges: pairs.filter(|&(from, to)| edge[from * steps + to]).collect(),
+        clauses,
+        wishes: wishes.into_iter().map(|(figure, over)| Wish { figure, over }).collect(),
+        capacities: pools
+            .into_iter()
+            .map(|(units, together)| Capacity { units, together })
+            .collect(),
+    }
+}
+
+/// Every choice that couples and fits the machine, with the values of its clauses (1 or 0 for a rule) and wishes.
+fn structural(problem: &Problem) -> Vec<(Vec<i64>, Vec<i64>)> {
+    let mut free = problem.clone();
+    free.clauses.clear();
+    let mut found = Vec::new();
+    let mut choice = vec![0; problem.steps.len()];
+    loop {
+        if let Ok(Values { wishes, .. }) = check(&free, &choice) {
+            let value = |(place, clause): (usize, &Clause)| match clause.bound {
+                Bound::AtMost { figure, over, .. } => aggregate(problem, &choice, figure, over).map_or(0, |v| v as i64),
+                Bound::Rule => {
+                    let breaks =
+                        |(step, &option): (usize, &usize)| problem.steps[step].choices[option].breaks.contains(&place);
+                    i64::from(choice.iter().enumerate().any(breaks))
+                }
+            };
+            found.push((problem.clauses.iter().enumerate().map(value).collect(), wishes));
+        }
+        let Some(step) = (0..choice.len()).find(|&step| choice[step] + 1 < problem.steps[step].choices.len()) else {
+            return found;
+        };
+        choice[step] += 1;
+        choice[..step].fill(0);
+    }
+}
+
+fn limit(clause: &Clause) -> i64 {
+    match clause.bound {
+        Bound::AtMost { limit, .. } => limit,
+        Bound::Rule => 0,
+    }
+}
+
+fn holds(problem: &Problem, values: &[i64], clauses: &[usize]) -> bool {
+    clauses
+        .iter()
+        .all(|&clause| values[clause] <= limit(&problem.clauses[clause]))
+}
+
+fn verify(problem: &Problem, limits: &Limits) -> Result<(), TestCaseError> {
+    let all: Vec<usize> = (0..problem.clauses.len()).collect();
+    let plans = structural(problem);
+    let best = plans
+        .iter()
+        .filter(|plan| holds(problem, &plan.0, &all))
+        .map(|plan| &plan.1)
+        .min();
+    match (solve(problem, limits), best) {
+        (Outcome::Solved(solution), Some(best)) => {
+            prop_assert_eq!(&solution.values, best);
+            prop_assert_eq!(solution.proof.status, Status::Optimal);
+            prop_assert_eq!(solution.proof.by.starts_with("z3 "), limits.certify);
+            let values = check(problem, &solution.choice).map(|values| values.wishes);
+            prop_assert_eq!(values, Ok(solution.values));
+        }
+        (Outcome::Conflict(conflict), None) => verify_conflict(problem, &plans, &conflict, limits)?,
+        (outcome, best) => prop_assert!(false, "solver: {:?}, brute force: {:?}", outcome, best),
+    }
+    Ok(())
+}
+
+fn verify_conflict(
+    problem: &Problem,
+    plans: &[(Vec<i64>, Vec<i64>)],
+    conflict: &Conflict,
+    limits: &Limits,
+) -> Result<(), TestCaseError> {
+    let Conflict {
+        core,
+        confirmed,
+        reachable,
+        repairs,
+    } = conflict;
+    let feasible = |clauses: &[usize]| plans.iter().any(|plan| holds(problem, &plan.0, clauses));
+    prop_assert_eq!(*confirmed, limits.certify);
+    prop_assert!(!feasible(core), "the core can be satisfied: {:?}", core);
+    let (mut reach, mut repair) = (Vec::new(), Vec::new());
+    for &clause in core {
+        let rest: Vec<usize> = core.iter().copied().filter(|&other| other != clause).collect();
+        prop_assert!(feasible(&rest), "not minimal: {:?} without {}", core, clause);
+        let others: Vec<usize> = (0..problem.clauses.len()).filter(|&other| other != clause).collect();
+        let allowed = plans.iter().filter(|plan| holds(problem, &plan.0, &others));
+        let least = allowed.map(|plan| plan.0[clause]).min();
+        if let Bound::AtMost { .. } = problem.clauses[clause].bound {
+            reach.push((clause, least));
+            repair.extend(least.map(|least| (clause, least)));
+        } else {
+            repair.extend(least.map(|_| (clause, 0)));
+        }
+    }
+    prop_assert_eq!(reachable, &reach);
+    prop_assert_eq!(repairs, &repair);
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn native_search_agrees_with_brute_force(problem in small()) {
+        verify(&problem, &Limits { certify: false, ..Limits::default() })?;
+    }
+
+    #[test]
+    fn z3_certifies_what_brute_force_says(problem in small()) {
+        verify(&problem, &Limits::default())?;
+    }
+
+    #[test]
+    fn z3_alone_agrees_with_brute_force(problem in small()) {
+        let plans = structural(&problem);
+        let all: Vec<usize> = (0..problem.clauses.len()).collect();
+        let best = plans.iter().filter(|plan| holds(&problem, &plan.0, &all)).map(|plan| &plan.1).min();
+        match (solve(&problem, &Limits { nodes: 0, ..Limits::default() }), best) {
+            (Outcome::Solved(solution), Some(best)) => prop_assert_eq!(&solution.values, best),
+            (Outcome::Conflict(_), None) => (),
+            (outcome, best) => prop_assert!(false, "solver: {:?}, brute force: {:?}", outcome, best),
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn tight_problems_agree_with_brute_force(problem in tight()) {
+        verify(&problem, &Limits::default())?;
+        prop_assert_eq!(solve(&problem, &Limits::default()), solve(&problem, &Limits::default()));
+    }
+}

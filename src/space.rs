@@ -1,0 +1,131 @@
+//! Workflow + library + machines → space: everything that could carry out each step, with its figures as functions of the
+//! sizes that upstream choices lead to.
+
+pub mod candidates;
+pub mod encode;
+pub mod errors;
+pub mod figures;
+pub mod shape;
+pub mod sizes;
+pub mod table;
+
+use crate::diag::Diagnostics;
+use crate::ir::dag::Dag;
+use crate::ir::workflow::Workflow;
+use crate::library::{Implementation, Library};
+use crate::plan::model::Evidence;
+use ecow::EcoString;
+use rust_decimal::Decimal;
+use sizes::InputSizes;
+use std::collections::BTreeMap;
+
+/// The machines that a plan may use.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Machines {
+    /// Their name: a cluster's, or `here`.
+    pub name: EcoString,
+    /// Pools by device: how many, dollars an hour.
+    pub pools: BTreeMap<EcoString, (u32, Decimal)>,
+}
+
+/// Says whether an implementation can be used at all (its program is installed, its key is set); the reason where it cannot.
+pub type Usable<'a> = dyn Fn(&Implementation) -> Result<(), String> + 'a;
+
+/// What the space is built from.
+pub struct Input<'a> {
+    /// The data flow.
+    pub workflow: &'a Workflow,
+    /// The library.
+    pub library: &'a Library,
+    /// The machines.
+    pub machines: &'a Machines,
+    /// The sizes of the job's inputs.
+    pub sizes: &'a InputSizes,
+    /// What can be used.
+    pub usable: &'a Usable<'a>,
+    /// Whether latency means the upper end of each figure's interval (`latency.p95`), not its value.
+    pub tail: bool,
+}
+
+/// Everything that could carry out a workflow.
+#[derive(Clone, Debug)]
+pub struct Space {
+    /// By step.
+    pub steps: Vec<StepSpace>,
+    /// The DAG of the steps.
+    pub dag: Dag,
+}
+
+/// Everything that could carry out a step.
+#[derive(Clone, Debug, Default)]
+pub struct StepSpace {
+    /// Implementation × knobs × hardware.
+    pub candidates: Vec<Candidate>,
+    /// Candidates under what upstream choices lead to; at least one for each candidate.
+    pub options: Vec<Figured>,
+    /// What was left out, and why.
+    pub excluded: Vec<(EcoString, String)>,
+    /// How many different ways its output sizes can behave.
+    pub classes: u32,
+}
+
+/// An implementation with its knobs set, on some hardware.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// The implementation's name.
+    pub implementation: EcoString,
+    /// Knobs, in order of declaration.
+    pub knobs: Vec<(EcoString, EcoString)>,
+    /// `cpu`, `a100`, `api`, …
+    pub device: EcoString,
+    /// How many.
+    pub units: u32,
+    /// How its output sizes behave.
+    pub class: u32,
+}
+
+/// A candidate with its figures, for one combination of upstream classes.
+#[derive(Clone, Debug)]
+pub struct Figured {
+    /// Index into [`StepSpace::candidates`].
+    pub candidate: usize,
+    /// The upstream classes that the figures assume: `(step, class)`.
+    pub needs: Vec<(usize, u32)>,
+    /// The figures.
+    pub figures: Figures,
+}
+
+/// Figures of a step, for all its calls in one run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Figures {
+    /// Calls in one run.
+    pub calls: Decimal,
+    /// Wall time of all calls, seconds.
+    pub latency: Decimal,
+    /// Dollars.
+    pub cost: Decimal,
+    /// Watt-hours; `None` where nobody knows (a provider's machines).
+    pub energy: Option<Decimal>,
+    /// 0 to 1.
+    pub quality: Decimal,
+    /// Gigabytes.
+    pub memory: Decimal,
+    /// What they rest on, weakest first.
+    pub evidence: Vec<Evidence>,
+}
+
+/// Builds the space; steps that nothing can carry out are reported.
+pub fn build(input: &Input, cx: &mut Diagnostics) -> Space {
+    let dag = Dag::of(&input.workflow.body, input.workflow.steps.len());
+    let mut steps: Vec<StepSpace> = input.workflow.steps.iter().map(|s| candidates::enumerate(s, input)).collect();
+    let shapes = shape::propagate(input, &mut steps, cx);
+    for (index, step) in steps.iter_mut().enumerate() {
+        figures::fill(index, step, &shapes, input);
+        if step.options.is_empty()
+            && let Some(span) = input.workflow.steps[index].span
+        {
+            cx.push(errors::no_candidate(span, &input.workflow.steps[index].task, &input.machines.name, &step.excluded));
+        }
+    }
+    Space { steps, dag }
+}

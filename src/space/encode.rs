@@ -1,0 +1,301 @@
+//! Space + clauses → the solver's problem, in integers that are rounded against the user.
+
+use super::{Candidate, Figured, Space};
+use crate::check::program::{Clause, Job, Metric, Pin, QualityRule, Rule, RuleKind};
+use crate::ir::workflow::{Node, Operand, Region, ValueId, Workflow};
+use crate::library::Library;
+use crate::solve::problem::{self, Aggregate, Bound, Capacity, Choice, Figure, Problem, Wish};
+use crate::space::Machines;
+use ecow::EcoString;
+use rust_decimal::prelude::ToPrimitive;
+use rust_decimal::{Decimal, RoundingStrategy};
+use std::collections::BTreeSet;
+
+/// Antichains beyond this number are not listed; all steps together stand in for them.
+const MAX_ANTICHAINS: usize = 256;
+/// Quality loss of a step whose quality is zero.
+const LOST: i64 = 10_000_000;
+
+/// What a clause of the problem stands for.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// A limit of the job.
+    Clause(Clause),
+    /// A rule of the job.
+    Rule(Rule),
+    /// A pin at a call: the step, and the pin.
+    StepPin(usize, Pin),
+    /// Energy is limited or wished, and some choices' energy is unknown.
+    EnergyKnown,
+}
+
+/// A problem, with what its clauses stand for and which option each choice is.
+#[derive(Clone, Debug)]
+pub struct Encoded {
+    /// For the solver.
+    pub problem: Problem,
+    /// By clause.
+    pub origins: Vec<Origin>,
+}
+
+/// What is encoded.
+pub struct Input<'a> {
+    /// The job's clauses, wishes, rules.
+    pub job: &'a Job,
+    /// Soft limits and rules that are to hold.
+    pub kept: &'a [Origin],
+    /// The data flow.
+    pub workflow: &'a Workflow,
+    /// Candidates with figures.
+    pub space: &'a Space,
+    /// The library.
+    pub library: &'a Library,
+    /// The machines.
+    pub machines: &'a Machines,
+}
+
+/// Encodes the choice of one option per step.
+pub fn encode(input: &Input) -> Encoded {
+    let mut origins: Vec<Origin> = input.job.clauses.iter().cloned().map(Origin::Clause).collect();
+    origins.extend(input.job.rules.iter().filter(|r| !r.soft).cloned().map(Origin::Rule));
+    for (step, s) in input.workflow.steps.iter().enumerate() {
+        origins.extend(s.pins.iter().cloned().map(|p| Origin::StepPin(step, p)));
+    }
+    origins.extend(input.kept.iter().cloned());
+    let limits_energy = origins.iter().any(|o| matches!(o, Origin::Clause(c) if c.metric == Metric::Energy));
+    if limits_energy || wishes(input.job).iter().any(|m| *m == Metric::Energy) {
+        origins.push(Origin::EnergyKnown);
+    }
+    let mut problem = Problem { edges: input.space.dag.edges(), ..Problem::default() };
+    let pools: Vec<&EcoString> = input.machines.pools.keys().collect();
+    let together = input.space.dag.antichains(MAX_ANTICHAINS);
+    let together = together.unwrap_or_else(|| vec![(0..input.space.steps.len()).collect()]);
+    for pool in &pools {
+        let units = i64::from(input.machines.pools[*pool].0);
+        problem.capacities.push(Capacity { units, together: together.clone() });
+    }
+    let tainted: Vec<BTreeSet<usize>> = origins
+        .iter()
+        .map(|o| match o {
+            Origin::Rule(Rule { kind: RuleKind::NoPiiToClosed { inputs }, .. }) => {
+                let inputs: BTreeSet<ValueId> = inputs
+                    .iter()
+                    .filter_map(|id| input.workflow.inputs.iter().find(|(n, ..)| *n == input.job.local(*id).name))
+                    .map(|(_, _, value)| *value)
+                    .collect();
+                reached(&input.workflow.body, inputs)
+            }
+            _ => BTreeSet::new(),
+        })
+        .collect();
+    for (index, step) in input.space.steps.iter().enumerate() {
+        let choices = step.options.iter().map(|option| {
+            let candidate = &step.candidates[option.candidate];
+            let breaks = (0..origins.len()).filter(|c| breaks(&origins[*c], index, candidate, option, &tainted[*c], input));
+            let pool = pools.iter().position(|p| **p == candidate.device);
+            Choice {
+                figures: integers(option, candidate, input.library),
+                uses: pool.map(|p| (p, i64::from(candidate.units))).into_iter().collect(),
+                class: candidate.class,
+                needs: option.needs.clone(),
+                breaks: breaks.collect(),
+            }
+        });
+        problem.steps.push(problem::Step { choices: choices.collect() });
+    }
+    problem.clauses = origins.iter().map(|o| problem::Clause { bound: bound(o, input.job.quality_rule) }).collect();
+    problem.wishes = wishes(input.job).into_iter().map(|m| wish(m, input.job.quality_rule)).collect();
+    Encoded { problem, origins }
+}
+
+/// What is minimised, in order: the job's wishes, then what makes the answer the only sensible one. A job that wishes nothing
+/// and does not limit quality wants the best answer within its limits; one that limits quality wants it cheap.
+pub fn wishes(job: &Job) -> Vec<Metric> {
+    let mut all: Vec<Metric> = Vec::new();
+    let best_first = job.wishes.is_empty() && !job.clauses.iter().any(|c| c.metric == Metric::Quality);
+    let rest = match best_first {
+        true => [Metric::Quality, Metric::Cost, Metric::Latency],
+        false => [Metric::Cost, Metric::Quality, Metric::Latency],
+    };
+    for metric in job.wishes.iter().map(|w| w.metric).chain(rest) {
+        if !all.contains(&metric) {
+            all.push(metric);
+        }
+    }
+    all
+}
+
+/// The solver's figure behind a metric.
+pub fn figure(metric: Metric) -> Figure {
+    match metric {
+        Metric::Cost => Figure::Cost,
+        Metric::Latency => Figure::Latency,
+        Metric::Quality => Figure::Loss,
+        Metric::Energy => Figure::Energy,
+        Metric::Gpus => Figure::Gpus,
+    }
+}
+
+fn aggregate(metric: Metric, rule: QualityRule) -> Aggregate {
+    match (metric, rule) {
+        (Metric::Latency, _) => Aggregate::Path,
+        (Metric::Quality, QualityRule::Min) => Aggregate::Max,
+        _ => Aggregate::Sum,
+    }
+}
+
+fn wish(metric: Metric, rule: QualityRule) -> Wish {
+    Wish { figure: figure(metric), over: aggregate(metric, rule) }
+}
+
+fn bound(origin: &Origin, rule: QualityRule) -> Bound {
+    match origin {
+        Origin::Clause(clause) => {
+            Bound::AtMost { figure: figure(clause.metric), over: aggregate(clause.metric, rule), limit: limit(clause) }
+        }
+        _ => Bound::Rule,
+    }
+}
+
+/// A limit in integers, rounded down: never in the user's disfavour.
+fn limit(clause: &Clause) -> i64 {
+    if clause.metric == Metric::Quality {
+        return if clause.limit.is_zero() { i64::MAX / 4 } else { (-1e5 * ln(clause.limit) - 1e-7).floor().max(0.0) as i64 };
+    }
+    let scaled = clause.limit.checked_mul(scale(clause.metric)).map(|d| d.floor());
+    scaled.and_then(|d| d.to_i64()).unwrap_or(i64::MAX / 4).min(i64::MAX / 4)
+}
+
+/// A limit of the problem, back in base units.
+pub fn unscale(metric: Metric, value: i64) -> Decimal {
+    if metric == Metric::Quality {
+        let quality = (-(value as f64) / 1e5).exp();
+        return Decimal::from_f64_retain(quality).unwrap_or_default().round_dp(5);
+    }
+    Decimal::from(value) / scale(metric)
+}
+
+fn scale(metric: Metric) -> Decimal {
+    Decimal::from(match metric {
+        Metric::Cost => 1_000_000,
+        Metric::Latency | Metric::Energy => 1_000,
+        Metric::Quality | Metric::Gpus => 1,
+    })
+}
+
+fn ln(value: Decimal) -> f64 {
+    value.to_f64().unwrap_or(0.0).ln()
+}
+
+/// The figures of an option in integers, rounded up.
+fn integers(option: &Figured, candidate: &Candidate, library: &Library) -> [i64; 5] {
+    let up = |value: Decimal, metric: Metric| -> i64 {
+        let scaled = value.checked_mul(scale(metric)).map(|d| d.round_dp_with_strategy(0, RoundingStrategy::AwayFromZero));
+        scaled.and_then(|d| d.to_i64()).unwrap_or(i64::MAX / 4).min(i64::MAX / 4)
+    };
+    let f = &option.figures;
+    let loss = if f.quality.is_zero() {
+        LOST
+    } else if f.quality == Decimal::ONE {
+        0
+    } else {
+        (-1e5 * ln(f.quality) + 1e-7).ceil() as i64
+    };
+    let gpus = if library.devices.get(&candidate.device).is_some_and(|d| d.gpu) { i64::from(candidate.units) } else { 0 };
+    let mut figures = [0; 5];
+    figures[Figure::Cost.index()] = up(f.cost, Metric::Cost);
+    figures[Figure::Energy.index()] = up(f.energy.unwrap_or_default(), Metric::Energy);
+    figures[Figure::Loss.index()] = loss;
+    figures[Figure::Latency.index()] = up(f.latency, Metric::Latency);
+    figures[Figure::Gpus.index()] = gpus;
+    figures
+}
+
+/// Whether a choice breaks a rule.
+fn breaks(origin: &Origin, step: usize, candidate: &Candidate, option: &Figured, tainted: &BTreeSet<usize>, input: &Input) -> bool {
+    let Some(entry) = input.library.implementations.get(&candidate.implementation) else { return true };
+    match origin {
+        Origin::Clause(_) => false,
+        Origin::EnergyKnown => option.figures.energy.is_none(),
+        Origin::StepPin(pinned, pin) => *pinned == step && !matches_pin(candidate, pin, input.library),
+        Origin::Rule(rule) => match &rule.kind {
+            RuleKind::Pin(pin) => {
+                let task = &input.workflow.steps[step].task;
+                let named = pin.implementation.as_ref().and_then(|i| input.library.implementations.get(i));
+                let applies = named.is_none_or(|i| i.tasks.contains(task));
+                applies && !matches_pin(candidate, pin, input.library)
+            }
+            RuleKind::Avoid(name) => entry.name == *name,
+            RuleKind::OnlyOpen => !entry.open,
+            RuleKind::Region(region) => entry.region.as_ref().is_some_and(|r| r != region),
+            RuleKind::Permissive => !entry.license.as_ref().is_some_and(|l| permissive(l)),
+            RuleKind::NoPiiToClosed { .. } => !entry.open && tainted.contains(&step),
+        },
+    }
+}
+
+fn permissive(license: &str) -> bool {
+    const PERMISSIVE: [&str; 6] = ["apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "isc", "permissive"];
+    PERMISSIVE.contains(&license.to_lowercase().as_str())
+}
+
+fn matches_pin(candidate: &Candidate, pin: &Pin, library: &Library) -> bool {
+    let device = pin.device.as_ref().is_none_or(|d| {
+        *d == candidate.device || (d == "gpu" && library.devices.get(&candidate.device).is_some_and(|d| d.gpu))
+    });
+    pin.implementation.as_ref().is_none_or(|i| *i == candidate.implementation)
+        && pin.knobs.iter().all(|k| candidate.knobs.contains(k))
+        && device
+        && (pin.units.is_empty() || pin.units.contains(&candidate.units))
+}
+
+/// The steps that some inputs' data reaches.
+fn reached(body: &Region, mut from: BTreeSet<ValueId>) -> BTreeSet<usize> {
+    let mut steps = BTreeSet::new();
+    walk(body, &mut from, &mut steps);
+    steps
+}
+
+fn walk(region: &Region, from: &mut BTreeSet<ValueId>, steps: &mut BTreeSet<usize>) -> bool {
+    let hit = |operand: &Operand, from: &BTreeSet<ValueId>| matches!(operand, Operand::Value(id) if from.contains(id));
+    for node in &region.nodes {
+        let reached = match node {
+            Node::Call { step, args, .. } => {
+                let reached = args.iter().any(|(_, a)| hit(a, from));
+                if reached {
+                    steps.insert(step.0 as usize);
+                }
+                reached
+            }
+            Node::Compute { args, .. } => args.iter().any(|a| hit(a, from)),
+            Node::Map { over, item, body, .. } => {
+                let over = hit(over, from);
+                if over {
+                    from.insert(*item);
+                }
+                walk(body, from, steps) || over
+            }
+            Node::Branch { when, then, otherwise, .. } => {
+                let inner = [walk(then, from, steps), walk(otherwise, from, steps)];
+                hit(when, from) || inner[0] || inner[1]
+            }
+            Node::Repeat { carry, body, .. } => {
+                if let Some((item, first)) = carry
+                    && hit(first, from)
+                {
+                    from.insert(*item);
+                }
+                // What a round leaves behind reaches the next one.
+                let left = walk(body, from, steps);
+                if left && let Some((item, _)) = carry {
+                    from.insert(*item);
+                }
+                walk(body, from, steps)
+            }
+        };
+        if reached {
+            from.insert(node.output());
+        }
+    }
+    hit(&region.result, from)
+}

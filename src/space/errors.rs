@@ -1,0 +1,42 @@
+//! The diagnostics of the space: E07xx together with the solver's.
+
+use crate::diag::Diagnostic;
+use crate::diag::source::Span;
+use ecow::EcoString;
+
+/// E0701: a step that nothing can carry out.
+pub fn no_candidate(at: Span, task: &str, machines: &str, excluded: &[(EcoString, String)]) -> Diagnostic {
+    let mut reasons: Vec<String> = Vec::new();
+    for (name, why) in excluded {
+        let line = format!("`{name}`: {why}");
+        if !reasons.contains(&line) {
+            reasons.push(line);
+        }
+    }
+    let more = reasons.len().saturating_sub(6);
+    reasons.truncate(6);
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    let d = Diagnostic::error("E0701", format!("nothing can carry out `{task}` on `{machines}`"), at, "no model or tool can be used");
+    if reasons.is_empty() {
+        return d.help("declare a model or tool that implements the task");
+    }
+    d.help(format!("{}{more}", reasons.join("; ")))
+}
+
+/// I0702: a size that was assumed.
+pub fn assumed_size(at: Span, name: &str, sizes: &str) -> Diagnostic {
+    Diagnostic::info("I0702", format!("the size of `{name}` is assumed: {sizes}"), at, "nothing says how large it is")
+        .help(format!("say it: `expect {name} …`, or give the input on the command line"))
+}
+
+/// E0703: a size that nothing determines.
+pub fn unknown_size(at: Span, task: &str, param: &str, path: &str) -> Diagnostic {
+    Diagnostic::error("E0703", format!("nothing says how large `{param}.{path}` is"), at, format!("`{task}` needs it"))
+        .help(format!("let the task that yields `{param}` say it: `size {path} = …`"))
+}
+
+/// E0704: too many upstream knobs reach a step.
+pub fn too_many_couplings(at: Span, task: &str) -> Diagnostic {
+    Diagnostic::error("E0704", format!("too many knobs change the work of `{task}`"), at, "more than 4096 combinations reach it")
+        .help("pin a knob upstream: `using …(knob: value)`")
+}

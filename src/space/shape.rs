@@ -1,0 +1,283 @@
+//! Workflow + candidates → the sizes of every value, as tables over upstream classes: a knob upstream changes the work
+//! downstream.
+
+use super::table::Table;
+use super::{Candidate, Input, StepSpace, errors};
+use crate::diag::Diagnostics;
+use crate::ir::workflow::{Node, Op, Operand, Region, StepId, ValueId};
+use crate::library::size::{SizeExpr, SizeOp, apply};
+use ecow::{EcoString, eco_format};
+use rust_decimal::Decimal;
+use std::collections::BTreeMap;
+
+/// The sizes of a value by path: `duration`, `count`, `item.tokens`, `frames.count`.
+pub type Shape = BTreeMap<EcoString, Table>;
+
+/// What the figures of a step depend on.
+#[derive(Clone, Debug)]
+pub struct StepShape {
+    /// The sizes of its arguments.
+    pub args: BTreeMap<EcoString, Shape>,
+    /// Its calls in one run.
+    pub calls: Table,
+}
+
+/// Computes the shapes of all steps' arguments, and gives each candidate its class.
+pub fn propagate(input: &Input, steps: &mut [StepSpace], cx: &mut Diagnostics) -> Vec<Option<StepShape>> {
+    let mut values: BTreeMap<ValueId, Shape> = BTreeMap::new();
+    for (name, _, id) in &input.workflow.inputs {
+        let sizes = input.sizes.get(name).into_iter().flatten();
+        values.insert(*id, sizes.map(|(path, value)| (path.clone(), Table::constant(*value))).collect());
+    }
+    let mut pass = Pass { input, steps, values, out: vec![None; input.workflow.steps.len()], cx };
+    pass.region(&input.workflow.body, &Table::constant(Decimal::ONE));
+    pass.out
+}
+
+struct Pass<'a, 'b> {
+    input: &'a Input<'a>,
+    steps: &'b mut [StepSpace],
+    values: BTreeMap<ValueId, Shape>,
+    out: Vec<Option<StepShape>>,
+    cx: &'b mut Diagnostics,
+}
+
+impl Pass<'_, '_> {
+    fn region(&mut self, region: &Region, times: &Table) -> Shape {
+        for node in &region.nodes {
+            let shape = match node {
+                Node::Call { step, args, .. } => self.call(*step, args, times),
+                Node::Compute { op, args, .. } => self.compute(op, args),
+                Node::Map { over, item, body, .. } => {
+                    let list = self.shape(over);
+                    let count = list.get("count").cloned().unwrap_or_else(|| Table::constant(Decimal::ONE));
+                    let each = list.iter().filter_map(|(path, t)| Some((path.strip_prefix("item.")?.into(), t.clone())));
+                    self.values.insert(*item, each.collect());
+                    let inner = times.zip(&count, &|a, b| a.checked_mul(b)).unwrap_or_else(|| times.clone());
+                    let mut shape = prefixed("item.", &self.region(body, &inner));
+                    shape.insert("count".into(), count);
+                    shape
+                }
+                Node::Branch { then, otherwise, .. } => {
+                    let (a, b) = (self.region(then, times), self.region(otherwise, times));
+                    larger(&a, &b)
+                }
+                Node::Repeat { limit, expected, carry, body, .. } => {
+                    let rounds = Decimal::from(expected.unwrap_or(*limit));
+                    let inner = times.map(&|t| t.checked_mul(rounds)).unwrap_or_else(|| times.clone());
+                    if let Some((item, first)) = carry {
+                        // The second pass sees what the first leaves behind, so that later rounds are not taken too small.
+                        let first = self.shape(first);
+                        self.values.insert(*item, first.clone());
+                        let after = self.region(body, &inner);
+                        self.values.insert(*item, larger(&first, &after));
+                    }
+                    self.region(body, &inner)
+                }
+            };
+            self.values.insert(node.output(), shape);
+        }
+        self.shape(&region.result)
+    }
+
+    fn shape(&self, operand: &Operand) -> Shape {
+        match operand {
+            Operand::Value(id) => self.values.get(id).cloned().unwrap_or_default(),
+            Operand::Literal(value) => literal(value),
+        }
+    }
+
+    fn compute(&self, op: &Op, args: &[Operand]) -> Shape {
+        let shapes: Vec<Shape> = args.iter().map(|a| self.shape(a)).collect();
+        match op {
+            Op::Field(name) => {
+                let prefix = format!("{name}.");
+                let inside = shapes.first().into_iter().flatten();
+                inside.filter_map(|(path, t)| Some((path.strip_prefix(prefix.as_str())?.into(), t.clone()))).collect()
+            }
+            Op::Record(names) => {
+                let mut shape: Shape = names.iter().zip(&shapes).flat_map(|(n, s)| prefixed(&format!("{n}."), s)).collect();
+                let tokens: Vec<&Table> = shapes.iter().filter_map(|s| s.get("tokens")).collect();
+                if let Some(sum) = sum(&tokens) {
+                    shape.insert("tokens".into(), sum);
+                }
+                shape
+            }
+            Op::List => {
+                let mut item = Shape::new();
+                for shape in &shapes {
+                    item = larger(&item, shape);
+                }
+                let mut list = prefixed("item.", &item);
+                list.insert("count".into(), Table::constant(Decimal::from(shapes.len())));
+                list
+            }
+            Op::Add => {
+                let mut paths: Shape = shapes.iter().flat_map(|s| s.clone()).collect();
+                for (path, table) in paths.iter_mut() {
+                    let parts: Vec<&Table> = shapes.iter().filter_map(|s| s.get(path)).collect();
+                    let combined = if path.starts_with("item.") { max(&parts) } else { sum(&parts) };
+                    *table = combined.unwrap_or_else(|| table.clone());
+                }
+                paths
+            }
+            _ => Shape::new(),
+        }
+    }
+
+    fn call(&mut self, id: StepId, args: &[(String, Operand)], times: &Table) -> Shape {
+        let index = id.0 as usize;
+        let Some(step) = self.input.workflow.steps.get(index) else { return Shape::new() };
+        let Some(task) = self.input.library.tasks.get(&step.task) else { return Shape::new() };
+        let args: BTreeMap<EcoString, Shape> = args.iter().map(|(n, a)| (n.as_str().into(), self.shape(a))).collect();
+        let rules = self.classify(index, &task.sizes);
+        let mut paths: Vec<EcoString> = rules.iter().flat_map(|r| r.iter().map(|(p, _)| p.clone())).collect();
+        paths.sort();
+        paths.dedup();
+        let mut shape = Shape::new();
+        for path in paths {
+            let mut by_class = Vec::with_capacity(rules.len());
+            for rule in &rules {
+                let Some((_, expr)) = rule.iter().find(|(p, _)| *p == path) else { continue };
+                match evaluate(expr, &args, &|_| None) {
+                    Ok(table) => by_class.push(table),
+                    Err(missing) => self.report(index, missing),
+                }
+            }
+            if by_class.len() == rules.len() {
+                match Table::choose(index, &by_class) {
+                    Some(table) => {
+                        shape.insert(path, table);
+                    }
+                    None => self.report(index, Missing::TooMany),
+                }
+            }
+        }
+        self.out[index] = Some(StepShape { args, calls: times.clone() });
+        shape
+    }
+
+    /// Gives each candidate the class of its size rules; returns the rules by class.
+    fn classify(&mut self, index: usize, of_task: &[(EcoString, SizeExpr)]) -> Vec<Vec<(EcoString, SizeExpr)>> {
+        let mut rules: Vec<Vec<(EcoString, SizeExpr)>> = Vec::new();
+        for candidate in &mut self.steps[index].candidates {
+            let own = self.input.library.implementations.get(&candidate.implementation).map_or(&[][..], |i| &i.sizes);
+            let mut rule: Vec<(EcoString, SizeExpr)> = Vec::new();
+            for (path, expr) in own.iter().chain(of_task) {
+                if !rule.iter().any(|(p, _)| p == path) {
+                    rule.push((path.clone(), expr.with_knobs(&|name| knob(candidate, name))));
+                }
+            }
+            let class = rules.iter().position(|r| *r == rule).unwrap_or_else(|| {
+                rules.push(rule);
+                rules.len() - 1
+            });
+            candidate.class = class as u32;
+        }
+        self.steps[index].classes = rules.len().max(1) as u32;
+        if rules.is_empty() {
+            rules.push(of_task.to_vec());
+        }
+        rules
+    }
+
+    fn report(&mut self, index: usize, missing: Missing) {
+        let step = &self.input.workflow.steps[index];
+        if let Some(span) = step.span {
+            self.cx.push(missing.diagnostic(span, &step.task));
+        }
+    }
+}
+
+/// The value of a candidate's knob, where it is a number.
+pub fn knob(candidate: &Candidate, name: &str) -> Option<Decimal> {
+    candidate.knobs.iter().find(|(n, _)| n == name).and_then(|(_, v)| v.parse().ok())
+}
+
+/// Why a size expression has no value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// Nothing says this size of this parameter.
+    Size(EcoString, EcoString),
+    /// Too many combinations of upstream knobs.
+    TooMany,
+}
+
+impl Missing {
+    /// As a diagnostic at a call.
+    pub fn diagnostic(self, at: crate::diag::source::Span, task: &str) -> crate::diag::Diagnostic {
+        match self {
+            Missing::Size(param, path) => errors::unknown_size(at, task, &param, &path),
+            Missing::TooMany => errors::too_many_couplings(at, task),
+        }
+    }
+}
+
+/// Evaluates a size expression over the arguments' shapes. An absent optional argument has size zero.
+pub fn evaluate(expr: &SizeExpr, args: &BTreeMap<EcoString, Shape>, knobs: &dyn Fn(&str) -> Option<Decimal>) -> Result<Table, Missing> {
+    match expr {
+        SizeExpr::Number(value) => Ok(Table::constant(*value)),
+        SizeExpr::Knob(name) => {
+            knobs(name).map(Table::constant).ok_or_else(|| Missing::Size("knob".into(), name.clone()))
+        }
+        SizeExpr::Size(param, path) => {
+            let Some(shape) = args.get(param) else { return Ok(Table::constant(Decimal::ZERO)) };
+            size_in(shape, path).ok_or_else(|| Missing::Size(param.clone(), path.clone()))
+        }
+        SizeExpr::Apply(op, operands) => {
+            let tables: Result<Vec<Table>, Missing> = operands.iter().map(|o| evaluate(o, args, knobs)).collect();
+            let tables = tables?;
+            let result = match tables.as_slice() {
+                [one] => one.map(&|a| apply(*op, &[a])),
+                [a, b] => a.zip(b, &|x, y| apply(*op, &[x, y])),
+                _ => None,
+            };
+            // Division by a size of zero leaves no work.
+            result.or_else(|| (*op == SizeOp::Div).then(|| Table::constant(Decimal::ZERO))).ok_or(Missing::TooMany)
+        }
+    }
+}
+
+/// A size of a shape; the tokens of a list are those of its items.
+fn size_in(shape: &Shape, path: &str) -> Option<Table> {
+    if let Some(table) = shape.get(path) {
+        return Some(table.clone());
+    }
+    let (count, each) = (shape.get("count")?, shape.get(eco_format!("item.{path}").as_str())?);
+    count.zip(each, &|a, b| a.checked_mul(b))
+}
+
+fn prefixed(prefix: &str, shape: &Shape) -> Shape {
+    shape.iter().map(|(path, t)| (eco_format!("{prefix}{path}"), t.clone())).collect()
+}
+
+fn sum(tables: &[&Table]) -> Option<Table> {
+    let (first, rest) = tables.split_first()?;
+    rest.iter().try_fold((*first).clone(), |a, b| a.zip(b, &|x, y| x.checked_add(y)))
+}
+
+fn max(tables: &[&Table]) -> Option<Table> {
+    let (first, rest) = tables.split_first()?;
+    rest.iter().try_fold((*first).clone(), |a, b| a.zip(b, &|x, y| Some(x.max(y))))
+}
+
+/// The larger of both in every size.
+fn larger(a: &Shape, b: &Shape) -> Shape {
+    let mut out = a.clone();
+    for (path, table) in b {
+        let both = a.get(path).and_then(|own| max(&[own, table])).unwrap_or_else(|| table.clone());
+        out.insert(path.clone(), both);
+    }
+    out
+}
+
+/// The sizes of a constant: a token is about four characters.
+fn literal(value: &serde_json::Value) -> Shape {
+    match value {
+        serde_json::Value::String(text) => {
+            let tokens = text.chars().count().div_ceil(4);
+            Shape::from([("tokens".into(), Table::constant(Decimal::from(tokens)))])
+        }
+        _ => Shape::new(),
+    }
+}
