@@ -54,11 +54,15 @@ fn imports(file: &File, library: &Library, cx: &mut Diagnostics) -> BTreeSet<Eco
     for item in &file.items {
         let ItemKind::Use(path) = &item.kind else { continue };
         let name: EcoString = path.iter().map(|n| n.text.as_str()).collect::<Vec<_>>().join(".").into();
+        let at = path[0].span.to(path[path.len() - 1].span);
         if library.modules.contains(&name) {
-            used.insert(name);
+            if !used.insert(name.clone()) {
+                let line = crate::diag::source::Span { end: item.span.end + 1, ..item.span };
+                cx.push(errors::used_twice(at, line, &name));
+            }
         } else {
             let near = crate::diag::nearest(&name, library.modules.iter().map(|m| m.as_str()));
-            cx.push(errors::unknown_module(path[0].span.to(path[path.len() - 1].span), &name, near));
+            cx.push(errors::unknown_module(at, &name, near));
         }
     }
     used
@@ -84,8 +88,9 @@ pub fn select<'a>(program: &'a Program, name: Option<&str>) -> Result<&'a Job, S
                 _ => Err(format!("the file has several jobs: choose one of {} with `--job`", names())),
             }
         }
-        (Some(name), jobs) => {
-            jobs.iter().find(|j| j.name == name).ok_or_else(|| format!("there is no job `{name}`; the file has {}", names()))
-        }
+        (Some(name), jobs) => jobs
+            .iter()
+            .find(|j| j.name == name)
+            .ok_or_else(|| format!("there is no job `{name}`; the file has {}", names())),
     }
 }

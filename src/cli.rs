@@ -50,7 +50,15 @@ impl fmt::Display for Failure {
 
 /// Runs the command that the arguments ask for.
 pub fn main() -> ExitCode {
-    let (own, inputs) = inputs::split(std::env::args().collect());
+    let words: Result<Vec<String>, _> = std::env::args_os().map(|word| word.into_string()).collect();
+    let words = match words {
+        Ok(words) => words,
+        Err(word) => {
+            let _ = writeln!(io::stderr(), "mkbc: the argument `{}` is not UTF-8 text", word.to_string_lossy());
+            return ExitCode::from(2);
+        }
+    };
+    let (own, inputs) = inputs::split(words);
     let cli = Cli::parse_from(own);
     let done = match cli.command {
         Command::Check(options) => check::check(&options),
@@ -78,9 +86,21 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Prints to standard output; a reader that has gone away is no error.
+/// Prints to standard output. A reader that has gone away is no error; output that cannot be written ends the command.
 pub(crate) fn print(text: &str) {
-    let _ = io::stdout().lock().write_all(text.as_bytes());
+    let mut out = io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    if let Err(error) = written
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        let _ = writeln!(io::stderr(), "mkbc: cannot write to standard output: {error}");
+        std::process::exit(1);
+    }
+}
+
+/// Writes a line for people to standard error.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(io::stderr(), "mkbc: {text}");
 }
 
 /// The width of the terminal, or one that fits a page.

@@ -7,6 +7,7 @@ use crate::diag::source::{FileId, Sources};
 use crate::expand;
 use crate::expand::lock::Lock;
 use crate::ir::lower::lower;
+use crate::ir::workflow::{Step, Workflow};
 use crate::library::declare::{Module, Profiles, declare};
 use crate::library::{Implementation, Library, embedded};
 use crate::plan::build::{BuildInput, build};
@@ -16,7 +17,7 @@ use crate::solve::outcome::{Outcome, Solution};
 use crate::solve::{Limits, solve};
 use crate::space::encode::{self, Encoded, Origin, encode};
 use crate::space::sizes::{InputSizes, settle};
-use crate::space::{self, Machines};
+use crate::space::{self, Machines, Space, StepSpace};
 use crate::syntax::ast::File;
 use crate::syntax::parse::parse;
 use ecow::EcoString;
@@ -92,7 +93,13 @@ pub struct Target<'a> {
 
 /// Fills the holes of a checked file from its lock and, where that says nothing, by typed search. Returns the file checked
 /// again and the lock that now holds every fill; `None` where a hole stays open.
-pub fn fill(texts: &mut Texts, checked: Checked, lock: &Lock, locked: bool, cx: &mut Diagnostics) -> Option<(Checked, Lock)> {
+pub fn fill(
+    texts: &mut Texts,
+    checked: Checked,
+    lock: &Lock,
+    locked: bool,
+    cx: &mut Diagnostics,
+) -> Option<(Checked, Lock)> {
     if checked.program.jobs.iter().all(|j| j.holes.is_empty()) {
         return Some((checked, lock.clone()));
     }
@@ -111,14 +118,35 @@ pub fn fill(texts: &mut Texts, checked: Checked, lock: &Lock, locked: bool, cx: 
     Some((filled, fills))
 }
 
-/// Compiles a job of a checked file whose holes are filled.
-pub fn plan(texts: &Texts, file: FileId, checked: &Checked, target: &Target, lock: Option<&str>, cx: &mut Diagnostics) -> Result<Plan, String> {
+/// What a step could choose from.
+#[derive(Clone, Debug)]
+pub struct Offer {
+    /// The step's display name.
+    pub step: EcoString,
+    /// Implementation × knobs × hardware.
+    pub candidates: usize,
+    /// The same under everything that upstream choices lead to.
+    pub options: usize,
+    /// What was left out, and why.
+    pub excluded: Vec<(EcoString, String)>,
+}
+
+/// Compiles a job of a checked file whose holes are filled; says what each step could choose from.
+pub fn plan(
+    texts: &Texts,
+    file: FileId,
+    checked: &Checked,
+    target: &Target,
+    lock: Option<&str>,
+    cx: &mut Diagnostics,
+) -> Result<(Plan, Vec<Offer>), String> {
     let job = check::select(&checked.program, target.job)?;
     let nothing = || "no plan was made".to_string();
     if cx.has_errors() {
         return Err(nothing());
     }
-    let workflow = lower(job, &checked.program).ok_or_else(|| format!("`{}` still has holes: `mkbc expand` fills them", job.name))?;
+    let workflow = lower(job, &checked.program)
+        .ok_or_else(|| format!("`{}` still has holes: `mkbc expand` fills them", job.name))?;
     let sizes = settle(job, target.measured, cx);
     let tail = job.clauses.iter().chain(&job.preferred).any(|c| c.tail);
     let (library, machines, usable) = (&checked.library, target.machines, target.usable);
@@ -127,12 +155,13 @@ pub fn plan(texts: &Texts, file: FileId, checked: &Checked, target: &Target, loc
     if cx.has_errors() {
         return Err(nothing());
     }
-    let encoding = |kept: &[Origin]| encode(&encode::Input { job, kept, workflow: &workflow, space: &space, library, machines });
+    let encoding =
+        |kept: &[Origin]| encode(&encode::Input { job, kept, workflow: &workflow, space: &space, library, machines });
     let hard = encoding(&[]);
     let first = match solve(&hard.problem, &target.limits) {
         Outcome::Solved(solution) => solution,
         Outcome::Conflict(found) => {
-            cx.push(conflict::explain(&found, &hard, job.span));
+            cx.push(conflict::explain(&found, &hard, &space, &workflow, job.span));
             return Err(nothing());
         }
         Outcome::Unknown(why) => return Err(format!("the solver found neither a plan nor a conflict: {why}")),
@@ -160,16 +189,33 @@ pub fn plan(texts: &Texts, file: FileId, checked: &Checked, target: &Target, loc
     });
     // The verifier knows nothing of the solver: what it finds is a fault of ours, and such a plan goes nowhere.
     match verify::verify_against(&plan, library, tail).as_slice() {
-        [] => Ok(plan),
+        [] => Ok((plan, offers(&workflow, &space))),
         wrong => Err(format!("the plan does not pass verification, which is a fault of mkbc: {}", wrong.join("; "))),
     }
+}
+
+fn offers(workflow: &Workflow, space: &Space) -> Vec<Offer> {
+    let steps = workflow.steps.iter().zip(&space.steps);
+    let offer = |(step, space): (&Step, &StepSpace)| {
+        let mut excluded = space.excluded.clone();
+        excluded.dedup();
+        Offer { step: step.name.clone(), candidates: space.candidates.len(), options: space.options.len(), excluded }
+    };
+    steps.map(offer).collect()
 }
 
 type Chosen = (Encoded, Solution, Vec<Origin>, Vec<Origin>);
 
 /// Keeps as many of the soft limits and rules as can be, in the order in which they are written.
-fn prefer(job: &check::program::Job, hard: Encoded, first: Solution, encoding: &dyn Fn(&[Origin]) -> Encoded, limits: &Limits) -> Chosen {
-    let mut soft: Vec<(u32, Origin)> = job.preferred.iter().map(|c| (c.span.start, Origin::Clause(c.clone()))).collect();
+fn prefer(
+    job: &check::program::Job,
+    hard: Encoded,
+    first: Solution,
+    encoding: &dyn Fn(&[Origin]) -> Encoded,
+    limits: &Limits,
+) -> Chosen {
+    let mut soft: Vec<(u32, Origin)> =
+        job.preferred.iter().map(|c| (c.span.start, Origin::Clause(c.clone()))).collect();
     soft.extend(job.rules.iter().filter(|r| r.soft).map(|r| (r.span.start, Origin::Rule(r.clone()))));
     soft.sort_by_key(|(at, _)| *at);
     let (mut chosen, mut kept, mut broken) = ((hard, first), Vec::new(), Vec::new());

@@ -68,7 +68,13 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    fn new(code: &'static str, severity: Severity, message: impl Into<String>, at: Span, what: impl Into<String>) -> Self {
+    fn new(
+        code: &'static str,
+        severity: Severity,
+        message: impl Into<String>,
+        at: Span,
+        what: impl Into<String>,
+    ) -> Self {
         let primary = Label { span: at, text: what.into() };
         Diagnostic { code, severity, message: message.into(), primary, secondary: Vec::new(), help: None, fix: None }
     }
@@ -126,7 +132,7 @@ impl Diagnostics {
 
     /// How many problems of this severity were reported.
     pub fn count(&self, severity: Severity) -> usize {
-        self.list.iter().filter(|d| d.severity == severity).count()
+        self.sorted().iter().filter(|d| d.severity == severity).count()
     }
 
     /// In the order of the source, each said once.

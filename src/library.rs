@@ -161,6 +161,8 @@ pub struct Device {
     pub name: EcoString,
     /// What it is for people.
     pub docs: EcoString,
+    /// Where its name stands.
+    pub span: Span,
     /// Whether it is a GPU.
     pub gpu: bool,
     /// Its memory in gigabytes.
@@ -172,6 +174,8 @@ pub struct Device {
 pub struct Cluster {
     /// Its name.
     pub name: EcoString,
+    /// Where it stands.
+    pub span: Span,
     /// Pools: device, how many, dollars an hour.
     pub pools: Vec<(EcoString, u32, Decimal)>,
 }

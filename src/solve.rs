@@ -55,12 +55,7 @@ pub struct Limits<'a> {
 
 impl Default for Limits<'_> {
     fn default() -> Self {
-        Limits {
-            nodes: 200_000,
-            out_of_time: None,
-            z3_ms: 5_000,
-            certify: true,
-        }
+        Limits { nodes: 200_000, out_of_time: None, z3_ms: 5_000, certify: true }
     }
 }
 
@@ -96,11 +91,7 @@ struct Session<'a> {
 /// How one wish ended.
 enum Settled {
     /// The best plan and its value; whether z3 agreed.
-    Best {
-        plan: Vec<u32>,
-        value: i64,
-        certified: bool,
-    },
+    Best { plan: Vec<u32>, value: i64, certified: bool },
     /// A plan, and what its value cannot be under.
     Open { plan: Vec<u32>, bound: i64 },
     /// There is no plan; whether z3 agreed.
@@ -111,11 +102,7 @@ enum Settled {
 
 impl<'a> Session<'a> {
     fn new(space: &'a Space<'a>, limits: &Limits<'a>) -> Self {
-        let oracle = Oracle {
-            ms: limits.z3_ms,
-            clock: limits.out_of_time,
-            checks: Cell::new(0),
-        };
+        let oracle = Oracle { ms: limits.z3_ms, clock: limits.out_of_time, checks: Cell::new(0) };
         Session {
             space,
             clauses: (0..space.problem.clauses.len()).collect(),
@@ -135,11 +122,7 @@ impl<'a> Session<'a> {
         let mut status = Status::Optimal;
         for (place, &wish) in wishes.iter().enumerate() {
             match self.settle(&bounds, wish, known.clone(), &mut carried) {
-                Settled::Best {
-                    plan,
-                    value,
-                    certified: agreed,
-                } => {
+                Settled::Best { plan, value, certified: agreed } => {
                     bounds.extend(wish.map(|wish| (wish, value)));
                     certified &= agreed;
                     known = Some(plan);
@@ -155,17 +138,11 @@ impl<'a> Session<'a> {
                 }
             }
         }
-        let choice: Vec<usize> = known
-            .iter()
-            .flatten()
-            .map(|&column| self.space.option[column as usize])
-            .collect();
+        let choice: Vec<usize> = known.iter().flatten().map(|&column| self.space.option[column as usize]).collect();
         match check::check(problem, &choice) {
-            Ok(values) => Outcome::Solved(Solution {
-                choice,
-                values: values.wishes,
-                proof: self.proof(status, certified),
-            }),
+            Ok(values) => {
+                Outcome::Solved(Solution { choice, values: values.wishes, proof: self.proof(status, certified) })
+            }
             Err(violation) => Outcome::Unknown(format!("the plan found does not check: {violation:?}")),
         }
     }
@@ -180,10 +157,7 @@ impl<'a> Session<'a> {
             by: if by_z3 { smt::name() } else { "native".to_owned() },
             z3_checks: self.oracle.as_ref().map_or(0, |oracle| oracle.checks.get()),
             nodes: self.budget.spent(),
-            kept: (
-                domain.all().len(),
-                self.space.problem.steps.iter().map(|step| step.choices.len()).sum(),
-            ),
+            kept: (domain.all().len(), self.space.problem.steps.iter().map(|step| step.choices.len()).sum()),
         }
     }
 
@@ -199,34 +173,11 @@ impl<'a> Session<'a> {
     ) -> Settled {
         let found = minimise(self.space, &self.clauses, bounds, wish, known, &self.budget);
         match (&self.oracle, found) {
-            (
-                _,
-                Found {
-                    best: None,
-                    exhausted: true,
-                    ..
-                },
-            ) => Settled::Infeasible,
-            (
-                None,
-                Found {
-                    best: Some((plan, value)),
-                    exhausted: true,
-                    ..
-                },
-            ) => Settled::Best {
-                plan,
-                value,
-                certified: false,
-            },
-            (
-                None,
-                Found {
-                    best: Some((plan, _)),
-                    bound,
-                    ..
-                },
-            ) => Settled::Open { plan, bound },
+            (_, Found { best: None, exhausted: true, .. }) => Settled::Infeasible,
+            (None, Found { best: Some((plan, value)), exhausted: true, .. }) => {
+                Settled::Best { plan, value, certified: false }
+            }
+            (None, Found { best: Some((plan, _)), bound, .. }) => Settled::Open { plan, bound },
             (None, Found { best: None, .. }) => Settled::Unknown,
             (Some(oracle), mut found) => {
                 let own = found.hints.prices.len().min(MOST_CARRIED);
@@ -243,12 +194,7 @@ impl<'a> Session<'a> {
 
     /// Has z3 refute anything better than what the native search found, or go on where that search stopped.
     fn with_z3(&self, oracle: &Oracle, bounds: &[(Wish, i64)], wish: Option<Wish>, found: Found) -> Settled {
-        let Found {
-            best,
-            bound: mut low,
-            exhausted,
-            hints,
-        } = found;
+        let Found { best, bound: mut low, exhausted, hints } = found;
         let (mut plan, mut high) = match best {
             Some((plan, value)) => (plan, value),
             None => match oracle.ask(&Model::new(self.space, &self.clauses, bounds), &no_goal(&hints), 0) {
@@ -261,19 +207,11 @@ impl<'a> Session<'a> {
             },
         };
         let Some(wish) = wish else {
-            return Settled::Best {
-                plan,
-                value: high,
-                certified: true,
-            };
+            return Settled::Best { plan, value: high, certified: true };
         };
         // A proof is asked for in one piece; a search goes upwards in slices that double.
         let mut refuted = i64::MIN;
-        let mut width = if exhausted {
-            i64::MAX
-        } else {
-            (high.saturating_sub(low) / 64).max(1)
-        };
+        let mut width = if exhausted { i64::MAX } else { (high.saturating_sub(low) / 64).max(1) };
         while refuted < high - 1 {
             let ask = low.saturating_add(width - 1).min(high - 1);
             let mut tighter = bounds.to_vec();
@@ -289,20 +227,12 @@ impl<'a> Session<'a> {
                     plan = better;
                 }
                 Verdict::Unknown if exhausted => {
-                    return Settled::Best {
-                        plan,
-                        value: high,
-                        certified: false,
-                    };
+                    return Settled::Best { plan, value: high, certified: false };
                 }
                 Verdict::Unknown => return Settled::Open { plan, bound: low },
             }
         }
-        Settled::Best {
-            plan,
-            value: high,
-            certified: true,
-        }
+        Settled::Best { plan, value: high, certified: true }
     }
 
     fn explain(&self) -> Conflict {
@@ -313,8 +243,5 @@ impl<'a> Session<'a> {
 /// The hints that hold whatever the goal's value.
 fn no_goal(hints: &Hints) -> Hints {
     let prices = hints.prices.iter().filter(|price| price.slope == 0).cloned().collect();
-    Hints {
-        prices,
-        paths: hints.paths.clone(),
-    }
+    Hints { prices, paths: hints.paths.clone() }
 }

@@ -124,7 +124,12 @@ pub fn build(input: &Input, cx: &mut Diagnostics) -> Space {
         if step.options.is_empty()
             && let Some(span) = input.workflow.steps[index].span
         {
-            cx.push(errors::no_candidate(span, &input.workflow.steps[index].task, &input.machines.name, &step.excluded));
+            cx.push(errors::no_candidate(
+                span,
+                &input.workflow.steps[index].task,
+                &input.machines.name,
+                &step.excluded,
+            ));
         }
     }
     Space { steps, dag }

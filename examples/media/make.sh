@@ -10,7 +10,7 @@ usage() {
     cat <<'TEXT'
 usage: make.sh [OUT_DIR] [--name NAME] [--force] [--quiet]
   OUT_DIR       where the files go (default: the folder of this script)
-  --name NAME   who wears the red dress in road_trip.mp4 (default Maria): a capital, then 2 to 11
+  --name NAME   who wears the red dress in road_trip.mp4 (default Susan): a capital, then 2 to 11
                 small letters. Tried, and found in speech and caption both: Maria, Susan, Emily, Helen,
                 Rachel, Rebecca, Jennifer, Victoria, Amanda, Jessica, Daniel, Robert
   --force       make the files again even if they are up to date
@@ -21,7 +21,7 @@ die() { printf 'make.sh: %s\n' "$1" >&2; exit "${2:-1}"; }
 say() { [ -n "$quiet" ] || printf '%s\n' "$1"; }
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-out='' name=Maria force='' quiet=''
+out='' name=Susan force='' quiet=''
 while [ $# -gt 0 ]; do
     case $1 in
         -h|--help) usage; exit 0 ;;

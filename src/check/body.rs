@@ -63,6 +63,7 @@ pub fn check_job(
         holes: Vec::new(),
         calls: BTreeSet::new(),
         modules: BTreeSet::new(),
+        broken: false,
         clauses: Vec::new(),
         preferred: Vec::new(),
         wishes: Vec::new(),
@@ -71,7 +72,16 @@ pub fn check_job(
         expectations: Vec::new(),
         cluster: None,
     };
-    let mut pass = BodyPass { job: typed, scope: Vec::new(), coming: Vec::new(), signatures, used, context, cx, free_imports: false };
+    let mut pass = BodyPass {
+        job: typed,
+        scope: Vec::new(),
+        coming: Vec::new(),
+        signatures,
+        used,
+        context,
+        cx,
+        free_imports: false,
+    };
     for (i, (name, ty)) in signature.params.iter().enumerate() {
         let span = job.params.get(i).map_or(job.name.span, |p| p.name.span);
         let id = pass.define(name.clone(), span, ty.clone());
@@ -148,7 +158,9 @@ impl BodyPass<'_> {
                 _ => {}
             }
         }
+        self.job.broken |= broken;
         if let (None, Some(ty), false) = (&block.result, wanted, broken) {
+            self.job.broken = true;
             let end = stmts.last().map_or(at, |s| s.span);
             self.cx.push(errors::no_result(end, ty));
         }
@@ -177,7 +189,8 @@ impl BodyPass<'_> {
             ExprKind::Hole(id) if names.len() == 1 => Some(id),
             _ => None,
         };
-        let ids: Vec<LocalId> = names.iter().zip(parts).map(|(name, ty)| self.define(name.text.clone(), name.span, ty)).collect();
+        let ids: Vec<LocalId> =
+            names.iter().zip(parts).map(|(name, ty)| self.define(name.text.clone(), name.span, ty)).collect();
         if let Some(first) = ids.first() {
             self.job.locals[first.0 as usize].hole = hole;
         }
@@ -188,7 +201,8 @@ impl BodyPass<'_> {
     fn named_hole_or(&mut self, value: &ast::Expr, wanted: Option<&Type>, name: &str) -> Expr {
         match &value.kind {
             ast::ExprKind::Hole(goal, ty) => {
-                let taken = self.job.holes.iter().filter(|h| h.name == name || h.name.starts_with(&format!("{name}_"))).count();
+                let taken =
+                    self.job.holes.iter().filter(|h| h.name == name || h.name.starts_with(&format!("{name}_"))).count();
                 let name = if taken == 0 { name.into() } else { ecow::eco_format!("{name}_{}", taken + 1) };
                 let ty = ty.as_ref().map(|t| types::resolve(t, &self.context.library.types, self.cx));
                 let ty = ty.or_else(|| wanted.cloned()).unwrap_or(Type::Unknown);
@@ -203,7 +217,12 @@ impl BodyPass<'_> {
         self.expr_because(expr, wanted, None)
     }
 
-    pub(super) fn expr_because(&mut self, expr: &ast::Expr, wanted: Option<&Type>, why: Option<(Span, String)>) -> Expr {
+    pub(super) fn expr_because(
+        &mut self,
+        expr: &ast::Expr,
+        wanted: Option<&Type>,
+        why: Option<(Span, String)>,
+    ) -> Expr {
         let typed = self.infer(expr, wanted);
         // The type of a hole follows from the first use that wants one.
         if let (ExprKind::Local(id), Some(wanted)) = (&typed.kind, wanted)
@@ -261,13 +280,18 @@ impl BodyPass<'_> {
                     UnaryOp::Not => self.expr(inner, Some(&Type::Bool)),
                     UnaryOp::Neg => self.expr(inner, None),
                 };
+                if *op == UnaryOp::Neg && !matches!(inner.ty, Type::Int | Type::Float | Type::Unknown) {
+                    self.cx.push(errors::wrong_type(inner.span, &Type::Float, &inner.ty, None));
+                    return make(Type::Unknown, ExprKind::Error);
+                }
                 make(inner.ty.clone(), ExprKind::Unary(*op, Box::new(inner)))
             }
             ast::ExprKind::Binary(op, left, right) => self.binary(*op, left, right, span),
             ast::ExprKind::If(condition, then, otherwise) => {
                 let condition = self.expr(condition, Some(&Type::Bool));
                 let then = self.block(then, wanted, span);
-                let ty = wanted.cloned().or_else(|| then.result.as_ref().map(|r| r.ty.clone())).unwrap_or(Type::Unknown);
+                let ty =
+                    wanted.cloned().or_else(|| then.result.as_ref().map(|r| r.ty.clone())).unwrap_or(Type::Unknown);
                 let otherwise = match otherwise {
                     Some(block) => self.block(block, Some(&ty), span),
                     None => {
@@ -316,10 +340,16 @@ impl BodyPass<'_> {
             local.used = true;
             return Expr { span, ty: local.ty.clone(), kind: ExprKind::Local(id) };
         }
-        let enum_value = self.context.library.types.values().find(|(t, _)| matches!(t, Type::Enum(_, values) if values.contains(name)));
+        let enum_value = self
+            .context
+            .library
+            .types
+            .values()
+            .find(|(t, _)| matches!(t, Type::Enum(_, values) if values.contains(name)));
         if let Some((ty, _)) = enum_value {
             return Expr { span, ty: ty.clone(), kind: ExprKind::Literal(json!(name.as_str())) };
         }
+        self.job.broken = true;
         if let Some((_, defined)) = self.coming.iter().find(|(n, _)| n == name) {
             self.cx.push(errors::used_before(span, name, *defined));
         } else {
@@ -346,7 +376,7 @@ impl BodyPass<'_> {
             None => {
                 let names: Vec<&str> = match &inner.ty {
                     Type::Record(_, fields) => fields.iter().map(|(n, _)| n.as_str()).collect(),
-                    other => other.sizes().iter().map(|(n, _)| *n).collect(),
+                    other => other.sizes().iter().filter(|(_, s)| *s != Size::Tokens).map(|(n, _)| *n).collect(),
                 };
                 self.cx.push(errors::unknown_field(name.span, &inner.ty, &name.text, nearest(&name.text, names)));
                 Expr { span, ty: Type::Unknown, kind: ExprKind::Error }
@@ -372,6 +402,11 @@ impl BodyPass<'_> {
             _ => None,
         };
         match ty {
+            _ if left.ty == Type::Unknown || right.ty == Type::Unknown => Expr {
+                span,
+                ty: ty.unwrap_or(Type::Unknown),
+                kind: ExprKind::Binary(op, Box::new(left), Box::new(right)),
+            },
             Some(ty) => Expr { span, ty, kind: ExprKind::Binary(op, Box::new(left), Box::new(right)) },
             None => {
                 self.cx.push(errors::bad_operands(span, op.text(), (left.span, &left.ty), (right.span, &right.ty)));
@@ -394,7 +429,8 @@ impl BodyPass<'_> {
         });
         let wanted = carry.as_ref().map(|(_, first)| first.ty.clone()).or_else(|| wanted.cloned());
         // `until` sees what the body defines.
-        let until_stmt = ast::Stmt { span: repeat.until.span, kind: StmtKind::Let(Vec::new(), None, repeat.until.clone()) };
+        let until_stmt =
+            ast::Stmt { span: repeat.until.span, kind: StmtKind::Let(Vec::new(), None, repeat.until.clone()) };
         let mut body = self.round(&repeat.body, until_stmt, wanted.as_ref(), span);
         let until = body.lets.pop().map_or(Expr { span, ty: Type::Unknown, kind: ExprKind::Error }, |l| l.value);
         if !until.ty.fits(&Type::Bool) {
@@ -422,7 +458,6 @@ impl BodyPass<'_> {
         }
         block
     }
-
 }
 
 /// Reports jobs that call themselves, by way of others.
@@ -437,7 +472,13 @@ pub fn check_cycles(program: &Program, cx: &mut Diagnostics) {
     }
 }
 
-fn reaches<'a>(from: &str, to: &str, jobs: &BTreeMap<&'a str, &'a Job>, path: &mut Vec<&'a str>, seen: &mut BTreeSet<&'a str>) -> bool {
+fn reaches<'a>(
+    from: &str,
+    to: &str,
+    jobs: &BTreeMap<&'a str, &'a Job>,
+    path: &mut Vec<&'a str>,
+    seen: &mut BTreeSet<&'a str>,
+) -> bool {
     let Some(job) = jobs.get(from) else { return false };
     for called in &job.calls {
         path.push(called);

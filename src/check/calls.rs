@@ -46,9 +46,17 @@ impl BodyPass<'_> {
             let args = self.arguments(call, &signature.params, span);
             if let Some(suffix) = call.suffixes.first() {
                 let at = suffix_span(suffix, span);
-                self.cx.push(errors::unsupported(at, "a condition on the call of a job", "put it on the steps inside that job"));
+                self.cx.push(errors::unsupported(
+                    at,
+                    "a condition on the call of a job",
+                    "put it on the steps inside that job",
+                ));
             }
-            return Expr { span, ty: signature.result.clone(), kind: ExprKind::Job(name.clone(), args.into_iter().map(|(_, e)| e).collect()) };
+            return Expr {
+                span,
+                ty: signature.result.clone(),
+                kind: ExprKind::Job(name.clone(), args.into_iter().map(|(_, e)| e).collect()),
+            };
         }
         if let Some((Type::Record(_, fields), _)) = library.types.get(name) {
             let fields = fields.clone();
@@ -57,6 +65,7 @@ impl BodyPass<'_> {
             return Expr { span, ty, kind: ExprKind::Record(args) };
         }
         let names = library.tasks.keys().chain(self.signatures.keys()).map(|k| k.as_str());
+        self.job.broken = true;
         self.cx.push(errors::unknown_task(call.callee.span, name, nearest(name, names)));
         for (_, arg) in &call.args {
             self.expr(arg, None);
@@ -69,7 +78,7 @@ impl BodyPass<'_> {
         let shown = || params.iter().map(|(n, t)| format!("{n}: {t}")).collect::<Vec<_>>();
         let mut given: Vec<Option<Expr>> = params.iter().map(|_| None).collect();
         let mut next = 0;
-        let mut too_many = false;
+        let (mut too_many, mut misspelt) = (false, false);
         for (arg_name, arg) in &call.args {
             let place = match arg_name {
                 Some(n) => params.iter().position(|(p, _)| *p == n.text).filter(|i| given[*i].is_none()),
@@ -87,6 +96,7 @@ impl BodyPass<'_> {
                     given[i] = Some(self.expr_because(arg, Some(ty), Some(why)));
                 }
                 (None, Some(n)) => {
+                    misspelt = true;
                     let near = nearest(&n.text, params.iter().map(|(p, _)| p.as_str()));
                     self.cx.push(errors::unknown_argument(n.span, name, &n.text, near));
                     self.expr(arg, None);
@@ -105,7 +115,7 @@ impl BodyPass<'_> {
             match value {
                 Some(value) => args.push((param.clone(), value)),
                 None if matches!(ty, Type::Optional(_)) => {}
-                None if too_many => {}
+                None if too_many || misspelt => {}
                 None => self.cx.push(errors::missing_argument(call.callee.span, name, param, ty)),
             }
         }
@@ -119,13 +129,25 @@ impl BodyPass<'_> {
                 Suffix::Using(using) => {
                     out.pins.extend(rules::pin(using, Some(task), self.context.library, self.cx));
                 }
-                Suffix::Retry(q) => out.retries = quantity::whole(q, "the number of retries", self.cx).unwrap_or(0).min(10),
-                Suffix::Timeout(q) => out.timeout = quantity::of_dimension(q, Dimension::TIME, "a timeout", "30 s", self.cx),
+                Suffix::Retry(q) => {
+                    out.retries = quantity::whole(q, "the number of retries", self.cx).unwrap_or(0).min(10)
+                }
+                Suffix::Timeout(q) => {
+                    out.timeout = quantity::of_dimension(q, Dimension::TIME, "a timeout", "30 s", self.cx)
+                }
                 Suffix::Fallback(name) => {
-                    self.cx.push(errors::unsupported(name.span, "`fallback`", "remove it: a failed step ends the run, and what was finished is kept"));
+                    self.cx.push(errors::unsupported(
+                        name.span,
+                        "`fallback`",
+                        "remove it: a failed step ends the run, and what was finished is kept",
+                    ));
                 }
                 Suffix::Cache(word) if word.text == "off" => {}
-                Suffix::Cache(word) => self.cx.push(errors::unsupported(word.span, "a cache across runs", "remove it, or write `cache off`")),
+                Suffix::Cache(word) => self.cx.push(errors::unsupported(
+                    word.span,
+                    "a cache across runs",
+                    "remove it, or write `cache off`",
+                )),
             }
         }
         out

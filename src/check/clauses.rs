@@ -6,7 +6,7 @@ use crate::diag::source::Span;
 use crate::diag::{Diagnostics, nearest};
 use crate::library::size;
 use crate::syntax::ast::{self, BinaryOp, Name, Preference, StmtKind};
-use crate::types::Type;
+use crate::types::{Size, Type};
 use crate::units::{self, Dimension};
 use ecow::EcoString;
 use rust_decimal::Decimal;
@@ -30,7 +30,10 @@ pub fn check_clauses(body: &[ast::Stmt], job: &mut Job, context: &Context, cx: &
         let tighter = job.clauses.iter().enumerate().find(|(j, other)| {
             let upper = clause.metric != Metric::Quality;
             let dominated = if upper { other.limit < clause.limit } else { other.limit > clause.limit };
-            i != *j && other.metric == clause.metric && other.tail == clause.tail && (dominated || (other.limit == clause.limit && *j < i))
+            i != *j
+                && other.metric == clause.metric
+                && other.tail == clause.tail
+                && (dominated || (other.limit == clause.limit && *j < i))
         });
         if let Some((_, other)) = tighter {
             cx.push(errors::superfluous(clause.span, &clause.text, other.span));
@@ -56,8 +59,9 @@ fn read_metric(path: &[Name], cx: &mut Diagnostics) -> Option<(Metric, bool)> {
         (_, None) => Some((*metric, false)),
         (Metric::Latency, Some("mean" | "p50")) => Some((*metric, false)),
         (Metric::Latency, Some("p95" | "p99")) => Some((*metric, true)),
-        (_, Some(other)) => {
-            cx.push(errors::unknown_metric(path[1].span, other, nearest(other, ["mean", "p50", "p95", "p99"])));
+        (metric, Some(other)) => {
+            let part = crate::diag::source::Span { start: first.span.end, ..path[1].span };
+            cx.push(errors::no_percentile(path[1].span, metric.name(), other, part));
             None
         }
     }
@@ -79,7 +83,11 @@ fn read_clause(clause: &ast::Clause, context: &Context, cx: &mut Diagnostics) ->
         ast::ExprKind::Number(quantity) => quantity,
         ast::ExprKind::Error => return None,
         ast::ExprKind::Name(tier) if ["best", "good", "fair", "basic"].contains(&tier.as_str()) => {
-            cx.push(errors::unsupported(clause.limit.span, "a tier of quality", "write a percentage: `quality >= 80 %`"));
+            cx.push(errors::unsupported(
+                clause.limit.span,
+                "a tier of quality",
+                "write a percentage: `quality >= 80 %`",
+            ));
             return None;
         }
         _ => {
@@ -109,9 +117,30 @@ fn read_clause(clause: &ast::Clause, context: &Context, cx: &mut Diagnostics) ->
         return None;
     }
     let unit_text: EcoString = quantity.unit.as_ref().map_or(EcoString::new(), |u| u.text.clone());
+    if metric == Metric::Gpus && !measured.value.fract().is_zero() {
+        cx.push(errors::not_whole(quantity.span, "the number of GPUs"));
+        return None;
+    }
     let factor = if unit_text.is_empty() { Decimal::ONE } else { units::resolve(&unit_text)?.1 };
     let text = context.sources.text(clause.span).split_whitespace().collect::<Vec<_>>().join(" ").into();
-    Some(Clause { metric, tail, limit: measured.value, span: clause.span, limit_span: quantity.span, unit: (unit_text, factor), text })
+    Some(Clause {
+        metric,
+        tail,
+        limit: measured.value,
+        span: clause.span,
+        limit_span: quantity.span,
+        unit: (unit_text, factor),
+        text,
+    })
+}
+
+/// A quantity of a size, for messages.
+fn example(size: Size) -> &'static str {
+    match size {
+        Size::Seconds => "300 s",
+        Size::Tokens => "800 tok",
+        Size::Count => "3",
+    }
 }
 
 fn read_wish(wish: &ast::Wish, cx: &mut Diagnostics) -> Option<Wish> {
@@ -123,7 +152,12 @@ fn read_wish(wish: &ast::Wish, cx: &mut Diagnostics) -> Option<Wish> {
     Some(Wish { metric, span: wish.span })
 }
 
-fn read_expectation(expectation: &ast::Expectation, span: Span, job: &Job, cx: &mut Diagnostics) -> Option<Expectation> {
+fn read_expectation(
+    expectation: &ast::Expectation,
+    span: Span,
+    job: &Job,
+    cx: &mut Diagnostics,
+) -> Option<Expectation> {
     let (path, count, each) = match expectation {
         ast::Expectation::Input { path, count, each } => (path, count, each),
         ast::Expectation::Rate(q) => {
@@ -152,7 +186,9 @@ fn read_expectation(expectation: &ast::Expectation, span: Span, job: &Job, cx: &
     };
     let each = match (each, size::size_of(item, &size)) {
         (None, _) => None,
-        (Some(q), Some(s)) => Some(quantity::of_dimension(q, size::dimension_of(s), &format!("`{size}`"), "300 s", cx)?),
+        (Some(q), Some(s)) => {
+            Some(quantity::of_dimension(q, size::dimension_of(s), &format!("`{size}`"), example(s), cx)?)
+        }
         (Some(q), None) => {
             cx.push(errors::unknown_field(q.span, item, &size, None));
             return None;

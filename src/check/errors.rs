@@ -4,6 +4,7 @@ use crate::diag::Diagnostic;
 use crate::diag::source::Span;
 use crate::types::Type;
 use crate::units::{self, Dimension};
+use rust_decimal::Decimal;
 
 fn with_near(d: Diagnostic, at: Span, near: Option<&str>) -> Diagnostic {
     match near {
@@ -20,7 +21,12 @@ pub fn unknown_name(at: Span, name: &str, near: Option<&str>) -> Diagnostic {
 
 /// E0202: a task or job that does not exist.
 pub fn unknown_task(at: Span, name: &str, near: Option<&str>) -> Diagnostic {
-    let d = Diagnostic::error("E0202", format!("there is no task `{name}`"), at, "neither a task of the library nor a job of this file");
+    let d = Diagnostic::error(
+        "E0202",
+        format!("there is no task `{name}`"),
+        at,
+        "neither a task of the library nor a job of this file",
+    );
     with_near(d.help("declare the task, or leave a hole: `?`"), at, near)
 }
 
@@ -40,7 +46,12 @@ pub fn unknown_type(at: Span, name: &str, near: Option<&str>) -> Diagnostic {
 
 /// E0205: a value of the wrong type.
 pub fn wrong_type(at: Span, wanted: &Type, found: &Type, why: Option<(Span, String)>) -> Diagnostic {
-    let d = Diagnostic::error("E0205", format!("`{wanted}` is wanted here, and this is `{found}`"), at, format!("this is `{found}`"));
+    let d = Diagnostic::error(
+        "E0205",
+        format!("`{wanted}` is wanted here, and this is `{found}`"),
+        at,
+        format!("this is `{found}`"),
+    );
     let d = match why {
         Some((span, text)) if span != at => d.because(span, text),
         _ => d,
@@ -54,13 +65,22 @@ pub fn wrong_type(at: Span, wanted: &Type, found: &Type, why: Option<(Span, Stri
 
 /// E0206: wrong number of arguments.
 pub fn wrong_arity(at: Span, name: &str, wanted: &[String], given: usize) -> Diagnostic {
-    Diagnostic::error("E0206", format!("`{name}` takes {} arguments, and {given} are given", wanted.len()), at, "in this call")
-        .help(format!("it takes ({})", wanted.join(", ")))
+    Diagnostic::error(
+        "E0206",
+        format!("`{name}` takes {} arguments, and {given} are given", wanted.len()),
+        at,
+        "in this call",
+    )
+    .help(format!("it takes ({})", wanted.join(", ")))
 }
 
 /// E0207: an argument that the callee does not have, or has already.
 pub fn unknown_argument(at: Span, callee: &str, name: &str, near: Option<&str>) -> Diagnostic {
-    let d = Diagnostic::error("E0207", format!("`{callee}` takes no `{name}`"), at, "no such parameter, or given already");
+    if near == Some(name) {
+        return Diagnostic::error("E0207", format!("`{callee}` is given `{name}` twice"), at, "given already")
+            .help("remove one of the two");
+    }
+    let d = Diagnostic::error("E0207", format!("`{callee}` takes no `{name}`"), at, "no such parameter");
     with_near(d.help("look at the task's parameters"), at, near)
 }
 
@@ -79,12 +99,16 @@ pub fn unknown_field(at: Span, ty: &Type, name: &str, near: Option<&str>) -> Dia
 /// W0210: something is never used.
 pub fn unused(at: Span, what: &str, name: &str) -> Diagnostic {
     Diagnostic::warning("W0210", format!("the {what} `{name}` is never used"), at, "nothing depends on it")
-        .help("use it or remove it: it would cost money and time for nothing")
+        .help("use it or remove it; what nothing uses is not run")
 }
 
 /// W0211: a module that is never used.
-pub fn unused_module(at: Span, name: &str) -> Diagnostic {
-    Diagnostic::warning("W0211", format!("nothing of `{name}` is used"), at, "not needed").help("remove the line").fix("remove it", at, "")
+pub fn unused_module(at: Span, line: Span, name: &str) -> Diagnostic {
+    Diagnostic::warning("W0211", format!("nothing of `{name}` is used"), at, "not needed").help("remove the line").fix(
+        "remove it",
+        line,
+        "",
+    )
 }
 
 /// W0212: a value that nobody takes.
@@ -121,17 +145,23 @@ pub fn shadows(at: Span, name: &str, first: Span) -> Diagnostic {
 
 /// E0217: a built-in type cannot be declared.
 pub fn built_in_type(at: Span, name: &str) -> Diagnostic {
-    Diagnostic::error("E0217", format!("`{name}` is built in"), at, "cannot be declared again").help("choose another name")
+    Diagnostic::error("E0217", format!("`{name}` is built in"), at, "cannot be declared again")
+        .help("choose another name")
 }
 
 /// E0218: `List` without item type.
 pub fn list_of_what(at: Span) -> Diagnostic {
-    Diagnostic::error("E0218", "a list of what?", at, "the item type is missing").help("write `List[Text]`, say").fix("write `List[Text]`", at, "List[Text]")
+    Diagnostic::error("E0218", "a list of what?", at, "the item type is missing").help("write `List[Text]`, say").fix(
+        "write `List[Text]`",
+        at,
+        "List[Text]",
+    )
 }
 
 /// E0219: a type that takes no argument.
 pub fn takes_no_type(at: Span, name: &str) -> Diagnostic {
-    Diagnostic::error("E0219", format!("`{name}` takes no type in brackets"), at, "only `List` does").help("remove the brackets")
+    Diagnostic::error("E0219", format!("`{name}` takes no type in brackets"), at, "only `List` does")
+        .help("remove the brackets")
 }
 
 /// E0220: a module that does not exist.
@@ -142,8 +172,13 @@ pub fn unknown_module(at: Span, name: &str, near: Option<&str>) -> Diagnostic {
 
 /// E0221: something else than a list in `for`.
 pub fn not_a_list(at: Span, found: &Type) -> Diagnostic {
-    Diagnostic::error("E0221", format!("`for` goes over a list, and this is `{found}`"), at, format!("this is `{found}`"))
-        .help("give it a list")
+    Diagnostic::error(
+        "E0221",
+        format!("`for` goes over a list, and this is `{found}`"),
+        at,
+        format!("this is `{found}`"),
+    )
+    .help("give it a list")
 }
 
 /// E0222: an operator that does not fit.
@@ -156,8 +191,13 @@ pub fn bad_operands(at: Span, op: &str, left: (Span, &Type), right: (Span, &Type
 
 /// E0223: names in a pattern that the value does not have.
 pub fn bad_pattern(at: Span, names: usize, ty: &Type) -> Diagnostic {
-    Diagnostic::error("E0223", format!("{names} names for a value of type `{ty}`"), at, "the value has not so many parts")
-        .help("write one name for each part of the result")
+    Diagnostic::error(
+        "E0223",
+        format!("{names} names for a value of type `{ty}`"),
+        at,
+        "the value has not so many parts",
+    )
+    .help("write one name for each part of the result")
 }
 
 /// E0301: a unit that does not exist.
@@ -180,25 +220,51 @@ pub fn wrong_dimension(at: Span, what: &str, wanted: Dimension, found: Dimension
 
 /// E0304: a number without its unit.
 pub fn missing_unit(at: Span, metric: &str, text: &str, unit: &str) -> Diagnostic {
+    // `quality >= 0.8` means 80 %.
+    let share = text.parse::<Decimal>().ok().filter(|n| unit == "%" && *n <= Decimal::ONE);
+    let with_unit = match share {
+        Some(share) => format!("{} %", (share * Decimal::ONE_HUNDRED).normalize()),
+        None => format!("{text} {unit}"),
+    };
     Diagnostic::error("E0304", format!("`{metric}` needs a unit"), at, "a plain number")
-        .help(format!("write `{text} {unit}`"))
-        .fix(format!("write `{text} {unit}`"), at, format!("{text} {unit}"))
+        .help(format!("write `{with_unit}`"))
+        .fix(format!("write `{with_unit}`"), at, with_unit)
 }
 
 /// E0305: a number that is not whole.
 pub fn not_whole(at: Span, what: &str) -> Diagnostic {
-    Diagnostic::error("E0305", format!("{what} must be a whole number"), at, "not a whole number of reasonable size").help("write `4`, say")
+    Diagnostic::error("E0305", format!("{what} must be a whole number"), at, "not a whole number of reasonable size")
+        .help("write `4`, say")
 }
 
 /// E0306: too many digits.
 pub fn number_too_long(at: Span) -> Diagnostic {
-    Diagnostic::error("E0306", "this number cannot be held exactly", at, "more than 28 digits").help("write fewer digits")
+    Diagnostic::error("E0306", "this number cannot be held exactly", at, "more than 28 digits")
+        .help("write fewer digits")
 }
 
 /// E0307: a metric that does not exist.
 pub fn unknown_metric(at: Span, name: &str, near: Option<&str>) -> Diagnostic {
     let d = Diagnostic::error("E0307", format!("there is no metric `{name}`"), at, "nothing that can be limited");
     with_near(d.help("limit `cost`, `latency`, `quality`, `energy` or `gpus`"), at, near)
+}
+
+/// E0307: a percentile of something that has none.
+pub fn no_percentile(at: Span, metric: &str, percentile: &str, part: Span) -> Diagnostic {
+    let d = Diagnostic::error("E0307", format!("`{metric}` has no `{percentile}`"), at, "not a part of this metric");
+    if metric == "latency" {
+        return d.help("`latency` has `mean`, `p50`, `p95` and `p99`");
+    }
+    d.help("only `latency` has percentiles").fix(format!("limit `{metric}`"), part, "")
+}
+
+/// W0224: a module that is used twice.
+pub fn used_twice(at: Span, line: Span, name: &str) -> Diagnostic {
+    Diagnostic::warning("W0224", format!("`{name}` is used twice"), at, "again here").help("remove the line").fix(
+        "remove it",
+        line,
+        "",
+    )
 }
 
 /// E0308: a comparison that makes no sense for a metric.
@@ -211,7 +277,8 @@ pub fn wrong_comparison(at: Span, metric: &str, wanted: &str) -> Diagnostic {
 
 /// E0309: a limit that is not a constant.
 pub fn limit_not_constant(at: Span) -> Diagnostic {
-    Diagnostic::error("E0309", "a limit is a number with its unit", at, "not a number").help("write `2 usd`, say")
+    Diagnostic::error("E0309", "a limit is a number with its unit, of zero or more", at, "not such a number")
+        .help("write `2 usd`, say")
 }
 
 /// E0310: a limit that nothing can meet.
@@ -221,7 +288,9 @@ pub fn impossible_limit(at: Span, why: &str) -> Diagnostic {
 
 /// W0311: a clause that another makes superfluous.
 pub fn superfluous(at: Span, text: &str, other: Span) -> Diagnostic {
-    Diagnostic::warning("W0311", format!("`{text}` says nothing more"), at, "looser").because(other, "than this").help("remove it")
+    Diagnostic::warning("W0311", format!("`{text}` says nothing more"), at, "looser")
+        .because(other, "than this")
+        .help("remove it")
 }
 
 /// E0312: a rule that does not exist.
@@ -233,7 +302,8 @@ pub fn unknown_rule(at: Span, word: &str, near: Option<&str>) -> Diagnostic {
 
 /// E0313: a rule whose words do not fit.
 pub fn bad_rule(at: Span, word: &str, example: &str) -> Diagnostic {
-    Diagnostic::error("E0313", format!("`{word}` is not said like this"), at, "cannot be understood").help(format!("write `{example}`"))
+    Diagnostic::error("E0313", format!("`{word}` is not said like this"), at, "cannot be understood")
+        .help(format!("write `{example}`"))
 }
 
 /// E0314: an implementation, knob or value that does not exist.
@@ -251,7 +321,8 @@ pub fn wrong_implementation(at: Span, name: &str, task: &str) -> Diagnostic {
 /// E0316: a wish in the wrong direction.
 pub fn wrong_direction(at: Span, metric: &str, word: &str) -> Diagnostic {
     let other = if word == "minimize" { "maximize" } else { "minimize" };
-    Diagnostic::error("E0316", format!("nobody wants to {word} `{metric}`"), at, "the wrong way round").help(format!("write `{other} {metric}`"))
+    Diagnostic::error("E0316", format!("nobody wants to {word} `{metric}`"), at, "the wrong way round")
+        .help(format!("write `{other} {metric}`"))
 }
 
 /// I0501: a hole, and what would fit.
@@ -271,5 +342,6 @@ pub fn hole_without_type(at: Span) -> Diagnostic {
 
 /// E0601: something that the language has and this version does not do yet.
 pub fn unsupported(at: Span, what: &str, instead: &str) -> Diagnostic {
-    Diagnostic::error("E0601", format!("{what} is not supported yet"), at, "this version cannot promise it").help(instead.to_string())
+    Diagnostic::error("E0601", format!("{what} is not supported yet"), at, "this version cannot promise it")
+        .help(instead.to_string())
 }

@@ -13,7 +13,8 @@ pub fn report_holes(job: &Job, library: &Library, cx: &mut Diagnostics) {
             cx.push(errors::hole_without_type(hole.span));
             continue;
         }
-        let scope: Vec<String> = hole.scope.iter().map(|id| job.local(*id)).map(|l| format!("`{}: {}`", l.name, l.ty)).collect();
+        let scope: Vec<String> =
+            hole.scope.iter().map(|id| job.local(*id)).map(|l| format!("`{}: {}`", l.name, l.ty)).collect();
         let scope = if scope.is_empty() { "nothing".to_string() } else { scope.join(", ") };
         let mut fits: Vec<String> = fitting(hole, job, library);
         fits.truncate(5);

@@ -47,6 +47,8 @@ pub struct Job {
     pub calls: BTreeSet<EcoString>,
     /// The modules that it takes tasks from.
     pub modules: BTreeSet<EcoString>,
+    /// Whether names in it mean nothing or parts did not parse, so that what seems unused may not be.
+    pub broken: bool,
     /// Its hard limits.
     pub clauses: Vec<Clause>,
     /// Soft limits, in order.

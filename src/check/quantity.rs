@@ -10,7 +10,7 @@ use rust_decimal::prelude::ToPrimitive;
 /// Reads a number with its unit; reports what is wrong and yields `None`.
 pub fn measure(quantity: &Quantity, cx: &mut Diagnostics) -> Option<Measure> {
     let digits: String = quantity.number.chars().filter(|c| *c != '_').collect();
-    let Ok(number) = digits.parse::<Decimal>() else {
+    let Ok(number) = Decimal::from_str_exact(&digits) else {
         cx.push(errors::number_too_long(quantity.span));
         return None;
     };
@@ -29,7 +29,13 @@ pub fn measure(quantity: &Quantity, cx: &mut Diagnostics) -> Option<Measure> {
 }
 
 /// Reads a quantity of one dimension; `example` is shown where it is of another.
-pub fn of_dimension(q: &Quantity, wanted: Dimension, what: &str, example: &str, cx: &mut Diagnostics) -> Option<Decimal> {
+pub fn of_dimension(
+    q: &Quantity,
+    wanted: Dimension,
+    what: &str,
+    example: &str,
+    cx: &mut Diagnostics,
+) -> Option<Decimal> {
     let read = measure(q, cx)?;
     if read.dimension == wanted {
         return Some(read.value);

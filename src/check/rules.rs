@@ -24,7 +24,9 @@ pub fn check_rules(body: &[ast::Stmt], job: &mut Job, context: &Context, cx: &mu
         let text: EcoString = context.sources.text(stmt.span).split_whitespace().collect::<Vec<_>>().join(" ").into();
         let (kind, soft) = match &stmt.kind {
             StmtKind::Pin(using) => (pin(using, None, context.library, cx).map(RuleKind::Pin), false),
-            StmtKind::Prefer(Preference::Using(using)) => (pin(using, None, context.library, cx).map(RuleKind::Pin), true),
+            StmtKind::Prefer(Preference::Using(using)) => {
+                (pin(using, None, context.library, cx).map(RuleKind::Pin), true)
+            }
             StmtKind::Rule(p) => (rule(p, job, &personal, context.library, cx), false),
             StmtKind::Prefer(Preference::Rule(p)) => (rule(p, job, &personal, context.library, cx), true),
             StmtKind::On(name) => {
@@ -51,7 +53,13 @@ fn input(atom: &ast::Atom, job: &Job, cx: &mut Diagnostics) -> Option<LocalId> {
     found
 }
 
-fn rule(p: &Property, job: &mut Job, personal: &[LocalId], library: &Library, cx: &mut Diagnostics) -> Option<RuleKind> {
+fn rule(
+    p: &Property,
+    job: &mut Job,
+    personal: &[LocalId],
+    library: &Library,
+    cx: &mut Diagnostics,
+) -> Option<RuleKind> {
     let words: Vec<EcoString> = p.values.iter().filter_map(text_of).collect();
     let words: Vec<&str> = words.iter().map(|w| w.as_str()).collect();
     match (p.name.text.as_str(), words.as_slice()) {
@@ -75,7 +83,11 @@ fn rule(p: &Property, job: &mut Job, personal: &[LocalId], library: &Library, cx
             None
         }
         ("quality", ["from", _]) => {
-            cx.push(errors::unsupported(p.span, "a measured rule of quality", "write `quality product` or `quality min`"));
+            cx.push(errors::unsupported(
+                p.span,
+                "a measured rule of quality",
+                "write `quality product` or `quality min`",
+            ));
             None
         }
         ("pii", [_, ..]) | ("cache", ["off"]) => None,
@@ -98,7 +110,10 @@ fn rule(p: &Property, job: &mut Job, personal: &[LocalId], library: &Library, cx
             None
         }
         (word, _) => {
-            let near = nearest(word, WORDS.iter().copied().chain(["minimize", "maximize", "expect", "prefer", "using", "goal"]));
+            let near = nearest(
+                word,
+                WORDS.iter().copied().chain(["minimize", "maximize", "expect", "prefer", "using", "goal"]),
+            );
             cx.push(errors::unknown_rule(p.name.span, word, near));
             None
         }
@@ -138,7 +153,12 @@ pub fn pin(using: &Using, task: Option<&str>, library: &Library, cx: &mut Diagno
     Some(pin)
 }
 
-fn pinned_knob(entry: &Implementation, knob: &ast::Name, value: &ast::Atom, cx: &mut Diagnostics) -> Option<(EcoString, EcoString)> {
+fn pinned_knob(
+    entry: &Implementation,
+    knob: &ast::Name,
+    value: &ast::Atom,
+    cx: &mut Diagnostics,
+) -> Option<(EcoString, EcoString)> {
     let Some((_, values)) = entry.knobs.iter().find(|(n, _)| *n == knob.text) else {
         let near = nearest(&knob.text, entry.knobs.iter().map(|(n, _)| n.as_str()));
         cx.push(errors::unknown_choice(knob.span, "knob", &knob.text, near));
@@ -153,7 +173,9 @@ fn pinned_knob(entry: &Implementation, knob: &ast::Name, value: &ast::Atom, cx: 
         text => {
             let text = text.unwrap_or_default();
             let near = nearest(&text, values.iter().map(|v| v.as_str()));
-            cx.push(errors::unknown_choice(value.span, &format!("value of `{}`", knob.text), &text, near));
+            // A value that is no word keeps its quotes.
+            let near = near.map(|n| if n.contains(['-', '.', '/']) { format!("\"{n}\"") } else { n.to_string() });
+            cx.push(errors::unknown_choice(value.span, &format!("value of `{}`", knob.text), &text, near.as_deref()));
             None
         }
     }

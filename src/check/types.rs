@@ -16,9 +16,7 @@ pub type Declared = BTreeMap<EcoString, (Type, Span)>;
 pub fn declare<'a>(items: impl Iterator<Item = &'a Item>, declared: &mut Declared, cx: &mut Diagnostics) {
     for item in items {
         let (name, ty) = match &item.kind {
-            ItemKind::Record(name, fields) => {
-                (name, Type::Record(name.text.clone(), params(fields, declared, cx)))
-            }
+            ItemKind::Record(name, fields) => (name, Type::Record(name.text.clone(), params(fields, declared, cx))),
             ItemKind::Enum(name, values) => {
                 (name, Type::Enum(name.text.clone(), values.iter().map(|v| v.text.clone()).collect()))
             }
@@ -63,6 +61,10 @@ pub fn resolve(ty: &TypeExpr, declared: &Declared, cx: &mut Diagnostics) -> Type
             }
         },
         TypeKind::Applied(name, item) if name.text == "List" => Type::List(Box::new(resolve(item, declared, cx))),
+        TypeKind::Applied(name, _) if name.text.eq_ignore_ascii_case("list") => {
+            cx.push(errors::unknown_type(name.span, &name.text, Some("List")));
+            Type::Unknown
+        }
         TypeKind::Applied(name, _) => {
             cx.push(errors::takes_no_type(name.span, &name.text));
             Type::Unknown

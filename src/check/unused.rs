@@ -3,13 +3,14 @@
 use super::errors;
 use super::program::{Job, Program};
 use crate::diag::Diagnostics;
+use crate::diag::source::Span;
 use crate::syntax::ast::{File, ItemKind};
 use ecow::EcoString;
 use std::collections::BTreeSet;
 
 /// Warns of inputs and values of a job that nothing uses. A job with holes may still use them.
 pub fn check_unused(job: &Job, cx: &mut Diagnostics) {
-    if !job.holes.is_empty() {
+    if !job.holes.is_empty() || job.broken {
         return;
     }
     for (i, local) in job.locals.iter().enumerate() {
@@ -24,14 +25,16 @@ pub fn check_unused(job: &Job, cx: &mut Diagnostics) {
 pub fn check_imports(file: &File, program: &Program, used: &BTreeSet<EcoString>, cx: &mut Diagnostics) {
     let has_library_items =
         file.items.iter().any(|i| matches!(i.kind, ItemKind::Task(_) | ItemKind::Implementation(_) | ItemKind::Error));
-    if has_library_items || program.jobs.is_empty() || program.jobs.iter().any(|j| !j.holes.is_empty()) {
+    if has_library_items || program.jobs.is_empty() || program.jobs.iter().any(|j| !j.holes.is_empty() || j.broken) {
         return;
     }
     for item in &file.items {
         let ItemKind::Use(path) = &item.kind else { continue };
         let name: EcoString = path.iter().map(|n| n.text.as_str()).collect::<Vec<_>>().join(".").into();
         if used.contains(&name) && !program.jobs.iter().any(|j| j.modules.contains(&name)) {
-            cx.push(errors::unused_module(item.span, &name));
+            // The fix takes the line with it.
+            let line = Span { end: item.span.end + 1, ..item.span };
+            cx.push(errors::unused_module(item.span, line, &name));
         }
     }
 }

@@ -140,6 +140,9 @@ pub struct VerifyOptions {
     /// A folder of .mkb files and profiles/*.csv that the plan was compiled with (repeatable)
     #[arg(long, value_name = "DIR")]
     pub library: Vec<PathBuf>,
+    /// The job file that the plan was compiled from, where it declares tasks, models or tools of its own
+    #[arg(long, value_name = "FILE")]
+    pub source: Option<PathBuf>,
     /// Check the plan by itself, without computing its figures again from the library
     #[arg(long)]
     pub alone: bool,

@@ -47,9 +47,13 @@ fn apply<'a>(text: &str, fixes: impl Iterator<Item = &'a Fix>) -> String {
     let mut out = String::with_capacity(text.len());
     let mut at = 0usize;
     let mut last: Option<&Fix> = None;
+    let mut fixes_imports = fixes.iter().any(|f| f.insert.starts_with("std."));
     for fix in fixes {
         let range = fix.span.range();
-        let repeated = last.is_some_and(|l| l == fix || l.span.start == fix.span.start);
+        // One change of the `use` lines a round: a misspelt module and a missing one may be the same.
+        let imports = fix.insert.starts_with("use ") && fixes_imports;
+        fixes_imports |= fix.insert.starts_with("use ") || fix.insert.starts_with("std.");
+        let repeated = imports || last.is_some_and(|l| l == fix || l.span.start == fix.span.start);
         if range.start < at || range.end > text.len() || repeated {
             continue;
         }

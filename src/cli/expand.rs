@@ -2,7 +2,7 @@
 
 use super::args::{ExpandOptions, Format, Source};
 use super::load::{load, lock_path, read, show, write};
-use super::{Failure, print};
+use super::{Failure, note, print};
 use crate::compile::{Checked, Texts, check_file, fill};
 use crate::diag::Diagnostics;
 use crate::diag::source::FileId;
@@ -35,7 +35,8 @@ pub fn expand(options: &ExpandOptions) -> Result<(), Failure> {
             print(&format!("    {line}\n"));
         }
     }
-    print(&format!("written to {}\n", lock_path(&options.source.file).display()));
+    let verb = if options.locked { "all of them are in" } else { "kept in" };
+    print(&format!("{verb} {}\n", lock_path(&options.source.file).display()));
     Ok(())
 }
 
@@ -58,7 +59,9 @@ pub fn filled(source: &Source, locked: bool, refresh: bool) -> Result<Filled, Fa
             if before.as_deref() != Some(text.as_str()) && !locked {
                 write(&path, &text)?;
                 if source.format == Format::Text {
-                    eprintln!("mkbc: filled {} holes by typed search; review `{}`", lock.holes.len(), path.display());
+                    let new = lock.holes.iter().filter(|e| !old.holes.contains(e)).count();
+                    let what = if new == 1 { "1 hole".to_string() } else { format!("{new} holes") };
+                    note(&format!("filled {what} by typed search; review `{}`", path.display()));
                 }
             }
             Ok(Filled { texts, file, checked, lock: Some(text), cx })
@@ -77,6 +80,7 @@ fn read_lock(path: &Path) -> Result<Lock, Failure> {
     }
     let text = read(path)?;
     Lock::read(&text).map_err(|why| {
-        format!("cannot read the lock file `{}`: {why}; mend it, or remove it and run `mkbc expand`", path.display()).into()
+        format!("cannot read the lock file `{}`: {why}; mend it, or remove it and run `mkbc expand`", path.display())
+            .into()
     })
 }

@@ -58,7 +58,8 @@ pub fn usable_here(entry: &Implementation) -> Result<(), String> {
     let set = |name: Option<&str>| name.is_some_and(|n| std::env::var(n).is_ok_and(|v| !v.is_empty()));
     match engine.kind.as_str() {
         "process" => {
-            let missing = engine.lists("command").into_iter().filter_map(|c| c.into_iter().next()).find(|p| !on_path(p));
+            let missing =
+                engine.lists("command").into_iter().filter_map(|c| c.into_iter().next()).find(|p| !on_path(p));
             missing.map_or(Ok(()), |program| Err(format!("the program `{program}` is not installed")))
         }
         "openai" if set(key_env(engine)) || set(engine.text("url_env")) => Ok(()),

@@ -17,6 +17,8 @@ pub fn split(all: Vec<String>) -> (Vec<String>, Inputs) {
     let Some(sub) = command.find_subcommand(name).filter(|_| matches!(name, "plan" | "run")) else {
         return (all, inputs);
     };
+    let shorts: Vec<String> =
+        sub.get_arguments().filter_map(|a| a.get_short()).chain(['h']).map(|c| format!("-{c}")).collect();
     let takes_value = |long: &str| -> Option<bool> {
         if matches!(long, "help" | "version") {
             return Some(false);
@@ -43,7 +45,7 @@ pub fn split(all: Vec<String>) -> (Vec<String>, Inputs) {
                 let values = inputs.entry(long.replace('-', "_")).or_default();
                 values.extend(given.map(str::to_string));
                 if given.is_none() {
-                    while let Some(value) = rest.next_if(|w| !w.starts_with("--")) {
+                    while let Some(value) = rest.next_if(|w| !w.starts_with("--") && !shorts.contains(w)) {
                         values.push(value.clone());
                     }
                 }
@@ -57,9 +59,15 @@ pub fn split(all: Vec<String>) -> (Vec<String>, Inputs) {
 pub fn known(inputs: &Inputs, names: &[&str]) -> Result<(), Failure> {
     for (name, values) in inputs {
         if !names.contains(&name.as_str()) {
-            let hint = match nearest(name, names.iter().copied()) {
+            let command = Cli::command();
+            let own = command.get_subcommands().filter(|c| matches!(c.get_name(), "plan" | "run"));
+            let own: Vec<&str> = own.flat_map(|c| c.get_arguments()).filter_map(|a| a.get_long()).collect();
+            let hint = match nearest(name, names.iter().copied().chain(own)) {
                 Some(near) => format!("did you mean `--{near}`?"),
-                None => format!("the job's inputs are {}", names.iter().map(|n| format!("--{n}")).collect::<Vec<_>>().join(", ")),
+                None => format!(
+                    "the job's inputs are {}",
+                    names.iter().map(|n| format!("--{n}")).collect::<Vec<_>>().join(", ")
+                ),
             };
             return Err(Failure::Usage(format!("there is no option or input `--{name}`: {hint}")));
         }
@@ -84,6 +92,13 @@ mod tests {
         assert_eq!(own, words("mkbc run job.mkb --json --cluster here"));
         assert_eq!(inputs["videos"], ["a.mp4", "b.mp4"]);
         assert_eq!(inputs["question"], ["why"]);
+    }
+
+    #[test]
+    fn a_short_option_ends_the_values_of_an_input() {
+        let (own, inputs) = split(words("mkbc run job.mkb --offset -5 --videos a.mp4 -q"));
+        assert_eq!(own, words("mkbc run job.mkb -q"));
+        assert_eq!((&inputs["videos"], &inputs["offset"]), (&words("a.mp4"), &words("-5")));
     }
 
     #[test]

@@ -46,7 +46,13 @@ pub fn library(options: &LibraryOptions) -> Result<(), Failure> {
     for task in library.tasks.values() {
         let params: Vec<String> = task.params.iter().map(|(n, t)| format!("{n}: {t}")).collect();
         let module = if task.module.is_empty() { String::new() } else { format!("  (use {})", task.module) };
-        print(&format!("{}({}) -> {}{module}\n  {}\n", task.name, params.join(", "), task.result, task.docs.replace("\n", "\n  ")));
+        print(&format!(
+            "{}({}) -> {}{module}\n  {}\n",
+            task.name,
+            params.join(", "),
+            task.result,
+            task.docs.replace("\n", "\n  ")
+        ));
         let mut rows = table(width(), &["carried out by", "knobs", "on", "here"]);
         for entry in library.implementing(&task.name) {
             let knobs: Vec<String> = entry.knobs.iter().map(|(n, v)| format!("{n}: {}", v.join(" "))).collect();

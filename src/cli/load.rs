@@ -45,7 +45,8 @@ pub fn library(folders: &[PathBuf]) -> Result<Texts, Failure> {
 
 /// The files of a folder with an ending, in order of name.
 fn files(folder: &Path, ending: &str) -> Result<Vec<PathBuf>, Failure> {
-    let entries = std::fs::read_dir(folder).map_err(|e| format!("cannot read the folder `{}`: {e}", folder.display()))?;
+    let entries =
+        std::fs::read_dir(folder).map_err(|e| format!("cannot read the folder `{}`: {e}", folder.display()))?;
     let mut paths: Vec<PathBuf> = entries.flatten().map(|e| e.path()).collect();
     paths.retain(|p| p.extension().is_some_and(|e| e == ending));
     paths.sort();
@@ -59,6 +60,9 @@ pub fn read(path: &Path) -> Result<String, Failure> {
         std::io::ErrorKind::NotFound => format!("there is no file `{shown}`{}", near(path)),
         _ => format!("cannot read `{shown}`: {e}"),
     })?;
+    if about.is_dir() {
+        return Err(format!("`{shown}` is a directory").into());
+    }
     if !about.is_file() {
         return Err(format!("`{shown}` is no regular file").into());
     }
@@ -66,18 +70,26 @@ pub fn read(path: &Path) -> Result<String, Failure> {
         return Err(format!("`{shown}` has {} MB: a source has 64 MB at most", about.len() >> 20).into());
     }
     let bytes = std::fs::read(path).map_err(|e| format!("cannot read `{shown}`: {e}"))?;
-    String::from_utf8(bytes)
-        .map_err(|e| format!("`{shown}` is not UTF-8 text: byte {} cannot be read", e.utf8_error().valid_up_to()).into())
+    String::from_utf8(bytes).map_err(|e| {
+        format!("`{shown}` is not UTF-8 text: byte {} cannot be read", e.utf8_error().valid_up_to()).into()
+    })
 }
 
 /// `: did you mean …?` where a file beside has nearly this name.
 fn near(path: &Path) -> String {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let names: Vec<String> =
-        std::fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|e| e.file_name().into_string().ok()).collect();
+    let folder = folder_of(path);
+    let names: Vec<String> = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|e| e.file_name().into_string().ok())
+        .collect();
     let wanted = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
     match crate::diag::nearest(wanted, names.iter().map(String::as_str)) {
-        Some(name) => format!(": did you mean `{}`?", folder.join(name).display()),
+        Some(name) => {
+            let near = if folder == Path::new(".") { PathBuf::from(name) } else { folder.join(name) };
+            format!(": did you mean `{}`?", near.display())
+        }
         None => String::new(),
     }
 }
@@ -89,10 +101,28 @@ pub fn lock_path(file: &Path) -> PathBuf {
     name.into()
 }
 
+/// Refuses a path that cannot be written, before work is done for it.
+pub fn writable(path: &Path) -> Result<(), Failure> {
+    let folder = folder_of(path);
+    if !folder.is_dir() {
+        return Err(format!("cannot write `{}`: there is no folder `{}`", path.display(), folder.display()).into());
+    }
+    if path.is_dir() {
+        return Err(format!("cannot write `{}`: it is a folder", path.display()).into());
+    }
+    Ok(())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Writes a file whole or not at all.
 pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let failed = |e: std::io::Error| format!("cannot write `{}`: {e}", path.display());
+    writable(path)?;
+    let folder = folder_of(path);
+    // The error of the temporary file names a path that means nothing to people.
+    let failed = |e: std::io::Error| format!("cannot write `{}`: {}", path.display(), e.kind());
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
     file.write_all(text.as_bytes()).map_err(failed)?;
     file.as_file().sync_all().map_err(failed)?;

@@ -6,9 +6,8 @@ use super::here::{HERE, machines, usable_here};
 use super::inputs::{Inputs, known};
 use super::load::{read, show, write};
 use super::{Failure, print, width};
-use crate::check::program::Job;
 use crate::check::select;
-use crate::compile::{self, Target, anywhere};
+use crate::compile::{self, Offer, Target, anywhere};
 use crate::library::Implementation;
 use crate::plan::diff::diff;
 use crate::plan::model::Plan;
@@ -16,6 +15,7 @@ use crate::plan::render;
 use crate::run::{block_on, input, probe, value};
 use crate::solve::{Limits, warm_up};
 use crate::space::sizes::InputSizes;
+use crate::types::Type;
 use rust_decimal::Decimal;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -29,17 +29,24 @@ const Z3_MS: u32 = 2_000;
 /// A plan, with the inputs that were given for it.
 pub struct Planned {
     pub plan: Plan,
+    pub offers: Vec<Offer>,
     pub inputs: BTreeMap<String, Value>,
 }
 
 /// Plans a job and shows the plan.
 pub fn plan(options: &PlanOptions, inputs: &Inputs) -> Result<(), Failure> {
+    if let Some(out) = &options.out {
+        super::load::writable(out)?;
+    }
     let planned = make(&options.planning, inputs, None)?;
     let json = serde_json::to_string_pretty(&planned.plan).map_err(|e| e.to_string())?;
     if options.json {
         print(&format!("{json}\n"));
     } else {
         print(&render::text(&planned.plan, width()));
+        if options.choices {
+            print(&choices(&planned.offers));
+        }
     }
     if let Some(out) = &options.out {
         let old = read_plan(out).ok();
@@ -56,11 +63,27 @@ pub fn plan(options: &PlanOptions, inputs: &Inputs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What each step could choose from, and what was left out.
+fn choices(offers: &[Offer]) -> String {
+    let mut out = String::from("\nchoices\n");
+    for offer in offers {
+        out.push_str(&format!(
+            "  {}: {} candidates, {} options under upstream choices\n",
+            offer.step, offer.candidates, offer.options
+        ));
+        for (name, why) in &offer.excluded {
+            out.push_str(&format!("    without {name}: {why}\n"));
+        }
+    }
+    out
+}
+
 /// Reads a plan file.
 pub fn read_plan(path: &Path) -> Result<Plan, Failure> {
     let text = read(path)?;
-    serde_json::from_str(&text)
-        .map_err(|e| format!("`{}` is no plan that this mkbc can read: {e}; compile the job again", path.display()).into())
+    serde_json::from_str(&text).map_err(|e| {
+        format!("`{}` is no plan that this mkbc can read: {e}; compile the job again", path.display()).into()
+    })
 }
 
 /// Plans a job; `cluster` overrides what the job says.
@@ -72,13 +95,25 @@ pub fn make(options: &Planning, inputs: &Inputs, cluster: Option<&str>) -> Resul
     let _ = waking.join();
     if options.source.format == Format::Text || made.is_err() {
         show(&filled.cx, &filled.texts, options.source.format);
+    } else if filled.cx.iter().next().is_some() {
+        // Standard output is the plan's.
+        let _ = writeln!(std::io::stderr(), "{:#}", crate::diag::render::json(&filled.cx, &filled.texts.sources));
     }
     made
 }
 
-fn with_filled(options: &Planning, inputs: &Inputs, cluster: Option<&str>, filled: &mut Filled) -> Result<Planned, Failure> {
+fn with_filled(
+    options: &Planning,
+    inputs: &Inputs,
+    cluster: Option<&str>,
+    filled: &mut Filled,
+) -> Result<Planned, Failure> {
+    if filled.checked.program.jobs.is_empty() {
+        return Err(Failure::Message(format!("`{}` has no job", options.source.file.display())));
+    }
     let job = select(&filled.checked.program, options.job.as_deref()).map_err(Failure::Usage)?;
-    let (values, measured) = given(job, inputs)?;
+    let params = job.params.iter().map(|p| job.local(*p)).map(|l| (l.name.as_str(), &l.ty));
+    let (values, measured) = given(params, inputs)?;
     let cluster = options.cluster.as_deref().or(cluster).or(job.cluster.as_ref().map(|(name, _)| name.as_str()));
     let machines = machines(cluster.unwrap_or(HERE), &filled.checked.library)?;
     let usable: fn(&Implementation) -> Result<(), String> = if machines.name == HERE { usable_here } else { anywhere };
@@ -89,40 +124,40 @@ fn with_filled(options: &Planning, inputs: &Inputs, cluster: Option<&str>, fille
     let limit = Duration::from_secs_f64(options.time_limit);
     let out_of_time = move || started.elapsed() >= limit;
     let limits = Limits { nodes: 2_000_000, out_of_time: Some(&out_of_time), z3_ms: Z3_MS, certify: true };
-    let target = Target { job: options.job.as_deref(), machines: &machines, measured: &measured, usable: &usable, limits };
-    let made = compile::plan(&filled.texts, filled.file, &filled.checked, &target, filled.lock.as_deref(), &mut filled.cx);
+    let target =
+        Target { job: options.job.as_deref(), machines: &machines, measured: &measured, usable: &usable, limits };
+    let made =
+        compile::plan(&filled.texts, filled.file, &filled.checked, &target, filled.lock.as_deref(), &mut filled.cx);
     match made {
-        Ok(plan) => Ok(Planned { plan, inputs: values }),
+        Ok((plan, offers)) => Ok(Planned { plan, offers, inputs: values }),
         Err(_) if filled.cx.has_errors() => Err(Failure::Said),
         Err(why) => Err(Failure::Message(why)),
     }
 }
 
 /// The inputs that were given, typed and measured.
-fn given(job: &Job, inputs: &Inputs) -> Result<(BTreeMap<String, Value>, InputSizes), Failure> {
-    let names: Vec<&str> = job.params.iter().map(|p| job.local(*p).name.as_str()).collect();
+pub fn given<'a>(
+    params: impl Iterator<Item = (&'a str, &'a Type)>,
+    inputs: &Inputs,
+) -> Result<(BTreeMap<String, Value>, InputSizes), Failure> {
+    let params: Vec<(&str, &Type)> = params.collect();
+    let names: Vec<&str> = params.iter().map(|(name, _)| *name).collect();
     known(inputs, &names)?;
     let (mut values, mut measured) = (BTreeMap::new(), InputSizes::new());
     let env = |name: &str| std::env::var(name).ok();
-    for id in &job.params {
-        let local = job.local(*id);
-        let Some(texts) = inputs.get(local.name.as_str()) else { continue };
+    for (name, ty) in params {
+        let Some(texts) = inputs.get(name) else { continue };
         let about = |fault: crate::run::fault::Fault| {
             let help = fault.help.as_ref().map_or(String::new(), |h| format!("\n  help: {h}"));
             let said = fault.detail.as_ref().map_or(String::new(), |d| format!("\n  it said: {d}"));
-            Failure::Message(format!("the input `--{}`: {}{said}{help}", local.name, fault.message))
+            Failure::Message(format!("the input `--{name}`: {}{said}{help}", fault.message))
         };
-        let mut value = input::parse_input(texts, &local.ty).map_err(about)?;
-        block_on(probe::measure(&mut value, &local.ty, &env)).map_err(|e| e.to_string())?.map_err(about)?;
-        let sizes = value::sizes(&value, &local.ty).into_iter();
+        let mut value = input::parse_input(texts, ty).map_err(about)?;
+        block_on(probe::measure(&mut value, ty, &env)).map_err(|e| e.to_string())?.map_err(about)?;
+        let sizes = value::sizes(&value, ty).into_iter();
         let sizes = sizes.filter_map(|(path, size)| Some((path.into(), Decimal::from_f64_retain(size)?.round_dp(3))));
-        measured.insert(local.name.clone(), sizes.collect());
-        values.insert(local.name.to_string(), value);
+        measured.insert(name.into(), sizes.collect());
+        values.insert(name.to_string(), value);
     }
     Ok((values, measured))
-}
-
-/// Writes a line for people to standard error.
-pub fn note(text: &str) {
-    let _ = writeln!(std::io::stderr(), "mkbc: {text}");
 }

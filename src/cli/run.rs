@@ -3,37 +3,40 @@
 use super::args::RunOptions;
 use super::here::HERE;
 use super::inputs::Inputs;
-use super::load::write;
-use super::plan::{Planned, make, note, read_plan};
-use super::{Failure, print};
-use crate::compile::digest;
-use crate::plan::verify::verify;
+use super::load::{load, lock_path, read, write};
+use super::plan::{Planned, given, make, read_plan};
+use super::verify::tail;
+use super::{Failure, note, print};
+use crate::compile::{check_file, digest, library_digest};
+use crate::diag::Diagnostics;
+use crate::plan::model::Plan;
+use crate::plan::verify::verify_against;
 use crate::run::fault::FaultKind;
 use crate::run::observer::{Bars, Observer, Silent};
 use crate::run::{RunContext, RunReport, preflight, report, run_to_end};
 use serde_json::{Value, json};
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 /// Plans a job for this machine, or takes a plan as it is, and runs it.
 pub fn run(options: &RunOptions, inputs: &Inputs) -> Result<(), Failure> {
-    let Planned { plan, inputs } = match &options.plan {
-        None => make(&options.planning, inputs, Some(HERE))?,
+    let (plan, inputs) = match &options.plan {
+        None => {
+            let Planned { plan, inputs, .. } = make(&options.planning, inputs, Some(HERE))?;
+            (plan, inputs)
+        }
         Some(path) => {
-            let plan = read_plan(path)?;
-            refuse(&verify(&plan), path)?;
-            let source = super::load::read(&options.planning.source.file)?;
-            if digest([source.as_str()]) != plan.hashes.source {
-                let (plan, file) = (path.display(), options.planning.source.file.display());
-                return Err(format!("`{plan}` was made from another version of `{file}`: plan again").into());
-            }
-            let planned = make(&options.planning, inputs, Some(HERE))?;
-            Planned { plan, inputs: planned.inputs }
+            let plan = trusted(path, options)?;
+            let (inputs, _) = given(plan.inputs.iter().map(|i| (i.name.as_str(), &i.ty)), inputs)?;
+            (plan, inputs)
         }
     };
     for input in &plan.inputs {
         if !inputs.contains_key(&input.name) && !matches!(input.ty, crate::types::Type::Optional(_)) {
-            return Err(Failure::Usage(format!("the input `{}` ({}) is missing: give `--{} …`", input.name, input.ty, input.name)));
+            return Err(Failure::Usage(format!(
+                "the input `{}` ({}) is missing: give `--{} …`",
+                input.name, input.ty, input.name
+            )));
         }
     }
     let env = |name: &str| std::env::var(name).ok();
@@ -54,14 +57,38 @@ pub fn run(options: &RunOptions, inputs: &Inputs) -> Result<(), Failure> {
     finish(options, &plan, &done)
 }
 
-fn refuse(wrong: &[String], path: &Path) -> Result<(), Failure> {
-    match wrong {
-        [] => Ok(()),
-        wrong => Err(format!("`{}` does not pass verification and is not run:\n  {}", path.display(), wrong.join("\n  ")).into()),
+/// Reads a plan that is to be run as it is: made from this file, this library and this lock, and true to them.
+fn trusted(path: &Path, options: &RunOptions) -> Result<Plan, Failure> {
+    let plan = read_plan(path)?;
+    let shown = path.display();
+    let (texts, file) = load(&options.planning.source)?;
+    let source = &options.planning.source.file;
+    if digest([texts.sources.get(file).text.as_str()]) != plan.hashes.source {
+        return Err(format!("`{shown}` was made from another version of `{}`: plan again", source.display()).into());
+    }
+    if let Some(job) = options.planning.job.as_deref().filter(|j| *j != plan.job) {
+        return Err(format!("`{shown}` is a plan for `{}`, and not for `{job}`: plan again", plan.job).into());
+    }
+    if library_digest(&texts) != plan.hashes.library {
+        return Err(format!("`{shown}` was compiled with another library: plan again").into());
+    }
+    if let Some(lock) = &plan.hashes.lock
+        && read(&lock_path(source)).ok().map(|text| digest([text.as_str()])).as_ref() != Some(lock)
+    {
+        return Err(format!(
+            "the lock file of `{}` has changed since `{shown}` was made: plan again",
+            source.display()
+        )
+        .into());
+    }
+    let checked = check_file(&texts, file, &mut Diagnostics::default());
+    match verify_against(&plan, &checked.library, tail(&plan)).as_slice() {
+        [] => Ok(plan),
+        wrong => Err(format!("`{shown}` does not pass verification and is not run:\n  {}", wrong.join("\n  ")).into()),
     }
 }
 
-fn finish(options: &RunOptions, plan: &crate::plan::model::Plan, done: &RunReport) -> Result<(), Failure> {
+fn finish(options: &RunOptions, plan: &Plan, done: &RunReport) -> Result<(), Failure> {
     if options.json {
         let report = serde_json::to_value(done).map_err(|e| e.to_string())?;
         print(&format!("{report:#}\n"));
@@ -72,7 +99,7 @@ fn finish(options: &RunOptions, plan: &crate::plan::model::Plan, done: &RunRepor
                 print(&format!("{}\n", shown(answer)));
             }
             if !options.json && !options.quiet {
-                eprintln!("\n{}", report::table(plan, done));
+                let _ = writeln!(std::io::stderr(), "\n{}", report::table(plan, done));
                 note(&format!("outputs, plan and report are in {}", done.folder.display()));
             }
             Ok(())

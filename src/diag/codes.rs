@@ -1,7 +1,27 @@
 //! Codes → their pages: what is wrong, why it matters, an example that fails and one that passes.
 
-/// Every code with its page, in order.
-pub const PAGES: &[(&str, &str)] = &[];
+/// The table of pages from the codes; each page is the file of that name.
+macro_rules! pages {
+    ($($code:literal),* $(,)?) => {
+        &[$(($code, include_str!(concat!("codes/", $code, ".md")))),*]
+    };
+}
+
+/// Every code with its page, in order of the number.
+#[rustfmt::skip]
+pub const PAGES: &[(&str, &str)] = pages![
+    "E0101", "E0102", "E0103", "E0104", "E0105", "E0106", "E0107",
+    "E0201", "E0202", "E0203", "E0204", "E0205", "E0206", "E0207", "E0208", "E0209", "W0210",
+    "W0211", "W0212", "E0213", "E0214", "E0215", "E0216", "E0217", "E0218", "E0219", "E0220",
+    "E0221", "E0222", "E0223", "W0224",
+    "E0301", "E0302", "E0303", "E0304", "E0305", "E0306", "E0307", "E0308", "E0309", "E0310",
+    "W0311", "E0312", "E0313", "E0314", "E0315", "E0316",
+    "E0401", "E0402", "E0403", "E0404", "E0405", "E0406", "E0407", "E0408", "E0409", "E0410",
+    "E0411", "E0412",
+    "I0501", "E0502", "E0503", "E0504", "E0505", "E0507",
+    "E0601",
+    "E0701", "I0702", "E0703", "E0704", "E0710", "E0711",
+];
 
 /// The page of a code.
 pub fn page(code: &str) -> Option<&'static str> {

@@ -77,9 +77,13 @@ fn emit(out: &mut dyn WriteColor, config: &term::Config, files: &Lines, d: &Diag
         Severity::Warning => cs::Severity::Warning,
         Severity::Info => cs::Severity::Note,
     };
-    let mut labels = vec![cs::Label::new(LabelStyle::Primary, d.primary.span.file, d.primary.span.range()).with_message(&d.primary.text)];
+    let mut labels = vec![
+        cs::Label::new(LabelStyle::Primary, d.primary.span.file, d.primary.span.range()).with_message(&d.primary.text),
+    ];
     labels.extend(
-        d.secondary.iter().map(|l| cs::Label::new(LabelStyle::Secondary, l.span.file, l.span.range()).with_message(&l.text)),
+        d.secondary
+            .iter()
+            .map(|l| cs::Label::new(LabelStyle::Secondary, l.span.file, l.span.range()).with_message(&l.text)),
     );
     let mut notes = Vec::new();
     if let Some(help) = &d.help {
@@ -88,13 +92,20 @@ fn emit(out: &mut dyn WriteColor, config: &term::Config, files: &Lines, d: &Diag
     if let Some(fix) = &d.fix {
         notes.push(format!("fix: {}", fix.title));
     }
-    let rendered = cs::Diagnostic::new(severity).with_code(d.code).with_message(&d.message).with_labels(labels).with_notes(notes);
+    let rendered =
+        cs::Diagnostic::new(severity).with_code(d.code).with_message(&d.message).with_labels(labels).with_notes(notes);
     term::emit_to_write_style(&mut { out }, config, files, &rendered)
 }
 
 fn one_line(d: &Diagnostic, sources: &Sources) -> String {
     let (line, column) = sources.line_column(d.primary.span);
-    format!("{}[{}]: {} ({}:{line}:{column})\n", d.severity.text(), d.code, d.message, sources.get(d.primary.span.file).name)
+    format!(
+        "{}[{}]: {} ({}:{line}:{column})\n",
+        d.severity.text(),
+        d.code,
+        d.message,
+        sources.get(d.primary.span.file).name
+    )
 }
 
 /// As one JSON document: an array in the order of the source.

@@ -6,13 +6,19 @@ use crate::types::Type;
 
 /// E0503: a lock entry whose hole has changed.
 pub fn stale(at: Span, job: &str, hole: &str) -> Diagnostic {
-    Diagnostic::error("E0503", format!("the lock's fill of `{job}.{hole}` is stale"), at, "this hole has changed since it was filled")
-        .help("look at the change, then run `mkbc expand --refresh`")
+    Diagnostic::error(
+        "E0503",
+        format!("the lock's fill of `{job}.{hole}` is stale"),
+        at,
+        "this hole has changed since it was filled",
+    )
+    .help("look at the change, then run `mkbc expand --refresh`")
 }
 
 /// E0504: `--locked`, and the lock has no fill.
 pub fn not_locked(at: Span, job: &str, hole: &str) -> Diagnostic {
-    Diagnostic::error("E0504", format!("the lock has no fill for `{job}.{hole}`"), at, "not filled").help("run `mkbc expand`, and commit the lock file")
+    Diagnostic::error("E0504", format!("the lock has no fill for `{job}.{hole}`"), at, "not filled")
+        .help("run `mkbc expand`, and commit the lock file")
 }
 
 /// E0505: nothing in the library gives a hole's type from what is in scope.
@@ -21,13 +27,8 @@ pub fn nothing_fits(at: Span, ty: &Type) -> Diagnostic {
         .help("write the step yourself, declare a task that gives it, or bring more into scope")
 }
 
-/// E0506: a lock file that cannot be read.
-pub fn bad_lock(at: Span, why: &str) -> Diagnostic {
-    Diagnostic::error("E0506", format!("the lock file cannot be read: {why}"), at, "its holes stay open")
-        .help("mend it, or remove it and run `mkbc expand`")
-}
-
 /// E0507: a fill that does not check.
 pub fn bad_fill(at: Span, job: &str, hole: &str) -> Diagnostic {
-    Diagnostic::error("E0507", format!("the fill of `{job}.{hole}` is broken"), at, "this hole").help("mend it in the lock file, or run `mkbc expand --refresh`")
+    Diagnostic::error("E0507", format!("the fill of `{job}.{hole}` is broken"), at, "this hole")
+        .help("mend it in the lock file, or run `mkbc expand --refresh`")
 }

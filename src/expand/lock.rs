@@ -62,7 +62,9 @@ impl Lock {
     /// Writes a lock file; the same lock gives the same bytes.
     pub fn write(&self) -> Result<String, String> {
         let text = toml::to_string_pretty(self).map_err(|e| e.to_string())?;
-        Ok(format!("# The fills of this job's holes. Review it, commit it; `mkbc expand --refresh` makes it anew.\n{text}"))
+        Ok(format!(
+            "# The fills of this job's holes. Review it, commit it; `mkbc expand --refresh` makes it anew.\n{text}"
+        ))
     }
 }
 

@@ -41,7 +41,8 @@ pub(super) enum Term {
 
 /// The fills of a hole, the best first.
 pub fn search(hole: &Hole, job: &Job, library: &Library) -> Vec<Found> {
-    let scope: Vec<(EcoString, Type)> = hole.scope.iter().map(|id| job.local(*id)).map(|l| (l.name.clone(), l.ty.clone())).collect();
+    let scope: Vec<(EcoString, Type)> =
+        hole.scope.iter().map(|id| job.local(*id)).map(|l| (l.name.clone(), l.ty.clone())).collect();
     let mut goal_words = words(&hole.goal);
     if let Some((goal, _)) = &job.goal {
         goal_words.extend(words(goal));
@@ -55,7 +56,11 @@ pub fn search(hole: &Hole, job: &Job, library: &Library) -> Vec<Found> {
         let tasks: Vec<String> = tasks(&term).iter().map(|t| t.to_string()).collect();
         Found {
             text: write(&term, library, &scope),
-            because: format!("score {score:.2}: {} from {}", tasks.join(", "), used.into_iter().collect::<Vec<_>>().join(", ")),
+            because: format!(
+                "score {score:.2}: {} from {}",
+                tasks.join(", "),
+                used.into_iter().collect::<Vec<_>>().join(", ")
+            ),
         }
     });
     found.collect()
@@ -135,7 +140,14 @@ impl Search<'_> {
         (!used(&term).is_empty()).then_some((score, term))
     }
 
-    fn argument(&self, param: &EcoString, ty: &Type, scope: &Scope, depth: usize, path: &BTreeSet<EcoString>) -> Option<(f64, Term)> {
+    fn argument(
+        &self,
+        param: &EcoString,
+        ty: &Type,
+        scope: &Scope,
+        depth: usize,
+        path: &BTreeSet<EcoString>,
+    ) -> Option<(f64, Term)> {
         if let Some((name, _)) = scope.iter().rev().find(|(n, t)| n == param && t.fits(ty)) {
             return Some((0.6, Term::Var(name.clone())));
         }
@@ -174,8 +186,8 @@ impl Search<'_> {
 /// The words of a text in lower case, without their endings and without those that say nothing.
 fn words(text: &str) -> BTreeSet<String> {
     const EMPTY: [&str; 24] = [
-        "the", "a", "an", "of", "in", "on", "to", "is", "are", "and", "or", "for", "from", "what", "which", "that", "it", "its",
-        "with", "by", "all", "each", "they", "them",
+        "the", "a", "an", "of", "in", "on", "to", "is", "are", "and", "or", "for", "from", "what", "which", "that",
+        "it", "its", "with", "by", "all", "each", "they", "them",
     ];
     let split = text.split(|c: char| !c.is_alphanumeric()).map(str::to_lowercase);
     split.filter(|w| w.len() > 1 && !EMPTY.contains(&w.as_str())).map(|w| stem(&w)).collect()
@@ -216,7 +228,13 @@ fn used(term: &Term) -> BTreeSet<String> {
 /// The tasks of a term, in the order in which they run.
 fn tasks(term: &Term) -> Vec<EcoString> {
     let mut all = Vec::new();
-    let mut add = |more: Vec<EcoString>| more.into_iter().for_each(|t| if !all.contains(&t) { all.push(t) });
+    let mut add = |more: Vec<EcoString>| {
+        more.into_iter().for_each(|t| {
+            if !all.contains(&t) {
+                all.push(t)
+            }
+        })
+    };
     match term {
         Term::Var(_) | Term::Goal(_) => {}
         Term::Call(task, args) => {

@@ -8,7 +8,13 @@ use std::fmt::Write;
 
 /// Writes a term as statements and a value.
 pub(super) fn write(term: &Term, library: &Library, scope: &[(EcoString, Type)]) -> String {
-    let mut writer = Writer { library, taken: scope.iter().map(|(n, _)| n.clone()).collect(), done: Vec::new(), out: String::new(), indent: 0 };
+    let mut writer = Writer {
+        library,
+        taken: scope.iter().map(|(n, _)| n.clone()).collect(),
+        done: Vec::new(),
+        out: String::new(),
+        indent: 0,
+    };
     let value = match term {
         Term::Call(task, args) => writer.call(task, args),
         Term::Map(list, item, body) => writer.map(list, item, body),

@@ -118,7 +118,12 @@ impl Dag {
 type Producers = BTreeMap<ValueId, BTreeSet<usize>>;
 
 /// Everything in a region waits for `gate`: the list of a map, the condition of a branch.
-fn walk(region: &Region, gate: &BTreeSet<usize>, producers: &mut Producers, edges: &mut BTreeSet<(usize, usize)>) -> BTreeSet<usize> {
+fn walk(
+    region: &Region,
+    gate: &BTreeSet<usize>,
+    producers: &mut Producers,
+    edges: &mut BTreeSet<(usize, usize)>,
+) -> BTreeSet<usize> {
     let of = |operand: &Operand, producers: &Producers| match operand {
         Operand::Value(id) => producers.get(id).cloned().unwrap_or_default(),
         Operand::Literal(_) => BTreeSet::new(),
@@ -127,7 +132,8 @@ fn walk(region: &Region, gate: &BTreeSet<usize>, producers: &mut Producers, edge
         let made = match node {
             Node::Call { step, args, .. } => {
                 let after = step.0 as usize;
-                let before: BTreeSet<usize> = args.iter().flat_map(|(_, a)| of(a, producers)).chain(gate.iter().copied()).collect();
+                let before: BTreeSet<usize> =
+                    args.iter().flat_map(|(_, a)| of(a, producers)).chain(gate.iter().copied()).collect();
                 edges.extend(before.into_iter().filter(|b| *b != after).map(|b| (b, after)));
                 BTreeSet::from([after])
             }

@@ -158,7 +158,13 @@ impl Lower<'_> {
         }
     }
 
-    fn all<'e>(&mut self, exprs: impl Iterator<Item = &'e Expr>, job: &Job, scope: &Scope, nodes: &mut Vec<Node>) -> Option<Vec<Operand>> {
+    fn all<'e>(
+        &mut self,
+        exprs: impl Iterator<Item = &'e Expr>,
+        job: &Job,
+        scope: &Scope,
+        nodes: &mut Vec<Node>,
+    ) -> Option<Vec<Operand>> {
         exprs.map(|e| self.expr(e, job, scope, nodes)).collect()
     }
 
@@ -201,4 +207,3 @@ fn binary(op: BinaryOp) -> Op {
         BinaryOp::Or => Op::Or,
     }
 }
-

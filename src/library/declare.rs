@@ -31,8 +31,8 @@ const TASK_WORDS: [&str; 4] = ["quality", "prompt", "system", "max_tokens"];
 
 /// Builds the library from its modules. Later modules see the types and tasks of all.
 pub fn declare(modules: &[Module], profiles: &Profiles, sources: &Sources, cx: &mut Diagnostics) -> Library {
-    let mut library = Library::default();
-    library.modules = modules.iter().map(|m| m.name.clone()).filter(|n| !n.is_empty()).collect();
+    let names = modules.iter().map(|m| m.name.clone()).filter(|n| !n.is_empty()).collect();
+    let mut library = Library { modules: names, ..Library::default() };
     types::declare(modules.iter().flat_map(|m| &m.tree.items), &mut library.types, cx);
     for module in modules {
         for item in &module.tree.items {
@@ -75,11 +75,17 @@ fn declare_task(task: &ast::Task, module: &EcoString, docs: &EcoString, library:
                 ("prompt", [Atom { kind: AtomKind::Text(t), .. }]) => prompt = t.clone(),
                 ("system", [Atom { kind: AtomKind::Text(t), .. }]) => system = t.clone(),
                 ("max_tokens", [value]) => max_tokens = whole(value, "max_tokens", cx).unwrap_or(max_tokens),
-                (word, _) if TASK_WORDS.contains(&word) => cx.push(errors::bad_value(p.span, word, "one text in quotes")),
+                (word, _) if TASK_WORDS.contains(&word) => {
+                    cx.push(errors::bad_value(p.span, word, "one text in quotes"))
+                }
                 (word, _) => cx.push(errors::unknown_property(p.name.span, word, &TASK_WORDS)),
             },
             LibraryLineKind::Error => {}
-            _ => cx.push(errors::unknown_property(line.span, "this clause", &["work", "size", "quality", "prompt"])),
+            _ => cx.push(errors::bad_value(
+                line.span,
+                "a task",
+                "`work`, `size`, `prompt`, `system` or `max_tokens`: the rest belongs to models and tools",
+            )),
         }
     }
     let name = task.name.text.clone();
@@ -88,10 +94,18 @@ fn declare_task(task: &ast::Task, module: &EcoString, docs: &EcoString, library:
         return;
     }
     let (module, docs, span) = (module.clone(), docs.clone(), task.name.span);
-    library.tasks.insert(name.clone(), Task { name, module, docs, span, params, result, work, sizes, prompt, system, max_tokens });
+    library.tasks.insert(
+        name.clone(),
+        Task { name, module, docs, span, params, result, work, sizes, prompt, system, max_tokens },
+    );
 }
 
-fn read_work(name: Option<&Name>, expr: &ast::Expr, scope: &Scope, cx: &mut Diagnostics) -> Option<(EcoString, SizeExpr)> {
+fn read_work(
+    name: Option<&Name>,
+    expr: &ast::Expr,
+    scope: &Scope,
+    cx: &mut Diagnostics,
+) -> Option<(EcoString, SizeExpr)> {
     let (read, _) = size::lower(expr, scope, cx)?;
     let name = match (name, &read) {
         (Some(name), _) => name.text.clone(),
@@ -104,7 +118,13 @@ fn read_work(name: Option<&Name>, expr: &ast::Expr, scope: &Scope, cx: &mut Diag
     Some((name, read))
 }
 
-fn read_size(path: &[Name], expr: &ast::Expr, result: &Type, scope: &Scope, cx: &mut Diagnostics) -> Option<(EcoString, SizeExpr)> {
+fn read_size(
+    path: &[Name],
+    expr: &ast::Expr,
+    result: &Type,
+    scope: &Scope,
+    cx: &mut Diagnostics,
+) -> Option<(EcoString, SizeExpr)> {
     let (read, dimension) = size::lower(expr, scope, cx)?;
     let text: EcoString = path.iter().map(|n| n.text.as_str()).collect::<Vec<_>>().join(".").into();
     let at = path.first()?.span.to(path.last()?.span);
@@ -122,16 +142,28 @@ fn read_size(path: &[Name], expr: &ast::Expr, result: &Type, scope: &Scope, cx: 
 }
 
 fn declare_device(device: &ast::Device, docs: &EcoString, library: &mut Library, cx: &mut Diagnostics) {
-    let mut entry = Device { name: device.name.text.clone(), docs: docs.clone(), gpu: false, memory_gb: None };
+    let mut entry = Device {
+        name: device.name.text.clone(),
+        docs: docs.clone(),
+        span: device.name.span,
+        gpu: false,
+        memory_gb: None,
+    };
     for p in &device.properties {
         match (p.name.text.as_str(), p.values.as_slice()) {
-            ("kind", [Atom { kind: AtomKind::Word(w), .. }]) => entry.gpu = w == "gpu",
+            ("kind", [Atom { kind: AtomKind::Word(w), .. }]) if w == "cpu" || w == "gpu" => entry.gpu = w == "gpu",
             ("memory", [Atom { kind: AtomKind::Quantity(q), .. }]) => {
                 entry.memory_gb = quantity::of_dimension(q, Dimension::BYTES, "memory", "80 GB", cx);
             }
             ("", _) => {}
+            ("kind", _) => cx.push(errors::bad_value(p.span, "kind", "`cpu` or `gpu`")),
+            ("memory", _) => cx.push(errors::bad_value(p.span, "memory", "a quantity, `80 GB` say")),
             (word, _) => cx.push(errors::unknown_property(p.name.span, word, &["kind", "memory"])),
         }
+    }
+    if let Some(first) = library.devices.get(&entry.name) {
+        cx.push(errors::declared_twice(device.name.span, "device", &entry.name, first.span));
+        return;
     }
     library.devices.insert(entry.name.clone(), entry);
 }
@@ -146,10 +178,17 @@ fn declare_cluster(cluster: &ast::Cluster, library: &mut Library, cx: &mut Diagn
         let hourly = Dimension::MONEY.per(Dimension::TIME);
         let price = price.as_ref().and_then(|p| quantity::of_dimension(p, hourly, "a price", "3.40 usd/h", cx));
         let usd_per_hour = price.map_or(Decimal::ZERO, |p| (p * Decimal::from(3600)).round_dp(12));
-        pools.extend(quantity::whole(count, "the number of devices", cx).map(|n| (device.text.clone(), n, usd_per_hour)));
+        pools.extend(
+            quantity::whole(count, "the number of devices", cx).map(|n| (device.text.clone(), n, usd_per_hour)),
+        );
     }
     let name = cluster.name.text.clone();
-    library.clusters.insert(name.clone(), Cluster { name, pools });
+    if let Some(first) = library.clusters.get(&name) {
+        cx.push(errors::declared_twice(cluster.name.span, "cluster", &name, first.span));
+        return;
+    }
+    let span = cluster.name.span;
+    library.clusters.insert(name.clone(), Cluster { name, span, pools });
 }
 
 fn unknown_device(name: &Name, library: &Library) -> crate::diag::Diagnostic {
@@ -194,7 +233,9 @@ impl ImplementationPass<'_> {
         for line in &i.lines {
             if let LibraryLineKind::Knob(name, values) = &line.kind {
                 let values: Vec<EcoString> = values.iter().filter_map(text_of).collect();
-                if values.is_empty() {
+                if entry.knobs.iter().any(|(n, _)| *n == name.text) {
+                    cx.push(errors::declared_twice(name.span, "knob", &name.text, name.span));
+                } else if values.is_empty() {
                     cx.push(errors::bad_value(line.span, &name.text, "at least one value"));
                 } else {
                     entry.knobs.push((name.text.clone(), values));
@@ -224,7 +265,7 @@ impl ImplementationPass<'_> {
             }
         }
         let name = &entry.name;
-        if entry.hardware.is_empty() {
+        if !i.lines.iter().any(|l| matches!(l.kind, LibraryLineKind::Runs(_) | LibraryLineKind::Error)) {
             cx.push(errors::missing_part(i.name.span, name, "hardware", "runs on cpu * 1"));
         }
         if entry.engine.is_none() {
@@ -259,7 +300,8 @@ impl ImplementationPass<'_> {
                 _ => cx.push(errors::bad_value(condition.span, device, "a condition like `memory >= 6 GB`")),
             }
         }
-        let mut units: Vec<u32> = h.units.iter().filter_map(|q| quantity::whole(q, "the number of devices", cx)).collect();
+        let mut units: Vec<u32> =
+            h.units.iter().filter_map(|q| quantity::whole(q, "the number of devices", cx)).collect();
         if units.is_empty() {
             units.push(if device == "api" { 0 } else { 1 });
         }
@@ -316,4 +358,3 @@ fn whole(atom: &Atom, what: &str, cx: &mut Diagnostics) -> Option<u32> {
         }
     }
 }
-

@@ -9,7 +9,8 @@ use crate::units::Dimension;
 /// E0401: a name that is neither a parameter's size nor a knob.
 pub fn unknown_size(at: Span, name: &str, scope: &Scope) -> Diagnostic {
     let names = scope.params.iter().map(|(n, _)| n.as_str()).chain(scope.knobs.iter().map(|(n, _)| n.as_str()));
-    let d = Diagnostic::error("E0401", format!("`{name}` is no size here"), at, "neither a size of a parameter nor a knob");
+    let d =
+        Diagnostic::error("E0401", format!("`{name}` is no size here"), at, "neither a size of a parameter nor a knob");
     match nearest(name, names) {
         Some(near) => d.help(format!("did you mean `{near}`?")),
         None => d.help("write a size of a parameter (`audio.duration`) or a knob"),
@@ -19,8 +20,13 @@ pub fn unknown_size(at: Span, name: &str, scope: &Scope) -> Diagnostic {
 /// E0402: a type has no such size.
 pub fn no_such_size(at: Span, param: &str, path: &str, ty: &Type) -> Diagnostic {
     let sizes: Vec<String> = ty.sizes().iter().map(|(n, _)| format!("`{param}.{n}`")).collect();
-    let d = Diagnostic::error("E0402", format!("`{param}` has no size `{path}`"), at, format!("`{ty}` has no such size"));
-    if sizes.is_empty() { d.help(format!("`{ty}` has no sizes")) } else { d.help(format!("write one of {}", sizes.join(", "))) }
+    let d =
+        Diagnostic::error("E0402", format!("`{param}` has no size `{path}`"), at, format!("`{ty}` has no such size"));
+    if sizes.is_empty() {
+        d.help(format!("`{ty}` has no sizes"))
+    } else {
+        d.help(format!("write one of {}", sizes.join(", ")))
+    }
 }
 
 /// E0403: something in a size expression that is no arithmetic.
@@ -61,16 +67,20 @@ pub fn unknown_task(at: Span, name: &str, near: Option<&str>) -> Diagnostic {
 
 /// E0407: a clause that the library does not know.
 pub fn unknown_property(at: Span, name: &str, known: &[&str]) -> Diagnostic {
-    let d = Diagnostic::error("E0407", format!("`{name}` means nothing here"), at, "not a clause of a task, model or tool");
+    let d =
+        Diagnostic::error("E0407", format!("`{name}` means nothing here"), at, "not a clause of a task, model or tool");
     match nearest(name, known.iter().copied()) {
         Some(near) => d.help(format!("did you mean `{near}`?")).fix(format!("write `{near}`"), at, near),
-        None => d.help(format!("write one of {}", known.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", "))),
+        None => {
+            d.help(format!("write one of {}", known.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ")))
+        }
     }
 }
 
 /// E0408: a value of the wrong kind behind a known word.
 pub fn bad_value(at: Span, name: &str, wanted: &str) -> Diagnostic {
-    Diagnostic::error("E0408", format!("`{name}` needs {wanted}"), at, format!("not {wanted}")).help(format!("write {wanted}"))
+    Diagnostic::error("E0408", format!("`{name}` needs {wanted}"), at, format!("not {wanted}"))
+        .help(format!("write {wanted}"))
 }
 
 /// E0409: a device that is declared nowhere.
@@ -84,7 +94,8 @@ pub fn unknown_device(at: Span, name: &str, near: Option<&str>) -> Diagnostic {
 
 /// E0410: a part that a model or tool must have is missing.
 pub fn missing_part(at: Span, name: &str, part: &str, example: &str) -> Diagnostic {
-    Diagnostic::error("E0410", format!("`{name}` has no {part}"), at, format!("needs {part}")).help(format!("add `{example}`"))
+    Diagnostic::error("E0410", format!("`{name}` has no {part}"), at, format!("needs {part}"))
+        .help(format!("add `{example}`"))
 }
 
 /// E0411: a profile that cannot be read.
@@ -96,15 +107,4 @@ pub fn profile_missing(at: Span, path: &str) -> Diagnostic {
 /// E0412: something wrong in a profile.
 pub fn bad_figure(at: Span, message: String, wanted: &str) -> Diagnostic {
     Diagnostic::error("E0412", message, at, "in this profile").help(wanted.to_string())
-}
-
-/// E0413: a combination that an entry offers and its profile does not cover.
-pub fn uncovered(at: Span, entry: &str, combination: &str, figure: &str) -> Diagnostic {
-    Diagnostic::warning(
-        "W0413",
-        format!("`{entry}` has no figure `{figure}` for {combination}"),
-        at,
-        "this choice is left out",
-    )
-    .help("add the figure to the profile, or take the choice out")
 }

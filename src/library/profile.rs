@@ -96,7 +96,11 @@ pub fn read(text: &str, file: FileId, cx: &mut Diagnostics) -> Profile {
             Ok(record) => record,
             Err(error) => {
                 let at = error.position().map_or(0, |p| p.byte() as usize);
-                cx.push(errors::bad_figure(whole_line(at.min(text.len())), format!("not CSV: {error}"), "mend the line"));
+                cx.push(errors::bad_figure(
+                    whole_line(at.min(text.len())),
+                    format!("not CSV: {error}"),
+                    "mend the line",
+                ));
                 continue;
             }
         };
@@ -106,7 +110,11 @@ pub fn read(text: &str, file: FileId, cx: &mut Diagnostics) -> Profile {
                 let rows = profile.figures.entry(name.clone()).or_default();
                 let same = |r: &Row| r.knobs == row.knobs && r.device == row.device && r.units == row.units;
                 if rows.iter().any(same) {
-                    cx.push(errors::bad_figure(span, format!("`{name}` is given twice for the same setting"), "remove one of the two lines"));
+                    cx.push(errors::bad_figure(
+                        span,
+                        format!("`{name}` is given twice for the same setting"),
+                        "remove one of the two lines",
+                    ));
                     continue;
                 }
                 rows.push(row);
@@ -119,11 +127,15 @@ pub fn read(text: &str, file: FileId, cx: &mut Diagnostics) -> Profile {
 
 fn row(record: &csv::StringRecord, columns: usize, split: usize) -> Result<(EcoString, Row), (String, String)> {
     if record.len() != columns {
-        return Err((format!("{} columns where the header has {columns}", record.len()), "give every column a cell".into()));
+        return Err((
+            format!("{} columns where the header has {columns}", record.len()),
+            "give every column a cell".into(),
+        ));
     }
     let cell = |i: usize| record.get(i).filter(|c| !c.is_empty()).map(EcoString::from);
     let column = |name: &str| COLUMNS.iter().position(|c| *c == name).and_then(|i| cell(split + i));
-    let name = column("figure").ok_or_else(|| ("a line without a figure".to_string(), "name the figure".to_string()))?;
+    let name =
+        column("figure").ok_or_else(|| ("a line without a figure".to_string(), "name the figure".to_string()))?;
     let unit = column("unit").unwrap_or_default();
     let factor = factor(&name, &unit)?;
     let number = |what: &str| -> Result<Option<Decimal>, (String, String)> {
@@ -133,7 +145,10 @@ fn row(record: &csv::StringRecord, columns: usize, split: usize) -> Result<(EcoS
         if value < Decimal::ZERO {
             return Err((format!("`{name}` is negative"), "give a figure of zero or more".into()));
         }
-        value.checked_mul(factor).map(Some).ok_or_else(|| (format!("`{text}` is too large"), "give a smaller number".into()))
+        value
+            .checked_mul(factor)
+            .map(Some)
+            .ok_or_else(|| (format!("`{text}` is too large"), "give a smaller number".into()))
     };
     let value = number("value")?.ok_or_else(|| (format!("`{name}` has no value"), "give it a value".to_string()))?;
     let interval = (number("low")?.unwrap_or(value), number("high")?.unwrap_or(value));
@@ -149,13 +164,20 @@ fn row(record: &csv::StringRecord, columns: usize, split: usize) -> Result<(EcoS
         Some("estimated") => EvidenceKind::Estimated,
         other => {
             let shown = other.unwrap_or("").to_string();
-            return Err((format!("`{shown}` is no kind of evidence"), "write `measured`, `published` or `estimated`".into()));
+            return Err((
+                format!("`{shown}` is no kind of evidence"),
+                "write `measured`, `published` or `estimated`".into(),
+            ));
         }
     };
-    let source = column("source").ok_or_else(|| (format!("`{name}` has no source"), "say where it comes from".to_string()))?;
+    let source =
+        column("source").ok_or_else(|| (format!("`{name}` has no source"), "say where it comes from".to_string()))?;
     let units = match column("units") {
         None => None,
-        Some(text) => Some(text.parse().map_err(|_| (format!("`{text}` is no number of devices"), "write a whole number".to_string()))?),
+        Some(text) => Some(
+            text.parse()
+                .map_err(|_| (format!("`{text}` is no number of devices"), "write a whole number".to_string()))?,
+        ),
     };
     let knobs: Vec<Option<EcoString>> = (0..split).map(cell).collect();
     let device = column("device");

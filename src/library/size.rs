@@ -141,7 +141,13 @@ pub fn lower(expr: &Expr, scope: &Scope, cx: &mut Diagnostics) -> Option<(SizeEx
             let args = args?;
             let dimension = args[0].1;
             if let Some((i, (_, other))) = args.iter().enumerate().find(|(_, (_, d))| *d != dimension) {
-                cx.push(errors::dimensions_differ(expr.span, call.args[0].1.span, dimension, call.args[i].1.span, *other));
+                cx.push(errors::dimensions_differ(
+                    expr.span,
+                    call.args[0].1.span,
+                    dimension,
+                    call.args[i].1.span,
+                    *other,
+                ));
                 return None;
             }
             Some((SizeExpr::Apply(op, args.into_iter().map(|(e, _)| e).collect()), dimension))

@@ -2,8 +2,8 @@
 
 use super::engine;
 use super::model::{
-    ClusterSpec, Conditions, Evidence, Hardware, Hashes, Input, PLAN_VERSION, Plan, PlanClause, PlanStep, PlanWish, Pool,
-    Predicted, Totals,
+    ClusterSpec, Conditions, Evidence, Hardware, Hashes, Input, PLAN_VERSION, Plan, PlanClause, PlanStep, PlanWish,
+    Pool, Predicted, Totals,
 };
 use super::reason::reason;
 use crate::check::program::{Job, Metric, QualityRule};
@@ -15,8 +15,8 @@ use crate::solve::outcome::Solution;
 use crate::space::encode::{Encoded, Origin, wishes};
 use crate::space::sizes::InputSizes;
 use crate::space::{Machines, Space};
-use rust_decimal::prelude::ToPrimitive;
 use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
 
 /// Digits that a plan keeps behind the point.
 const DIGITS: u32 = 9;
@@ -67,7 +67,11 @@ pub fn build(input: &BuildInput) -> Plan {
     if let Some(broken) = clauses.len().checked_sub(input.broken.iter().filter(|o| has_text(o)).count()) {
         clauses[broken..].iter_mut().for_each(|c| c.holds = false);
     }
-    let pools = input.machines.pools.iter().map(|(n, (units, price))| (n.to_string(), Pool { units: *units, usd_per_hour: *price }));
+    let pools = input
+        .machines
+        .pools
+        .iter()
+        .map(|(n, (units, price))| (n.to_string(), Pool { units: *units, usd_per_hour: *price }));
     Plan {
         version: PLAN_VERSION,
         compiler: concat!("mkbc ", env!("CARGO_PKG_VERSION")).to_string(),
@@ -201,7 +205,7 @@ fn clause(origin: &Origin, soft: bool, total: &Totals, input: &BuildInput) -> Op
             let value = total_of(c.metric, total);
             let slack = if c.metric == Metric::Quality { value - c.limit } else { c.limit - value };
             Some(PlanClause {
-                text: c.text.to_string(),
+                text: if soft { format!("prefer {}", c.text) } else { c.text.to_string() },
                 line: line(c.span),
                 metric: c.metric.name().to_string(),
                 limit: c.limit.normalize(),
@@ -221,7 +225,7 @@ fn clause(origin: &Origin, soft: bool, total: &Totals, input: &BuildInput) -> Op
             soft: soft || r.soft,
             holds: true,
         }),
-        Origin::StepPin(..) | Origin::EnergyKnown => None,
+        Origin::StepPin(..) | Origin::EnergyKnown(..) => None,
     }
 }
 
@@ -229,4 +233,3 @@ fn clause(origin: &Origin, soft: bool, total: &Totals, input: &BuildInput) -> Op
 pub fn weakest(steps: &[PlanStep]) -> Option<&Evidence> {
     steps.iter().flat_map(|s| s.evidence.first()).min()
 }
-

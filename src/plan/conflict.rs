@@ -3,22 +3,40 @@
 use crate::check::program::{Clause, Metric};
 use crate::diag::Diagnostic;
 use crate::diag::source::Span;
+use crate::ir::workflow::Workflow;
 use crate::solve::outcome::Conflict;
+use crate::space::Space;
 use crate::space::encode::{Encoded, Origin, unscale};
 use rust_decimal::{Decimal, RoundingStrategy};
 
 /// E0710: the clauses that cannot hold together.
-pub fn explain(conflict: &Conflict, encoded: &Encoded, job: Span) -> Diagnostic {
+pub fn explain(conflict: &Conflict, encoded: &Encoded, space: &Space, workflow: &Workflow, job: Span) -> Diagnostic {
     let span_of = |c: usize| match &encoded.origins[c] {
         Origin::Clause(clause) => Some(clause.span),
         Origin::Rule(rule) => Some(rule.span),
         Origin::StepPin(_, pin) => Some(pin.span),
-        Origin::EnergyKnown => None,
+        Origin::EnergyKnown(_, span) => Some(*span),
     };
     let Some((first, rest)) = conflict.core.split_first() else {
         return Diagnostic::error("E0711", "the steps do not fit the machines", job, "no clause is to blame")
             .help("plan for larger machines: `--cluster NAME`, or `on NAME` in the job");
     };
+    if let ([only], Some((step, why))) = (conflict.core.as_slice(), shut_out(conflict.core[0], encoded, space)) {
+        let task = &workflow.steps[step].task;
+        let said = super::reason::said(&encoded.origins[*only]);
+        let at = span_of(*only).unwrap_or(job);
+        let d = Diagnostic::error(
+            "E0710",
+            format!("nothing that can carry out `{task}` keeps {said}"),
+            at,
+            "leaves no choice",
+        );
+        let d = match workflow.steps[step].span {
+            Some(call) if call != at => d.because(call, format!("`{task}` is called here")),
+            _ => d,
+        };
+        return d.help(why);
+    }
     let name = |c: &usize| super::reason::said(&encoded.origins[*c]);
     let message = match rest {
         [] => format!("no plan can keep {}", name(first)),
@@ -53,6 +71,27 @@ pub fn explain(conflict: &Conflict, encoded: &Encoded, job: Span) -> Diagnostic 
         [] => d.help("no single change makes a plan: relax several of them"),
         _ => d.help(format!("one change is enough: {}", ways.join(", or "))),
     }
+}
+
+/// The first step whose every choice breaks a rule, with what there is and what was left out before.
+fn shut_out(rule: usize, encoded: &Encoded, space: &Space) -> Option<(usize, String)> {
+    let step = encoded.problem.steps.iter().position(|s| s.choices.iter().all(|c| c.breaks.contains(&rule)))?;
+    let mut parts: Vec<String> = Vec::new();
+    let mut offered: Vec<&str> = space.steps[step].candidates.iter().map(|c| c.implementation.as_str()).collect();
+    offered.dedup();
+    if !offered.is_empty() {
+        let names: Vec<String> = offered.iter().map(|n| format!("`{n}`")).collect();
+        parts.push(format!("these could, and break it: {}", names.join(", ")));
+    }
+    let mut left_out: Vec<String> =
+        space.steps[step].excluded.iter().map(|(name, why)| format!("`{name}`: {why}")).collect();
+    left_out.dedup();
+    left_out.truncate(4);
+    if !left_out.is_empty() {
+        parts.push(format!("left out before: {}", left_out.join("; ")));
+    }
+    parts.push("change the line, or add a model or tool that keeps it".to_string());
+    Some((step, parts.join(". ")))
 }
 
 fn list(names: &[String]) -> String {

@@ -56,7 +56,7 @@ pub fn said(origin: &Origin) -> String {
         Origin::Clause(c) => format!("`{}`", c.text),
         Origin::Rule(r) => format!("`{}`", r.text),
         Origin::StepPin(..) => "the pin at the call".to_string(),
-        Origin::EnergyKnown => "the wish for known energy".to_string(),
+        Origin::EnergyKnown(text, _) => format!("`{text}`, for which energy must be known"),
     }
 }
 

@@ -56,7 +56,11 @@ pub fn text(plan: &Plan, width: u16) -> String {
                 (false, true) => "preferred, broken",
                 (false, false) => "BROKEN",
             };
-            let slack = if c.metric == "rule" { String::new() } else { format!(", {} (slack {})", metric(&c.metric, c.value), metric(&c.metric, c.slack)) };
+            let slack = if c.metric == "rule" {
+                String::new()
+            } else {
+                format!(", {} (slack {})", metric(&c.metric, c.value), metric(&c.metric, c.slack))
+            };
             let _ = writeln!(out, "  line {:>3}  {}: {verdict}{slack}", c.line, c.text);
         }
     }
@@ -79,11 +83,18 @@ pub fn text(plan: &Plan, width: u16) -> String {
     let proof = match plan.proof.status {
         Status::Optimal => format!("optimal ({}), proved by {}", wishes.join(", then "), plan.proof.by),
         Status::Feasible { bound, .. } => {
-            format!("feasible, not proved optimal: {} cannot be under {bound} in the solver's unit", wishes.first().unwrap_or(&"the wish"))
+            format!(
+                "feasible, not proved optimal: {} cannot be under {bound} in the solver's unit",
+                wishes.first().unwrap_or(&"the wish")
+            )
         }
     };
     let (kept, all) = plan.proof.kept;
-    let _ = writeln!(out, "{proof}; {all} options, {kept} after presolve, {} nodes, {} calls of z3", plan.proof.nodes, plan.proof.z3_checks);
+    let _ = writeln!(
+        out,
+        "{proof}; {all} options, {kept} after presolve, {} nodes, {} calls of z3",
+        plan.proof.nodes, plan.proof.z3_checks
+    );
     out
 }
 

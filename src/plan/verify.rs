@@ -20,7 +20,10 @@ const TOLERANCE: Decimal = dec!(0.00000001);
 pub fn verify(plan: &Plan) -> Vec<String> {
     let mut wrong = Vec::new();
     if plan.version != PLAN_VERSION {
-        wrong.push(format!("the plan has version {}, and this mkbc reads version {PLAN_VERSION}: compile it again", plan.version));
+        wrong.push(format!(
+            "the plan has version {}, and this mkbc reads version {PLAN_VERSION}: compile it again",
+            plan.version
+        ));
         return wrong;
     }
     let mut seen = Flow { steps: plan.steps.len(), called: BTreeSet::new(), wrong: Vec::new() };
@@ -36,13 +39,19 @@ pub fn verify(plan: &Plan) -> Vec<String> {
         }
         let p = &step.predicted;
         let numbers = [p.latency_s, p.cost_usd, p.energy_wh.unwrap_or_default(), p.quality, p.memory_gb, step.calls];
-        if numbers.iter().any(|n| n.is_sign_negative() && !n.is_zero()) || p.quality > Decimal::ONE || numbers.iter().any(|n| *n > dec!(1e15)) {
+        if numbers.iter().any(|n| n.is_sign_negative() && !n.is_zero())
+            || p.quality > Decimal::ONE
+            || numbers.iter().any(|n| *n > dec!(1e15))
+        {
             wrong.push(format!("step `{}` has a figure that is negative or beyond reason", step.name));
         }
         let has = plan.cluster.pools.get(&step.hardware.device).map_or(0, |p| p.units);
         if step.hardware.device != "api" && step.hardware.units > has {
             let device = &step.hardware.device;
-            wrong.push(format!("step `{}` needs {} `{device}`, and `{}` has {has}", step.name, step.hardware.units, plan.cluster.name));
+            wrong.push(format!(
+                "step `{}` needs {} `{device}`, and `{}` has {has}",
+                step.name, step.hardware.units, plan.cluster.name
+            ));
         }
     }
     let rule = match plan.quality_rule.as_str() {
@@ -81,11 +90,18 @@ pub fn verify(plan: &Plan) -> Vec<String> {
         if !holds && !clause.soft {
             wrong.push(format!("`{}` does not hold: the plan has {value}", clause.text));
         }
-        if holds != clause.holds || (value - clause.value).abs() > TOLERANCE || (slack - clause.slack).abs() > TOLERANCE {
+        if holds != clause.holds || (value - clause.value).abs() > TOLERANCE || (slack - clause.slack).abs() > TOLERANCE
+        {
             wrong.push(format!("`{}` is not what the plan says of it", clause.text));
         }
         if clause.metric == "energy" && !clause.soft && !total.energy_known {
             wrong.push(format!("`{}` cannot be checked: the energy of a step is not known", clause.text));
+        }
+    }
+    for wish in &plan.wishes {
+        let metric = crate::check::program::Metric::ALL.iter().find(|(_, n)| wish.text.ends_with(n));
+        if metric.is_none_or(|(m, _)| (super::build::total_of(*m, &total) - wish.value).abs() > TOLERANCE) {
+            wrong.push(format!("`{}` is not what the plan says of it", wish.text));
         }
     }
     wrong
@@ -120,7 +136,8 @@ pub fn verify_against(plan: &Plan, library: &Library, tail: bool) -> Vec<String>
         (i.name.as_str().into(), sizes)
     });
     let sizes = sizes.collect();
-    let input = space::Input { workflow: &workflow, library, machines: &machines, sizes: &sizes, usable: &|_| Ok(()), tail };
+    let input =
+        space::Input { workflow: &workflow, library, machines: &machines, sizes: &sizes, usable: &|_| Ok(()), tail };
     let space = space::build(&input, &mut Diagnostics::default());
     let classes: Vec<Option<u32>> = plan
         .steps
@@ -131,16 +148,34 @@ pub fn verify_against(plan: &Plan, library: &Library, tail: bool) -> Vec<String>
     for (index, step) in plan.steps.iter().enumerate() {
         let options = &space.steps[index].options;
         let option = options.iter().find(|o| {
-            is(step, &space.steps[index].candidates[o.candidate]) && o.needs.iter().all(|(s, c)| classes[*s] == Some(*c))
+            is(step, &space.steps[index].candidates[o.candidate])
+                && o.needs.iter().all(|(s, c)| classes[*s] == Some(*c))
         });
         match option {
             None => wrong.push(format!("the library has no `{}` as step `{}` uses it", step.implementation, step.name)),
-            Some(option) if predicted(&option.figures) != step.predicted => {
+            Some(option)
+                if predicted(&option.figures) != step.predicted || option.figures.evidence != step.evidence =>
+            {
                 wrong.push(format!("the figures of step `{}` are not those of the library", step.name));
+            }
+            Some(option) if option.figures.calls != step.calls => {
+                wrong.push(format!(
+                    "step `{}` is called {} times, and the plan says {}",
+                    step.name, option.figures.calls, step.calls
+                ));
             }
             Some(_) => {}
         }
-        if let (Some(entry), Some(task)) = (library.implementations.get(step.implementation.as_str()), library.tasks.get(step.task.as_str()))
+        let task = library.tasks.get(step.task.as_str());
+        let same = |t: &crate::library::Task| {
+            t.result == step.output
+                && t.params.iter().map(|(n, t)| (n.as_str(), t)).eq(step.params.iter().map(|(n, t)| (n.as_str(), t)))
+        };
+        if !task.is_some_and(same) {
+            wrong.push(format!("the types of step `{}` are not those of the task `{}`", step.name, step.task));
+        }
+        if let (Some(entry), Some(task)) =
+            (library.implementations.get(step.implementation.as_str()), library.tasks.get(step.task.as_str()))
             && let Some(candidate) = space.steps[index].candidates.iter().find(|c| is(step, c))
             && super::engine::lower(entry, candidate, task) != step.engine
         {

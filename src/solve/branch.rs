@@ -50,10 +50,7 @@ pub fn splits(relaxation: &Relaxation, domain: &Domain, basis: &Basis, point: &[
     found.truncate(CANDIDATES / 2);
     let multipliers = lp.multipliers(basis);
     for &(_, step) in divided.iter().take(CANDIDATES - found.len()) {
-        found.push(Split {
-            step,
-            left: mean_split(relaxation, &multipliers, domain.of(step), &support[step]),
-        });
+        found.push(Split { step, left: mean_split(relaxation, &multipliers, domain.of(step), &support[step]) });
     }
     if found.is_empty() {
         // The relaxation does not divide any step: take the step with the fewest columns, and the one that it leans to.
@@ -83,11 +80,7 @@ fn mean_split(relaxation: &Relaxation, multipliers: &[f64], columns: &[u32], sup
     }
     let total: f64 = support.iter().map(|pair| pair.1).sum();
     let mean = support.iter().map(|pair| pair.1 * weight[pair.0 as usize]).sum::<f64>() / total.max(1e-9);
-    let left: Vec<u32> = columns
-        .iter()
-        .copied()
-        .filter(|&column| weight[column as usize] <= mean)
-        .collect();
+    let left: Vec<u32> = columns.iter().copied().filter(|&column| weight[column as usize] <= mean).collect();
     if left.is_empty() || left.len() == columns.len() {
         support.iter().take(1).map(|pair| pair.0).collect()
     } else {
@@ -97,16 +90,10 @@ fn mean_split(relaxation: &Relaxation, multipliers: &[f64], columns: &[u32], sup
 
 /// The column of each step that the point gives the most weight to.
 pub fn round(point: &[(u32, f64)], domain: &Domain) -> Vec<u32> {
-    let weight = |column: &u32| {
-        point
-            .binary_search_by_key(column, |pair| pair.0)
-            .map_or(0.0, |place| point[place].1)
-    };
+    let weight = |column: &u32| point.binary_search_by_key(column, |pair| pair.0).map_or(0.0, |place| point[place].1);
     let heaviest = |step: usize| {
         let columns = domain.of(step).iter().copied();
-        columns
-            .reduce(|best, column| if weight(&column) > weight(&best) { column } else { best })
-            .unwrap_or(0)
+        columns.reduce(|best, column| if weight(&column) > weight(&best) { column } else { best }).unwrap_or(0)
     };
     (0..domain.steps()).map(heaviest).collect()
 }

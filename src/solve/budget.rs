@@ -16,12 +16,7 @@ pub struct Budget<'a> {
 impl<'a> Budget<'a> {
     /// At most `limit` nodes, and none once the clock says that time is out.
     pub fn new(limit: u64, clock: Clock<'a>) -> Self {
-        Budget {
-            spent: Cell::new(0),
-            limit,
-            clock,
-            out: Cell::new(false),
-        }
+        Budget { spent: Cell::new(0), limit, clock, out: Cell::new(false) }
     }
 
     /// The nodes visited.

@@ -60,19 +60,11 @@ pub enum Violation {
 /// Checks one choice per step against the whole problem, in exact integers.
 pub fn check(problem: &Problem, choice: &[usize]) -> Result<Values, Violation> {
     if choice.len() != problem.steps.len() {
-        return Err(Violation::Length {
-            steps: problem.steps.len(),
-            given: choice.len(),
-        });
+        return Err(Violation::Length { steps: problem.steps.len(), given: choice.len() });
     }
     let mut chosen = Vec::with_capacity(choice.len());
     for (step, &option) in choice.iter().enumerate() {
-        chosen.push(
-            problem.steps[step]
-                .choices
-                .get(option)
-                .ok_or(Violation::NoSuchOption { step })?,
-        );
+        chosen.push(problem.steps[step].choices.get(option).ok_or(Violation::NoSuchOption { step })?);
     }
     for (step, option) in chosen.iter().enumerate() {
         for &(of, class) in &option.needs {
@@ -92,11 +84,7 @@ pub fn check(problem: &Problem, choice: &[usize]) -> Result<Values, Violation> {
                 .map(|used| i128::from(used.1))
                 .sum();
             if held > i128::from(capacity.units) {
-                return Err(Violation::Capacity {
-                    resource,
-                    set,
-                    held: narrow(held),
-                });
+                return Err(Violation::Capacity { resource, set, held: narrow(held) });
             }
         }
     }
@@ -110,10 +98,7 @@ pub fn check(problem: &Problem, choice: &[usize]) -> Result<Values, Violation> {
             Bound::AtMost { figure, over, limit } => {
                 let value = aggregate(problem, choice, figure, over)?;
                 if value > i128::from(limit) {
-                    return Err(Violation::Clause {
-                        clause,
-                        value: Some(narrow(value)),
-                    });
+                    return Err(Violation::Clause { clause, value: Some(narrow(value)) });
                 }
                 Some(narrow(value))
             }
@@ -132,9 +117,7 @@ pub fn aggregate(problem: &Problem, choice: &[usize], figure: Figure, over: Aggr
     let mut weights = Vec::with_capacity(choice.len());
     for (step, &option) in choice.iter().enumerate() {
         let options = problem.steps.get(step).map(|s| &s.choices);
-        let option = options
-            .and_then(|o| o.get(option))
-            .ok_or(Violation::NoSuchOption { step })?;
+        let option = options.and_then(|o| o.get(option)).ok_or(Violation::NoSuchOption { step })?;
         weights.push(i128::from(option.figures[figure.index()]));
     }
     Ok(match over {

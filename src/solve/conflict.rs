@@ -48,12 +48,7 @@ pub fn explain(space: &Space, clauses: &[usize], budget: &Budget, oracle: Option
             }
         }
     }
-    Conflict {
-        core,
-        confirmed,
-        reachable,
-        repairs,
-    }
+    Conflict { core, confirmed, reachable, repairs }
 }
 
 fn except(clauses: &[usize], dropped: usize) -> Vec<usize> {

@@ -16,10 +16,7 @@ pub struct Domain {
 impl Domain {
     fn full(space: &Space) -> Self {
         let columns = (0..space.columns() as u32).collect();
-        Domain {
-            columns,
-            start: space.start.iter().map(|&place| place as u32).collect(),
-        }
+        Domain { columns, start: space.start.iter().map(|&place| place as u32).collect() }
     }
 
     /// The columns of a step, ascending.
@@ -44,10 +41,7 @@ impl Domain {
 
     /// The one column of each step, when each has one.
     pub fn single(&self) -> Option<Vec<u32>> {
-        self.start
-            .windows(2)
-            .all(|pair| pair[0] + 1 == pair[1])
-            .then(|| self.columns.clone())
+        self.start.windows(2).all(|pair| pair[0] + 1 == pair[1]).then(|| self.columns.clone())
     }
 
     /// Keeps the columns `(step, column)` that pass; says whether any went.
@@ -96,11 +90,7 @@ impl Row {
         }
         touched.sort_unstable();
         touched.dedup();
-        Row {
-            coef,
-            rhs,
-            steps: touched,
-        }
+        Row { coef, rhs, steps: touched }
     }
 
     /// `Σ figure over the path <= limit`, implied by a ceiling on the longest path.
@@ -126,14 +116,7 @@ impl Row {
     }
 
     fn most(&self, domain: &Domain) -> i64 {
-        let of = |&step: &usize| {
-            domain
-                .of(step)
-                .iter()
-                .map(|&column| self.coef[column as usize])
-                .max()
-                .unwrap_or(0)
-        };
+        let of = |&step: &usize| domain.of(step).iter().map(|&column| self.coef[column as usize]).max().unwrap_or(0);
         self.steps.iter().map(of).sum()
     }
 }
@@ -168,13 +151,7 @@ impl<'s> Model<'s> {
         let stated = &space.problem.clauses;
         let rule = |clause: &usize| clauses.contains(clause);
         domain.retain(|_, column| !space.choice(column as usize).breaks.iter().any(rule));
-        let mut model = Model {
-            space,
-            domain,
-            rows: Vec::new(),
-            ceilings: Vec::new(),
-            broken: false,
-        };
+        let mut model = Model { space, domain, rows: Vec::new(), ceilings: Vec::new(), broken: false };
         for &clause in clauses {
             if let Bound::AtMost { figure, over, limit } = stated[clause].bound {
                 model.bound(Wish { figure, over }, limit);
@@ -185,13 +162,7 @@ impl<'s> Model<'s> {
         }
         for (resource, capacity) in space.problem.capacities.iter().enumerate() {
             let units = |column: usize| {
-                space
-                    .choice(column)
-                    .uses
-                    .iter()
-                    .filter(|used| used.0 == resource)
-                    .map(|used| used.1)
-                    .sum()
+                space.choice(column).uses.iter().filter(|used| used.0 == resource).map(|used| used.1).sum()
             };
             for together in &capacity.together {
                 model.add(Row::new(space, together, capacity.units, units));
@@ -206,23 +177,17 @@ impl<'s> Model<'s> {
         match wish.over {
             Aggregate::Sum => {
                 let steps: Vec<usize> = (0..self.domain.steps()).collect();
-                self.add(Row::new(space, &steps, limit, |column| {
-                    space.figure(column, wish.figure)
-                }));
+                self.add(Row::new(space, &steps, limit, |column| space.figure(column, wish.figure)));
             }
             Aggregate::Max => {
                 self.broken |= limit < 0;
-                self.domain
-                    .retain(|_, column| space.figure(column as usize, wish.figure) <= limit);
+                self.domain.retain(|_, column| space.figure(column as usize, wish.figure) <= limit);
             }
             Aggregate::Path => {
                 self.broken |= limit < 0;
                 match self.ceilings.iter_mut().find(|ceiling| ceiling.figure == wish.figure) {
                     Some(ceiling) => ceiling.limit = ceiling.limit.min(limit),
-                    None => self.ceilings.push(Ceiling {
-                        figure: wish.figure,
-                        limit,
-                    }),
+                    None => self.ceilings.push(Ceiling { figure: wish.figure, limit }),
                 }
             }
         }
@@ -250,10 +215,7 @@ impl<'s> Model<'s> {
             super::presolve::value(space, columns, ceiling.figure, Aggregate::Path) <= ceiling.limit
         };
         !self.broken
-            && columns
-                .iter()
-                .enumerate()
-                .all(|(step, column)| self.domain.of(step).binary_search(column).is_ok())
+            && columns.iter().enumerate().all(|(step, column)| self.domain.of(step).binary_search(column).is_ok())
             && space.couplings.iter().all(coupled)
             && self.rows.iter().all(|row| row.at(columns) <= row.rhs)
             && self.ceilings.iter().all(under)

@@ -118,17 +118,7 @@ pub fn reduce(problem: &Problem) -> Result<Space<'_>, String> {
         start.push(step.len());
     }
     let couplings = couplings(problem, &start, &option, &numbering);
-    Ok(Space {
-        problem,
-        order,
-        before,
-        after,
-        start,
-        step,
-        option,
-        class,
-        couplings,
-    })
+    Ok(Space { problem, order, before, after, start, step, option, class, couplings })
 }
 
 fn validate(problem: &Problem) -> Result<(), String> {
@@ -143,9 +133,7 @@ fn validate(problem: &Problem) -> Result<(), String> {
                     return Err(format!("step {s}, option {o}: there is no resource {resource}"));
                 };
                 if units < 0 {
-                    return Err(format!(
-                        "step {s}, option {o}: holds {units} units of resource {resource}"
-                    ));
+                    return Err(format!("step {s}, option {o}: holds {units} units of resource {resource}"));
                 }
                 *sum += i128::from(units);
             }
@@ -161,15 +149,11 @@ fn validate(problem: &Problem) -> Result<(), String> {
                 most[place] = most[place].max(sum);
             }
             if let Some(&(other, _)) = choice.needs.iter().find(|need| need.0 >= steps) {
-                return Err(format!(
-                    "step {s}, option {o}: assumes something of step {other}, which does not exist"
-                ));
+                return Err(format!("step {s}, option {o}: assumes something of step {other}, which does not exist"));
             }
             for &clause in &choice.breaks {
                 if !matches!(problem.clauses.get(clause).map(|c| c.bound), Some(Bound::Rule)) {
-                    return Err(format!(
-                        "step {s}, option {o}: breaks clause {clause}, which is no rule"
-                    ));
+                    return Err(format!("step {s}, option {o}: breaks clause {clause}, which is no rule"));
                 }
             }
         }
@@ -178,10 +162,7 @@ fn validate(problem: &Problem) -> Result<(), String> {
     if let Some(place) = totals.iter().position(|&total| total > HUGE) {
         return Err(match Figure::ALL.get(place) {
             Some(figure) => format!("the largest {figure:?} figures add up to more than 2^50"),
-            None => format!(
-                "the largest uses of resource {} add up to more than 2^50",
-                place - Figure::ALL.len()
-            ),
+            None => format!("the largest uses of resource {} add up to more than 2^50", place - Figure::ALL.len()),
         });
     }
     if let Some(&(from, to)) = problem.edges.iter().find(|edge| edge.0 >= steps || edge.1 >= steps) {
@@ -189,9 +170,7 @@ fn validate(problem: &Problem) -> Result<(), String> {
     }
     for (resource, capacity) in problem.capacities.iter().enumerate() {
         if let Some(step) = capacity.together.iter().flatten().find(|&&step| step >= steps) {
-            return Err(format!(
-                "resource {resource} is held by step {step}, which does not exist"
-            ));
+            return Err(format!("resource {resource} is held by step {step}, which does not exist"));
         }
     }
     Ok(())
@@ -205,22 +184,14 @@ fn order(problem: &Problem) -> Result<Vec<usize>, String> {
     }
     match toposort(&graph, None) {
         Ok(order) => Ok(order.into_iter().map(|node| node.index()).collect()),
-        Err(cycle) => Err(format!(
-            "the edges run in a cycle through step {}",
-            cycle.node_id().index()
-        )),
+        Err(cycle) => Err(format!("the edges run in a cycle through step {}", cycle.node_id().index())),
     }
 }
 
 /// For each step, its classes that matter to another step, numbered; the rest count as one more class.
 fn number_classes(problem: &Problem) -> Vec<BTreeMap<u32, u32>> {
     let mut numbering = vec![BTreeMap::new(); problem.steps.len()];
-    for &(of, class) in problem
-        .steps
-        .iter()
-        .flat_map(|step| &step.choices)
-        .flat_map(|choice| &choice.needs)
-    {
+    for &(of, class) in problem.steps.iter().flat_map(|step| &step.choices).flat_map(|choice| &choice.needs) {
         numbering[of].insert(class, 0);
     }
     for classes in &mut numbering {
@@ -250,32 +221,19 @@ impl Keys {
         figures.dedup();
         let steps = problem.steps.len();
         let mut assumed = vec![false; steps];
-        for &(of, _) in problem
-            .steps
-            .iter()
-            .flat_map(|step| &step.choices)
-            .flat_map(|choice| &choice.needs)
-        {
+        for &(of, _) in problem.steps.iter().flat_map(|step| &step.choices).flat_map(|choice| &choice.needs) {
             assumed[of] = true;
         }
         let mut counted = vec![vec![false; steps]; problem.capacities.len()];
         for (counts, capacity) in counted.iter_mut().zip(&problem.capacities) {
             capacity.together.iter().flatten().for_each(|&step| counts[step] = true);
         }
-        Keys {
-            figures,
-            assumed,
-            counted,
-        }
+        Keys { figures, assumed, counted }
     }
 
     fn key(&self, step: usize, choice: &Choice) -> Key {
         let mut uses: BTreeMap<usize, i64> = BTreeMap::new();
-        for &(resource, units) in choice
-            .uses
-            .iter()
-            .filter(|used| used.1 > 0 && self.counted[used.0][step])
-        {
+        for &(resource, units) in choice.uses.iter().filter(|used| used.1 > 0 && self.counted[used.0][step]) {
             *uses.entry(resource).or_default() += units;
         }
         let class = if self.assumed[step] { choice.class } else { 0 };
@@ -299,15 +257,8 @@ fn undominated(choices: &[Choice], step: usize, keys: &Keys) -> Vec<usize> {
         if two_classes || needs.iter().any(|&(of, need)| of == step && need != choice.class) {
             continue;
         }
-        let figures = keys
-            .figures
-            .iter()
-            .map(|figure| choice.figures[figure.index()])
-            .collect();
-        groups
-            .entry((uses, class, needs, breaks))
-            .or_default()
-            .push((figures, o));
+        let figures = keys.figures.iter().map(|figure| choice.figures[figure.index()]).collect();
+        groups.entry((uses, class, needs, breaks)).or_default().push((figures, o));
     }
     let mut kept = Vec::new();
     for mut group in groups.into_values() {
@@ -315,10 +266,7 @@ fn undominated(choices: &[Choice], step: usize, keys: &Keys) -> Vec<usize> {
         group.sort_unstable();
         let mut front: Vec<(Vec<i64>, usize)> = Vec::new();
         for (figures, o) in group {
-            if !front
-                .iter()
-                .any(|(other, _)| other.iter().zip(&figures).all(|(a, b)| a <= b))
-            {
+            if !front.iter().any(|(other, _)| other.iter().zip(&figures).all(|(a, b)| a <= b)) {
                 front.push((figures, o));
             }
         }
@@ -340,21 +288,13 @@ fn couplings(problem: &Problem, start: &[usize], option: &[usize], numbering: &[
             }
         }
     }
-    let coupling = |((up, down), need)| Coupling {
-        up,
-        down,
-        classes: numbering[up].len() + 1,
-        need,
-    };
+    let coupling = |((up, down), need)| Coupling { up, down, classes: numbering[up].len() + 1, need };
     found.into_iter().map(coupling).collect()
 }
 
 /// The aggregate of one figure over one column per step.
 pub fn value(space: &Space, columns: &[u32], figure: Figure, over: Aggregate) -> i64 {
-    let weights: Vec<i64> = columns
-        .iter()
-        .map(|&column| space.figure(column as usize, figure))
-        .collect();
+    let weights: Vec<i64> = columns.iter().map(|&column| space.figure(column as usize, figure)).collect();
     match over {
         Aggregate::Sum => weights.iter().sum(),
         Aggregate::Max => weights.iter().copied().max().unwrap_or(0),

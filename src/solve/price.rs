@@ -30,11 +30,7 @@ pub struct Price {
 impl Price {
     /// The row that is left once the goal's value is settled.
     pub fn at(self, value: i64) -> Price {
-        Price {
-            rhs: self.rhs + self.slope * i128::from(value),
-            slope: 0,
-            ..self
-        }
+        Price { rhs: self.rhs + self.slope * i128::from(value), slope: 0, ..self }
     }
 }
 
@@ -84,11 +80,7 @@ impl Bound {
     /// Drops the columns that no plan with a goal of at most `cutoff` takes; says whether any went.
     pub fn fix(&self, domain: &mut Domain, cutoff: Option<i64>) -> bool {
         let mut excess = self.excess.iter();
-        domain.retain(|_, _| {
-            excess
-                .next()
-                .is_none_or(|&more| !self.beyond(self.least + more, cutoff))
-        })
+        domain.retain(|_, _| excess.next().is_none_or(|&more| !self.beyond(self.least + more, cutoff)))
     }
 
     fn beyond(&self, least: i128, cutoff: Option<i64>) -> bool {

@@ -23,13 +23,7 @@ pub enum Figure {
 
 impl Figure {
     /// All figures, in the order in which [`Choice::figures`] holds them.
-    pub const ALL: [Figure; 5] = [
-        Figure::Cost,
-        Figure::Energy,
-        Figure::Loss,
-        Figure::Latency,
-        Figure::Gpus,
-    ];
+    pub const ALL: [Figure; 5] = [Figure::Cost, Figure::Energy, Figure::Loss, Figure::Latency, Figure::Gpus];
 
     /// The place of this figure in [`Choice::figures`].
     pub const fn index(self) -> usize {

@@ -66,23 +66,12 @@ fn by_ceiling(space: &Space, ceiling: Ceiling, domain: &mut Domain) -> Option<bo
     // The longest path that ends before a step, and the longest that starts after it.
     let (mut head, mut tail) = (vec![0; min.len()], vec![0; min.len()]);
     for &step in &space.order {
-        head[step] = space.before[step]
-            .iter()
-            .map(|&before| head[before] + min[before])
-            .max()
-            .unwrap_or(0);
+        head[step] = space.before[step].iter().map(|&before| head[before] + min[before]).max().unwrap_or(0);
     }
     for &step in space.order.iter().rev() {
-        tail[step] = space.after[step]
-            .iter()
-            .map(|&after| tail[after] + min[after])
-            .max()
-            .unwrap_or(0);
+        tail[step] = space.after[step].iter().map(|&after| tail[after] + min[after]).max().unwrap_or(0);
     }
-    let longest = (0..min.len())
-        .map(|step| head[step] + min[step] + tail[step])
-        .max()
-        .unwrap_or(0);
+    let longest = (0..min.len()).map(|step| head[step] + min[step] + tail[step]).max().unwrap_or(0);
     if longest > ceiling.limit {
         return None;
     }

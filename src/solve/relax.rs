@@ -39,11 +39,8 @@ impl<'m> Relaxation<'m> {
         let (mut cost_scale, mut cost_base) = (1.0, 0.0);
         match goal {
             Goal::Sum(figure) => {
-                (cost_base, cost_scale) = spread(
-                    domain,
-                    |column| space.figure(column as usize, figure),
-                    |column, c| cost[column] = c,
-                );
+                (cost_base, cost_scale) =
+                    spread(domain, |column| space.figure(column as usize, figure), |column, c| cost[column] = c);
             }
             Goal::Path(figure) => {
                 (_, cost_scale) = spread(domain, |column| space.figure(column as usize, figure), |_, _| ());
@@ -51,47 +48,18 @@ impl<'m> Relaxation<'m> {
             // Any plan will do: prefer options that use little of every row.
             Goal::Any => {
                 for row in &model.rows {
-                    spread(
-                        domain,
-                        |column| row.coef[column as usize],
-                        |column, c| cost[column] += c,
-                    );
+                    spread(domain, |column| row.coef[column as usize], |column, c| cost[column] += c);
                 }
                 for ceiling in &model.ceilings {
-                    spread(
-                        domain,
-                        |c| space.figure(c as usize, ceiling.figure),
-                        |column, c| cost[column] += c,
-                    );
+                    spread(domain, |c| space.figure(c as usize, ceiling.figure), |column, c| cost[column] += c);
                 }
             }
         }
-        let lp = Lp {
-            steps: domain.steps(),
-            step: space.step.clone(),
-            cost,
-            rows: Vec::new(),
-        };
-        let link_in = space
-            .couplings
-            .iter()
-            .map(|coupling| vec![false; coupling.classes])
-            .collect();
+        let lp = Lp { steps: domain.steps(), step: space.step.clone(), cost, rows: Vec::new() };
+        let link_in = space.couplings.iter().map(|coupling| vec![false; coupling.classes]).collect();
         let row_in = vec![false; model.rows.len()];
         let (rows, scale, paths) = (Vec::new(), Vec::new(), Vec::new());
-        Relaxation {
-            model,
-            goal,
-            root: domain.clone(),
-            lp,
-            rows,
-            scale,
-            cost_scale,
-            cost_base,
-            row_in,
-            link_in,
-            paths,
-        }
+        Relaxation { model, goal, root: domain.clone(), lp, rows, scale, cost_scale, cost_base, row_in, link_in, paths }
     }
 
     /// Solves the linear program on a domain.
@@ -127,20 +95,10 @@ impl<'m> Relaxation<'m> {
                 weight[space.step[column as usize]] += x * space.figure(column as usize, ceiling.figure) as f64;
             }
             let (length, path) = space.longest(&weight);
-            let limit = if on_target {
-                target * self.cost_scale
-            } else {
-                ceiling.limit as f64
-            };
+            let limit = if on_target { target * self.cost_scale } else { ceiling.limit as f64 };
             if length > limit + 1e-6 * (1.0 + limit.abs()) {
                 // A target row and a ceiling of the same figure may run along the same path: both are kept.
-                let key = (
-                    Ceiling {
-                        limit: if on_target { -1 } else { ceiling.limit },
-                        ..ceiling
-                    },
-                    path,
-                );
+                let key = (Ceiling { limit: if on_target { -1 } else { ceiling.limit }, ..ceiling }, path);
                 if !self.paths.contains(&key) {
                     self.add(Row::along(space, &key.1, ceiling.figure, ceiling.limit), on_target);
                     self.paths.push(key);
@@ -175,20 +133,12 @@ impl<'m> Relaxation<'m> {
             return;
         }
         let mut coef = vec![0.0; row.coef.len()];
-        let (base, mut scale) = spread(
-            &self.root,
-            |column| row.coef[column as usize],
-            |column, a| coef[column] = a,
-        );
+        let (base, mut scale) = spread(&self.root, |column| row.coef[column as usize], |column, a| coef[column] = a);
         if on_target {
             coef.iter_mut().for_each(|a| *a *= scale / self.cost_scale);
             scale = self.cost_scale;
         }
-        self.lp.rows.push(LpRow {
-            coef,
-            rhs: (row.rhs as f64 - base) / scale,
-            on_target,
-        });
+        self.lp.rows.push(LpRow { coef, rhs: (row.rhs as f64 - base) / scale, on_target });
         self.scale.push(scale);
         self.rows.push(row);
     }
@@ -198,9 +148,7 @@ impl<'m> Relaxation<'m> {
         let space = self.model.space;
         let classes = space.couplings.iter().find(|coupling| coupling.up == step)?.classes;
         let mut weight = vec![0.0; classes];
-        support
-            .iter()
-            .for_each(|&(column, x)| weight[space.class[column as usize] as usize] += x);
+        support.iter().for_each(|&(column, x)| weight[space.class[column as usize] as usize] += x);
         let heaviest = (0..classes).max_by(|&a, &b| weight[a].total_cmp(&weight[b]))?;
         let of_class = |column: &u32| space.class[*column as usize] as usize == heaviest;
         let divided = !support.iter().all(|pair| of_class(&pair.0));
@@ -213,11 +161,7 @@ impl<'m> Relaxation<'m> {
             return None;
         }
         let scaled = self.lp.multipliers(basis);
-        let raw: Vec<f64> = scaled
-            .iter()
-            .zip(&self.scale)
-            .map(|(y, scale)| y * self.cost_scale / scale)
-            .collect();
+        let raw: Vec<f64> = scaled.iter().zip(&self.scale).map(|(y, scale)| y * self.cost_scale / scale).collect();
         let bits = BITS - raw.iter().fold(1.0, |most: f64, &y| most.max(y)).log2().ceil() as i32;
         let unit = f64::powi(2.0, bits.max(0));
         let mut rows = integers(&raw, unit);
@@ -238,15 +182,9 @@ impl<'m> Relaxation<'m> {
     /// Multipliers that show that a domain holds nothing, floored to integers.
     pub fn round_ray(&self, ray: &[f64]) -> Multipliers {
         let pairs = ray.iter().zip(&self.scale).zip(&self.lp.rows);
-        let raw: Vec<f64> = pairs
-            .map(|((y, scale), row)| if row.on_target { 0.0 } else { y / scale })
-            .collect();
+        let raw: Vec<f64> = pairs.map(|((y, scale), row)| if row.on_target { 0.0 } else { y / scale }).collect();
         let most = raw.iter().fold(0.0, |most: f64, &y| most.max(y));
-        let rows = if most > 0.0 {
-            integers(&raw, f64::powi(2.0, BITS - 1) / most)
-        } else {
-            Vec::new()
-        };
+        let rows = if most > 0.0 { integers(&raw, f64::powi(2.0, BITS - 1) / most) } else { Vec::new() };
         Multipliers { rows, slope: 0 }
     }
 
@@ -262,11 +200,7 @@ impl<'m> Relaxation<'m> {
             part.iter_mut().for_each(|value| *value -= min);
             least += min;
         }
-        Bound {
-            least,
-            excess,
-            slope: multipliers.slope,
-        }
+        Bound { least, excess, slope: multipliers.slope }
     }
 
     /// What the given proofs and the rows of the linear program say.
@@ -278,21 +212,14 @@ impl<'m> Relaxation<'m> {
                 paths.push(named);
             }
         }
-        Hints {
-            prices: proofs.iter().map(|proof| self.price(proof)).collect(),
-            paths,
-        }
+        Hints { prices: proofs.iter().map(|proof| self.price(proof)).collect(), paths }
     }
 
     /// The combination as a row over all columns.
     fn price(&self, multipliers: &Multipliers) -> Price {
         let columns: Vec<u32> = (0..self.lp.cost.len() as u32).collect();
         let coef = self.combine(multipliers, &columns);
-        Price {
-            coef,
-            rhs: self.constant(multipliers),
-            slope: multipliers.slope,
-        }
+        Price { coef, rhs: self.constant(multipliers), slope: multipliers.slope }
     }
 
     fn combine(&self, multipliers: &Multipliers, columns: &[u32]) -> Vec<i128> {
@@ -305,9 +232,7 @@ impl<'m> Relaxation<'m> {
         };
         for &(place, y) in &multipliers.rows {
             let coef = &self.rows[place].coef;
-            sum.iter_mut()
-                .zip(columns)
-                .for_each(|(sum, &column)| *sum += y * i128::from(coef[column as usize]));
+            sum.iter_mut().zip(columns).for_each(|(sum, &column)| *sum += y * i128::from(coef[column as usize]));
         }
         sum
     }
@@ -340,19 +265,10 @@ fn spread(domain: &Domain, weight: impl Fn(u32) -> i64, mut set: impl FnMut(usiz
     let min: Vec<i64> = (0..domain.steps()).map(least).collect();
     let mut scale = 1i64;
     for (step, &min) in min.iter().enumerate() {
-        scale = domain
-            .of(step)
-            .iter()
-            .map(|&column| weight(column) - min)
-            .max()
-            .unwrap_or(0)
-            .max(scale);
+        scale = domain.of(step).iter().map(|&column| weight(column) - min).max().unwrap_or(0).max(scale);
     }
     for (step, &min) in min.iter().enumerate() {
-        domain
-            .of(step)
-            .iter()
-            .for_each(|&c| set(c as usize, (weight(c) - min) as f64 / scale as f64));
+        domain.of(step).iter().for_each(|&c| set(c as usize, (weight(c) - min) as f64 / scale as f64));
     }
     (min.iter().sum::<i64>() as f64, scale as f64)
 }

@@ -31,12 +31,7 @@ pub struct Found {
 pub fn search(model: &Model, goal: Goal, known: Option<Vec<u32>>, budget: &Budget) -> Found {
     let mut domain = model.domain.clone();
     if !propagate(model, &Cutoff::default(), &mut domain) {
-        return Found {
-            best: None,
-            bound: i64::MAX,
-            exhausted: true,
-            hints: Hints::default(),
-        };
+        return Found { best: None, bound: i64::MAX, exhausted: true, hints: Hints::default() };
     }
     let mut search = Search {
         model,
@@ -90,17 +85,11 @@ enum Stage {
 impl Search<'_> {
     fn run(mut self, domain: Domain, budget: &Budget) -> Found {
         let mut open = BTreeMap::new();
-        let mut next = Some(Node {
-            domain,
-            basis: None,
-            bound: 0,
-        });
+        let mut next = Some(Node { domain, basis: None, bound: 0 });
         let (mut visits, mut picks) = (0u64, 0u64);
         // Plunge to a leaf, then go on from the open node with the lowest bound.
-        while let Some((node, picked)) = next
-            .take()
-            .map(|node| (node, false))
-            .or_else(|| Some((open.pop_first()?.1, true)))
+        while let Some((node, picked)) =
+            next.take().map(|node| (node, false)).or_else(|| Some((open.pop_first()?.1, true)))
         {
             if (self.goal == Goal::Any && self.best.is_some()) || self.limit().is_some_and(|limit| node.bound > limit) {
                 continue;
@@ -127,18 +116,9 @@ impl Search<'_> {
         }
         let exhausted = open.is_empty();
         let value = self.best.as_ref().map_or(i64::MAX, |best| best.1);
-        let bound = open
-            .first_key_value()
-            .map(|(key, _)| key.0)
-            .unwrap_or(i64::MAX)
-            .min(value);
+        let bound = open.first_key_value().map(|(key, _)| key.0).unwrap_or(i64::MAX).min(value);
         let hints = self.relaxation.hints(&self.proofs);
-        Found {
-            best: self.best,
-            bound,
-            exhausted,
-            hints,
-        }
+        Found { best: self.best, bound, exhausted, hints }
     }
 
     fn limit(&self) -> Option<i64> {
@@ -165,12 +145,7 @@ impl Search<'_> {
                     self.cutoff.row = Some(Row::new(space, &steps, worth - 1, |c| space.figure(c, figure)));
                 }
             },
-            Goal::Path(figure) => {
-                self.cutoff.ceiling = Some(Ceiling {
-                    figure,
-                    limit: worth - 1,
-                })
-            }
+            Goal::Path(figure) => self.cutoff.ceiling = Some(Ceiling { figure, limit: worth - 1 }),
         }
         self.best = Some((columns.to_vec(), worth));
     }
@@ -196,10 +171,7 @@ impl Search<'_> {
                 self.offer(&columns);
                 return Vec::new();
             }
-            let mut basis = node
-                .basis
-                .take()
-                .unwrap_or_else(|| self.relaxation.lp.start(&node.domain));
+            let mut basis = node.basis.take().unwrap_or_else(|| self.relaxation.lp.start(&node.domain));
             if !self.bound(&mut node, &mut basis, stage == Stage::Root) {
                 return Vec::new();
             }
@@ -284,9 +256,7 @@ impl Search<'_> {
             }
             let point = self.relaxation.lp.primal(&basis);
             self.offer(&round(&point, &domain));
-            let open = point
-                .iter()
-                .filter(|pair| domain.of(self.relaxation.lp.step[pair.0 as usize]).len() > 1);
+            let open = point.iter().filter(|pair| domain.of(self.relaxation.lp.step[pair.0 as usize]).len() > 1);
             let lean = open.fold(None, |best: Option<(u32, f64)>, &pair| match best {
                 Some(best) if best.1 >= pair.1 => Some(best),
                 _ => Some(pair),
@@ -346,11 +316,7 @@ impl Search<'_> {
             Answer::Infeasible(ray) => Some(self.relaxation.round_ray(ray)),
             Answer::Optimal | Answer::Cutoff | Answer::Stalled => self.relaxation.round(&basis),
         };
-        let mut node = Node {
-            domain,
-            basis: None,
-            bound,
-        };
+        let mut node = Node { domain, basis: None, bound };
         if let Some(proof) = proof {
             let proved = self.relaxation.bound(&proof, &node.domain);
             if proved.excludes(self.limit()) {

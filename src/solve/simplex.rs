@@ -79,13 +79,7 @@ impl Lp {
         let dual = var.iter().map(|&var| self.cost_of(var)).collect();
         let mut inverse = vec![0.0; self.steps * self.steps];
         (0..self.steps).for_each(|i| inverse[i * self.steps + i] = 1.0);
-        let mut basis = Basis {
-            var,
-            inverse,
-            value: vec![1.0; self.steps],
-            dual,
-            pivots: 0,
-        };
+        let mut basis = Basis { var, inverse, value: vec![1.0; self.steps], dual, pivots: 0 };
         self.extend(&mut basis);
         basis
     }
@@ -111,22 +105,13 @@ impl Lp {
 
     /// The value of the target variable.
     pub fn target(&self, basis: &Basis) -> f64 {
-        basis
-            .var
-            .iter()
-            .position(|&var| var == Var::Target)
-            .map_or(0.0, |place| basis.value[place])
+        basis.var.iter().position(|&var| var == Var::Target).map_or(0.0, |place| basis.value[place])
     }
 
     /// The objective.
     pub fn objective(&self, basis: &Basis) -> f64 {
         let constant = basis.dual[..self.steps].iter().sum::<f64>();
-        constant
-            + basis.dual[self.steps..]
-                .iter()
-                .zip(&self.rows)
-                .map(|(dual, row)| dual * row.rhs)
-                .sum::<f64>()
+        constant + basis.dual[self.steps..].iter().zip(&self.rows).map(|(dual, row)| dual * row.rhs).sum::<f64>()
     }
 
     fn cost_of(&self, var: Var) -> f64 {
@@ -214,11 +199,7 @@ impl Lp {
         for i in 0..size {
             let row = &grid[i * width + size..(i + 1) * width];
             basis.inverse[i * size..(i + 1) * size].copy_from_slice(row);
-            let rhs = row[self.steps..]
-                .iter()
-                .zip(&self.rows)
-                .map(|(a, lp_row)| a * lp_row.rhs)
-                .sum::<f64>();
+            let rhs = row[self.steps..].iter().zip(&self.rows).map(|(a, lp_row)| a * lp_row.rhs).sum::<f64>();
             basis.value[i] = row[..self.steps].iter().sum::<f64>() + rhs;
             let cost = self.cost_of(basis.var[i]);
             basis.dual.iter_mut().zip(row).for_each(|(dual, a)| *dual += cost * a);
@@ -233,9 +214,7 @@ impl Lp {
         out.extend(columns.iter().map(|&column| factor[self.step[column as usize]]));
         for (row, &factor) in self.rows.iter().zip(&factor[self.steps..]) {
             if factor != 0.0 {
-                out.iter_mut()
-                    .zip(columns)
-                    .for_each(|(sum, &column)| *sum += factor * row.coef[column as usize]);
+                out.iter_mut().zip(columns).for_each(|(sum, &column)| *sum += factor * row.coef[column as usize]);
             }
         }
     }
@@ -250,11 +229,8 @@ impl Lp {
         let size = basis.var.len();
         let has_target = self.rows.iter().any(|row| row.on_target);
         let alive = |column: u32| domain.of(self.step[column as usize]).binary_search(&column).is_ok();
-        let mut dead: Vec<bool> = basis
-            .var
-            .iter()
-            .map(|var| matches!(var, Var::Column(column) if !alive(*column)))
-            .collect();
+        let mut dead: Vec<bool> =
+            basis.var.iter().map(|var| matches!(var, Var::Column(column) if !alive(*column))).collect();
         let mut inside = vec![false; self.cost.len()];
         for var in &basis.var {
             if let Var::Column(column) = var {
@@ -263,10 +239,7 @@ impl Lp {
         }
         let (mut reduced, mut alpha) = (Vec::new(), Vec::new());
         self.products(&basis.dual, columns, &mut reduced);
-        reduced
-            .iter_mut()
-            .zip(columns)
-            .for_each(|(d, &column)| *d = self.cost[column as usize] - *d);
+        reduced.iter_mut().zip(columns).for_each(|(d, &column)| *d = self.cost[column as usize] - *d);
         for _ in 0..max_pivots {
             if self.objective(basis) > cutoff {
                 return Answer::Cutoff;
@@ -296,11 +269,7 @@ impl Lp {
             }
             for place in 0..self.rows.len() {
                 if !basis.var.contains(&Var::Slack(place as u32)) {
-                    offer(
-                        Var::Slack(place as u32),
-                        rho[self.steps + place],
-                        -basis.dual[self.steps + place],
-                    );
+                    offer(Var::Slack(place as u32), rho[self.steps + place], -basis.dual[self.steps + place]);
                 }
             }
             if has_target && !basis.var.contains(&Var::Target) {
@@ -331,10 +300,7 @@ impl Lp {
                     return Answer::Stalled;
                 }
                 self.products(&basis.dual, columns, &mut reduced);
-                reduced
-                    .iter_mut()
-                    .zip(columns)
-                    .for_each(|(d, &column)| *d = self.cost[column as usize] - *d);
+                reduced.iter_mut().zip(columns).for_each(|(d, &column)| *d = self.cost[column as usize] - *d);
             }
         }
         Answer::Stalled
@@ -360,10 +326,7 @@ impl Lp {
         }
         let length = basis.value[r] / direction[r];
         let scale = 1.0 / direction[r];
-        let pivot: Vec<f64> = basis.inverse[r * size..(r + 1) * size]
-            .iter()
-            .map(|a| a * scale)
-            .collect();
+        let pivot: Vec<f64> = basis.inverse[r * size..(r + 1) * size].iter().map(|a| a * scale).collect();
         for (i, row) in basis.inverse.chunks_exact_mut(size).enumerate() {
             if i == r {
                 row.copy_from_slice(&pivot);

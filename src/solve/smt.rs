@@ -40,9 +40,7 @@ const MOST_ROUNDS: u32 = 400;
 /// z3's name and version, as it is written into plans.
 pub fn name() -> String {
     let version = z3::full_version();
-    let number = version
-        .split_whitespace()
-        .find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
+    let number = version.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
     format!("z3 {}", number.unwrap_or(version).trim_end_matches(".0"))
 }
 
@@ -82,10 +80,7 @@ fn rows(model: &Model, hints: &Hints, value: i64) -> Vec<Wide> {
     }
     for price in &hints.prices {
         let rhs = price.rhs + price.slope * i128::from(value);
-        rows.push(Wide {
-            coef: price.coef.clone(),
-            rhs,
-        });
+        rows.push(Wide { coef: price.coef.clone(), rhs });
     }
     rows
 }
@@ -121,24 +116,14 @@ struct Wide {
 
 impl From<&Row> for Wide {
     fn from(row: &Row) -> Self {
-        Wide {
-            coef: row.coef.iter().map(|&a| i128::from(a)).collect(),
-            rhs: i128::from(row.rhs),
-        }
+        Wide { coef: row.coef.iter().map(|&a| i128::from(a)).collect(), rhs: i128::from(row.rhs) }
     }
 }
 
 impl Wide {
     /// The least coefficient of every step, and what the right-hand side leaves above them.
     fn slack(&self, domain: &Domain) -> (Vec<i128>, i128) {
-        let least = |step: usize| {
-            domain
-                .of(step)
-                .iter()
-                .map(|&c| self.coef[c as usize])
-                .min()
-                .unwrap_or(0)
-        };
+        let least = |step: usize| domain.of(step).iter().map(|&c| self.coef[c as usize]).min().unwrap_or(0);
         let min: Vec<i128> = (0..domain.steps()).map(least).collect();
         let slack = self.rhs - min.iter().sum::<i128>();
         (min, slack)
@@ -173,27 +158,15 @@ impl<'m> Question<'m> {
         solver.set_params(&params);
         let mut domain = model.domain.clone();
         thin(&mut domain, rows);
-        let taken = (0..model.space.columns())
-            .map(|column| Bool::new_const(column as u32))
-            .collect();
+        let taken = (0..model.space.columns()).map(|column| Bool::new_const(column as u32)).collect();
         let room = 30 - (domain.steps() as u64 + 1).next_power_of_two().trailing_zeros().min(20);
-        let question = Question {
-            model,
-            domain,
-            solver,
-            taken,
-            largest: (1 << room.min(24)) - 1,
-        };
+        let question = Question { model, domain, solver, taken, largest: (1 << room.min(24)) - 1 };
         if model.broken {
             question.solver.assert(Bool::from_bool(false));
         }
         for step in 0..question.domain.steps() {
             let one: Vec<(&Bool, i32)> = question.bools(question.domain.of(step)).map(|bool| (bool, 1)).collect();
-            question.solver.assert(if one.is_empty() {
-                Bool::from_bool(false)
-            } else {
-                Bool::pb_eq(&one, 1)
-            });
+            question.solver.assert(if one.is_empty() { Bool::from_bool(false) } else { Bool::pb_eq(&one, 1) });
         }
         for coupling in &model.space.couplings {
             question.couple(coupling);
@@ -244,8 +217,7 @@ impl<'m> Question<'m> {
             row.push((&self.taken[column as usize], i32::try_from(a).unwrap_or(i32::MAX)));
         }
         if !row.is_empty() {
-            self.solver
-                .assert(Bool::pb_le(&row, i32::try_from(limit).unwrap_or(i32::MAX)));
+            self.solver.assert(Bool::pb_le(&row, i32::try_from(limit).unwrap_or(i32::MAX)));
         }
     }
 
@@ -255,19 +227,15 @@ impl<'m> Question<'m> {
             let value = model.eval(&self.taken[**column as usize], true);
             value.and_then(|value| value.as_bool()) == Some(true)
         };
-        (0..self.domain.steps())
-            .map(|step| self.domain.of(step).iter().find(holds).copied())
-            .collect()
+        (0..self.domain.steps()).map(|step| self.domain.of(step).iter().find(holds).copied()).collect()
     }
 
     /// Shuts out a plan that the model does not admit: by the paths that are too long, and by itself.
     fn refine(&self, columns: &[u32]) {
         let space = self.model.space;
         for ceiling in &self.model.ceilings {
-            let weight: Vec<i64> = columns
-                .iter()
-                .map(|&column| space.figure(column as usize, ceiling.figure))
-                .collect();
+            let weight: Vec<i64> =
+                columns.iter().map(|&column| space.figure(column as usize, ceiling.figure)).collect();
             let (length, path) = space.longest(&weight);
             if length > ceiling.limit {
                 self.row(&Wide::from(&Row::along(space, &path, ceiling.figure, ceiling.limit)));
@@ -275,10 +243,6 @@ impl<'m> Question<'m> {
         }
         // A rounded row may let the same plan pass again, so that it is named as well.
         let different: Vec<Bool> = self.bools(columns).map(Bool::not).collect();
-        self.solver.assert(if different.is_empty() {
-            Bool::from_bool(false)
-        } else {
-            Bool::or(&different)
-        });
+        self.solver.assert(if different.is_empty() { Bool::from_bool(false) } else { Bool::or(&different) });
     }
 }

@@ -22,26 +22,10 @@ fn choice(steps: usize, most: i64) -> impl Strategy<Value = (Choice, [bool; 2])>
     let figures = prop::array::uniform5(0..most);
     let uses = prop::collection::vec((0usize..2, 0i64..4), 0..3);
     let needs = prop::collection::vec((0..steps, 0u32..2), 0..2);
-    (
-        figures,
-        uses,
-        0u32..2,
-        prop::bool::weighted(0.4),
-        needs,
-        prop::array::uniform2(prop::bool::weighted(0.15)),
-    )
+    (figures, uses, 0u32..2, prop::bool::weighted(0.4), needs, prop::array::uniform2(prop::bool::weighted(0.15)))
         .prop_map(|(figures, uses, class, coupled, needs, rules)| {
             let needs = if coupled { needs } else { Vec::new() };
-            (
-                Choice {
-                    figures,
-                    uses,
-                    class,
-                    needs,
-                    breaks: Vec::new(),
-                },
-                rules,
-            )
+            (Choice { figures, uses, class, needs, breaks: Vec::new() }, rules)
         })
 }
 
@@ -84,31 +68,21 @@ fn build((options, edge, numeric, rules, wishes, pools): Parts) -> Problem {
     let first_rule = numeric.len();
     let mut clauses: Vec<Clause> = Vec::new();
     for (figure, over, limit) in numeric {
-        clauses.push(Clause {
-            bound: Bound::AtMost { figure, over, limit },
-        });
+        clauses.push(Clause { bound: Bound::AtMost { figure, over, limit } });
     }
     clauses.extend((0..rules).map(|_| Clause { bound: Bound::Rule }));
     let with_rules = |(mut choice, broken): (Choice, [bool; 2])| {
-        choice.breaks = (0..rules)
-            .filter(|&rule| broken[rule])
-            .map(|rule| first_rule + rule)
-            .collect();
+        choice.breaks = (0..rules).filter(|&rule| broken[rule]).map(|rule| first_rule + rule).collect();
         choice
     };
-    let step = |choices: Vec<(Choice, [bool; 2])>| Step {
-        choices: choices.into_iter().map(with_rules).collect(),
-    };
+    let step = |choices: Vec<(Choice, [bool; 2])>| Step { choices: choices.into_iter().map(with_rules).collect() };
     let pairs = (0..steps).flat_map(|from| (from + 1..steps).map(move |to| (from, to)));
     Problem {
         steps: options.into_iter().map(step).collect(),
         edges: pairs.filter(|&(from, to)| edge[from * steps + to]).collect(),
         clauses,
         wishes: wishes.into_iter().map(|(figure, over)| Wish { figure, over }).collect(),
-        capacities: pools
-            .into_iter()
-            .map(|(units, together)| Capacity { units, together })
-            .collect(),
+        capacities: pools.into_iter().map(|(units, together)| Capacity { units, together }).collect(),
     }
 }
 
@@ -146,19 +120,13 @@ fn limit(clause: &Clause) -> i64 {
 }
 
 fn holds(problem: &Problem, values: &[i64], clauses: &[usize]) -> bool {
-    clauses
-        .iter()
-        .all(|&clause| values[clause] <= limit(&problem.clauses[clause]))
+    clauses.iter().all(|&clause| values[clause] <= limit(&problem.clauses[clause]))
 }
 
 fn verify(problem: &Problem, limits: &Limits) -> Result<(), TestCaseError> {
     let all: Vec<usize> = (0..problem.clauses.len()).collect();
     let plans = structural(problem);
-    let best = plans
-        .iter()
-        .filter(|plan| holds(problem, &plan.0, &all))
-        .map(|plan| &plan.1)
-        .min();
+    let best = plans.iter().filter(|plan| holds(problem, &plan.0, &all)).map(|plan| &plan.1).min();
     match (solve(problem, limits), best) {
         (Outcome::Solved(solution), Some(best)) => {
             prop_assert_eq!(&solution.values, best);
@@ -179,12 +147,7 @@ fn verify_conflict(
     conflict: &Conflict,
     limits: &Limits,
 ) -> Result<(), TestCaseError> {
-    let Conflict {
-        core,
-        confirmed,
-        reachable,
-        repairs,
-    } = conflict;
+    let Conflict { core, confirmed, reachable, repairs } = conflict;
     let feasible = |clauses: &[usize]| plans.iter().any(|plan| holds(problem, &plan.0, clauses));
     prop_assert_eq!(*confirmed, limits.certify);
     prop_assert!(!feasible(core), "the core can be satisfied: {:?}", core);

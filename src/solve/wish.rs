@@ -19,19 +19,11 @@ pub fn minimise(
 ) -> Found {
     let goal = match wish {
         None => Goal::Any,
-        Some(Wish {
-            figure,
-            over: Aggregate::Sum,
-        }) => Goal::Sum(figure),
-        Some(Wish {
-            figure,
-            over: Aggregate::Path,
-        }) => Goal::Path(figure),
-        Some(
-            wish @ Wish {
-                over: Aggregate::Max, ..
-            },
-        ) => return least_max(space, clauses, bounds, wish, known, budget),
+        Some(Wish { figure, over: Aggregate::Sum }) => Goal::Sum(figure),
+        Some(Wish { figure, over: Aggregate::Path }) => Goal::Path(figure),
+        Some(wish @ Wish { over: Aggregate::Max, .. }) => {
+            return least_max(space, clauses, bounds, wish, known, budget);
+        }
     };
     search(&Model::new(space, clauses, bounds), goal, known, budget)
 }
@@ -48,12 +40,7 @@ fn least_max(
     let model = Model::new(space, clauses, bounds);
     let mut domain = model.domain.clone();
     if !propagate(&model, &Cutoff::default(), &mut domain) {
-        return Found {
-            best: None,
-            bound: i64::MAX,
-            exhausted: true,
-            hints: Hints::default(),
-        };
+        return Found { best: None, bound: i64::MAX, exhausted: true, hints: Hints::default() };
     }
     let figure = |column: &u32| space.figure(*column as usize, wish.figure);
     let least = |step: usize| domain.of(step).iter().map(figure).min().unwrap_or(0);
@@ -65,12 +52,7 @@ fn least_max(
     };
     let mut best = (columns.clone(), value(space, &columns, wish.figure, wish.over));
     // Only the figure of some option can be the largest.
-    let mut values: Vec<i64> = domain
-        .all()
-        .iter()
-        .map(figure)
-        .filter(|&v| v >= bound && v < best.1)
-        .collect();
+    let mut values: Vec<i64> = domain.all().iter().map(figure).filter(|&v| v >= bound && v < best.1).collect();
     values.sort_unstable();
     values.dedup();
     let (mut low, mut hints, mut exhausted) = (0, Hints::default(), true);
@@ -95,10 +77,5 @@ fn least_max(
         }
     }
     let bound = values.get(low).copied().unwrap_or(best.1);
-    Found {
-        best: Some(best),
-        bound,
-        exhausted,
-        hints,
-    }
+    Found { best: Some(best), bound, exhausted, hints }
 }

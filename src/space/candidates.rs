@@ -38,7 +38,14 @@ pub fn enumerate(step: &Step, input: &Input) -> StepSpace {
     space
 }
 
-fn add(space: &mut StepSpace, entry: &Implementation, knobs: &[(EcoString, EcoString)], device: &EcoString, units: u32, input: &Input) {
+fn add(
+    space: &mut StepSpace,
+    entry: &Implementation,
+    knobs: &[(EcoString, EcoString)],
+    device: &EcoString,
+    units: u32,
+    input: &Input,
+) {
     let setting = Setting { knobs, device, units };
     let shown = || {
         let knobs: Vec<String> = knobs.iter().map(|(n, v)| format!("{n} {v}")).collect();
@@ -58,8 +65,13 @@ fn add(space: &mut StepSpace, entry: &Implementation, knobs: &[(EcoString, EcoSt
         space.excluded.push((entry.name.clone(), format!("{memory} GB do not fit {}", shown())));
         return;
     }
-    let candidate =
-        Candidate { implementation: entry.name.clone(), knobs: knobs.to_vec(), device: device.clone(), units, class: 0 };
+    let candidate = Candidate {
+        implementation: entry.name.clone(),
+        knobs: knobs.to_vec(),
+        device: device.clone(),
+        units,
+        class: 0,
+    };
     if !space.candidates.contains(&candidate) {
         space.candidates.push(candidate);
     }
@@ -77,7 +89,13 @@ fn devices(option: &HardwareOption, input: &Input) -> Vec<(EcoString, u32)> {
         let kind = *name == option.device || (option.device == "gpu" && device.is_some_and(|d| d.gpu));
         kind && enough
     };
-    input.machines.pools.iter().filter(|(name, _)| fits(name)).map(|(name, (units, _))| (name.clone(), *units)).collect()
+    input
+        .machines
+        .pools
+        .iter()
+        .filter(|(name, _)| fits(name))
+        .map(|(name, (units, _))| (name.clone(), *units))
+        .collect()
 }
 
 fn needed(option: &HardwareOption) -> String {

@@ -2,6 +2,7 @@
 
 use super::{Candidate, Figured, Space};
 use crate::check::program::{Clause, Job, Metric, Pin, QualityRule, Rule, RuleKind};
+use crate::diag::source::Span;
 use crate::ir::workflow::{Node, Operand, Region, ValueId, Workflow};
 use crate::library::Library;
 use crate::solve::problem::{self, Aggregate, Bound, Capacity, Choice, Figure, Problem, Wish};
@@ -25,8 +26,8 @@ pub enum Origin {
     Rule(Rule),
     /// A pin at a call: the step, and the pin.
     StepPin(usize, Pin),
-    /// Energy is limited or wished, and some choices' energy is unknown.
-    EnergyKnown,
+    /// Energy is limited or wished by this line, and some choices' energy is unknown.
+    EnergyKnown(EcoString, Span),
 }
 
 /// A problem, with what its clauses stand for and which option each choice is.
@@ -62,9 +63,14 @@ pub fn encode(input: &Input) -> Encoded {
         origins.extend(s.pins.iter().cloned().map(|p| Origin::StepPin(step, p)));
     }
     origins.extend(input.kept.iter().cloned());
-    let limits_energy = origins.iter().any(|o| matches!(o, Origin::Clause(c) if c.metric == Metric::Energy));
-    if limits_energy || wishes(input.job).iter().any(|m| *m == Metric::Energy) {
-        origins.push(Origin::EnergyKnown);
+    let limit = origins.iter().find_map(|o| match o {
+        Origin::Clause(c) if c.metric == Metric::Energy => Some((c.text.clone(), c.span)),
+        _ => None,
+    });
+    let wished =
+        input.job.wishes.iter().find(|w| w.metric == Metric::Energy).map(|w| ("minimize energy".into(), w.span));
+    if let Some((text, span)) = limit.or(wished) {
+        origins.push(Origin::EnergyKnown(text, span));
     }
     let mut problem = Problem { edges: input.space.dag.edges(), ..Problem::default() };
     let pools: Vec<&EcoString> = input.machines.pools.keys().collect();
@@ -91,7 +97,8 @@ pub fn encode(input: &Input) -> Encoded {
     for (index, step) in input.space.steps.iter().enumerate() {
         let choices = step.options.iter().map(|option| {
             let candidate = &step.candidates[option.candidate];
-            let breaks = (0..origins.len()).filter(|c| breaks(&origins[*c], index, candidate, option, &tainted[*c], input));
+            let breaks =
+                (0..origins.len()).filter(|c| breaks(&origins[*c], index, candidate, option, &tainted[*c], input));
             let pool = pools.iter().position(|p| **p == candidate.device);
             Choice {
                 figures: integers(option, candidate, input.library),
@@ -160,7 +167,11 @@ fn bound(origin: &Origin, rule: QualityRule) -> Bound {
 /// A limit in integers, rounded down: never in the user's disfavour.
 fn limit(clause: &Clause) -> i64 {
     if clause.metric == Metric::Quality {
-        return if clause.limit.is_zero() { i64::MAX / 4 } else { (-1e5 * ln(clause.limit) - 1e-7).floor().max(0.0) as i64 };
+        return if clause.limit.is_zero() {
+            i64::MAX / 4
+        } else {
+            (-1e5 * ln(clause.limit) - 1e-7).floor().max(0.0) as i64
+        };
     }
     let scaled = clause.limit.checked_mul(scale(clause.metric)).map(|d| d.floor());
     scaled.and_then(|d| d.to_i64()).unwrap_or(i64::MAX / 4).min(i64::MAX / 4)
@@ -190,7 +201,8 @@ fn ln(value: Decimal) -> f64 {
 /// The figures of an option in integers, rounded up.
 fn integers(option: &Figured, candidate: &Candidate, library: &Library) -> [i64; 5] {
     let up = |value: Decimal, metric: Metric| -> i64 {
-        let scaled = value.checked_mul(scale(metric)).map(|d| d.round_dp_with_strategy(0, RoundingStrategy::AwayFromZero));
+        let scaled =
+            value.checked_mul(scale(metric)).map(|d| d.round_dp_with_strategy(0, RoundingStrategy::AwayFromZero));
         scaled.and_then(|d| d.to_i64()).unwrap_or(i64::MAX / 4).min(i64::MAX / 4)
     };
     let f = &option.figures;
@@ -201,7 +213,8 @@ fn integers(option: &Figured, candidate: &Candidate, library: &Library) -> [i64;
     } else {
         (-1e5 * ln(f.quality) + 1e-7).ceil() as i64
     };
-    let gpus = if library.devices.get(&candidate.device).is_some_and(|d| d.gpu) { i64::from(candidate.units) } else { 0 };
+    let gpus =
+        if library.devices.get(&candidate.device).is_some_and(|d| d.gpu) { i64::from(candidate.units) } else { 0 };
     let mut figures = [0; 5];
     figures[Figure::Cost.index()] = up(f.cost, Metric::Cost);
     figures[Figure::Energy.index()] = up(f.energy.unwrap_or_default(), Metric::Energy);
@@ -212,11 +225,18 @@ fn integers(option: &Figured, candidate: &Candidate, library: &Library) -> [i64;
 }
 
 /// Whether a choice breaks a rule.
-fn breaks(origin: &Origin, step: usize, candidate: &Candidate, option: &Figured, tainted: &BTreeSet<usize>, input: &Input) -> bool {
+fn breaks(
+    origin: &Origin,
+    step: usize,
+    candidate: &Candidate,
+    option: &Figured,
+    tainted: &BTreeSet<usize>,
+    input: &Input,
+) -> bool {
     let Some(entry) = input.library.implementations.get(&candidate.implementation) else { return true };
     match origin {
         Origin::Clause(_) => false,
-        Origin::EnergyKnown => option.figures.energy.is_none(),
+        Origin::EnergyKnown(..) => option.figures.energy.is_none(),
         Origin::StepPin(pinned, pin) => *pinned == step && !matches_pin(candidate, pin, input.library),
         Origin::Rule(rule) => match &rule.kind {
             RuleKind::Pin(pin) => {

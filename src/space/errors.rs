@@ -16,7 +16,12 @@ pub fn no_candidate(at: Span, task: &str, machines: &str, excluded: &[(EcoString
     let more = reasons.len().saturating_sub(6);
     reasons.truncate(6);
     let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-    let d = Diagnostic::error("E0701", format!("nothing can carry out `{task}` on `{machines}`"), at, "no model or tool can be used");
+    let d = Diagnostic::error(
+        "E0701",
+        format!("nothing can carry out `{task}` on `{machines}`"),
+        at,
+        "no model or tool can be used",
+    );
     if reasons.is_empty() {
         return d.help("declare a model or tool that implements the task");
     }
@@ -37,6 +42,11 @@ pub fn unknown_size(at: Span, task: &str, param: &str, path: &str) -> Diagnostic
 
 /// E0704: too many upstream knobs reach a step.
 pub fn too_many_couplings(at: Span, task: &str) -> Diagnostic {
-    Diagnostic::error("E0704", format!("too many knobs change the work of `{task}`"), at, "more than 4096 combinations reach it")
-        .help("pin a knob upstream: `using …(knob: value)`")
+    Diagnostic::error(
+        "E0704",
+        format!("too many knobs change the work of `{task}`"),
+        at,
+        "more than 4096 combinations reach it",
+    )
+    .help("let fewer knobs upstream change sizes: take knobs out of the library entries, or split the job")
 }

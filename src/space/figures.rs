@@ -3,9 +3,9 @@
 use super::shape::{Shape, StepShape, evaluate, knob};
 use super::table::{Table, assignments, union};
 use super::{Candidate, Figured, Figures, Input, StepSpace};
+use crate::library::Implementation;
 use crate::library::profile::{Figure, Setting};
 use crate::library::size::SizeExpr;
-use crate::library::Implementation;
 use crate::plan::model::Evidence;
 use ecow::{EcoString, eco_format};
 use rust_decimal::Decimal;
@@ -51,7 +51,13 @@ pub fn fill(index: usize, step: &mut StepSpace, shapes: &[Option<StepShape>], in
 }
 
 /// The work of one call by dimension; the implementation's own rule before the task's.
-fn work(task: &str, entry: &Implementation, candidate: &Candidate, args: &BTreeMap<EcoString, Shape>, input: &Input) -> Result<Vec<(EcoString, Table)>, String> {
+fn work(
+    task: &str,
+    entry: &Implementation,
+    candidate: &Candidate,
+    args: &BTreeMap<EcoString, Shape>,
+    input: &Input,
+) -> Result<Vec<(EcoString, Table)>, String> {
     let of_task = input.library.tasks.get(task).map_or(&[][..], |t| &t.work);
     let mut rules: Vec<&(EcoString, SizeExpr)> = entry.work.iter().collect();
     rules.extend(of_task.iter().filter(|(n, _)| !entry.work.iter().any(|(own, _)| own == n)));
@@ -59,7 +65,9 @@ fn work(task: &str, entry: &Implementation, candidate: &Candidate, args: &BTreeM
     for (name, expr) in rules {
         match evaluate(expr, args, &|n| knob(candidate, n)) {
             Ok(table) => out.push((name.clone(), table)),
-            Err(super::shape::Missing::Size(param, path)) => return Err(format!("nothing says how large `{param}.{path}` is")),
+            Err(super::shape::Missing::Size(param, path)) => {
+                return Err(format!("nothing says how large `{param}.{path}` is"));
+            }
             Err(super::shape::Missing::TooMany) => return Err("too many upstream knobs change its work".to_string()),
         }
     }
@@ -67,7 +75,13 @@ fn work(task: &str, entry: &Implementation, candidate: &Candidate, args: &BTreeM
 }
 
 /// The figures of a candidate for so much work a call and so many calls; `None` where they leave the range of exact decimals.
-pub fn figures(entry: &Implementation, candidate: &Candidate, work: &[(EcoString, Decimal)], calls: Decimal, input: &Input) -> Option<Figures> {
+pub fn figures(
+    entry: &Implementation,
+    candidate: &Candidate,
+    work: &[(EcoString, Decimal)],
+    calls: Decimal,
+    input: &Input,
+) -> Option<Figures> {
     let setting = Setting { knobs: &candidate.knobs, device: &candidate.device, units: candidate.units };
     let mut evidence: Vec<Evidence> = Vec::new();
     let mut take = |name: &str| -> Option<&Figure> {
@@ -75,12 +89,15 @@ pub fn figures(entry: &Implementation, candidate: &Candidate, work: &[(EcoString
         evidence.push(Evidence { kind: figure.evidence, figure: name.to_string(), source: figure.source.to_string() });
         Some(figure)
     };
-    let time = |f: &Figure| if input.tail { f.interval.1 } else { f.value };
-    let mut once = take("latency").map(time)?;
+    // The tail bounds the time alone: money and energy are what is expected.
+    let upper = |f: &Figure| if input.tail { f.interval.1 } else { f.value };
+    let first = take("latency")?;
+    let (mut once, mut late) = (first.value, upper(first));
     let mut fee = take("cost").map_or(Decimal::ZERO, |f| f.value);
     for (dimension, amount) in work {
         if let Some(f) = take(&eco_format!("latency.per.{dimension}")) {
-            once = once.checked_add(time(f).checked_mul(*amount)?)?;
+            once = once.checked_add(f.value.checked_mul(*amount)?)?;
+            late = late.checked_add(upper(f).checked_mul(*amount)?)?;
         }
         if let Some(f) = take(&eco_format!("cost.per.{dimension}")) {
             fee = fee.checked_add(f.value.checked_mul(*amount)?)?;
@@ -90,7 +107,7 @@ pub fn figures(entry: &Implementation, candidate: &Candidate, work: &[(EcoString
     let memory = take("memory").map_or(Decimal::ZERO, |f| f.value);
     let power = take("power").map(|f| f.value);
     let rounds = (calls / Decimal::from(entry.concurrency)).ceil();
-    let latency = once.checked_mul(rounds)?;
+    let latency = late.checked_mul(rounds)?;
     let busy = once.checked_mul(calls)?;
     let hourly = input.machines.pools.get(&candidate.device).map_or(Decimal::ZERO, |(_, price)| *price);
     let rent = busy.checked_mul(hourly)?.checked_mul(Decimal::from(candidate.units))? / HOUR;

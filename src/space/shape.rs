@@ -51,7 +51,8 @@ impl Pass<'_, '_> {
                 Node::Map { over, item, body, .. } => {
                     let list = self.shape(over);
                     let count = list.get("count").cloned().unwrap_or_else(|| Table::constant(Decimal::ONE));
-                    let each = list.iter().filter_map(|(path, t)| Some((path.strip_prefix("item.")?.into(), t.clone())));
+                    let each =
+                        list.iter().filter_map(|(path, t)| Some((path.strip_prefix("item.")?.into(), t.clone())));
                     self.values.insert(*item, each.collect());
                     let inner = times.zip(&count, &|a, b| a.checked_mul(b)).unwrap_or_else(|| times.clone());
                     let mut shape = prefixed("item.", &self.region(body, &inner));
@@ -96,7 +97,8 @@ impl Pass<'_, '_> {
                 inside.filter_map(|(path, t)| Some((path.strip_prefix(prefix.as_str())?.into(), t.clone()))).collect()
             }
             Op::Record(names) => {
-                let mut shape: Shape = names.iter().zip(&shapes).flat_map(|(n, s)| prefixed(&format!("{n}."), s)).collect();
+                let mut shape: Shape =
+                    names.iter().zip(&shapes).flat_map(|(n, s)| prefixed(&format!("{n}."), s)).collect();
                 let tokens: Vec<&Table> = shapes.iter().filter_map(|s| s.get("tokens")).collect();
                 if let Some(sum) = sum(&tokens) {
                     shape.insert("tokens".into(), sum);
@@ -214,7 +216,11 @@ impl Missing {
 }
 
 /// Evaluates a size expression over the arguments' shapes. An absent optional argument has size zero.
-pub fn evaluate(expr: &SizeExpr, args: &BTreeMap<EcoString, Shape>, knobs: &dyn Fn(&str) -> Option<Decimal>) -> Result<Table, Missing> {
+pub fn evaluate(
+    expr: &SizeExpr,
+    args: &BTreeMap<EcoString, Shape>,
+    knobs: &dyn Fn(&str) -> Option<Decimal>,
+) -> Result<Table, Missing> {
     match expr {
         SizeExpr::Number(value) => Ok(Table::constant(*value)),
         SizeExpr::Knob(name) => {

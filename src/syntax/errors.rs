@@ -7,9 +7,17 @@ use crate::syntax::token::Token;
 /// E0101: text that is no token.
 pub fn no_token(at: Span, text: &str) -> Diagnostic {
     let shown: String = text.chars().take(20).collect();
-    let d = Diagnostic::error("E0101", format!("`{}` means nothing here", shown.escape_default()), at, "not part of the language");
+    let d = Diagnostic::error(
+        "E0101",
+        format!("`{}` means nothing here", shown.escape_default()),
+        at,
+        "not part of the language",
+    );
     if text.contains('\'') {
         return d.help("write texts in double quotes");
+    }
+    if text.starts_with('#') {
+        return d.help("a comment begins with `//`").fix("write `//`", Span { end: at.start + 1, ..at }, "//");
     }
     d.help("remove it").fix("remove it", at, "")
 }
@@ -57,11 +65,21 @@ pub fn unexpected(at: Span, found: Option<Token>, text: &str, expected: &[String
     if found == Some(Token::Eq) && expects("==") {
         return d.help("write `==` to compare").fix("write `==`", at, "==");
     }
+    if found == Some(Token::Minus) && !expects("-") {
+        return d.help("put a name with `-` in it in quotes: `\"gpt-4o\"`");
+    }
     if found == Some(Token::OpenBrace) && expects("->") {
-        return d.help("say what the result is: `-> Text`").fix("add `-> Text`", Span { end: at.start, ..at }, "-> Text ");
+        return d.help("say what the result is: `-> Text`").fix(
+            "add `-> Text`",
+            Span { end: at.start, ..at },
+            "-> Text ",
+        );
     }
     if found == Some(Token::Ident) {
-        let keywords = expected.iter().map(|e| e.trim_matches('"')).filter(|e| e.as_bytes().first().is_some_and(u8::is_ascii_lowercase));
+        let keywords = expected
+            .iter()
+            .map(|e| e.trim_matches('"'))
+            .filter(|e| e.as_bytes().first().is_some_and(u8::is_ascii_lowercase));
         let keywords: Vec<&str> = keywords.filter(|k| !matches!(*k, "ident" | "number" | "text" | "unit")).collect();
         if let Some(near) = nearest(text, keywords) {
             return d.help(format!("did you mean `{near}`?")).fix(format!("write `{near}`"), at, near);
@@ -86,7 +104,8 @@ fn wanted(expected: &[String]) -> String {
     if has("+") && has("==") {
         groups.push("an operator".into());
     }
-    let shown = ["->", "=", ":", "{", "}", "(", ")", "[", "]", ",", "in", "up", "to", "until", "on", "implements", "at"];
+    let shown =
+        ["->", "=", ":", "{", "}", "(", ")", "[", "]", ",", "in", "up", "to", "until", "on", "implements", "at"];
     let any_value = groups.iter().any(|g| g == "a value");
     groups.extend(shown.iter().filter(|t| has(t) && !(any_value && ["[", "("].contains(t))).map(|t| format!("`{t}`")));
     if has("job") && has("task") {

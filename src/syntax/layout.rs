@@ -11,7 +11,8 @@ pub const MAX_DEPTH: usize = 128;
 
 /// Reads the layout: newlines, units, brackets.
 pub fn layout(source: &str, tokens: &[Spanned], file: FileId, cx: &mut Diagnostics) -> Vec<Spanned> {
-    let mut pass = Layout { source, file, cx, out: Vec::with_capacity(tokens.len() + 8), open: Vec::new(), skipped: None };
+    let mut pass =
+        Layout { source, file, cx, out: Vec::with_capacity(tokens.len() + 8), open: Vec::new(), skipped: None };
     let mut at = 0;
     let mut line_start = true;
     while at < tokens.len() {
@@ -86,7 +87,11 @@ impl Layout<'_> {
             if !cannot_stay {
                 break;
             }
-            self.cx.push(errors::unclosed_bracket(Span::new(self.file, start, end), opener, Span::new(self.file, at, at)));
+            self.cx.push(errors::unclosed_bracket(
+                Span::new(self.file, start, end),
+                opener,
+                Span::new(self.file, at, at),
+            ));
             self.insert_closer(at);
             closed = true;
         }
@@ -136,7 +141,11 @@ impl Layout<'_> {
         }
         while self.open.len() > matching + 1 {
             let (s, opener, e) = self.open[self.open.len() - 1];
-            self.cx.push(errors::unclosed_bracket(Span::new(self.file, s, e), opener, Span::new(self.file, start, end)));
+            self.cx.push(errors::unclosed_bracket(
+                Span::new(self.file, s, e),
+                opener,
+                Span::new(self.file, start, end),
+            ));
             self.insert_closer(start);
         }
         self.open.pop();
@@ -167,7 +176,11 @@ impl Layout<'_> {
 
     fn finish(&mut self, at: u32) {
         while let Some(&(start, opener, end)) = self.open.last() {
-            self.cx.push(errors::unclosed_bracket(Span::new(self.file, start, end), opener, Span::new(self.file, at, at)));
+            self.cx.push(errors::unclosed_bracket(
+                Span::new(self.file, start, end),
+                opener,
+                Span::new(self.file, at, at),
+            ));
             self.insert_closer(at);
         }
         self.drop_newline();

@@ -50,7 +50,9 @@ fn report(errors: Vec<Failure>, source: &str, file: FileId, cx: &mut Diagnostics
     }
     for error in errors {
         let (start, found, end, expected) = match error {
-            ParseError::UnrecognizedToken { token: (start, token, end), expected } => (start, Some(token), end, expected),
+            ParseError::UnrecognizedToken { token: (start, token, end), expected } => {
+                (start, Some(token), end, expected)
+            }
             ParseError::UnrecognizedEof { location, expected } => (location, None, location, expected),
             ParseError::ExtraToken { token: (start, token, end) } => (start, Some(token), end, Vec::new()),
             ParseError::InvalidToken { location } => (location, None, location, Vec::new()),

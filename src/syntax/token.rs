@@ -118,7 +118,19 @@ impl Token {
         self.begins_item()
             || matches!(
                 self,
-                Let | For | If | Repeat | Goal | Slo | Minimize | Maximize | Prefer | Expect | Knob | Runs | Engine | Profile
+                Let | For
+                    | If
+                    | Repeat
+                    | Goal
+                    | Slo
+                    | Minimize
+                    | Maximize
+                    | Prefer
+                    | Expect
+                    | Knob
+                    | Runs
+                    | Engine
+                    | Profile
             )
     }
 
@@ -127,7 +139,14 @@ impl Token {
         self.text().as_bytes()[0].is_ascii_lowercase()
             && !matches!(
                 self,
-                Token::Newline | Token::Comment | Token::Doc | Token::Ident | Token::Number | Token::Str | Token::OpenStr | Token::Unit
+                Token::Newline
+                    | Token::Comment
+                    | Token::Doc
+                    | Token::Ident
+                    | Token::Number
+                    | Token::Str
+                    | Token::OpenStr
+                    | Token::Unit
             )
     }
 

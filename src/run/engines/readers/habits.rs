@@ -14,7 +14,7 @@ fn passes(options: &Options) -> usize {
     options.get("passes").and_then(|p| p.trim().parse().ok()).unwrap_or(1)
 }
 
-/// Frames that are taken a second (`{rate}`): the setting `fps`, else as many as the frames for each scene need.
+/// Frames that are taken a second (`{rate}`): so many a `window`, or the setting `fps`, else as many as the frames for each scene need.
 pub fn rate(options: &Options) -> Result<f64, Fault> {
     let number = |name: &str| match options.get(name) {
         None => Ok(None),
@@ -26,6 +26,9 @@ pub fn rate(options: &Options) -> Result<f64, Fault> {
             .map(Some)
             .ok_or_else(|| Fault::plan(format!("the setting `{name}` is `{text}`, and no number above 0"))),
     };
+    if let (Some(window), Some(each)) = (number("window")?, number("frames")?) {
+        return Ok(each / window);
+    }
     Ok(match (number("fps")?, number("frames")?.unwrap_or(1.0)) {
         (Some(fps), _) => fps,
         (None, each) if each <= 5.0 => 1.0,

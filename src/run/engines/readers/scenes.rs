@@ -34,7 +34,8 @@ pub fn ffmpeg_scenes(reading: &Reading<'_>) -> Result<Value, Fault> {
         let end = starts.get(i + 1).copied().unwrap_or(duration.max(start));
         scenes.push(json!({"start": start, "end": end}));
         let times = (0..pictures.len()).map(|n| (n, n as f64 / rate));
-        let inside: Vec<(usize, f64)> = times.filter(|(_, t)| (start..end).contains(t)).collect();
+        // A time that falls just short of an edge by rounding belongs behind it.
+        let inside: Vec<(usize, f64)> = times.filter(|(_, t)| (start..end).contains(&(t + 1e-6))).collect();
         for n in thin(&inside, start, end, each) {
             frames.push(json!({"file": pictures[n], "time": n as f64 / rate, "scene": i}));
         }

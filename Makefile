@@ -1,0 +1,35 @@
+# The two commands of the README are `make demo` and `make test`; both install what is missing and say so.
+
+MKBC := target/release/mkbc
+MEDIA := examples/media
+
+.PHONY: demo test setup build media lint bench
+
+# The main job on real input: make a video, check the job, plan it, run the plan, print the answer.
+demo: setup build media
+	$(MKBC) check examples/video_qa.mkb
+	$(MKBC) plan examples/video_qa.mkb --out target/video_qa.azure.plan.json
+	$(MKBC) run examples/road_trip.mkb --videos $(MEDIA)/road_trip.mp4
+
+# Formatting, lints, then every test.
+test: setup
+	cargo fmt --check
+	cargo clippy --all-targets --quiet -- -D warnings
+	cargo test --quiet
+
+setup:
+	@.ci/setup all
+
+build:
+	cargo build --release
+
+media:
+	@$(MEDIA)/make.sh
+
+lint: setup
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+
+# Parser throughput, the whole of `plan`, and the built-in tier's figures.
+bench: setup
+	cargo bench
