@@ -5,6 +5,8 @@ pub mod calls;
 pub mod clauses;
 pub mod errors;
 pub mod hole;
+pub mod jobs;
+mod loops;
 pub mod program;
 pub mod quantity;
 pub mod rules;
@@ -30,7 +32,7 @@ pub struct Context<'a> {
 /// Checks the jobs of a file.
 pub fn check(file: &File, context: &Context, cx: &mut Diagnostics) -> Program {
     let used = imports(file, context.library, cx);
-    let signatures = body::signatures(file, context.library, cx);
+    let signatures = jobs::signatures(file, context.library, cx);
     let mut program = Program::default();
     for item in &file.items {
         if let ItemKind::Job(job) = &item.kind {
@@ -43,7 +45,7 @@ pub fn check(file: &File, context: &Context, cx: &mut Diagnostics) -> Program {
             program.jobs.push(typed);
         }
     }
-    body::check_cycles(&program, cx);
+    jobs::check_cycles(&program, cx);
     unused::check_imports(file, &program, &used, cx);
     program
 }

@@ -4,6 +4,7 @@ use crate::check::program::Program;
 use crate::check::{self, Context};
 use crate::diag::Diagnostics;
 use crate::diag::source::{FileId, Sources};
+use crate::digest::digest;
 use crate::expand;
 use crate::expand::lock::Lock;
 use crate::ir::lower::lower;
@@ -21,7 +22,6 @@ use crate::space::{self, Machines, Space, StepSpace};
 use crate::syntax::ast::File;
 use crate::syntax::parse::parse;
 use ecow::EcoString;
-use sha2::{Digest, Sha256};
 
 /// The texts of a compilation.
 #[derive(Default)]
@@ -155,43 +155,49 @@ pub fn plan(
     if cx.has_errors() {
         return Err(nothing());
     }
-    let encoding =
-        |kept: &[Origin]| encode(&encode::Input { job, kept, workflow: &workflow, space: &space, library, machines });
-    let hard = encoding(&[]);
-    let first = match solve(&hard.problem, &target.limits) {
-        Outcome::Solved(solution) => solution,
-        Outcome::Conflict(found) => {
-            cx.push(conflict::explain(&found, &hard, &space, &workflow, job.span));
-            return Err(nothing());
-        }
-        Outcome::Unknown(why) => return Err(format!("the solver found neither a plan nor a conflict: {why}")),
-    };
-    let (encoded, solution, kept, broken) = prefer(job, hard, first, &encoding, &target.limits);
     let hashes = Hashes {
         source: digest([texts.sources.get(file).text.as_str()]),
         library: library_digest(texts),
         lock: lock.map(|l| digest([l])),
     };
-    let plan = build(&BuildInput {
-        job,
-        workflow: &workflow,
-        space: &space,
-        encoded: &encoded,
-        solution: &solution,
-        library,
-        machines,
-        sizes: &sizes,
-        kept: &kept,
-        broken: &broken,
-        sources: &texts.sources,
-        file,
-        hashes,
-    });
-    // The verifier knows nothing of the solver: what it finds is a fault of ours, and such a plan goes nowhere.
-    match verify::verify_against(&plan, library, tail).as_slice() {
-        [] => Ok((plan, offers(&workflow, &space))),
-        wrong => Err(format!("the plan does not pass verification, which is a fault of mkbc: {}", wrong.join("; "))),
+    let mut wrong = Vec::new();
+    for strict in [false, true] {
+        let encoding = |kept: &[Origin]| {
+            encode(&encode::Input { job, kept, workflow: &workflow, space: &space, library, machines, strict })
+        };
+        let hard = encoding(&[]);
+        let first = match solve(&hard.problem, &target.limits) {
+            Outcome::Solved(solution) => solution,
+            Outcome::Conflict(found) => {
+                cx.push(conflict::explain(&found, &hard, &space, &workflow, job.span));
+                return Err(nothing());
+            }
+            Outcome::Unknown(why) => return Err(format!("the solver found neither a plan nor a conflict: {why}")),
+        };
+        let (encoded, solution, kept, broken) = prefer(job, hard, first, &encoding, &target.limits);
+        let plan = build(&BuildInput {
+            job,
+            workflow: &workflow,
+            space: &space,
+            encoded: &encoded,
+            solution: &solution,
+            library,
+            machines,
+            sizes: &sizes,
+            kept: &kept,
+            broken: &broken,
+            sources: &texts.sources,
+            file,
+            hashes: hashes.clone(),
+        });
+        // The verifier knows nothing of the solver. Limits that are looser than written may fail here once; anything else that
+        // it finds is a fault of ours, and such a plan goes nowhere.
+        wrong = verify::verify_against(&plan, library, tail);
+        if wrong.is_empty() {
+            return Ok((plan, offers(&workflow, &space)));
+        }
     }
+    Err(format!("the plan does not pass verification, which is a fault of mkbc: {}", wrong.join("; ")))
 }
 
 fn offers(workflow: &Workflow, space: &Space) -> Vec<Offer> {
@@ -228,16 +234,6 @@ fn prefer(
         }
     }
     (chosen.0, chosen.1, kept, broken)
-}
-
-/// SHA-256 over texts, each with its length, in lower-case hex.
-pub fn digest<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
-    let mut hash = Sha256::new();
-    for text in texts {
-        hash.update((text.len() as u64).to_le_bytes());
-        hash.update(text.as_bytes());
-    }
-    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// The digest of a library: every module and profile, by name.

@@ -61,5 +61,5 @@ pub fn fills(program: &Program, library: &Library, lock: &Lock, locked: bool, cx
 pub fn signature(hole: &Hole, job: &Job) -> String {
     let scope: Vec<String> =
         hole.scope.iter().map(|id| job.local(*id)).map(|l| format!("{}: {}", l.name, l.ty)).collect();
-    crate::compile::digest([hole.ty.to_string().as_str(), hole.goal.as_str(), scope.join(", ").as_str()])
+    crate::digest::digest([hole.ty.to_string().as_str(), hole.goal.as_str(), scope.join(", ").as_str()])
 }

@@ -16,6 +16,7 @@ pub mod check;
 pub mod cli;
 pub mod compile;
 pub mod diag;
+pub mod digest;
 pub mod expand;
 pub mod ir;
 pub mod library;

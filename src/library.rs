@@ -3,6 +3,7 @@
 pub mod declare;
 pub mod embedded;
 pub mod errors;
+pub mod evidence;
 pub mod profile;
 pub mod size;
 

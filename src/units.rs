@@ -200,7 +200,9 @@ impl Measure {
 /// A decimal for people: no trailing zeros, at most `digits` behind the point.
 pub fn shown(value: Decimal, digits: u32) -> String {
     let rounded = value.round_dp(digits).normalize();
-    if rounded.is_zero() && !value.is_zero() { format!("{:.1e}", value) } else { rounded.to_string() }
+    // What would round to nothing keeps two digits that say something.
+    let significant = if rounded.is_zero() { value.round_sf(2).unwrap_or(rounded).normalize() } else { rounded };
+    significant.to_string()
 }
 
 #[cfg(test)]

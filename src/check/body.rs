@@ -1,43 +1,16 @@
 //! The body of a job → typed data flow.
 
-use super::program::{Block, Expr, ExprKind, Job, Let, Local, LocalId, Program, QualityRule, Repeat};
+use super::jobs::Signature;
+use super::program::{Block, Expr, ExprKind, Job, Let, Local, LocalId, QualityRule};
 use super::{Context, errors, quantity, types};
 use crate::diag::source::Span;
 use crate::diag::{Diagnostics, nearest};
-use crate::library::Library;
-use crate::syntax::ast::{self, BinaryOp, ItemKind, StmtKind, UnaryOp};
+use crate::syntax::ast::{self, BinaryOp, StmtKind, UnaryOp};
 use crate::types::{Size, Type};
 use ecow::EcoString;
 use rust_decimal::prelude::ToPrimitive;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// What a job takes and yields.
-pub struct Signature {
-    /// Its inputs.
-    pub params: Vec<(EcoString, Type)>,
-    /// Its result.
-    pub result: Type,
-}
-
-/// The signatures of a file's jobs.
-pub fn signatures(file: &ast::File, library: &Library, cx: &mut Diagnostics) -> BTreeMap<EcoString, Signature> {
-    let mut signatures = BTreeMap::new();
-    let mut spans: BTreeMap<EcoString, Span> = BTreeMap::new();
-    for item in &file.items {
-        let ItemKind::Job(job) = &item.kind else { continue };
-        let first = library.tasks.get(&job.name.text).map(|t| t.span).or_else(|| spans.get(&job.name.text).copied());
-        if let Some(first) = first {
-            cx.push(crate::library::errors::declared_twice(job.name.span, "job", &job.name.text, first));
-            continue;
-        }
-        spans.insert(job.name.text.clone(), job.name.span);
-        let params = types::params(&job.params, &library.types, cx);
-        let result = types::resolve(&job.result, &library.types, cx);
-        signatures.insert(job.name.text.clone(), Signature { params, result });
-    }
-    signatures
-}
 
 /// Checks the data flow of a job.
 pub fn check_job(
@@ -101,7 +74,7 @@ pub fn check_job(
 
 pub(super) struct BodyPass<'a> {
     pub(super) job: Job,
-    scope: Vec<LocalId>,
+    pub(super) scope: Vec<LocalId>,
     /// Names that the blocks around define further down.
     coming: Vec<(EcoString, Span)>,
     pub(super) signatures: &'a BTreeMap<EcoString, Signature>,
@@ -113,7 +86,7 @@ pub(super) struct BodyPass<'a> {
 }
 
 impl BodyPass<'_> {
-    fn define(&mut self, name: EcoString, span: Span, ty: Type) -> LocalId {
+    pub(super) fn define(&mut self, name: EcoString, span: Span, ty: Type) -> LocalId {
         let first = self.scope.iter().find(|id| self.job.local(**id).name == name).map(|id| self.job.local(*id).span);
         if let Some(first) = first {
             self.cx.push(errors::shadows(span, &name, first));
@@ -131,7 +104,7 @@ impl BodyPass<'_> {
         Expr { span, ty, kind: ExprKind::Hole(id) }
     }
 
-    fn block(&mut self, stmts: &[ast::Stmt], wanted: Option<&Type>, at: Span) -> Block {
+    pub(super) fn block(&mut self, stmts: &[ast::Stmt], wanted: Option<&Type>, at: Span) -> Block {
         let depth = self.scope.len();
         let coming = self.coming.len();
         for stmt in stmts {
@@ -414,78 +387,4 @@ impl BodyPass<'_> {
             }
         }
     }
-
-    fn repeat(&mut self, repeat: &ast::Repeat, wanted: Option<&Type>, span: Span) -> Expr {
-        let limit = quantity::whole(&repeat.limit, "the number of rounds", self.cx);
-        if limit == Some(0) {
-            self.cx.push(errors::not_whole(repeat.limit.span, "the number of rounds"));
-        }
-        let limit = limit.unwrap_or(1).max(1);
-        let expected = repeat.expected.as_ref().and_then(|q| quantity::whole(q, "the usual number of rounds", self.cx));
-        let depth = self.scope.len();
-        let carry = repeat.carry.as_ref().map(|(name, first)| {
-            let first = self.expr(first, wanted);
-            (self.define(name.text.clone(), name.span, first.ty.clone()), first)
-        });
-        let wanted = carry.as_ref().map(|(_, first)| first.ty.clone()).or_else(|| wanted.cloned());
-        // `until` sees what the body defines.
-        let until_stmt =
-            ast::Stmt { span: repeat.until.span, kind: StmtKind::Let(Vec::new(), None, repeat.until.clone()) };
-        let mut body = self.round(&repeat.body, until_stmt, wanted.as_ref(), span);
-        let until = body.lets.pop().map_or(Expr { span, ty: Type::Unknown, kind: ExprKind::Error }, |l| l.value);
-        if !until.ty.fits(&Type::Bool) {
-            self.cx.push(errors::wrong_type(until.span, &Type::Bool, &until.ty, None));
-        }
-        self.scope.truncate(depth);
-        let ty = body.result.as_ref().map_or(Type::Unknown, |r| r.ty.clone());
-        let repeat = Repeat { carry, limit, expected: expected.map(|e| e.clamp(1, limit)), body, until };
-        Expr { span, ty, kind: ExprKind::Repeat(Box::new(repeat)) }
-    }
-
-    /// A round's block with its `until` checked in the block's own scope; `until` becomes the last `let`.
-    fn round(&mut self, stmts: &[ast::Stmt], until: ast::Stmt, wanted: Option<&Type>, at: Span) -> Block {
-        let last_value = stmts.iter().rposition(|s| matches!(s.kind, StmtKind::Expr(_)));
-        let mut ordered: Vec<ast::Stmt> = stmts.to_vec();
-        match last_value {
-            Some(i) => ordered.insert(i, until),
-            None => ordered.push(until),
-        }
-        let mut block = self.block(&ordered, wanted, at);
-        // Statements behind the result do not exist; the `until` is the last binding without names.
-        if let Some(i) = block.lets.iter().rposition(|l| l.names.is_empty()) {
-            let until = block.lets.remove(i);
-            block.lets.push(until);
-        }
-        block
-    }
-}
-
-/// Reports jobs that call themselves, by way of others.
-pub fn check_cycles(program: &Program, cx: &mut Diagnostics) {
-    let by_name: BTreeMap<&str, &Job> = program.jobs.iter().map(|j| (j.name.as_str(), j)).collect();
-    for job in &program.jobs {
-        let mut path: Vec<&str> = vec![&job.name];
-        let mut seen: BTreeSet<&str> = BTreeSet::new();
-        if reaches(&job.name, &job.name, &by_name, &mut path, &mut seen) {
-            cx.push(errors::cycle(job.span, &path));
-        }
-    }
-}
-
-fn reaches<'a>(
-    from: &str,
-    to: &str,
-    jobs: &BTreeMap<&'a str, &'a Job>,
-    path: &mut Vec<&'a str>,
-    seen: &mut BTreeSet<&'a str>,
-) -> bool {
-    let Some(job) = jobs.get(from) else { return false };
-    for called in &job.calls {
-        path.push(called);
-        if called == to || (seen.insert(called) && reaches(called, to, jobs, path, seen)) {
-            return true;
-        }
-        path.pop();
-    }
-    false
 }

@@ -1,9 +1,9 @@
 //! Profile CSV → profile: figures by knobs, device and units, each with its interval and evidence.
 
 use super::errors;
+use super::evidence::EvidenceKind;
 use crate::diag::Diagnostics;
 use crate::diag::source::{FileId, Span};
-use crate::plan::model::EvidenceKind;
 use ecow::EcoString;
 use rust_decimal::Decimal;
 use std::collections::BTreeMap;

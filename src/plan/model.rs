@@ -2,6 +2,7 @@
 //! the data flow to execute. Versioned; its JSON schema is published (`mkbc schema plan`).
 
 use crate::ir::workflow::{Region, StepId, ValueId};
+pub use crate::library::evidence::{Evidence, EvidenceKind};
 use crate::solve::outcome::Proof;
 use crate::types::Type;
 use rust_decimal::Decimal;
@@ -232,30 +233,6 @@ pub struct Totals {
     pub quality: Decimal,
     /// GPUs.
     pub gpus: u32,
-}
-
-/// Where a figure comes from.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Evidence {
-    /// The weakest kind first.
-    pub kind: EvidenceKind,
-    /// The figure.
-    pub figure: String,
-    /// The address, formula, or device, date and runs.
-    pub source: String,
-}
-
-/// How much a figure can be trusted; the weakest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum EvidenceKind {
-    /// By a formula.
-    Estimated,
-    /// By somebody else.
-    Published,
-    /// By us.
-    Measured,
 }
 
 /// A clause of the job, with what the plan makes of it.

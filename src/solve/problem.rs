@@ -13,7 +13,7 @@ pub enum Figure {
     Cost,
     /// Energy for the whole run, in milliwatt-hours.
     Energy,
-    /// Quality loss: ⌈−10⁵ ln quality⌉.
+    /// Quality loss: ⌈−10⁷ ln quality⌉.
     Loss,
     /// Time for the whole run, in milliseconds.
     Latency,

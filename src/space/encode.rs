@@ -15,7 +15,11 @@ use std::collections::BTreeSet;
 /// Antichains beyond this number are not listed; all steps together stand in for them.
 const MAX_ANTICHAINS: usize = 256;
 /// Quality loss of a step whose quality is zero.
-const LOST: i64 = 10_000_000;
+const LOST: i64 = 1_000_000_000;
+/// More than any figure: the solver refuses what sums beyond 2⁵⁰.
+const MOST: i64 = 1 << 44;
+/// Units of quality loss: ⌈−10⁷ ln quality⌉.
+const LOSS_SCALE: f64 = 1e7;
 
 /// What a clause of the problem stands for.
 #[derive(Clone, Debug)]
@@ -53,6 +57,9 @@ pub struct Input<'a> {
     pub library: &'a Library,
     /// The machines.
     pub machines: &'a Machines,
+    /// Whether limits are rounded against the plan. If not, each is looser by one unit a step, what rounding up may add: no
+    /// plan is lost, and one that is found must be checked in exact decimals.
+    pub strict: bool,
 }
 
 /// Encodes the choice of one option per step.
@@ -110,7 +117,9 @@ pub fn encode(input: &Input) -> Encoded {
         });
         problem.steps.push(problem::Step { choices: choices.collect() });
     }
-    problem.clauses = origins.iter().map(|o| problem::Clause { bound: bound(o, input.job.quality_rule) }).collect();
+    let slack = if input.strict { 0 } else { input.space.steps.len() as i64 };
+    problem.clauses =
+        origins.iter().map(|o| problem::Clause { bound: bound(o, input.job.quality_rule, slack) }).collect();
     problem.wishes = wishes(input.job).into_iter().map(|m| wish(m, input.job.quality_rule)).collect();
     Encoded { problem, origins }
 }
@@ -155,33 +164,35 @@ fn wish(metric: Metric, rule: QualityRule) -> Wish {
     Wish { figure: figure(metric), over: aggregate(metric, rule) }
 }
 
-fn bound(origin: &Origin, rule: QualityRule) -> Bound {
+fn bound(origin: &Origin, rule: QualityRule, slack: i64) -> Bound {
     match origin {
-        Origin::Clause(clause) => {
-            Bound::AtMost { figure: figure(clause.metric), over: aggregate(clause.metric, rule), limit: limit(clause) }
-        }
+        Origin::Clause(clause) => Bound::AtMost {
+            figure: figure(clause.metric),
+            over: aggregate(clause.metric, rule),
+            limit: limit(clause, slack),
+        },
         _ => Bound::Rule,
     }
 }
 
-/// A limit in integers, rounded down: never in the user's disfavour.
-fn limit(clause: &Clause) -> i64 {
+/// A limit in integers, rounded down, and then looser by `slack`.
+fn limit(clause: &Clause, slack: i64) -> i64 {
+    let slack = if clause.metric == Metric::Gpus { 0 } else { slack };
     if clause.metric == Metric::Quality {
-        return if clause.limit.is_zero() {
-            i64::MAX / 4
-        } else {
-            (-1e5 * ln(clause.limit) - 1e-7).floor().max(0.0) as i64
-        };
+        let loss = if clause.limit.is_zero() { MOST } else { (-LOSS_SCALE * ln(clause.limit) - 1e-5).floor() as i64 };
+        return loss.max(0) + slack;
     }
     let scaled = clause.limit.checked_mul(scale(clause.metric)).map(|d| d.floor());
-    scaled.and_then(|d| d.to_i64()).unwrap_or(i64::MAX / 4).min(i64::MAX / 4)
+    scaled.and_then(|d| d.to_i64()).unwrap_or(MOST).min(MOST) + slack
 }
 
 /// A limit of the problem, back in base units.
 pub fn unscale(metric: Metric, value: i64) -> Decimal {
     if metric == Metric::Quality {
-        let quality = (-(value as f64) / 1e5).exp();
-        return Decimal::from_f64_retain(quality).unwrap_or_default().round_dp(5);
+        let quality = (-(value as f64) / LOSS_SCALE).exp();
+        return Decimal::from_f64_retain(quality)
+            .unwrap_or_default()
+            .round_dp_with_strategy(5, RoundingStrategy::ToZero);
     }
     Decimal::from(value) / scale(metric)
 }
@@ -203,7 +214,7 @@ fn integers(option: &Figured, candidate: &Candidate, library: &Library) -> [i64;
     let up = |value: Decimal, metric: Metric| -> i64 {
         let scaled =
             value.checked_mul(scale(metric)).map(|d| d.round_dp_with_strategy(0, RoundingStrategy::AwayFromZero));
-        scaled.and_then(|d| d.to_i64()).unwrap_or(i64::MAX / 4).min(i64::MAX / 4)
+        scaled.and_then(|d| d.to_i64()).unwrap_or(MOST).min(MOST)
     };
     let f = &option.figures;
     let loss = if f.quality.is_zero() {
@@ -211,7 +222,7 @@ fn integers(option: &Figured, candidate: &Candidate, library: &Library) -> [i64;
     } else if f.quality == Decimal::ONE {
         0
     } else {
-        (-1e5 * ln(f.quality) + 1e-7).ceil() as i64
+        (-LOSS_SCALE * ln(f.quality) + 1e-5).ceil() as i64
     };
     let gpus =
         if library.devices.get(&candidate.device).is_some_and(|d| d.gpu) { i64::from(candidate.units) } else { 0 };

@@ -215,7 +215,11 @@ fn unreached(to: &Endpoint, error: &reqwest::Error) -> Fault {
     let said = cause.map(|c| to.redact(&c.to_string())).unwrap_or_default();
     let fault = Fault::new(FaultKind::Provider, format!("{} {why}", to.host)).detail(&said).transient();
     if to.local() {
-        fault.help("is the server running?")
+        fault.help(if error.is_connect() {
+            "is the server running?"
+        } else {
+            "try again; `retry 2` behind the call does so by itself"
+        })
     } else {
         fault.help("check the network, and the proxy settings")
     }

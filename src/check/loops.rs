@@ -1,0 +1,54 @@
+//! `repeat`: what is carried from round to round, and `until` in the scope of a round.
+
+use super::body::BodyPass;
+use super::program::{Block, Expr, ExprKind, Repeat};
+use super::{errors, quantity};
+use crate::diag::source::Span;
+use crate::syntax::ast::{self, StmtKind};
+use crate::types::Type;
+
+impl BodyPass<'_> {
+    pub(super) fn repeat(&mut self, repeat: &ast::Repeat, wanted: Option<&Type>, span: Span) -> Expr {
+        let limit = quantity::whole(&repeat.limit, "the number of rounds", self.cx);
+        if limit == Some(0) {
+            self.cx.push(errors::not_whole(repeat.limit.span, "the number of rounds"));
+        }
+        let limit = limit.unwrap_or(1).max(1);
+        let expected = repeat.expected.as_ref().and_then(|q| quantity::whole(q, "the usual number of rounds", self.cx));
+        let depth = self.scope.len();
+        let carry = repeat.carry.as_ref().map(|(name, first)| {
+            let first = self.expr(first, wanted);
+            (self.define(name.text.clone(), name.span, first.ty.clone()), first)
+        });
+        let wanted = carry.as_ref().map(|(_, first)| first.ty.clone()).or_else(|| wanted.cloned());
+        // `until` sees what the body defines.
+        let until_stmt =
+            ast::Stmt { span: repeat.until.span, kind: StmtKind::Let(Vec::new(), None, repeat.until.clone()) };
+        let mut body = self.round(&repeat.body, until_stmt, wanted.as_ref(), span);
+        let until = body.lets.pop().map_or(Expr { span, ty: Type::Unknown, kind: ExprKind::Error }, |l| l.value);
+        if !until.ty.fits(&Type::Bool) {
+            self.cx.push(errors::wrong_type(until.span, &Type::Bool, &until.ty, None));
+        }
+        self.scope.truncate(depth);
+        let ty = body.result.as_ref().map_or(Type::Unknown, |r| r.ty.clone());
+        let repeat = Repeat { carry, limit, expected: expected.map(|e| e.clamp(1, limit)), body, until };
+        Expr { span, ty, kind: ExprKind::Repeat(Box::new(repeat)) }
+    }
+
+    /// A round's block with its `until` checked in the block's own scope; `until` becomes the last `let`.
+    fn round(&mut self, stmts: &[ast::Stmt], until: ast::Stmt, wanted: Option<&Type>, at: Span) -> Block {
+        let last_value = stmts.iter().rposition(|s| matches!(s.kind, StmtKind::Expr(_)));
+        let mut ordered: Vec<ast::Stmt> = stmts.to_vec();
+        match last_value {
+            Some(i) => ordered.insert(i, until),
+            None => ordered.push(until),
+        }
+        let mut block = self.block(&ordered, wanted, at);
+        // Statements behind the result do not exist; the `until` is the last binding without names.
+        if let Some(i) = block.lets.iter().rposition(|l| l.names.is_empty()) {
+            let until = block.lets.remove(i);
+            block.lets.push(until);
+        }
+        block
+    }
+}
