@@ -67,6 +67,8 @@ pub struct StepSpace {
     pub excluded: Vec<(EcoString, String)>,
     /// How many different ways its output sizes can behave.
     pub classes: u32,
+    /// A size that its work needs and nothing says.
+    pub missing: Option<shape::Missing>,
 }
 
 /// An implementation with its knobs set, on some hardware.
@@ -124,6 +126,11 @@ pub fn build(input: &Input, cx: &mut Diagnostics) -> Space {
         if step.options.is_empty()
             && let Some(span) = input.workflow.steps[index].span
         {
+            let task = &input.workflow.steps[index].task;
+            if let Some(missing) = step.missing.clone() {
+                cx.push(missing.diagnostic(span, task));
+                continue;
+            }
             cx.push(errors::no_candidate(
                 span,
                 &input.workflow.steps[index].task,

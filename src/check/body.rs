@@ -377,7 +377,7 @@ impl BodyPass<'_> {
         match ty {
             _ if left.ty == Type::Unknown || right.ty == Type::Unknown => Expr {
                 span,
-                ty: ty.unwrap_or(Type::Unknown),
+                ty: ty.filter(|t| *t == Type::Bool).unwrap_or(Type::Unknown),
                 kind: ExprKind::Binary(op, Box::new(left), Box::new(right)),
             },
             Some(ty) => Expr { span, ty, kind: ExprKind::Binary(op, Box::new(left), Box::new(right)) },

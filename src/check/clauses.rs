@@ -30,10 +30,9 @@ pub fn check_clauses(body: &[ast::Stmt], job: &mut Job, context: &Context, cx: &
         let tighter = job.clauses.iter().enumerate().find(|(j, other)| {
             let upper = clause.metric != Metric::Quality;
             let dominated = if upper { other.limit < clause.limit } else { other.limit > clause.limit };
-            i != *j
-                && other.metric == clause.metric
-                && other.tail == clause.tail
-                && (dominated || (other.limit == clause.limit && *j < i))
+            // `latency.p95` and `latency.p99` are different limits.
+            let same = clause.text.split_whitespace().next() == other.text.split_whitespace().next();
+            i != *j && same && (dominated || (other.limit == clause.limit && *j < i))
         });
         if let Some((_, other)) = tighter {
             cx.push(errors::superfluous(clause.span, &clause.text, other.span));

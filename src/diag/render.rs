@@ -58,6 +58,10 @@ pub fn text(diagnostics: &Diagnostics, sources: &Sources, colour: bool) -> Strin
     let mut out = Vec::new();
     for diagnostic in diagnostics.sorted() {
         let mut buffer = Vec::new();
+        if too_wide(diagnostic, &files) {
+            out.extend_from_slice(one_line(diagnostic, sources).as_bytes());
+            continue;
+        }
         let rendered = if colour {
             emit(&mut Ansi::new(&mut buffer), &config, &files, diagnostic)
         } else {
@@ -69,6 +73,18 @@ pub fn text(diagnostics: &Diagnostics, sources: &Sources, colour: bool) -> Strin
         }
     }
     String::from_utf8_lossy(&out).into_owned()
+}
+
+/// Lines beyond this are not shown: a file may be one line.
+const MAX_LINE: usize = 2_000;
+
+fn too_wide(d: &Diagnostic, files: &Lines) -> bool {
+    let spans = std::iter::once(d.primary.span).chain(d.secondary.iter().map(|l| l.span));
+    let width = |span: super::source::Span| {
+        let line = files.line_index(span.file, span.start as usize).and_then(|l| files.line_range(span.file, l));
+        line.map_or(0, |r| r.len())
+    };
+    spans.map(width).any(|w| w > MAX_LINE)
 }
 
 fn emit(out: &mut dyn WriteColor, config: &term::Config, files: &Lines, d: &Diagnostic) -> Result<(), Error> {

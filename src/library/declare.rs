@@ -4,7 +4,7 @@ use super::profile::{self, Profile};
 use super::size::{self, Scope, SizeExpr};
 use super::{Cluster, Device, Engine, HardwareOption, Implementation, Library, Setting, Task, errors};
 use crate::check::{quantity, types};
-use crate::diag::source::{FileId, Sources};
+use crate::diag::source::{FileId, Sources, Span};
 use crate::diag::{Diagnostics, nearest};
 use crate::syntax::ast::{self, Atom, AtomKind, ItemKind, LibraryLineKind, Name, Property};
 use crate::types::Type;
@@ -257,7 +257,10 @@ impl ImplementationPass<'_> {
                 LibraryLineKind::Profile(path, span) => {
                     has_profile = true;
                     match self.profiles.get(path) {
-                        Some(file) => entry.profile = profile::read(&self.sources.get(*file).text, *file, cx),
+                        Some(file) => {
+                            entry.profile = profile::read(&self.sources.get(*file).text, *file, cx);
+                            self.check_profile(&entry, *span, cx);
+                        }
                         None => cx.push(errors::profile_missing(*span, path)),
                     }
                 }
@@ -275,6 +278,19 @@ impl ImplementationPass<'_> {
             cx.push(errors::missing_part(i.name.span, name, "profile", "profile \"….csv\""));
         }
         entry
+    }
+
+    /// A profile must speak of the entry's knobs and of devices that exist, or its rows would never be asked for.
+    fn check_profile(&self, entry: &Implementation, at: Span, cx: &mut Diagnostics) {
+        for column in entry.profile.knobs.iter().filter(|c| !entry.knobs.iter().any(|(n, _)| n == *c)) {
+            let message = format!("the profile has a column `{column}`, and `{}` has no such knob", entry.name);
+            cx.push(errors::bad_figure(at, message, "name the column after a knob, or add the knob"));
+        }
+        let unknown = entry.profile.devices().find(|d| *d != "api" && !self.library.devices.contains_key(*d));
+        if let Some(device) = unknown {
+            let message = format!("the profile names the device `{device}`, which is declared nowhere");
+            cx.push(errors::bad_figure(at, message, "correct the name, or declare the device"));
+        }
     }
 
     fn with_scope(&self, entry: &Implementation, f: impl FnOnce(&Scope, &Type)) {

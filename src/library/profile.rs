@@ -67,6 +67,11 @@ impl Profile {
         rows.iter().filter(fits).max_by_key(|row| row.specificity).map(|row| &row.figure)
     }
 
+    /// The devices that its rows name.
+    pub fn devices(&self) -> impl Iterator<Item = &EcoString> {
+        self.figures.values().flatten().filter_map(|row| row.device.as_ref())
+    }
+
     /// The names of its figures.
     pub fn names(&self) -> impl Iterator<Item = &EcoString> {
         self.figures.keys()

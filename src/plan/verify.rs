@@ -2,7 +2,7 @@
 //! flow and figures, and the figures from the library.
 
 use super::build::{predicted, totals, totals_with};
-use super::model::{Engine, PLAN_VERSION, Plan};
+use super::model::{Engine, PLAN_VERSION, Plan, PlanStep};
 use crate::check::program::QualityRule;
 use crate::diag::Diagnostics;
 use crate::ir::dag::Dag;
@@ -26,7 +26,7 @@ pub fn verify(plan: &Plan) -> Vec<String> {
         ));
         return wrong;
     }
-    let mut seen = Flow { steps: plan.steps.len(), called: BTreeSet::new(), wrong: Vec::new() };
+    let mut seen = Flow { steps: &plan.steps, called: BTreeSet::new(), wrong: Vec::new() };
     let mut defined: BTreeSet<ValueId> = plan.inputs.iter().map(|i| i.value).collect();
     seen.region(&plan.body, &mut defined);
     wrong.append(&mut seen.wrong);
@@ -62,6 +62,13 @@ pub fn verify(plan: &Plan) -> Vec<String> {
             return wrong;
         }
     };
+    let t = &plan.total;
+    let totals = [t.latency_s, t.cost_usd, t.energy_wh, t.quality];
+    let stated =
+        plan.clauses.iter().flat_map(|c| [c.limit, c.value, c.slack]).chain(plan.wishes.iter().map(|w| w.value));
+    if totals.into_iter().chain(stated).any(|n| n.abs() > dec!(1e18)) {
+        wrong.push("a total or clause has a figure beyond reason".to_string());
+    }
     // What is broken so far would make the sums below meaningless, or not computable.
     if !wrong.is_empty() {
         return wrong;
@@ -78,6 +85,9 @@ pub fn verify(plan: &Plan) -> Vec<String> {
         if (computed - stored).abs() > TOLERANCE {
             wrong.push(format!("the total {name} is {computed}, and the plan says {stored}"));
         }
+    }
+    if total.energy_known != plan.total.energy_known {
+        wrong.push("whether the energy of every step is known is not what the plan says".to_string());
     }
     for clause in plan.clauses.iter().filter(|c| c.metric != "rule") {
         let Some((metric, _)) = crate::check::program::Metric::ALL.iter().find(|(_, n)| *n == clause.metric) else {
@@ -177,9 +187,10 @@ pub fn verify_against(plan: &Plan, library: &Library, tail: bool) -> Vec<String>
         if let (Some(entry), Some(task)) =
             (library.implementations.get(step.implementation.as_str()), library.tasks.get(step.task.as_str()))
             && let Some(candidate) = space.steps[index].candidates.iter().find(|c| is(step, c))
-            && super::engine::lower(entry, candidate, task) != step.engine
+            && (super::engine::lower(entry, candidate, task) != step.engine
+                || entry.label.as_deref() != step.label.as_deref())
         {
-            wrong.push(format!("the engine of step `{}` is not the library's", step.name));
+            wrong.push(format!("the engine or label of step `{}` is not the library's", step.name));
         }
     }
     let rule = if plan.quality_rule == "min" { QualityRule::Min } else { QualityRule::Product };
@@ -189,7 +200,7 @@ pub fn verify_against(plan: &Plan, library: &Library, tail: bool) -> Vec<String>
     wrong
 }
 
-fn is(step: &super::model::PlanStep, candidate: &space::Candidate) -> bool {
+fn is(step: &PlanStep, candidate: &space::Candidate) -> bool {
     let knobs: BTreeMap<String, String> = candidate.knobs.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
     candidate.implementation == step.implementation
         && knobs == step.knobs
@@ -206,13 +217,13 @@ pub fn not_executable(plan: &Plan) -> Vec<String> {
     planned.collect()
 }
 
-struct Flow {
-    steps: usize,
+struct Flow<'a> {
+    steps: &'a [PlanStep],
     called: BTreeSet<usize>,
     wrong: Vec<String>,
 }
 
-impl Flow {
+impl Flow<'_> {
     fn used(&mut self, operand: &Operand, defined: &BTreeSet<ValueId>) {
         if let Operand::Value(id) = operand
             && !defined.contains(id)
@@ -225,7 +236,12 @@ impl Flow {
         for node in &region.nodes {
             match node {
                 Node::Call { step, args, .. } => {
-                    if step.0 as usize >= self.steps {
+                    let called = self.steps.get(step.0 as usize);
+                    let takes = |name: &String| called.is_some_and(|s| s.params.iter().any(|(p, _)| p == name));
+                    if let Some((name, _)) = args.iter().find(|(name, _)| called.is_some() && !takes(name)) {
+                        self.wrong.push(format!("step {} takes no `{name}`", step.0));
+                    }
+                    if called.is_none() {
                         self.wrong.push(format!("there is no step {}", step.0));
                     } else if !self.called.insert(step.0 as usize) {
                         self.wrong.push(format!("step {} is called from two places", step.0));

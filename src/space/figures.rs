@@ -1,6 +1,6 @@
 //! Candidate + shape → figures: latency, cost, energy, quality and memory of a step for all its calls in one run.
 
-use super::shape::{Shape, StepShape, evaluate, knob};
+use super::shape::{Missing, Shape, StepShape, evaluate, knob};
 use super::table::{Table, assignments, union};
 use super::{Candidate, Figured, Figures, Input, StepSpace};
 use crate::library::Implementation;
@@ -23,8 +23,8 @@ pub fn fill(index: usize, step: &mut StepSpace, shapes: &[Option<StepShape>], in
         let Some(entry) = input.library.implementations.get(&candidate.implementation) else { continue };
         let work = match work(task, entry, candidate, &shape.args, input) {
             Ok(work) => work,
-            Err(why) => {
-                excluded.push((entry.name.clone(), why));
+            Err(missing) => {
+                step.missing = Some(missing);
                 continue;
             }
         };
@@ -57,19 +57,13 @@ fn work(
     candidate: &Candidate,
     args: &BTreeMap<EcoString, Shape>,
     input: &Input,
-) -> Result<Vec<(EcoString, Table)>, String> {
+) -> Result<Vec<(EcoString, Table)>, Missing> {
     let of_task = input.library.tasks.get(task).map_or(&[][..], |t| &t.work);
     let mut rules: Vec<&(EcoString, SizeExpr)> = entry.work.iter().collect();
     rules.extend(of_task.iter().filter(|(n, _)| !entry.work.iter().any(|(own, _)| own == n)));
     let mut out = Vec::with_capacity(rules.len());
     for (name, expr) in rules {
-        match evaluate(expr, args, &|n| knob(candidate, n)) {
-            Ok(table) => out.push((name.clone(), table)),
-            Err(super::shape::Missing::Size(param, path)) => {
-                return Err(format!("nothing says how large `{param}.{path}` is"));
-            }
-            Err(super::shape::Missing::TooMany) => return Err("too many upstream knobs change its work".to_string()),
-        }
+        out.push((name.clone(), evaluate(expr, args, &|n| knob(candidate, n))?));
     }
     Ok(out)
 }

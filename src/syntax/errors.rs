@@ -53,6 +53,7 @@ pub fn unexpected(at: Span, found: Option<Token>, text: &str, expected: &[String
         Some(Token::Str) => "a text".to_string(),
         Some(Token::Unit) => format!("the unit `{text}`"),
         Some(token) if token.is_keyword() => format!("the keyword `{token}`"),
+        Some(token) if text.is_empty() => format!("`{token}`"),
         Some(_) => format!("`{text}`"),
     };
     let wanted = wanted(expected);
@@ -124,7 +125,7 @@ fn wanted(expected: &[String]) -> String {
 
 /// E0106: brackets nested too deeply.
 pub fn too_deep(at: Span, limit: usize) -> Diagnostic {
-    Diagnostic::error("E0106", format!("brackets are nested more than {limit} deep"), at, "left out from here on")
+    Diagnostic::error("E0106", format!("this is nested more than {limit} deep"), at, "left out from here on")
         .help("split the expression with `let`")
 }
 

@@ -6,13 +6,22 @@ use crate::diag::source::{FileId, Span};
 use crate::syntax::errors;
 use crate::syntax::token::{Spanned, Token};
 
-/// Deeper nesting than this is refused, so that no pass over the tree can run out of stack.
+/// Deeper nesting than this, open brackets and chained operators together, is refused: no pass over the tree can run out of
+/// stack then.
 pub const MAX_DEPTH: usize = 128;
 
 /// Reads the layout: newlines, units, brackets.
 pub fn layout(source: &str, tokens: &[Spanned], file: FileId, cx: &mut Diagnostics) -> Vec<Spanned> {
-    let mut pass =
-        Layout { source, file, cx, out: Vec::with_capacity(tokens.len() + 8), open: Vec::new(), skipped: None };
+    let mut pass = Layout {
+        source,
+        file,
+        cx,
+        out: Vec::with_capacity(tokens.len() + 8),
+        open: Vec::new(),
+        chains: vec![0],
+        cutting: false,
+        skipped: None,
+    };
     let mut at = 0;
     let mut line_start = true;
     while at < tokens.len() {
@@ -28,6 +37,9 @@ pub fn layout(source: &str, tokens: &[Spanned], file: FileId, cx: &mut Diagnosti
             pass.repair_at_line_start(start, token, next);
         }
         line_start = false;
+        if pass.too_deep(start, token, end) {
+            continue;
+        }
         match token {
             Token::OpenBrace | Token::OpenParen | Token::OpenBracket => pass.open(start, token, end),
             Token::CloseBrace | Token::CloseParen | Token::CloseBracket => pass.close(start, token, end),
@@ -52,6 +64,10 @@ struct Layout<'a> {
     cx: &'a mut Diagnostics,
     out: Vec<Spanned>,
     open: Vec<Spanned>,
+    /// Operators of the statement so far, for the file and for each open `{`.
+    chains: Vec<usize>,
+    /// Whether the rest of a statement is left out.
+    cutting: bool,
     /// Brackets beyond [`MAX_DEPTH`] that are left out, so that their closers are left out too.
     skipped: Option<usize>,
 }
@@ -60,9 +76,32 @@ impl Layout<'_> {
     fn newline(&mut self, start: u32, end: u32) {
         let inside_group = matches!(self.open.last(), Some((_, Token::OpenParen | Token::OpenBracket, _)));
         let ends_something = !matches!(self.out.last(), None | Some((_, Token::Newline | Token::OpenBrace, _)));
+        if !inside_group {
+            self.cutting = false;
+            if let Some(chain) = self.chains.last_mut() {
+                *chain = 0;
+            }
+        }
         if !inside_group && ends_something {
             self.out.push((start, Token::Newline, end));
         }
+    }
+
+    /// Counts what nests without a bracket (`a + b + c`, `a.b.c`, `else if`); beyond the limit the rest of the statement is left
+    /// out, but for the brackets that others need.
+    fn too_deep(&mut self, start: u32, token: Token, end: u32) -> bool {
+        use Token::*;
+        if matches!(token, Plus | Minus | Star | Slash | And | Or | Not | Dot | Question | Else) {
+            if let Some(chain) = self.chains.last_mut() {
+                *chain += 1;
+            }
+            let depth = self.open.len() + self.chains.iter().sum::<usize>();
+            if depth > MAX_DEPTH && !self.cutting {
+                self.cx.push(errors::too_deep(Span::new(self.file, start, end), MAX_DEPTH));
+                self.cutting = true;
+            }
+        }
+        self.cutting && !matches!(token, OpenBrace | CloseBrace | OpenParen | CloseParen | OpenBracket | CloseBracket)
     }
 
     fn drop_newline(&mut self) {
@@ -81,6 +120,7 @@ impl Layout<'_> {
         let mut closed = false;
         while let Some(&(start, opener, end)) = self.open.last() {
             let cannot_stay = match opener {
+                Token::OpenBrace if self.is_slo(start) => token.begins_statement(),
                 Token::OpenBrace => token.begins_item(),
                 _ => token.begins_statement(),
             };
@@ -100,9 +140,16 @@ impl Layout<'_> {
         }
     }
 
+    /// Whether this `{` is that of `slo`, which holds limits alone.
+    fn is_slo(&self, brace: u32) -> bool {
+        let at = self.out.iter().rposition(|(start, token, _)| *start == brace && *token == Token::OpenBrace);
+        at.and_then(|i| i.checked_sub(1)).is_some_and(|i| self.out[i].1 == Token::Slo)
+    }
+
     fn insert_closer(&mut self, at: u32) {
         if let Some((_, opener, _)) = self.open.pop() {
             if opener == Token::OpenBrace {
+                self.chains.pop();
                 self.drop_newline();
             }
             if let Some(closer) = opener.closer() {
@@ -118,6 +165,15 @@ impl Layout<'_> {
             }
             *self.skipped.get_or_insert(0) += 1;
             return;
+        }
+        if token == Token::OpenBrace {
+            // No block stands inside a group: the group was never closed.
+            while let Some(&(s, opener @ (Token::OpenParen | Token::OpenBracket), e)) = self.open.last() {
+                let here = Span::new(self.file, start, start);
+                self.cx.push(errors::unclosed_bracket(Span::new(self.file, s, e), opener, here));
+                self.insert_closer(start);
+            }
+            self.chains.push(0);
         }
         self.open.push((start, token, end));
         self.out.push((start, token, end));
@@ -151,6 +207,7 @@ impl Layout<'_> {
         self.open.pop();
         if token == Token::CloseBrace {
             self.drop_newline();
+            self.chains.pop();
         }
         self.out.push((start, token, end));
     }

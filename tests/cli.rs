@@ -1,0 +1,573 @@
+//! The command line as people meet it: every bad input, with its message and exit status in `tests/cli/<case>.txt`.
+//! `BLESS=1 cargo test --test cli` rewrites them.
+
+#[path = "cli/mkbc.rs"]
+mod mkbc;
+
+use mkbc::{Bless, Done, Mkbc, at_once, have, repository};
+use serde_json::{Value, json};
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+
+/// A job that needs no program and no key here: the sentences are picked by `mkbc` itself.
+const SUMMARY: &str = "use std.llm
+
+/// A summary.
+job summary(text: Text) -> Text {
+  expect text of 100 tok
+
+  summarise(text)
+}
+";
+
+/// The same with its figures pinned to a profile that seldom changes.
+const PINNED: &str = "use std.llm
+
+/// A summary.
+job summary(text: Text) -> Text {
+  slo { cost <= 1 usd }
+  using openai_chat(variant: \"gpt-4o-mini\")
+  expect text of 100 tok
+
+  summarise(text)
+}
+
+/// Another summary.
+job other(text: Text) -> Text {
+  using openai_chat(variant: \"gpt-4o-mini\")
+  expect text of 100 tok
+
+  summarise(text)
+}
+";
+
+const HOLE: &str = "use std.llm
+
+/// A summary.
+job summary(text: Text) -> Text {
+  expect text of 100 tok
+
+  ? \"a short summary\"
+}
+";
+
+/// Files of a case, and the arguments.
+struct Case {
+    name: &'static str,
+    files: Vec<(&'static str, Vec<u8>)>,
+    arguments: Vec<OsString>,
+}
+
+fn case(name: &'static str, files: &[(&'static str, &str)], arguments: &[&str]) -> Case {
+    let files = files.iter().map(|(name, text)| (*name, text.as_bytes().to_vec())).collect();
+    Case { name, files, arguments: arguments.iter().map(OsString::from).collect() }
+}
+
+/// The lock of [`HOLE`] with something replaced.
+fn lock(from: &str, to: &str) -> String {
+    let mkbc = Mkbc::new();
+    mkbc.write("job.mkb", HOLE);
+    assert_eq!(mkbc.run(&["expand", "job.mkb"]).code, Some(0));
+    let text = mkbc.read("job.mkb.lock");
+    assert!(text.contains(from), "the lock has no `{from}`:\n{text}");
+    text.replacen(from, to, 1)
+}
+
+fn cases() -> Vec<Case> {
+    let job: &[(&str, &str)] = &[("job.mkb", SUMMARY)];
+    let pinned: &[(&str, &str)] = &[("job.mkb", PINNED)];
+    let video = fs::read_to_string(repository().join("examples/video_qa.mkb")).expect("an example");
+    let video: &[(&str, &str)] = &[("video_qa.mkb", &video)];
+    let changed_goal = lock("a short summary", "another goal");
+    let with_lock = |lock: &str, name: &'static str, arguments: &[&str]| {
+        let mut made = case(name, &[("job.mkb", HOLE)], arguments);
+        made.files.push(("job.mkb.lock", lock.as_bytes().to_vec()));
+        made
+    };
+    let cpu = ["plan", "job.mkb", "--cluster", "cpu_only"];
+    let mut all = vec![
+        // Files.
+        case("file_missing", video, &["check", "video_q.mkb"]),
+        case("file_missing_no_near_name", video, &["plan", "nothing_like_it.mkb"]),
+        case("file_in_missing_folder", video, &["check", "nowhere/video_qa.mkb"]),
+        case("file_is_directory", job, &["check", "."]),
+        case("file_is_device", job, &["check", "/dev/zero"]),
+        case("file_empty", &[("job.mkb", "")], &["check", "job.mkb"]),
+        case("file_empty_planned", &[("job.mkb", "")], &["plan", "job.mkb"]),
+        case("file_without_job", &[("job.mkb", "type A { b: Int }\n")], &["plan", "job.mkb"]),
+        Case {
+            name: "file_not_utf8",
+            files: vec![("job.mkb", b"job a\xff\xfe() -> Text\n".to_vec())],
+            arguments: vec!["check".into(), "job.mkb".into()],
+        },
+        Case {
+            name: "argument_not_utf8",
+            files: Vec::new(),
+            arguments: vec!["check".into(), OsString::from_vec(b"a\xff.mkb".to_vec())],
+        },
+        case("library_missing", job, &["plan", "job.mkb", "--library", "nowhere"]),
+        case(
+            "library_broken",
+            &[("job.mkb", SUMMARY), ("lib/mine.mkb", "task broken(text: Txt) -> Text\n")],
+            &["check", "job.mkb", "--library", "lib"],
+        ),
+        // Options.
+        case("option_unknown", job, &["check", "job.mkb", "--fxi"]),
+        case("option_unknown_of_plan", video, &["plan", "video_qa.mkb", "--clutser", "azure_mixed"]),
+        case("option_bad_value", job, &["check", "job.mkb", "--format", "xml"]),
+        case("option_without_value", job, &["plan", "job.mkb", "--cluster"]),
+        case("option_negative_time", job, &["plan", "job.mkb", "--cluster", "cpu_only", "--time-limit=-1"]),
+        case("option_conflict", job, &["expand", "job.mkb", "--locked", "--refresh"]),
+        case("command_unknown", &[], &["frobnicate"]),
+        case("command_without_file", &[], &["plan"]),
+        case("version", &[], &["--version"]),
+        // Inputs.
+        case("input_unknown", video, &["plan", "video_qa.mkb", "--vidoes", "a.mp4"]),
+        case("input_unknown_no_near_name", video, &["plan", "video_qa.mkb", "--zzz", "1"]),
+        case("input_missing", job, &["run", "job.mkb", "--cluster", "cpu_only"]),
+        case("input_without_value", job, &["run", "job.mkb", "--text"]),
+        case("input_twice", job, &["plan", "job.mkb", "--text", "a", "--text", "b"]),
+        case("input_no_such_file", video, &["plan", "video_qa.mkb", "--videos", "nothing.mp4"]),
+        case(
+            "input_no_number",
+            &[("job.mkb", "job a(n: Int) -> Int {\n  n\n}\n")],
+            &["plan", "job.mkb", "--n", "three"],
+        ),
+        // Machines and jobs.
+        case("cluster_unknown", job, &["plan", "job.mkb", "--cluster", "azure_mixd"]),
+        case("cluster_unknown_no_near_name", job, &["plan", "job.mkb", "--cluster", "moon"]),
+        case(
+            "cluster_unknown_in_file",
+            &[("job.mkb", &SUMMARY.replace("expect", "on azure\n  expect"))],
+            &["plan", "job.mkb"],
+        ),
+        case("job_unknown", pinned, &["plan", "job.mkb", "--job", "sumary"]),
+        case("job_not_chosen", pinned, &["plan", "job.mkb"]),
+        case(
+            "nothing_here",
+            &[("job.mkb", &PINNED.replace("job other", "job summary_too"))],
+            &["run", "job.mkb", "--job", "summary", "--text", "a"],
+        ),
+        // Locks.
+        with_lock("version = 1\n[[hole]\n", "lock_broken", &cpu),
+        with_lock("version = 2\n", "lock_of_other_version", &cpu),
+        with_lock(&lock("wants", "wishes"), "lock_with_unknown_field", &cpu),
+        with_lock(&lock("signature = \"", "signature = \"0"), "lock_stale", &cpu),
+        with_lock(
+            &lock("signature = \"", "signature = \"0"),
+            "lock_stale_locked",
+            &["plan", "job.mkb", "--cluster", "cpu_only", "--locked"],
+        ),
+        with_lock(&lock("summarise(text)", "sumarise(text)"), "lock_fill_broken", &cpu),
+        with_lock(&lock("summarise(text)", "summarise(text"), "lock_fill_unreadable", &cpu),
+        with_lock(&changed_goal, "lock_goal_edited", &["expand", "job.mkb", "--locked"]),
+        case("locked_without_lock", &[("job.mkb", HOLE)], &["plan", "job.mkb", "--locked"]),
+        case("expand_nothing", job, &["expand", "job.mkb"]),
+        case("expand", &[("job.mkb", HOLE)], &["expand", "job.mkb"]),
+        // Plans.
+        case("plan_out_unwritable", job, &["plan", "job.mkb", "--cluster", "cpu_only", "--out", "nowhere/a.plan.json"]),
+        case("verify_missing", job, &["verify", "job.plan.json"]),
+        case("verify_no_plan", job, &["verify", "job.mkb"]),
+        case("verify_other_json", &[("a.json", "{\"version\": 1}")], &["verify", "a.json"]),
+        case("run_plan_missing", job, &["run", "job.mkb", "--plan", "none.json", "--text", "a"]),
+        case("run_plan_no_plan", job, &["run", "job.mkb", "--plan", "job.mkb", "--text", "a"]),
+        // Checks.
+        case("check_fine", job, &["check", "job.mkb"]),
+        case("check_hole", &[("job.mkb", HOLE)], &["check", "job.mkb"]),
+        case("check_warning", &[("job.mkb", &format!("use std.video\n{SUMMARY}"))], &["check", "job.mkb"]),
+        case("check_errors", &[("job.mkb", BROKEN)], &["check", "job.mkb"]),
+        case("check_errors_json", &[("job.mkb", BROKEN)], &["check", "job.mkb", "--format", "json"]),
+        case("check_fix", &[("job.mkb", BROKEN)], &["check", "job.mkb", "--fix"]),
+        case(
+            "check_fix_leaves_the_rest",
+            &[("job.mkb", &BROKEN.replace("summarise(txt)", "nonsense(txt)"))],
+            &["check", "job.mkb", "--fix"],
+        ),
+        case("explain_unknown", &[], &["explain", "X0000"]),
+    ];
+    all.sort_by_key(|c| c.name);
+    all
+}
+
+/// A word that is nearly right in every line, each with its fix.
+const BROKEN: &str = "use std.lm
+
+job summary(text: Text) -> Text {
+  slo {
+    cost    >= 2 usd
+    quality >= 80
+    latncy  <= 60 s
+  }
+  avoid extractive_sumary
+  expect txt of 100 tok
+
+  summarise(txt)
+}
+";
+
+fn set_up(case: &Case) -> Mkbc {
+    let mkbc = Mkbc::new();
+    for (name, bytes) in &case.files {
+        let path = mkbc.path(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(path, bytes).expect("a file");
+    }
+    mkbc
+}
+
+/// What no message may hold, whatever went wrong.
+fn sane(name: &str, done: &Done, bless: &Bless) {
+    let both = format!("{}{}", done.out, done.err);
+    for bad in ["panicked", "RUST_BACKTRACE", "\u{1b}", "Some(", "Err(", ".rs:", "os error 2) at path"] {
+        if both.contains(bad) {
+            bless.wrong(format!("{name}: `{bad}` is in the output: {both}"));
+        }
+    }
+    if !matches!(done.code, Some(0..=2)) {
+        bless.wrong(format!("{name}: exit status {:?}", done.code));
+    }
+    if done.code != Some(0) && done.err.is_empty() && !done.out.starts_with('[') {
+        bless.wrong(format!("{name}: it failed and said nothing"));
+    }
+}
+
+#[test]
+fn bad_inputs() {
+    let (cases, bless) = (cases(), Bless::default());
+    at_once(&cases, |case| {
+        let mkbc = set_up(case);
+        let done = mkbc.end(&mut mkbc.command(case.arguments.clone()));
+        sane(case.name, &done, &bless);
+        let mut text = done.shown(&mkbc);
+        // What a command wrote is part of what it did.
+        for (name, before) in &case.files {
+            let after = fs::read(mkbc.path(name)).expect("the file");
+            if after != *before {
+                text.push_str(&format!("--- {name}\n{}", String::from_utf8_lossy(&after)));
+            }
+        }
+        bless.golden(&repository().join(format!("tests/cli/{}.txt", case.name)), &text);
+    });
+    let mut names: Vec<&str> = cases.iter().map(|c| c.name).collect();
+    names.push(MUTATIONS);
+    bless.no_strangers(&repository().join("tests/cli"), &names);
+    bless.end();
+}
+
+#[test]
+fn exit_statuses() {
+    let status = |name: &str| {
+        let all = cases();
+        let case = all.iter().find(|c| c.name == name).unwrap_or_else(|| panic!("no case {name}"));
+        let mkbc = set_up(case);
+        mkbc.end(&mut mkbc.command(case.arguments.clone())).code
+    };
+    for name in ["check_fine", "check_hole", "check_warning", "check_fix", "expand", "version"] {
+        assert_eq!(status(name), Some(0), "{name}");
+    }
+    for name in [
+        "file_missing",
+        "file_not_utf8",
+        "check_errors",
+        "lock_broken",
+        "lock_stale",
+        "verify_no_plan",
+        "input_no_such_file",
+    ] {
+        assert_eq!(status(name), Some(1), "{name}");
+    }
+    for name in [
+        "option_unknown",
+        "command_unknown",
+        "input_unknown",
+        "input_missing",
+        "cluster_unknown",
+        "explain_unknown",
+        "argument_not_utf8",
+    ] {
+        assert_eq!(status(name), Some(2), "{name}");
+    }
+}
+
+#[test]
+fn fixes_mend_the_file() {
+    let mkbc = Mkbc::new();
+    mkbc.write("job.mkb", BROKEN);
+    assert_eq!(mkbc.run(&["check", "job.mkb"]).code, Some(1));
+    assert_eq!(mkbc.run(&["check", "job.mkb", "--fix"]).code, Some(0));
+    let mended = mkbc.read("job.mkb");
+    for part in [
+        "use std.llm",
+        "cost    <= 2 usd",
+        "quality >= 80 %",
+        "latency  <= 60 s",
+        "avoid extractive_summary",
+        "expect text",
+        "summarise(text)",
+    ] {
+        assert!(mended.contains(part), "no `{part}` in\n{mended}");
+    }
+    assert_eq!(mended.matches("use std.llm").count(), 1, "one line for a module in\n{mended}");
+    // What is mended stays as it is.
+    assert_eq!(mkbc.run(&["check", "job.mkb", "--fix"]).code, Some(0));
+    assert_eq!(mkbc.read("job.mkb"), mended);
+}
+
+#[test]
+fn diagnostics_as_json() {
+    let mkbc = Mkbc::new();
+    mkbc.write("job.mkb", BROKEN);
+    let done = mkbc.run(&["check", "job.mkb", "--format", "json"]);
+    assert_eq!((done.code, done.err.as_str()), (Some(1), ""));
+    let all: Value = serde_json::from_str(&done.out).expect("JSON");
+    let all = all.as_array().expect("an array");
+    assert!(all.len() >= 6, "{all:?}");
+    for diagnostic in all {
+        let code = diagnostic["code"].as_str().expect("a code");
+        assert!(code.len() == 5 && code[1..].chars().all(|c| c.is_ascii_digit()), "{code}");
+        assert!(["error", "warning", "info"].contains(&diagnostic["severity"].as_str().expect("a severity")));
+        assert!(diagnostic["message"].as_str().is_some_and(|m| !m.is_empty()));
+        let place = &diagnostic["primary"]["place"];
+        assert_eq!(place["file"], "job.mkb");
+        let number = |name: &str| place[name].as_u64().unwrap_or_else(|| panic!("no `{name}` in {place}")) as usize;
+        assert!(number("start") <= number("end") && number("end") <= BROKEN.len());
+        // Lines and columns say the same as the offsets; the file is plain ASCII.
+        let before = &BROKEN[..number("start")];
+        assert_eq!(number("line"), before.matches('\n').count() + 1);
+        assert_eq!(number("column"), before.len() - before.rfind('\n').map_or(0, |at| at + 1) + 1);
+    }
+    let fine = |arguments: &[&str]| -> Value {
+        mkbc.write("job.mkb", SUMMARY);
+        let done = mkbc.run(arguments);
+        assert_eq!(done.code, Some(0), "{}", done.err);
+        serde_json::from_str(&done.out).expect("JSON")
+    };
+    assert_eq!(fine(&["check", "job.mkb", "--format", "json"]), json!([]));
+    assert!(fine(&["plan", "job.mkb", "--cluster", "cpu_only", "--json"])["steps"].is_array());
+    assert!(fine(&["library", "--json"])[0]["implementations"].is_array());
+    assert!(fine(&["devices", "--json"]).is_object());
+    let run = fine(&["run", "job.mkb", "--text", "One. Two. Three.", "--json"]);
+    assert!(run["result"]["ok"].is_string(), "{run}");
+}
+
+#[test]
+fn a_run_keeps_its_folder_to_itself() {
+    let mkbc = Mkbc::new();
+    mkbc.write("job.mkb", SUMMARY);
+    let run =
+        |more: &[&str]| mkbc.run(&[&["run", "job.mkb", "--text", "The cat sleeps. It is a black cat."], more].concat());
+    let first = run(&["--quiet"]);
+    assert_eq!((first.code, first.err.as_str()), (Some(0), ""));
+    assert!(first.out.contains("cat"), "{}", first.out);
+    assert_eq!(run(&[]).code, Some(0));
+    for n in ["1", "2"] {
+        let folder = mkbc.path(".mkbc/runs").join(n);
+        assert_eq!(folder.metadata().expect("a run folder").permissions().mode() & 0o077, 0, "others can look into it");
+        for file in ["plan.json", "report.json", "result.json"] {
+            assert!(folder.join(file).is_file(), "no {file}");
+        }
+    }
+    assert_eq!(run(&["--folder", "here"]).code, Some(0));
+    let again = run(&["--folder", "here"]);
+    assert_eq!(again.code, Some(1));
+    assert!(again.err.contains("earlier run"), "{}", again.err);
+    // A plan that was made is run as it is.
+    assert_eq!(mkbc.run(&["plan", "job.mkb", "--cluster", "here", "--out", "a.plan.json"]).code, Some(0));
+    let planned = run(&["--plan", "a.plan.json", "--quiet"]);
+    assert_eq!((planned.code, planned.err.as_str()), (Some(0), ""));
+    assert_eq!(planned.out, first.out);
+}
+
+#[test]
+fn planning_again_says_what_changed() {
+    let mkbc = Mkbc::new();
+    mkbc.write("job.mkb", PINNED);
+    let plan = || mkbc.run(&["plan", "job.mkb", "--job", "summary", "--cluster", "cpu_only", "--out", "a.json"]);
+    assert!(plan().out.contains("written to a.json"));
+    assert!(plan().out.contains("changed since the last plan: nothing"));
+    mkbc.write("job.mkb", PINNED.replace("gpt-4o-mini", "gpt-4o"));
+    let changed = plan().out;
+    assert!(changed.contains("~ summarise: knobs variant gpt-4o-mini → variant gpt-4o"), "{changed}");
+    assert!(changed.contains("~ cost: "), "{changed}");
+}
+
+/// The golden of [`edited_plans_are_refused`].
+const MUTATIONS: &str = "edited_plans";
+
+/// A change of a plan, by name.
+type Mutation = (&'static str, fn(&mut Value));
+
+#[test]
+fn edited_plans_are_refused() {
+    let mkbc = Mkbc::new();
+    mkbc.write("job.mkb", PINNED);
+    let made = mkbc.run(&["plan", "job.mkb", "--job", "summary", "--cluster", "cpu_only", "--out", "good.json"]);
+    assert_eq!(made.code, Some(0), "{}", made.err);
+    let good: Value = serde_json::from_str(&mkbc.read("good.json")).expect("a plan");
+    let mutations: Vec<Mutation> = vec![
+        ("version", |p| p["version"] = json!(2)),
+        ("an unknown field", |p| p["surprise"] = json!(1)),
+        ("a field gone", |p| drop(p.as_object_mut().expect("an object").remove("steps"))),
+        ("the cost of a step", |p| p["steps"][0]["predicted"]["cost_usd"] = json!("0.000001")),
+        ("the cost of a step and of all", |p| {
+            p["steps"][0]["predicted"]["cost_usd"] = json!("0.000001");
+            p["total"]["cost_usd"] = json!("0.000001");
+            p["clauses"][0]["value"] = json!("0.000001");
+            p["clauses"][0]["slack"] = json!("0.999999");
+            p["wishes"][0]["value"] = json!("0.000001");
+        }),
+        ("a negative cost", |p| p["steps"][0]["predicted"]["cost_usd"] = json!("-1")),
+        ("quality over 1", |p| p["steps"][0]["predicted"]["quality"] = json!("1.5")),
+        ("a total", |p| p["total"]["latency_s"] = json!("0.001")),
+        ("a limit", |p| p["clauses"][0]["limit"] = json!("0.0000001")),
+        ("what a clause says", |p| p["clauses"][0]["slack"] = json!("5")),
+        ("a metric", |p| p["clauses"][0]["metric"] = json!("beauty")),
+        ("a wish's value", |p| p["wishes"][0]["value"] = json!("123")),
+        ("the implementation", |p| p["steps"][0]["implementation"] = json!("chat")),
+        ("a knob", |p| p["steps"][0]["knobs"]["variant"] = json!("gpt-4o")),
+        ("the hardware", |p| p["steps"][0]["hardware"]["units"] = json!(4)),
+        ("the number of calls", |p| p["steps"][0]["calls"] = json!("17")),
+        ("the prompt", |p| p["steps"][0]["engine"]["prompt"] = json!("Say yes.")),
+        ("the address", |p| p["steps"][0]["engine"]["url"] = json!("https://example.com/v1")),
+        ("the engine", |p| {
+            p["steps"][0]["engine"] =
+                json!({"kind": "process", "commands": [["touch", "canary"]], "reader": "lines", "options": {}})
+        }),
+        ("the parameters", |p| p["steps"][0]["params"] = json!([])),
+        ("the output", |p| p["steps"][0]["output"] = json!("int")),
+        ("the evidence", |p| p["steps"][0]["evidence"][0]["kind"] = json!("measured")),
+        ("the task", |p| p["steps"][0]["task"] = json!("combine_answers")),
+        ("the number of a step", |p| p["steps"][0]["id"] = json!(3)),
+        ("a step that nothing calls", |p| p["body"]["nodes"] = json!([])),
+        ("a step twice", |p| {
+            let node = p["body"]["nodes"][0].clone();
+            p["body"]["nodes"] = json!([node.clone(), node]);
+        }),
+        ("the result", |p| p["body"]["result"] = json!({"value": 99})),
+        ("the rule of quality", |p| p["quality_rule"] = json!("none")),
+        ("the GPUs", |p| p["total"]["gpus"] = json!(7)),
+        ("the library", |p| p["hashes"]["library"] = json!("0")),
+        ("the source", |p| p["hashes"]["source"] = json!("0")),
+    ];
+    let bless = Bless::default();
+    let mut shown = String::new();
+    let key = |command: &mut Command| {
+        // A server of the user's own that is not there: whatever gets past the checks is refused at once.
+        command.env("OPENAI_BASE_URL", "http://127.0.0.1:9/v1");
+    };
+    for (name, mutate) in mutations {
+        let mut plan = good.clone();
+        mutate(&mut plan);
+        assert_ne!(plan, good, "{name} changes nothing");
+        mkbc.write("bad.json", format!("{plan:#}"));
+        let verify = mkbc.run(&["verify", "bad.json"]);
+        let mut run =
+            mkbc.command(["run", "job.mkb", "--job", "summary", "--plan", "bad.json", "--text", "a", "--quiet"]);
+        key(&mut run);
+        let run = mkbc.end(&mut run);
+        for done in [&verify, &run] {
+            sane(name, done, &bless);
+        }
+        let accepted = if verify.code == Some(0) { " ACCEPTED" } else { "" };
+        shown.push_str(&format!("=== {name}\nverify:{accepted} {}", mkbc.masked(&verify.err)));
+        let started = run.err.contains("failed: ");
+        let accepted = if started { "ACCEPTED\n".to_string() } else { mkbc.masked(&run.err) };
+        shown.push_str(&format!("{}run --plan: {accepted}", if verify.err.ends_with('\n') { "" } else { "\n" }));
+        assert!(run.code != Some(0) && !mkbc.path("canary").exists(), "{name}: it ran");
+        if verify.code == Some(0) && name != "the source" {
+            bless.wrong(format!("`mkbc verify` accepts a plan in which {name} was changed"));
+        }
+        if started {
+            bless.wrong(format!("`mkbc run --plan` accepts a plan in which {name} was changed"));
+        }
+    }
+    // Machines that do not have what a step holds.
+    mkbc.write("small.mkb", SUMMARY);
+    let made = mkbc.run(&["plan", "small.mkb", "--cluster", "cpu_only", "--out", "small.json"]);
+    assert_eq!(made.code, Some(0), "{}", made.err);
+    let mut small: Value = serde_json::from_str(&mkbc.read("small.json")).expect("a plan");
+    small["cluster"]["pools"]["cpu"]["units"] = json!(0);
+    small["steps"][0]["hardware"]["device"] = json!("cpu");
+    mkbc.write("small.json", small.to_string());
+    assert_eq!(mkbc.run(&["verify", "small.json"]).code, Some(1), "steps on no core");
+    // A plan of another job of the same file.
+    assert_eq!(
+        mkbc.run(&["plan", "job.mkb", "--job", "other", "--cluster", "cpu_only", "--out", "other.json"]).code,
+        Some(0)
+    );
+    let mut other =
+        mkbc.command(["run", "job.mkb", "--job", "summary", "--plan", "other.json", "--text", "a", "--quiet"]);
+    key(&mut other);
+    let other = mkbc.end(&mut other);
+    shown.push_str(&format!("=== the plan of another job\nrun --plan: {}", mkbc.masked(&other.err)));
+    if other.err.contains("failed: ") {
+        bless.wrong("`mkbc run --plan` runs the plan of another job".to_string());
+    }
+    // A source that has changed since.
+    mkbc.write("job.mkb", PINNED.replace("A summary", "One summary"));
+    let changed = mkbc.run(&["run", "job.mkb", "--job", "summary", "--plan", "good.json", "--text", "a"]);
+    shown.push_str(&format!("=== the source is another one\nrun --plan: {}", mkbc.masked(&changed.err)));
+    assert!(changed.err.contains("another version"), "{}", changed.err);
+    bless.golden(&repository().join(format!("tests/cli/{MUTATIONS}.txt")), &shown);
+    bless.end();
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let mkbc = Mkbc::new();
+    mkbc.write("job.mkb", PINNED);
+    for arguments in
+        [&["library"][..], &["schema"], &["plan", "job.mkb", "--job", "summary", "--cluster", "cpu_only"], &["explain"]]
+    {
+        let mut child =
+            mkbc.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        drop(child.stdout.take());
+        let done = child.wait_with_output().expect("it ends");
+        assert_eq!(done.status.code(), Some(0), "{arguments:?}");
+        assert!(!String::from_utf8_lossy(&done.stderr).contains("panicked"), "{arguments:?}");
+    }
+}
+
+#[test]
+fn output_that_cannot_be_written_is_an_error() {
+    let full = || fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has /dev/full");
+    let mkbc = Mkbc::new();
+    mkbc.write("job.mkb", HOLE);
+    let done = mkbc.command(["expand", "job.mkb"]).stderr(full()).output().expect("it starts");
+    assert_eq!(done.status.code(), Some(0), "messages are not the result");
+    let done = mkbc
+        .command(["plan", "job.mkb", "--cluster", "cpu_only", "--json"])
+        .stdout(full())
+        .output()
+        .expect("it starts");
+    assert_eq!(done.status.code(), Some(1), "a result that is lost is no success");
+    assert!(!String::from_utf8_lossy(&done.stderr).contains("panicked"));
+}
+
+#[test]
+fn colours_only_on_a_terminal_and_only_if_wanted() {
+    let mkbc = Mkbc::new();
+    mkbc.write("job.mkb", BROKEN);
+    assert!(!mkbc.run(&["check", "job.mkb"]).err.contains('\u{1b}'), "colours in a pipe");
+    if !have(&["script"]) {
+        return;
+    }
+    // `script` gives the command a terminal.
+    let on_terminal = |no_color: Option<&str>| {
+        let mut command = Command::new("script");
+        let line = format!("'{}' check job.mkb", mkbc::BINARY);
+        command
+            .args(["-q", "-e", "-c", &line, "/dev/null"])
+            .current_dir(mkbc.path(""))
+            .env_remove("NO_COLOR")
+            .stdin(Stdio::null());
+        command.envs(no_color.map(|v| ("NO_COLOR", v)));
+        String::from_utf8_lossy(&command.output().expect("script").stdout).into_owned()
+    };
+    assert!(on_terminal(None).contains("\u{1b}["), "no colours on a terminal");
+    let plain = on_terminal(Some("1"));
+    assert!(plain.contains("error[") && !plain.contains("\u{1b}["), "{plain}");
+}
