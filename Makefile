@@ -10,6 +10,7 @@ demo: setup build media
 	$(MKBC) check examples/video_qa.mkb
 	$(MKBC) plan examples/video_qa.mkb --out target/video_qa.azure.plan.json
 	$(MKBC) run examples/road_trip.mkb --videos $(MEDIA)/road_trip.mp4
+	$(MKBC) run examples/video_qa.mkb --videos $(MEDIA)/road_trip.mp4 --question "Who drives the car?"
 
 # Formatting, lints, then every test.
 test: setup
