@@ -63,7 +63,11 @@ fn imports(file: &File, library: &Library, cx: &mut Diagnostics) -> BTreeSet<Eco
                 cx.push(errors::used_twice(at, line, &name));
             }
         } else {
-            let near = crate::diag::nearest(&name, library.modules.iter().map(|m| m.as_str()));
+            // What all modules share says nothing of how near two names are.
+            let last = |m: &str| m.rsplit('.').next().unwrap_or_default().to_string();
+            let lasts: Vec<String> = library.modules.iter().map(|m| last(m)).collect();
+            let near = crate::diag::nearest(&last(&name), lasts.iter().map(String::as_str));
+            let near = near.and_then(|n| library.modules.iter().find(|m| last(m) == n)).map(|m| m.as_str());
             cx.push(errors::unknown_module(at, &name, near));
         }
     }

@@ -1,5 +1,6 @@
 //! Choice → plan: the compiled artefact; verified, rendered, compared.
 
+pub mod audit;
 pub mod build;
 pub mod conflict;
 pub mod diff;

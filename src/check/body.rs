@@ -7,6 +7,7 @@ use crate::diag::source::Span;
 use crate::diag::{Diagnostics, nearest};
 use crate::syntax::ast::{self, BinaryOp, StmtKind, UnaryOp};
 use crate::types::{Size, Type};
+use crate::units::{self, Dimension};
 use ecow::EcoString;
 use rust_decimal::prelude::ToPrimitive;
 use serde_json::json;
@@ -358,6 +359,12 @@ impl BodyPass<'_> {
     }
 
     fn binary(&mut self, op: BinaryOp, left: &ast::Expr, right: &ast::Expr, span: Span) -> Expr {
+        let compares = !matches!(op, BinaryOp::Mul | BinaryOp::Div | BinaryOp::And | BinaryOp::Or);
+        if let (true, Some(a), Some(b)) = (compares, dimension(left), dimension(right))
+            && a != b
+        {
+            self.cx.push(crate::library::errors::dimensions_differ(span, left.span, a, right.span, b));
+        }
         let wanted = matches!(op, BinaryOp::And | BinaryOp::Or).then_some(Type::Bool);
         let left = self.expr(left, wanted.as_ref());
         let right = self.expr(right, wanted.as_ref());
@@ -386,5 +393,20 @@ impl BodyPass<'_> {
                 Expr { span, ty: Type::Unknown, kind: ExprKind::Error }
             }
         }
+    }
+}
+
+/// What an expression measures, where its unit or the size that it names says so.
+fn dimension(expr: &ast::Expr) -> Option<Dimension> {
+    match &expr.kind {
+        ast::ExprKind::Number(q) => {
+            q.unit.as_ref().and_then(|u| units::resolve(&u.text)).map(|(dimension, _)| dimension)
+        }
+        ast::ExprKind::Field(_, name) if name.text == "duration" => Some(Dimension::TIME),
+        ast::ExprKind::Unary(_, inner) => dimension(inner),
+        ast::ExprKind::Binary(BinaryOp::Add | BinaryOp::Sub, left, right) => {
+            dimension(left).or_else(|| dimension(right))
+        }
+        _ => None,
     }
 }

@@ -120,7 +120,7 @@ pub struct RunOptions {
     #[command(flatten)]
     pub planning: Planning,
     /// Run exactly this plan; FILE is then the job that it was made from
-    #[arg(long, value_name = "PLAN")]
+    #[arg(long, value_name = "PLAN", conflicts_with_all = ["cluster", "time_limit"])]
     pub plan: Option<PathBuf>,
     /// Where outputs, the plan and the report are kept [default: .mkbc/runs/<n>]
     #[arg(long, value_name = "DIR")]

@@ -22,8 +22,13 @@ pub fn check(options: &CheckOptions) -> Result<(), Failure> {
         }
         if options.fix && rounds < MAX_ROUNDS {
             let text = &texts.sources.get(file).text;
-            let fixed = apply(text, cx.iter().filter_map(|d| d.fix.as_ref()).filter(|f| f.span.file == file));
+            let (fixed, applied) =
+                apply(text, cx.iter().filter_map(|d| d.fix.as_ref()).filter(|f| f.span.file == file));
             if fixed != *text {
+                for fix in applied {
+                    let (line, _) = texts.sources.line_column(fix.span);
+                    super::note(&format!("line {line}: {}", fix.title));
+                }
                 write(&options.source.file, &fixed)?;
                 rounds += 1;
                 continue;
@@ -41,10 +46,11 @@ pub fn check(options: &CheckOptions) -> Result<(), Failure> {
 }
 
 /// Applies the fixes that do not overlap, first come first served.
-fn apply<'a>(text: &str, fixes: impl Iterator<Item = &'a Fix>) -> String {
+fn apply<'a>(text: &str, fixes: impl Iterator<Item = &'a Fix>) -> (String, Vec<&'a Fix>) {
     let mut fixes: Vec<&Fix> = fixes.collect();
     fixes.sort_by_key(|f| (f.span.start, f.span.end));
     let mut out = String::with_capacity(text.len());
+    let mut applied = Vec::new();
     let mut at = 0usize;
     let mut last: Option<&Fix> = None;
     let mut fixes_imports = fixes.iter().any(|f| f.insert.starts_with("std."));
@@ -61,7 +67,8 @@ fn apply<'a>(text: &str, fixes: impl Iterator<Item = &'a Fix>) -> String {
         out.push_str(&fix.insert);
         at = range.end;
         last = Some(fix);
+        applied.push(fix);
     }
     out.push_str(&text[at..]);
-    out
+    (out, applied)
 }

@@ -123,7 +123,9 @@ pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
     let folder = folder_of(path);
     // The error of the temporary file names a path that means nothing to people.
     let failed = |e: std::io::Error| format!("cannot write `{}`: {}", path.display(), e.kind());
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    // Plans and lock files are meant to be read by others; a temporary file is not by default.
+    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    let mut file = tempfile::Builder::new().permissions(readable).tempfile_in(folder).map_err(failed)?;
     file.write_all(text.as_bytes()).map_err(failed)?;
     file.as_file().sync_all().map_err(failed)?;
     file.persist(path).map_err(|e| failed(e.error))?;

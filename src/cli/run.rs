@@ -3,15 +3,11 @@
 use super::args::RunOptions;
 use super::here::HERE;
 use super::inputs::Inputs;
-use super::load::{load, lock_path, read, write};
+use super::load::write;
 use super::plan::{Planned, given, make, read_plan};
-use super::verify::tail;
+use super::verify::against_source;
 use super::{Failure, note, print};
-use crate::compile::{check_file, library_digest};
-use crate::diag::Diagnostics;
-use crate::digest::digest;
 use crate::plan::model::Plan;
-use crate::plan::verify::verify_against;
 use crate::run::fault::FaultKind;
 use crate::run::observer::{Bars, Observer, Silent};
 use crate::run::{RunContext, RunReport, preflight, report, run_to_end};
@@ -62,28 +58,10 @@ pub fn run(options: &RunOptions, inputs: &Inputs) -> Result<(), Failure> {
 fn trusted(path: &Path, options: &RunOptions) -> Result<Plan, Failure> {
     let plan = read_plan(path)?;
     let shown = path.display();
-    let (texts, file) = load(&options.planning.source)?;
-    let source = &options.planning.source.file;
-    if digest([texts.sources.get(file).text.as_str()]) != plan.hashes.source {
-        return Err(format!("`{shown}` was made from another version of `{}`: plan again", source.display()).into());
-    }
     if let Some(job) = options.planning.job.as_deref().filter(|j| *j != plan.job) {
         return Err(format!("`{shown}` is a plan for `{}`, and not for `{job}`: plan again", plan.job).into());
     }
-    if library_digest(&texts) != plan.hashes.library {
-        return Err(format!("`{shown}` was compiled with another library: plan again").into());
-    }
-    if let Some(lock) = &plan.hashes.lock
-        && read(&lock_path(source)).ok().map(|text| digest([text.as_str()])).as_ref() != Some(lock)
-    {
-        return Err(format!(
-            "the lock file of `{}` has changed since `{shown}` was made: plan again",
-            source.display()
-        )
-        .into());
-    }
-    let checked = check_file(&texts, file, &mut Diagnostics::default());
-    match verify_against(&plan, &checked.library, tail(&plan)).as_slice() {
+    match against_source(&plan, &options.planning.source)?.as_slice() {
         [] => Ok(plan),
         wrong => Err(format!("`{shown}` does not pass verification and is not run:\n  {}", wrong.join("\n  ")).into()),
     }

@@ -1,21 +1,24 @@
 //! `mkbc verify`
 
-use super::args::VerifyOptions;
-use super::load::{library, read};
+use super::args::{Format, Source, VerifyOptions};
+use super::expand::filled;
+use super::load::library;
 use super::plan::read_plan;
 use super::{Failure, print};
+use crate::check::select;
 use crate::compile::{check_tree, library_digest};
 use crate::diag::Diagnostics;
+use crate::digest::digest;
+use crate::plan::audit::audit;
 use crate::plan::model::Plan;
 use crate::plan::verify::{verify as verify_alone, verify_against};
 use crate::syntax::ast::File;
-use crate::syntax::parse::parse;
 
 /// Checks a plan, without the solver.
 pub fn verify(options: &VerifyOptions) -> Result<(), Failure> {
     let plan = read_plan(&options.plan)?;
     let shown = options.plan.display();
-    let mut texts = library(&options.library)?;
+    let texts = library(&options.library)?;
     let wrong = if options.alone {
         verify_alone(&plan)
     } else {
@@ -24,19 +27,24 @@ pub fn verify(options: &VerifyOptions) -> Result<(), Failure> {
                 format!("`{shown}` was compiled with another library: plan again, or check it with `--alone`").into()
             );
         }
-        let tree = match &options.source {
-            None => File::default(),
-            Some(path) => {
-                let file = texts.sources.add(path.display().to_string(), read(path)?);
-                parse(file, &texts.sources, &mut Diagnostics::default())
+        match &options.source {
+            None => {
+                let checked = check_tree(&texts, File::default(), &mut Diagnostics::default());
+                verify_against(&plan, &checked.library, tail(&plan))
             }
-        };
-        let checked = check_tree(&texts, tree, &mut Diagnostics::default());
-        verify_against(&plan, &checked.library, tail(&plan))
+            Some(path) => {
+                let source = Source { file: path.clone(), library: options.library.clone(), format: Format::Text };
+                against_source(&plan, &source)?
+            }
+        }
     };
     match wrong.as_slice() {
         [] => {
-            let against = if options.alone { "by itself" } else { "against the library" };
+            let against = match (&options.source, options.alone) {
+                (_, true) => "by itself",
+                (None, false) => "against the library; `--source FILE` also compares them with the job's",
+                (Some(_), false) => "against the library and the job",
+            };
             print(&format!(
                 "{shown}: {} steps and {} clauses verified {against}\n",
                 plan.steps.len(),
@@ -46,6 +54,33 @@ pub fn verify(options: &VerifyOptions) -> Result<(), Failure> {
         }
         wrong => Err(format!("`{shown}` does not hold:\n  {}", wrong.join("\n  ")).into()),
     }
+}
+
+/// Checks a plan against the job that it was made from: its digests, every figure, every clause, rule and pin.
+pub fn against_source(plan: &Plan, source: &Source) -> Result<Vec<String>, Failure> {
+    let mut wrong = Vec::new();
+    let filled = filled(source, true, false)?;
+    if digest([filled.texts.sources.get(filled.file).text.as_str()]) != plan.hashes.source {
+        wrong.push(format!("it was made from another version of `{}`: plan again", source.file.display()));
+    }
+    if library_digest(&filled.texts) != plan.hashes.library {
+        wrong.push("it was compiled with another library: plan again".to_string());
+    }
+    if filled.lock.as_ref().map(|text| digest([text.as_str()])) != plan.hashes.lock {
+        wrong.push(format!("the lock file of `{}` has changed since: plan again", source.file.display()));
+    }
+    if !wrong.is_empty() {
+        return Ok(wrong);
+    }
+    let checked = &filled.checked;
+    match select(&checked.program, Some(&plan.job)) {
+        Err(why) => wrong.push(why),
+        Ok(job) => {
+            wrong.extend(verify_against(plan, &checked.library, tail(plan)));
+            wrong.extend(audit(plan, job, &checked.program, &checked.library));
+        }
+    }
+    Ok(wrong)
 }
 
 /// Whether a plan's latency is the upper end of its figures' intervals.

@@ -161,7 +161,9 @@ impl Search<'_> {
         }
         let computed = self.computed(ty, scope, depth, path);
         let computed = computed.into_iter().max_by(|a, b| a.0.total_cmp(&b.0));
-        // What must be computed from other steps is worth less than what is at hand.
+        // What must be computed from other steps is worth less than what is at hand, and must be clearly meant to be preferred.
+        let computed = computed
+            .filter(|(score, term)| by_type.is_none() || score * 0.5 + 0.2 + self.named_alike(param, term) > 0.6);
         computed.map(|(score, term)| (score * 0.5 + 0.2 + self.named_alike(param, &term), term)).or(by_type)
     }
 

@@ -253,7 +253,13 @@ impl ImplementationPass<'_> {
                     entry.sizes.extend(read_size(path, expr, result, scope, cx));
                 }),
                 LibraryLineKind::Runs(hardware) => entry.hardware.extend(self.hardware(hardware, cx)),
-                LibraryLineKind::Engine(kind, settings) => entry.engine = Some(engine(kind, settings)),
+                LibraryLineKind::Engine(kind, settings) => {
+                    for price in settings.iter().filter(|s| s.name.text == "price") {
+                        let instead = "give it in the profile, with its source: `cost.per.WORK`";
+                        cx.push(crate::check::errors::unsupported(price.span, "a price in an engine", instead));
+                    }
+                    entry.engine = Some(engine(kind, settings));
+                }
                 LibraryLineKind::Profile(path, span) => {
                     has_profile = true;
                     match self.profiles.get(path) {

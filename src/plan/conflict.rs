@@ -6,11 +6,12 @@ use crate::diag::source::Span;
 use crate::ir::workflow::Workflow;
 use crate::solve::outcome::Conflict;
 use crate::space::Space;
-use crate::space::encode::{Encoded, Origin, unscale};
+use crate::space::encode::{Encoded, Origin, allows, unscale};
 use rust_decimal::{Decimal, RoundingStrategy};
 
 /// E0710: the clauses that cannot hold together.
 pub fn explain(conflict: &Conflict, encoded: &Encoded, space: &Space, workflow: &Workflow, job: Span) -> Diagnostic {
+    let steps = workflow.steps.len();
     let span_of = |c: usize| match &encoded.origins[c] {
         Origin::Clause(clause) => Some(clause.span),
         Origin::Rule(rule) => Some(rule.span),
@@ -45,7 +46,7 @@ pub fn explain(conflict: &Conflict, encoded: &Encoded, space: &Space, workflow: 
     let reach = |c: usize| {
         let best = conflict.reachable.iter().find(|(r, _)| *r == c).and_then(|(_, best)| *best);
         match (&encoded.origins[c], best) {
-            (Origin::Clause(clause), Some(best)) => format!("the others allow {} here", in_unit(clause, best)),
+            (Origin::Clause(clause), Some(best)) => format!("the others allow {} here", in_unit(clause, best, steps)),
             (Origin::Clause(_), None) => "the others allow nothing here".to_string(),
             _ => "clashes".to_string(),
         }
@@ -58,7 +59,7 @@ pub fn explain(conflict: &Conflict, encoded: &Encoded, space: &Space, workflow: 
     for (c, limit) in &conflict.repairs {
         match &encoded.origins[*c] {
             Origin::Clause(clause) => {
-                let text = in_unit(clause, *limit);
+                let text = in_unit(clause, *limit, steps);
                 ways.push(format!("`{}` → `{text}`", clause.text));
                 if d.fix.is_none() {
                     d = d.fix(format!("relax the limit to `{text}`"), clause.limit_span, text);
@@ -103,8 +104,13 @@ fn list(names: &[String]) -> String {
 }
 
 /// A value of the problem in the unit of a clause, rounded to what the clause would have to say.
-fn in_unit(clause: &Clause, value: i64) -> String {
-    let base = unscale(clause.metric, value);
+fn in_unit(clause: &Clause, value: i64, steps: usize) -> String {
+    let mut base = unscale(clause.metric, value);
+    // What rounding took from a round number is given back where the limit then still allows it.
+    let round = base.round_dp(4);
+    if clause.metric == Metric::Quality && allows(clause.metric, round, steps, value) {
+        base = round;
+    }
     let scaled = base / clause.unit.1;
     let (digits, strategy) = match clause.metric {
         Metric::Quality => (2, RoundingStrategy::ToZero),

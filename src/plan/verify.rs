@@ -1,8 +1,8 @@
 //! Plan → what is wrong with it. Knows nothing of the solver: every total and clause is computed again from the plan's data
 //! flow and figures, and the figures from the library.
 
-use super::build::{predicted, totals, totals_with};
-use super::model::{Engine, PLAN_VERSION, Plan, PlanStep};
+use super::build::{predicted, totals};
+use super::model::{Engine, PLAN_VERSION, Plan, PlanStep, Totals};
 use crate::check::program::QualityRule;
 use crate::diag::Diagnostics;
 use crate::ir::dag::Dag;
@@ -74,7 +74,8 @@ pub fn verify(plan: &Plan) -> Vec<String> {
         return wrong;
     }
     let dag = Dag::of(&plan.body, plan.steps.len());
-    let total = totals_with(&plan.steps, &dag, rule, plan.total.gpus);
+    wrong.extend(overfull(plan, &dag));
+    let total = recompute(plan, &dag, rule);
     let pairs = [
         ("latency", total.latency_s, plan.total.latency_s),
         ("cost", total.cost_usd, plan.total.cost_usd),
@@ -115,6 +116,55 @@ pub fn verify(plan: &Plan) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// More than this many sets of concurrent steps are not listed: all steps together stand in for them.
+const MAX_SETS: usize = 256;
+
+/// Pools that steps which may run at once overfill.
+fn overfull(plan: &Plan, dag: &Dag) -> Vec<String> {
+    let together = dag.antichains(MAX_SETS).unwrap_or_else(|| vec![(0..plan.steps.len()).collect()]);
+    let mut wrong = Vec::new();
+    for (device, pool) in &plan.cluster.pools {
+        let held = |set: &Vec<usize>| -> u64 {
+            let steps = set.iter().map(|i| &plan.steps[*i].hardware).filter(|h| h.device == *device);
+            steps.map(|h| u64::from(h.units)).sum()
+        };
+        if let Some(most) = together.iter().map(held).max().filter(|h| *h > u64::from(pool.units)) {
+            wrong.push(format!(
+                "steps that may run at once hold {most} `{device}`, and `{}` has {}",
+                plan.cluster.name, pool.units
+            ));
+        }
+    }
+    wrong
+}
+
+/// The totals of a plan, added up here once more: what builds plans is not asked.
+fn recompute(plan: &Plan, dag: &Dag, rule: QualityRule) -> Totals {
+    let mut ends: Vec<Decimal> = plan.steps.iter().map(|s| s.predicted.latency_s).collect();
+    // Edges go from lower to higher numbers and are sorted, so that each step's end is settled before it is used.
+    for (before, after) in dag.edges() {
+        let through = ends[before] + plan.steps[after].predicted.latency_s;
+        ends[after] = ends[after].max(through);
+    }
+    let (mut cost, mut energy, mut known, mut product, mut least) =
+        (Decimal::ZERO, Decimal::ZERO, true, Decimal::ONE, Decimal::ONE);
+    for step in &plan.steps {
+        cost += step.predicted.cost_usd;
+        energy += step.predicted.energy_wh.unwrap_or_default();
+        known &= step.predicted.energy_wh.is_some();
+        product *= step.predicted.quality;
+        least = least.min(step.predicted.quality);
+    }
+    Totals {
+        latency_s: ends.into_iter().max().unwrap_or_default(),
+        cost_usd: cost,
+        energy_wh: energy,
+        energy_known: known,
+        quality: if rule == QualityRule::Min { least } else { product },
+        gpus: plan.total.gpus,
+    }
 }
 
 /// Checks a plan against the library that it was compiled with: every figure of every step is computed again.

@@ -49,7 +49,8 @@ fn add(
     let setting = Setting { knobs, device, units };
     let shown = || {
         let knobs: Vec<String> = knobs.iter().map(|(n, v)| format!("{n} {v}")).collect();
-        format!("{} on {device} * {units}", knobs.join(", "))
+        let knobs = if knobs.is_empty() { String::new() } else { format!("{} on ", knobs.join(", ")) };
+        format!("{knobs}{device} * {units}")
     };
     for figure in ["latency", "quality"] {
         if entry.profile.figure(figure, &setting).is_none() {

@@ -57,9 +57,9 @@ pub struct Input<'a> {
     pub library: &'a Library,
     /// The machines.
     pub machines: &'a Machines,
-    /// Whether limits are rounded against the plan. If not, each is looser by one unit a step, what rounding up may add: no
-    /// plan is lost, and one that is found must be checked in exact decimals.
-    pub strict: bool,
+    /// The lines whose limits are taken as they are. The others are looser by one unit a step, what rounding up may add: no plan is
+    /// lost, and one that is found must be checked in exact decimals.
+    pub strict: &'a BTreeSet<Span>,
 }
 
 /// Encodes the choice of one option per step.
@@ -117,9 +117,12 @@ pub fn encode(input: &Input) -> Encoded {
         });
         problem.steps.push(problem::Step { choices: choices.collect() });
     }
-    let slack = if input.strict { 0 } else { input.space.steps.len() as i64 };
+    let slack = |o: &Origin| match o {
+        Origin::Clause(c) if input.strict.contains(&c.span) => 0,
+        _ => input.space.steps.len() as i64,
+    };
     problem.clauses =
-        origins.iter().map(|o| problem::Clause { bound: bound(o, input.job.quality_rule, slack) }).collect();
+        origins.iter().map(|o| problem::Clause { bound: bound(o, input.job.quality_rule, slack(o)) }).collect();
     problem.wishes = wishes(input.job).into_iter().map(|m| wish(m, input.job.quality_rule)).collect();
     Encoded { problem, origins }
 }
@@ -175,15 +178,23 @@ fn bound(origin: &Origin, rule: QualityRule, slack: i64) -> Bound {
     }
 }
 
+/// Whether a limit, looser by one unit a step, still allows a value.
+pub fn allows(metric: Metric, limit: Decimal, steps: usize, value: i64) -> bool {
+    floor(metric, limit) + steps as i64 >= value
+}
+
 /// A limit in integers, rounded down, and then looser by `slack`.
 fn limit(clause: &Clause, slack: i64) -> i64 {
-    let slack = if clause.metric == Metric::Gpus { 0 } else { slack };
-    if clause.metric == Metric::Quality {
-        let loss = if clause.limit.is_zero() { MOST } else { (-LOSS_SCALE * ln(clause.limit) - 1e-5).floor() as i64 };
-        return loss.max(0) + slack;
+    floor(clause.metric, clause.limit) + if clause.metric == Metric::Gpus { 0 } else { slack }
+}
+
+fn floor(metric: Metric, limit: Decimal) -> i64 {
+    if metric == Metric::Quality {
+        let loss = if limit.is_zero() { MOST } else { (-LOSS_SCALE * ln(limit) - 1e-5).floor() as i64 };
+        return loss.max(0);
     }
-    let scaled = clause.limit.checked_mul(scale(clause.metric)).map(|d| d.floor());
-    scaled.and_then(|d| d.to_i64()).unwrap_or(MOST).min(MOST) + slack
+    let scaled = limit.checked_mul(scale(metric)).map(|d| d.floor());
+    scaled.and_then(|d| d.to_i64()).unwrap_or(MOST).min(MOST)
 }
 
 /// A limit of the problem, back in base units.

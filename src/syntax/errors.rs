@@ -3,6 +3,7 @@
 use crate::diag::source::Span;
 use crate::diag::{Diagnostic, nearest};
 use crate::syntax::token::Token;
+use logos::Logos;
 
 /// E0101: text that is no token.
 pub fn no_token(at: Span, text: &str) -> Diagnostic {
@@ -45,7 +46,7 @@ pub fn unopened_bracket(at: Span, token: Token) -> Diagnostic {
 }
 
 /// E0105: the parser expected something else.
-pub fn unexpected(at: Span, found: Option<Token>, text: &str, expected: &[String]) -> Diagnostic {
+pub fn unexpected(at: Span, found: Option<Token>, text: &str, expected: &[String], line_before: &str) -> Diagnostic {
     let what = match found {
         None => "the end of the file".to_string(),
         Some(Token::Newline) => "the end of the line".to_string(),
@@ -62,6 +63,14 @@ pub fn unexpected(at: Span, found: Option<Token>, text: &str, expected: &[String
     let expects = |t: &str| expected.iter().any(|e| e.trim_matches('"') == t);
     if found == Some(Token::Colon) && expects("=") {
         return d.help("write `=` to give a value").fix("write `=`", at, " =");
+    }
+    let name = line_before.trim();
+    let mut words = Token::lexer(name);
+    let only_a_name = words.next() == Some(Ok(Token::Ident)) && words.next().is_none();
+    if found == Some(Token::Eq) && only_a_name {
+        let start = at.start - (line_before.len() - (line_before.len() - line_before.trim_start().len())) as u32;
+        let before = Span { start, end: start, ..at };
+        return d.help(format!("write `let {name} = …` to name a value")).fix("add `let`", before, "let ");
     }
     if found == Some(Token::Eq) && expects("==") {
         return d.help("write `==` to compare").fix("write `==`", at, "==");
@@ -110,7 +119,7 @@ fn wanted(expected: &[String]) -> String {
     let any_value = groups.iter().any(|g| g == "a value");
     groups.extend(shown.iter().filter(|t| has(t) && !(any_value && ["[", "("].contains(t))).map(|t| format!("`{t}`")));
     if has("job") && has("task") {
-        groups = vec!["an item (`job`, `task`, `model`, `tool`, `cluster`, `type`, `enum`, `use`)".into()];
+        groups = vec!["an item (`job`, `task`, `model`, `tool`, `cluster`, `device`, `type`, `enum`, `use`)".into()];
     }
     if has("Newline") && groups.len() < 5 {
         groups.push("the end of the line".into());

@@ -62,7 +62,8 @@ fn report(errors: Vec<Failure>, source: &str, file: FileId, cx: &mut Diagnostics
             continue;
         }
         let text = source.get(start as usize..end as usize).unwrap_or("");
-        cx.push(errors::unexpected(Span::new(file, start, end), found, text, &expected));
+        let line = source.get(..start as usize).map_or("", |s| s.rsplit('\n').next().unwrap_or(""));
+        cx.push(errors::unexpected(Span::new(file, start, end), found, text, &expected, line));
     }
 }
 

@@ -12,6 +12,9 @@ const MOST_PIXELS: u64 = 64 << 20;
 /// The least share of a picture that is named, percent.
 const LEAST: u64 = 3;
 
+/// What every observation of colours begins with, so that nobody takes it for more.
+pub const LABEL: &str = "colours, not objects";
+
 /// `frames` and, if given, `looking_for` -> a list of observations `{time, text, score}`; frames that show the same as the one before
 /// are left out, as are those without a colour that is looked for.
 pub fn colour_regions(given: &Given) -> Result<Value, Fault> {
@@ -29,7 +32,7 @@ pub fn colour_regions(given: &Given) -> Result<Value, Fault> {
             continue;
         };
         let named: Vec<String> = shares.iter().map(|(name, percent)| format!("{name} {percent} %")).collect();
-        let text = format!("colours, not objects: {}", named.join(", "));
+        let text = format!("{LABEL}: {}", named.join(", "));
         if text != before {
             let time = frame.get("time").cloned().unwrap_or(json!(0.0));
             seen.push(json!({"time": time, "text": text, "score": largest as f64 / 100.0}));

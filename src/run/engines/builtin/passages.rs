@@ -34,7 +34,10 @@ pub fn answer(given: &Given) -> Result<Value, Fault> {
     for segment in transcripts {
         push(&mut lines, segment["text"].as_str(), "speech", segment["start"].as_f64());
     }
-    for seen in given.args.values().filter_map(|v| v.as_array()).flatten() {
+    // Colours answer no question; a line that names one would beat the line that somebody says.
+    let observations = given.args.values().filter_map(|v| v.as_array()).flatten();
+    let colours = |seen: &&Value| seen["text"].as_str().is_some_and(|t| t.starts_with(super::colour_regions::LABEL));
+    for seen in observations.filter(|seen| !colours(seen)) {
         push(&mut lines, seen["text"].as_str(), "picture", seen["time"].as_f64());
     }
     lines.sort_by(|a, b| a.time.unwrap_or(0.0).total_cmp(&b.time.unwrap_or(0.0)));

@@ -1,0 +1,155 @@
+//! Plan + the job that it claims to be for → what the plan does not keep of it. Every clause, rule and pin is read from the
+//! checked job again and judged on the plan alone; nothing of the solver or of its encoding is used.
+
+use super::model::{Plan, PlanClause, PlanStep};
+use crate::check::program::{Clause, Job, Metric, Pin, Program, QualityRule, Rule, RuleKind};
+use crate::ir::lower::lower;
+use crate::ir::workflow::{Node, Operand, Region, ValueId};
+use crate::library::Library;
+use std::collections::BTreeSet;
+
+/// Checks that a plan is for this job and keeps all that the job asks. Empty where it does.
+pub fn audit(plan: &Plan, job: &Job, program: &Program, library: &Library) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let Some(workflow) = lower(job, program) else {
+        return vec![format!("`{}` has open holes", job.name)];
+    };
+    let tasks = workflow.steps.iter().map(|s| s.task.as_str());
+    if workflow.body != plan.body || !tasks.eq(plan.steps.iter().map(|s| s.task.as_str())) {
+        return vec![format!("the data flow is not that of `{}`", job.name)];
+    }
+    let inputs = workflow.inputs.iter().map(|(n, t, v)| (n.as_str(), t, *v));
+    if !inputs.eq(plan.inputs.iter().map(|i| (i.name.as_str(), &i.ty, i.value))) || workflow.result != plan.result {
+        wrong.push(format!("the inputs or the result are not those of `{}`", job.name));
+    }
+    let rule = if job.quality_rule == QualityRule::Min { "min" } else { "product" };
+    if plan.quality_rule != rule {
+        wrong.push(format!("the job's rule of quality is `{rule}`"));
+    }
+    let mut expected = 0;
+    for (clause, soft) in job.clauses.iter().map(|c| (c, false)).chain(job.preferred.iter().map(|c| (c, true))) {
+        expected += 1;
+        if !plan.clauses.iter().any(|c| states(c, clause, soft)) {
+            wrong.push(format!("`{}` of the job is not a clause of the plan", clause.text));
+        }
+    }
+    for rule in &job.rules {
+        expected += 1;
+        let stated = plan.clauses.iter().find(|c| c.metric == "rule" && c.text == rule.text && c.soft == rule.soft);
+        let breaking = plan.steps.iter().find(|s| !keeps(s, rule, plan, job, library));
+        match (stated, breaking) {
+            (None, _) => wrong.push(format!("`{}` of the job is not a clause of the plan", rule.text)),
+            (Some(stated), Some(step)) if stated.holds => {
+                wrong.push(format!("step `{}` breaks `{}`", step.name, rule.text))
+            }
+            _ => {}
+        }
+    }
+    if plan.clauses.len() != expected {
+        wrong.push(format!("the job has {expected} clauses, and the plan {}", plan.clauses.len()));
+    }
+    for (step, called) in plan.steps.iter().zip(&workflow.steps) {
+        if !called.pins.iter().all(|p| fits(step, p, library)) {
+            wrong.push(format!("step `{}` is not what its call pins", step.name));
+        }
+        let timeout = called.timeout.map(|t| (t * rust_decimal::Decimal::from(1000)).ceil());
+        if step.conditions.retries != called.retries
+            || step.conditions.timeout_ms.map(rust_decimal::Decimal::from) != timeout
+        {
+            wrong.push(format!("step `{}` has other conditions than its call", step.name));
+        }
+    }
+    wrong
+}
+
+/// Whether a clause of the plan is this one of the job.
+fn states(stated: &PlanClause, clause: &Clause, soft: bool) -> bool {
+    let text = if soft { format!("prefer {}", clause.text) } else { clause.text.to_string() };
+    let metric = Metric::ALL.iter().find(|(m, _)| *m == clause.metric).map(|(_, n)| *n);
+    stated.text == text && Some(stated.metric.as_str()) == metric && stated.limit == clause.limit && stated.soft == soft
+}
+
+fn keeps(step: &PlanStep, rule: &Rule, plan: &Plan, job: &Job, library: &Library) -> bool {
+    let Some(entry) = library.implementations.get(step.implementation.as_str()) else { return false };
+    match &rule.kind {
+        RuleKind::Avoid(name) => step.implementation != name.as_str(),
+        RuleKind::OnlyOpen => entry.open,
+        RuleKind::Region(region) => entry.region.as_ref().is_none_or(|r| r == region),
+        RuleKind::Permissive => {
+            const PERMISSIVE: [&str; 6] = ["apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "isc", "permissive"];
+            entry.license.as_ref().is_some_and(|l| PERMISSIVE.contains(&l.to_lowercase().as_str()))
+        }
+        RuleKind::Pin(pin) => {
+            let pinned = pin.implementation.as_ref().and_then(|i| library.implementations.get(i));
+            let applies = pinned.is_none_or(|i| i.tasks.iter().any(|t| t.as_str() == step.task));
+            !applies || fits(step, pin, library)
+        }
+        RuleKind::NoPiiToClosed { inputs } => {
+            let names: Vec<&str> = inputs.iter().map(|id| job.local(*id).name.as_str()).collect();
+            let from = plan.inputs.iter().filter(|i| names.contains(&i.name.as_str())).map(|i| i.value);
+            entry.open || !touched(&plan.body, from.collect()).contains(&step.id.0)
+        }
+    }
+}
+
+fn fits(step: &PlanStep, pin: &Pin, library: &Library) -> bool {
+    let gpu = library.devices.get(step.hardware.device.as_str()).is_some_and(|d| d.gpu);
+    let device = pin.device.as_ref().is_none_or(|d| d.as_str() == step.hardware.device || (d == "gpu" && gpu));
+    pin.implementation.as_ref().is_none_or(|i| i.as_str() == step.implementation)
+        && pin.knobs.iter().all(|(n, v)| step.knobs.get(n.as_str()).is_some_and(|k| k == v.as_str()))
+        && device
+        && (pin.units.is_empty() || pin.units.contains(&step.hardware.units))
+}
+
+/// The steps that take data from some values, by walking the body until nothing new is reached.
+fn touched(body: &Region, mut from: BTreeSet<ValueId>) -> BTreeSet<u32> {
+    let mut steps = BTreeSet::new();
+    loop {
+        let before = (from.len(), steps.len());
+        spread(body, &mut from, &mut steps);
+        if before == (from.len(), steps.len()) {
+            return steps;
+        }
+    }
+}
+
+fn spread(region: &Region, from: &mut BTreeSet<ValueId>, steps: &mut BTreeSet<u32>) {
+    let has = |operand: &Operand, from: &BTreeSet<ValueId>| matches!(operand, Operand::Value(id) if from.contains(id));
+    for node in &region.nodes {
+        let reached = match node {
+            Node::Call { step, args, .. } => {
+                let reached = args.iter().any(|(_, a)| has(a, from));
+                if reached {
+                    steps.insert(step.0);
+                }
+                reached
+            }
+            Node::Compute { args, .. } => args.iter().any(|a| has(a, from)),
+            Node::Map { over, item, body, .. } => {
+                let over = has(over, from);
+                if over {
+                    from.insert(*item);
+                }
+                spread(body, from, steps);
+                over || has(&body.result, from)
+            }
+            Node::Branch { when, then, otherwise, .. } => {
+                spread(then, from, steps);
+                spread(otherwise, from, steps);
+                has(when, from) || has(&then.result, from) || has(&otherwise.result, from)
+            }
+            Node::Repeat { carry, body, .. } => {
+                if let Some((item, first)) = carry
+                    && (has(first, from) || has(&body.result, from))
+                {
+                    from.insert(*item);
+                }
+                spread(body, from, steps);
+                has(&body.result, from)
+            }
+        };
+        if reached {
+            from.insert(node.output());
+        }
+    }
+}
