@@ -438,6 +438,18 @@ fn a_solution_is_tried_again_until_it_is_judged_correct() {
     let report: Value = serde_json::from_str(&mkbc.read("out/report.json")).expect("a report");
     let tokens: u64 = report["steps"].as_array().into_iter().flatten().filter_map(|s| s["tokens_in"].as_u64()).sum();
     assert_eq!(tokens, 44, "eleven for each request: {report:#}");
+    // What it cost is what the provider says it used, at the plan's prices.
+    let plan: Value = serde_json::from_str(&mkbc.read("out/plan.json")).expect("a plan");
+    for (step, measured) in
+        plan["steps"].as_array().into_iter().flatten().zip(report["steps"].as_array().into_iter().flatten())
+    {
+        let price =
+            |of: &str| step["engine"]["prices"][of].as_str().and_then(|p| p.parse::<f64>().ok()).expect("a price");
+        let used = |of: &str| measured[of].as_f64().expect("tokens");
+        let cost = used("tokens_in") * price("input") + used("tokens_out") * price("output");
+        let told = measured["cost_usd"].as_f64().expect("a cost");
+        assert!(cost > 0.0 && (told - cost).abs() < 1e-12, "{told} for {cost}");
+    }
 }
 
 #[test]

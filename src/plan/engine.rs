@@ -1,9 +1,10 @@
 //! Library engine + knobs → plan engine: placeholders of knobs filled in, those of arguments left to the runtime.
 
 use super::model::Engine;
-use crate::library::{Implementation, Setting, Task};
+use crate::library::{Implementation, Setting, Task, profile};
 use crate::space::Candidate;
 use ecow::EcoString;
+use rust_decimal::Decimal;
 use std::collections::BTreeMap;
 
 /// The engines that the runtime of this version executes.
@@ -42,9 +43,17 @@ pub fn lower(entry: &Implementation, candidate: &Candidate, task: &Task) -> Engi
             system: task.system.to_string(),
             prompt: task.prompt.to_string(),
             max_tokens: task.max_tokens,
+            prices: prices(entry, candidate),
         },
         other => Engine::Planned { name: other.to_string(), options: options(&[]) },
     }
+}
+
+/// What a provider charges by unit of work, from the profile.
+fn prices(entry: &Implementation, candidate: &Candidate) -> BTreeMap<String, Decimal> {
+    let setting = profile::Setting { knobs: &candidate.knobs, device: &candidate.device, units: candidate.units };
+    let names = entry.profile.names().filter_map(|n| Some((n, n.strip_prefix("cost.per.")?)));
+    names.filter_map(|(n, unit)| Some((unit.to_string(), entry.profile.figure(n, &setting)?.value))).collect()
 }
 
 /// The commands of a process; the last one with the arguments that a knob's value stands for (`arguments search fast […]`).

@@ -181,6 +181,9 @@ pub enum Engine {
         prompt: String,
         /// Largest number of tokens in an answer.
         max_tokens: u32,
+        /// What the provider charges, in dollars by unit of work (`input` and `output` tokens, say), so that a run can tell what it
+        /// cost.
+        prices: BTreeMap<String, Decimal>,
     },
     /// An engine that this version can plan for and not execute (a managed model server, say).
     Planned {

@@ -3,7 +3,8 @@
 use super::devices::cpu::Rapl;
 use super::devices::nvml::Meters;
 use crate::ir::workflow::StepId;
-use crate::plan::model::{Plan, PlanStep};
+use crate::plan::model::{Engine, Plan, PlanStep};
+use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use serde::Serialize;
 use std::cell::RefCell;
@@ -60,7 +61,7 @@ pub struct StepMeasure {
     pub tokens_in: u64,
     /// Tokens written by a provider.
     pub tokens_out: u64,
-    /// Money, dollars; none where it cannot be derived (a provider's bill is not ours to see).
+    /// Money, dollars; none where it cannot be derived; for a provider, its prices times the tokens it reports.
     pub cost_usd: Option<f64>,
     /// Energy, watt-hours.
     pub energy_wh: Option<f64>,
@@ -170,6 +171,13 @@ impl<'a> Meter<'a> {
     }
 }
 
+/// What a provider charges for the tokens that it says it used; none where it charges by something else, which nobody counts here.
+fn billed(m: &StepMeasure, prices: &BTreeMap<String, Decimal>) -> Option<f64> {
+    let (input, output) = (prices.get("input")?.to_f64()?, prices.get("output")?.to_f64()?);
+    let counted = m.tokens_in + m.tokens_out > 0;
+    counted.then_some(m.tokens_in as f64 * input + m.tokens_out as f64 * output)
+}
+
 /// Money and energy that no counter gives: own devices cost their time; energy by the plan's power, and said to be estimated.
 fn derive(m: &mut StepMeasure, step: &PlanStep, plan: &Plan) {
     let pool = plan.cluster.pools.get(&step.hardware.device).filter(|_| step.hardware.device != "api");
@@ -177,6 +185,9 @@ fn derive(m: &mut StepMeasure, step: &PlanStep, plan: &Plan) {
         let hourly = pool.usd_per_hour.to_f64()? * f64::from(step.hardware.units);
         Some(hourly * m.busy_s / 3600.0)
     });
+    if let Engine::Openai { prices, .. } = &step.engine {
+        m.cost_usd = billed(m, prices);
+    }
     if m.energy_wh.is_none() {
         let latency = step.predicted.latency_s.to_f64().filter(|s| *s > 0.0);
         let power = latency.zip(step.predicted.energy_wh.and_then(|wh| wh.to_f64())).map(|(s, wh)| wh / s);

@@ -61,7 +61,7 @@ impl Shared {
 
 /// One attempt of a call.
 pub async fn call(call: &Call<'_>) -> Result<Value, Fault> {
-    let Engine::Openai { api, model, url_env, url, key_env, system, prompt, max_tokens } = &call.step.engine else {
+    let Engine::Openai { api, model, url_env, url, key_env, system, prompt, max_tokens, .. } = &call.step.engine else {
         return Err(Fault::plan("the step is not for a provider"));
     };
     let endpoint = Endpoint::find(call.cx.env, url_env, url, key_env)?;
