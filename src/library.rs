@@ -4,6 +4,7 @@ pub mod declare;
 pub mod embedded;
 pub mod errors;
 pub mod evidence;
+pub mod placeholders;
 pub mod profile;
 pub mod size;
 

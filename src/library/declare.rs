@@ -1,5 +1,6 @@
 //! Trees of the library and of the job's own file → library.
 
+use super::placeholders;
 use super::profile::{self, Profile};
 use super::size::{self, Scope, SizeExpr};
 use super::{Cluster, Device, Engine, HardwareOption, Implementation, Library, Setting, Task, errors};
@@ -70,16 +71,21 @@ fn declare_task(task: &ast::Task, module: &EcoString, docs: &EcoString, library:
         match &line.kind {
             LibraryLineKind::Work(name, expr) => work.extend(read_work(name.as_ref(), expr, &scope, cx)),
             LibraryLineKind::Size(path, expr) => sizes.extend(read_size(path, expr, &result, &scope, cx)),
-            LibraryLineKind::Property(p) => match (p.name.text.as_str(), p.values.as_slice()) {
-                ("quality", _) => {}
-                ("prompt", [Atom { kind: AtomKind::Text(t), .. }]) => prompt = t.clone(),
-                ("system", [Atom { kind: AtomKind::Text(t), .. }]) => system = t.clone(),
-                ("max_tokens", [value]) => max_tokens = whole(value, "max_tokens", cx).unwrap_or(max_tokens),
-                (word, _) if TASK_WORDS.contains(&word) => {
-                    cx.push(errors::bad_value(p.span, word, "one text in quotes"))
+            LibraryLineKind::Property(p) => {
+                if let ("prompt" | "system", [text]) = (p.name.text.as_str(), p.values.as_slice()) {
+                    placeholders::check_atom(text, &params.iter().map(|(n, _)| n.as_str()).collect(), cx);
                 }
-                (word, _) => cx.push(errors::unknown_property(p.name.span, word, &TASK_WORDS)),
-            },
+                match (p.name.text.as_str(), p.values.as_slice()) {
+                    ("quality", _) => {}
+                    ("prompt", [Atom { kind: AtomKind::Text(t), .. }]) => prompt = t.clone(),
+                    ("system", [Atom { kind: AtomKind::Text(t), .. }]) => system = t.clone(),
+                    ("max_tokens", [value]) => max_tokens = whole(value, "max_tokens", cx).unwrap_or(max_tokens),
+                    (word, _) if TASK_WORDS.contains(&word) => {
+                        cx.push(errors::bad_value(p.span, word, "one text in quotes"))
+                    }
+                    (word, _) => cx.push(errors::unknown_property(p.name.span, word, &TASK_WORDS)),
+                }
+            }
             LibraryLineKind::Error => {}
             _ => cx.push(errors::bad_value(
                 line.span,
@@ -258,6 +264,9 @@ impl ImplementationPass<'_> {
                         let instead = "give it in the profile, with its source: `cost.per.WORK`";
                         cx.push(crate::check::errors::unsupported(price.span, "a price in an engine", instead));
                     }
+                    let of_tasks = entry.tasks.iter().filter_map(|t| self.library.tasks.get(t)).flat_map(|t| &t.params);
+                    let known = of_tasks.map(|(n, _)| n.as_str()).chain(entry.knobs.iter().map(|(n, _)| n.as_str()));
+                    placeholders::check(settings, &known.chain(placeholders::OWN).collect(), cx);
                     entry.engine = Some(engine(kind, settings));
                 }
                 LibraryLineKind::Profile(path, span) => {

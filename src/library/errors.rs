@@ -108,3 +108,13 @@ pub fn profile_missing(at: Span, path: &str) -> Diagnostic {
 pub fn bad_figure(at: Span, message: String, wanted: &str) -> Diagnostic {
     Diagnostic::error("E0412", message, at, "in this profile").help(wanted.to_string())
 }
+
+/// E0414: a placeholder that stands for nothing.
+pub fn unknown_placeholder(at: Span, name: &str, near: Option<&str>) -> Diagnostic {
+    let d =
+        Diagnostic::error("E0414", format!("`{{{name}}}` stands for nothing"), at, "neither a parameter nor a knob");
+    match near {
+        Some(near) => d.help(format!("did you mean `{{{near}}}`?")),
+        None => d.help("name a parameter of the task, a knob, or `{units}`, `{out}`, `{rate}`"),
+    }
+}
