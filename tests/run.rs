@@ -630,3 +630,17 @@ fn children_die_with_a_run_that_is_killed() {
         wait_for("its children end", Duration::from_secs(5), || processes_in(&mkbc.path("")).is_empty());
     }
 }
+
+#[test]
+fn a_medium_of_another_kind_is_refused() {
+    if have(&VIDEO) {
+        let refused = |job: &str, input: &str, file: &str, why: &str| {
+            let mkbc = example(job);
+            let file = media(file);
+            let done = mkbc.run(&["run", &format!("{job}.mkb"), input, text(&file), "--question", "Who?"]);
+            assert!(done.code == Some(1) && done.err.contains(why), "{}", done.err);
+        };
+        refused("video_qa", "--videos", "letter.pdf", "is a picture or a document, and no video");
+        refused("document_qa", "--document", "road_trip.mp4", "is neither a PDF nor a picture of a page");
+    }
+}

@@ -81,6 +81,11 @@ async fn streams(medium: &mut Map<String, Value>, ty: &Type, env: Env<'_>) -> Re
     if *ty != Type::Audio && picture.is_none() {
         return Err(unreadable("holds no pictures"));
     }
+    // ffprobe reads a PDF or a picture as a film of one frame.
+    let format = about["format"]["format_name"].as_str().unwrap_or_default();
+    if *ty == Type::Video && (is_pdf(&file) || format == "image2" || format.ends_with("_pipe")) {
+        return Err(unreadable("is a picture or a document, and no video"));
+    }
     if *ty != Type::Image {
         let number = |v: &Value| v.as_str().and_then(|s| s.parse::<f64>().ok()).filter(|s| s.is_finite() && *s > 0.0);
         let longest = || streams.iter().filter_map(|s| number(&s["duration"])).reduce(f64::max);
@@ -101,15 +106,30 @@ async fn streams(medium: &mut Map<String, Value>, ty: &Type, env: Env<'_>) -> Re
 
 /// Whether a document is a PDF; anything else is a picture of one page.
 pub fn is_pdf(file: &str) -> bool {
-    std::fs::File::open(file).is_ok_and(|mut f| {
-        let mut start = [0; 5];
-        std::io::Read::read_exact(&mut f, &mut start).is_ok() && &start == b"%PDF-"
-    })
+    begins(file, &[b"%PDF-"])
+}
+
+/// Whether a file is a picture of a kind that is read as a page.
+fn is_picture(file: &str) -> bool {
+    const KINDS: [&[u8]; 10] =
+        [b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"BM", b"RIFF", b"GIF8", b"P4", b"P5", b"P6"];
+    begins(file, &KINDS)
+}
+
+fn begins(file: &str, kinds: &[&[u8]]) -> bool {
+    let mut start = Vec::new();
+    let read =
+        std::fs::File::open(file).and_then(|f| std::io::Read::read_to_end(&mut std::io::Read::take(f, 8), &mut start));
+    read.is_ok() && kinds.iter().any(|kind| start.starts_with(kind))
 }
 
 async fn pages(medium: &mut Map<String, Value>, env: Env<'_>) -> Result<(), Fault> {
     let file = path(medium)?;
     if !is_pdf(&file) {
+        if !is_picture(&file) {
+            let fault = Fault::new(FaultKind::Input, format!("`{file}` is neither a PDF nor a picture of a page"));
+            return Err(fault.help("give a PDF, PNG, JPEG, TIFF, BMP, GIF, WebP or PNM file"));
+        }
         medium.insert("pages".to_owned(), json!(1));
         return Ok(());
     }
