@@ -103,6 +103,14 @@ pub struct Implementation {
     pub concurrency: u32,
 }
 
+impl Implementation {
+    /// Whether its licence lets anybody use it for anything.
+    pub fn is_permissive(&self) -> bool {
+        const PERMISSIVE: [&str; 6] = ["apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "isc", "permissive"];
+        self.license.as_ref().is_some_and(|l| PERMISSIVE.contains(&l.to_lowercase().as_str()))
+    }
+}
+
 /// Hardware that an implementation can run on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HardwareOption {

@@ -75,10 +75,7 @@ fn keeps(step: &PlanStep, rule: &Rule, plan: &Plan, job: &Job, library: &Library
         RuleKind::Avoid(name) => step.implementation != name.as_str(),
         RuleKind::OnlyOpen => entry.open,
         RuleKind::Region(region) => entry.region.as_ref().is_none_or(|r| r == region),
-        RuleKind::Permissive => {
-            const PERMISSIVE: [&str; 6] = ["apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "isc", "permissive"];
-            entry.license.as_ref().is_some_and(|l| PERMISSIVE.contains(&l.to_lowercase().as_str()))
-        }
+        RuleKind::Permissive => entry.is_permissive(),
         RuleKind::Pin(pin) => {
             let pinned = pin.implementation.as_ref().and_then(|i| library.implementations.get(i));
             let applies = pinned.is_none_or(|i| i.tasks.iter().any(|t| t.as_str() == step.task));

@@ -270,15 +270,10 @@ fn breaks(
             RuleKind::Avoid(name) => entry.name == *name,
             RuleKind::OnlyOpen => !entry.open,
             RuleKind::Region(region) => entry.region.as_ref().is_some_and(|r| r != region),
-            RuleKind::Permissive => !entry.license.as_ref().is_some_and(|l| permissive(l)),
+            RuleKind::Permissive => !entry.is_permissive(),
             RuleKind::NoPiiToClosed { .. } => !entry.open && tainted.contains(&step),
         },
     }
-}
-
-fn permissive(license: &str) -> bool {
-    const PERMISSIVE: [&str; 6] = ["apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "isc", "permissive"];
-    PERMISSIVE.contains(&license.to_lowercase().as_str())
 }
 
 fn matches_pin(candidate: &Candidate, pin: &Pin, library: &Library) -> bool {
