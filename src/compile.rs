@@ -112,12 +112,14 @@ pub fn fill(
     }
     // The first check has said what there is to say of the file; the second speaks of the fills.
     let mut again = Diagnostics::default();
-    let filled = check_tree(texts, tree, &mut again);
+    // A fill is data flow: the library is the one that the file was checked with.
+    let library = checked.library;
+    let program = check::check(&tree, &Context { library: &library, sources: &texts.sources }, &mut again);
     if again.has_errors() {
         cx.append(again);
         return None;
     }
-    Some((filled, fills))
+    Some((Checked { tree, library, program }, fills))
 }
 
 /// What a step could choose from.

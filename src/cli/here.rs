@@ -4,11 +4,11 @@ use super::Failure;
 use crate::library::{Implementation, Library};
 use crate::plan::engine::{EXECUTABLE, key_env};
 use crate::run::devices::{Gpus, Inventory, inventory};
+use crate::run::preflight::installed;
 use crate::space::Machines;
 use ecow::EcoString;
 use rust_decimal::Decimal;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 /// The name of this machine as a cluster.
 pub const HERE: &str = "here";
@@ -55,11 +55,12 @@ fn this_machine(inventory: &Inventory, library: &Library) -> Machines {
 /// Whether this machine can run an implementation: the engine is one of ours, its program is installed, its key is set.
 pub fn usable_here(entry: &Implementation) -> Result<(), String> {
     let Some(engine) = &entry.engine else { return Err("it has no engine".into()) };
-    let set = |name: Option<&str>| name.is_some_and(|n| std::env::var(n).is_ok_and(|v| !v.is_empty()));
+    let env = |name: &str| std::env::var(name).ok();
+    let set = |name: Option<&str>| name.is_some_and(|n| env(n).is_some_and(|v| !v.is_empty()));
     match engine.kind.as_str() {
         "process" => {
             let missing =
-                engine.lists("command").into_iter().filter_map(|c| c.into_iter().next()).find(|p| !on_path(p));
+                engine.lists("command").into_iter().filter_map(|c| c.into_iter().next()).find(|p| !installed(p, &env));
             missing.map_or(Ok(()), |program| Err(format!("the program `{program}` is not installed")))
         }
         "openai" if set(key_env(engine)) || set(engine.text("url_env")) => Ok(()),
@@ -70,10 +71,4 @@ pub fn usable_here(entry: &Implementation) -> Result<(), String> {
         kind if EXECUTABLE.contains(&kind) => Ok(()),
         other => Err(format!("this version plans for the engine `{other}` and cannot execute it")),
     }
-}
-
-fn on_path(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let candidates: Vec<PathBuf> = std::env::split_paths(&path).map(|folder| folder.join(program)).collect();
-    candidates.iter().any(|c| c.is_file())
 }

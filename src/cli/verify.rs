@@ -30,7 +30,7 @@ pub fn verify(options: &VerifyOptions) -> Result<(), Failure> {
         match &options.source {
             None => {
                 let checked = check_tree(&texts, File::default(), &mut Diagnostics::default());
-                verify_against(&plan, &checked.library, tail(&plan))
+                verify_against(&plan, &checked.library, plan.latency_is_tail())
             }
             Some(path) => {
                 let source = Source { file: path.clone(), library: options.library.clone(), format: Format::Text };
@@ -76,14 +76,9 @@ pub fn against_source(plan: &Plan, source: &Source) -> Result<Vec<String>, Failu
     match select(&checked.program, Some(&plan.job)) {
         Err(why) => wrong.push(why),
         Ok(job) => {
-            wrong.extend(verify_against(plan, &checked.library, tail(plan)));
+            wrong.extend(verify_against(plan, &checked.library, plan.latency_is_tail()));
             wrong.extend(audit(plan, job, &checked.program, &checked.library));
         }
     }
     Ok(wrong)
-}
-
-/// Whether a plan's latency is the upper end of its figures' intervals.
-pub fn tail(plan: &Plan) -> bool {
-    plan.clauses.iter().any(|c| c.metric == "latency" && (c.text.contains(".p95") || c.text.contains(".p99")))
 }

@@ -54,19 +54,13 @@ pub struct BuildInput<'a> {
 /// Builds the plan.
 pub fn build(input: &BuildInput) -> Plan {
     let steps: Vec<PlanStep> = (0..input.workflow.steps.len()).map(|index| step(index, input)).collect();
-    let total = totals(&steps, &Dag::of(&input.workflow.body, steps.len()), input.job.quality_rule, input.library);
-    let mut clauses = Vec::new();
-    for (soft, origins) in [(false, &input.encoded.origins[..]), (true, input.kept), (true, input.broken)] {
-        for origin in origins {
-            let repeated = !soft && input.kept.iter().any(|k| same(k, origin));
-            if !repeated {
-                clauses.extend(clause(origin, soft, &total, input));
-            }
-        }
-    }
-    if let Some(broken) = clauses.len().checked_sub(input.broken.iter().filter(|o| has_text(o)).count()) {
-        clauses[broken..].iter_mut().for_each(|c| c.holds = false);
-    }
+    let total = totals(&steps, &input.space.dag, input.job.quality_rule, input.library);
+    // The encoded problem holds the soft lines that were kept; they are told apart from the hard ones here.
+    let hard = input.encoded.origins.iter().filter(|o| !input.kept.iter().any(|k| same(k, o)));
+    let hard = hard.filter_map(|o| clause(o, false, true, &total, input));
+    let kept = input.kept.iter().filter_map(|o| clause(o, true, true, &total, input));
+    let broken = input.broken.iter().filter_map(|o| clause(o, true, false, &total, input));
+    let clauses = hard.chain(kept).chain(broken).collect();
     let pools = input
         .machines
         .pools
@@ -144,15 +138,14 @@ pub fn predicted(figures: &crate::space::Figures) -> Predicted {
     }
 }
 
-/// Totals of one run: sums, the critical path, and the quality by its rule.
-pub fn totals(steps: &[PlanStep], dag: &Dag, rule: QualityRule, library: &Library) -> Totals {
+/// GPUs that steps hold, all together.
+pub fn gpus(steps: &[PlanStep], library: &Library) -> u32 {
     let gpu = |device: &str| library.devices.get(device).is_some_and(|d| d.gpu);
-    let gpus = steps.iter().filter(|s| gpu(&s.hardware.device)).map(|s| s.hardware.units).sum();
-    totals_with(steps, dag, rule, gpus)
+    steps.iter().filter(|s| gpu(&s.hardware.device)).map(|s| s.hardware.units).sum()
 }
 
-/// The same where the number of GPUs is known.
-pub fn totals_with(steps: &[PlanStep], dag: &Dag, rule: QualityRule, gpus: u32) -> Totals {
+/// Totals of one run: sums, the critical path, and the quality by its rule.
+fn totals(steps: &[PlanStep], dag: &Dag, rule: QualityRule, library: &Library) -> Totals {
     let kept = |d: Decimal| d.round_dp(DIGITS).normalize();
     let (latency, _) = dag.longest(&|i| steps[i].predicted.latency_s);
     let qualities = steps.iter().map(|s| s.predicted.quality);
@@ -166,7 +159,7 @@ pub fn totals_with(steps: &[PlanStep], dag: &Dag, rule: QualityRule, gpus: u32) 
         energy_wh: kept(steps.iter().filter_map(|s| s.predicted.energy_wh).sum()),
         energy_known: steps.iter().all(|s| s.predicted.energy_wh.is_some()),
         quality: kept(quality),
-        gpus,
+        gpus: gpus(steps, library),
     }
 }
 
@@ -186,10 +179,6 @@ fn wish(metric: Metric, total: &Totals) -> PlanWish {
     PlanWish { text: format!("{word} {}", metric.name()), value: total_of(metric, total) }
 }
 
-fn has_text(origin: &Origin) -> bool {
-    matches!(origin, Origin::Clause(_) | Origin::Rule(_))
-}
-
 fn same(a: &Origin, b: &Origin) -> bool {
     match (a, b) {
         (Origin::Clause(a), Origin::Clause(b)) => a.span == b.span,
@@ -198,7 +187,8 @@ fn same(a: &Origin, b: &Origin) -> bool {
     }
 }
 
-fn clause(origin: &Origin, soft: bool, total: &Totals, input: &BuildInput) -> Option<PlanClause> {
+/// A line of the plan; `kept` says whether a rule holds, while a limit shows it by its value.
+fn clause(origin: &Origin, soft: bool, kept: bool, total: &Totals, input: &BuildInput) -> Option<PlanClause> {
     let line = |span| input.sources.line_column(span).0 as u32;
     match origin {
         Origin::Clause(c) => {
@@ -223,7 +213,7 @@ fn clause(origin: &Origin, soft: bool, total: &Totals, input: &BuildInput) -> Op
             value: Decimal::ZERO,
             slack: Decimal::ZERO,
             soft: soft || r.soft,
-            holds: true,
+            holds: kept,
         }),
         Origin::StepPin(..) | Origin::EnergyKnown(..) => None,
     }

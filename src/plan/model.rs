@@ -47,6 +47,13 @@ pub struct Plan {
     pub proof: Proof,
 }
 
+impl Plan {
+    /// Whether its latencies are the upper ends of their figures' intervals: a clause limits the tail.
+    pub fn latency_is_tail(&self) -> bool {
+        self.clauses.iter().any(|c| c.metric == "latency" && (c.text.contains(".p95") || c.text.contains(".p99")))
+    }
+}
+
 /// Digests (SHA-256, lower-case hex) of what a plan was compiled from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

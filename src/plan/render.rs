@@ -13,9 +13,7 @@ use std::fmt::Write;
 pub fn text(plan: &Plan, width: u16) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "plan for `{}` on `{}`\n", plan.job, plan.cluster.name);
-    let tail =
-        plan.clauses.iter().any(|c| c.metric == "latency" && (c.text.contains(".p95") || c.text.contains(".p99")));
-    let latency = if tail { "latency, upper end" } else { "latency" };
+    let latency = if plan.latency_is_tail() { "latency, upper end" } else { "latency" };
     let mut table = table(width, &["step", "line", "carried out by", "on", latency, "cost", "energy", "quality"]);
     for column in 4..8 {
         if let Some(column) = table.column_mut(column) {

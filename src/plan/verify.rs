@@ -1,8 +1,8 @@
 //! Plan → what is wrong with it. Knows nothing of the solver: every total and clause is computed again from the plan's data
 //! flow and figures, and the figures from the library.
 
-use super::build::{predicted, totals};
-use super::model::{Engine, PLAN_VERSION, Plan, PlanStep, Totals};
+use super::build::{gpus, predicted};
+use super::model::{PLAN_VERSION, Plan, PlanStep, Totals};
 use crate::check::program::QualityRule;
 use crate::diag::Diagnostics;
 use crate::ir::dag::Dag;
@@ -243,8 +243,7 @@ pub fn verify_against(plan: &Plan, library: &Library, tail: bool) -> Vec<String>
             wrong.push(format!("the engine or label of step `{}` is not the library's", step.name));
         }
     }
-    let rule = if plan.quality_rule == "min" { QualityRule::Min } else { QualityRule::Product };
-    if totals(&plan.steps, &space.dag, rule, library).gpus != plan.total.gpus {
+    if gpus(&plan.steps, library) != plan.total.gpus {
         wrong.push("the number of GPUs is not what the steps hold".to_string());
     }
     wrong
@@ -256,15 +255,6 @@ fn is(step: &PlanStep, candidate: &space::Candidate) -> bool {
         && knobs == step.knobs
         && candidate.device == step.hardware.device
         && candidate.units == step.hardware.units
-}
-
-/// The steps that this version can plan and not execute.
-pub fn not_executable(plan: &Plan) -> Vec<String> {
-    let planned = plan.steps.iter().filter_map(|s| match &s.engine {
-        Engine::Planned { name, .. } => Some(format!("step `{}` needs the engine `{name}`", s.name)),
-        _ => None,
-    });
-    planned.collect()
 }
 
 struct Flow<'a> {
