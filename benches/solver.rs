@@ -40,11 +40,12 @@ fn generate(shape: &Shape, seed: u64) -> Problem {
             // The first step's class is the knob that the others assume.
             let needs = if shape.classes > 1 && s > 0 { vec![(0, class)] } else { Vec::new() };
             choices.push(Choice {
-                figures: [cost as i64, energy as i64, loss as i64, latency as i64, speed as i64],
+                figures: [cost as i64, energy as i64, loss as i64, latency as i64, speed as i64, 0, 0],
                 uses: if shape.pools { vec![(0, speed as i64)] } else { Vec::new() },
                 class,
                 needs,
                 breaks: if rng.f64() < 0.1 { vec![2] } else { Vec::new() },
+                ..Choice::default()
             });
         }
         steps.push(Step { choices });
@@ -63,7 +64,7 @@ fn generate(shape: &Shape, seed: u64) -> Problem {
     let wishes = vec![cheapest, Wish { figure: Figure::Latency, over: Aggregate::Path }];
     let together = (0..shape.steps.saturating_sub(2)).map(|s| vec![s, s + 1, s + 2]).collect();
     let capacities = if shape.pools { vec![Capacity { units: 10, together }] } else { Vec::new() };
-    let mut problem = Problem { steps, edges, clauses, wishes, capacities };
+    let mut problem = Problem { steps, edges, clauses, wishes, capacities, ..Problem::default() };
     // The limits lie between what is best for the figure and what the cheapest plan gives.
     let range = |figure: Figure, over: Aggregate, problem: &Problem| {
         let best = Problem { wishes: vec![Wish { figure, over }], ..problem.clone() };

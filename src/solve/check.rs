@@ -2,9 +2,9 @@
 //!
 //! This is the judge of every plan, whoever found it: it shares no code with the search and reads the problem as stated.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::problem::{Aggregate, Bound, Figure, Problem};
+use super::problem::{Aggregate, Bound, Choice, Figure, Problem};
 
 /// The aggregates of one choice.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +46,13 @@ pub enum Violation {
         /// Units held.
         held: i64,
     },
+    /// An option names an instance that does not exist, or an instance is loaded beyond its capacity.
+    Instance {
+        /// The instance.
+        instance: usize,
+        /// Its load.
+        load: i64,
+    },
     /// A clause does not hold.
     Clause {
         /// Its index.
@@ -73,16 +80,17 @@ pub fn check(problem: &Problem, choice: &[usize]) -> Result<Values, Violation> {
             }
         }
     }
+    let used = used(problem, &chosen)?;
     for (resource, capacity) in problem.capacities.iter().enumerate() {
+        let on = |uses: &[(usize, i64)]| {
+            let of = uses.iter().filter(|used| used.0 == resource);
+            of.map(|used| i128::from(used.1)).sum::<i128>()
+        };
+        let standing: i128 = used.iter().map(|&instance| on(&problem.instances[instance].uses)).sum();
         for (set, together) in capacity.together.iter().enumerate() {
             let members: BTreeSet<usize> = together.iter().copied().collect();
-            let held: i128 = members
-                .iter()
-                .filter_map(|&step| chosen.get(step))
-                .flat_map(|option| &option.uses)
-                .filter(|used| used.0 == resource)
-                .map(|used| i128::from(used.1))
-                .sum();
+            let held: i128 = members.iter().filter_map(|&step| chosen.get(step)).map(|option| on(&option.uses)).sum();
+            let held = held + standing;
             if held > i128::from(capacity.units) {
                 return Err(Violation::Capacity { resource, set, held: narrow(held) });
             }
@@ -90,12 +98,18 @@ pub fn check(problem: &Problem, choice: &[usize]) -> Result<Values, Violation> {
     }
     let mut clauses = Vec::with_capacity(problem.clauses.len());
     for (clause, stated) in problem.clauses.iter().enumerate() {
-        let value = match stated.bound {
+        let value = match &stated.bound {
             Bound::Rule if chosen.iter().any(|option| option.breaks.contains(&clause)) => {
                 return Err(Violation::Clause { clause, value: None });
             }
             Bound::Rule => None,
-            Bound::AtMost { figure, over, limit } => {
+            Bound::AnyOf(any) => {
+                if !any.iter().any(|(step, options)| choice.get(*step).is_some_and(|taken| options.contains(taken))) {
+                    return Err(Violation::Clause { clause, value: None });
+                }
+                None
+            }
+            &Bound::AtMost { figure, over, limit } => {
                 let value = aggregate(problem, choice, figure, over)?;
                 if value > i128::from(limit) {
                     return Err(Violation::Clause { clause, value: Some(narrow(value)) });
@@ -112,16 +126,37 @@ pub fn check(problem: &Problem, choice: &[usize]) -> Result<Values, Violation> {
     Ok(Values { wishes, clauses })
 }
 
+/// The instances that the chosen options use, ascending, none loaded beyond its capacity.
+fn used(problem: &Problem, chosen: &[&Choice]) -> Result<BTreeSet<usize>, Violation> {
+    let mut loads: BTreeMap<usize, i128> = BTreeMap::new();
+    for option in chosen {
+        if let Some(instance) = option.instance {
+            *loads.entry(instance).or_default() += i128::from(option.load);
+        }
+    }
+    for (&instance, &load) in &loads {
+        let known = problem.instances.get(instance);
+        if known.is_none_or(|known| known.capacity.is_some_and(|capacity| load > i128::from(capacity))) {
+            return Err(Violation::Instance { instance, load: narrow(load) });
+        }
+    }
+    Ok(loads.into_keys().collect())
+}
+
 /// One figure of one choice, combined over the steps; nothing combines to 0.
 pub fn aggregate(problem: &Problem, choice: &[usize], figure: Figure, over: Aggregate) -> Result<i128, Violation> {
-    let mut weights = Vec::with_capacity(choice.len());
+    let (mut weights, mut instances) = (Vec::with_capacity(choice.len()), BTreeSet::new());
     for (step, &option) in choice.iter().enumerate() {
         let options = problem.steps.get(step).map(|s| &s.choices);
         let option = options.and_then(|o| o.get(option)).ok_or(Violation::NoSuchOption { step })?;
+        instances.extend(option.instance);
         weights.push(i128::from(option.figures[figure.index()]));
     }
     Ok(match over {
-        Aggregate::Sum => weights.iter().sum(),
+        Aggregate::Sum => {
+            let once = instances.iter().filter_map(|&instance| problem.instances.get(instance));
+            weights.iter().sum::<i128>() + once.map(|i| i128::from(i.figures[figure.index()])).sum::<i128>()
+        }
         Aggregate::Max => weights.iter().copied().max().unwrap_or(0),
         Aggregate::Path => longest(problem, &weights).ok_or(Violation::Cycle)?,
     })

@@ -42,7 +42,7 @@ pub fn explain(space: &Space, clauses: &[usize], budget: &Budget, oracle: Option
                 reachable.push((clause, value));
                 repairs.extend(value.map(|value| (clause, value)));
             }
-            Bound::Rule => {
+            Bound::Rule | Bound::AnyOf(_) => {
                 let found = minimise(space, &others, &[], None, None, budget);
                 repairs.extend(found.best.map(|_| (clause, 0)));
             }

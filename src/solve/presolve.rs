@@ -122,6 +122,9 @@ pub fn reduce(problem: &Problem) -> Result<Space<'_>, String> {
 }
 
 fn validate(problem: &Problem) -> Result<(), String> {
+    if !problem.instances.is_empty() || problem.clauses.iter().any(|c| matches!(c.bound, Bound::AnyOf(_))) {
+        return Err("shared instances and clauses over several steps are not solved yet".to_owned());
+    }
     let steps = problem.steps.len();
     let mut totals = vec![0i128; Figure::ALL.len() + problem.capacities.len()];
     for (s, step) in problem.steps.iter().enumerate() {
@@ -152,7 +155,7 @@ fn validate(problem: &Problem) -> Result<(), String> {
                 return Err(format!("step {s}, option {o}: assumes something of step {other}, which does not exist"));
             }
             for &clause in &choice.breaks {
-                if !matches!(problem.clauses.get(clause).map(|c| c.bound), Some(Bound::Rule)) {
+                if !matches!(problem.clauses.get(clause).map(|c| &c.bound), Some(Bound::Rule)) {
                     return Err(format!("step {s}, option {o}: breaks clause {clause}, which is no rule"));
                 }
             }
@@ -214,7 +217,7 @@ impl Keys {
     fn new(problem: &Problem) -> Self {
         let bounded = problem.clauses.iter().filter_map(|clause| match clause.bound {
             Bound::AtMost { figure, .. } => Some(figure),
-            Bound::Rule => None,
+            Bound::Rule | Bound::AnyOf(_) => None,
         });
         let mut figures: Vec<Figure> = bounded.chain(problem.wishes.iter().map(|wish| wish.figure)).collect();
         figures.sort_unstable();

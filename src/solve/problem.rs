@@ -19,11 +19,29 @@ pub enum Figure {
     Latency,
     /// GPUs held.
     Gpus,
+    /// Time for the whole run that 95 % of runs stay within, in milliseconds.
+    LatencyP95,
+    /// Time for the whole run that 99 % of runs stay within, in milliseconds.
+    LatencyP99,
 }
+
+/// How many figures there are.
+pub const FIGURES: usize = 7;
+
+/// One value per [`Figure`], in the order of [`Figure::ALL`].
+pub type Figures = [i64; FIGURES];
 
 impl Figure {
     /// All figures, in the order in which [`Choice::figures`] holds them.
-    pub const ALL: [Figure; 5] = [Figure::Cost, Figure::Energy, Figure::Loss, Figure::Latency, Figure::Gpus];
+    pub const ALL: [Figure; FIGURES] = [
+        Figure::Cost,
+        Figure::Energy,
+        Figure::Loss,
+        Figure::Latency,
+        Figure::Gpus,
+        Figure::LatencyP95,
+        Figure::LatencyP99,
+    ];
 
     /// The place of this figure in [`Choice::figures`].
     pub const fn index(self) -> usize {
@@ -44,10 +62,10 @@ pub enum Aggregate {
 }
 
 /// One way to carry out a step.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Choice {
-    /// One value per [`Figure`], in the order of [`Figure::ALL`].
-    pub figures: [i64; 5],
+    /// What it contributes.
+    pub figures: Figures,
     /// Units of each resource that this choice holds while its step runs.
     pub uses: Vec<(usize, i64)>,
     /// What downstream steps see of this choice (its output sizes), as a class of the step.
@@ -56,17 +74,33 @@ pub struct Choice {
     pub needs: Vec<(usize, u32)>,
     /// The rules (clauses of kind [`Bound::Rule`]) that this choice breaks, as indices into [`Problem::clauses`], sorted.
     pub breaks: Vec<usize>,
+    /// The shared instance that carries this choice out, as an index into [`Problem::instances`].
+    pub instance: Option<usize>,
+    /// What it takes of that instance's capacity.
+    pub load: i64,
+}
+
+/// Something that several choices may use and that is there once: a model held on GPUs.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Instance {
+    /// Added to every sum (never to a path) once, when at least one chosen option uses it.
+    pub figures: Figures,
+    /// Units of each resource that it holds for the whole run, once it is used.
+    pub uses: Vec<(usize, i64)>,
+    /// What its users may load it with in all; `None` for any load.
+    pub capacity: Option<i64>,
 }
 
 /// A step and everything that could carry it out.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Step {
     /// What could carry it out; exactly one is chosen.
     pub choices: Vec<Choice>,
 }
 
 /// What a clause asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Bound {
     /// The aggregate of the figure is at most the limit.
     AtMost {
@@ -79,17 +113,19 @@ pub enum Bound {
     },
     /// No chosen option may list this clause in its `breaks`.
     Rule,
+    /// At least one of these steps takes one of its listed options: `(step, options)`.
+    AnyOf(Vec<(usize, Vec<usize>)>),
 }
 
 /// A hard clause; its index in [`Problem::clauses`] is its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Clause {
     /// What it asks.
     pub bound: Bound,
 }
 
 /// Something to minimise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wish {
     /// What is minimised.
     pub figure: Figure,
@@ -98,16 +134,18 @@ pub struct Wish {
 }
 
 /// A pool of a resource (cores, GPUs of a kind). Never a clause: the machine is not negotiable.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capacity {
     /// Units that exist.
     pub units: i64,
-    /// Sets of steps that may run at once; within each, the units held may not exceed `units`.
+    /// Sets of steps that may run at once; within each, the units held by its steps and by all used instances may not
+    /// exceed `units`.
     pub together: Vec<Vec<usize>>,
 }
 
 /// One choice per step such that every clause holds and the wishes, in order, are smallest.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Problem {
     /// The steps.
     pub steps: Vec<Step>,
@@ -119,4 +157,6 @@ pub struct Problem {
     pub wishes: Vec<Wish>,
     /// The pools, indexed by the first part of [`Choice::uses`].
     pub capacities: Vec<Capacity>,
+    /// What choices may share, indexed by [`Choice::instance`].
+    pub instances: Vec<Instance>,
 }

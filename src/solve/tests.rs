@@ -19,13 +19,13 @@ fn over() -> impl Strategy<Value = Aggregate> {
 
 /// A choice, with its needs drawn from `steps` steps and its rules from 2.
 fn choice(steps: usize, most: i64) -> impl Strategy<Value = (Choice, [bool; 2])> {
-    let figures = prop::array::uniform5(0..most);
+    let figures = prop::array::uniform7(0..most);
     let uses = prop::collection::vec((0usize..2, 0i64..4), 0..3);
     let needs = prop::collection::vec((0..steps, 0u32..2), 0..2);
     (figures, uses, 0u32..2, prop::bool::weighted(0.4), needs, prop::array::uniform2(prop::bool::weighted(0.15)))
         .prop_map(|(figures, uses, class, coupled, needs, rules)| {
             let needs = if coupled { needs } else { Vec::new() };
-            (Choice { figures, uses, class, needs, breaks: Vec::new() }, rules)
+            (Choice { figures, uses, class, needs, ..Choice::default() }, rules)
         })
 }
 
@@ -83,6 +83,7 @@ fn build((options, edge, numeric, rules, wishes, pools): Parts) -> Problem {
         clauses,
         wishes: wishes.into_iter().map(|(figure, over)| Wish { figure, over }).collect(),
         capacities: pools.into_iter().map(|(units, together)| Capacity { units, together }).collect(),
+        ..Problem::default()
     }
 }
 
@@ -94,13 +95,16 @@ fn structural(problem: &Problem) -> Vec<(Vec<i64>, Vec<i64>)> {
     let mut choice = vec![0; problem.steps.len()];
     loop {
         if let Ok(Values { wishes, .. }) = check(&free, &choice) {
-            let value = |(place, clause): (usize, &Clause)| match clause.bound {
-                Bound::AtMost { figure, over, .. } => aggregate(problem, &choice, figure, over).map_or(0, |v| v as i64),
+            let value = |(place, clause): (usize, &Clause)| match &clause.bound {
+                &Bound::AtMost { figure, over, .. } => {
+                    aggregate(problem, &choice, figure, over).map_or(0, |v| v as i64)
+                }
                 Bound::Rule => {
                     let breaks =
                         |(step, &option): (usize, &usize)| problem.steps[step].choices[option].breaks.contains(&place);
                     i64::from(choice.iter().enumerate().any(breaks))
                 }
+                Bound::AnyOf(any) => i64::from(!any.iter().any(|(step, options)| options.contains(&choice[*step]))),
             };
             found.push((problem.clauses.iter().enumerate().map(value).collect(), wishes));
         }
@@ -115,7 +119,7 @@ fn structural(problem: &Problem) -> Vec<(Vec<i64>, Vec<i64>)> {
 fn limit(clause: &Clause) -> i64 {
     match clause.bound {
         Bound::AtMost { limit, .. } => limit,
-        Bound::Rule => 0,
+        Bound::Rule | Bound::AnyOf(_) => 0,
     }
 }
 

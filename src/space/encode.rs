@@ -113,6 +113,8 @@ pub fn encode(input: &Input) -> Encoded {
                 class: candidate.class,
                 needs: option.needs.clone(),
                 breaks: breaks.collect(),
+                instance: None,
+                load: 0,
             }
         });
         problem.steps.push(problem::Step { choices: choices.collect() });
@@ -221,7 +223,7 @@ fn ln(value: Decimal) -> f64 {
 }
 
 /// The figures of an option in integers, rounded up.
-fn integers(option: &Figured, candidate: &Candidate, library: &Library) -> [i64; 5] {
+fn integers(option: &Figured, candidate: &Candidate, library: &Library) -> problem::Figures {
     let up = |value: Decimal, metric: Metric| -> i64 {
         let scaled =
             value.checked_mul(scale(metric)).map(|d| d.round_dp_with_strategy(0, RoundingStrategy::AwayFromZero));
@@ -237,7 +239,7 @@ fn integers(option: &Figured, candidate: &Candidate, library: &Library) -> [i64;
     };
     let gpus =
         if library.devices.get(&candidate.device).is_some_and(|d| d.gpu) { i64::from(candidate.units) } else { 0 };
-    let mut figures = [0; 5];
+    let mut figures = problem::Figures::default();
     figures[Figure::Cost.index()] = up(f.cost, Metric::Cost);
     figures[Figure::Energy.index()] = up(f.energy.unwrap_or_default(), Metric::Energy);
     figures[Figure::Loss.index()] = loss;

@@ -6,7 +6,7 @@ use super::super::problem::{Aggregate, Bound, Capacity, Choice, Clause, Figure, 
 use super::super::{Limits, solve};
 
 fn option(cost: i64, latency: i64) -> Choice {
-    Choice { figures: [cost, 0, 0, latency, 0], uses: Vec::new(), class: 0, needs: Vec::new(), breaks: Vec::new() }
+    Choice { figures: [cost, 0, 0, latency, 0, 0, 0], ..Choice::default() }
 }
 
 fn at_most(figure: Figure, over: Aggregate, limit: i64) -> Clause {
