@@ -13,7 +13,7 @@ use crate::plan::diff::diff;
 use crate::plan::model::Plan;
 use crate::plan::render;
 use crate::run::{block_on, input, probe, value};
-use crate::solve::{Limits, warm_up};
+use crate::solve::{Certify, Limits, warm_up};
 use crate::space::sizes::InputSizes;
 use crate::types::Type;
 use rust_decimal::Decimal;
