@@ -1,6 +1,7 @@
 //! Recipes and seeds -> problems to measure the solver with.
 
 pub mod families;
+pub mod joint_families;
 pub mod limits;
 pub mod recipe;
 pub mod rng;

@@ -14,7 +14,7 @@ mod menu;
 mod primal;
 pub mod problem;
 
-use self::master::{Lean, Master, Node};
+use self::master::{Lean, Master, Node, SOLVE};
 use self::menu::{Menu, OWN, menu};
 use self::primal::Primal;
 use self::problem::Fleet;
@@ -77,8 +77,11 @@ impl Planned {
 
 /// Nodes of one job's search before its bound stands in for its optimum.
 const JOB_NODES: u64 = 200_000;
-/// Rounds of plan search at the root between two cuts, and at each node.
-const ROUNDS: (u32, u32) = (150, 20);
+/// Of so many nodes, so many go down to where plans are found.
+const CYCLE: u32 = 100;
+const DIVE: u32 = 25;
+/// Rounds of plan search at a time.
+const ROUNDS: u32 = 150;
 
 /// Finds the cheapest fleet that keeps every clause of every job.
 pub fn solve(fleet: &Fleet, limits: &Limits) -> Outcome {
@@ -111,41 +114,49 @@ impl Search<'_> {
             return Outcome::Refused(master.impossible);
         }
         primal.offer(master.first());
-        primal.improve(ROUNDS.0, self.late);
-        let mut spent = u64::from(ROUNDS.0);
+        primal.improve(ROUNDS, self.late);
+        let mut spent = u64::from(ROUNDS);
         let limit = primal.best.as_ref().map_or(i128::MAX, |best| best.cost);
-        let lean = master.bound(&mut root, limit, true, self.late, &mut |lean, _| {
+        let lean = master.bound(&mut root, limit, true, self.late, &mut |lean, _, work| {
             primal.offer(rounded(lean));
-            primal.improve(ROUNDS.0, self.late);
-            spent += u64::from(ROUNDS.0);
+            spent += self.keep_up(&mut primal, work);
         });
         let mut open = vec![(root, lean)];
-        let (mut bound, mut nodes) = (open[0].0.bound, 1u64);
-        let mut lost = false;
-        while let Some(at) = lowest(&open) {
-            bound = open[at].0.bound.max(bound);
+        let (mut bound, mut nodes, mut lost) = (open[0].0.bound, 1u64, false);
+        // Nodes that bound least are parted first.
+        let (mut next, mut since) = (Some(0), 0);
+        while !open.is_empty() {
+            bound = bound.max(open.iter().map(|(node, _)| node.bound).min().unwrap_or(bound));
             let cost = primal.best.as_ref().map_or(i128::MAX, |best| best.cost);
             if bound >= cost || (self.late)() || spent >= self.rounds {
                 break;
             }
+            let at = next.take().unwrap_or_else(|| lowest(&open));
             let (node, lean) = open.swap_remove(at);
-            if lean.shares.len() == self.menus.len() {
+            if node.bound >= cost {
+                continue;
+            }
+            if lean.shares.iter().all(|shares| !shares.is_empty()) {
                 primal.offer(rounded(&lean));
             }
-            primal.improve(ROUNDS.1, self.late);
-            spent += u64::from(ROUNDS.1);
+            spent += 1 + self.keep_up(&mut primal, master.work());
             let children = self.branch(&node, &lean, &mut lost);
             if lost {
+                open.push((node, lean));
                 break;
             }
+            let from = open.len();
             for mut child in children {
                 nodes += 1;
                 let cost = primal.best.as_ref().map_or(i128::MAX, |best| best.cost);
-                let lean = master.bound(&mut child, cost, false, self.late, &mut |_, _| ());
+                let lean = master.bound(&mut child, cost, false, self.late, &mut |_, _, _| ());
                 if child.bound < cost {
                     open.push((child, lean));
                 }
             }
+            // From time to time it goes on downwards, where plans are found; else it raises the lowest bound.
+            since += 1;
+            next = (from..open.len()).min_by_key(|at| open[*at].0.bound).filter(|_| since % CYCLE < DIVE);
         }
         let exhausted = open.is_empty() && !lost;
         // What is left of the budget goes into better plans.
@@ -153,8 +164,8 @@ impl Search<'_> {
             if primal.best.as_ref().is_some_and(|best| bound >= best.cost) {
                 break;
             }
-            primal.improve(ROUNDS.0, self.late);
-            spent += u64::from(ROUNDS.0);
+            primal.improve(ROUNDS, self.late);
+            spent += u64::from(ROUNDS);
         }
         let Some(best) = primal.best else {
             return match exhausted {
@@ -179,6 +190,16 @@ impl Search<'_> {
             }
             other => Outcome::Unknown(format!("the plan found does not check: {other:?}")),
         }
+    }
+
+    /// Lets the search for plans have as much of the work as the bounds have had. Returns the rounds it took.
+    fn keep_up(&self, primal: &mut Primal, work: u64) -> u64 {
+        let mut rounds = 0;
+        while primal.solves * SOLVE < work && !(self.late)() {
+            primal.improve(ROUNDS / 10, self.late);
+            rounds += u64::from(ROUNDS / 10);
+        }
+        rounds
     }
 
     /// All replicas that pools, limits and loads leave room for.
@@ -275,8 +296,8 @@ impl Search<'_> {
 }
 
 /// The node that bounds least.
-fn lowest(open: &[(Node, Lean)]) -> Option<usize> {
-    (0..open.len()).min_by_key(|at| (open[*at].0.bound, std::cmp::Reverse(*at)))
+fn lowest(open: &[(Node, Lean)]) -> usize {
+    (0..open.len()).min_by_key(|at| (open[*at].0.bound, std::cmp::Reverse(*at))).unwrap_or(0)
 }
 
 /// Each job's largest share.

@@ -1,7 +1,7 @@
 //! A menu and a price per option -> the cheapest options that keep the job's clauses, exactly.
 //!
 //! Depth-first over the steps in topological order. What bounds a node is, per clause, a table: the least that the steps to
-//! come can cost when they may still take so many 1/32 of the limit. A clause on paths has the table of one long path, so that
+//! come can cost when they may still take so many sixteenths of the limit. A clause on paths has the table of one long path, so that
 //! every table is a relaxation and the search stays exact.
 
 use super::menu::{Menu, Row};
@@ -9,7 +9,7 @@ use super::menu::{Menu, Row};
 /// The price of an option that must not be taken.
 pub const NEVER: i64 = i64::MAX;
 /// Parts into which a table divides a limit.
-const PARTS: usize = 32;
+const PARTS: usize = 16;
 /// Clauses that get a table.
 const TABLES: usize = 3;
 

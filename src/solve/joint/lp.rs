@@ -28,6 +28,8 @@ pub struct Lp {
     /// The multiplier of each row.
     pub y: Vec<f64>,
     since: u32,
+    /// A measure of the work done so far, about a nanosecond each.
+    pub work: u64,
 }
 
 impl Lp {
@@ -42,6 +44,7 @@ impl Lp {
             x: Vec::new(),
             y: Vec::new(),
             since: 0,
+            work: 0,
         }
     }
 
@@ -117,6 +120,68 @@ impl Lp {
             *column = moved[*column as usize].unwrap_or(0);
         }
         moved
+    }
+
+    /// Whether a row's surplus is in the basis, so that it does not bind.
+    pub fn is_slack(&self, row: u32) -> bool {
+        self.basis.iter().any(|column| is_surplus(&self.columns[*column as usize], row))
+    }
+
+    /// Removes rows that do not bind, with their surpluses. Returns the new place of each row and of each column.
+    pub fn remove(&mut self, rows: &[u32]) -> (Vec<Option<u32>>, Vec<Option<u32>>) {
+        let gone = |row: u32| rows.contains(&row);
+        let m = self.rhs.len() as u32;
+        let mut next = 0;
+        let place: Vec<Option<u32>> = (0..m)
+            .map(|row| {
+                let at = (!gone(row)).then_some(next);
+                next += u32::from(at.is_some());
+                at
+            })
+            .collect();
+        let out: Vec<bool> =
+            self.columns.iter().map(|column| rows.iter().any(|row| is_surplus(column, *row))).collect();
+        let basis: Vec<bool> = self.basis.iter().map(|column| !out[*column as usize]).collect();
+        let mut keep = basis.iter();
+        self.inverse.retain(|_| keep.next().copied().unwrap_or(true));
+        let mut keep = basis.iter();
+        self.x.retain(|_| keep.next().copied().unwrap_or(true));
+        let mut keep = basis.iter();
+        self.basis.retain(|_| keep.next().copied().unwrap_or(true));
+        for line in &mut self.inverse {
+            let mut row = 0..m;
+            line.retain(|_| row.next().is_none_or(|row| !gone(row)));
+        }
+        for values in [&mut self.rhs, &mut self.y] {
+            let mut row = 0..m;
+            values.retain(|_| row.next().is_none_or(|row| !gone(row)));
+        }
+        let mut next = 0;
+        let columns: Vec<Option<u32>> = out
+            .iter()
+            .map(|out| {
+                let at = (!out).then_some(next);
+                next += u32::from(at.is_some());
+                at
+            })
+            .collect();
+        let mut at = out.iter();
+        self.columns.retain(|_| at.next().is_some_and(|out| !out));
+        let mut at = out.iter();
+        self.basic.retain(|_| at.next().is_some_and(|out| !out));
+        for column in &mut self.basis {
+            *column = columns[*column as usize].unwrap_or(0);
+        }
+        for column in &mut self.columns {
+            column.entries.retain_mut(|(row, _)| match place[*row as usize] {
+                Some(at) => {
+                    *row = at;
+                    true
+                }
+                None => false,
+            });
+        }
+        (place, columns)
     }
 
     /// Goes on to an optimal basis; `false` where it was stopped by the number of pivots or by rounding.
@@ -241,20 +306,28 @@ impl Lp {
         let mut pivot = std::mem::take(&mut self.inverse[row]);
         pivot.iter_mut().for_each(|value| *value /= rate);
         let gain = self.x[row] / rate;
+        // Most of the inverse is zero, and so is most of this row.
+        let parts: Vec<(u32, f64)> =
+            pivot.iter().enumerate().filter(|(_, part)| part.abs() > 1e-14).map(|(at, part)| (at as u32, *part)).collect();
         for (at, other) in self.inverse.iter_mut().enumerate() {
-            if at != row && step[at].abs() > 1e-12 {
-                let factor = step[at];
-                other.iter_mut().zip(&pivot).for_each(|(value, part)| *value -= factor * part);
-                self.x[at] -= factor * gain;
+            let factor = step[at];
+            if at == row || factor.abs() < 1e-12 {
+                continue;
+            }
+            self.x[at] -= factor * gain;
+            for &(column, part) in &parts {
+                other[column as usize] -= factor * part;
             }
         }
-        self.y.iter_mut().zip(&pivot).for_each(|(y, part)| *y += reduced * part);
+        parts.iter().for_each(|(at, part)| self.y[*at as usize] += reduced * part);
         self.x[row] = gain;
         self.inverse[row] = pivot;
         self.basic[self.basis[row] as usize] = false;
         self.basic[entering as usize] = true;
         self.basis[row] = entering;
         self.since += 1;
+        let (m, n) = (self.rhs.len() as u64, self.columns.len() as u64);
+        self.work += m * m / 4 + n * 12;
     }
 
     /// Computes the inverse from the basis again; a column that has become dependent makes room for a surplus.
@@ -302,4 +375,8 @@ impl Lp {
         self.basis = placed.into_iter().flatten().collect();
         self.inverse = inverse;
     }
+}
+
+fn is_surplus(column: &Column, row: u32) -> bool {
+    column.cost == 0.0 && column.entries.len() == 1 && column.entries[0] == (row, -1.0)
 }

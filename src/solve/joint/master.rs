@@ -15,10 +15,12 @@ use std::collections::BTreeSet;
 
 /// Rounds of cuts at the root, and at each further node.
 const CUT_ROUNDS: (u32, u32) = (40, 3);
-/// No more cuts than this are kept.
-const MOST_CUTS: usize = 400;
+/// A round of cuts that closes less of the gap is the last one.
+const LEAST_GAIN: f64 = 0.01;
 /// Columns beyond this number are thrown out by their reduced cost.
-const MOST_COLUMNS: usize = 6_000;
+const MOST_COLUMNS: usize = 1_000;
+/// So many more columns are kept for each job.
+const COLUMNS_PER_JOB: usize = 15;
 
 /// A part of the search space.
 #[derive(Clone, Debug)]
@@ -39,6 +41,9 @@ pub struct Lean {
     /// By job: configurations with their shares, largest first.
     pub shares: Vec<Vec<(f64, Vec<u32>)>>,
 }
+
+/// The work of one solve of a job, about, in nanoseconds.
+pub const SOLVE: u64 = 20_000;
 
 /// What a column stands for.
 #[derive(Clone, Debug, PartialEq)]
@@ -172,6 +177,11 @@ impl<'a> Master<'a> {
         }
     }
 
+    /// A measure of the work done so far, about a nanosecond each.
+    pub fn work(&self) -> u64 {
+        self.lp.work + self.solves * SOLVE
+    }
+
     /// By job: its best configuration at the price of full replicas; empty where none was found.
     pub fn first(&self) -> Vec<Vec<u32>> {
         self.first.clone()
@@ -272,10 +282,11 @@ impl<'a> Master<'a> {
         limit: i128,
         root: bool,
         clock: &dyn Fn() -> bool,
-        each: &mut dyn FnMut(&Lean, i128),
+        each: &mut dyn FnMut(&Lean, i128, u64),
     ) -> Lean {
         self.enter(node);
         let mut rounds = if root { CUT_ROUNDS.0 } else { CUT_ROUNDS.1 };
+        let mut last = i128::MIN;
         let mut lean = Lean::default();
         for round in 0..2_000 {
             if !self.lp.optimise(20_000) && round > 4 {
@@ -288,18 +299,26 @@ impl<'a> Master<'a> {
                 break;
             }
             let value = self.lp.value() * self.unit + self.constant as f64;
-            let close = (bound as f64) >= value - 1e-6 * value.abs() - 0.5;
+            // What is left of the gap says how exact it is worth to be.
+            let gap = if limit == i128::MAX { value.abs() } else { (limit - node.bound) as f64 };
+            let close = (bound as f64) >= value - 0.02 * gap;
             if added == 0 || close {
                 lean = self.lean();
                 if root {
-                    each(&lean, node.bound);
+                    each(&lean, node.bound, self.work());
                 }
-                if rounds == 0 || self.cuts.len() >= MOST_CUTS || !self.cut(&lean) {
+                let gain = (node.bound.saturating_sub(last)) as f64;
+                if rounds == 0 || gain < LEAST_GAIN * gap {
+                    break;
+                }
+                last = node.bound;
+                self.forget_cuts();
+                if !self.cut(&lean) {
                     break;
                 }
                 rounds -= 1;
             }
-            if self.lp.columns.len() > MOST_COLUMNS {
+            if self.lp.columns.len() > MOST_COLUMNS + COLUMNS_PER_JOB * self.menus.len() {
                 self.purge();
             }
         }
@@ -460,6 +479,31 @@ impl<'a> Master<'a> {
             any = true;
         }
         any
+    }
+
+    /// Throws out cuts that do not bind.
+    fn forget_cuts(&mut self) {
+        let slack: Vec<u32> = self.cuts.iter().map(|(row, _)| *row).filter(|row| self.lp.is_slack(*row)).collect();
+        if slack.is_empty() {
+            return;
+        }
+        let (rows, columns) = self.lp.remove(&slack);
+        let at = |row: u32| rows[row as usize].unwrap_or(0);
+        self.cuts.retain_mut(|(row, _)| match rows[*row as usize] {
+            Some(place) => {
+                *row = place;
+                true
+            }
+            None => false,
+        });
+        for row in self.kind_rows.iter_mut().chain(&mut self.pool_rows).chain(&mut self.job_rows) {
+            *row = at(*row);
+        }
+        for row in self.least_rows.iter_mut().chain(&mut self.most_rows).flatten() {
+            *row = at(*row);
+        }
+        let mut stays = columns.iter();
+        self.roles.retain(|_| stays.next().is_some_and(Option::is_some));
     }
 
     /// Throws out columns of configurations that are far from being used.

@@ -7,6 +7,8 @@ use super::problem::Fleet;
 
 /// Nodes that one answer of a job may take.
 const NODES: u64 = 3_000;
+/// Rounds from hot to cold.
+const CYCLE: u64 = 2_000;
 
 /// A plan being improved.
 #[derive(Clone, Debug)]
@@ -18,10 +20,11 @@ pub struct Draft {
     /// By kind.
     pub replicas: Vec<i64>,
     /// By pool: units held.
-    held: Vec<i64>,
+    held: Vec<i128>,
     /// Micro-dollars an hour, with the fines for what is too much.
     pub cost: i128,
-    fees: i128,
+    /// The same without the fines for the pools.
+    own: i128,
 }
 
 /// The search for plans, kept from call to call.
@@ -29,6 +32,11 @@ pub struct Primal<'a> {
     fleet: &'a Fleet,
     menus: &'a [Menu],
     chefs: Vec<Chef<'a>>,
+    /// By kind: the jobs that could use it.
+    could: Vec<Vec<usize>>,
+    /// By job, step and dish: what its share of a replica costs.
+    shares: Vec<Vec<Vec<i64>>>,
+    table: Vec<Vec<i64>>,
     random: Random,
     /// Micro-dollars an hour for each unit of a pool, or replica, too many.
     fine: i128,
@@ -50,6 +58,14 @@ impl<'a> Primal<'a> {
             fleet,
             menus,
             chefs: menus.iter().map(|menu| Chef::new(menu, NODES)).collect(),
+            could: (0..fleet.kinds.len())
+                .map(|kind| {
+                    let uses = |menu: &Menu| menu.steps.iter().flatten().any(|dish| dish.kind as usize == kind);
+                    (0..menus.len()).filter(|job| uses(&menus[*job])).collect()
+                })
+                .collect(),
+            shares: menus.iter().map(|menu| menu.steps.iter().map(|step| shares(fleet, step)).collect()).collect(),
+            table: Vec::new(),
             random: Random(0x9e37_79b9_7f4a_7c15),
             fine: (dearest + fees.unwrap_or(0)).max(1) * 20,
             current: None,
@@ -74,11 +90,10 @@ impl<'a> Primal<'a> {
         for job in 0..self.menus.len() {
             self.put(&mut draft, job, 1);
         }
-        self.settle(&mut draft);
         for _ in 0..3 {
             let before = draft.cost;
             for job in 0..self.menus.len() {
-                self.answer(&mut draft, job, 1024, None, true);
+                self.answer(&mut draft, job);
             }
             if draft.cost >= before {
                 break;
@@ -97,29 +112,59 @@ impl<'a> Primal<'a> {
     }
 
     fn holds(&self, draft: &Draft) -> bool {
-        let pools = self.fleet.pools.iter().zip(&draft.held).all(|(pool, held)| *held <= pool.units);
+        let pools = self.fleet.pools.iter().zip(&draft.held).all(|(pool, held)| *held <= i128::from(pool.units));
         let kinds = self.fleet.kinds.iter().zip(&draft.replicas);
         pools && kinds.into_iter().all(|(kind, replicas)| kind.most.is_none_or(|most| *replicas <= most))
     }
 
     fn empty(&self, dishes: Vec<Vec<u32>>) -> Draft {
         let (kinds, pools) = (self.fleet.kinds.len(), self.fleet.pools.len());
-        Draft { dishes, loads: vec![0; kinds], replicas: vec![0; kinds], held: vec![0; pools], cost: 0, fees: 0 }
+        let nothing = Draft { dishes, loads: vec![0; kinds], replicas: vec![0; kinds], held: vec![0; pools], cost: 0, own: 0 };
+        let mut draft = nothing;
+        for (at, kind) in self.fleet.kinds.iter().enumerate() {
+            draft.own += kind.cost(0);
+            self.shift(&mut draft, at, 0);
+        }
+        draft
     }
 
     fn dish(&self, job: usize, place: usize, dish: u32) -> &'a Dish {
         &self.menus[job].steps[place][dish as usize]
     }
 
-    /// Adds (or takes away) what a job puts on the kinds; replicas and cost are settled later.
+    /// Adds (or takes away) what a job puts on the kinds.
     fn put(&self, draft: &mut Draft, job: usize, sign: i64) {
         for place in 0..self.menus[job].steps.len() {
             let dish = self.dish(job, place, draft.dishes[job][place]);
-            draft.fees += i128::from(dish.fee * sign);
-            if dish.kind != OWN {
-                draft.loads[dish.kind as usize] += dish.load * sign;
+            draft.own += i128::from(dish.fee * sign);
+            if dish.kind != OWN && dish.load > 0 {
+                self.shift(draft, dish.kind as usize, dish.load * sign);
             }
         }
+        draft.cost = draft.own + self.crowding(draft);
+    }
+
+    /// Changes the load of a kind, and with it replicas, cost and units held.
+    fn shift(&self, draft: &mut Draft, at: usize, load: i64) {
+        draft.loads[at] += load;
+        let (before, after) = (draft.replicas[at], self.needed(at, draft.loads[at]));
+        if before == after {
+            return;
+        }
+        let kind = &self.fleet.kinds[at];
+        draft.replicas[at] = after;
+        draft.own += kind.cost(after) - kind.cost(before);
+        let most = kind.most.unwrap_or(i64::MAX);
+        draft.own += i128::from((after - most).max(0) - (before - most).max(0)) * self.fine;
+        for (pool, units) in &kind.uses {
+            draft.held[*pool] += i128::from(*units) * i128::from(after - before);
+        }
+    }
+
+    /// The fines for units that the pools do not have.
+    fn crowding(&self, draft: &Draft) -> i128 {
+        let pools = self.fleet.pools.iter().zip(&draft.held);
+        pools.map(|(pool, held)| (held - i128::from(pool.units)).max(0)).sum::<i128>() * self.fine
     }
 
     /// The fewest replicas that carry a load, or those that run where stopping them costs more.
@@ -133,23 +178,6 @@ impl<'a> Primal<'a> {
         if kind.stop > kind.price { need.max(kind.running.min(kind.most.unwrap_or(i64::MAX))) } else { need }
     }
 
-    fn settle(&self, draft: &mut Draft) {
-        let mut cost = draft.fees;
-        draft.held.iter_mut().for_each(|held| *held = 0);
-        let mut many: i128 = 0;
-        for (at, kind) in self.fleet.kinds.iter().enumerate() {
-            let replicas = self.needed(at, draft.loads[at]);
-            draft.replicas[at] = replicas;
-            cost += kind.cost(replicas);
-            many += i128::from((replicas - kind.most.unwrap_or(i64::MAX)).max(0));
-            kind.uses.iter().for_each(|(pool, units)| draft.held[*pool] = draft.held[*pool].saturating_add(units.saturating_mul(replicas)));
-        }
-        for (pool, held) in self.fleet.pools.iter().zip(&draft.held) {
-            many += i128::from((held - pool.units).max(0));
-        }
-        draft.cost = cost + many * self.fine;
-    }
-
     /// What more load on a kind costs at the margin.
     fn marginal(&self, draft: &Draft, at: usize, load: i64) -> i64 {
         let kind = &self.fleet.kinds[at];
@@ -161,52 +189,52 @@ impl<'a> Primal<'a> {
         let most = kind.most.unwrap_or(i64::MAX);
         cost += i128::from((after - most).max(0) - (before - most).max(0)) * self.fine;
         for (pool, units) in &kind.uses {
-            let left = self.fleet.pools[*pool].units - draft.held[*pool];
-            let more = units.saturating_mul(after - before);
-            cost += i128::from((more - left.max(0)).max(0)) * self.fine;
+            let left = i128::from(self.fleet.pools[*pool].units) - draft.held[*pool];
+            let more = i128::from(*units) * i128::from(after - before);
+            cost += (more - left.max(0)).max(0) * self.fine;
         }
         cost.clamp(0, 1 << 52) as i64
     }
 
-    /// Lets a job answer best to what the others leave. `whole` of 1024 parts of the price are for whole replicas, the rest for
-    /// the share of one; a barred kind is not used. With `strict`, the old answer stays where the new one is no better.
-    fn answer(&mut self, draft: &mut Draft, job: usize, whole: i64, barred: Option<usize>, strict: bool) {
-        let old = (draft.dishes[job].clone(), draft.cost);
+    /// Lets a job answer best to what the others leave, unless its old answer is better.
+    fn answer(&mut self, draft: &mut Draft, job: usize) {
+        let (dishes, cost) = (draft.dishes[job].clone(), draft.cost);
         self.put(draft, job, -1);
-        self.settle(draft);
-        let mut table = Vec::with_capacity(self.menus[job].steps.len());
-        for step in &self.menus[job].steps {
-            let mut prices = Vec::with_capacity(step.len());
-            for dish in step {
-                prices.push(if dish.kind == OWN {
+        self.choose(draft, job, 1024, Lure::default(), true);
+        self.put(draft, job, 1);
+        if draft.cost > cost {
+            self.put(draft, job, -1);
+            draft.dishes[job] = dishes;
+            self.put(draft, job, 1);
+        }
+    }
+
+    /// Chooses for a job that is not in the draft. `whole` of 1024 parts of the price are for whole replicas, the rest for
+    /// the share of one; `warm` says that what it had is a start.
+    fn choose(&mut self, draft: &mut Draft, job: usize, whole: i64, lure: Lure, warm: bool) {
+        let mut table = std::mem::take(&mut self.table);
+        table.resize_with(self.menus[job].steps.len().max(table.len()), Vec::new);
+        for ((step, shares), prices) in self.menus[job].steps.iter().zip(&self.shares[job]).zip(&mut table) {
+            prices.clear();
+            for (dish, &share) in step.iter().zip(shares) {
+                let at = dish.kind as usize;
+                prices.push(if dish.kind == OWN || Some(at) == lure.free {
                     dish.fee
-                } else if Some(dish.kind as usize) == barred {
+                } else if Some(at) == lure.barred {
                     NEVER
                 } else {
-                    let at = dish.kind as usize;
-                    let kind = &self.fleet.kinds[at];
-                    let share = i128::from(kind.price) * i128::from(dish.load) / i128::from(kind.capacity.max(1));
-                    let mixed = i128::from(self.marginal(draft, at, dish.load)) * i128::from(whole)
-                        + share.min(1 << 50) * i128::from(1024 - whole);
+                    let marginal = self.marginal(draft, at, dish.load);
+                    let mixed = (marginal / 1024) * whole + (share / 1024) * (1024 - whole);
                     // A little of the share in any case, so that room that is free is not wasted.
-                    dish.fee.saturating_add((mixed / 1024) as i64).saturating_add((share / 64).min(1 << 44) as i64)
+                    dish.fee + mixed + share / 64
                 });
             }
-            table.push(prices);
         }
-        let warm = if strict { Some(old.0.as_slice()) } else { None };
-        let found = self.chefs[job].best(&table, warm);
+        let found = self.chefs[job].best(&table, warm.then_some(draft.dishes[job].as_slice()));
+        self.table = table;
         self.solves += 1;
         if let Some(best) = found.best {
             draft.dishes[job] = best.dishes;
-        }
-        self.put(draft, job, 1);
-        self.settle(draft);
-        if strict && draft.cost > old.1 {
-            self.put(draft, job, -1);
-            draft.dishes[job] = old.0;
-            self.put(draft, job, 1);
-            self.settle(draft);
         }
     }
 
@@ -218,7 +246,7 @@ impl<'a> Primal<'a> {
                 break;
             }
             self.rounds += 1;
-            let (jobs, barred) = self.ruin(&current);
+            let (jobs, barred, free) = self.ruin(&current);
             if jobs.is_empty() {
                 continue;
             }
@@ -226,23 +254,21 @@ impl<'a> Primal<'a> {
             for &job in &jobs {
                 self.put(&mut draft, job, -1);
             }
-            self.settle(&mut draft);
             let whole = [1024, 1024, 800, 400][self.random.below(4)];
             for &job in &jobs {
-                // `answer` takes the job away first, so it is put back as it was.
+                self.choose(&mut draft, job, whole, Lure { barred, free }, false);
                 self.put(&mut draft, job, 1);
-                self.answer(&mut draft, job, whole, barred, false);
             }
             for &job in &jobs {
-                self.answer(&mut draft, job, 1024, None, true);
+                self.answer(&mut draft, job);
             }
-            let heat = 3e-4 * (1.0 - (self.rounds % 3000) as f64 / 3000.0) * current.cost as f64;
+            let heat = self.heat(&current) * (1.0 - (self.rounds % CYCLE) as f64 / CYCLE as f64);
             let allowed = -heat * (1.0 - self.random.unit()).ln();
             if (draft.cost as f64) <= current.cost as f64 + allowed {
                 current = draft;
                 self.keep(&current);
             }
-            if self.rounds % 3000 == 0
+            if self.rounds % CYCLE == 0
                 && let Some(best) = &self.best
             {
                 current = best.clone();
@@ -251,8 +277,15 @@ impl<'a> Primal<'a> {
         self.current = Some(current);
     }
 
+    /// How much more a plan may cost to be taken up: a share of what a replica costs.
+    fn heat(&self, draft: &Draft) -> f64 {
+        let used = self.fleet.kinds.iter().zip(&draft.replicas).filter(|(_, replicas)| **replicas > 0);
+        let (sum, count) = used.fold((0.0, 0.0), |(sum, count), (kind, _)| (sum + kind.price as f64, count + 1.0));
+        (0.02 + 3.0 / self.menus.len() as f64).min(0.3) * sum / f64::max(count, 1.0)
+    }
+
     /// Some jobs to take away, in random order, and a kind to do without.
-    fn ruin(&mut self, draft: &Draft) -> (Vec<usize>, Option<usize>) {
+    fn ruin(&mut self, draft: &Draft) -> (Vec<usize>, Option<usize>, Option<usize>) {
         let jobs = self.menus.len();
         let used: Vec<usize> = (0..self.fleet.kinds.len()).filter(|kind| draft.loads[*kind] > 0).collect();
         let on = |kind: usize| -> Vec<usize> {
@@ -262,7 +295,7 @@ impl<'a> Primal<'a> {
             };
             (0..jobs).filter(uses).collect()
         };
-        let way = if used.is_empty() { 0 } else { self.random.below(4) };
+        let way = if used.is_empty() { 0 } else { self.random.below(5) };
         match way {
             // One replica less: so many jobs that the rest fits.
             1 | 2 => {
@@ -284,7 +317,7 @@ impl<'a> Primal<'a> {
                     taken.push(job);
                 }
                 let barred = (way == 2).then_some(kind);
-                (taken, barred)
+                (taken, barred, None)
             }
             // A kind closed.
             3 => {
@@ -292,16 +325,43 @@ impl<'a> Primal<'a> {
                 let mut users = on(kind);
                 self.random.shuffle(&mut users);
                 users.truncate(16);
-                (users, Some(kind))
+                (users, Some(kind), None)
+            }
+            // A kind opened: those that could use it may have it for nothing, and then see what it costs.
+            4 => {
+                let kind = self.random.below(self.fleet.kinds.len());
+                let mut all: Vec<usize> = self.could[kind].clone();
+                self.random.shuffle(&mut all);
+                all.truncate(2 + self.random.below(10));
+                (all, None, Some(kind))
             }
             _ => {
                 let mut all: Vec<usize> = (0..jobs).collect();
                 self.random.shuffle(&mut all);
                 all.truncate(2 + self.random.below(7));
-                (all, None)
+                (all, None, None)
             }
         }
     }
+}
+
+/// What the share of a replica costs that each option takes.
+fn shares(fleet: &Fleet, step: &[Dish]) -> Vec<i64> {
+    let share = |dish: &Dish| {
+        let Some(kind) = fleet.kinds.get(dish.kind as usize) else { return 0 };
+        let share = i128::from(kind.price) * i128::from(dish.load) / i128::from(kind.capacity.max(1));
+        share.min(1 << 50) as i64
+    };
+    step.iter().map(share).collect()
+}
+
+/// What makes a job answer otherwise than prices say.
+#[derive(Clone, Copy, Default)]
+struct Lure {
+    /// A kind that must not be used.
+    barred: Option<usize>,
+    /// A kind that costs nothing.
+    free: Option<usize>,
 }
 
 /// Numbers that look random and are the same each time (SplitMix64).
