@@ -5,6 +5,7 @@
 
 use super::presolve::{Coupling, Space};
 use super::problem::{Aggregate, Bound, Figure, Wish};
+use super::validate::HUGE;
 
 /// The columns that each step may take.
 #[derive(Clone, Debug)]
@@ -150,25 +151,56 @@ impl<'s> Model<'s> {
         let mut domain = Domain::full(space);
         let stated = &space.problem.clauses;
         let rule = |clause: &usize| clauses.contains(clause);
-        domain.retain(|_, column| !space.choice(column as usize).breaks.iter().any(rule));
+        domain.retain(|_, column| space.choice(column as usize).is_none_or(|c| !c.breaks.iter().any(rule)));
         let mut model = Model { space, domain, rows: Vec::new(), ceilings: Vec::new(), broken: false };
         for &clause in clauses {
-            if let Bound::AtMost { figure, over, limit } = stated[clause].bound {
-                model.bound(Wish { figure, over }, limit);
+            match &stated[clause].bound {
+                &Bound::AtMost { figure, over, limit } => model.bound(Wish { figure, over }, limit),
+                Bound::AnyOf(any) => model.any_of(any),
+                Bound::Rule => (),
             }
         }
         for &(wish, limit) in bounds {
             model.bound(wish, limit);
         }
         for (resource, capacity) in space.problem.capacities.iter().enumerate() {
-            let units = |column: usize| {
-                space.choice(column).uses.iter().filter(|used| used.0 == resource).map(|used| used.1).sum()
-            };
             for together in &capacity.together {
-                model.add(Row::new(space, together, capacity.units, units));
+                let mut held = together.clone();
+                held.extend(space.stated()..model.domain.steps());
+                model.add(Row::new(space, &held, capacity.units, |column| space.units(column, resource)));
             }
         }
+        model.load();
         model
+    }
+
+    /// What loads an instance fits its capacity, and nothing loads it while it is closed.
+    fn load(&mut self) {
+        let space = self.space;
+        for (step, &instance) in (space.stated()..).zip(&space.instances) {
+            let Some(capacity) = space.problem.instances[instance].capacity else { continue };
+            let mut steps: Vec<usize> =
+                space.couplings.iter().filter(|coupling| coupling.up == step).map(|coupling| coupling.down).collect();
+            steps.push(step);
+            self.add(Row::new(space, &steps, 0, |column| match space.choice(column) {
+                Some(choice) if choice.instance == Some(instance) => choice.load,
+                Some(_) => 0,
+                None => -capacity.min(HUGE as i64) * i64::from(space.class[column]),
+            }));
+        }
+    }
+
+    /// One of the listed options is taken.
+    fn any_of(&mut self, any: &[(usize, Vec<usize>)]) {
+        let (space, mut steps) = (self.space, Vec::new());
+        let mut listed = vec![false; space.columns()];
+        for (step, options) in any {
+            steps.push(*step);
+            for column in space.start[*step]..space.start[*step + 1] {
+                listed[column] |= options.contains(&space.option[column]);
+            }
+        }
+        self.add(Row::new(space, &steps, -1, |column| -i64::from(listed[column])));
     }
 
     /// Adds an upper bound on an aggregate.
@@ -177,7 +209,7 @@ impl<'s> Model<'s> {
         match wish.over {
             Aggregate::Sum => {
                 let steps: Vec<usize> = (0..self.domain.steps()).collect();
-                self.add(Row::new(space, &steps, limit, |column| space.figure(column, wish.figure)));
+                self.add(Row::new(space, &steps, limit, |column| space.sum(column, wish.figure)));
             }
             Aggregate::Max => {
                 self.broken |= limit < 0;
