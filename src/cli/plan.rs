@@ -123,7 +123,7 @@ fn with_filled(
     }
     let limit = Duration::from_secs_f64(options.time_limit);
     let out_of_time = move || started.elapsed() >= limit;
-    let limits = Limits { nodes: 2_000_000, out_of_time: Some(&out_of_time), z3_ms: Z3_MS, certify: true };
+    let limits = Limits { nodes: 2_000_000, out_of_time: Some(&out_of_time), z3_ms: Z3_MS, certify: Certify::Core };
     let target =
         Target { job: options.job.as_deref(), machines: &machines, measured: &measured, usable: &usable, limits };
     let made =
