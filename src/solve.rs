@@ -49,13 +49,25 @@ pub struct Limits<'a> {
     pub out_of_time: Option<&'a (dyn Fn() -> bool + Sync)>,
     /// Milliseconds that one call to z3 may take.
     pub z3_ms: u32,
-    /// Whether z3 is asked at all. Without it the native search has the only word.
-    pub certify: bool,
+    /// What z3 is asked. Without it the native search has the only word.
+    pub certify: Certify,
+}
+
+/// What z3 is given to refute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Certify {
+    /// Every option that no other one dominates: z3 itself excludes what the price rows exclude.
+    Full,
+    /// The options that are left once each row and price row, alone and in exact integers, has excluded what it can.
+    #[default]
+    Core,
+    /// Nothing.
+    Off,
 }
 
 impl Default for Limits<'_> {
     fn default() -> Self {
-        Limits { nodes: 200_000, out_of_time: None, z3_ms: 5_000, certify: true }
+        Limits { nodes: 200_000, out_of_time: None, z3_ms: 5_000, certify: Certify::Core }
     }
 }
 
@@ -69,7 +81,7 @@ pub fn solve(problem: &Problem, limits: &Limits) -> Outcome {
     };
     let limits = *limits;
     let run = || Session::new(&space, &limits).run();
-    if limits.certify { smt::isolated(run) } else { run() }
+    if limits.certify != Certify::Off { smt::isolated(run) } else { run() }
 }
 
 /// Loads z3 for this process, so that the first problem does not pay for it.
@@ -107,7 +119,7 @@ impl<'a> Session<'a> {
             space,
             clauses: (0..space.problem.clauses.len()).collect(),
             budget: Budget::new(limits.nodes, limits.out_of_time),
-            oracle: limits.certify.then_some(oracle),
+            oracle: (limits.certify != Certify::Off).then_some(oracle),
         }
     }
 

@@ -7,13 +7,13 @@ use super::inputs::{Inputs, known};
 use super::load::{read, show, write};
 use super::{Failure, print, width};
 use crate::check::select;
-use crate::compile::{self, Offer, Target, anywhere};
+use crate::compile::{self, Compiled, Offer, Target, anywhere};
 use crate::library::Implementation;
 use crate::plan::diff::diff;
 use crate::plan::model::Plan;
 use crate::plan::render;
 use crate::run::{block_on, input, probe, value};
-use crate::solve::{Limits, warm_up};
+use crate::solve::{Certify, Limits, warm_up};
 use crate::space::sizes::InputSizes;
 use crate::types::Type;
 use rust_decimal::Decimal;
@@ -123,11 +123,12 @@ fn with_filled(
     }
     let limit = Duration::from_secs_f64(options.time_limit);
     let out_of_time = move || started.elapsed() >= limit;
-    let limits = Limits { nodes: 2_000_000, out_of_time: Some(&out_of_time), z3_ms: Z3_MS, certify: true };
+    let limits = Limits { nodes: 2_000_000, out_of_time: Some(&out_of_time), z3_ms: Z3_MS, certify: Certify::Core };
     let target =
         Target { job: options.job.as_deref(), machines: &machines, measured: &measured, usable: &usable, limits };
-    let made =
-        compile::plan(&filled.texts, filled.file, &filled.checked, &target, filled.lock.as_deref(), &mut filled.cx);
+    let compiled =
+        Compiled { texts: &filled.texts, file: filled.file, checked: &filled.checked, lock: filled.lock.as_deref() };
+    let made = compile::plan(compiled, &target, &mut filled.cx);
     match made {
         Ok((plan, offers)) => Ok(Planned { plan, offers, inputs: values }),
         Err(_) if filled.cx.has_errors() => Err(Failure::Said),

@@ -3,6 +3,8 @@
 //!
 //! The native search and z3 both read this model, so that they decide the same question.
 
+use serde::{Deserialize, Serialize};
+
 use super::presolve::{Coupling, Space};
 use super::problem::{Aggregate, Bound, Figure, Wish};
 
@@ -74,6 +76,37 @@ pub struct Row {
     pub rhs: i64,
     /// The steps with a coefficient other than 0, ascending.
     pub steps: Vec<usize>,
+    /// What a proof calls it.
+    pub origin: Origin,
+}
+
+/// The row of the stated problem that a row is, so that a proof can name it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// The sum of a figure is at most the least of what the clauses and the settled wishes allow.
+    Sum(Figure),
+    /// So is the sum along a path of the DAG, by steps.
+    Path(Figure, Vec<usize>),
+    /// What a set of concurrent steps holds of a resource, with the used instances: `(resource, set)`.
+    Capacity(usize, usize),
+    /// The options of `down` that assume a class of `up` are taken at most as often as options of that class.
+    Link {
+        /// The step that is assumed about.
+        up: usize,
+        /// The step whose options assume.
+        down: usize,
+        /// The class, as the problem numbers it.
+        class: u32,
+    },
+    /// The options of a step that use an instance are taken at most as often as the instance is: `(instance, step)`.
+    Uses(usize, usize),
+    /// The load of an instance.
+    Load(usize),
+    /// A clause over several steps: one of its options is taken.
+    AnyOf(usize),
+    /// No row of the problem: it must not take part in a proof.
+    Derived,
 }
 
 impl Row {
@@ -90,24 +123,35 @@ impl Row {
         }
         touched.sort_unstable();
         touched.dedup();
-        Row { coef, rhs, steps: touched }
+        Row { coef, rhs, steps: touched, origin: Origin::Derived }
+    }
+
+    /// The row under the name that a proof gives it.
+    pub fn named(self, origin: Origin) -> Self {
+        Row { origin, ..self }
     }
 
     /// `Σ figure over the path <= limit`, implied by a ceiling on the longest path.
     pub fn along(space: &Space, path: &[usize], figure: Figure, limit: i64) -> Self {
-        Row::new(space, path, limit, |column| space.figure(column, figure))
+        let row = Row::new(space, path, limit, |column| space.figure(column, figure));
+        row.named(Origin::Path(figure, path.to_vec()))
     }
 
     /// `Σ (options that assume the class) <= Σ (options of the class)`, implied by a coupling.
     pub fn link(space: &Space, coupling: &Coupling, class: u32) -> Self {
         let first = space.start[coupling.down];
-        Row::new(space, &[coupling.up, coupling.down], 0, |column| {
+        let row = Row::new(space, &[coupling.up, coupling.down], 0, |column| {
             if space.step[column] == coupling.up {
                 -i64::from(space.class[column] == class)
             } else {
                 i64::from(coupling.need[column - first] == class)
             }
-        })
+        });
+        let assumes = coupling.need.iter().position(|&need| need == class);
+        let needs = assumes.map(|place| &space.choice(first + place).needs);
+        let stated = needs.and_then(|needs| needs.iter().find(|need| need.0 == coupling.up));
+        let (up, down) = (coupling.up, coupling.down);
+        row.named(stated.map_or(Origin::Derived, |&(_, class)| Origin::Link { up, down, class }))
     }
 
     /// The left-hand side for one column per step.
@@ -164,8 +208,9 @@ impl<'s> Model<'s> {
             let units = |column: usize| {
                 space.choice(column).uses.iter().filter(|used| used.0 == resource).map(|used| used.1).sum()
             };
-            for together in &capacity.together {
-                model.add(Row::new(space, together, capacity.units, units));
+            for (set, together) in capacity.together.iter().enumerate() {
+                let row = Row::new(space, together, capacity.units, units);
+                model.add(row.named(Origin::Capacity(resource, set)));
             }
         }
         model
@@ -177,7 +222,8 @@ impl<'s> Model<'s> {
         match wish.over {
             Aggregate::Sum => {
                 let steps: Vec<usize> = (0..self.domain.steps()).collect();
-                self.add(Row::new(space, &steps, limit, |column| space.figure(column, wish.figure)));
+                let row = Row::new(space, &steps, limit, |column| space.figure(column, wish.figure));
+                self.add(row.named(Origin::Sum(wish.figure)));
             }
             Aggregate::Max => {
                 self.broken |= limit < 0;
@@ -199,7 +245,8 @@ impl<'s> Model<'s> {
             return;
         }
         match self.rows.iter_mut().find(|other| other.coef == row.coef) {
-            Some(other) => other.rhs = other.rhs.min(row.rhs),
+            Some(other) if other.rhs <= row.rhs => (),
+            Some(other) => *other = row,
             None => self.rows.push(row),
         }
     }

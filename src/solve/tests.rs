@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::check::{Values, aggregate, check};
 use super::outcome::{Conflict, Outcome, Status};
 use super::problem::{Aggregate, Bound, Capacity, Choice, Clause, Figure, Problem, Step, Wish};
-use super::{Limits, solve};
+use super::{Certify, Limits, solve};
 
 fn figure() -> impl Strategy<Value = Figure> {
     prop::sample::select(Figure::ALL.to_vec())
@@ -135,7 +135,7 @@ fn verify(problem: &Problem, limits: &Limits) -> Result<(), TestCaseError> {
         (Outcome::Solved(solution), Some(best)) => {
             prop_assert_eq!(&solution.values, best);
             prop_assert_eq!(solution.proof.status, Status::Optimal);
-            prop_assert_eq!(solution.proof.by.starts_with("z3 "), limits.certify);
+            prop_assert_eq!(solution.proof.by.starts_with("z3 "), limits.certify != Certify::Off);
             let values = check(problem, &solution.choice).map(|values| values.wishes);
             prop_assert_eq!(values, Ok(solution.values));
         }
@@ -153,7 +153,7 @@ fn verify_conflict(
 ) -> Result<(), TestCaseError> {
     let Conflict { core, confirmed, reachable, repairs } = conflict;
     let feasible = |clauses: &[usize]| plans.iter().any(|plan| holds(problem, &plan.0, clauses));
-    prop_assert_eq!(*confirmed, limits.certify);
+    prop_assert_eq!(*confirmed, limits.certify != Certify::Off);
     prop_assert!(!feasible(core), "the core can be satisfied: {:?}", core);
     let (mut reach, mut repair) = (Vec::new(), Vec::new());
     for &clause in core {
@@ -179,7 +179,7 @@ proptest! {
 
     #[test]
     fn native_search_agrees_with_brute_force(problem in small()) {
-        verify(&problem, &Limits { certify: false, ..Limits::default() })?;
+        verify(&problem, &Limits { certify: Certify::Off, ..Limits::default() })?;
     }
 
     #[test]
