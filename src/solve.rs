@@ -15,6 +15,7 @@ pub mod check;
 mod conflict;
 mod model;
 pub mod outcome;
+pub mod pareto;
 mod presolve;
 mod price;
 pub mod problem;
