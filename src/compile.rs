@@ -18,6 +18,7 @@ use crate::plan::{conflict, verify};
 use crate::solve::outcome::{Outcome, Solution};
 use crate::solve::{Limits, solve};
 use crate::space::encode::{self, Encoded, Origin, encode};
+use crate::space::ends::End;
 use crate::space::sizes::{InputSizes, settle};
 use crate::space::{self, Machines, Space, StepSpace};
 use crate::syntax::ast::File;
@@ -91,6 +92,8 @@ pub struct Target<'a> {
     pub usable: &'a space::Usable<'a>,
     /// How long to look.
     pub limits: Limits<'a>,
+    /// Where in their intervals figures are taken: at the worst end for a robust plan.
+    pub end: End,
 }
 
 /// Fills the holes of a checked file from its lock and, where that says nothing, by typed search. Returns the file checked
@@ -154,7 +157,7 @@ pub fn plan(
     let sizes = settle(job, target.measured, cx);
     let tail = job.clauses.iter().chain(&job.preferred).any(|c| c.tail);
     let (library, machines, usable) = (&checked.library, target.machines, target.usable);
-    let input = space::Input { workflow: &workflow, library, machines, sizes: &sizes, usable, tail };
+    let input = space::Input { workflow: &workflow, library, machines, sizes: &sizes, usable, tail, end: target.end };
     let space = space::build(&input, cx);
     if cx.has_errors() {
         return Err(nothing());
