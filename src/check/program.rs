@@ -248,6 +248,14 @@ pub struct Clause {
     pub text: EcoString,
 }
 
+impl Clause {
+    /// What two limits share when one can take the other's place: `latency` and `latency.p95` do not.
+    pub fn figure(&self) -> (Metric, &str) {
+        let percentile = self.text.split_whitespace().next().and_then(|path| path.split_once('.'));
+        (self.metric, percentile.map_or("", |(_, p)| if matches!(p, "mean" | "p50") { "" } else { p }))
+    }
+}
+
 /// A wish.
 #[derive(Clone, Debug)]
 pub struct Wish {

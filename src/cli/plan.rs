@@ -7,7 +7,7 @@ use super::inputs::{Inputs, known};
 use super::load::{read, show, write};
 use super::{Failure, print, width};
 use crate::check::select;
-use crate::compile::{self, Offer, Target, anywhere};
+use crate::compile::{self, Compiled, Offer, Target, anywhere};
 use crate::library::Implementation;
 use crate::plan::diff::diff;
 use crate::plan::model::Plan;
@@ -128,8 +128,9 @@ fn with_filled(
     let end = if options.robust { End::Worst } else { End::Typical };
     let target =
         Target { job: options.job.as_deref(), machines: &machines, measured: &measured, usable: &usable, limits, end };
-    let made =
-        compile::plan(&filled.texts, filled.file, &filled.checked, &target, filled.lock.as_deref(), &mut filled.cx);
+    let compiled =
+        Compiled { texts: &filled.texts, file: filled.file, checked: &filled.checked, lock: filled.lock.as_deref() };
+    let made = compile::plan(compiled, &target, &mut filled.cx);
     match made {
         Ok((plan, offers)) => Ok(Planned { plan, offers, inputs: values }),
         Err(_) if filled.cx.has_errors() => Err(Failure::Said),
