@@ -16,6 +16,7 @@ mod conflict;
 mod dominance;
 mod model;
 pub mod outcome;
+pub mod pareto;
 mod presolve;
 mod price;
 pub mod problem;
