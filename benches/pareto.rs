@@ -1,6 +1,6 @@
 //! Seeded synthetic problems -> CPU time of 50 exact Pareto points: `cargo bench --bench pareto -- [seeds]`.
 
-use murakkab::solve::Limits;
+use murakkab::solve::{Certify, Limits};
 use murakkab::solve::pareto::{Answer, front};
 use murakkab::solve::problem::{Aggregate, Choice, Figure, Problem, Step, Wish};
 
@@ -49,7 +49,7 @@ fn main() {
     let cost = wish(Figure::Cost, Aggregate::Sum);
     let loss = wish(Figure::Loss, Aggregate::Sum);
     let latency = wish(Figure::Latency, Aggregate::Path);
-    let limits = Limits { certify: false, nodes: u64::MAX, ..Limits::default() };
+    let limits = Limits { certify: Certify::Off, nodes: u64::MAX, ..Limits::default() };
     let shapes: [(&str, &[Wish]); 3] =
         [("cost, quality", &[cost, loss]), ("cost, latency", &[cost, latency]), ("all three", &[cost, latency, loss])];
     for (name, metrics) in shapes {
