@@ -14,8 +14,10 @@ mod budget;
 pub mod check;
 mod conflict;
 pub mod joint;
+mod dominance;
 mod model;
 pub mod outcome;
+pub mod pareto;
 mod presolve;
 mod price;
 pub mod problem;
@@ -26,6 +28,7 @@ mod simplex;
 mod smt;
 #[cfg(test)]
 mod tests;
+mod validate;
 mod wish;
 
 use std::cell::Cell;
@@ -76,7 +79,7 @@ impl Default for Limits<'_> {
 ///
 /// The same problem and node limit give the same choice, as long as the native search is not cut short by the clock.
 pub fn solve(problem: &Problem, limits: &Limits) -> Outcome {
-    let space = match presolve::reduce(problem) {
+    let space = match presolve::reduce(problem, &[]) {
         Ok(space) => space,
         Err(words) => return Outcome::Unknown(words),
     };
@@ -151,7 +154,7 @@ impl<'a> Session<'a> {
                 }
             }
         }
-        let choice: Vec<usize> = known.iter().flatten().map(|&column| self.space.option[column as usize]).collect();
+        let choice: Vec<usize> = known.map(|columns| self.space.choices(&columns)).unwrap_or_default();
         match check::check(problem, &choice) {
             Ok(values) => {
                 Outcome::Solved(Solution { choice, values: values.wishes, proof: self.proof(status, certified) })
@@ -170,7 +173,10 @@ impl<'a> Session<'a> {
             by: if by_z3 { smt::name() } else { "native".to_owned() },
             z3_checks: self.oracle.as_ref().map_or(0, |oracle| oracle.checks.get()),
             nodes: self.budget.spent(),
-            kept: (domain.all().len(), self.space.problem.steps.iter().map(|step| step.choices.len()).sum()),
+            kept: (
+                (0..self.space.stated()).map(|step| domain.of(step).len()).sum(),
+                self.space.problem.steps.iter().map(|step| step.choices.len()).sum(),
+            ),
         }
     }
 

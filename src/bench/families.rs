@@ -195,27 +195,40 @@ fn profile(recipe: &Recipe, step: usize, up: Option<usize>, keys: &[(Place, Inst
     choices
 }
 
-/// Points where cost falls as latency or loss grows, with a bend as of a profile's: of two, none is better in everything.
+/// Points near a plane on which cost falls as latency, loss or energy grows: of two, neither is better in everything.
 fn trade_off(options: usize, rng: &mut Rng) -> Vec<Choice> {
-    let (time, price, loss) = (rng.between(500.0, 5_000.0), rng.between(500.0, 20_000.0), rng.between(1e4, 1e5));
-    // The weight of latency in the cost, and how far the surface bends away from a plane.
-    let (weight, bend) = (rng.between(0.3, 0.7), rng.between(-0.3, 0.3));
-    let mut choices = Vec::new();
+    let (time, price) = (rng.between(500.0, 5_000.0), rng.between(5_000.0, 20_000.0));
+    let (loss, power) = (rng.between(1e4, 1e5), rng.between(100.0, 1_000.0));
+    // The weights of latency, loss and energy in the cost.
+    let weights = [rng.between(0.5, 1.5), rng.between(0.5, 1.5), rng.between(0.5, 1.5)];
+    let mut choices: Vec<Choice> = Vec::new();
     for _ in 0..options {
-        let (slow, bad) = (rng.unit(), rng.unit());
-        let fall = |x: f64| (1.0 - x) * (1.0 - bend * x);
-        let cost = price * (1.0 + 4.0 * (weight * fall(slow) + (1.0 - weight) * fall(bad)));
-        let latency = time * (1.0 + 4.0 * slow);
-        let figures = [
-            round(cost),
-            round(cost * rng.between(0.2, 0.25)),
-            round(loss * (1.0 + 4.0 * bad)),
-            round(latency),
-            1 + rng.below(4) as i64,
-            round(latency * 1.3),
-            round(latency * 1.7),
-        ];
+        let mut point = || {
+            let [slow, bad, hungry] = [rng.unit(), rng.unit(), rng.unit()];
+            let saved = weights[0] * slow + weights[1] * bad + weights[2] * hungry;
+            let latency = time * (1.0 + 4.0 * slow);
+            [
+                round(price * (6.0 - saved) * rng.between(0.99, 1.01)),
+                round(power * (1.0 + 4.0 * hungry)),
+                round(loss * (1.0 + 4.0 * bad)),
+                round(latency),
+                1,
+                round(latency * 1.3),
+                round(latency * 1.7),
+            ]
+        };
+        let beats = |a: &[i64], b: &[i64]| a.iter().zip(b).all(|(a, b)| a <= b);
+        let mut figures = point();
+        for _ in 0..REDRAWS {
+            if !choices.iter().any(|c| beats(&c.figures, &figures) || beats(&figures, &c.figures)) {
+                break;
+            }
+            figures = point();
+        }
         choices.push(Choice { figures, ..Choice::default() });
     }
     choices
 }
+
+/// How often a point that dominates another, or is dominated, is drawn again.
+const REDRAWS: usize = 64;

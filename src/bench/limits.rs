@@ -4,16 +4,15 @@
 //! or tight problem, so that those are feasible whatever the solver says. An infeasible one gets a cost limit under the Lagrangian
 //! bound at those prices, which no plan can be under.
 
-use super::recipe::{Recipe, Tightness};
+use super::recipe::{Kind, Recipe, Tightness};
 use super::rng::{Rng, round};
 use crate::solve::problem::{Aggregate, Bound, Capacity, Choice, Clause, Figure, Problem};
 
-/// What a unit of loss and, along paths, of latency costs, in cost units of which [`UNIT`] make one.
-#[derive(Clone, Copy)]
-struct Prices {
-    loss: i128,
-    latency: i128,
-}
+/// What a unit of energy, of loss and, along paths, of latency costs, in cost units of which [`UNIT`] make one.
+type Prices = [i128; 3];
+
+/// The figures that can have a price.
+const PRICED: [Figure; 3] = [Figure::Energy, Figure::Loss, Figure::Latency];
 
 const UNIT: i128 = 1 << 24;
 /// Paths whose mean is the share of latency's price that each step bears.
@@ -72,8 +71,9 @@ fn cheapest(problem: &Problem, allowed: &Allowed, prices: Prices) -> Planted {
             let score = |&option: &usize| {
                 let of = |read| i128::from(figure(problem, step, option, read));
                 UNIT * of(Figure::Cost)
-                    + prices.loss * of(Figure::Loss)
-                    + prices.latency * share * of(Figure::Latency) / paths
+                    + prices[0] * of(Figure::Energy)
+                    + prices[1] * of(Figure::Loss)
+                    + prices[2] * share * of(Figure::Latency) / paths
             };
             let best = allowed.iter().map(|option| (score(option), *option)).min().unwrap_or_default();
             planted.bound += best.0;
@@ -90,33 +90,47 @@ fn cheapest(problem: &Problem, allowed: &Allowed, prices: Prices) -> Planted {
 /// The rungs of the ladder on which prices are looked for; each is half as much again as the one below.
 const RUNGS: u32 = 48;
 
-/// The cheapest plan at the lowest prices at which latency and loss come to `share` of the way from their best to their worst.
-fn plant(problem: &Problem, allowed: &Allowed, share: f64) -> Planted {
-    let at = |loss, latency| cheapest(problem, allowed, Prices { loss, latency });
-    let dear = UNIT << 40;
-    let (worst, fast, good) = (at(0, 0).choice, at(0, dear).choice, at(dear, 0).choice);
+/// The cheapest plan at the lowest prices at which energy, loss and latency come to `share` of the way from their best to their worst.
+fn plant(problem: &Problem, allowed: &Allowed, priced: &[Figure], share: f64) -> Planted {
     let cost = |choice: &[usize]| i128::from(sum(problem, choice, Figure::Cost));
-    let time = |choice: &[usize]| longest(problem, choice).0;
-    let loss = |choice: &[usize]| sum(problem, choice, Figure::Loss);
-    let aim = |best: i64, worst: i64| best + round((worst - best).max(0) as f64 * share);
-    let (most_time, most_loss) = (aim(time(&fast), time(&worst)), aim(loss(&good), loss(&worst)));
-    // What a unit costs on the whole way, then by rungs.
-    let unit = |best: &[usize], way: i64| UNIT * (cost(best) - cost(&worst)).max(1) / i128::from(way.max(1));
-    let rung = |middle: i128, rung: u32| {
-        let mut price = (middle >> 14).max(1);
-        (0..rung).for_each(|_| price = price + price / 2 + 1);
-        price
-    };
-    let time_unit = unit(&fast, time(&worst) - time(&fast));
-    let loss_unit = unit(&good, loss(&worst) - loss(&good));
-    let (mut latency, mut quality) = (0, 0);
-    for _ in 0..3 {
-        let tried = |k| at(rung(loss_unit, quality), rung(time_unit, k)).choice;
-        latency = lowest(|k| time(&tried(k)) <= most_time);
-        let tried = |k| at(rung(loss_unit, k), rung(time_unit, latency)).choice;
-        quality = lowest(|k| loss(&tried(k)) <= most_loss);
+    let worst = cheapest(problem, allowed, [0; 3]).choice;
+    // What each figure may come to, and what a unit of it costs on the whole way there.
+    let (mut most, mut unit) = ([0; 3], [0; 3]);
+    let places = (0..PRICED.len()).filter(|&place| priced.contains(&PRICED[place]));
+    for place in places.clone() {
+        let figure = PRICED[place];
+        let mut prices = [0; 3];
+        prices[place] = UNIT << 40;
+        let best = cheapest(problem, allowed, prices).choice;
+        let (low, high) = (total(problem, &best, figure), total(problem, &worst, figure));
+        most[place] = low + round((high - low).max(0) as f64 * share);
+        unit[place] = UNIT * (cost(&best) - cost(&worst)).max(1) / i128::from((high - low).max(1));
     }
-    at(rung(loss_unit, quality), rung(time_unit, latency))
+    let mut prices = [0; 3];
+    for _ in 0..3 {
+        for place in places.clone().rev() {
+            let at = |rung| {
+                let mut tried = prices;
+                tried[place] = price(unit[place], rung);
+                tried
+            };
+            let value = |rung| total(problem, &cheapest(problem, allowed, at(rung)).choice, PRICED[place]);
+            prices = at(lowest(|rung| value(rung) <= most[place]));
+        }
+    }
+    cheapest(problem, allowed, prices)
+}
+
+/// What a plan comes to: along the longest path for latency.
+fn total(problem: &Problem, choice: &[usize], figure: Figure) -> i64 {
+    if figure == Figure::Latency { longest(problem, choice).0 } else { sum(problem, choice, figure) }
+}
+
+/// The price on a rung of the ladder: 0, then from a 16,000th of the middle upwards.
+fn price(middle: i128, rung: u32) -> i128 {
+    let mut price = (middle >> 14).max(1);
+    (1..rung).for_each(|_| price += price / 2 + 1);
+    if rung == 0 { 0 } else { price }
 }
 
 /// The lowest rung that is enough, or the highest.
@@ -137,10 +151,13 @@ fn lowest(enough: impl Fn(u32) -> bool) -> u32 {
 pub fn limit(problem: &mut Problem, recipe: &Recipe, ancestors: &[Vec<bool>], rng: &mut Rng) {
     let allowed = allowed(problem, rng);
     let share = if recipe.tightness == Tightness::Loose { 0.7 } else { 0.25 };
-    let planted = plant(problem, &allowed, share);
+    // Energy and cost move together in profiles: a price on energy would leave nothing to trade.
+    let priced = if recipe.kind == Kind::Adversarial { &PRICED[..] } else { &PRICED[1..] };
+    let planted = plant(problem, &allowed, priced, share);
     let choice = &planted.choice;
-    // A little more than the planted plan needs, so that the relaxation's plan is none.
-    let room = |value: i64, rng: &mut Rng| value + round(value as f64 * rng.between(0.002, 0.02));
+    // A little more than the planted plan needs, so that the relaxation's plan is none. Where the bound is to be broken it is sharp.
+    let most = if recipe.tightness == Tightness::Infeasible { 0.0 } else { 0.02 };
+    let room = |value: i64, rng: &mut Rng| value + round(value as f64 * rng.between(most / 10.0, most));
     let time = room(longest(problem, choice).0, rng);
     let loss = room(sum(problem, choice, Figure::Loss), rng);
     let energy = room(sum(problem, choice, Figure::Energy), rng);
@@ -178,17 +195,16 @@ pub fn limit(problem: &mut Problem, recipe: &Recipe, ancestors: &[Vec<bool>], rn
         |figure, over, limit| problem.clauses.push(Clause { bound: Bound::AtMost { figure, over, limit } });
     at_most(Figure::Latency, Aggregate::Path, time);
     at_most(Figure::Loss, Aggregate::Sum, loss);
-    match recipe.tightness {
-        Tightness::Loose => {}
-        Tightness::Tight => at_most(Figure::Energy, Aggregate::Sum, energy),
-        Tightness::Infeasible => {
-            let all: Allowed = problem.steps.iter().map(|step| (0..step.choices.len()).collect()).collect();
-            let Planted { bound, prices, .. } = cheapest(problem, &all, planted.prices);
-            let paid = prices.loss * i128::from(loss) + prices.latency * i128::from(time);
-            let limit = (bound - paid).div_euclid(UNIT) - 1;
-            let limit = i64::try_from(limit.max(0)).unwrap_or(0);
-            problem.clauses.push(Clause { bound: Bound::AtMost { figure: Figure::Cost, over: Aggregate::Sum, limit } });
-        }
+    if recipe.tightness != Tightness::Loose {
+        at_most(Figure::Energy, Aggregate::Sum, energy);
+    }
+    if recipe.tightness == Tightness::Infeasible {
+        let all: Allowed = problem.steps.iter().map(|step| (0..step.choices.len()).collect()).collect();
+        let Planted { bound, prices, .. } = cheapest(problem, &all, planted.prices);
+        let paid: i128 = [energy, loss, time].iter().zip(prices).map(|(&limit, price)| i128::from(limit) * price).sum();
+        let limit = (bound - paid).div_euclid(UNIT) - 1;
+        let limit = i64::try_from(limit.max(0)).unwrap_or(0);
+        problem.clauses.push(Clause { bound: Bound::AtMost { figure: Figure::Cost, over: Aggregate::Sum, limit } });
     }
     for _ in 0..recipe.sides {
         let clause = side(problem, choice, rng);

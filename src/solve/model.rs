@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::presolve::{Coupling, Space};
 use super::problem::{Aggregate, Bound, Figure, Wish};
+use super::validate::HUGE;
 
 /// The columns that each step may take.
 #[derive(Clone, Debug)]
@@ -101,7 +102,7 @@ pub enum Origin {
     },
     /// The options of a step that use an instance are taken at most as often as the instance is: `(instance, step)`.
     Uses(usize, usize),
-    /// The load of an instance.
+    /// What loads an instance, less its capacity where it is open, is at most 0.
     Load(usize),
     /// A clause over several steps: one of its options is taken.
     AnyOf(usize),
@@ -147,10 +148,13 @@ impl Row {
                 i64::from(coupling.need[column - first] == class)
             }
         });
-        let assumes = coupling.need.iter().position(|&need| need == class);
-        let needs = assumes.map(|place| &space.choice(first + place).needs);
-        let stated = needs.and_then(|needs| needs.iter().find(|need| need.0 == coupling.up));
         let (up, down) = (coupling.up, coupling.down);
+        if let Some(&instance) = up.checked_sub(space.stated()).and_then(|place| space.instances.get(place)) {
+            return row.named(Origin::Uses(instance, down));
+        }
+        let assumes = coupling.need.iter().position(|&need| need == class);
+        let choice = assumes.and_then(|place| space.choice(first + place));
+        let stated = choice.and_then(|choice| choice.needs.iter().find(|need| need.0 == up));
         row.named(stated.map_or(Origin::Derived, |&(_, class)| Origin::Link { up, down, class }))
     }
 
@@ -194,26 +198,59 @@ impl<'s> Model<'s> {
         let mut domain = Domain::full(space);
         let stated = &space.problem.clauses;
         let rule = |clause: &usize| clauses.contains(clause);
-        domain.retain(|_, column| !space.choice(column as usize).breaks.iter().any(rule));
+        domain.retain(|_, column| space.choice(column as usize).is_none_or(|c| !c.breaks.iter().any(rule)));
         let mut model = Model { space, domain, rows: Vec::new(), ceilings: Vec::new(), broken: false };
         for &clause in clauses {
-            if let Bound::AtMost { figure, over, limit } = stated[clause].bound {
-                model.bound(Wish { figure, over }, limit);
+            match &stated[clause].bound {
+                &Bound::AtMost { figure, over, limit } => model.bound(Wish { figure, over }, limit),
+                Bound::AnyOf(any) => model.any_of(clause, any),
+                Bound::Rule => (),
             }
         }
         for &(wish, limit) in bounds {
             model.bound(wish, limit);
         }
         for (resource, capacity) in space.problem.capacities.iter().enumerate() {
-            let units = |column: usize| {
-                space.choice(column).uses.iter().filter(|used| used.0 == resource).map(|used| used.1).sum()
-            };
             for (set, together) in capacity.together.iter().enumerate() {
-                let row = Row::new(space, together, capacity.units, units);
+                let mut held = together.clone();
+                held.extend(space.stated()..model.domain.steps());
+                let row = Row::new(space, &held, capacity.units, |column| space.units(column, resource));
                 model.add(row.named(Origin::Capacity(resource, set)));
             }
         }
+        model.load();
         model
+    }
+
+    /// What loads an instance fits its capacity, and nothing loads it while it is closed.
+    fn load(&mut self) {
+        let space = self.space;
+        for (step, &instance) in (space.stated()..).zip(&space.instances) {
+            let Some(capacity) = space.problem.instances[instance].capacity else { continue };
+            let mut steps: Vec<usize> =
+                space.couplings.iter().filter(|coupling| coupling.up == step).map(|coupling| coupling.down).collect();
+            steps.push(step);
+            let row = Row::new(space, &steps, 0, |column| match space.choice(column) {
+                Some(choice) if choice.instance == Some(instance) => choice.load,
+                Some(_) => 0,
+                None => -capacity.min(HUGE as i64) * i64::from(space.class[column]),
+            });
+            self.add(row.named(Origin::Load(instance)));
+        }
+    }
+
+    /// One of the listed options is taken.
+    fn any_of(&mut self, clause: usize, any: &[(usize, Vec<usize>)]) {
+        let (space, mut steps) = (self.space, Vec::new());
+        let mut listed = vec![false; space.columns()];
+        for (step, options) in any {
+            steps.push(*step);
+            for column in space.start[*step]..space.start[*step + 1] {
+                listed[column] |= options.contains(&space.option[column]);
+            }
+        }
+        let row = Row::new(space, &steps, -1, |column| -i64::from(listed[column]));
+        self.add(row.named(Origin::AnyOf(clause)));
     }
 
     /// Adds an upper bound on an aggregate.
@@ -222,7 +259,7 @@ impl<'s> Model<'s> {
         match wish.over {
             Aggregate::Sum => {
                 let steps: Vec<usize> = (0..self.domain.steps()).collect();
-                let row = Row::new(space, &steps, limit, |column| space.figure(column, wish.figure));
+                let row = Row::new(space, &steps, limit, |column| space.sum(column, wish.figure));
                 self.add(row.named(Origin::Sum(wish.figure)));
             }
             Aggregate::Max => {

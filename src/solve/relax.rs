@@ -40,7 +40,7 @@ impl<'m> Relaxation<'m> {
         match goal {
             Goal::Sum(figure) => {
                 (cost_base, cost_scale) =
-                    spread(domain, |column| space.figure(column as usize, figure), |column, c| cost[column] = c);
+                    spread(domain, |column| space.sum(column as usize, figure), |column, c| cost[column] = c);
             }
             Goal::Path(figure) => {
                 (_, cost_scale) = spread(domain, |column| space.figure(column as usize, figure), |_, _| ());
@@ -232,7 +232,7 @@ impl<'m> Relaxation<'m> {
     fn combine(&self, multipliers: &Multipliers, columns: &[u32]) -> Vec<i128> {
         let mut sum: Vec<i128> = match self.goal {
             Goal::Sum(figure) if multipliers.slope > 0 => {
-                let cost = |&column: &u32| i128::from(self.model.space.figure(column as usize, figure));
+                let cost = |&column: &u32| i128::from(self.model.space.sum(column as usize, figure));
                 columns.iter().map(|column| multipliers.slope * cost(column)).collect()
             }
             _ => vec![0; columns.len()],
