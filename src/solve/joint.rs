@@ -16,7 +16,7 @@ pub mod problem;
 
 use self::master::{Lean, Master, Node, SOLVE};
 use self::menu::{Menu, OWN, menu};
-use self::primal::Primal;
+use self::primal::{Draft, Primal};
 use self::problem::Fleet;
 use std::collections::BTreeSet;
 
@@ -27,11 +27,13 @@ pub struct Limits<'a> {
     pub rounds: u64,
     /// Says when time is out; asked every few solves.
     pub out_of_time: Option<&'a (dyn Fn() -> bool + Sync)>,
+    /// Whether any plan will do: only the question of whether there is one is asked.
+    pub any: bool,
 }
 
 impl Default for Limits<'_> {
     fn default() -> Self {
-        Limits { rounds: 20_000, out_of_time: None }
+        Limits { rounds: 20_000, out_of_time: None, any: false }
     }
 }
 
@@ -75,8 +77,6 @@ impl Planned {
     }
 }
 
-/// Nodes of one job's search before its bound stands in for its optimum.
-const JOB_NODES: u64 = 200_000;
 /// Of so many nodes, so many go down to where plans are found.
 const CYCLE: u32 = 100;
 const DIVE: u32 = 25;
@@ -95,7 +95,7 @@ pub fn solve(fleet: &Fleet, limits: &Limits) -> Outcome {
     }
     let menus: Vec<Menu> = menus.into_iter().flatten().collect();
     let (late, rounds) = (|| limits.out_of_time.is_some_and(|clock| clock()), limits.rounds);
-    Search { fleet, menus: &menus, late: &late, rounds }.run()
+    Search { fleet, menus: &menus, late: &late, rounds, any: limits.any }.run()
 }
 
 struct Search<'a> {
@@ -103,20 +103,26 @@ struct Search<'a> {
     menus: &'a [Menu],
     late: &'a dyn Fn() -> bool,
     rounds: u64,
+    any: bool,
 }
 
 impl Search<'_> {
     fn run(&self) -> Outcome {
         let mut root = self.root();
+        let ceiling = self.ceiling(&root);
         let mut primal = Primal::new(self.fleet, self.menus);
-        let mut master = Master::new(self.fleet, self.menus, &root, JOB_NODES);
+        let mut master = Master::new(self.fleet, self.menus, &root, ceiling);
         if !master.impossible.is_empty() {
             return Outcome::Refused(master.impossible);
         }
         primal.offer(master.first());
         primal.improve(ROUNDS, self.late);
         let mut spent = u64::from(ROUNDS);
-        let limit = primal.best.as_ref().map_or(i128::MAX, |best| best.cost);
+        if let Some(best) = primal.best.as_ref().filter(|_| self.any) {
+            return self.finish(best, 0, 1, master.solves + primal.solves);
+        }
+        // A bound beyond what any plan could cost says that there is none.
+        let limit = primal.best.as_ref().map_or(ceiling, |best| best.cost);
         let lean = master.bound(&mut root, limit, true, self.late, &mut |lean, _, work| {
             primal.offer(rounded(lean));
             spent += self.keep_up(&mut primal, work);
@@ -127,8 +133,8 @@ impl Search<'_> {
         let (mut next, mut since) = (Some(0), 0);
         while !open.is_empty() {
             bound = bound.max(open.iter().map(|(node, _)| node.bound).min().unwrap_or(bound));
-            let cost = primal.best.as_ref().map_or(i128::MAX, |best| best.cost);
-            if bound >= cost || (self.late)() || spent >= self.rounds {
+            let cost = primal.best.as_ref().map_or(ceiling, |best| best.cost);
+            if bound >= cost || (self.late)() || spent >= self.rounds || (self.any && primal.best.is_some()) {
                 break;
             }
             let at = next.take().unwrap_or_else(|| lowest(&open));
@@ -148,7 +154,7 @@ impl Search<'_> {
             let from = open.len();
             for mut child in children {
                 nodes += 1;
-                let cost = primal.best.as_ref().map_or(i128::MAX, |best| best.cost);
+                let cost = primal.best.as_ref().map_or(ceiling, |best| best.cost);
                 let lean = master.bound(&mut child, cost, false, self.late, &mut |_, _, _| ());
                 if child.bound < cost {
                     open.push((child, lean));
@@ -161,35 +167,48 @@ impl Search<'_> {
         let exhausted = open.is_empty() && !lost;
         // What is left of the budget goes into better plans.
         while !exhausted && spent < self.rounds && !(self.late)() {
-            if primal.best.as_ref().is_some_and(|best| bound >= best.cost) {
+            if primal.best.as_ref().is_some_and(|best| self.any || bound >= best.cost) {
                 break;
             }
             primal.improve(ROUNDS, self.late);
             spent += u64::from(ROUNDS);
         }
-        let Some(best) = primal.best else {
-            return match exhausted {
-                true => Outcome::Refused(Vec::new()),
-                false => Outcome::Unknown("no plan was found within the limits, and none was excluded".to_owned()),
-            };
+        let hopeless = exhausted || bound >= ceiling;
+        match &primal.best {
+            Some(best) => {
+                let bound = if exhausted { best.cost } else { bound };
+                self.finish(best, bound, nodes, master.solves + primal.solves)
+            }
+            None if hopeless => Outcome::Refused(Vec::new()),
+            None => Outcome::Unknown("no plan was found within the limits, and none was excluded".to_owned()),
+        }
+    }
+
+    fn finish(&self, best: &Draft, bound: i128, nodes: u64, solves: u64) -> Outcome {
+        let options = |(dishes, menu): (&Vec<u32>, &Menu)| {
+            let mut options = vec![0; dishes.len()];
+            for (place, dish) in dishes.iter().enumerate() {
+                options[menu.order[place]] = menu.steps[place][*dish as usize].option as usize;
+            }
+            options
         };
-        let solves = master.solves + primal.solves;
-        let choice: Vec<Vec<usize>> = (best.dishes.iter().zip(self.menus))
-            .map(|(dishes, menu)| {
-                let mut options = vec![0; dishes.len()];
-                for (place, dish) in dishes.iter().enumerate() {
-                    options[menu.order[place]] = menu.steps[place][*dish as usize].option as usize;
-                }
-                options
-            })
-            .collect();
-        match check::check(self.fleet, &choice, &best.replicas) {
-            Ok(value) if value.cost == best.cost => {
-                let bound = if exhausted { best.cost } else { bound.min(best.cost) };
-                Outcome::Planned(Planned { choice, replicas: best.replicas, cost: best.cost, bound, nodes, solves })
+        let choice: Vec<Vec<usize>> = best.dishes.iter().zip(self.menus).map(options).collect();
+        let (replicas, cost) = (best.replicas.clone(), best.cost);
+        match check::check(self.fleet, &choice, &replicas) {
+            Ok(value) if value.cost == cost => {
+                Outcome::Planned(Planned { choice, replicas, cost, bound: bound.min(cost), nodes, solves })
             }
             other => Outcome::Unknown(format!("the plan found does not check: {other:?}")),
         }
+    }
+
+    /// One more than what any plan could cost.
+    fn ceiling(&self, root: &Node) -> i128 {
+        let kinds = self.fleet.kinds.iter().zip(&root.range);
+        let rent: i128 = kinds.map(|(kind, (least, most))| kind.cost(*least).max(kind.cost(*most))).sum();
+        let fees = self.menus.iter().flat_map(|menu| &menu.steps);
+        let fees: i128 = fees.map(|step| step.iter().map(|dish| i128::from(dish.fee)).max().unwrap_or(0)).sum();
+        rent + fees + 1
     }
 
     /// Lets the search for plans have as much of the work as the bounds have had. Returns the rounds it took.

@@ -17,6 +17,8 @@ use std::collections::BTreeSet;
 const CUT_ROUNDS: (u32, u32) = (40, 3);
 /// A round of cuts that closes less of the gap is the last one.
 const LEAST_GAIN: f64 = 0.01;
+/// Nodes of one job's search before its bound stands in for its optimum.
+const JOB_NODES: u64 = 200_000;
 /// Columns beyond this number are thrown out by their reduced cost.
 const MOST_COLUMNS: usize = 1_000;
 /// So many more columns are kept for each job.
@@ -90,7 +92,7 @@ pub struct Master<'a> {
 
 impl<'a> Master<'a> {
     /// The relaxation with one column per job, its best at the price of a full replica.
-    pub fn new(fleet: &'a Fleet, menus: &'a [Menu], root: &Node, nodes: u64) -> Master<'a> {
+    pub fn new(fleet: &'a Fleet, menus: &'a [Menu], root: &Node, ceiling: i128) -> Master<'a> {
         let dearest = |menu: &Menu| -> i128 {
             let dish = |d: &super::menu::Dish| -> i128 {
                 let rent = if d.kind == OWN { 0 } else { dearest_rent(fleet, d.kind as usize, d.load) };
@@ -103,7 +105,7 @@ impl<'a> Master<'a> {
         let mut master = Master {
             fleet,
             menus,
-            chefs: menus.iter().map(|menu| Chef::new(menu, nodes)).collect(),
+            chefs: menus.iter().map(|menu| Chef::new(menu, JOB_NODES)).collect(),
             lp: Lp::new(),
             roles: Vec::new(),
             kind_rows: Vec::new(),
@@ -122,11 +124,11 @@ impl<'a> Master<'a> {
             impossible: Vec::new(),
             solves: 0,
         };
-        master.start(root);
+        master.start(root, ceiling);
         master
     }
 
-    fn start(&mut self, root: &Node) {
+    fn start(&mut self, root: &Node, ceiling: i128) {
         let fleet = self.fleet;
         let prices = Prices {
             load: (0..fleet.kinds.len()).map(|kind| self.unit_price(kind)).collect(),
@@ -146,7 +148,8 @@ impl<'a> Master<'a> {
         let scale = (1u64 << self.shift) as f64;
         let total: f64 = first.iter().flatten().map(|best| best.price as f64 / scale).sum();
         self.unit = (total / self.menus.len().max(1) as f64).max(1.0);
-        self.escape = 50.0 * self.menus.len().max(1) as f64;
+        // Not to carry out a job costs more than everything else together.
+        self.escape = 2.0 * ceiling as f64 / self.unit;
         for _ in 0..fleet.kinds.len() {
             let row = self.row(0.0, &[]);
             self.kind_rows.push(row);
