@@ -6,6 +6,7 @@ mod args;
 mod check;
 mod expand;
 mod explain;
+mod fleet;
 mod here;
 mod inputs;
 mod inspect;
