@@ -13,6 +13,8 @@ mod master;
 mod menu;
 mod primal;
 pub mod problem;
+#[cfg(test)]
+mod tests;
 
 use self::master::{Lean, Master, Node, SOLVE};
 use self::menu::{Menu, OWN, menu};

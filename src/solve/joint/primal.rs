@@ -7,6 +7,8 @@ use super::problem::Fleet;
 
 /// Nodes that one answer of a job may take.
 const NODES: u64 = 3_000;
+/// Parts of a limit in the tables that bound it.
+const PARTS: usize = 16;
 /// Rounds from hot to cold.
 const CYCLE: u64 = 2_000;
 
@@ -57,7 +59,7 @@ impl<'a> Primal<'a> {
         Primal {
             fleet,
             menus,
-            chefs: menus.iter().map(|menu| Chef::new(menu, NODES)).collect(),
+            chefs: menus.iter().map(|menu| Chef::new(menu, NODES, PARTS)).collect(),
             could: (0..fleet.kinds.len())
                 .map(|kind| {
                     let uses = |menu: &Menu| menu.steps.iter().flatten().any(|dish| dish.kind as usize == kind);
