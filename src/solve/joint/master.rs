@@ -206,7 +206,7 @@ impl<'a> Master<'a> {
     /// What a unit of load costs on a full replica, scaled.
     fn unit_price(&self, kind: usize) -> i64 {
         let kind = &self.fleet.kinds[kind];
-        let price = if kind.running > 0 { (kind.price - kind.stop).max(0) } else { kind.price + kind.start };
+        let price = if kind.running > 0 { kind.price - kind.stop } else { kind.price + kind.start };
         let scaled = (i128::from(price) << self.shift) / i128::from(kind.capacity.max(1));
         i64::try_from(scaled).unwrap_or(i64::MAX)
     }
@@ -439,8 +439,7 @@ impl<'a> Master<'a> {
     }
 
     fn lean(&self) -> Lean {
-        let mut lean =
-            Lean { replicas: vec![0.0; self.fleet.kinds.len()], shares: vec![Vec::new(); self.menus.len()] };
+        let mut lean = Lean { replicas: vec![0.0; self.fleet.kinds.len()], shares: vec![Vec::new(); self.menus.len()] };
         for (column, value) in self.lp.values().filter(|(_, value)| *value > 1e-9) {
             match &self.roles[column as usize] {
                 Role::Replica(kind) => lean.replicas[*kind as usize] += value,

@@ -121,7 +121,8 @@ impl<'a> Primal<'a> {
 
     fn empty(&self, dishes: Vec<Vec<u32>>) -> Draft {
         let (kinds, pools) = (self.fleet.kinds.len(), self.fleet.pools.len());
-        let nothing = Draft { dishes, loads: vec![0; kinds], replicas: vec![0; kinds], held: vec![0; pools], cost: 0, own: 0 };
+        let nothing =
+            Draft { dishes, loads: vec![0; kinds], replicas: vec![0; kinds], held: vec![0; pools], cost: 0, own: 0 };
         let mut draft = nothing;
         for (at, kind) in self.fleet.kinds.iter().enumerate() {
             draft.own += kind.cost(0);
@@ -169,15 +170,14 @@ impl<'a> Primal<'a> {
         pools.map(|(pool, held)| (held - i128::from(pool.units)).max(0)).sum::<i128>() * self.fine
     }
 
-    /// The fewest replicas that carry a load, or those that run where stopping them costs more.
+    /// The fewest replicas that carry a load.
     fn needed(&self, kind: usize, load: i64) -> i64 {
         let kind = &self.fleet.kinds[kind];
-        let need = match kind.capacity {
+        match kind.capacity {
             0 if load == 0 => 0,
             0 => i64::MAX >> 20,
             capacity => load / capacity + i64::from(load % capacity != 0),
-        };
-        if kind.stop > kind.price { need.max(kind.running.min(kind.most.unwrap_or(i64::MAX))) } else { need }
+        }
     }
 
     /// What more load on a kind costs at the margin.

