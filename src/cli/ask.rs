@@ -17,7 +17,7 @@ use crate::ask::sensitivity::{self, Work};
 use crate::ask::{Asked, names, what_if, why, why_not};
 use crate::compile::{Changes, Compiled, Decision, Prepared, Target, Undecided, decide, prepare_job};
 use crate::diag::Diagnostics;
-use crate::solve::Limits;
+use crate::solve::{Certify, Limits};
 use std::time::Instant;
 
 /// Nodes that a single question may visit: each asks many.
@@ -216,7 +216,7 @@ fn refused(unread: Unread, filled: &Filled, planning: &Planning) -> Failure {
 
 /// The limits of questions that ask the solver many times: the native search is exact, and z3 would only slow it down.
 fn uncertified<'a>(target: &Target<'a>) -> Limits<'a> {
-    Limits { nodes: NODES, certify: false, ..target.limits }
+    Limits { nodes: NODES, certify: Certify::Off, ..target.limits }
 }
 
 fn decided(prepared: &Prepared, limits: &Limits, cx: &mut Diagnostics) -> Result<Decision, Failure> {

@@ -14,7 +14,7 @@ use crate::plan::diff::diff;
 use crate::plan::model::Plan;
 use crate::plan::render;
 use crate::run::{block_on, input, probe, value};
-use crate::solve::{Limits, warm_up};
+use crate::solve::{Certify, Limits, warm_up};
 use crate::space::Machines;
 use crate::space::ends::End;
 use crate::space::sizes::InputSizes;
@@ -170,7 +170,7 @@ pub fn usable_on(machines: &Machines) -> fn(&Implementation) -> Result<(), Strin
 impl Terms {
     /// The same for the solver.
     pub fn target<'a>(&'a self, out_of_time: &'a (dyn Fn() -> bool + Sync)) -> Target<'a> {
-        let limits = Limits { nodes: 2_000_000, out_of_time: Some(out_of_time), z3_ms: Z3_MS, certify: true };
+        let limits = Limits { nodes: 2_000_000, out_of_time: Some(out_of_time), z3_ms: Z3_MS, certify: Certify::Core };
         let Terms { job, machines, measured, usable, end, .. } = self;
         Target { job: Some(&job.name), machines, measured, usable, limits, end: *end }
     }

@@ -62,7 +62,7 @@ pub fn front(problem: &Problem, metrics: usize, most: usize, limits: &Limits) ->
     if metrics == 0 || metrics > problem.wishes.len() {
         return Answer::Unknown(format!("a front over {metrics} of {} wishes", problem.wishes.len()));
     }
-    let space = match reduce(problem) {
+    let space = match reduce(problem, &[]) {
         Ok(space) => space,
         Err(words) => return Answer::Unknown(words),
     };

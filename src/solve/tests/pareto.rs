@@ -6,11 +6,11 @@ use proptest::prelude::*;
 
 use super::super::pareto::{Answer, Extent, front};
 use super::super::problem::{Aggregate, Figure, Problem, Wish};
-use super::super::{Limits, check::check};
+use super::super::{Certify, Limits, check::check};
 use super::{figure, limit, over, small, structural};
 
 fn limits() -> Limits<'static> {
-    Limits { certify: false, ..Limits::default() }
+    Limits { certify: Certify::Off, ..Limits::default() }
 }
 
 /// A small problem that trades two or three different wishes off.
