@@ -18,6 +18,7 @@ use crate::library::declare::{Module, Profiles, declare};
 use crate::library::{Implementation, Library, embedded};
 use crate::plan::model::Plan;
 use crate::solve::Limits;
+use crate::space::ends::End;
 use crate::space::sizes::InputSizes;
 use crate::space::{self, Machines, Space, StepSpace};
 use crate::syntax::ast::File;
@@ -90,6 +91,8 @@ pub struct Target<'a> {
     pub usable: &'a space::Usable<'a>,
     /// How long to look.
     pub limits: Limits<'a>,
+    /// Where in their intervals figures are taken: at the worst end for a robust plan.
+    pub end: End,
 }
 
 /// Fills the holes of a checked file from its lock and, where that says nothing, by typed search. Returns the file checked

@@ -17,6 +17,7 @@ mod dominance;
 pub mod export;
 mod model;
 pub mod outcome;
+pub mod pareto;
 mod presolve;
 mod price;
 pub mod problem;

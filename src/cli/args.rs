@@ -98,6 +98,9 @@ pub struct Planning {
     /// Seconds to look for a better plan
     #[arg(long, default_value_t = 20.0, value_name = "SECONDS")]
     pub time_limit: f64,
+    /// Keep every limit even where each figure is at the worst end of its interval; wishes are then the worst case's
+    #[arg(long)]
+    pub robust: bool,
 }
 
 #[derive(Args)]

@@ -10,6 +10,7 @@ use crate::ir::lower::lower;
 use crate::ir::workflow::Workflow;
 use crate::library::Library;
 use crate::plan::model::Hashes;
+use crate::space::ends::End;
 use crate::space::sizes::{InputSizes, settle};
 use crate::space::{self, Machines, Space, Usable};
 
@@ -45,6 +46,8 @@ pub struct Prepared<'a> {
     pub sizes: InputSizes,
     /// Whether latency means the upper end of each figure's interval.
     pub tail: bool,
+    /// Where in their intervals figures are taken.
+    pub end: End,
     /// Candidates with figures.
     pub space: Space,
     /// Digests of what went in.
@@ -78,12 +81,13 @@ pub fn prepare_job<'a>(
     };
     let (library, machines, usable) = (&checked.library, target.machines, target.usable);
     let tail = job.clauses.iter().chain(&job.preferred).any(|c| c.tail);
-    let input = space::Input { workflow: &workflow, library, machines, sizes: &sizes, usable, tail };
+    let end = target.end;
+    let input = space::Input { workflow: &workflow, library, machines, sizes: &sizes, usable, tail, end };
     let space = space::build(&input, cx);
     if cx.has_errors() {
         return Err(nothing());
     }
-    Ok(Prepared { compiled, library, machines, usable, job, workflow, sizes, tail, space, hashes })
+    Ok(Prepared { compiled, library, machines, usable, job, workflow, sizes, tail, end, space, hashes })
 }
 
 /// What a command says when diagnostics have said the rest.
@@ -99,11 +103,18 @@ impl<'a> Prepared<'a> {
     {
         let mut said = Diagnostics::default();
         let Prepared { compiled, machines, usable, .. } = *self;
-        let input =
-            space::Input { workflow: &self.workflow, library, machines, sizes: &self.sizes, usable, tail: self.tail };
+        let input = space::Input {
+            workflow: &self.workflow,
+            library,
+            machines,
+            sizes: &self.sizes,
+            usable,
+            tail: self.tail,
+            end: self.end,
+        };
         let space = space::build(&input, &mut said);
         let (job, workflow) = (self.job.clone(), self.workflow.clone());
-        let (sizes, hashes, tail) = (self.sizes.clone(), self.hashes.clone(), self.tail);
-        Prepared { compiled, library, machines, usable, job, workflow, sizes, tail, space, hashes }
+        let (sizes, hashes, tail, end) = (self.sizes.clone(), self.hashes.clone(), self.tail, self.end);
+        Prepared { compiled, library, machines, usable, job, workflow, sizes, tail, end, space, hashes }
     }
 }

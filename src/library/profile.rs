@@ -56,15 +56,20 @@ pub struct Setting<'a> {
 impl Profile {
     /// The figure of the most specific row that fits.
     pub fn figure(&self, name: &str, setting: &Setting) -> Option<&Figure> {
-        let fits = |row: &&Row| {
+        self.row(name, setting).map(|(_, figure)| figure)
+    }
+
+    /// The same, with the row's place among those of this figure.
+    pub fn row(&self, name: &str, setting: &Setting) -> Option<(usize, &Figure)> {
+        let fits = |row: &Row| {
             row.device.as_ref().is_none_or(|d| d == setting.device)
                 && row.units.is_none_or(|u| u == setting.units)
                 && self.knobs.iter().zip(&row.knobs).all(|(knob, wanted)| {
                     wanted.as_ref().is_none_or(|w| setting.knobs.iter().any(|(n, v)| n == knob && v == w))
                 })
         };
-        let rows = self.figures.get(name)?;
-        rows.iter().filter(fits).max_by_key(|row| row.specificity).map(|row| &row.figure)
+        let rows = self.figures.get(name)?.iter().enumerate().filter(|(_, row)| fits(row));
+        rows.max_by_key(|(_, row)| row.specificity).map(|(place, row)| (place, &row.figure))
     }
 
     /// The devices that its rows name.

@@ -13,6 +13,7 @@ use crate::ir::workflow::{StepId, Workflow};
 use crate::library::Library;
 use crate::solve::outcome::Solution;
 use crate::space::encode::{Encoded, Origin, wishes};
+use crate::space::ends::End;
 use crate::space::sizes::InputSizes;
 use crate::space::{Machines, Space};
 use rust_decimal::Decimal;
@@ -92,6 +93,7 @@ pub fn build(input: &BuildInput) -> Plan {
             QualityRule::Product => "product".to_string(),
             QualityRule::Min => "min".to_string(),
         },
+        robust: input.space.terms.end == End::Worst,
         proof: input.solution.proof.clone(),
     }
 }
@@ -121,7 +123,7 @@ fn step(index: usize, input: &BuildInput) -> PlanStep {
             timeout_ms: called.timeout.and_then(|t| (t * Decimal::from(1000)).ceil().to_u64()),
         },
         predicted: predicted(figures),
-        evidence: figures.evidence.clone(),
+        evidence: option.evidence.clone(),
         reason: reason(index, &input.solution.choice, input.space, input.encoded, input.job),
     }
 }

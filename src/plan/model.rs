@@ -43,6 +43,9 @@ pub struct Plan {
     pub total: Totals,
     /// How per-step quality becomes the total: `product` or `min`.
     pub quality_rule: String,
+    /// Whether every figure is taken at the end of its interval that is against the user: clauses then hold for all that lies
+    /// between the ends, and a wish is that of the worst case.
+    pub robust: bool,
     /// How far the choice is proved.
     pub proof: Proof,
 }

@@ -12,7 +12,8 @@ use std::fmt::Write;
 /// The plan as text, at most `width` columns wide.
 pub fn text(plan: &Plan, width: u16) -> String {
     let mut out = String::new();
-    let _ = writeln!(out, "plan for `{}` on `{}`\n", plan.job, plan.cluster.name);
+    let robust = if plan.robust { ", robust: every figure at the worst end of its interval" } else { "" };
+    let _ = writeln!(out, "plan for `{}` on `{}`{robust}\n", plan.job, plan.cluster.name);
     let latency = if plan.latency_is_tail() { "latency, upper end" } else { "latency" };
     let mut table = table(width, &["step", "line", "carried out by", "on", latency, "cost", "energy", "quality"]);
     for column in 4..8 {
@@ -82,7 +83,10 @@ pub fn text(plan: &Plan, width: u16) -> String {
     }
     let wishes: Vec<&str> = plan.wishes.iter().map(|w| w.text.as_str()).collect();
     let proof = match plan.proof.status {
-        Status::Optimal => format!("optimal ({}), proved by {}", wishes.join(", then "), plan.proof.by),
+        Status::Optimal => {
+            let case = if plan.robust { ", in the worst case" } else { "" };
+            format!("optimal ({}{case}), proved by {}", wishes.join(", then "), plan.proof.by)
+        }
         Status::Feasible { bound, .. } => {
             format!(
                 "feasible, not proved optimal: {} cannot be under {bound} in the solver's unit",

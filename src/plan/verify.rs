@@ -8,6 +8,7 @@ use crate::diag::Diagnostics;
 use crate::ir::dag::Dag;
 use crate::ir::workflow::{Node, Operand, Region, Step, ValueId, Workflow};
 use crate::library::Library;
+use crate::space::ends::End;
 use crate::space::{self, Machines};
 use rust_decimal::Decimal;
 use rust_decimal::dec;
@@ -196,8 +197,9 @@ pub fn verify_against(plan: &Plan, library: &Library, tail: bool) -> Vec<String>
         (i.name.as_str().into(), sizes)
     });
     let sizes = sizes.collect();
-    let input =
-        space::Input { workflow: &workflow, library, machines: &machines, sizes: &sizes, usable: &|_| Ok(()), tail };
+    let end = if plan.robust { End::Worst } else { End::Typical };
+    let usable: &space::Usable = &|_| Ok(());
+    let input = space::Input { workflow: &workflow, library, machines: &machines, sizes: &sizes, usable, tail, end };
     let space = space::build(&input, &mut Diagnostics::default());
     let classes: Vec<Option<u32>> = plan
         .steps
@@ -213,9 +215,7 @@ pub fn verify_against(plan: &Plan, library: &Library, tail: bool) -> Vec<String>
         });
         match option {
             None => wrong.push(format!("the library has no `{}` as step `{}` uses it", step.implementation, step.name)),
-            Some(option)
-                if predicted(&option.figures) != step.predicted || option.figures.evidence != step.evidence =>
-            {
+            Some(option) if predicted(&option.figures) != step.predicted || option.evidence != step.evidence => {
                 wrong.push(format!("the figures of step `{}` are not those of the library", step.name));
             }
             Some(option) if option.figures.calls != step.calls => {

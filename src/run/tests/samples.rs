@@ -74,6 +74,7 @@ pub fn plan(x: Type, nodes: Vec<Node>, result: (Operand, Type), steps: Vec<PlanS
         clauses: Vec::new(),
         wishes: Vec::new(),
         quality_rule: "product".into(),
+        robust: false,
         total: Totals {
             latency_s: Decimal::ONE,
             cost_usd: Decimal::ONE,
