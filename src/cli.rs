@@ -3,10 +3,12 @@
 //! Exit codes: 0 done; 1 the input has errors, there is no plan, or a run failed; 2 the command line is wrong; 130 stopped.
 
 mod args;
+mod bench;
 mod check;
 mod expand;
 mod explain;
 mod here;
+mod highs;
 mod inputs;
 mod inspect;
 mod load;
@@ -70,6 +72,7 @@ pub fn main() -> ExitCode {
         Command::Library(options) => inspect::library(&options),
         Command::Devices(options) => inspect::devices(&options),
         Command::Schema => inspect::schema(),
+        Command::Bench(what) => bench::bench(&what),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

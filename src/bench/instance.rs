@@ -89,7 +89,10 @@ mod tests {
     fn the_same_seed_gives_the_same_bytes() {
         let text = instance("realistic-6x8-tight-coupled-side2-pools", 5).write();
         let shared = instance("shared-6x8-infeasible", 4).write();
-        assert_eq!(crate::digest::digest([text.as_str(), &shared]), "4b54d9b320edbc9f0cd7abb97fc81335084a79a47239920c2fe3694db149a073");
+        assert_eq!(
+            crate::digest::digest([text.as_str(), &shared]),
+            "4b54d9b320edbc9f0cd7abb97fc81335084a79a47239920c2fe3694db149a073"
+        );
     }
 
     #[test]

@@ -31,6 +31,9 @@ pub enum Command {
     Devices(DevicesOptions),
     /// Print the JSON schema of plans
     Schema,
+    /// Measure parts of mkbc
+    #[command(subcommand)]
+    Bench(super::bench::Bench),
 }
 
 /// What every command that reads a job file takes.
