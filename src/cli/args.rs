@@ -41,6 +41,9 @@ pub enum Command {
     Devices(DevicesOptions),
     /// Print the JSON schema of plans, or of the answers to questions
     Schema(SchemaOptions),
+    /// Measure parts of mkbc
+    #[command(subcommand)]
+    Bench(super::bench::Bench),
 }
 
 /// What every command that reads a job file takes.
