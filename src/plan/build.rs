@@ -133,6 +133,8 @@ pub fn predicted(figures: &crate::space::Figures) -> Predicted {
     let kept = |d: Decimal| d.round_dp(DIGITS).normalize();
     Predicted {
         latency_s: kept(figures.latency),
+        latency_p95_s: kept(figures.latency_p95),
+        latency_p99_s: kept(figures.latency_p99),
         cost_usd: kept(figures.cost),
         energy_wh: figures.energy.map(kept),
         quality: kept(figures.quality),
@@ -149,14 +151,16 @@ pub fn gpus(steps: &[PlanStep], library: &Library) -> u32 {
 /// Totals of one run: sums, the critical path, and the quality by its rule.
 fn totals(steps: &[PlanStep], dag: &Dag, rule: QualityRule, library: &Library) -> Totals {
     let kept = |d: Decimal| d.round_dp(DIGITS).normalize();
-    let (latency, _) = dag.longest(&|i| steps[i].predicted.latency_s);
+    let longest = |of: &dyn Fn(&Predicted) -> Decimal| kept(dag.longest(&|i| of(&steps[i].predicted)).0);
     let qualities = steps.iter().map(|s| s.predicted.quality);
     let quality = match rule {
         QualityRule::Product => qualities.fold(Decimal::ONE, |a, b| a * b),
         QualityRule::Min => qualities.min().unwrap_or(Decimal::ONE),
     };
     Totals {
-        latency_s: kept(latency),
+        latency_s: longest(&|p| p.latency_s),
+        latency_p95_s: longest(&|p| p.latency_p95_s),
+        latency_p99_s: longest(&|p| p.latency_p99_s),
         cost_usd: kept(steps.iter().map(|s| s.predicted.cost_usd).sum()),
         energy_wh: kept(steps.iter().filter_map(|s| s.predicted.energy_wh).sum()),
         energy_known: steps.iter().all(|s| s.predicted.energy_wh.is_some()),
@@ -170,6 +174,8 @@ pub fn total_of(metric: Metric, total: &Totals) -> Decimal {
     match metric {
         Metric::Cost => total.cost_usd,
         Metric::Latency => total.latency_s,
+        Metric::LatencyP95 => total.latency_p95_s,
+        Metric::LatencyP99 => total.latency_p99_s,
         Metric::Quality => total.quality,
         Metric::Energy => total.energy_wh,
         Metric::Gpus => Decimal::from(total.gpus),
