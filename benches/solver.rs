@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use murakkab::solve::outcome::Outcome;
 use murakkab::solve::problem::{Aggregate, Bound, Capacity, Choice, Clause, Figure, Problem, Step, Wish};
-use murakkab::solve::{Limits, solve, warm_up};
+use murakkab::solve::{Certify, Limits, solve, warm_up};
 
 struct Shape {
     name: &'static str,
@@ -68,12 +68,12 @@ fn generate(shape: &Shape, seed: u64) -> Problem {
     // The limits lie between what is best for the figure and what the cheapest plan gives.
     let range = |figure: Figure, over: Aggregate, problem: &Problem| {
         let best = Problem { wishes: vec![Wish { figure, over }], ..problem.clone() };
-        let low = match solve(&best, &Limits { certify: false, ..Limits::default() }) {
+        let low = match solve(&best, &Limits { certify: Certify::Off, ..Limits::default() }) {
             Outcome::Solved(solution) => solution.values[0],
             _ => 0,
         };
         let worst = Problem { wishes: vec![cheapest, Wish { figure, over }], ..problem.clone() };
-        let high = match solve(&worst, &Limits { certify: false, ..Limits::default() }) {
+        let high = match solve(&worst, &Limits { certify: Certify::Off, ..Limits::default() }) {
             Outcome::Solved(solution) => solution.values[1],
             _ => 0,
         };
@@ -85,7 +85,7 @@ fn generate(shape: &Shape, seed: u64) -> Problem {
     let loss = range(Figure::Loss, Aggregate::Sum, &problem);
     problem.clauses[1] = Clause { bound: Bound::AtMost { figure: Figure::Loss, over: Aggregate::Sum, limit: loss } };
     if shape.clash
-        && let Outcome::Solved(best) = solve(&problem, &Limits { certify: false, ..Limits::default() })
+        && let Outcome::Solved(best) = solve(&problem, &Limits { certify: Certify::Off, ..Limits::default() })
     {
         let limit = best.values[0] - best.values[0] / 200;
         problem.clauses.push(Clause { bound: Bound::AtMost { figure: Figure::Cost, over: Aggregate::Sum, limit } });
@@ -129,8 +129,8 @@ fn main() {
                 let outcome = solve(&problem, limits);
                 (start.elapsed().as_secs_f64() * 1e3, outcome)
             };
-            let (native, _) = time(&Limits { certify: false, ..Limits::default() });
-            let certify = args.get(2).is_none();
+            let (native, _) = time(&Limits { certify: Certify::Off, ..Limits::default() });
+            let certify = if args.get(2).is_none() { Certify::Core } else { Certify::Off };
             let (both, outcome) = time(&Limits { certify, ..Limits::default() });
             let told = match &outcome {
                 Outcome::Solved(s) => format!(

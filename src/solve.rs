@@ -13,8 +13,10 @@ mod branch;
 mod budget;
 pub mod check;
 mod conflict;
+mod dominance;
 mod model;
 pub mod outcome;
+pub mod pareto;
 mod presolve;
 mod price;
 pub mod problem;
@@ -25,6 +27,7 @@ mod simplex;
 mod smt;
 #[cfg(test)]
 mod tests;
+mod validate;
 mod wish;
 
 use std::cell::Cell;
@@ -49,13 +52,25 @@ pub struct Limits<'a> {
     pub out_of_time: Option<&'a (dyn Fn() -> bool + Sync)>,
     /// Milliseconds that one call to z3 may take.
     pub z3_ms: u32,
-    /// Whether z3 is asked at all. Without it the native search has the only word.
-    pub certify: bool,
+    /// What z3 is asked. Without it the native search has the only word.
+    pub certify: Certify,
+}
+
+/// What z3 is given to refute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Certify {
+    /// Every option that no other one dominates: z3 itself excludes what the price rows exclude.
+    Full,
+    /// The options that are left once each row and price row, alone and in exact integers, has excluded what it can.
+    #[default]
+    Core,
+    /// Nothing.
+    Off,
 }
 
 impl Default for Limits<'_> {
     fn default() -> Self {
-        Limits { nodes: 200_000, out_of_time: None, z3_ms: 5_000, certify: true }
+        Limits { nodes: 200_000, out_of_time: None, z3_ms: 5_000, certify: Certify::Core }
     }
 }
 
@@ -63,13 +78,13 @@ impl Default for Limits<'_> {
 ///
 /// The same problem and node limit give the same choice, as long as the native search is not cut short by the clock.
 pub fn solve(problem: &Problem, limits: &Limits) -> Outcome {
-    let space = match presolve::reduce(problem) {
+    let space = match presolve::reduce(problem, &[]) {
         Ok(space) => space,
         Err(words) => return Outcome::Unknown(words),
     };
     let limits = *limits;
     let run = || Session::new(&space, &limits).run();
-    if limits.certify { smt::isolated(run) } else { run() }
+    if limits.certify != Certify::Off { smt::isolated(run) } else { run() }
 }
 
 /// Loads z3 for this process, so that the first problem does not pay for it.
@@ -107,7 +122,7 @@ impl<'a> Session<'a> {
             space,
             clauses: (0..space.problem.clauses.len()).collect(),
             budget: Budget::new(limits.nodes, limits.out_of_time),
-            oracle: limits.certify.then_some(oracle),
+            oracle: (limits.certify != Certify::Off).then_some(oracle),
         }
     }
 
@@ -138,7 +153,7 @@ impl<'a> Session<'a> {
                 }
             }
         }
-        let choice: Vec<usize> = known.iter().flatten().map(|&column| self.space.option[column as usize]).collect();
+        let choice: Vec<usize> = known.map(|columns| self.space.choices(&columns)).unwrap_or_default();
         match check::check(problem, &choice) {
             Ok(values) => {
                 Outcome::Solved(Solution { choice, values: values.wishes, proof: self.proof(status, certified) })
@@ -157,7 +172,10 @@ impl<'a> Session<'a> {
             by: if by_z3 { smt::name() } else { "native".to_owned() },
             z3_checks: self.oracle.as_ref().map_or(0, |oracle| oracle.checks.get()),
             nodes: self.budget.spent(),
-            kept: (domain.all().len(), self.space.problem.steps.iter().map(|step| step.choices.len()).sum()),
+            kept: (
+                (0..self.space.stated()).map(|step| domain.of(step).len()).sum(),
+                self.space.problem.steps.iter().map(|step| step.choices.len()).sum(),
+            ),
         }
     }
 

@@ -4,7 +4,7 @@ use murakkab::compile::prepare::Compiled;
 use murakkab::compile::{Target, Texts, anywhere, check_file, plan};
 use murakkab::diag::Diagnostics;
 use murakkab::plan::model::Plan;
-use murakkab::solve::Limits;
+use murakkab::solve::{Certify, Limits};
 use murakkab::space::Machines;
 use murakkab::space::ends::End;
 use murakkab::space::sizes::InputSizes;
@@ -65,7 +65,7 @@ fn planned(job: &str, profile: String, end: End) -> Result<Plan, String> {
     let mut cx = Diagnostics::default();
     let checked = check_file(&texts, file, &mut cx);
     let machines = Machines { name: "free".into(), pools: BTreeMap::from([("cpu".into(), (4, 0.into()))]) };
-    let limits = Limits { nodes: 100_000, out_of_time: None, z3_ms: 0, certify: false };
+    let limits = Limits { nodes: 100_000, out_of_time: None, z3_ms: 0, certify: Certify::Off };
     let measured = InputSizes::new();
     let target = Target { job: None, machines: &machines, measured: &measured, usable: &anywhere, limits, end };
     let compiled = Compiled { texts: &texts, file, checked: &checked, lock: None };

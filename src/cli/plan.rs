@@ -13,7 +13,7 @@ use crate::plan::diff::diff;
 use crate::plan::model::Plan;
 use crate::plan::render;
 use crate::run::{block_on, input, probe, value};
-use crate::solve::{Limits, warm_up};
+use crate::solve::{Certify, Limits, warm_up};
 use crate::space::ends::End;
 use crate::space::sizes::InputSizes;
 use crate::types::Type;
@@ -124,7 +124,7 @@ fn with_filled(
     }
     let limit = Duration::from_secs_f64(options.time_limit);
     let out_of_time = move || started.elapsed() >= limit;
-    let limits = Limits { nodes: 2_000_000, out_of_time: Some(&out_of_time), z3_ms: Z3_MS, certify: true };
+    let limits = Limits { nodes: 2_000_000, out_of_time: Some(&out_of_time), z3_ms: Z3_MS, certify: Certify::Core };
     let end = if options.robust { End::Worst } else { End::Typical };
     let target =
         Target { job: options.job.as_deref(), machines: &machines, measured: &measured, usable: &usable, limits, end };

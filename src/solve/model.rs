@@ -3,8 +3,11 @@
 //!
 //! The native search and z3 both read this model, so that they decide the same question.
 
+use serde::{Deserialize, Serialize};
+
 use super::presolve::{Coupling, Space};
 use super::problem::{Aggregate, Bound, Figure, Wish};
+use super::validate::HUGE;
 
 /// The columns that each step may take.
 #[derive(Clone, Debug)]
@@ -74,6 +77,37 @@ pub struct Row {
     pub rhs: i64,
     /// The steps with a coefficient other than 0, ascending.
     pub steps: Vec<usize>,
+    /// What a proof calls it.
+    pub origin: Origin,
+}
+
+/// The row of the stated problem that a row is, so that a proof can name it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// The sum of a figure is at most the least of what the clauses and the settled wishes allow.
+    Sum(Figure),
+    /// So is the sum along a path of the DAG, by steps.
+    Path(Figure, Vec<usize>),
+    /// What a set of concurrent steps holds of a resource, with the used instances: `(resource, set)`.
+    Capacity(usize, usize),
+    /// The options of `down` that assume a class of `up` are taken at most as often as options of that class.
+    Link {
+        /// The step that is assumed about.
+        up: usize,
+        /// The step whose options assume.
+        down: usize,
+        /// The class, as the problem numbers it.
+        class: u32,
+    },
+    /// The options of a step that use an instance are taken at most as often as the instance is: `(instance, step)`.
+    Uses(usize, usize),
+    /// What loads an instance, less its capacity where it is open, is at most 0.
+    Load(usize),
+    /// A clause over several steps: one of its options is taken.
+    AnyOf(usize),
+    /// No row of the problem: it must not take part in a proof.
+    Derived,
 }
 
 impl Row {
@@ -90,24 +124,38 @@ impl Row {
         }
         touched.sort_unstable();
         touched.dedup();
-        Row { coef, rhs, steps: touched }
+        Row { coef, rhs, steps: touched, origin: Origin::Derived }
+    }
+
+    /// The row under the name that a proof gives it.
+    pub fn named(self, origin: Origin) -> Self {
+        Row { origin, ..self }
     }
 
     /// `Σ figure over the path <= limit`, implied by a ceiling on the longest path.
     pub fn along(space: &Space, path: &[usize], figure: Figure, limit: i64) -> Self {
-        Row::new(space, path, limit, |column| space.figure(column, figure))
+        let row = Row::new(space, path, limit, |column| space.figure(column, figure));
+        row.named(Origin::Path(figure, path.to_vec()))
     }
 
     /// `Σ (options that assume the class) <= Σ (options of the class)`, implied by a coupling.
     pub fn link(space: &Space, coupling: &Coupling, class: u32) -> Self {
         let first = space.start[coupling.down];
-        Row::new(space, &[coupling.up, coupling.down], 0, |column| {
+        let row = Row::new(space, &[coupling.up, coupling.down], 0, |column| {
             if space.step[column] == coupling.up {
                 -i64::from(space.class[column] == class)
             } else {
                 i64::from(coupling.need[column - first] == class)
             }
-        })
+        });
+        let (up, down) = (coupling.up, coupling.down);
+        if let Some(&instance) = up.checked_sub(space.stated()).and_then(|place| space.instances.get(place)) {
+            return row.named(Origin::Uses(instance, down));
+        }
+        let assumes = coupling.need.iter().position(|&need| need == class);
+        let choice = assumes.and_then(|place| space.choice(first + place));
+        let stated = choice.and_then(|choice| choice.needs.iter().find(|need| need.0 == up));
+        row.named(stated.map_or(Origin::Derived, |&(_, class)| Origin::Link { up, down, class }))
     }
 
     /// The left-hand side for one column per step.
@@ -150,25 +198,59 @@ impl<'s> Model<'s> {
         let mut domain = Domain::full(space);
         let stated = &space.problem.clauses;
         let rule = |clause: &usize| clauses.contains(clause);
-        domain.retain(|_, column| !space.choice(column as usize).breaks.iter().any(rule));
+        domain.retain(|_, column| space.choice(column as usize).is_none_or(|c| !c.breaks.iter().any(rule)));
         let mut model = Model { space, domain, rows: Vec::new(), ceilings: Vec::new(), broken: false };
         for &clause in clauses {
-            if let Bound::AtMost { figure, over, limit } = stated[clause].bound {
-                model.bound(Wish { figure, over }, limit);
+            match &stated[clause].bound {
+                &Bound::AtMost { figure, over, limit } => model.bound(Wish { figure, over }, limit),
+                Bound::AnyOf(any) => model.any_of(clause, any),
+                Bound::Rule => (),
             }
         }
         for &(wish, limit) in bounds {
             model.bound(wish, limit);
         }
         for (resource, capacity) in space.problem.capacities.iter().enumerate() {
-            let units = |column: usize| {
-                space.choice(column).uses.iter().filter(|used| used.0 == resource).map(|used| used.1).sum()
-            };
-            for together in &capacity.together {
-                model.add(Row::new(space, together, capacity.units, units));
+            for (set, together) in capacity.together.iter().enumerate() {
+                let mut held = together.clone();
+                held.extend(space.stated()..model.domain.steps());
+                let row = Row::new(space, &held, capacity.units, |column| space.units(column, resource));
+                model.add(row.named(Origin::Capacity(resource, set)));
             }
         }
+        model.load();
         model
+    }
+
+    /// What loads an instance fits its capacity, and nothing loads it while it is closed.
+    fn load(&mut self) {
+        let space = self.space;
+        for (step, &instance) in (space.stated()..).zip(&space.instances) {
+            let Some(capacity) = space.problem.instances[instance].capacity else { continue };
+            let mut steps: Vec<usize> =
+                space.couplings.iter().filter(|coupling| coupling.up == step).map(|coupling| coupling.down).collect();
+            steps.push(step);
+            let row = Row::new(space, &steps, 0, |column| match space.choice(column) {
+                Some(choice) if choice.instance == Some(instance) => choice.load,
+                Some(_) => 0,
+                None => -capacity.min(HUGE as i64) * i64::from(space.class[column]),
+            });
+            self.add(row.named(Origin::Load(instance)));
+        }
+    }
+
+    /// One of the listed options is taken.
+    fn any_of(&mut self, clause: usize, any: &[(usize, Vec<usize>)]) {
+        let (space, mut steps) = (self.space, Vec::new());
+        let mut listed = vec![false; space.columns()];
+        for (step, options) in any {
+            steps.push(*step);
+            for column in space.start[*step]..space.start[*step + 1] {
+                listed[column] |= options.contains(&space.option[column]);
+            }
+        }
+        let row = Row::new(space, &steps, -1, |column| -i64::from(listed[column]));
+        self.add(row.named(Origin::AnyOf(clause)));
     }
 
     /// Adds an upper bound on an aggregate.
@@ -177,7 +259,8 @@ impl<'s> Model<'s> {
         match wish.over {
             Aggregate::Sum => {
                 let steps: Vec<usize> = (0..self.domain.steps()).collect();
-                self.add(Row::new(space, &steps, limit, |column| space.figure(column, wish.figure)));
+                let row = Row::new(space, &steps, limit, |column| space.sum(column, wish.figure));
+                self.add(row.named(Origin::Sum(wish.figure)));
             }
             Aggregate::Max => {
                 self.broken |= limit < 0;
@@ -199,7 +282,8 @@ impl<'s> Model<'s> {
             return;
         }
         match self.rows.iter_mut().find(|other| other.coef == row.coef) {
-            Some(other) => other.rhs = other.rhs.min(row.rhs),
+            Some(other) if other.rhs <= row.rhs => (),
+            Some(other) => *other = row,
             None => self.rows.push(row),
         }
     }

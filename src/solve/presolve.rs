@@ -2,25 +2,31 @@
 //!
 //! What is dropped here is dropped for every subset of the clauses and for every wish of the problem, so that the search,
 //! z3 and the explanation of a conflict all work on the same space.
+//!
+//! An instance becomes one more step with two columns, closed (class 0) and open (class 1). Using it assumes that it is open,
+//! which is a coupling like any other, so that nothing else needs to know instances.
 
 use std::collections::BTreeMap;
 
 use petgraph::algo::toposort;
 use petgraph::graph::DiGraph;
 
-use super::problem::{Aggregate, Bound, Choice, Figure, Problem};
-
-/// Totals above this are refused, so that sums fit in `i64` and sums of priced figures in `i128`.
-pub const HUGE: i128 = 1 << 50;
+use super::dominance::Keys;
+use super::problem::{Aggregate, Choice, FIGURES, Figure, Figures, Problem};
+use super::validate::validate;
 
 /// Marks an option that assumes nothing of the other step.
 pub const ANY: u32 = u32::MAX;
 
+/// The class of the column of an instance that is there.
+pub const OPEN: u32 = 1;
+
 /// A checked problem. A *column* is an option that is left; the columns of a step are consecutive.
+#[derive(Clone)]
 pub struct Space<'p> {
     /// The problem as stated.
     pub problem: &'p Problem,
-    /// The steps in topological order.
+    /// The steps in topological order, then the instances.
     pub order: Vec<usize>,
     /// The direct predecessors of each step.
     pub before: Vec<Vec<usize>>,
@@ -30,15 +36,22 @@ pub struct Space<'p> {
     pub start: Vec<usize>,
     /// The step of each column.
     pub step: Vec<usize>,
-    /// The option of each column, as an index into the step's choices.
+    /// The option of each column, as an index into the step's choices; 0 or 1 for an instance that is closed or open.
     pub option: Vec<usize>,
     /// The class of each column, numbered from 0 within its step.
     pub class: Vec<u32>,
     /// Which steps assume classes of which others.
     pub couplings: Vec<Coupling>,
+    /// The instances that became steps: that of step `problem.steps.len()` first.
+    pub instances: Vec<usize>,
+    /// The figures along a path, one list of columns per figure; 0 for instances.
+    along: [Vec<i64>; FIGURES],
+    /// The figures in a sum, where instances have any; otherwise those along a path.
+    sums: Option<[Vec<i64>; FIGURES]>,
 }
 
 /// The options of `down` assume classes of `up`.
+#[derive(Clone)]
 pub struct Coupling {
     /// The step that is assumed about.
     pub up: usize,
@@ -56,14 +69,53 @@ impl Space<'_> {
         self.step.len()
     }
 
-    /// The figure of a column.
+    /// The figure of a column along a path, or on its own; 0 for an instance.
     pub fn figure(&self, column: usize, figure: Figure) -> i64 {
-        self.choice(column).figures[figure.index()]
+        self.along[figure.index()][column]
     }
 
-    /// The option of a column.
-    pub fn choice(&self, column: usize) -> &Choice {
-        &self.problem.steps[self.step[column]].choices[self.option[column]]
+    /// The figure of a column in a sum.
+    pub fn sum(&self, column: usize, figure: Figure) -> i64 {
+        self.sums.as_ref().unwrap_or(&self.along)[figure.index()][column]
+    }
+
+    /// The steps of the problem, without the instances.
+    pub fn stated(&self) -> usize {
+        self.problem.steps.len()
+    }
+
+    /// The option of a column; `None` for an instance.
+    pub fn choice(&self, column: usize) -> Option<&Choice> {
+        self.problem.steps.get(self.step[column])?.choices.get(self.option[column])
+    }
+
+    /// The units of a resource that a column holds.
+    pub fn units(&self, column: usize, resource: usize) -> i64 {
+        let uses = match self.choice(column) {
+            Some(choice) => &choice.uses,
+            None if self.class[column] == OPEN => {
+                &self.problem.instances[self.instances[self.step[column] - self.stated()]].uses
+            }
+            None => return 0,
+        };
+        uses.iter().filter(|used| used.0 == resource).map(|used| used.1).sum()
+    }
+
+    /// The option of each step, of one column per step and instance.
+    pub fn choices(&self, columns: &[u32]) -> Vec<usize> {
+        columns[..self.stated()].iter().map(|&column| self.option[column as usize]).collect()
+    }
+
+    /// Closes the instances that no column uses.
+    pub fn close(&self, columns: &mut [u32]) {
+        for step in self.stated()..self.start.len() - 1 {
+            let used = |coupling: &Coupling| {
+                coupling.up == step && coupling.need[columns[coupling.down] as usize - self.start[coupling.down]] != ANY
+            };
+            if !self.couplings.iter().any(used) {
+                columns[step] = self.start[step] as u32;
+            }
+        }
     }
 
     /// The heaviest path for one weight per step, and its steps.
@@ -96,8 +148,8 @@ impl Space<'_> {
     }
 }
 
-/// Checks the problem and drops what can never be needed.
-pub fn reduce(problem: &Problem) -> Result<Space<'_>, String> {
+/// Checks the problem and drops what can never be needed; `asked` are figures that only later questions will read.
+pub fn reduce<'p>(problem: &'p Problem, asked: &[Figure]) -> Result<Space<'p>, String> {
     validate(problem)?;
     let order = order(problem)?;
     let steps = problem.steps.len();
@@ -107,76 +159,96 @@ pub fn reduce(problem: &Problem) -> Result<Space<'_>, String> {
         after[from].push(to);
     }
     let numbering = number_classes(problem);
-    let keys = Keys::new(problem);
-    let (mut start, mut step, mut option, mut class) = (vec![0], Vec::new(), Vec::new(), Vec::new());
+    let keys = Keys::new(problem, asked);
+    let mut space = Space {
+        problem,
+        order,
+        before,
+        after,
+        start: vec![0],
+        step: Vec::new(),
+        option: Vec::new(),
+        class: Vec::new(),
+        couplings: Vec::new(),
+        instances: Vec::new(),
+        along: Default::default(),
+        sums: None,
+    };
     for (s, stated) in problem.steps.iter().enumerate() {
-        for o in undominated(&stated.choices, s, &keys) {
-            step.push(s);
-            option.push(o);
-            class.push(numbering[s].get(&stated.choices[o].class).copied().unwrap_or(0));
+        for o in keys.undominated(s) {
+            let choice = &stated.choices[o];
+            space.push(s, o, numbering[s].get(&choice.class).copied().unwrap_or(0), &choice.figures);
         }
-        start.push(step.len());
+        space.start.push(space.step.len());
     }
-    let couplings = couplings(problem, &start, &option, &numbering);
-    Ok(Space { problem, order, before, after, start, step, option, class, couplings })
+    space.couplings = couplings(problem, &space.start, &space.option, &numbering);
+    space.add_instances();
+    Ok(space)
 }
 
-fn validate(problem: &Problem) -> Result<(), String> {
-    if !problem.instances.is_empty() || problem.clauses.iter().any(|c| matches!(c.bound, Bound::AnyOf(_))) {
-        return Err("shared instances and clauses over several steps are not solved yet".to_owned());
+impl Space<'_> {
+    fn push(&mut self, step: usize, option: usize, class: u32, figures: &Figures) {
+        self.step.push(step);
+        self.option.push(option);
+        self.class.push(class);
+        self.along.iter_mut().zip(figures).for_each(|(list, &value)| list.push(value));
     }
-    let steps = problem.steps.len();
-    let mut totals = vec![0i128; Figure::ALL.len() + problem.capacities.len()];
-    for (s, step) in problem.steps.iter().enumerate() {
-        let mut most = vec![0i128; totals.len()];
-        for (o, choice) in step.choices.iter().enumerate() {
-            let mut held = vec![0i128; problem.capacities.len()];
-            for &(resource, units) in &choice.uses {
-                let Some(sum) = held.get_mut(resource) else {
-                    return Err(format!("step {s}, option {o}: there is no resource {resource}"));
-                };
-                if units < 0 {
-                    return Err(format!("step {s}, option {o}: holds {units} units of resource {resource}"));
-                }
-                *sum += i128::from(units);
-            }
-            for figure in Figure::ALL {
-                let value = choice.figures[figure.index()];
-                if value < 0 {
-                    return Err(format!("step {s}, option {o}: {figure:?} is negative ({value})"));
-                }
-                most[figure.index()] = most[figure.index()].max(i128::from(value));
-            }
-            for (resource, &sum) in held.iter().enumerate() {
-                let place = Figure::ALL.len() + resource;
-                most[place] = most[place].max(sum);
-            }
-            if let Some(&(other, _)) = choice.needs.iter().find(|need| need.0 >= steps) {
-                return Err(format!("step {s}, option {o}: assumes something of step {other}, which does not exist"));
-            }
-            for &clause in &choice.breaks {
-                if !matches!(problem.clauses.get(clause).map(|c| &c.bound), Some(Bound::Rule)) {
-                    return Err(format!("step {s}, option {o}: breaks clause {clause}, which is no rule"));
-                }
+
+    /// Makes a step of every instance that an option uses and that is not free of charge.
+    fn add_instances(&mut self) {
+        let mut users: BTreeMap<usize, BTreeMap<usize, Vec<usize>>> = BTreeMap::new();
+        for column in 0..self.columns() {
+            if let Some(instance) = self.choice(column).and_then(|choice| choice.instance) {
+                users.entry(instance).or_default().entry(self.step[column]).or_default().push(column);
             }
         }
-        totals.iter_mut().zip(&most).for_each(|(total, most)| *total += most);
-    }
-    if let Some(place) = totals.iter().position(|&total| total > HUGE) {
-        return Err(match Figure::ALL.get(place) {
-            Some(figure) => format!("the largest {figure:?} figures add up to more than 2^50"),
-            None => format!("the largest uses of resource {} add up to more than 2^50", place - Figure::ALL.len()),
+        users.retain(|&instance, _| {
+            let stated = &self.problem.instances[instance];
+            stated.capacity.is_some() || stated.figures != [0; FIGURES] || stated.uses.iter().any(|used| used.1 > 0)
         });
-    }
-    if let Some(&(from, to)) = problem.edges.iter().find(|edge| edge.0 >= steps || edge.1 >= steps) {
-        return Err(format!("edge {from} -> {to}: there are only {steps} steps"));
-    }
-    for (resource, capacity) in problem.capacities.iter().enumerate() {
-        if let Some(step) = capacity.together.iter().flatten().find(|&&step| step >= steps) {
-            return Err(format!("resource {resource} is held by step {step}, which does not exist"));
+        if users.is_empty() {
+            return;
         }
+        let mut sums = self.along.clone();
+        for (instance, users) in users {
+            let up = self.start.len() - 1;
+            let figures = &self.problem.instances[instance].figures;
+            for (class, figures) in [(0, &[0; FIGURES]), (OPEN, figures)] {
+                self.push(up, class as usize, class, &[0; FIGURES]);
+                sums.iter_mut().zip(figures).for_each(|(list, &value)| list.push(value));
+            }
+            self.start.push(self.columns());
+            self.order.push(up);
+            self.before.push(Vec::new());
+            self.after.push(Vec::new());
+            self.instances.push(instance);
+            for (down, columns) in users {
+                let first = self.start[down];
+                let mut need = vec![ANY; self.start[down + 1] - first];
+                columns.iter().for_each(|column| need[column - first] = OPEN);
+                self.couplings.push(Coupling { up, down, classes: 2, need });
+            }
+        }
+        self.sums = Some(sums);
     }
-    Ok(())
+
+    /// The space with the columns that pass; `original` of a column that is left is its number here.
+    pub fn restrict(&self, keep: &[u32]) -> Self {
+        let mut space = self.clone();
+        let pick = |list: &[i64]| keep.iter().map(|&column| list[column as usize]).collect::<Vec<i64>>();
+        space.step = keep.iter().map(|&column| self.step[column as usize]).collect();
+        space.option = keep.iter().map(|&column| self.option[column as usize]).collect();
+        space.class = keep.iter().map(|&column| self.class[column as usize]).collect();
+        space.along = std::array::from_fn(|figure| pick(&self.along[figure]));
+        space.sums = self.sums.as_ref().map(|sums| std::array::from_fn(|figure| pick(&sums[figure])));
+        space.start = vec![0];
+        space.start.extend((0..self.start.len() - 1).map(|s| space.step.partition_point(|&step| step <= s)));
+        for (old, new) in self.couplings.iter().zip(&mut space.couplings) {
+            let columns = &keep[space.start[old.down]..space.start[old.down + 1]];
+            new.need = columns.iter().map(|&column| old.need[column as usize - self.start[old.down]]).collect();
+        }
+        space
+    }
 }
 
 fn order(problem: &Problem) -> Result<Vec<usize>, String> {
@@ -203,82 +275,6 @@ fn number_classes(problem: &Problem) -> Vec<BTreeMap<u32, u32>> {
     numbering
 }
 
-/// What two options must share to be compared by their figures alone.
-struct Keys {
-    /// The figures that a clause or wish reads.
-    figures: Vec<Figure>,
-    /// The steps whose class another step assumes.
-    assumed: Vec<bool>,
-    /// The steps that a resource counts, per resource.
-    counted: Vec<Vec<bool>>,
-}
-
-impl Keys {
-    fn new(problem: &Problem) -> Self {
-        let bounded = problem.clauses.iter().filter_map(|clause| match clause.bound {
-            Bound::AtMost { figure, .. } => Some(figure),
-            Bound::Rule | Bound::AnyOf(_) => None,
-        });
-        let mut figures: Vec<Figure> = bounded.chain(problem.wishes.iter().map(|wish| wish.figure)).collect();
-        figures.sort_unstable();
-        figures.dedup();
-        let steps = problem.steps.len();
-        let mut assumed = vec![false; steps];
-        for &(of, _) in problem.steps.iter().flat_map(|step| &step.choices).flat_map(|choice| &choice.needs) {
-            assumed[of] = true;
-        }
-        let mut counted = vec![vec![false; steps]; problem.capacities.len()];
-        for (counts, capacity) in counted.iter_mut().zip(&problem.capacities) {
-            capacity.together.iter().flatten().for_each(|&step| counts[step] = true);
-        }
-        Keys { figures, assumed, counted }
-    }
-
-    fn key(&self, step: usize, choice: &Choice) -> Key {
-        let mut uses: BTreeMap<usize, i64> = BTreeMap::new();
-        for &(resource, units) in choice.uses.iter().filter(|used| used.1 > 0 && self.counted[used.0][step]) {
-            *uses.entry(resource).or_default() += units;
-        }
-        let class = if self.assumed[step] { choice.class } else { 0 };
-        let (mut needs, mut breaks) = (choice.needs.clone(), choice.breaks.clone());
-        needs.sort_unstable();
-        needs.dedup();
-        breaks.sort_unstable();
-        breaks.dedup();
-        (uses.into_iter().collect(), class, needs, breaks)
-    }
-}
-
-type Key = (Vec<(usize, i64)>, u32, Vec<(usize, u32)>, Vec<usize>);
-
-/// The options that no other one replaces, ascending. Of equal ones the first stays. An option that contradicts itself goes.
-fn undominated(choices: &[Choice], step: usize, keys: &Keys) -> Vec<usize> {
-    let mut groups: BTreeMap<Key, Vec<(Vec<i64>, usize)>> = BTreeMap::new();
-    for (o, choice) in choices.iter().enumerate() {
-        let (uses, class, needs, breaks) = keys.key(step, choice);
-        let two_classes = needs.windows(2).any(|pair| pair[0].0 == pair[1].0);
-        if two_classes || needs.iter().any(|&(of, need)| of == step && need != choice.class) {
-            continue;
-        }
-        let figures = keys.figures.iter().map(|figure| choice.figures[figure.index()]).collect();
-        groups.entry((uses, class, needs, breaks)).or_default().push((figures, o));
-    }
-    let mut kept = Vec::new();
-    for mut group in groups.into_values() {
-        // In lexicographic order only an earlier option can dominate a later one.
-        group.sort_unstable();
-        let mut front: Vec<(Vec<i64>, usize)> = Vec::new();
-        for (figures, o) in group {
-            if !front.iter().any(|(other, _)| other.iter().zip(&figures).all(|(a, b)| a <= b)) {
-                front.push((figures, o));
-            }
-        }
-        kept.extend(front.into_iter().map(|(_, o)| o));
-    }
-    kept.sort_unstable();
-    kept
-}
-
 fn couplings(problem: &Problem, start: &[usize], option: &[usize], numbering: &[BTreeMap<u32, u32>]) -> Vec<Coupling> {
     let mut found: BTreeMap<(usize, usize), Vec<u32>> = BTreeMap::new();
     for (down, step) in problem.steps.iter().enumerate() {
@@ -295,12 +291,12 @@ fn couplings(problem: &Problem, start: &[usize], option: &[usize], numbering: &[
     found.into_iter().map(coupling).collect()
 }
 
-/// The aggregate of one figure over one column per step.
+/// The aggregate of one figure over one column per step and instance.
 pub fn value(space: &Space, columns: &[u32], figure: Figure, over: Aggregate) -> i64 {
-    let weights: Vec<i64> = columns.iter().map(|&column| space.figure(column as usize, figure)).collect();
+    let own = columns.iter().map(|&column| space.figure(column as usize, figure));
     match over {
-        Aggregate::Sum => weights.iter().sum(),
-        Aggregate::Max => weights.iter().copied().max().unwrap_or(0),
-        Aggregate::Path => space.longest(&weights).0,
+        Aggregate::Sum => columns.iter().map(|&column| space.sum(column as usize, figure)).sum(),
+        Aggregate::Max => own.max().unwrap_or(0),
+        Aggregate::Path => space.longest(&own.collect::<Vec<i64>>()).0,
     }
 }

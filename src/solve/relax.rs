@@ -3,7 +3,7 @@
 //! The linear program proposes multipliers in floats. They are floored to integers (over a power of two) and the combination
 //! is recomputed in `i128`: any non-negative multipliers give a valid bound, so that no float is trusted.
 
-use super::model::{Ceiling, Domain, Model, Row};
+use super::model::{Ceiling, Domain, Model, Origin, Row};
 use super::presolve::ANY;
 use super::price::{Bound, Goal, Hints, Multipliers, Price};
 use super::problem::Figure;
@@ -40,7 +40,7 @@ impl<'m> Relaxation<'m> {
         match goal {
             Goal::Sum(figure) => {
                 (cost_base, cost_scale) =
-                    spread(domain, |column| space.figure(column as usize, figure), |column, c| cost[column] = c);
+                    spread(domain, |column| space.sum(column as usize, figure), |column, c| cost[column] = c);
             }
             Goal::Path(figure) => {
                 (_, cost_scale) = spread(domain, |column| space.figure(column as usize, figure), |_, _| ());
@@ -219,13 +219,20 @@ impl<'m> Relaxation<'m> {
     fn price(&self, multipliers: &Multipliers) -> Price {
         let columns: Vec<u32> = (0..self.lp.cost.len() as u32).collect();
         let coef = self.combine(multipliers, &columns);
-        Price { coef, rhs: self.constant(multipliers), slope: multipliers.slope }
+        let mut terms: Vec<(Origin, i128)> =
+            multipliers.rows.iter().map(|&(place, y)| (self.rows[place].origin.clone(), y)).collect();
+        if let Goal::Sum(figure) = self.goal
+            && multipliers.slope > 0
+        {
+            terms.push((Origin::Sum(figure), multipliers.slope));
+        }
+        Price { coef, rhs: self.constant(multipliers), slope: multipliers.slope, terms }
     }
 
     fn combine(&self, multipliers: &Multipliers, columns: &[u32]) -> Vec<i128> {
         let mut sum: Vec<i128> = match self.goal {
             Goal::Sum(figure) if multipliers.slope > 0 => {
-                let cost = |&column: &u32| i128::from(self.model.space.figure(column as usize, figure));
+                let cost = |&column: &u32| i128::from(self.model.space.sum(column as usize, figure));
                 columns.iter().map(|column| multipliers.slope * cost(column)).collect()
             }
             _ => vec![0; columns.len()],

@@ -128,6 +128,9 @@ impl Search<'_> {
     /// Takes a plan that is better than the best so far.
     fn offer(&mut self, columns: &[u32]) {
         let space = self.model.space;
+        let mut columns = columns.to_vec();
+        space.close(&mut columns);
+        let columns = columns.as_slice();
         let worth = match self.goal {
             Goal::Any => 0,
             Goal::Sum(figure) => value(space, columns, figure, Aggregate::Sum),
@@ -142,7 +145,7 @@ impl Search<'_> {
                 Some(row) => row.rhs = worth - 1,
                 None => {
                     let steps: Vec<usize> = (0..columns.len()).collect();
-                    self.cutoff.row = Some(Row::new(space, &steps, worth - 1, |c| space.figure(c, figure)));
+                    self.cutoff.row = Some(Row::new(space, &steps, worth - 1, |c| space.sum(c, figure)));
                 }
             },
             Goal::Path(figure) => self.cutoff.ceiling = Some(Ceiling { figure, limit: worth - 1 }),

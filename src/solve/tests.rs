@@ -1,13 +1,14 @@
 //! Random small problems -> the same answer as trying every choice.
 
 mod edge;
+mod pareto;
 
 use proptest::prelude::*;
 
 use super::check::{Values, aggregate, check};
 use super::outcome::{Conflict, Outcome, Status};
-use super::problem::{Aggregate, Bound, Capacity, Choice, Clause, Figure, Problem, Step, Wish};
-use super::{Limits, solve};
+use super::problem::{Aggregate, Bound, Capacity, Choice, Clause, Figure, Instance, Problem, Step, Wish};
+use super::{Certify, Limits, solve};
 
 fn figure() -> impl Strategy<Value = Figure> {
     prop::sample::select(Figure::ALL.to_vec())
@@ -22,11 +23,28 @@ fn choice(steps: usize, most: i64) -> impl Strategy<Value = (Choice, [bool; 2])>
     let figures = prop::array::uniform7(0..most);
     let uses = prop::collection::vec((0usize..2, 0i64..4), 0..3);
     let needs = prop::collection::vec((0..steps, 0u32..2), 0..2);
-    (figures, uses, 0u32..2, prop::bool::weighted(0.4), needs, prop::array::uniform2(prop::bool::weighted(0.15)))
-        .prop_map(|(figures, uses, class, coupled, needs, rules)| {
+    let instance = (prop::option::weighted(0.6, 0usize..3), 0i64..5);
+    let rules = prop::array::uniform2(prop::bool::weighted(0.15));
+    (figures, uses, 0u32..2, prop::bool::weighted(0.4), needs, rules, instance).prop_map(
+        |(figures, uses, class, coupled, needs, rules, (instance, load))| {
             let needs = if coupled { needs } else { Vec::new() };
-            (Choice { figures, uses, class, needs, ..Choice::default() }, rules)
-        })
+            (Choice { figures, uses, class, needs, instance, load, ..Choice::default() }, rules)
+        },
+    )
+}
+
+/// Three instances, or none; figures below `most`.
+fn instances(most: i64) -> impl Strategy<Value = Vec<Instance>> {
+    let figures = prop::array::uniform7(0..most);
+    let uses = prop::collection::vec((0usize..2, 0i64..3), 0..2);
+    let instance = (figures, uses, prop::option::weighted(0.5, 0i64..12));
+    let instance = instance.prop_map(|(figures, uses, capacity)| Instance { figures, uses, capacity });
+    (prop::bool::ANY, prop::collection::vec(instance, 3)).prop_map(|(any, list)| if any { list } else { Vec::new() })
+}
+
+/// Clauses over several steps, as `(step, option)` that need not exist.
+fn any_of(steps: usize) -> impl Strategy<Value = Vec<Vec<(usize, usize)>>> {
+    prop::collection::vec(prop::collection::vec((0..steps, 0usize..4), 1..=3), 0..=2)
 }
 
 fn small() -> impl Strategy<Value = Problem> {
@@ -37,7 +55,7 @@ fn small() -> impl Strategy<Value = Problem> {
         let wishes = prop::collection::vec((figure(), over()), 0..=3);
         let sets = prop::collection::vec(0..steps, 0..=4);
         let pools = prop::collection::vec((0i64..10, prop::collection::vec(sets, 0..3)), 2);
-        (options, edges, numeric, 0usize..=2, wishes, pools).prop_map(build)
+        (options, edges, numeric, 0usize..=2, wishes, pools, instances(12), any_of(steps)).prop_map(build)
     })
 }
 
@@ -50,7 +68,7 @@ fn tight() -> impl Strategy<Value = Problem> {
         let wishes = prop::collection::vec((figure(), over()), 1..=3);
         let sets = prop::collection::vec(0..steps, 0..=4);
         let pools = prop::collection::vec((6i64..14, prop::collection::vec(sets, 0..2)), 2);
-        (options, edges, numeric, 0usize..=1, wishes, pools).prop_map(build)
+        (options, edges, numeric, 0usize..=1, wishes, pools, instances(40_000), any_of(steps)).prop_map(build)
     })
 }
 
@@ -61,9 +79,11 @@ type Parts = (
     usize,
     Vec<(Figure, Aggregate)>,
     Vec<(i64, Vec<Vec<usize>>)>,
+    Vec<Instance>,
+    Vec<Vec<(usize, usize)>>,
 );
 
-fn build((options, edge, numeric, rules, wishes, pools): Parts) -> Problem {
+fn build((options, edge, numeric, rules, wishes, pools, instances, any): Parts) -> Problem {
     let steps = options.len();
     let first_rule = numeric.len();
     let mut clauses: Vec<Clause> = Vec::new();
@@ -71,7 +91,13 @@ fn build((options, edge, numeric, rules, wishes, pools): Parts) -> Problem {
         clauses.push(Clause { bound: Bound::AtMost { figure, over, limit } });
     }
     clauses.extend((0..rules).map(|_| Clause { bound: Bound::Rule }));
+    for listed in any {
+        let there = listed.into_iter().filter(|&(step, option)| option < options[step].len());
+        let any: Vec<_> = there.map(|(step, option)| (step, vec![option])).collect();
+        clauses.extend((!any.is_empty()).then_some(Clause { bound: Bound::AnyOf(any) }));
+    }
     let with_rules = |(mut choice, broken): (Choice, [bool; 2])| {
+        choice.instance = choice.instance.filter(|_| !instances.is_empty());
         choice.breaks = (0..rules).filter(|&rule| broken[rule]).map(|rule| first_rule + rule).collect();
         choice
     };
@@ -83,7 +109,7 @@ fn build((options, edge, numeric, rules, wishes, pools): Parts) -> Problem {
         clauses,
         wishes: wishes.into_iter().map(|(figure, over)| Wish { figure, over }).collect(),
         capacities: pools.into_iter().map(|(units, together)| Capacity { units, together }).collect(),
-        ..Problem::default()
+        instances: instances.clone(),
     }
 }
 
@@ -135,7 +161,7 @@ fn verify(problem: &Problem, limits: &Limits) -> Result<(), TestCaseError> {
         (Outcome::Solved(solution), Some(best)) => {
             prop_assert_eq!(&solution.values, best);
             prop_assert_eq!(solution.proof.status, Status::Optimal);
-            prop_assert_eq!(solution.proof.by.starts_with("z3 "), limits.certify);
+            prop_assert_eq!(solution.proof.by.starts_with("z3 "), limits.certify != Certify::Off);
             let values = check(problem, &solution.choice).map(|values| values.wishes);
             prop_assert_eq!(values, Ok(solution.values));
         }
@@ -153,7 +179,7 @@ fn verify_conflict(
 ) -> Result<(), TestCaseError> {
     let Conflict { core, confirmed, reachable, repairs } = conflict;
     let feasible = |clauses: &[usize]| plans.iter().any(|plan| holds(problem, &plan.0, clauses));
-    prop_assert_eq!(*confirmed, limits.certify);
+    prop_assert_eq!(*confirmed, limits.certify != Certify::Off);
     prop_assert!(!feasible(core), "the core can be satisfied: {:?}", core);
     let (mut reach, mut repair) = (Vec::new(), Vec::new());
     for &clause in core {
@@ -179,7 +205,7 @@ proptest! {
 
     #[test]
     fn native_search_agrees_with_brute_force(problem in small()) {
-        verify(&problem, &Limits { certify: false, ..Limits::default() })?;
+        verify(&problem, &Limits { certify: Certify::Off, ..Limits::default() })?;
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::super::check::{Violation, check};
 use super::super::outcome::Outcome;
 use super::super::problem::{Aggregate, Bound, Capacity, Choice, Clause, Figure, Problem, Step, Wish};
-use super::super::{Limits, solve};
+use super::super::{Certify, Limits, solve};
 
 fn option(cost: i64, latency: i64) -> Choice {
     Choice { figures: [cost, 0, 0, latency, 0, 0, 0], ..Choice::default() }
@@ -117,6 +117,6 @@ fn malformed_problems_are_refused_in_words() {
 #[test]
 fn out_of_everything_says_so() {
     let never = || true;
-    let limits = Limits { nodes: 10, out_of_time: Some(&never), z3_ms: 1, certify: true };
+    let limits = Limits { nodes: 10, out_of_time: Some(&never), z3_ms: 1, certify: Certify::Core };
     assert!(words(solve(&one_step(vec![option(1, 1)]), &limits)).contains("limits"));
 }
