@@ -13,6 +13,7 @@ mod branch;
 mod budget;
 pub mod check;
 mod conflict;
+pub mod joint;
 mod dominance;
 pub mod export;
 mod model;
