@@ -34,7 +34,8 @@ impl Changes {
         self.limits.is_empty() && self.without.is_empty() && self.rules.is_empty() && self.pins.is_empty()
     }
 
-    fn job<'j>(&self, job: &'j Job) -> Cow<'j, Job> {
+    /// The job that a changed one is.
+    pub fn job<'j>(&self, job: &'j Job) -> Cow<'j, Job> {
         if self.limits.is_empty() && self.without.is_empty() && self.rules.is_empty() {
             return Cow::Borrowed(job);
         }
@@ -132,7 +133,7 @@ pub fn decide(prepared: &Prepared, changes: &Changes, limits: &Limits) -> Result
             hashes: prepared.hashes.clone(),
         });
         // The verifier knows nothing of the solver: what else it finds is a fault of ours, and such a plan goes nowhere.
-        let mut wrong = verify::verify_against(&plan, library, prepared.tail);
+        let mut wrong = verify::verify_against(&plan, library);
         wrong.extend(audit(&plan, job, &compiled.checked.program, library));
         if wrong.is_empty() {
             return Ok(Decision { plan, encoded, solution, strict });

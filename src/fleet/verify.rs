@@ -26,11 +26,7 @@ pub fn faults(joint: &JointPlan, library: &Library) -> Vec<String> {
         if job.plan.cluster != joint.cluster {
             wrong.push(format!("the plan of `{name}` is for another cluster"));
         }
-        wrong.extend(
-            verify_against(&job.plan, library, job.plan.latency_is_tail())
-                .into_iter()
-                .map(|w| format!("`{name}`: {w}")),
-        );
+        wrong.extend(verify_against(&job.plan, library).into_iter().map(|w| format!("`{name}`: {w}")));
     }
     if !wrong.is_empty() {
         return wrong;
