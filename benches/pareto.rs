@@ -1,8 +1,8 @@
 //! Seeded synthetic problems -> CPU time of 50 exact Pareto points: `cargo bench --bench pareto -- [seeds]`.
 
-use murakkab::solve::{Certify, Limits};
 use murakkab::solve::pareto::{Answer, front};
 use murakkab::solve::problem::{Aggregate, Choice, Figure, Problem, Step, Wish};
+use murakkab::solve::{Certify, Limits};
 
 /// Options that trade quality, cost and latency against one another, in steps that wait for up to two of the four before.
 fn generate(steps: usize, options: usize, metrics: &[Wish], seed: u64) -> Problem {
