@@ -100,7 +100,11 @@ fn a_job_that_does_not_fit_is_named_with_what_would_help() {
     let load = "letters=200/min,invoices=200/min";
     let done = mkbc.run(&["plan", "letters.mkb", "invoices.mkb", "--cluster", "small.mkb", "--load", load]);
     assert_eq!(done.code, Some(1), "{}", done.out);
-    assert!(done.err.contains("not admitted: `invoices`") || done.err.contains("not admitted: `letters`"), "{}", done.err);
+    assert!(
+        done.err.contains("not admitted: `invoices`") || done.err.contains("not admitted: `letters`"),
+        "{}",
+        done.err
+    );
 }
 
 #[test]
@@ -151,5 +155,8 @@ fn bad_input_is_refused_in_words() {
 fn no_time_gives_a_plan_with_its_gap_or_says_so() {
     let mkbc = fleet();
     let done = plan(&mkbc, &["--time-limit", "0"]);
-    assert!(done.code == Some(0) && done.out.contains("no plan costs less") || done.err.contains("within the limits"), "{done:?}");
+    assert!(
+        done.code == Some(0) && done.out.contains("no plan costs less") || done.err.contains("within the limits"),
+        "{done:?}"
+    );
 }

@@ -9,8 +9,7 @@ use super::{Failure, print, width};
 use crate::check::program::Job;
 use crate::check::select;
 use crate::compile::{
-    Changes, Compiled, Target, Undecided, anywhere, check_file, check_tree, decide, library_digest,
-    prepare_job,
+    Changes, Compiled, Target, Undecided, anywhere, check_file, check_tree, decide, library_digest, prepare_job,
 };
 use crate::diag::Diagnostics;
 use crate::fleet::instance::Instance;

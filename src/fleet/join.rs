@@ -75,9 +75,8 @@ pub fn join(
     }
     let used: Vec<Replicas> = shown.iter().map(|kind| replicas(*kind, &planned, &loads, fleet, instances)).collect();
     let library = members.first().map(|member| member.prepared.library);
-    let gpu = |kind: &&Replicas| {
-        library.is_some_and(|l| l.devices.get(kind.instance.device.as_str()).is_some_and(|d| d.gpu))
-    };
+    let gpu =
+        |kind: &&Replicas| library.is_some_and(|l| l.devices.get(kind.instance.device.as_str()).is_some_and(|d| d.gpu));
     let joint = JointPlan {
         joint_version: JOINT_VERSION,
         compiler: concat!("mkbc ", env!("CARGO_PKG_VERSION")).to_string(),

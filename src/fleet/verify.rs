@@ -5,8 +5,8 @@ use super::instance::{Carried, Instance, millionths, up};
 use super::model::{JOINT_VERSION, JointJob, JointPlan};
 use crate::library::Library;
 use crate::plan::model::PlanStep;
-use crate::space::Candidate;
 use crate::plan::verify::verify_against;
+use crate::space::Candidate;
 use rust_decimal::Decimal;
 use rust_decimal::dec;
 
