@@ -21,6 +21,7 @@ mod price;
 pub mod problem;
 mod propagate;
 mod relax;
+mod replay;
 mod search;
 mod simplex;
 mod smt;
@@ -35,11 +36,10 @@ use self::budget::Budget;
 use self::model::Model;
 use self::outcome::{Conflict, Outcome, Proof, Solution, Status};
 use self::presolve::{Space, value};
-use self::price::{Hints, Price};
 use self::problem::{Problem, Wish};
 use self::propagate::{Cutoff, propagate};
 use self::search::Found;
-use self::smt::{Oracle, Verdict};
+use self::smt::{Ask, Oracle, Verdict};
 use self::wish::minimise;
 
 /// How long to look, and whether z3 must agree.
@@ -91,9 +91,6 @@ pub fn warm_up() {
     smt::warm_up();
 }
 
-/// Price rows of one wish that later wishes are given as well.
-const MOST_CARRIED: usize = 8;
-
 /// One problem being solved.
 struct Session<'a> {
     space: &'a Space<'a>,
@@ -116,7 +113,11 @@ enum Settled {
 
 impl<'a> Session<'a> {
     fn new(space: &'a Space<'a>, limits: &Limits<'a>) -> Self {
-        let oracle = Oracle { ms: limits.z3_ms, clock: limits.out_of_time, checks: Cell::new(0) };
+        let oracle = Oracle {
+            ask: Ask { ms: limits.z3_ms, clock: limits.out_of_time },
+            certify: limits.certify,
+            checks: Cell::new(0),
+        };
         Session {
             space,
             clauses: (0..space.problem.clauses.len()).collect(),
@@ -132,10 +133,9 @@ impl<'a> Session<'a> {
             wishes => wishes.iter().copied().map(Some).collect(),
         };
         let (mut bounds, mut known, mut certified) = (Vec::new(), None, self.oracle.is_some());
-        let mut carried = Vec::new();
         let mut status = Status::Optimal;
         for (place, &wish) in wishes.iter().enumerate() {
-            match self.settle(&bounds, wish, known.clone(), &mut carried) {
+            match self.settle(&bounds, wish, known.clone()) {
                 Settled::Best { plan, value, certified: agreed } => {
                     bounds.extend(wish.map(|wish| (wish, value)));
                     certified &= agreed;
@@ -179,15 +179,7 @@ impl<'a> Session<'a> {
     }
 
     /// Finds the best value of one wish under the values of the earlier ones.
-    ///
-    /// `carried` holds price rows of the earlier wishes, which their values have made rows like any other.
-    fn settle(
-        &self,
-        bounds: &[(Wish, i64)],
-        wish: Option<Wish>,
-        known: Option<Vec<u32>>,
-        carried: &mut Vec<Price>,
-    ) -> Settled {
+    fn settle(&self, bounds: &[(Wish, i64)], wish: Option<Wish>, known: Option<Vec<u32>>) -> Settled {
         let found = minimise(self.space, &self.clauses, bounds, wish, known, &self.budget);
         match (&self.oracle, found) {
             (_, Found { best: None, exhausted: true, .. }) => Settled::Infeasible,
@@ -196,16 +188,7 @@ impl<'a> Session<'a> {
             }
             (None, Found { best: Some((plan, _)), bound, .. }) => Settled::Open { plan, bound },
             (None, Found { best: None, .. }) => Settled::Unknown,
-            (Some(oracle), mut found) => {
-                let own = found.hints.prices.len().min(MOST_CARRIED);
-                found.hints.prices.extend(carried.iter().cloned());
-                let prices = found.hints.prices[..own].to_vec();
-                let settled = self.with_z3(oracle, bounds, wish, found);
-                if let Settled::Best { value, .. } = settled {
-                    carried.extend(prices.into_iter().map(|price| price.at(value)));
-                }
-                settled
-            }
+            (Some(oracle), found) => self.with_z3(oracle, bounds, wish, found),
         }
     }
 
@@ -214,7 +197,7 @@ impl<'a> Session<'a> {
         let Found { best, bound: mut low, exhausted, hints } = found;
         let (mut plan, mut high) = match best {
             Some((plan, value)) => (plan, value),
-            None => match oracle.ask(&Model::new(self.space, &self.clauses, bounds), &no_goal(&hints), 0) {
+            None => match oracle.ask(&Model::new(self.space, &self.clauses, bounds), &hints, None) {
                 Verdict::Refuted => return Settled::Infeasible,
                 Verdict::Unknown => return Settled::Unknown,
                 Verdict::Satisfied(plan) => {
@@ -233,7 +216,7 @@ impl<'a> Session<'a> {
             let ask = low.saturating_add(width - 1).min(high - 1);
             let mut tighter = bounds.to_vec();
             tighter.push((wish, ask));
-            match oracle.ask(&Model::new(self.space, &self.clauses, &tighter), &hints, ask) {
+            match oracle.ask(&Model::new(self.space, &self.clauses, &tighter), &hints, Some(ask)) {
                 Verdict::Refuted => {
                     refuted = ask;
                     low = ask + 1;
@@ -255,10 +238,4 @@ impl<'a> Session<'a> {
     fn explain(&self) -> Conflict {
         conflict::explain(self.space, &self.clauses, &self.budget, self.oracle.as_ref())
     }
-}
-
-/// The hints that hold whatever the goal's value.
-fn no_goal(hints: &Hints) -> Hints {
-    let prices = hints.prices.iter().filter(|price| price.slope == 0).cloned().collect();
-    Hints { prices, paths: hints.paths.clone() }
 }

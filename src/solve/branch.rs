@@ -3,6 +3,7 @@
 //! Heuristics only: any split is correct.
 
 use super::model::Domain;
+use super::price::Side;
 use super::relax::Relaxation;
 use super::simplex::Basis;
 
@@ -16,6 +17,13 @@ pub struct Split {
 }
 
 impl Split {
+    /// One part of the step's columns, as a record names it.
+    pub fn half(&self, left: bool) -> Side {
+        let mut columns = self.left.clone();
+        columns.sort_unstable();
+        Side { step: self.step, columns, inside: left }
+    }
+
     /// The domain with one part of the step only.
     pub fn side(&self, domain: &Domain, left: bool) -> Domain {
         let mut side = domain.clone();

@@ -3,9 +3,9 @@
 //! The linear program proposes multipliers in floats. They are floored to integers (over a power of two) and the combination
 //! is recomputed in `i128`: any non-negative multipliers give a valid bound, so that no float is trusted.
 
-use super::model::{Ceiling, Domain, Model, Origin, Row};
+use super::model::{Ceiling, Domain, Model, Row};
 use super::presolve::ANY;
-use super::price::{Bound, Goal, Hints, Multipliers, Price};
+use super::price::{Bound, Cases, Goal, Hints, Multipliers};
 use super::problem::Figure;
 use super::simplex::{Answer, Basis, Lp, LpRow};
 
@@ -203,8 +203,8 @@ impl<'m> Relaxation<'m> {
         Bound { least, excess, slope: multipliers.slope }
     }
 
-    /// What the given proofs and the rows of the linear program say.
-    pub fn hints(&self, proofs: &[Multipliers]) -> Hints {
+    /// What the search and the rows of the linear program say.
+    pub fn hints(self, cases: Cases) -> Hints {
         let mut paths: Vec<(Figure, Vec<usize>)> = Vec::new();
         for (ceiling, path) in &self.paths {
             let named = (ceiling.figure, path.clone());
@@ -212,21 +212,8 @@ impl<'m> Relaxation<'m> {
                 paths.push(named);
             }
         }
-        Hints { prices: proofs.iter().map(|proof| self.price(proof)).collect(), paths }
-    }
-
-    /// The combination as a row over all columns.
-    fn price(&self, multipliers: &Multipliers) -> Price {
-        let columns: Vec<u32> = (0..self.lp.cost.len() as u32).collect();
-        let coef = self.combine(multipliers, &columns);
-        let mut terms: Vec<(Origin, i128)> =
-            multipliers.rows.iter().map(|&(place, y)| (self.rows[place].origin.clone(), y)).collect();
-        if let Goal::Sum(figure) = self.goal
-            && multipliers.slope > 0
-        {
-            terms.push((Origin::Sum(figure), multipliers.slope));
-        }
-        Price { coef, rhs: self.constant(multipliers), slope: multipliers.slope, terms }
+        let rows = self.rows.into_iter().zip(self.lp.rows.iter().map(|row| row.on_target)).collect();
+        Hints { goal: self.goal, rows, cases, paths }
     }
 
     fn combine(&self, multipliers: &Multipliers, columns: &[u32]) -> Vec<i128> {

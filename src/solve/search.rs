@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use super::branch::{round, splits};
+use super::branch::{Split, round, splits};
 use super::budget::Budget;
 use super::model::{Ceiling, Domain, Model, Row};
 use super::presolve::value;
-use super::price::{Goal, Hints, Multipliers};
+use super::price::{Cases, Goal, Hints, Multipliers};
 use super::problem::Aggregate;
 use super::propagate::{Cutoff, propagate};
 use super::relax::Relaxation;
@@ -39,7 +39,7 @@ pub fn search(model: &Model, goal: Goal, known: Option<Vec<u32>>, budget: &Budge
         relaxation: Relaxation::new(model, goal, &domain),
         best: None,
         cutoff: Cutoff::default(),
-        proofs: Vec::new(),
+        cases: Cases::default(),
     };
     if let Some(columns) = known {
         search.offer(&columns);
@@ -51,6 +51,7 @@ struct Node {
     domain: Domain,
     basis: Option<Basis>,
     bound: i64,
+    case: usize,
 }
 
 struct Search<'m> {
@@ -59,11 +60,9 @@ struct Search<'m> {
     relaxation: Relaxation<'m>,
     best: Option<(Vec<u32>, i64)>,
     cutoff: Cutoff,
-    proofs: Vec<Multipliers>,
+    cases: Cases,
 }
 
-/// Combinations kept for z3: the root's, and the latest leaves'.
-const MOST_PROOFS: usize = 64;
 /// Pivots of a node, and of one side of a split that is only tried.
 const PIVOTS: usize = 3_000;
 const PROBE_PIVOTS: usize = 40;
@@ -85,7 +84,8 @@ enum Stage {
 impl Search<'_> {
     fn run(mut self, domain: Domain, budget: &Budget) -> Found {
         let mut open = BTreeMap::new();
-        let mut next = Some(Node { domain, basis: None, bound: 0 });
+        let case = self.cases.open(0, None, Vec::new());
+        let mut next = Some(Node { domain, basis: None, bound: 0, case });
         let (mut visits, mut picks) = (0u64, 0u64);
         // Plunge to a leaf, then go on from the open node with the lowest bound.
         while let Some((node, picked)) =
@@ -117,7 +117,7 @@ impl Search<'_> {
         let exhausted = open.is_empty();
         let value = self.best.as_ref().map_or(i64::MAX, |best| best.1);
         let bound = open.first_key_value().map(|(key, _)| key.0).unwrap_or(i64::MAX).min(value);
-        let hints = self.relaxation.hints(&self.proofs);
+        let hints = self.relaxation.hints(self.cases);
         Found { best: self.best, bound, exhausted, hints }
     }
 
@@ -153,16 +153,6 @@ impl Search<'_> {
         self.best = Some((columns.to_vec(), worth));
     }
 
-    fn record(&mut self, proof: Multipliers) {
-        if self.proofs.contains(&proof) {
-            return;
-        }
-        if self.proofs.len() >= MOST_PROOFS {
-            self.proofs.remove(1);
-        }
-        self.proofs.push(proof);
-    }
-
     /// Bounds a node; its children, the one to visit first last.
     fn expand(&mut self, mut node: Node, stage: Stage) -> Vec<Node> {
         let mut dive = stage != Stage::Plunge;
@@ -187,11 +177,15 @@ impl Search<'_> {
             let fixed = match self.relaxation.round(&basis) {
                 Some(proof) => {
                     let bound = self.relaxation.bound(&proof, &node.domain);
-                    if bound.excludes(self.limit()) {
-                        self.record(proof);
+                    let excluded = bound.excludes(self.limit());
+                    let fixed = !excluded && bound.fix(&mut node.domain, self.limit());
+                    if excluded || fixed {
+                        self.cases.by(node.case, proof);
+                    }
+                    if excluded {
                         return Vec::new();
                     }
-                    bound.fix(&mut node.domain, self.limit())
+                    fixed
                 }
                 None => false,
             };
@@ -223,7 +217,7 @@ impl Search<'_> {
                 Answer::Infeasible(ray) => {
                     let proof = self.relaxation.round_ray(&ray);
                     if self.relaxation.bound(&proof, &node.domain).excludes(None) {
-                        self.record(proof);
+                        self.cases.by(node.case, proof);
                         return false;
                     }
                     return true;
@@ -242,11 +236,11 @@ impl Search<'_> {
             return true;
         };
         let bound = self.relaxation.bound(&proof, &node.domain);
-        node.bound = node.bound.max(bound.value());
         let excluded = bound.excludes(self.limit());
-        if root || excluded {
-            self.record(proof);
+        if excluded || bound.value() > node.bound {
+            self.cases.by(node.case, proof);
         }
+        node.bound = node.bound.max(bound.value());
         !excluded
     }
 
@@ -286,32 +280,39 @@ impl Search<'_> {
     /// Tries some splits and takes the one whose weaker side and stronger side both bound best.
     fn branch(&mut self, node: &Node, basis: &Basis, point: &[(u32, f64)]) -> Branching {
         let objective = self.relaxation.lp.objective(basis);
-        let mut best: Option<(f64, [(f64, Node); 2])> = None;
+        let mut best: Option<(f64, Split, [Probe; 2])> = None;
         for split in splits(&self.relaxation, &node.domain, basis, point) {
             let [left, right] = [true, false].map(|left| self.probe(split.side(&node.domain, left), node.bound, basis));
-            match (left, right) {
-                (Some(left), Some(right)) => {
-                    let gain = |side: &(f64, Node)| (side.0 - objective).max(1e-9);
-                    let score = gain(&left) * gain(&right);
-                    if best.as_ref().is_none_or(|(most, _)| score > *most) {
-                        best = Some((score, [left, right]));
-                    }
+            if let (Some(a), Some(b)) = (&left.open, &right.open) {
+                let score = (a.0 - objective).max(1e-9) * (b.0 - objective).max(1e-9);
+                if best.as_ref().is_none_or(|(most, ..)| score > *most) {
+                    best = Some((score, split, [left, right]));
                 }
-                (Some((_, side)), None) | (None, Some((_, side))) => return Branching::Narrowed(side),
-                (None, None) => return Branching::Closed,
+                continue;
             }
+            return match (self.settle(node, &split, true, left), self.settle(node, &split, false, right)) {
+                (Some((_, side)), _) | (_, Some((_, side))) => Branching::Narrowed(side),
+                (None, None) => Branching::Closed,
+            };
         }
-        match best {
-            Some((_, [left, right])) if left.0 <= right.0 => Branching::Open(vec![right.1, left.1]),
-            Some((_, [left, right])) => Branching::Open(vec![left.1, right.1]),
-            None => Branching::Closed,
+        let Some((_, split, [left, right])) = best else { return Branching::Closed };
+        match (self.settle(node, &split, true, left), self.settle(node, &split, false, right)) {
+            (Some(left), Some(right)) if left.0 <= right.0 => Branching::Open(vec![right.1, left.1]),
+            (Some(left), Some(right)) => Branching::Open(vec![left.1, right.1]),
+            (left, right) => Branching::Open(left.into_iter().chain(right).map(|side| side.1).collect()),
         }
     }
 
-    /// A few pivots on one side of a split; `None` when it is proved to hold nothing better.
-    fn probe(&mut self, mut domain: Domain, bound: i64, basis: &Basis) -> Option<(f64, Node)> {
+    /// Records one side of the split that was taken.
+    fn settle(&mut self, node: &Node, split: &Split, left: bool, probe: Probe) -> Option<(f64, Node)> {
+        let case = self.cases.open(node.case, Some(split.half(left)), probe.by);
+        probe.open.map(|(objective, side)| (objective, Node { case, ..side }))
+    }
+
+    /// A few pivots on one side of a split.
+    fn probe(&mut self, mut domain: Domain, bound: i64, basis: &Basis) -> Probe {
         if !propagate(self.model, &self.cutoff, &mut domain) {
-            return None;
+            return Probe { open: None, by: Vec::new() };
         }
         let mut basis = basis.clone();
         let answer = self.relaxation.solve(&mut basis, &domain, self.limit(), PROBE_PIVOTS);
@@ -319,19 +320,30 @@ impl Search<'_> {
             Answer::Infeasible(ray) => Some(self.relaxation.round_ray(ray)),
             Answer::Optimal | Answer::Cutoff | Answer::Stalled => self.relaxation.round(&basis),
         };
-        let mut node = Node { domain, basis: None, bound };
+        let (mut node, mut by) = (Node { domain, basis: None, bound, case: 0 }, Vec::new());
         if let Some(proof) = proof {
             let proved = self.relaxation.bound(&proof, &node.domain);
-            if proved.excludes(self.limit()) {
-                self.record(proof);
-                return None;
+            let excluded = proved.excludes(self.limit());
+            if excluded || proved.value() > bound {
+                by.push(proof);
             }
-            node.bound = node.bound.max(proved.value());
+            if excluded {
+                return Probe { open: None, by };
+            }
+            node.bound = bound.max(proved.value());
         }
         let objective = self.relaxation.lp.objective(&basis);
         node.basis = Some(basis);
-        Some((objective, node))
+        Probe { open: Some((objective, node)), by }
     }
+}
+
+/// What a look at one side of a split says.
+struct Probe {
+    /// Its objective in the relaxation and the node that it would be; `None` when it is proved to hold nothing better.
+    open: Option<(f64, Node)>,
+    /// What proves its bound, or that it holds nothing better.
+    by: Vec<Multipliers>,
 }
 
 /// What became of a node.
