@@ -30,7 +30,7 @@ mod tests;
 mod validate;
 mod wish;
 
-use std::cell::Cell;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use self::budget::Budget;
 use self::model::Model;
@@ -82,8 +82,7 @@ pub fn solve(problem: &Problem, limits: &Limits) -> Outcome {
         Err(words) => return Outcome::Unknown(words),
     };
     let limits = *limits;
-    let run = || Session::new(&space, &limits).run();
-    if limits.certify != Certify::Off { smt::isolated(run) } else { run() }
+    Session::new(&space, &limits).run()
 }
 
 /// Loads z3 for this process, so that the first problem does not pay for it.
@@ -116,7 +115,7 @@ impl<'a> Session<'a> {
         let oracle = Oracle {
             ask: Ask { ms: limits.z3_ms, clock: limits.out_of_time },
             certify: limits.certify,
-            checks: Cell::new(0),
+            checks: AtomicU32::new(0),
         };
         Session {
             space,
@@ -169,7 +168,7 @@ impl<'a> Session<'a> {
         Proof {
             status,
             by: if by_z3 { smt::name() } else { "native".to_owned() },
-            z3_checks: self.oracle.as_ref().map_or(0, |oracle| oracle.checks.get()),
+            z3_checks: self.oracle.as_ref().map_or(0, |oracle| oracle.checks.load(Ordering::Relaxed)),
             nodes: self.budget.spent(),
             kept: (
                 (0..self.space.stated()).map(|step| domain.of(step).len()).sum(),
@@ -188,54 +187,68 @@ impl<'a> Session<'a> {
             }
             (None, Found { best: Some((plan, _)), bound, .. }) => Settled::Open { plan, bound },
             (None, Found { best: None, .. }) => Settled::Unknown,
-            (Some(oracle), found) => self.with_z3(oracle, bounds, wish, found),
-        }
-    }
-
-    /// Has z3 refute anything better than what the native search found, or go on where that search stopped.
-    fn with_z3(&self, oracle: &Oracle, bounds: &[(Wish, i64)], wish: Option<Wish>, found: Found) -> Settled {
-        let Found { best, bound: mut low, exhausted, hints } = found;
-        let (mut plan, mut high) = match best {
-            Some((plan, value)) => (plan, value),
-            None => match oracle.ask(&Model::new(self.space, &self.clauses, bounds), &hints, None) {
-                Verdict::Refuted => return Settled::Infeasible,
-                Verdict::Unknown => return Settled::Unknown,
-                Verdict::Satisfied(plan) => {
-                    let high = wish.map_or(0, |wish| value(self.space, &plan, wish.figure, wish.over));
-                    (plan, high)
-                }
-            },
-        };
-        let Some(wish) = wish else {
-            return Settled::Best { plan, value: high, certified: true };
-        };
-        // A proof is asked for in one piece; a search goes upwards in slices that double.
-        let mut refuted = i64::MIN;
-        let mut width = if exhausted { i64::MAX } else { (high.saturating_sub(low) / 64).max(1) };
-        while refuted < high - 1 {
-            let ask = low.saturating_add(width - 1).min(high - 1);
-            let mut tighter = bounds.to_vec();
-            tighter.push((wish, ask));
-            match oracle.ask(&Model::new(self.space, &self.clauses, &tighter), &hints, Some(ask)) {
-                Verdict::Refuted => {
-                    refuted = ask;
-                    low = ask + 1;
-                    width = width.saturating_mul(2);
-                }
-                Verdict::Satisfied(better) => {
-                    high = value(self.space, &better, wish.figure, wish.over);
-                    plan = better;
-                }
-                Verdict::Unknown if exhausted => {
-                    return Settled::Best { plan, value: high, certified: false };
-                }
-                Verdict::Unknown => return Settled::Open { plan, bound: low },
+            (Some(oracle), found) => {
+                let (space, clauses, searched) = (self.space, self.clauses.as_slice(), !found.exhausted);
+                let decide = || with_z3(space, clauses, oracle, bounds, wish, found);
+                if searched { smt::isolated(decide) } else { decide() }
             }
         }
-        Settled::Best { plan, value: high, certified: true }
     }
 
     fn explain(&self) -> Conflict {
         conflict::explain(self.space, &self.clauses, &self.budget, self.oracle.as_ref())
     }
+}
+
+/// Has z3 refute anything better than what the native search found, or go on where that search stopped.
+fn with_z3(
+    space: &Space,
+    clauses: &[usize],
+    oracle: &Oracle,
+    bounds: &[(Wish, i64)],
+    wish: Option<Wish>,
+    found: Found,
+) -> Settled {
+    let Found { best, bound: mut low, exhausted, hints } = found;
+    let (mut plan, mut high) = match best {
+        Some((plan, value)) => (plan, value),
+        None => match oracle.search(&Model::new(space, clauses, bounds), &hints, None) {
+            Verdict::Refuted => return Settled::Infeasible,
+            Verdict::Unknown => return Settled::Unknown,
+            Verdict::Satisfied(plan) => {
+                let high = wish.map_or(0, |wish| value(space, &plan, wish.figure, wish.over));
+                (plan, high)
+            }
+        },
+    };
+    let Some(wish) = wish else {
+        return Settled::Best { plan, value: high, certified: true };
+    };
+    // A proof is asked for in one piece; a search goes upwards in slices that double.
+    let mut refuted = i64::MIN;
+    let mut width = if exhausted { i64::MAX } else { (high.saturating_sub(low) / 64).max(1) };
+    while refuted < high - 1 {
+        let ask = low.saturating_add(width - 1).min(high - 1);
+        let mut tighter = bounds.to_vec();
+        tighter.push((wish, ask));
+        let model = Model::new(space, clauses, &tighter);
+        let verdict =
+            if exhausted { oracle.refute(&model, &hints, Some(ask)) } else { oracle.search(&model, &hints, Some(ask)) };
+        match verdict {
+            Verdict::Refuted => {
+                refuted = ask;
+                low = ask + 1;
+                width = width.saturating_mul(2);
+            }
+            Verdict::Satisfied(better) => {
+                high = value(space, &better, wish.figure, wish.over);
+                plan = better;
+            }
+            Verdict::Unknown if exhausted => {
+                return Settled::Best { plan, value: high, certified: false };
+            }
+            Verdict::Unknown => return Settled::Open { plan, bound: low },
+        }
+    }
+    Settled::Best { plan, value: high, certified: true }
 }

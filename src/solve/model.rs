@@ -102,7 +102,7 @@ pub enum Origin {
     },
     /// The options of a step that use an instance are taken at most as often as the instance is: `(instance, step)`.
     Uses(usize, usize),
-    /// The load of an instance.
+    /// What loads an instance, less its capacity where it is open, is at most 0.
     Load(usize),
     /// A clause over several steps: one of its options is taken.
     AnyOf(usize),
@@ -148,13 +148,13 @@ impl Row {
                 i64::from(coupling.need[column - first] == class)
             }
         });
-        let assumes = coupling.need.iter().position(|&need| need == class);
         let (up, down) = (coupling.up, coupling.down);
-        if up >= space.stated() {
-            return row.named(Origin::Uses(space.instances[up - space.stated()], down));
+        if let Some(&instance) = up.checked_sub(space.stated()).and_then(|place| space.instances.get(place)) {
+            return row.named(Origin::Uses(instance, down));
         }
-        let needs = assumes.and_then(|place| space.choice(first + place)).map(|choice| &choice.needs);
-        let stated = needs.and_then(|needs| needs.iter().find(|need| need.0 == up));
+        let assumes = coupling.need.iter().position(|&need| need == class);
+        let choice = assumes.and_then(|place| space.choice(first + place));
+        let stated = choice.and_then(|choice| choice.needs.iter().find(|need| need.0 == up));
         row.named(stated.map_or(Origin::Derived, |&(_, class)| Origin::Link { up, down, class }))
     }
 

@@ -3,7 +3,7 @@
 mod parts;
 mod question;
 
-use std::cell::Cell;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use z3::ast::Bool;
 use z3::{Config, Params, Solver, with_z3_config};
@@ -42,7 +42,7 @@ pub struct Oracle<'a> {
     /// What z3 is given.
     pub certify: Certify,
     /// Checks made.
-    pub checks: Cell<u32>,
+    pub checks: AtomicU32,
 }
 
 /// Steps of work that one check may take: the same on every machine, so that the word does not depend on its speed.
@@ -80,18 +80,23 @@ pub fn warm_up() {
 }
 
 impl Oracle<'_> {
-    /// Asks whether the model has a plan. `value` is the bound of the goal that the model holds, if it has one; `hints` are
+    /// Asks z3 to refute what a search has excluded. `value` is the bound of the goal that the model holds, if it has one; `hints` are
     /// what a search for the goal learned.
-    pub fn ask(&self, model: &Model, hints: &Hints, value: Option<i64>) -> Verdict {
+    pub fn refute(&self, model: &Model, hints: &Hints, value: Option<i64>) -> Verdict {
         if self.certify == Certify::Core
             && let Some(replay) = replay(model, hints, value)
             && replay.leaves.len() > 1
         {
-            self.checks.set(self.checks.get() + 1);
+            self.checks.fetch_add(1, Ordering::Relaxed);
             if parts::covered(model, hints, &replay, value.unwrap_or(0), &self.ask) == Some(true) {
                 return Verdict::Refuted;
             }
         }
+        isolated(|| self.search(model, hints, value))
+    }
+
+    /// Asks whether the model has a plan.
+    pub fn search(&self, model: &Model, hints: &Hints, value: Option<i64>) -> Verdict {
         let mut domain = model.domain.clone();
         let prices = prices(model, hints, value, self.certify == Certify::Core, &mut domain);
         let paths = paths(model, hints);
@@ -99,7 +104,7 @@ impl Oracle<'_> {
             return Verdict::Unknown;
         };
         let (verdict, checks) = question.answer(&self.ask);
-        self.checks.set(self.checks.get() + checks);
+        self.checks.fetch_add(checks, Ordering::Relaxed);
         verdict
     }
 }
