@@ -174,11 +174,11 @@ impl Scaled {
             return Scaled { coef: Vec::new(), limit: -1 };
         }
         let room = BITS - (groups.len() as u64 + 1).next_power_of_two().trailing_zeros().min(20);
-        let largest = (1i128 << room.min(24)) - 1;
-        let divisor = slack / largest + 1;
-        let limit = slack / divisor;
+        // A power of two, since z3's integers are short and divisions long.
+        let shift = (128 - slack.leading_zeros()).saturating_sub(room.min(24));
+        let limit = slack >> shift;
         // What exceeds the limit alone is forbidden alone, whatever its size.
-        let scale = |a: i128| i32::try_from(if a > slack { limit + 1 } else { a / divisor }).unwrap_or(i32::MAX);
+        let scale = |a: i128| i32::try_from(if a > slack { limit + 1 } else { a >> shift }).unwrap_or(i32::MAX);
         Scaled { coef: shifted.into_iter().map(scale).collect(), limit: i32::try_from(limit).unwrap_or(i32::MAX) }
     }
 
