@@ -9,6 +9,7 @@
 //! options that such a row excludes alone, which are left out before z3 sees them. What nobody has to trust: every plan,
 //! whoever found it, is judged by [`check`] on the problem as stated.
 
+mod basis;
 mod branch;
 mod budget;
 pub mod check;
@@ -40,7 +41,7 @@ use self::problem::{Problem, Wish};
 use self::propagate::{Cutoff, propagate};
 use self::search::Found;
 use self::smt::{Oracle, Verdict};
-use self::wish::minimise;
+use self::wish::minimise_under;
 
 /// How long to look, and whether z3 must agree.
 #[derive(Clone, Copy)]
@@ -117,10 +118,14 @@ enum Settled {
 impl<'a> Session<'a> {
     fn new(space: &'a Space<'a>, limits: &Limits<'a>) -> Self {
         let oracle = Oracle { ms: limits.z3_ms, clock: limits.out_of_time, checks: Cell::new(0) };
+        let mut budget = Budget::new(limits.nodes, limits.out_of_time);
+        if limits.certify == Certify::Off {
+            budget.prices = MOST_CARRIED;
+        }
         Session {
             space,
             clauses: (0..space.problem.clauses.len()).collect(),
-            budget: Budget::new(limits.nodes, limits.out_of_time),
+            budget,
             oracle: (limits.certify != Certify::Off).then_some(oracle),
         }
     }
@@ -188,10 +193,11 @@ impl<'a> Session<'a> {
         known: Option<Vec<u32>>,
         carried: &mut Vec<Price>,
     ) -> Settled {
-        let found = minimise(self.space, &self.clauses, bounds, wish, known, &self.budget);
+        let found = minimise_under(self.space, &self.clauses, bounds, wish, known, carried, &self.budget);
         match (&self.oracle, found) {
             (_, Found { best: None, exhausted: true, .. }) => Settled::Infeasible,
-            (None, Found { best: Some((plan, value)), exhausted: true, .. }) => {
+            (None, Found { best: Some((plan, value)), exhausted: true, hints, .. }) => {
+                carried.extend(hints.prices.into_iter().map(|price| price.at(value)));
                 Settled::Best { plan, value, certified: false }
             }
             (None, Found { best: Some((plan, _)), bound, .. }) => Settled::Open { plan, bound },

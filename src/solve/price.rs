@@ -30,6 +30,17 @@ pub struct Price {
 }
 
 impl Price {
+    /// Drops the columns that a row without the goal's value excludes, whatever the others are; `false` when it cannot hold.
+    pub fn fix(&self, domain: &mut Domain) -> bool {
+        let least = |step: usize| domain.of(step).iter().map(|&c| self.coef[c as usize]).min().unwrap_or(0);
+        let min: Vec<i128> = (0..domain.steps()).map(least).collect();
+        let slack = self.rhs - min.iter().sum::<i128>();
+        if slack >= 0 && self.slope == 0 {
+            domain.retain(|step, column| self.coef[column as usize] - min[step] <= slack);
+        }
+        slack >= 0 || self.slope != 0
+    }
+
     /// The row that is left once the goal's value is settled.
     pub fn at(self, value: i64) -> Price {
         Price { rhs: self.rhs + self.slope * i128::from(value), slope: 0, ..self }

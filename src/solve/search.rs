@@ -5,15 +5,16 @@
 
 use std::collections::BTreeMap;
 
+use super::basis::Basis;
 use super::branch::{round, splits};
 use super::budget::Budget;
 use super::model::{Ceiling, Domain, Model, Row};
 use super::presolve::value;
-use super::price::{Goal, Hints, Multipliers};
+use super::price::{Goal, Hints, Multipliers, Price};
 use super::problem::Aggregate;
 use super::propagate::{Cutoff, propagate};
-use super::relax::Relaxation;
-use super::simplex::{Answer, Basis};
+use super::relax::{Relaxation, Said};
+use super::simplex::Answer;
 
 /// What a search found.
 pub struct Found {
@@ -27,24 +28,64 @@ pub struct Found {
     pub hints: Hints,
 }
 
-/// Searches for the best plan; one with the value of `known` is not looked for again.
-pub fn search(model: &Model, goal: Goal, known: Option<Vec<u32>>, budget: &Budget) -> Found {
+/// Searches for the best plan; one with the value of `known` is not looked for again. `carried` are rows that every plan
+/// satisfies.
+pub fn search(model: &Model, goal: Goal, known: Option<Vec<u32>>, carried: &[Price], budget: &Budget) -> Found {
     let mut domain = model.domain.clone();
-    if !propagate(model, &Cutoff::default(), &mut domain) {
-        return Found { best: None, bound: i64::MAX, exhausted: true, hints: Hints::default() };
-    }
-    let mut search = Search {
-        model,
-        goal,
-        relaxation: Relaxation::new(model, goal, &domain),
-        best: None,
-        cutoff: Cutoff::default(),
-        proofs: Vec::new(),
-    };
+    let mut learned = Learned { best: None, said: Vec::new(), proofs: Vec::new() };
     if let Some(columns) = known {
-        search.offer(&columns);
+        learned.offer(model, goal, &columns);
     }
-    search.run(domain, budget)
+    let mut dive = true;
+    while propagate(model, &Cutoff::default(), &mut domain) && carried.iter().all(|price| price.fix(&mut domain)) {
+        // What is left is searched without the rest, so that nothing walks over columns that are gone.
+        let keep = domain.all().to_vec();
+        let space = model.space.restrict(&keep);
+        let small = model.restrict(&space, &keep);
+        let mut search = Search::new(model, &small, keep, goal, learned);
+        let root = Node { domain: small.domain.clone(), basis: None, bound: 0 };
+        let stage = if dive { Stage::Root } else { Stage::Again };
+        if !budget.spend() {
+            return search.found(budget, Some(0));
+        }
+        let Some((root, basis, point)) = search.tighten(root, stage) else {
+            return search.found(budget, None);
+        };
+        let left: Vec<u32> = root.domain.all().iter().map(|&column| search.keep[column as usize]).collect();
+        if 4 * left.len() > 3 * search.keep.len() {
+            return search.run(root, &basis, &point, budget);
+        }
+        learned = search.learned();
+        dive = false;
+        domain.retain(|_, column| left.binary_search(&column).is_ok());
+    }
+    let bound = learned.best.as_ref().map_or(i64::MAX, |best| best.1);
+    Found { best: learned.best, bound, exhausted: true, hints: Hints::default() }
+}
+
+/// What a search knows, whatever columns are left.
+struct Learned {
+    best: Option<(Vec<u32>, i64)>,
+    said: Vec<Said>,
+    proofs: Vec<Multipliers>,
+}
+
+impl Learned {
+    /// Takes a plan that is better than the best so far.
+    fn offer(&mut self, model: &Model, goal: Goal, columns: &[u32]) -> bool {
+        let mut columns = columns.to_vec();
+        model.space.close(&mut columns);
+        let worth = match goal {
+            Goal::Any => 0,
+            Goal::Sum(figure) => value(model.space, &columns, figure, Aggregate::Sum),
+            Goal::Path(figure) => value(model.space, &columns, figure, Aggregate::Path),
+        };
+        let better = self.best.as_ref().is_none_or(|best| worth < best.1) && model.admits(&columns);
+        if better {
+            self.best = Some((columns, worth));
+        }
+        better
+    }
 }
 
 struct Node {
@@ -54,7 +95,12 @@ struct Node {
 }
 
 struct Search<'m> {
+    /// The model that was asked about, for plans and hints.
+    outer: &'m Model<'m>,
+    /// The model that is searched.
     model: &'m Model<'m>,
+    /// The columns of the model that was asked about, of the columns that are searched.
+    keep: Vec<u32>,
     goal: Goal,
     relaxation: Relaxation<'m>,
     best: Option<(Vec<u32>, i64)>,
@@ -76,49 +122,71 @@ const DIVE_EVERY: u64 = 16;
 enum Stage {
     /// Many rounds of rows, and a dive.
     Root,
+    /// Many rounds of rows.
+    Again,
     /// A dive.
     Dive,
     /// Neither.
     Plunge,
 }
 
-impl Search<'_> {
-    fn run(mut self, domain: Domain, budget: &Budget) -> Found {
+/// A node that is bounded: what is left of it, its basis, and the relaxed point.
+type Bounded = (Node, Basis, Vec<(u32, f64)>);
+
+impl<'m> Search<'m> {
+    fn new(outer: &'m Model<'m>, model: &'m Model<'m>, keep: Vec<u32>, goal: Goal, learned: Learned) -> Self {
+        let relaxation = Relaxation::new(model, goal, &model.domain, &learned.said);
+        let Learned { best, proofs, .. } = learned;
+        let mut search = Search { outer, model, keep, goal, relaxation, best, cutoff: Cutoff::default(), proofs };
+        search.cut();
+        search
+    }
+
+    fn learned(self) -> Learned {
+        Learned { best: self.best, said: self.relaxation.said().to_vec(), proofs: self.proofs }
+    }
+
+    /// The result, with the lowest bound of what is still open.
+    fn found(self, budget: &Budget, open: Option<i64>) -> Found {
+        let value = self.best.as_ref().map_or(i64::MAX, |best| best.1);
+        let mut proofs = self.proofs;
+        let surplus = proofs.len().saturating_sub(budget.prices);
+        // The root's stays, and then the latest.
+        proofs.drain(surplus.min(1)..(surplus + 1).min(proofs.len()).max(surplus.min(1)));
+        let hints = Relaxation::hints(self.outer, self.goal, self.relaxation.said(), &proofs);
+        Found { best: self.best, bound: open.unwrap_or(i64::MAX).min(value), exhausted: open.is_none(), hints }
+    }
+
+    fn run(mut self, root: Node, basis: &Basis, point: &[(u32, f64)], budget: &Budget) -> Found {
         let mut open = BTreeMap::new();
-        let mut next = Some(Node { domain, basis: None, bound: 0 });
-        let (mut visits, mut picks) = (0u64, 0u64);
-        // Plunge to a leaf, then go on from the open node with the lowest bound.
-        while let Some((node, picked)) =
-            next.take().map(|node| (node, false)).or_else(|| Some((open.pop_first()?.1, true)))
-        {
+        let (mut visits, mut picks) = (2u64, 0u64);
+        let mut children = self.children(root, basis, point);
+        loop {
+            let mut next = children.pop();
+            for mut far in children {
+                far.basis.iter_mut().for_each(Basis::pack);
+                open.insert((far.bound, visits), far);
+                visits += 1;
+            }
+            // Plunge to a leaf, then go on from the open node with the lowest bound.
+            let picked = next.is_none();
+            let Some(node) = next.take().or_else(|| Some(open.pop_first()?.1)) else {
+                return self.found(budget, None);
+            };
+            children = Vec::new();
             if (self.goal == Goal::Any && self.best.is_some()) || self.limit().is_some_and(|limit| node.bound > limit) {
                 continue;
             }
             if !budget.spend() {
-                open.insert((node.bound, visits), node);
-                break;
+                let least = open.first_key_value().map_or(i64::MAX, |(key, _)| key.0);
+                return self.found(budget, Some(node.bound.min(least)));
             }
             picks += u64::from(picked);
-            let stage = if visits == 0 {
-                Stage::Root
-            } else if picked && picks.is_multiple_of(DIVE_EVERY) {
-                Stage::Dive
-            } else {
-                Stage::Plunge
-            };
-            visits += 2;
-            let mut children = self.expand(node, stage);
-            next = children.pop();
-            for mut far in children {
-                far.basis.iter_mut().for_each(Basis::pack);
-                open.insert((far.bound, visits), far);
+            let stage = if picked && picks.is_multiple_of(DIVE_EVERY) { Stage::Dive } else { Stage::Plunge };
+            if let Some((node, basis, point)) = self.tighten(node, stage) {
+                children = self.children(node, &basis, &point);
             }
         }
-        let exhausted = open.is_empty();
-        let value = self.best.as_ref().map_or(i64::MAX, |best| best.1);
-        let bound = open.first_key_value().map(|(key, _)| key.0).unwrap_or(i64::MAX).min(value);
-        let hints = self.relaxation.hints(&self.proofs);
-        Found { best: self.best, bound, exhausted, hints }
     }
 
     fn limit(&self) -> Option<i64> {
@@ -127,30 +195,29 @@ impl Search<'_> {
 
     /// Takes a plan that is better than the best so far.
     fn offer(&mut self, columns: &[u32]) {
-        let space = self.model.space;
-        let mut columns = columns.to_vec();
-        space.close(&mut columns);
-        let columns = columns.as_slice();
-        let worth = match self.goal {
-            Goal::Any => 0,
-            Goal::Sum(figure) => value(space, columns, figure, Aggregate::Sum),
-            Goal::Path(figure) => value(space, columns, figure, Aggregate::Path),
-        };
-        if self.limit().is_some_and(|limit| worth > limit) || !self.model.admits(columns) {
-            return;
+        let outer: Vec<u32> = columns.iter().map(|&column| self.keep[column as usize]).collect();
+        let mut learned = Learned { best: self.best.take(), said: Vec::new(), proofs: Vec::new() };
+        let better = learned.offer(self.outer, self.goal, &outer);
+        self.best = learned.best;
+        if better {
+            self.cut();
         }
+    }
+
+    /// Asks for something better than the best so far.
+    fn cut(&mut self) {
+        let (Some(limit), space) = (self.limit(), self.model.space) else { return };
         match self.goal {
             Goal::Any => (),
             Goal::Sum(figure) => match &mut self.cutoff.row {
-                Some(row) => row.rhs = worth - 1,
+                Some(row) => row.rhs = limit,
                 None => {
-                    let steps: Vec<usize> = (0..columns.len()).collect();
-                    self.cutoff.row = Some(Row::new(space, &steps, worth - 1, |c| space.sum(c, figure)));
+                    let steps: Vec<usize> = (0..self.model.domain.steps()).collect();
+                    self.cutoff.row = Some(Row::new(space, &steps, limit, |c| space.sum(c, figure)));
                 }
             },
-            Goal::Path(figure) => self.cutoff.ceiling = Some(Ceiling { figure, limit: worth - 1 }),
+            Goal::Path(figure) => self.cutoff.ceiling = Some(Ceiling { figure, limit }),
         }
-        self.best = Some((columns.to_vec(), worth));
     }
 
     fn record(&mut self, proof: Multipliers) {
@@ -163,33 +230,33 @@ impl Search<'_> {
         self.proofs.push(proof);
     }
 
-    /// Bounds a node; its children, the one to visit first last.
-    fn expand(&mut self, mut node: Node, stage: Stage) -> Vec<Node> {
-        let mut dive = stage != Stage::Plunge;
+    /// Bounds a node and drops what it cannot take; `None` when it holds nothing better.
+    fn tighten(&mut self, mut node: Node, stage: Stage) -> Option<Bounded> {
+        let root = matches!(stage, Stage::Root | Stage::Again);
+        let mut dive = matches!(stage, Stage::Root | Stage::Dive);
         loop {
             if !propagate(self.model, &self.cutoff, &mut node.domain) {
-                return Vec::new();
+                return None;
             }
             if let Some(columns) = node.domain.single() {
                 self.offer(&columns);
-                return Vec::new();
+                return None;
             }
-            let mut basis = node.basis.take().unwrap_or_else(|| self.relaxation.lp.start(&node.domain));
-            if !self.bound(&mut node, &mut basis, stage == Stage::Root) {
-                return Vec::new();
+            let mut basis = node.basis.take().unwrap_or_else(|| Basis::cheapest(&self.relaxation.lp, &node.domain));
+            if !self.bound(&mut node, &mut basis, root) {
+                return None;
             }
             let point = self.relaxation.lp.primal(&basis);
-            let rounded = round(&point, &node.domain);
-            self.offer(&rounded);
+            self.offer(&round(&point, &node.domain));
             if self.goal == Goal::Any && self.best.is_some() {
-                return Vec::new();
+                return None;
             }
             let fixed = match self.relaxation.round(&basis) {
                 Some(proof) => {
                     let bound = self.relaxation.bound(&proof, &node.domain);
                     if bound.excludes(self.limit()) {
                         self.record(proof);
-                        return Vec::new();
+                        return None;
                     }
                     bound.fix(&mut node.domain, self.limit())
                 }
@@ -207,9 +274,20 @@ impl Search<'_> {
                     continue;
                 }
             }
+            return Some((node, basis, point));
+        }
+    }
+
+    /// The parts of a node, the one to visit first last.
+    fn children(&mut self, mut node: Node, basis: &Basis, point: &[(u32, f64)]) -> Vec<Node> {
+        let (mut basis, mut point) = (basis.clone(), point.to_vec());
+        loop {
             match self.branch(&node, &basis, &point) {
                 Branching::Open(children) => return children,
-                Branching::Narrowed(side) => node = side,
+                Branching::Narrowed(side) => match self.tighten(side, Stage::Plunge) {
+                    Some(bounded) => (node, basis, point) = bounded,
+                    None => return Vec::new(),
+                },
                 Branching::Closed => return Vec::new(),
             }
         }
@@ -229,9 +307,8 @@ impl Search<'_> {
                     return true;
                 }
                 Answer::Optimal => {
-                    let point = self.relaxation.lp.primal(basis);
-                    let target = self.relaxation.lp.target(basis);
-                    if !self.relaxation.separate(&point, target) {
+                    basis.relax();
+                    if !self.relaxation.separate(basis) {
                         break;
                     }
                 }
@@ -259,13 +336,13 @@ impl Search<'_> {
             }
             let point = self.relaxation.lp.primal(&basis);
             self.offer(&round(&point, &domain));
-            let open = point.iter().filter(|pair| domain.of(self.relaxation.lp.step[pair.0 as usize]).len() > 1);
+            let open = point.iter().filter(|pair| domain.of(self.relaxation.lp.step[pair.0 as usize] as usize).len() > 1);
             let lean = open.fold(None, |best: Option<(u32, f64)>, &pair| match best {
                 Some(best) if best.1 >= pair.1 => Some(best),
                 _ => Some(pair),
             });
             let Some((column, _)) = lean else { return };
-            let at = self.relaxation.lp.step[column as usize];
+            let at = self.relaxation.lp.step[column as usize] as usize;
             let mut fixed = domain.clone();
             fixed.retain(|step, other| step != at || other == column);
             if !propagate(self.model, &self.cutoff, &mut fixed) {
