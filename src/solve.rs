@@ -15,6 +15,7 @@ mod budget;
 pub mod check;
 mod conflict;
 mod dominance;
+mod enumerate;
 mod model;
 pub mod outcome;
 mod presolve;

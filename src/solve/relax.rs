@@ -95,6 +95,12 @@ impl<'m> Relaxation<'m> {
         &self.said
     }
 
+    /// The rows of the model and along paths, those that are bounded by a constant.
+    pub fn plain(&self) -> impl Iterator<Item = &Row> {
+        let plain = |said: &Said| matches!(said, Said::Stated(_) | Said::Path(_, _, false));
+        self.rows.iter().zip(&self.said).filter(move |pair| plain(pair.1)).map(|pair| pair.0)
+    }
+
     /// Solves the linear program on a domain.
     pub fn solve(&mut self, basis: &mut Basis, domain: &Domain, cutoff: Option<i64>, max_pivots: usize) -> Answer {
         let limit = match (self.goal, cutoff) {

@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use super::basis::Basis;
 use super::branch::{round, splits};
 use super::budget::Budget;
+use super::enumerate::{Ended, Line, Walk};
 use super::model::{Ceiling, Domain, Model, Row};
 use super::presolve::value;
-use super::price::{Goal, Hints, Multipliers, Price};
+use super::price::{Bound, Goal, Hints, Multipliers, Price};
 use super::problem::Aggregate;
 use super::propagate::{Cutoff, propagate};
 use super::relax::{Relaxation, Said};
@@ -48,12 +49,12 @@ pub fn search(model: &Model, goal: Goal, known: Option<Vec<u32>>, carried: &[Pri
         if !budget.spend() {
             return search.found(budget, Some(0));
         }
-        let Some((root, basis, point)) = search.tighten(root, stage) else {
+        let Some(root) = search.tighten(root, stage) else {
             return search.found(budget, None);
         };
-        let left: Vec<u32> = root.domain.all().iter().map(|&column| search.keep[column as usize]).collect();
+        let left: Vec<u32> = root.node.domain.all().iter().map(|&column| search.keep[column as usize]).collect();
         if 4 * left.len() > 3 * search.keep.len() {
-            return search.run(root, &basis, &point, budget);
+            return search.run(root, budget);
         }
         learned = search.learned();
         dive = false;
@@ -106,6 +107,8 @@ struct Search<'m> {
     best: Option<(Vec<u32>, i64)>,
     cutoff: Cutoff,
     proofs: Vec<Multipliers>,
+    /// The most free columns of a node that is enumerated.
+    free: usize,
 }
 
 /// Combinations kept for z3: the root's, and the latest leaves'.
@@ -130,14 +133,23 @@ enum Stage {
     Plunge,
 }
 
-/// A node that is bounded: what is left of it, its basis, and the relaxed point.
-type Bounded = (Node, Basis, Vec<(u32, f64)>);
+/// A node that is bounded: what is left of it, its basis, the relaxed point, and the bound with its proof.
+struct Bounded {
+    node: Node,
+    basis: Basis,
+    point: Vec<(u32, f64)>,
+    proved: Option<(Multipliers, Bound)>,
+}
+
+/// Columns that an enumeration may try before the search branches instead, and the free columns from which it is not tried.
+const WALK: u64 = 4_000;
+const FREE: usize = 120;
 
 impl<'m> Search<'m> {
     fn new(outer: &'m Model<'m>, model: &'m Model<'m>, keep: Vec<u32>, goal: Goal, learned: Learned) -> Self {
         let relaxation = Relaxation::new(model, goal, &model.domain, &learned.said);
         let Learned { best, proofs, .. } = learned;
-        let mut search = Search { outer, model, keep, goal, relaxation, best, cutoff: Cutoff::default(), proofs };
+        let mut search = Search { outer, model, keep, goal, relaxation, best, cutoff: Cutoff::default(), proofs, free: FREE };
         search.cut();
         search
     }
@@ -157,10 +169,10 @@ impl<'m> Search<'m> {
         Found { best: self.best, bound: open.unwrap_or(i64::MAX).min(value), exhausted: open.is_none(), hints }
     }
 
-    fn run(mut self, root: Node, basis: &Basis, point: &[(u32, f64)], budget: &Budget) -> Found {
+    fn run(mut self, root: Bounded, budget: &Budget) -> Found {
         let mut open = BTreeMap::new();
         let (mut visits, mut picks) = (2u64, 0u64);
-        let mut children = self.children(root, basis, point);
+        let mut children = self.children(root);
         loop {
             let mut next = children.pop();
             for mut far in children {
@@ -183,8 +195,8 @@ impl<'m> Search<'m> {
             }
             picks += u64::from(picked);
             let stage = if picked && picks.is_multiple_of(DIVE_EVERY) { Stage::Dive } else { Stage::Plunge };
-            if let Some((node, basis, point)) = self.tighten(node, stage) {
-                children = self.children(node, &basis, &point);
+            if let Some(bounded) = self.tighten(node, stage) {
+                children = self.children(bounded);
             }
         }
     }
@@ -251,15 +263,16 @@ impl<'m> Search<'m> {
             if self.goal == Goal::Any && self.best.is_some() {
                 return None;
             }
-            let fixed = match self.relaxation.round(&basis) {
-                Some(proof) => {
-                    let bound = self.relaxation.bound(&proof, &node.domain);
-                    if bound.excludes(self.limit()) {
-                        self.record(proof);
-                        return None;
-                    }
-                    bound.fix(&mut node.domain, self.limit())
+            let proved = self.relaxation.round(&basis).map(|proof| {
+                let bound = self.relaxation.bound(&proof, &node.domain);
+                (proof, bound)
+            });
+            let fixed = match &proved {
+                Some((proof, bound)) if bound.excludes(self.limit()) => {
+                    self.record(proof.clone());
+                    return None;
                 }
+                Some((_, bound)) => bound.fix(&mut node.domain, self.limit()),
                 None => false,
             };
             if fixed {
@@ -274,23 +287,63 @@ impl<'m> Search<'m> {
                     continue;
                 }
             }
-            return Some((node, basis, point));
+            return Some(Bounded { node, basis, point, proved });
         }
     }
 
-    /// The parts of a node, the one to visit first last.
-    fn children(&mut self, mut node: Node, basis: &Basis, point: &[(u32, f64)]) -> Vec<Node> {
-        let (mut basis, mut point) = (basis.clone(), point.to_vec());
+    /// The parts of a node, the one to visit first last; none when an enumeration has settled it.
+    fn children(&mut self, mut bounded: Bounded) -> Vec<Node> {
         loop {
-            match self.branch(&node, &basis, &point) {
-                Branching::Open(children) => return children,
-                Branching::Narrowed(side) => match self.tighten(side, Stage::Plunge) {
-                    Some(bounded) => (node, basis, point) = bounded,
-                    None => return Vec::new(),
+            let next = match self.walk(&bounded) {
+                Some(Ended::Complete) => return Vec::new(),
+                // A better plan: what it leaves is less.
+                Some(Ended::Stopped) if self.goal == Goal::Any => return Vec::new(),
+                Some(Ended::Stopped) => Node { basis: Some(bounded.basis), ..bounded.node },
+                Some(Ended::TooMany) | None => match self.branch(&bounded.node, &bounded.basis, &bounded.point) {
+                    Branching::Open(children) => return children,
+                    Branching::Narrowed(side) => side,
+                    Branching::Closed => return Vec::new(),
                 },
-                Branching::Closed => return Vec::new(),
+            };
+            match self.tighten(next, Stage::Plunge) {
+                Some(tightened) => bounded = tightened,
+                None => return Vec::new(),
             }
         }
+    }
+
+    /// Enumerates a node that is small; `None` when it is not.
+    fn walk(&mut self, bounded: &Bounded) -> Option<Ended> {
+        let domain = &bounded.node.domain;
+        let free: usize = (0..domain.steps()).map(|step| domain.of(step).len()).filter(|&size| size > 1).sum();
+        if free > self.free {
+            return None;
+        }
+        let mut lines = Vec::new();
+        if let (Some((_, bound)), Some(limit)) = (&bounded.proved, self.limit()) {
+            lines.push(Line::shrink(&bound.excess, bound.slope * i128::from(limit) - bound.least));
+        }
+        for row in self.relaxation.plain().chain(&self.cutoff.row) {
+            let coef = domain.all().iter().map(|&column| row.coef[column as usize]).collect();
+            lines.push(Line { coef, rhs: row.rhs });
+        }
+        let mut walk = Walk::new(self.model.space, domain, &lines, WALK);
+        let ended = walk.run(&mut |columns| {
+            let before = self.best.as_ref().map(|best| best.1);
+            self.offer(columns);
+            self.best.as_ref().map(|best| best.1) == before
+        });
+        match ended {
+            Ended::Complete => {
+                self.free = self.free.max(free + free / 8);
+                if let Some((proof, _)) = &bounded.proved {
+                    self.record(proof.clone());
+                }
+            }
+            Ended::TooMany => self.free = self.free.min(free - free / 8),
+            Ended::Stopped => (),
+        }
+        Some(ended)
     }
 
     /// Solves the relaxation, adding violated rows; `false` when the node holds nothing better.
