@@ -9,19 +9,21 @@
 //! options that such a row excludes alone, which are left out before z3 sees them. What nobody has to trust: every plan,
 //! whoever found it, is judged by [`check`] on the problem as stated.
 
+mod basis;
 mod branch;
 mod budget;
 pub mod check;
 mod conflict;
 mod dominance;
+mod enumerate;
 mod model;
 pub mod outcome;
 mod presolve;
 mod price;
 pub mod problem;
 mod propagate;
+mod record;
 mod relax;
-mod replay;
 mod search;
 mod simplex;
 mod smt;
@@ -36,11 +38,13 @@ use self::budget::Budget;
 use self::model::Model;
 use self::outcome::{Conflict, Outcome, Proof, Solution, Status};
 use self::presolve::{Space, value};
+use self::price::Price;
 use self::problem::{Problem, Wish};
 use self::propagate::{Cutoff, propagate};
 use self::search::Found;
 use self::smt::{Ask, Oracle, Verdict};
-use self::wish::minimise;
+use self::validate::HUGE;
+use self::wish::minimise_under;
 
 /// How long to look, and whether z3 must agree.
 #[derive(Clone, Copy)]
@@ -90,6 +94,9 @@ pub fn warm_up() {
     smt::warm_up();
 }
 
+/// Price rows of one wish that later wishes are given as well.
+const MOST_CARRIED: usize = 8;
+
 /// One problem being solved.
 struct Session<'a> {
     space: &'a Space<'a>,
@@ -117,10 +124,13 @@ impl<'a> Session<'a> {
             certify: limits.certify,
             checks: AtomicU32::new(0),
         };
+        let mut budget = Budget::new(limits.nodes, limits.out_of_time);
+        budget.prices = MOST_CARRIED;
+        budget.record = limits.certify != Certify::Off;
         Session {
             space,
             clauses: (0..space.problem.clauses.len()).collect(),
-            budget: Budget::new(limits.nodes, limits.out_of_time),
+            budget,
             oracle: (limits.certify != Certify::Off).then_some(oracle),
         }
     }
@@ -132,9 +142,10 @@ impl<'a> Session<'a> {
             wishes => wishes.iter().copied().map(Some).collect(),
         };
         let (mut bounds, mut known, mut certified) = (Vec::new(), None, self.oracle.is_some());
+        let mut carried = Vec::new();
         let mut status = Status::Optimal;
         for (place, &wish) in wishes.iter().enumerate() {
-            match self.settle(&bounds, wish, known.clone()) {
+            match self.settle(&bounds, wish, known.clone(), &mut carried) {
                 Settled::Best { plan, value, certified: agreed } => {
                     bounds.extend(wish.map(|wish| (wish, value)));
                     certified &= agreed;
@@ -178,9 +189,18 @@ impl<'a> Session<'a> {
     }
 
     /// Finds the best value of one wish under the values of the earlier ones.
-    fn settle(&self, bounds: &[(Wish, i64)], wish: Option<Wish>, known: Option<Vec<u32>>) -> Settled {
-        let found = minimise(self.space, &self.clauses, bounds, wish, known, &self.budget);
-        match (&self.oracle, found) {
+    ///
+    /// `carried` holds price rows of the earlier wishes, which their values have made rows like any other.
+    fn settle(
+        &self,
+        bounds: &[(Wish, i64)],
+        wish: Option<Wish>,
+        known: Option<Vec<u32>>,
+        carried: &mut Vec<Price>,
+    ) -> Settled {
+        let found = minimise_under(self.space, &self.clauses, bounds, wish, known, carried, &self.budget);
+        let prices = found.hints.prices.clone();
+        let settled = match (&self.oracle, found) {
             (_, Found { best: None, exhausted: true, .. }) => Settled::Infeasible,
             (None, Found { best: Some((plan, value)), exhausted: true, .. }) => {
                 Settled::Best { plan, value, certified: false }
@@ -188,11 +208,16 @@ impl<'a> Session<'a> {
             (None, Found { best: Some((plan, _)), bound, .. }) => Settled::Open { plan, bound },
             (None, Found { best: None, .. }) => Settled::Unknown,
             (Some(oracle), found) => {
-                let (space, clauses, searched) = (self.space, self.clauses.as_slice(), !found.exhausted);
-                let decide = || with_z3(space, clauses, oracle, bounds, wish, found);
+                let known = Known { space: self.space, clauses: &self.clauses, bounds, carried };
+                let searched = !found.exhausted;
+                let decide = || with_z3(&known, oracle, wish, found);
                 if searched { smt::isolated(decide) } else { decide() }
             }
+        };
+        if let Settled::Best { value, .. } = settled {
+            carried.extend(prices.into_iter().map(|price| price.at(value)));
         }
+        settled
     }
 
     fn explain(&self) -> Conflict {
@@ -200,55 +225,68 @@ impl<'a> Session<'a> {
     }
 }
 
+/// What is settled before a wish.
+struct Known<'a> {
+    space: &'a Space<'a>,
+    clauses: &'a [usize],
+    bounds: &'a [(Wish, i64)],
+    carried: &'a [Price],
+}
+
 /// Has z3 refute anything better than what the native search found, or go on where that search stopped.
-fn with_z3(
-    space: &Space,
-    clauses: &[usize],
-    oracle: &Oracle,
-    bounds: &[(Wish, i64)],
-    wish: Option<Wish>,
-    found: Found,
-) -> Settled {
+fn with_z3(known: &Known, oracle: &Oracle, wish: Option<Wish>, found: Found) -> Settled {
     let Found { best, bound: mut low, exhausted, hints } = found;
-    let (mut plan, mut high) = match best {
-        Some((plan, value)) => (plan, value),
-        None => match oracle.search(&Model::new(space, clauses, bounds), &hints, None) {
-            Verdict::Refuted => return Settled::Infeasible,
-            Verdict::Unknown => return Settled::Unknown,
-            Verdict::Satisfied(plan) => {
-                let high = wish.map_or(0, |wish| value(space, &plan, wish.figure, wish.over));
-                (plan, high)
-            }
-        },
+    let &Known { space, clauses, bounds, carried } = known;
+    let under = |limit: Option<(Wish, i64)>| {
+        let tighter: Vec<(Wish, i64)> = bounds.iter().copied().chain(limit).collect();
+        Model::new(space, clauses, &tighter)
     };
     let Some(wish) = wish else {
-        return Settled::Best { plan, value: high, certified: true };
+        return match best {
+            Some((plan, value)) => Settled::Best { plan, value, certified: true },
+            None => match oracle.search(&under(None), &hints, carried, None) {
+                Verdict::Refuted => Settled::Infeasible,
+                Verdict::Unknown => Settled::Unknown,
+                Verdict::Satisfied(plan) => Settled::Best { plan, value: 0, certified: true },
+            },
+        };
     };
-    // A proof is asked for in one piece; a search goes upwards in slices that double.
+    // A proof is asked for in one piece; a search goes upwards in slices that double, until one has a plan.
+    let mut best = best;
     let mut refuted = i64::MIN;
-    let mut width = if exhausted { i64::MAX } else { (high.saturating_sub(low) / 64).max(1) };
-    while refuted < high - 1 {
-        let ask = low.saturating_add(width - 1).min(high - 1);
-        let mut tighter = bounds.to_vec();
-        tighter.push((wish, ask));
-        let model = Model::new(space, clauses, &tighter);
-        let verdict =
-            if exhausted { oracle.refute(&model, &hints, Some(ask)) } else { oracle.search(&model, &hints, Some(ask)) };
-        match verdict {
-            Verdict::Refuted => {
+    let first = best.as_ref().map_or(low, |best| best.1.saturating_sub(low)) / 64;
+    let mut width = if exhausted { i64::MAX } else { first.max(1) };
+    loop {
+        let ask = low.saturating_add(width - 1).min(best.as_ref().map_or(HUGE as i64, |best| best.1 - 1));
+        if refuted >= ask {
+            break;
+        }
+        let model = under(Some((wish, ask)));
+        let verdict = if exhausted {
+            oracle.refute(&model, &hints, carried, Some(ask))
+        } else {
+            oracle.search(&model, &hints, carried, Some(ask))
+        };
+        match (verdict, best.take()) {
+            (Verdict::Refuted, kept) => {
+                best = kept;
                 refuted = ask;
                 low = ask + 1;
                 width = width.saturating_mul(2);
             }
-            Verdict::Satisfied(better) => {
-                high = value(space, &better, wish.figure, wish.over);
-                plan = better;
+            (Verdict::Satisfied(plan), _) => {
+                let value = value(space, &plan, wish.figure, wish.over);
+                best = Some((plan, value));
             }
-            Verdict::Unknown if exhausted => {
-                return Settled::Best { plan, value: high, certified: false };
+            (Verdict::Unknown, Some((plan, value))) if exhausted => {
+                return Settled::Best { plan, value, certified: false };
             }
-            Verdict::Unknown => return Settled::Open { plan, bound: low },
+            (Verdict::Unknown, Some((plan, _))) => return Settled::Open { plan, bound: low },
+            (Verdict::Unknown, None) => return Settled::Unknown,
         }
     }
-    Settled::Best { plan, value: high, certified: true }
+    match best {
+        Some((plan, value)) => Settled::Best { plan, value, certified: true },
+        None => Settled::Infeasible,
+    }
 }

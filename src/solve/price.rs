@@ -2,9 +2,9 @@
 //!
 //! The vocabulary that the relaxation, the search and z3 share.
 
-use super::model::{Domain, Origin, Row};
-use super::presolve::Space;
+use super::model::{Domain, Origin};
 use super::problem::Figure;
+use super::record::Record;
 
 /// What a search minimises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,139 +17,46 @@ pub enum Goal {
     Path(Figure),
 }
 
-/// `Σ coef · x <= rhs`: a combination of rows that every plan with a good enough goal satisfies.
+/// `Σ coef · x <= rhs + slope · value` for every plan whose goal is at most `value`: the price row that z3 is given.
 #[derive(Clone, Debug)]
 pub struct Price {
-    /// One coefficient per column that was asked for, in their order.
+    /// One coefficient per column.
     pub coef: Vec<i128>,
-    /// The limit.
+    /// The constant part of the limit.
     pub rhs: i128,
+    /// The weight of the goal's value; 0 when the rows contradict each other without it.
+    pub slope: i128,
+    /// The rows of the problem that it combines, the goal's among them, and how often it takes each.
+    pub terms: Vec<(Origin, i128)>,
 }
 
-/// One half of the options of a step.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Side {
-    /// The step.
-    pub step: usize,
-    /// Some of its columns, ascending.
-    pub columns: Vec<u32>,
-    /// Whether these are meant, or all others.
-    pub inside: bool,
-}
-
-impl Side {
-    /// Whether the column of the step belongs to it.
-    pub fn has(&self, column: u32) -> bool {
-        self.columns.binary_search(&column).is_ok() == self.inside
-    }
-}
-
-/// A part of a search: one half of its parent's, and the combinations that exclude options of it or all of it.
-#[derive(Clone, Debug, Default)]
-pub struct Case {
-    /// The case that it is a part of; the first has itself.
-    pub parent: usize,
-    /// Which half; `None` for the first case.
-    pub side: Option<Side>,
-    /// Indices into [`Cases::proofs`].
-    pub by: Vec<usize>,
-}
-
-/// What a search did, as far as a proof needs it: every case is excluded by its combinations, or has two parts listed.
-#[derive(Clone, Debug, Default)]
-pub struct Cases {
-    /// The combinations.
-    pub proofs: Vec<Multipliers>,
-    /// The cases, each after the one that it is a part of.
-    pub list: Vec<Case>,
-    /// There were too many to record.
-    pub cut: bool,
-}
-
-/// Combinations that a record holds at most.
-const MOST_PROOFS: usize = 20_000;
-
-impl Cases {
-    /// Adds a part of a case (or the first); its index.
-    pub fn open(&mut self, parent: usize, side: Option<Side>, by: Vec<Multipliers>) -> usize {
-        let case = self.list.len();
-        if case >= MOST_PROOFS {
-            self.cut = true;
-            return parent;
+impl Price {
+    /// Drops the columns that a row without the goal's value excludes, whatever the others are; `false` when it cannot hold.
+    pub fn fix(&self, domain: &mut Domain) -> bool {
+        let least = |step: usize| domain.of(step).iter().map(|&c| self.coef[c as usize]).min().unwrap_or(0);
+        let min: Vec<i128> = (0..domain.steps()).map(least).collect();
+        let slack = self.rhs - min.iter().sum::<i128>();
+        if slack >= 0 && self.slope == 0 {
+            domain.retain(|step, column| self.coef[column as usize] - min[step] <= slack);
         }
-        self.list.push(Case { parent, side, by: Vec::new() });
-        by.into_iter().for_each(|proof| self.by(case, proof));
-        case
+        slack >= 0 || self.slope != 0
     }
 
-    /// Records that a combination excludes something of a case.
-    pub fn by(&mut self, case: usize, proof: Multipliers) {
-        let place = match self.proofs.last() {
-            Some(last) if *last == proof => self.proofs.len() - 1,
-            _ if self.proofs.len() >= MOST_PROOFS => {
-                self.cut = true;
-                return;
-            }
-            _ => {
-                self.proofs.push(proof);
-                self.proofs.len() - 1
-            }
-        };
-        if !self.list[case].by.contains(&place) {
-            self.list[case].by.push(place);
-        }
+    /// The row that is left once the goal's value is settled.
+    pub fn at(self, value: i64) -> Price {
+        Price { rhs: self.rhs + self.slope * i128::from(value), slope: 0, ..self }
     }
 }
 
-/// What a search learned that makes a proof short.
-#[derive(Clone, Debug)]
+/// What a search learned that makes z3's proof short.
+#[derive(Clone, Debug, Default)]
 pub struct Hints {
-    /// What was minimised.
-    pub goal: Goal,
-    /// The rows that combinations speak of; those on the target are paths that the goal bounds.
-    pub rows: Vec<(Row, bool)>,
-    /// The search itself.
-    pub cases: Cases,
+    /// Price rows, most useful first.
+    pub prices: Vec<Price>,
+    /// What the search did.
+    pub record: Record,
     /// Paths that were critical.
     pub paths: Vec<(Figure, Vec<usize>)>,
-}
-
-impl Default for Hints {
-    fn default() -> Self {
-        Hints { goal: Goal::Any, rows: Vec::new(), cases: Cases::default(), paths: Vec::new() }
-    }
-}
-
-impl Hints {
-    /// A combination as a row over the given columns, for plans whose goal is at most `value`.
-    pub fn price(&self, space: &Space, proof: &Multipliers, columns: &[u32], value: i64) -> Price {
-        let mut coef: Vec<i128> = match self.goal {
-            Goal::Sum(figure) if proof.slope > 0 => {
-                let cost = |&column: &u32| proof.slope * i128::from(space.sum(column as usize, figure));
-                columns.iter().map(cost).collect()
-            }
-            _ => vec![0; columns.len()],
-        };
-        let mut rhs = proof.slope * i128::from(value);
-        for &(place, y) in &proof.rows {
-            let (row, on_target) = &self.rows[place];
-            coef.iter_mut().zip(columns).for_each(|(sum, &column)| *sum += y * i128::from(row.coef[column as usize]));
-            if !on_target {
-                rhs += y * i128::from(row.rhs);
-            }
-        }
-        Price { coef, rhs }
-    }
-
-    /// The rows of the problem that a combination takes, and how often, the goal's among them.
-    pub fn terms(&self, proof: &Multipliers) -> Vec<(Origin, i128)> {
-        let mut terms: Vec<(Origin, i128)> =
-            proof.rows.iter().map(|&(place, y)| (self.rows[place].0.origin.clone(), y)).collect();
-        if let (Goal::Sum(figure), 1..) = (self.goal, proof.slope) {
-            terms.push((Origin::Sum(figure), proof.slope));
-        }
-        terms
-    }
 }
 
 /// Integer multipliers of the rows, and the weight of the goal.

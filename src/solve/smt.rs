@@ -12,9 +12,8 @@ use self::question::Question;
 use super::Certify;
 use super::budget::Clock;
 use super::model::{Domain, Model, Row};
-use super::price::{Hints, Price};
+use super::price::{Hints, Multipliers, Price};
 use super::propagate::{Cutoff, propagate};
-use super::replay::{exclude, replay};
 
 /// z3's word on a model.
 pub enum Verdict {
@@ -80,33 +79,51 @@ pub fn warm_up() {
 }
 
 impl Oracle<'_> {
-    /// Asks z3 to refute what a search has excluded. `value` is the bound of the goal that the model holds, if it has one; `hints` are
-    /// what a search for the goal learned.
-    pub fn refute(&self, model: &Model, hints: &Hints, value: Option<i64>) -> Verdict {
+    /// Asks z3 to refute what a search has excluded. `hints` are what the search for the goal learned, `value` is the bound of
+    /// the goal that the model holds, if it has one, and `carried` are rows that every plan satisfies.
+    pub fn refute(&self, model: &Model, hints: &Hints, carried: &[Price], value: Option<i64>) -> Verdict {
         if self.certify == Certify::Core
-            && let Some(replay) = replay(model, hints, value)
-            && replay.leaves.len() > 1
+            && let Some(leaves) = hints.record.cases.leaves()
         {
-            self.checks.fetch_add(1, Ordering::Relaxed);
-            if parts::covered(model, hints, &replay, value.unwrap_or(0), &self.ask) == Some(true) {
-                return Verdict::Refuted;
+            let mut root = model.domain.clone();
+            let proofs = &hints.record.cases.proofs;
+            let by: Vec<&Multipliers> = hints.record.cases.list[0].by.iter().map(|&place| &proofs[place]).collect();
+            let open = thin(model, hints, carried, &by, value, &mut root);
+            if open && leaves.len() > 1 {
+                self.checks.fetch_add(1, Ordering::Relaxed);
+                if parts::covered(model, &hints.record, &root, &leaves, value, &self.ask) == Some(true) {
+                    return Verdict::Refuted;
+                }
             }
         }
-        isolated(|| self.search(model, hints, value))
+        isolated(|| self.search(model, hints, carried, value))
     }
 
     /// Asks whether the model has a plan.
-    pub fn search(&self, model: &Model, hints: &Hints, value: Option<i64>) -> Verdict {
+    pub fn search(&self, model: &Model, hints: &Hints, carried: &[Price], value: Option<i64>) -> Verdict {
+        let proofs = &hints.record.cases.proofs;
+        let latest = proofs.len().saturating_sub(MOST_PRICES - 1).max(1).min(proofs.len());
+        let chosen: Vec<&Multipliers> = proofs[..proofs.len().min(1)].iter().chain(&proofs[latest..]).collect();
         let mut domain = model.domain.clone();
-        let prices = prices(model, hints, value, self.certify == Certify::Core, &mut domain);
-        let paths = paths(model, hints);
-        let Some(question) = Question::new(model, domain, &paths, &prices, &self.ask) else {
+        if self.certify == Certify::Core {
+            // What contradicts itself is left to z3.
+            thin(model, hints, carried, &chosen, value, &mut domain);
+        }
+        let mut rows: Vec<Linear> = prices(model, hints, &chosen, value, &domain);
+        rows.extend(carried.iter().map(|price| on(price, &domain)));
+        let Some(question) = Question::new(model, domain, &paths(model, hints), &rows, &self.ask) else {
             return Verdict::Unknown;
         };
         let (verdict, checks) = question.answer(&self.ask);
         self.checks.fetch_add(checks, Ordering::Relaxed);
         verdict
     }
+}
+
+/// `Σ coef · x <= rhs` over the columns of a domain, in their order.
+struct Linear {
+    coef: Vec<i128>,
+    rhs: i128,
 }
 
 /// The paths that were critical to the search.
@@ -119,25 +136,61 @@ fn paths(model: &Model, hints: &Hints) -> Vec<Row> {
     rows
 }
 
-/// The first and the latest price rows, over the domain; with `thin`, the domain loses first what single rows exclude.
-fn prices(model: &Model, hints: &Hints, value: Option<i64>, thin: bool, domain: &mut Domain) -> Vec<Price> {
-    let all = &hints.cases.proofs;
-    let latest = all.len().saturating_sub(MOST_PRICES - 1).max(1).min(all.len());
-    let mut chosen: Vec<(&_, i64)> = Vec::new();
-    for proof in all[..all.len().min(1)].iter().chain(&all[latest..]) {
-        if let Some(value) = value.or((proof.slope == 0).then_some(0)) {
-            chosen.push((proof, value));
-        }
-    }
-    let priced = |domain: &Domain, &(proof, value): &(&_, i64)| hints.price(model.space, proof, domain.all(), value);
-    // What contradicts itself is left to z3.
-    while thin && propagate(model, &Cutoff::default(), domain) {
+/// Combinations as rows over the domain; those that need a bound of the goal only where there is one.
+fn prices(model: &Model, hints: &Hints, proofs: &[&Multipliers], value: Option<i64>, domain: &Domain) -> Vec<Linear> {
+    let bounded = |proof: &&&Multipliers| value.is_some() || proof.slope == 0;
+    let row = |proof: &&Multipliers| {
+        let (coef, rhs) = hints.record.price(model.space, proof, domain.all(), value.unwrap_or(0));
+        Linear { coef, rhs }
+    };
+    proofs.iter().filter(bounded).map(row).collect()
+}
+
+fn on(price: &Price, domain: &Domain) -> Linear {
+    let coef = domain.all().iter().map(|&column| price.coef[column as usize]).collect();
+    Linear { coef, rhs: price.rhs }
+}
+
+/// Drops from the domain what the model's rows, the combinations and the carried rows each exclude, in exact integers; `false`
+/// when nothing is left.
+fn thin(
+    model: &Model,
+    hints: &Hints,
+    carried: &[Price],
+    proofs: &[&Multipliers],
+    value: Option<i64>,
+    domain: &mut Domain,
+) -> bool {
+    loop {
         let before = domain.all().len();
-        if chosen.iter().any(|row| exclude(&priced(domain, row), domain).is_none()) || domain.all().len() == before {
-            break;
+        if !propagate(model, &Cutoff::default(), domain) || !carried.iter().all(|price| price.fix(domain)) {
+            return false;
+        }
+        for proof in proofs {
+            if prices(model, hints, &[proof], value, domain).iter().any(|row| !row.exclude(domain)) {
+                return false;
+            }
+        }
+        if domain.all().len() == before {
+            return true;
         }
     }
-    chosen.iter().map(|row| priced(domain, row)).collect()
+}
+
+impl Linear {
+    /// Drops the columns of the domain that the row excludes; `false` when it cannot hold.
+    fn exclude(&self, domain: &mut Domain) -> bool {
+        let (mut min, mut place) = (Vec::with_capacity(domain.steps()), 0);
+        for step in 0..domain.steps() {
+            let end = place + domain.of(step).len();
+            min.push(self.coef[place..end].iter().copied().min().unwrap_or(0));
+            place = end;
+        }
+        let slack = self.rhs - min.iter().sum::<i128>();
+        let mut coef = self.coef.iter();
+        domain.retain(|step, _| coef.next().is_none_or(|a| a - min[step] <= slack));
+        slack >= 0
+    }
 }
 
 /// A solver within its limits.
@@ -194,11 +247,12 @@ impl Scaled {
     }
 }
 
-fn at_most(taken: &[Bool], row: &Scaled) -> Bool {
+fn at_most(taken: &[&Bool], row: &Scaled) -> Bool {
     if row.limit < 0 {
         return Bool::from_bool(false);
     }
-    let terms: Vec<(&Bool, i32)> = taken.iter().zip(row.coef.iter().copied()).filter(|term| term.1 > 0).collect();
+    let terms: Vec<(&Bool, i32)> =
+        taken.iter().copied().zip(row.coef.iter().copied()).filter(|term| term.1 > 0).collect();
     if terms.is_empty() { Bool::from_bool(true) } else { Bool::pb_le(&terms, row.limit) }
 }
 

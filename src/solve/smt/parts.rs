@@ -10,43 +10,48 @@ use z3::ast::Bool;
 use z3::{SatResult, Solver};
 
 use super::super::model::{Domain, Model};
-use super::super::price::{Hints, Side};
-use super::super::replay::{Leaf, Replay};
+use super::super::record::{Record, Side};
 use super::{Ask, Scaled, at_most, exactly_one, one_of, solver};
 
 /// The parts of the steps that the cases divide.
-struct Parts {
+struct Parts<'a> {
+    root: &'a Domain,
     /// Per step, its parts: columns of the root, ascending. A step that no case divides has one.
     of: Vec<Vec<Vec<u32>>>,
-    /// Per step, the Boolean of its first part; `usize::MAX` for a step with one part.
-    first: Vec<usize>,
+    /// One Boolean per part, of the steps that have several.
+    taken: Vec<Vec<Bool>>,
 }
 
 /// What a case leaves to each step that it divides.
-type Sides<'h> = BTreeMap<usize, Vec<&'h Side>>;
+type Sides<'r> = BTreeMap<usize, Vec<&'r Side>>;
 
-/// Whether z3 refutes that anything is left beside the cases; `None` when it does not answer.
-pub fn covered(model: &Model, hints: &Hints, replay: &Replay, value: i64, ask: &Ask) -> Option<bool> {
-    let sides: Vec<Sides> = replay.leaves.iter().map(|leaf| sides(hints, leaf.case)).collect();
-    let parts = Parts::new(&replay.root, &sides);
-    let count: usize = parts.of.iter().map(Vec::len).filter(|&len| len > 1).sum();
-    let bools: Vec<Bool> = (0..count).map(|place| Bool::new_const(place as u32)).collect();
-    let solver = solver(ask)?;
-    for (of, &first) in parts.of.iter().zip(&parts.first) {
-        if of.len() > 1 {
-            solver.assert(exactly_one(bools[first..first + of.len()].iter().collect()));
+/// Whether z3 refutes that anything of the root is left beside the leaves; `None` when it does not answer.
+pub fn covered(
+    model: &Model,
+    record: &Record,
+    root: &Domain,
+    leaves: &[usize],
+    value: Option<i64>,
+    ask: &Ask,
+) -> Option<bool> {
+    let mut cases: Vec<Sides> = Vec::with_capacity(leaves.len());
+    for &leaf in leaves {
+        let mut sides = Sides::new();
+        for side in record.cases.sides(leaf) {
+            sides.entry(side.step).or_default().push(side);
         }
+        cases.push(sides);
     }
-    for (leaf, sides) in replay.leaves.iter().zip(&sides) {
-        parts.close(&solver, &bools, model, hints, replay, leaf, sides, value);
+    let parts = Parts::new(root, &cases);
+    let solver = solver(ask)?;
+    for taken in parts.taken.iter().filter(|taken| !taken.is_empty()) {
+        solver.assert(exactly_one(taken.iter().collect()));
     }
-    if std::env::var("DBG").is_ok() {
-        eprintln!(
-            "parts {:?} count {count} leaves {} root {}",
-            parts.of.iter().map(Vec::len).collect::<Vec<_>>(),
-            sides.len(),
-            replay.root.all().len()
-        );
+    for (&leaf, sides) in leaves.iter().zip(&cases) {
+        let by = record.cases.list[leaf].by.last().map(|&place| &record.cases.proofs[place]);
+        let price = by.filter(|by| value.is_some() || by.slope == 0);
+        let price = price.map(|by| record.price(model.space, by, root.all(), value.unwrap_or(0)));
+        parts.close(&solver, sides, price);
     }
     match solver.check() {
         SatResult::Unsat => Some(true),
@@ -55,70 +60,53 @@ pub fn covered(model: &Model, hints: &Hints, replay: &Replay, value: i64, ask: &
     }
 }
 
-fn sides(hints: &Hints, case: usize) -> Sides<'_> {
-    let (mut sides, mut at) = (Sides::new(), case);
-    while let Some(side) = &hints.cases.list[at].side {
-        sides.entry(side.step).or_default().push(side);
-        at = hints.cases.list[at].parent;
-    }
-    sides
-}
-
 /// Whether all sides have the column.
 fn inside(sides: &[&Side], column: u32) -> bool {
     sides.iter().all(|side| side.has(column))
 }
 
-impl Parts {
-    fn new(root: &Domain, cases: &[Sides]) -> Self {
-        let (mut of, mut first, mut next) = (Vec::new(), Vec::new(), 0);
+impl<'a> Parts<'a> {
+    fn new(root: &'a Domain, cases: &[Sides]) -> Self {
+        let (mut of, mut taken, mut next) = (Vec::new(), Vec::new(), 0u32);
         for step in 0..root.steps() {
+            let mut seen: Vec<&[u32]> = Vec::new();
             let mut parts = vec![root.of(step).to_vec()];
             for side in cases.iter().filter_map(|case| case.get(&step)).flatten() {
+                if seen.contains(&side.columns.as_slice()) {
+                    continue;
+                }
+                seen.push(&side.columns);
                 let mut finer = Vec::with_capacity(parts.len() + 1);
                 for part in parts {
-                    let (a, b): (Vec<u32>, Vec<u32>) = part.iter().partition(|&&column| side.has(column));
+                    let (a, b): (Vec<u32>, Vec<u32>) = part.into_iter().partition(|&column| side.has(column));
                     finer.extend([a, b].into_iter().filter(|part| !part.is_empty()));
                 }
                 parts = finer;
             }
-            first.push(if parts.len() > 1 { next } else { usize::MAX });
-            next += if parts.len() > 1 { parts.len() } else { 0 };
+            let bools = if parts.len() > 1 { parts.len() as u32 } else { 0 };
+            taken.push((next..next + bools).map(Bool::new_const).collect());
+            next += bools;
             of.push(parts);
         }
-        Parts { of, first }
+        Parts { root, of, taken }
     }
 
-    /// Tells the solver that a case is closed.
-    #[allow(clippy::too_many_arguments)]
-    fn close(
-        &self,
-        solver: &Solver,
-        bools: &[Bool],
-        model: &Model,
-        hints: &Hints,
-        replay: &Replay,
-        leaf: &Leaf,
-        sides: &Sides,
-        value: i64,
-    ) {
-        let steps: Vec<usize> = sides.keys().copied().filter(|&step| self.of[step].len() > 1).collect();
-        if let Some(by) = leaf.by {
-            let columns = replay.root.all();
-            let price = hints.price(model.space, &hints.cases.proofs[by], columns, value);
-            let coef_of = |column: u32| price.coef[columns.binary_search(&column).unwrap_or(0)];
+    /// Tells the solver that a case is closed: by its price row over the root, if that row does so alone.
+    fn close(&self, solver: &Solver, sides: &Sides, price: Option<(Vec<i128>, i128)>) {
+        let divided: Vec<usize> = sides.keys().copied().filter(|&step| self.of[step].len() > 1).collect();
+        let whole = |step: &usize, part: &[u32]| part.first().is_some_and(|&column| inside(&sides[step], column));
+        if let Some((coef, rhs)) = price {
+            let coef_of = |column: u32| coef[self.root.all().binary_search(&column).unwrap_or(0)];
             let least = |part: &[u32]| part.iter().map(|&column| coef_of(column)).min().unwrap_or(0);
             // A step that the case does not divide counts with its least.
-            let rest = (0..self.of.len()).filter(|step| !steps.contains(step));
-            let rhs = price.rhs - rest.map(|step| least(replay.root.of(step))).sum::<i128>();
+            let rest = (0..self.of.len()).filter(|step| !divided.contains(step));
+            let rhs = rhs - rest.map(|step| least(self.root.of(step))).sum::<i128>();
             let (mut coef, mut groups, mut taken, mut case) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-            for &step in &steps {
-                groups.push(self.of[step].len());
-                for (place, part) in self.of[step].iter().enumerate() {
-                    coef.push(least(part));
-                    taken.push(bools[self.first[step] + place].clone());
-                    case.push(part.first().is_some_and(|&column| inside(&sides[&step], column)));
-                }
+            for step in &divided {
+                groups.push(self.of[*step].len());
+                coef.extend(self.of[*step].iter().map(|part| least(part)));
+                case.extend(self.of[*step].iter().map(|part| whole(step, part)));
+                taken.extend(&self.taken[*step]);
             }
             let scaled = Scaled::new(&coef, rhs, &groups);
             if scaled.excludes(&case, &groups) {
@@ -126,17 +114,10 @@ impl Parts {
                 return;
             }
         }
-        if std::env::var("DBG").is_ok() {
-            eprint!("{}", if leaf.by.is_some() { 'r' } else { '.' });
-        }
-        let mut clause = Vec::new();
-        for &step in &steps {
-            for (place, part) in self.of[step].iter().enumerate() {
-                if !part.first().is_some_and(|&column| inside(&sides[&step], column)) {
-                    clause.push(bools[self.first[step] + place].clone());
-                }
-            }
-        }
-        solver.assert(one_of(clause));
+        let outside = divided.iter().flat_map(|step| {
+            let parts = self.of[*step].iter().zip(&self.taken[*step]);
+            parts.filter(move |(part, _)| !whole(step, part)).map(|(_, taken)| taken.clone())
+        });
+        solver.assert(one_of(outside.collect()));
     }
 }

@@ -9,8 +9,7 @@ use z3::{SatResult, Solver};
 
 use super::super::model::{Domain, Model, Origin, Row};
 use super::super::presolve::{ANY, Coupling};
-use super::super::price::Price;
-use super::{Ask, Scaled, Verdict, at_most, exactly_one, one_of, solver};
+use super::{Ask, Linear, Scaled, Verdict, at_most, exactly_one, one_of, solver};
 
 /// Models of rounded rows that are shut out before giving up.
 const MOST_ROUNDS: u32 = 400;
@@ -26,7 +25,7 @@ pub struct Question<'m> {
 
 impl<'m> Question<'m> {
     /// Loads a solver with the model, of which only `domain` is left, and price rows over `domain`.
-    pub fn new(model: &'m Model<'m>, domain: Domain, paths: &[Row], prices: &[Price], ask: &Ask) -> Option<Self> {
+    pub fn new(model: &'m Model<'m>, domain: Domain, paths: &[Row], prices: &[Linear], ask: &Ask) -> Option<Self> {
         let solver = solver(ask)?;
         let taken = (0..domain.all().len()).map(|place| Bool::new_const(place as u32)).collect();
         let question = Question { model, domain, solver, taken };
@@ -101,15 +100,15 @@ impl<'m> Question<'m> {
             return;
         }
         let coef = self.domain.all().iter().map(|&column| i128::from(row.coef[column as usize])).collect();
-        self.price(&Price { coef, rhs: i128::from(row.rhs) });
+        self.price(&Linear { coef, rhs: i128::from(row.rhs) });
     }
 
     /// Asserts a row over the domain, or a relaxation of it that z3's integers can hold.
-    fn price(&self, price: &Price) {
+    fn price(&self, price: &Linear) {
         let steps = self.domain.steps();
         let groups: Vec<usize> = (0..steps).map(|step| self.domain.of(step).len()).collect();
         let scaled = Scaled::new(&price.coef, price.rhs, &groups);
-        self.solver.assert(at_most(&self.taken, &scaled));
+        self.solver.assert(at_most(&self.taken.iter().collect::<Vec<_>>(), &scaled));
     }
 
     fn plan(&self) -> Option<Vec<u32>> {
