@@ -1,6 +1,6 @@
 //! A [`Model`] and what a search learned -> z3's word: refuted, satisfied by a plan, or neither.
 
-mod parts;
+mod cover;
 mod question;
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -82,19 +82,17 @@ impl Oracle<'_> {
     /// Asks z3 to refute what a search has excluded. `hints` are what the search for the goal learned, `value` is the bound of
     /// the goal that the model holds, if it has one, and `carried` are rows that every plan satisfies.
     pub fn refute(&self, model: &Model, hints: &Hints, carried: &[Price], value: Option<i64>) -> Verdict {
-        if self.certify == Certify::Core
-            && let Some(leaves) = hints.record.cases.leaves()
-        {
-            let mut root = model.domain.clone();
-            let proofs = &hints.record.cases.proofs;
-            let by: Vec<&Multipliers> = hints.record.cases.list[0].by.iter().map(|&place| &proofs[place]).collect();
-            let open = thin(model, hints, carried, &by, value, &mut root);
-            if open && leaves.len() > 1 {
+        let leaves = if self.certify == Certify::Core { hints.record.cases.leaves() } else { None };
+        match leaves {
+            // Rows alone exclude everything: what a context has seen before does not sway that.
+            Some(leaves) if leaves.len() == 1 => return self.search(model, hints, carried, value),
+            Some(leaves) => {
                 self.checks.fetch_add(1, Ordering::Relaxed);
-                if parts::covered(model, &hints.record, &root, &leaves, value, &self.ask) == Some(true) {
+                if cover::covered(&hints.record.cases, &leaves, &self.ask) == Some(true) {
                     return Verdict::Refuted;
                 }
             }
+            None => (),
         }
         isolated(|| self.search(model, hints, carried, value))
     }
@@ -233,17 +231,6 @@ impl Scaled {
         // What exceeds the limit alone is forbidden alone, whatever its size.
         let scale = |a: i128| i32::try_from(if a > slack { limit + 1 } else { a >> shift }).unwrap_or(i32::MAX);
         Scaled { coef: shifted.into_iter().map(scale).collect(), limit: i32::try_from(limit).unwrap_or(i32::MAX) }
-    }
-
-    /// Whether no choice of marked members, one of each group, satisfies the row.
-    fn excludes(&self, marked: &[bool], groups: &[usize]) -> bool {
-        let (mut least, mut place) = (0i64, 0);
-        for &size in groups.iter().filter(|_| self.limit >= 0) {
-            let members = (place..place + size).filter(|&member| marked[member]);
-            least += members.map(|member| i64::from(self.coef[member])).min().unwrap_or(i64::from(i32::MAX));
-            place += size;
-        }
-        least > i64::from(self.limit)
     }
 }
 
