@@ -89,7 +89,7 @@ impl Basis {
     /// What a row leaves of its right-hand side.
     pub fn slack(&self, lp: &Lp, row: u32) -> f64 {
         let stated = &lp.rows[row as usize];
-        let keys: f64 = self.key.iter().map(|&column| stated.coef[column as usize]).sum();
+        let keys: f64 = stated.steps.iter().map(|&step| stated.coef[self.key[step] as usize]).sum();
         let along = self.var.iter().zip(&self.value).filter(|pair| !matches!(pair.0, Var::Slack(_)));
         stated.rhs - keys - along.map(|(&var, value)| stated.entry(lp, &self.key, row, var) * value).sum::<f64>()
     }
@@ -184,7 +184,7 @@ impl Basis {
     fn revalue(&mut self, lp: &Lp) {
         let free = |&row: &u32| {
             let stated = &lp.rows[row as usize];
-            stated.rhs - self.key.iter().map(|&column| stated.coef[column as usize]).sum::<f64>()
+            stated.rhs - stated.steps.iter().map(|&step| stated.coef[self.key[step] as usize]).sum::<f64>()
         };
         let free: Vec<f64> = self.rows.iter().map(free).collect();
         self.value.clear();

@@ -14,6 +14,8 @@ pub struct LpRow {
     pub rhs: f64,
     /// Whether the row bounds the target variable instead of a constant.
     pub on_target: bool,
+    /// The steps with a coefficient other than 0.
+    pub steps: Vec<usize>,
 }
 
 /// Minimise `cost · x` (or the target variable), one column per step, under the rows.
@@ -93,26 +95,15 @@ impl Lp {
     /// `factor · (a_j − a_key)` for every column of the domain.
     fn products(rows: &[LpRow], basis: &Basis, factor: &[f64], domain: &Domain, out: &mut Vec<f64>) {
         out.clear();
-        let columns = domain.all();
-        let mut active = basis.rows.iter().zip(factor).filter(|pair| pair.1.abs() > 1e-14);
-        match active.next() {
-            None => out.resize(columns.len(), 0.0),
-            Some((&row, &factor)) => {
-                let coef = rows[row as usize].coef.as_slice();
-                out.extend(columns.iter().map(|&column| factor * coef[column as usize]));
+        out.resize(domain.all().len(), 0.0);
+        for (&row, &factor) in basis.rows.iter().zip(factor).filter(|pair| pair.1.abs() > 1e-14) {
+            let row = &rows[row as usize];
+            for &step in &row.steps {
+                let base = row.coef[basis.key[step] as usize];
+                let out = &mut out[domain.range(step)];
+                let columns = domain.of(step);
+                out.iter_mut().zip(columns).for_each(|(sum, &c)| *sum += factor * (row.coef[c as usize] - base));
             }
-        }
-        for (&row, &factor) in active {
-            let coef = rows[row as usize].coef.as_slice();
-            out.iter_mut().zip(columns).for_each(|(sum, &column)| *sum += factor * coef[column as usize]);
-        }
-        let mut place = 0;
-        for (step, &key) in basis.key.iter().enumerate() {
-            let pairs = basis.rows.iter().zip(factor);
-            let base: f64 = pairs.map(|(&row, factor)| factor * rows[row as usize].coef[key as usize]).sum();
-            let end = place + domain.of(step).len();
-            out[place..end].iter_mut().for_each(|a| *a -= base);
-            place = end;
         }
     }
 
@@ -221,8 +212,7 @@ impl Lp {
     /// Gives a step whose only basic column leaves another key.
     fn rekey(&mut self, basis: &mut Basis, domain: &Domain, step: usize) -> bool {
         let columns = domain.of(step);
-        let place = domain.all().partition_point(|&column| (self.step[column as usize] as usize) < step);
-        let reduced = &mut self.reduced[place..place + columns.len()];
+        let reduced = &mut self.reduced[domain.range(step)];
         let Some(best) = (0..columns.len()).min_by(|&a, &b| reduced[a].total_cmp(&reduced[b])) else {
             return false;
         };
