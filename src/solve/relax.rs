@@ -113,6 +113,14 @@ impl<'m> Relaxation<'m> {
         self.lp.solve(basis, domain, limit, max_pivots)
     }
 
+    /// An objective of the linear program as a value of the goal.
+    pub fn value(&self, objective: f64) -> i64 {
+        match self.goal {
+            Goal::Any => 0,
+            Goal::Sum(_) | Goal::Path(_) => (objective * self.cost_scale + self.cost_base - 1e-3).ceil() as i64,
+        }
+    }
+
     /// Makes the rows active that the basis violates, new ones among them; says whether there are any.
     pub fn separate(&mut self, basis: &mut Basis) -> bool {
         let known = self.rows.len() as u32;

@@ -44,7 +44,7 @@ pub fn search(model: &Model, goal: Goal, known: Option<Vec<u32>>, carried: &[Pri
         let space = model.space.restrict(&keep);
         let small = model.restrict(&space, &keep);
         let mut search = Search::new(model, &small, keep, goal, learned);
-        let root = Node { domain: small.domain.clone(), basis: None, bound: 0 };
+        let root = Node { domain: small.domain.clone(), basis: None, bound: 0, guess: 0 };
         let stage = if dive { Stage::Root } else { Stage::Again };
         if !budget.spend() {
             return search.found(budget, Some(0));
@@ -93,7 +93,10 @@ impl Learned {
 struct Node {
     domain: Domain,
     basis: Option<Basis>,
+    /// No plan of the domain has a smaller value.
     bound: i64,
+    /// What the relaxation says of that bound, not proved: the order of visits.
+    guess: i64,
 }
 
 struct Search<'m> {
@@ -186,7 +189,7 @@ impl<'m> Search<'m> {
             let mut next = children.pop();
             for mut far in children {
                 far.basis.iter_mut().for_each(Basis::pack);
-                open.insert((far.bound, visits), far);
+                open.insert((far.guess, visits), far);
                 visits += 1;
             }
             // Plunge to a leaf, then go on from the open node with the lowest bound.
@@ -199,7 +202,7 @@ impl<'m> Search<'m> {
                 continue;
             }
             if !budget.spend() {
-                let least = open.first_key_value().map_or(i64::MAX, |(key, _)| key.0);
+                let least = open.values().map(|node: &Node| node.bound).min().unwrap_or(i64::MAX);
                 return self.found(budget, Some(node.bound.min(least)));
             }
             picks += u64::from(picked);
@@ -265,18 +268,16 @@ impl<'m> Search<'m> {
                 return None;
             }
             let mut basis = node.basis.take().unwrap_or_else(|| Basis::cheapest(&self.relaxation.lp, &node.domain));
-            if !self.bound(&mut node, &mut basis, root) {
-                return None;
-            }
+            let proved = match self.bound(&mut node, &mut basis, root) {
+                Bounding::Closed => return None,
+                Bounding::Proved(proved) => Some(proved),
+                Bounding::Unproved => None,
+            };
             let point = self.relaxation.lp.primal(&basis);
             self.offer(&round(&point, &node.domain));
             if self.goal == Goal::Any && self.best.is_some() {
                 return None;
             }
-            let proved = self.relaxation.round(&basis).map(|proof| {
-                let bound = self.relaxation.bound(&proof, &node.domain);
-                (proof, bound)
-            });
             let fixed = match &proved {
                 Some((proof, bound)) if bound.excludes(self.limit()) => {
                     self.record(proof.clone());
@@ -375,8 +376,8 @@ impl<'m> Search<'m> {
         })
     }
 
-    /// Solves the relaxation, adding violated rows; `false` when the node holds nothing better.
-    fn bound(&mut self, node: &mut Node, basis: &mut Basis, root: bool) -> bool {
+    /// Solves the relaxation, adding violated rows.
+    fn bound(&mut self, node: &mut Node, basis: &mut Basis, root: bool) -> Bounding {
         let rounds = if root { 60 } else { 8 };
         for _ in 0..rounds {
             match self.relaxation.solve(basis, &node.domain, self.limit(), PIVOTS) {
@@ -384,9 +385,9 @@ impl<'m> Search<'m> {
                     let proof = self.relaxation.round_ray(&ray);
                     if self.relaxation.bound(&proof, &node.domain).excludes(None) {
                         self.record(proof);
-                        return false;
+                        return Bounding::Closed;
                     }
-                    return true;
+                    return Bounding::Unproved;
                 }
                 Answer::Optimal => {
                     basis.relax();
@@ -398,15 +399,15 @@ impl<'m> Search<'m> {
             }
         }
         let Some(proof) = self.relaxation.round(basis) else {
-            return true;
+            return Bounding::Unproved;
         };
         let bound = self.relaxation.bound(&proof, &node.domain);
         node.bound = node.bound.max(bound.value());
         let excluded = bound.excludes(self.limit());
         if root || excluded {
-            self.record(proof);
+            self.record(proof.clone());
         }
-        !excluded
+        if excluded { Bounding::Closed } else { Bounding::Proved((proof, bound)) }
     }
 
     /// Fixes one step after another to where the relaxation leans, to find a first plan; takes back what turns out wrong.
@@ -558,9 +559,12 @@ impl<'m> Search<'m> {
         let answer = self.relaxation.solve(&mut basis, &domain, self.limit(), PROBE_PIVOTS);
         let proof = match &answer {
             Answer::Infeasible(ray) => Some(self.relaxation.round_ray(ray)),
-            Answer::Optimal | Answer::Cutoff | Answer::Stalled => self.relaxation.round(&basis),
+            Answer::Cutoff => self.relaxation.round(&basis),
+            Answer::Optimal | Answer::Stalled => None,
         };
-        let mut node = Node { domain, basis: None, bound };
+        let objective = self.relaxation.lp.objective(&basis);
+        let guess = bound.max(self.relaxation.value(objective));
+        let mut node = Node { domain, basis: None, bound, guess };
         if let Some(proof) = proof {
             let proved = self.relaxation.bound(&proof, &node.domain);
             if proved.excludes(self.limit()) {
@@ -569,10 +573,19 @@ impl<'m> Search<'m> {
             }
             node.bound = node.bound.max(proved.value());
         }
-        let objective = self.relaxation.lp.objective(&basis);
         node.basis = Some(basis);
         Some((objective, node))
     }
+}
+
+/// What the relaxation says of a node.
+enum Bounding {
+    /// It holds nothing better.
+    Closed,
+    /// A bound, in exact integers.
+    Proved((Multipliers, Bound)),
+    /// No bound.
+    Unproved,
 }
 
 /// What became of a node.

@@ -29,6 +29,8 @@ pub struct Lp {
     /// The reduced cost of each column of the domain, and the row of the tableau that is priced.
     reduced: Vec<f64>,
     alpha: Vec<f64>,
+    /// The objective so far.
+    gained: f64,
 }
 
 /// How a solve ended.
@@ -58,7 +60,7 @@ enum Leaving {
 impl Lp {
     /// A program without rows.
     pub fn new(step: Vec<u32>, cost: Vec<f64>) -> Self {
-        Lp { step, cost, rows: Vec::new(), reduced: Vec::new(), alpha: Vec::new() }
+        Lp { step, cost, rows: Vec::new(), reduced: Vec::new(), alpha: Vec::new(), gained: 0.0 }
     }
 
     /// The rows with a positive multiplier.
@@ -127,8 +129,9 @@ impl Lp {
             return Answer::Stalled;
         }
         self.price(basis, domain);
+        self.gained = self.objective(basis);
         for _ in 0..max_pivots {
-            if self.objective(basis) > cutoff {
+            if self.gained > cutoff {
                 return Answer::Cutoff;
             }
             match self.leaving(basis, domain) {
@@ -218,6 +221,7 @@ impl Lp {
         };
         let raise = reduced[best];
         reduced.iter_mut().for_each(|d| *d -= raise);
+        self.gained += raise;
         let (old, new) = (basis.key[step] as usize, columns[best] as usize);
         for (i, &row) in basis.rows.iter().enumerate() {
             let coef = &self.rows[row as usize].coef;
@@ -274,6 +278,7 @@ impl Lp {
             return Some(Answer::Infeasible(pairs.filter(|pair| pair.1 > 0.0).collect()));
         };
         let step = cost / pivot;
+        self.gained += step * basis.value[r];
         self.reduced.iter_mut().zip(&alpha).for_each(|(d, a)| *d -= step * a);
         basis.dual.iter_mut().zip(&rho).for_each(|(dual, a)| *dual += step * a);
         self.alpha = alpha;
