@@ -4,6 +4,7 @@
 
 use super::basis::Basis;
 use super::model::Domain;
+use super::record::Side;
 use super::relax::Relaxation;
 
 /// Steps that strong branching tries.
@@ -16,6 +17,13 @@ pub struct Split {
 }
 
 impl Split {
+    /// One part of the step's columns, as a record names it; `keep` gives the names of the columns.
+    pub fn half(&self, left: bool, keep: &[u32]) -> Side {
+        let mut columns: Vec<u32> = self.left.iter().map(|&column| keep[column as usize]).collect();
+        columns.sort_unstable();
+        Side { step: self.step, columns, inside: left }
+    }
+
     /// The domain with one part of the step only.
     pub fn side(&self, domain: &Domain, left: bool) -> Domain {
         let mut side = domain.clone();
@@ -64,7 +72,12 @@ pub fn splits(relaxation: &Relaxation, domain: &Domain, basis: &Basis, point: &[
 }
 
 /// Divides a step's columns at the mean of what its support disagrees on most: the cost, or a priced row.
-fn mean_split(relaxation: &Relaxation, multipliers: &[(u32, f64)], columns: &[u32], support: &[(u32, f64)]) -> Vec<u32> {
+fn mean_split(
+    relaxation: &Relaxation,
+    multipliers: &[(u32, f64)],
+    columns: &[u32],
+    support: &[(u32, f64)],
+) -> Vec<u32> {
     let lp = &relaxation.lp;
     let extent = |weight: &[f64]| {
         let values = support.iter().map(|pair| weight[pair.0 as usize]);

@@ -121,7 +121,6 @@ impl<'s> Walk<'s> {
         if self.empty { Ended::Complete } else { self.descend(0, self.slack, visit) }
     }
 
-    pub fn used(&self) -> u64 { 4000 - self.left.min(4000) }
     fn descend(&mut self, depth: usize, slack: [i64; WIDTH], visit: &mut impl FnMut(&[u32]) -> bool) -> Ended {
         if depth == self.levels.len() {
             self.left = self.left.saturating_sub(20);

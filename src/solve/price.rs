@@ -4,6 +4,7 @@
 
 use super::model::{Domain, Origin};
 use super::problem::Figure;
+use super::record::Record;
 
 /// What a search minimises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +53,8 @@ impl Price {
 pub struct Hints {
     /// Price rows, most useful first.
     pub prices: Vec<Price>,
+    /// What the search did.
+    pub record: Record,
     /// Paths that were critical.
     pub paths: Vec<(Figure, Vec<usize>)>,
 }

@@ -8,6 +8,7 @@ use super::model::{Ceiling, Domain, Model, Origin, Row};
 use super::presolve::ANY;
 use super::price::{Bound, Goal, Hints, Multipliers, Price};
 use super::problem::Figure;
+use super::record::{Cases, Record};
 use super::simplex::{Answer, Lp, LpRow};
 
 /// Coefficients that the rows found along the way may hold in all: more cost more than they save.
@@ -227,7 +228,12 @@ impl<'m> Relaxation<'m> {
         if self.goal == Goal::Any {
             return None;
         }
-        let raw: Vec<(u32, f64)> = self.lp.multipliers(basis).into_iter().map(|(row, y)| (row, self.unscaled(row, y) * self.cost_scale)).collect();
+        let raw: Vec<(u32, f64)> = self
+            .lp
+            .multipliers(basis)
+            .into_iter()
+            .map(|(row, y)| (row, self.unscaled(row, y) * self.cost_scale))
+            .collect();
         let bits = BITS - raw.iter().fold(1.0, |most: f64, pair| most.max(pair.1)).log2().ceil() as i32;
         let unit = f64::powi(2.0, bits.max(0));
         let mut rows = integers(&raw, unit);
@@ -274,7 +280,7 @@ impl<'m> Relaxation<'m> {
     }
 
     /// What the given proofs and the rows of the linear program say.
-    pub fn hints(model: &'m Model<'m>, goal: Goal, said: &'m [Said], proofs: &[Multipliers]) -> Hints {
+    pub fn hints(model: &'m Model<'m>, goal: Goal, said: &'m [Said], proofs: &[Multipliers], cases: Cases) -> Hints {
         let mut paths: Vec<(Figure, Vec<usize>)> = Vec::new();
         for said in said {
             let Said::Path(ceiling, path, _) = said else { continue };
@@ -284,7 +290,13 @@ impl<'m> Relaxation<'m> {
             }
         }
         let mut rows = Rows { model, goal, said, rows: vec![None; said.len()] };
-        Hints { prices: proofs.iter().map(|proof| rows.price(proof)).collect(), paths }
+        let prices = proofs.iter().map(|proof| rows.price(proof)).collect();
+        for &(place, _) in cases.proofs.iter().flat_map(|proof| &proof.rows) {
+            rows.row(place);
+        }
+        let on_target = |said: &Said| matches!(said, Said::Path(_, _, true));
+        let rows = rows.rows.into_iter().zip(said).map(|(row, said)| (row, on_target(said))).collect();
+        Hints { prices, record: Record { goal, rows, cases }, paths }
     }
 
     fn combine(&self, multipliers: &Multipliers, domain: &Domain) -> Vec<i128> {
@@ -323,16 +335,21 @@ struct Rows<'m> {
 }
 
 impl Rows<'_> {
+    fn row(&mut self, place: usize) -> &Row {
+        let (said, model): (&Said, &Model) = (&self.said[place], self.model);
+        self.rows[place].get_or_insert_with(|| said.row(model))
+    }
+
     /// A combination as a row over all columns.
     fn price(&mut self, multipliers: &Multipliers) -> Price {
         let space = self.model.space;
         let wide = |y: i128, a: i64| i128::from(y as i64) * i128::from(a);
         let (mut coef, mut rhs, mut terms) = (vec![0; space.columns()], 0, Vec::new());
         for &(place, y) in &multipliers.rows {
-            let said = &self.said[place];
-            let row = self.rows[place].get_or_insert_with(|| said.row(self.model));
+            let on_target = matches!(self.said[place], Said::Path(_, _, true));
+            let row = self.row(place);
             coef.iter_mut().zip(&row.coef).for_each(|(sum, &a)| *sum += wide(y, a));
-            if !matches!(said, Said::Path(_, _, true)) {
+            if !on_target {
                 rhs += y * i128::from(row.rhs);
             }
             terms.push((row.origin.clone(), y));

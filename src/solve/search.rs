@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::basis::Basis;
-use super::branch::{round, splits};
+use super::branch::{Split, round, splits};
 use super::budget::Budget;
 use super::enumerate::{Ended, Line, Walk};
 use super::model::{Ceiling, Domain, Model, Row};
@@ -14,6 +14,7 @@ use super::presolve::value;
 use super::price::{Bound, Goal, Hints, Multipliers, Price};
 use super::problem::Aggregate;
 use super::propagate::{Cutoff, propagate};
+use super::record::Cases;
 use super::relax::{Relaxation, Said};
 use super::simplex::Answer;
 
@@ -33,7 +34,9 @@ pub struct Found {
 /// satisfies.
 pub fn search(model: &Model, goal: Goal, known: Option<Vec<u32>>, carried: &[Price], budget: &Budget) -> Found {
     let mut domain = model.domain.clone();
-    let mut learned = Learned { best: None, said: Vec::new(), proofs: Vec::new() };
+    let mut learned = Learned { best: None, said: Vec::new(), proofs: Vec::new(), cases: Cases::default() };
+    learned.cases.cut = !budget.record;
+    learned.cases.open(0, None);
     if let Some(columns) = known {
         learned.offer(model, goal, &columns);
     }
@@ -44,7 +47,7 @@ pub fn search(model: &Model, goal: Goal, known: Option<Vec<u32>>, carried: &[Pri
         let space = model.space.restrict(&keep);
         let small = model.restrict(&space, &keep);
         let mut search = Search::new(model, &small, keep, goal, learned);
-        let root = Node { domain: small.domain.clone(), basis: None, bound: 0, guess: 0 };
+        let root = Node { domain: small.domain.clone(), basis: None, bound: 0, guess: 0, case: 0 };
         let stage = if dive { Stage::Root } else { Stage::Again };
         if !budget.spend() {
             return search.found(budget, Some(0));
@@ -54,7 +57,6 @@ pub fn search(model: &Model, goal: Goal, known: Option<Vec<u32>>, carried: &[Pri
         };
         let left: Vec<u32> = root.node.domain.all().iter().map(|&column| search.keep[column as usize]).collect();
         if 4 * left.len() > 3 * search.keep.len() {
-            if std::env::var("D").is_ok() { eprintln!("run {:?}: cols {} free {} best {:?} rootbound {} said {}", search.goal, search.keep.len(), root.node.domain.all().len(), search.best.as_ref().map(|b| b.1), root.node.bound, search.relaxation.said().len()); }
             return search.run(root, budget);
         }
         learned = search.learned();
@@ -62,7 +64,9 @@ pub fn search(model: &Model, goal: Goal, known: Option<Vec<u32>>, carried: &[Pri
         domain.retain(|_, column| left.binary_search(&column).is_ok());
     }
     let bound = learned.best.as_ref().map_or(i64::MAX, |best| best.1);
-    Found { best: learned.best, bound, exhausted: true, hints: Hints::default() }
+    learned.cases.close(0);
+    let hints = Relaxation::hints(model, goal, &learned.said, &[], learned.cases);
+    Found { best: learned.best, bound, exhausted: true, hints }
 }
 
 /// What a search knows, whatever columns are left.
@@ -70,6 +74,7 @@ struct Learned {
     best: Option<(Vec<u32>, i64)>,
     said: Vec<Said>,
     proofs: Vec<Multipliers>,
+    cases: Cases,
 }
 
 impl Learned {
@@ -97,6 +102,8 @@ struct Node {
     bound: i64,
     /// What the relaxation says of that bound, not proved: the order of visits.
     guess: i64,
+    /// Where the record has it.
+    case: usize,
 }
 
 struct Search<'m> {
@@ -111,6 +118,7 @@ struct Search<'m> {
     best: Option<(Vec<u32>, i64)>,
     cutoff: Cutoff,
     proofs: Vec<Multipliers>,
+    cases: Cases,
     /// The most free columns of a node that is enumerated.
     free: usize,
 }
@@ -159,25 +167,25 @@ const MOST_WRONG: usize = 6;
 impl<'m> Search<'m> {
     fn new(outer: &'m Model<'m>, model: &'m Model<'m>, keep: Vec<u32>, goal: Goal, learned: Learned) -> Self {
         let relaxation = Relaxation::new(model, goal, &model.domain, &learned.said);
-        let Learned { best, proofs, .. } = learned;
-        let mut search = Search { outer, model, keep, goal, relaxation, best, cutoff: Cutoff::default(), proofs, free: FREE };
+        let Learned { best, proofs, cases, .. } = learned;
+        let mut search =
+            Search { outer, model, keep, goal, relaxation, best, cutoff: Cutoff::default(), proofs, cases, free: FREE };
         search.cut();
         search
     }
 
     fn learned(self) -> Learned {
-        Learned { best: self.best, said: self.relaxation.said().to_vec(), proofs: self.proofs }
+        Learned { best: self.best, said: self.relaxation.said().to_vec(), proofs: self.proofs, cases: self.cases }
     }
 
     /// The result, with the lowest bound of what is still open.
     fn found(self, budget: &Budget, open: Option<i64>) -> Found {
-        if std::env::var("D").is_ok() { eprintln!("found best {:?} spent {}", self.best.as_ref().map(|b| b.1), budget.spent()); }
         let value = self.best.as_ref().map_or(i64::MAX, |best| best.1);
         let mut proofs = self.proofs;
         let surplus = proofs.len().saturating_sub(budget.prices);
         // The root's stays, and then the latest.
         proofs.drain(surplus.min(1)..(surplus + 1).min(proofs.len()).max(surplus.min(1)));
-        let hints = Relaxation::hints(self.outer, self.goal, self.relaxation.said(), &proofs);
+        let hints = Relaxation::hints(self.outer, self.goal, self.relaxation.said(), &proofs, self.cases);
         Found { best: self.best, bound: open.unwrap_or(i64::MAX).min(value), exhausted: open.is_none(), hints }
     }
 
@@ -199,6 +207,7 @@ impl<'m> Search<'m> {
             };
             children = Vec::new();
             if (self.goal == Goal::Any && self.best.is_some()) || self.limit().is_some_and(|limit| node.bound > limit) {
+                self.cases.close(node.case);
                 continue;
             }
             if !budget.spend() {
@@ -207,7 +216,6 @@ impl<'m> Search<'m> {
             }
             picks += u64::from(picked);
             let stage = if picked && picks.is_multiple_of(DIVE_EVERY) { Stage::Dive } else { Stage::Plunge };
-            if std::env::var("D").is_ok() { eprintln!(" node bound {} cols {} best {:?} open {}", node.bound, node.domain.all().len(), self.best.as_ref().map(|b| b.1), open.len()); }
             if let Some(bounded) = self.tighten(node, stage) {
                 children = self.children(bounded);
             }
@@ -221,7 +229,8 @@ impl<'m> Search<'m> {
     /// Takes a plan that is better than the best so far.
     fn offer(&mut self, columns: &[u32]) {
         let outer: Vec<u32> = columns.iter().map(|&column| self.keep[column as usize]).collect();
-        let mut learned = Learned { best: self.best.take(), said: Vec::new(), proofs: Vec::new() };
+        let mut learned =
+            Learned { best: self.best.take(), said: Vec::new(), proofs: Vec::new(), cases: Cases::default() };
         let better = learned.offer(self.outer, self.goal, &outer);
         self.best = learned.best;
         if better {
@@ -245,7 +254,11 @@ impl<'m> Search<'m> {
         }
     }
 
-    fn record(&mut self, proof: Multipliers) {
+    /// Keeps what excludes something of a case.
+    fn record(&mut self, case: usize, proof: Multipliers) {
+        if !self.cases.cut {
+            self.cases.by(case, &proof);
+        }
         if self.proofs.contains(&proof) {
             return;
         }
@@ -256,7 +269,16 @@ impl<'m> Search<'m> {
     }
 
     /// Bounds a node and drops what it cannot take; `None` when it holds nothing better.
-    fn tighten(&mut self, mut node: Node, stage: Stage) -> Option<Bounded> {
+    fn tighten(&mut self, node: Node, stage: Stage) -> Option<Bounded> {
+        let case = node.case;
+        let left = self.narrow(node, stage);
+        if left.is_none() {
+            self.cases.close(case);
+        }
+        left
+    }
+
+    fn narrow(&mut self, mut node: Node, stage: Stage) -> Option<Bounded> {
         let root = matches!(stage, Stage::Root | Stage::Again);
         let mut dive = matches!(stage, Stage::Root | Stage::Dive);
         loop {
@@ -280,10 +302,16 @@ impl<'m> Search<'m> {
             }
             let fixed = match &proved {
                 Some((proof, bound)) if bound.excludes(self.limit()) => {
-                    self.record(proof.clone());
+                    self.record(node.case, proof.clone());
                     return None;
                 }
-                Some((_, bound)) => bound.fix(&mut node.domain, self.limit()),
+                Some((proof, bound)) => {
+                    let fixed = bound.fix(&mut node.domain, self.limit());
+                    if fixed && !self.cases.cut {
+                        self.cases.by(node.case, proof);
+                    }
+                    fixed
+                }
                 None => false,
             };
             if fixed {
@@ -311,7 +339,10 @@ impl<'m> Search<'m> {
     fn children(&mut self, mut bounded: Bounded) -> Vec<Node> {
         loop {
             let next = match self.walk(&bounded) {
-                Some(Ended::Complete) => return Vec::new(),
+                Some(Ended::Complete) => {
+                    self.cases.close(bounded.node.case);
+                    return Vec::new();
+                }
                 // A better plan: what it leaves is less.
                 Some(Ended::Stopped) if self.goal == Goal::Any => return Vec::new(),
                 Some(Ended::Stopped) => Node { basis: Some(bounded.basis), ..bounded.node },
@@ -340,7 +371,7 @@ impl<'m> Search<'m> {
             Ended::Complete => {
                 self.free = self.free.max(free + free / 8);
                 if let Some((proof, _)) = &bounded.proved {
-                    self.record(proof.clone());
+                    self.record(bounded.node.case, proof.clone());
                 }
             }
             Ended::TooMany => self.free = self.free.min(free - free / 8),
@@ -384,7 +415,7 @@ impl<'m> Search<'m> {
                 Answer::Infeasible(ray) => {
                     let proof = self.relaxation.round_ray(&ray);
                     if self.relaxation.bound(&proof, &node.domain).excludes(None) {
-                        self.record(proof);
+                        self.record(node.case, proof);
                         return Bounding::Closed;
                     }
                     return Bounding::Unproved;
@@ -402,11 +433,13 @@ impl<'m> Search<'m> {
             return Bounding::Unproved;
         };
         let bound = self.relaxation.bound(&proof, &node.domain);
-        node.bound = node.bound.max(bound.value());
         let excluded = bound.excludes(self.limit());
         if root || excluded {
-            self.record(proof.clone());
+            self.record(node.case, proof.clone());
+        } else if bound.value() > node.bound && !self.cases.cut {
+            self.cases.by(node.case, &proof);
         }
+        node.bound = node.bound.max(bound.value());
         if excluded { Bounding::Closed } else { Bounding::Proved((proof, bound)) }
     }
 
@@ -445,7 +478,7 @@ impl<'m> Search<'m> {
                 }
                 None => false,
             };
-            let mut solved = taken && self.settle(&mut basis, &domain);
+            let mut solved = taken && self.resolve(&mut basis, &domain);
             if solved && domain.free() <= DIVE_FREE {
                 // The rest is small enough to try it all.
                 match self.finish(&basis, &domain) {
@@ -460,7 +493,7 @@ impl<'m> Search<'m> {
                 (domain, basis) = (left, last);
                 wrong += 1;
                 domain.retain(|_, other| other != column);
-                if !propagate(self.model, &self.cutoff, &mut domain) || !self.settle(&mut basis, &domain) {
+                if !propagate(self.model, &self.cutoff, &mut domain) || !self.resolve(&mut basis, &domain) {
                     return;
                 }
             }
@@ -468,7 +501,7 @@ impl<'m> Search<'m> {
     }
 
     /// Solves the relaxation with the rows that are violated; `false` when nothing better is left.
-    fn settle(&mut self, basis: &mut Basis, domain: &Domain) -> bool {
+    fn resolve(&mut self, basis: &mut Basis, domain: &Domain) -> bool {
         for _ in 0..4 {
             match self.relaxation.solve(basis, domain, self.limit(), PIVOTS) {
                 Answer::Optimal if self.relaxation.separate(basis) => (),
@@ -496,7 +529,11 @@ impl<'m> Search<'m> {
                 Ended::Stopped | Ended::TooMany | Ended::Complete => break,
             }
         }
-        if self.limit() == before && !(self.goal == Goal::Any && self.best.is_some()) { Ended::Complete } else { Ended::Stopped }
+        if self.limit() == before && !(self.goal == Goal::Any && self.best.is_some()) {
+            Ended::Complete
+        } else {
+            Ended::Stopped
+        }
     }
 
     /// Looks for better plans that differ from the best so far in a few steps only: all of them, window by window.
@@ -528,32 +565,50 @@ impl<'m> Search<'m> {
     /// Tries some splits and takes the one whose weaker side and stronger side both bound best.
     fn branch(&mut self, node: &Node, basis: &Basis, point: &[(u32, f64)]) -> Branching {
         let objective = self.relaxation.lp.objective(basis);
-        let mut best: Option<(f64, [(f64, Node); 2])> = None;
+        let mut best: Option<(f64, Split, [Probe; 2])> = None;
         for split in splits(&self.relaxation, &node.domain, basis, point) {
             let [left, right] = [true, false].map(|left| self.probe(split.side(&node.domain, left), node.bound, basis));
-            match (left, right) {
-                (Some(left), Some(right)) => {
-                    let gain = |side: &(f64, Node)| (side.0 - objective).max(1e-9);
-                    let score = gain(&left) * gain(&right);
-                    if best.as_ref().is_none_or(|(most, _)| score > *most) {
-                        best = Some((score, [left, right]));
-                    }
+            if let (Some(a), Some(b)) = (&left.open, &right.open) {
+                let score = (a.0 - objective).max(1e-9) * (b.0 - objective).max(1e-9);
+                if best.as_ref().is_none_or(|(most, ..)| score > *most) {
+                    best = Some((score, split, [left, right]));
                 }
-                (Some((_, side)), None) | (None, Some((_, side))) => return Branching::Narrowed(side),
-                (None, None) => return Branching::Closed,
+                continue;
             }
+            return match (self.settle(node, &split, true, left), self.settle(node, &split, false, right)) {
+                (Some((_, side)), _) | (_, Some((_, side))) => Branching::Narrowed(side),
+                (None, None) => Branching::Closed,
+            };
         }
-        match best {
-            Some((_, [left, right])) if left.0 <= right.0 => Branching::Open(vec![right.1, left.1]),
-            Some((_, [left, right])) => Branching::Open(vec![left.1, right.1]),
-            None => Branching::Closed,
+        let Some((_, split, [left, right])) = best else { return Branching::Closed };
+        match (self.settle(node, &split, true, left), self.settle(node, &split, false, right)) {
+            (Some(left), Some(right)) if left.0 <= right.0 => Branching::Open(vec![right.1, left.1]),
+            (Some(left), Some(right)) => Branching::Open(vec![left.1, right.1]),
+            (left, right) => Branching::Open(left.into_iter().chain(right).map(|side| side.1).collect()),
         }
     }
 
-    /// A few pivots on one side of a split; `None` when it is proved to hold nothing better.
-    fn probe(&mut self, mut domain: Domain, bound: i64, basis: &Basis) -> Option<(f64, Node)> {
+    /// Records one side of the split that was taken.
+    fn settle(&mut self, node: &Node, split: &Split, left: bool, probe: Probe) -> Option<(f64, Node)> {
+        if self.cases.cut {
+            return probe.open.map(|(objective, side)| (objective, Node { case: node.case, ..side }));
+        }
+        let case = self.cases.open(node.case, Some(split.half(left, &self.keep)));
+        match (probe.by, &probe.open) {
+            (Some(proof), None) => self.record(case, proof),
+            (Some(proof), Some(_)) => self.cases.by(case, &proof),
+            (None, _) => (),
+        }
+        if probe.open.is_none() {
+            self.cases.close(case);
+        }
+        probe.open.map(|(objective, side)| (objective, Node { case, ..side }))
+    }
+
+    /// A few pivots on one side of a split.
+    fn probe(&mut self, mut domain: Domain, bound: i64, basis: &Basis) -> Probe {
         if !propagate(self.model, &self.cutoff, &mut domain) {
-            return None;
+            return Probe { open: None, by: None };
         }
         let mut basis = basis.clone();
         let answer = self.relaxation.solve(&mut basis, &domain, self.limit(), PROBE_PIVOTS);
@@ -564,18 +619,29 @@ impl<'m> Search<'m> {
         };
         let objective = self.relaxation.lp.objective(&basis);
         let guess = bound.max(self.relaxation.value(objective));
-        let mut node = Node { domain, basis: None, bound, guess };
+        let (mut node, mut by) = (Node { domain, basis: None, bound, guess, case: 0 }, None);
         if let Some(proof) = proof {
             let proved = self.relaxation.bound(&proof, &node.domain);
-            if proved.excludes(self.limit()) {
-                self.record(proof);
-                return None;
+            let excluded = proved.excludes(self.limit());
+            node.bound = bound.max(proved.value());
+            if excluded || node.bound > bound {
+                by = Some(proof);
             }
-            node.bound = node.bound.max(proved.value());
+            if excluded {
+                return Probe { open: None, by };
+            }
         }
         node.basis = Some(basis);
-        Some((objective, node))
+        Probe { open: Some((objective, node)), by }
     }
+}
+
+/// What a look at one side of a split says.
+struct Probe {
+    /// Its objective in the relaxation and the node that it would be; `None` when it is proved to hold nothing better.
+    open: Option<(f64, Node)>,
+    /// What proves its bound, or that it holds nothing better.
+    by: Option<Multipliers>,
 }
 
 /// What the relaxation says of a node.
