@@ -28,6 +28,11 @@ impl Domain {
         &self.columns[self.start[step] as usize..self.start[step + 1] as usize]
     }
 
+    /// Where the columns of a step are among those of all steps.
+    pub fn range(&self, step: usize) -> std::ops::Range<usize> {
+        self.start[step] as usize..self.start[step + 1] as usize
+    }
+
     /// The columns of all steps, ascending.
     pub fn all(&self) -> &[u32] {
         &self.columns
@@ -36,6 +41,11 @@ impl Domain {
     /// How many steps there are.
     pub fn steps(&self) -> usize {
         self.start.len() - 1
+    }
+
+    /// The columns of the steps that have more than one.
+    pub fn free(&self) -> usize {
+        self.start.windows(2).map(|pair| (pair[1] - pair[0]) as usize).filter(|&size| size > 1).sum()
     }
 
     /// Whether some step has nothing left.

@@ -1,6 +1,7 @@
 //! Random small problems -> the same answer as trying every choice.
 
 mod edge;
+mod questions;
 
 use proptest::prelude::*;
 
