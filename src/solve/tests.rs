@@ -1,6 +1,8 @@
 //! Random small problems -> the same answer as trying every choice.
 
 mod edge;
+mod pareto;
+mod proofs;
 mod questions;
 
 use proptest::prelude::*;

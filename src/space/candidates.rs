@@ -1,8 +1,9 @@
 //! Step → candidates: implementation × knobs × hardware that the machines have, and why the others are out.
 
+use super::ends::End;
 use super::{Candidate, Input, StepSpace};
 use crate::ir::workflow::Step;
-use crate::library::profile::Setting;
+use crate::library::profile::{Figure, Setting};
 use crate::library::{HardwareOption, Implementation};
 use ecow::EcoString;
 use rust_decimal::Decimal;
@@ -58,7 +59,9 @@ fn add(
             return;
         }
     }
-    let memory = entry.profile.figure("memory", &setting).map_or(Decimal::ZERO, |f| f.value);
+    // A robust plan holds at every end: what may not fit is out.
+    let most = |f: &Figure| if input.end == End::Worst { f.interval.1 } else { f.value };
+    let memory = entry.profile.figure("memory", &setting).map_or(Decimal::ZERO, most);
     let has = input.library.devices.get(device).filter(|d| d.gpu).and_then(|d| d.memory_gb);
     if let Some(has) = has
         && memory > has * Decimal::from(units)

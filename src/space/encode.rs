@@ -151,6 +151,8 @@ pub fn figure(metric: Metric) -> Figure {
     match metric {
         Metric::Cost => Figure::Cost,
         Metric::Latency => Figure::Latency,
+        Metric::LatencyP95 => Figure::LatencyP95,
+        Metric::LatencyP99 => Figure::LatencyP99,
         Metric::Quality => Figure::Loss,
         Metric::Energy => Figure::Energy,
         Metric::Gpus => Figure::Gpus,
@@ -159,7 +161,7 @@ pub fn figure(metric: Metric) -> Figure {
 
 fn aggregate(metric: Metric, rule: QualityRule) -> Aggregate {
     match (metric, rule) {
-        (Metric::Latency, _) => Aggregate::Path,
+        (Metric::Latency | Metric::LatencyP95 | Metric::LatencyP99, _) => Aggregate::Path,
         (Metric::Quality, QualityRule::Min) => Aggregate::Max,
         _ => Aggregate::Sum,
     }
@@ -186,7 +188,7 @@ pub fn allows(metric: Metric, limit: Decimal, steps: usize, value: i64) -> bool 
 }
 
 /// A limit in integers, rounded down, and then looser by `slack`.
-fn limit(clause: &Clause, slack: i64) -> i64 {
+pub fn limit(clause: &Clause, slack: i64) -> i64 {
     floor(clause.metric, clause.limit) + if clause.metric == Metric::Gpus { 0 } else { slack }
 }
 
@@ -213,7 +215,7 @@ pub fn unscale(metric: Metric, value: i64) -> Decimal {
 fn scale(metric: Metric) -> Decimal {
     Decimal::from(match metric {
         Metric::Cost => 1_000_000,
-        Metric::Latency | Metric::Energy => 1_000,
+        Metric::Latency | Metric::LatencyP95 | Metric::LatencyP99 | Metric::Energy => 1_000,
         Metric::Quality | Metric::Gpus => 1,
     })
 }
@@ -244,6 +246,8 @@ fn integers(option: &Figured, candidate: &Candidate, library: &Library) -> probl
     figures[Figure::Energy.index()] = up(f.energy.unwrap_or_default(), Metric::Energy);
     figures[Figure::Loss.index()] = loss;
     figures[Figure::Latency.index()] = up(f.latency, Metric::Latency);
+    figures[Figure::LatencyP95.index()] = up(f.latency_p95, Metric::LatencyP95);
+    figures[Figure::LatencyP99.index()] = up(f.latency_p99, Metric::LatencyP99);
     figures[Figure::Gpus.index()] = gpus;
     figures
 }
@@ -278,7 +282,8 @@ fn breaks(
     }
 }
 
-fn matches_pin(candidate: &Candidate, pin: &Pin, library: &Library) -> bool {
+/// Whether a candidate is what a pin asks for.
+pub fn matches_pin(candidate: &Candidate, pin: &Pin, library: &Library) -> bool {
     let device = pin.device.as_ref().is_none_or(|d| {
         *d == candidate.device || (d == "gpu" && library.devices.get(&candidate.device).is_some_and(|d| d.gpu))
     });
