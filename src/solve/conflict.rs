@@ -30,7 +30,7 @@ pub fn explain(space: &Space, clauses: &[usize], budget: &Budget, oracle: Option
     if core.len() == clauses.len() {
         hints = minimise(space, &core, &[], None, None, budget).hints;
     }
-    let refuted = |oracle: &Oracle| oracle.ask(&Model::new(space, &core, &[]), &hints, 0);
+    let refuted = |oracle: &Oracle| oracle.refute(&Model::new(space, &core, &[]), &hints, &[], None);
     let confirmed = oracle.is_some_and(|oracle| matches!(refuted(oracle), Verdict::Refuted));
     let (mut reachable, mut repairs) = (Vec::new(), Vec::new());
     for &clause in &core {

@@ -17,7 +17,8 @@ pub struct Domain {
 }
 
 impl Domain {
-    fn full(space: &Space) -> Self {
+    /// All columns.
+    pub fn full(space: &Space) -> Self {
         let columns = (0..space.columns() as u32).collect();
         Domain { columns, start: space.start.iter().map(|&place| place as u32).collect() }
     }
@@ -251,6 +252,23 @@ impl<'s> Model<'s> {
         }
         let row = Row::new(space, &steps, -1, |column| -i64::from(listed[column]));
         self.add(row.named(Origin::AnyOf(clause)));
+    }
+
+    /// The model with only the given columns, which `space` has.
+    pub fn restrict<'t>(&self, space: &'t Space<'t>, keep: &[u32]) -> Model<'t> {
+        let pick = |row: &Row| Row {
+            coef: keep.iter().map(|&column| row.coef[column as usize]).collect(),
+            steps: row.steps.clone(),
+            origin: row.origin.clone(),
+            rhs: row.rhs,
+        };
+        Model {
+            space,
+            domain: Domain::full(space),
+            rows: self.rows.iter().map(pick).collect(),
+            ceilings: self.ceilings.clone(),
+            broken: self.broken,
+        }
     }
 
     /// Adds an upper bound on an aggregate.
