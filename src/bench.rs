@@ -2,6 +2,7 @@
 
 pub mod families;
 pub mod instance;
+pub mod joint_families;
 pub mod limits;
 pub mod measure;
 pub mod recipe;

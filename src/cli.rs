@@ -9,6 +9,7 @@ mod check;
 mod expand;
 mod explain;
 mod export;
+mod fleet;
 mod here;
 mod highs;
 mod inputs;

@@ -14,6 +14,7 @@ mod branch;
 mod budget;
 pub mod check;
 mod conflict;
+pub mod joint;
 mod dominance;
 mod enumerate;
 pub mod export;

@@ -41,6 +41,10 @@ pub struct Planned {
 
 /// Plans a job and shows the plan.
 pub fn plan(options: &PlanOptions, inputs: &Inputs) -> Result<(), Failure> {
+    let fleet = &options.fleet;
+    if !fleet.more.is_empty() || fleet.load.is_some() || fleet.from.is_some() {
+        return super::fleet::plan(options, inputs);
+    }
     if let Some(out) = &options.out {
         super::load::writable(out)?;
     }
