@@ -14,16 +14,18 @@ mod branch;
 mod budget;
 pub mod check;
 mod conflict;
-pub mod joint;
 mod dominance;
 mod enumerate;
 pub mod export;
+pub mod joint;
 mod model;
 pub mod outcome;
 pub mod pareto;
+pub mod prepared;
 mod presolve;
 mod price;
 pub mod problem;
+pub mod proof;
 mod propagate;
 mod record;
 mod relax;
@@ -114,6 +116,16 @@ struct Session<'a> {
     oracle: Option<Oracle<'a>>,
 }
 
+/// How all wishes ended.
+enum Decided {
+    /// The best plan, how far it is proved, and whether z3 agreed with all of it.
+    Plan { columns: Vec<u32>, status: Status, certified: bool },
+    /// There is no plan.
+    Infeasible,
+    /// Nothing is known.
+    Unknown,
+}
+
 /// How one wish ended.
 enum Settled {
     /// The best plan and its value; whether z3 agreed.
@@ -146,13 +158,29 @@ impl<'a> Session<'a> {
 
     fn run(&self) -> Outcome {
         let problem = self.space.problem;
-        let wishes: Vec<Option<Wish>> = match problem.wishes.as_slice() {
+        let (columns, status, certified) = match self.decide(&problem.wishes, Vec::new(), None) {
+            Decided::Plan { columns, status, certified } => (columns, status, certified),
+            Decided::Infeasible => return Outcome::Conflict(self.explain()),
+            Decided::Unknown => {
+                return Outcome::Unknown("no plan was found within the limits, and none was excluded".to_owned());
+            }
+        };
+        let choice = self.space.choices(&columns);
+        match check::check(problem, &choice) {
+            Ok(values) => {
+                Outcome::Solved(Solution { choice, values: values.wishes, proof: self.proof(status, certified) })
+            }
+            Err(violation) => Outcome::Unknown(format!("the plan found does not check: {violation:?}")),
+        }
+    }
+
+    /// Settles one wish after the other, under bounds that are given.
+    fn decide(&self, wishes: &[Wish], mut bounds: Vec<(Wish, i64)>, mut known: Option<Vec<u32>>) -> Decided {
+        let wishes: Vec<Option<Wish>> = match wishes {
             [] => vec![None],
             wishes => wishes.iter().copied().map(Some).collect(),
         };
-        let (mut bounds, mut known, mut certified) = (Vec::new(), None, self.oracle.is_some());
-        let mut carried = Vec::new();
-        let mut status = Status::Optimal;
+        let (mut carried, mut certified, mut status) = (Vec::new(), self.oracle.is_some(), Status::Optimal);
         for (place, &wish) in wishes.iter().enumerate() {
             match self.settle(&bounds, wish, known.clone(), &mut carried) {
                 Settled::Best { plan, value, certified: agreed } => {
@@ -165,19 +193,11 @@ impl<'a> Session<'a> {
                     known = Some(plan);
                     break;
                 }
-                Settled::Infeasible => return Outcome::Conflict(self.explain()),
-                Settled::Unknown => {
-                    return Outcome::Unknown("no plan was found within the limits, and none was excluded".to_owned());
-                }
+                Settled::Infeasible => return Decided::Infeasible,
+                Settled::Unknown => return Decided::Unknown,
             }
         }
-        let choice: Vec<usize> = known.map(|columns| self.space.choices(&columns)).unwrap_or_default();
-        match check::check(problem, &choice) {
-            Ok(values) => {
-                Outcome::Solved(Solution { choice, values: values.wishes, proof: self.proof(status, certified) })
-            }
-            Err(violation) => Outcome::Unknown(format!("the plan found does not check: {violation:?}")),
-        }
+        Decided::Plan { columns: known.unwrap_or_default(), status, certified }
     }
 
     fn proof(&self, status: Status, certified: bool) -> Proof {

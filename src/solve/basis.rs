@@ -89,7 +89,7 @@ impl Basis {
     /// What a row leaves of its right-hand side.
     pub fn slack(&self, lp: &Lp, row: u32) -> f64 {
         let stated = &lp.rows[row as usize];
-        let keys: f64 = self.key.iter().map(|&column| stated.coef[column as usize]).sum();
+        let keys: f64 = stated.steps.iter().map(|&step| stated.coef[self.key[step] as usize]).sum();
         let along = self.var.iter().zip(&self.value).filter(|pair| !matches!(pair.0, Var::Slack(_)));
         stated.rhs - keys - along.map(|(&var, value)| stated.entry(lp, &self.key, row, var) * value).sum::<f64>()
     }
@@ -116,30 +116,24 @@ impl Basis {
 
     /// Leaves out the active rows that are not tight.
     pub fn relax(&mut self) {
-        let mut place = 0;
-        while place < self.var.len() {
-            match self.var[place] {
-                Var::Slack(row) if self.value[place] > 1e-7 => self.deactivate(place, row),
-                _ => place += 1,
-            }
-        }
-    }
-
-    fn deactivate(&mut self, place: usize, row: u32) {
-        let Some(column) = self.rows.iter().position(|&active| active == row) else { return };
         let size = self.size();
-        let mut write = 0;
-        for read in 0..size * size {
-            if read / size != place && read % size != column {
-                self.inverse[write] = self.inverse[read];
-                write += 1;
-            }
+        let loose = |var: &Var, value: f64| matches!(var, Var::Slack(_)) && value > 1e-7;
+        let stay: Vec<bool> = self.var.iter().zip(&self.value).map(|(var, &value)| !loose(var, value)).collect();
+        if stay.iter().all(|&stay| stay) {
+            return;
         }
-        self.inverse.truncate(write);
-        self.rows.remove(column);
-        self.dual.remove(column);
-        self.var.remove(place);
-        self.value.remove(place);
+        let gone = |row: &u32| self.var.iter().zip(&stay).any(|(var, stay)| !stay && *var == Var::Slack(*row));
+        let tight: Vec<bool> = self.rows.iter().map(|row| !gone(row)).collect();
+        let mut inverse = Vec::with_capacity(size * size);
+        for (r, _) in stay.iter().enumerate().filter(|pair| *pair.1) {
+            let line = &self.inverse[r * size..(r + 1) * size];
+            inverse.extend(line.iter().zip(&tight).filter(|pair| *pair.1).map(|pair| pair.0));
+        }
+        self.inverse = inverse;
+        pick(&mut self.var, &stay);
+        pick(&mut self.value, &stay);
+        pick(&mut self.rows, &tight);
+        pick(&mut self.dual, &tight);
     }
 
     /// Computes inverse, values and duals from the variables, against drift; `false` when they are dependent.
@@ -184,7 +178,7 @@ impl Basis {
     fn revalue(&mut self, lp: &Lp) {
         let free = |&row: &u32| {
             let stated = &lp.rows[row as usize];
-            stated.rhs - self.key.iter().map(|&column| stated.coef[column as usize]).sum::<f64>()
+            stated.rhs - stated.steps.iter().map(|&step| stated.coef[self.key[step] as usize]).sum::<f64>()
         };
         let free: Vec<f64> = self.rows.iter().map(free).collect();
         self.value.clear();
@@ -205,4 +199,9 @@ impl Basis {
             }
         }
     }
+}
+
+fn pick<T>(list: &mut Vec<T>, stay: &[bool]) {
+    let mut stay = stay.iter();
+    list.retain(|_| stay.next().is_some_and(|&stay| stay));
 }

@@ -12,7 +12,7 @@ use super::problem::{Bound, Choice, Figure, Problem};
 pub struct Keys<'p> {
     problem: &'p Problem,
     /// The figures that a clause or wish reads.
-    figures: Vec<Figure>,
+    pub figures: Vec<Figure>,
     /// The steps whose class another step assumes.
     assumed: Vec<bool>,
     /// The steps that a resource counts, per resource.

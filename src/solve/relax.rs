@@ -114,6 +114,14 @@ impl<'m> Relaxation<'m> {
         self.lp.solve(basis, domain, limit, max_pivots)
     }
 
+    /// An objective of the linear program as a value of the goal.
+    pub fn value(&self, objective: f64) -> i64 {
+        match self.goal {
+            Goal::Any => 0,
+            Goal::Sum(_) | Goal::Path(_) => (objective * self.cost_scale + self.cost_base - 1e-3).ceil() as i64,
+        }
+    }
+
     /// Makes the rows active that the basis violates, new ones among them; says whether there are any.
     pub fn separate(&mut self, basis: &mut Basis) -> bool {
         let known = self.rows.len() as u32;
@@ -197,7 +205,7 @@ impl<'m> Relaxation<'m> {
             scale = self.cost_scale;
         }
         let rhs = if on_target { 0 } else { row.rhs };
-        self.lp.rows.push(LpRow { coef, rhs: (rhs as f64 - base) / scale, on_target });
+        self.lp.rows.push(LpRow { coef, rhs: (rhs as f64 - base) / scale, on_target, steps: row.steps.clone() });
         self.scale.push(scale);
         self.rows.push(row);
         self.said.push(said);
@@ -258,7 +266,7 @@ impl<'m> Relaxation<'m> {
 
     /// Evaluates a combination on a domain, in exact integers.
     pub fn bound(&self, multipliers: &Multipliers, domain: &Domain) -> Bound {
-        let mut excess = self.combine(multipliers, domain.all());
+        let mut excess = self.combine(multipliers, domain);
         let mut least = -self.constant(multipliers);
         let mut place = 0;
         for step in 0..domain.steps() {
@@ -291,19 +299,23 @@ impl<'m> Relaxation<'m> {
         Hints { prices, record: Record { goal, rows, cases }, paths }
     }
 
-    fn combine(&self, multipliers: &Multipliers, columns: &[u32]) -> Vec<i128> {
+    fn combine(&self, multipliers: &Multipliers, domain: &Domain) -> Vec<i128> {
         // Multipliers have far fewer than 64 bits, so that one wide product per coefficient is enough.
         let wide = |y: i128, a: i64| i128::from(y as i64) * i128::from(a);
         let mut sum: Vec<i128> = match self.goal {
             Goal::Sum(figure) if multipliers.slope > 0 => {
                 let cost = |&column: &u32| self.model.space.sum(column as usize, figure);
-                columns.iter().map(|column| wide(multipliers.slope, cost(column))).collect()
+                domain.all().iter().map(|column| wide(multipliers.slope, cost(column))).collect()
             }
-            _ => vec![0; columns.len()],
+            _ => vec![0; domain.all().len()],
         };
         for &(place, y) in &multipliers.rows {
-            let coef = &self.rows[place].coef;
-            sum.iter_mut().zip(columns).for_each(|(sum, &column)| *sum += wide(y, coef[column as usize]));
+            let row = &self.rows[place];
+            for &step in &row.steps {
+                let sum = &mut sum[domain.range(step)];
+                let columns = domain.of(step);
+                sum.iter_mut().zip(columns).for_each(|(sum, &column)| *sum += wide(y, row.coef[column as usize]));
+            }
         }
         sum
     }

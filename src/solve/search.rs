@@ -47,7 +47,7 @@ pub fn search(model: &Model, goal: Goal, known: Option<Vec<u32>>, carried: &[Pri
         let space = model.space.restrict(&keep);
         let small = model.restrict(&space, &keep);
         let mut search = Search::new(model, &small, keep, goal, learned);
-        let root = Node { domain: small.domain.clone(), basis: None, bound: 0, case: 0 };
+        let root = Node { domain: small.domain.clone(), basis: None, bound: 0, guess: 0, case: 0 };
         let stage = if dive { Stage::Root } else { Stage::Again };
         if !budget.spend() {
             return search.found(budget, Some(0));
@@ -98,7 +98,11 @@ impl Learned {
 struct Node {
     domain: Domain,
     basis: Option<Basis>,
+    /// No plan of the domain has a smaller value.
     bound: i64,
+    /// What the relaxation says of that bound, not proved: the order of visits.
+    guess: i64,
+    /// Where the record has it.
     case: usize,
 }
 
@@ -152,6 +156,13 @@ struct Bounded {
 /// Columns that an enumeration may try before the search branches instead, and the free columns from which it is not tried.
 const WALK: u64 = 4_000;
 const FREE: usize = 120;
+/// Steps of a window around the best plan, and columns tried in it.
+const WINDOW: usize = 6;
+const WINDOW_WALK: u64 = 1_500;
+/// Free columns at which a dive tries all that is left.
+const DIVE_FREE: usize = 60;
+/// Columns that a dive takes back.
+const MOST_WRONG: usize = 6;
 
 impl<'m> Search<'m> {
     fn new(outer: &'m Model<'m>, model: &'m Model<'m>, keep: Vec<u32>, goal: Goal, learned: Learned) -> Self {
@@ -186,7 +197,7 @@ impl<'m> Search<'m> {
             let mut next = children.pop();
             for mut far in children {
                 far.basis.iter_mut().for_each(Basis::pack);
-                open.insert((far.bound, visits), far);
+                open.insert((far.guess, visits), far);
                 visits += 1;
             }
             // Plunge to a leaf, then go on from the open node with the lowest bound.
@@ -200,7 +211,7 @@ impl<'m> Search<'m> {
                 continue;
             }
             if !budget.spend() {
-                let least = open.first_key_value().map_or(i64::MAX, |(key, _)| key.0);
+                let least = open.values().map(|node: &Node| node.bound).min().unwrap_or(i64::MAX);
                 return self.found(budget, Some(node.bound.min(least)));
             }
             picks += u64::from(picked);
@@ -279,18 +290,16 @@ impl<'m> Search<'m> {
                 return None;
             }
             let mut basis = node.basis.take().unwrap_or_else(|| Basis::cheapest(&self.relaxation.lp, &node.domain));
-            if !self.bound(&mut node, &mut basis, root) {
-                return None;
-            }
+            let proved = match self.bound(&mut node, &mut basis, root) {
+                Bounding::Closed => return None,
+                Bounding::Proved(proved) => Some(proved),
+                Bounding::Unproved => None,
+            };
             let point = self.relaxation.lp.primal(&basis);
             self.offer(&round(&point, &node.domain));
             if self.goal == Goal::Any && self.best.is_some() {
                 return None;
             }
-            let proved = self.relaxation.round(&basis).map(|proof| {
-                let bound = self.relaxation.bound(&proof, &node.domain);
-                (proof, bound)
-            });
             let fixed = match &proved {
                 Some((proof, bound)) if bound.excludes(self.limit()) => {
                     self.record(node.case, proof.clone());
@@ -311,7 +320,12 @@ impl<'m> Search<'m> {
             }
             if std::mem::take(&mut dive) {
                 let before = self.limit();
-                self.dive(node.domain.clone(), basis.clone());
+                if stage == Stage::Dive || before.is_none() {
+                    self.dive(node.domain.clone(), basis.clone());
+                }
+                if self.goal != Goal::Any && (stage == Stage::Root || self.limit() != before) {
+                    self.polish(&node.domain, &proved);
+                }
                 if self.limit() != before {
                     node.basis = Some(basis);
                     continue;
@@ -348,24 +362,11 @@ impl<'m> Search<'m> {
     /// Enumerates a node that is small; `None` when it is not.
     fn walk(&mut self, bounded: &Bounded) -> Option<Ended> {
         let domain = &bounded.node.domain;
-        let free: usize = (0..domain.steps()).map(|step| domain.of(step).len()).filter(|&size| size > 1).sum();
+        let free = domain.free();
         if free > self.free {
             return None;
         }
-        let mut lines = Vec::new();
-        if let (Some((_, bound)), Some(limit)) = (&bounded.proved, self.limit()) {
-            lines.push(Line::shrink(&bound.excess, bound.slope * i128::from(limit) - bound.least));
-        }
-        for row in self.relaxation.plain().chain(&self.cutoff.row) {
-            let coef = domain.all().iter().map(|&column| row.coef[column as usize]).collect();
-            lines.push(Line { coef, rhs: row.rhs });
-        }
-        let mut walk = Walk::new(self.model.space, domain, &lines, WALK);
-        let ended = walk.run(&mut |columns| {
-            let before = self.best.as_ref().map(|best| best.1);
-            self.offer(columns);
-            self.best.as_ref().map(|best| best.1) == before
-        });
+        let ended = self.walk_on(domain, &bounded.proved, WALK);
         match ended {
             Ended::Complete => {
                 self.free = self.free.max(free + free / 8);
@@ -379,8 +380,35 @@ impl<'m> Search<'m> {
         Some(ended)
     }
 
-    /// Solves the relaxation, adding violated rows; `false` when the node holds nothing better.
-    fn bound(&mut self, node: &mut Node, basis: &mut Basis, root: bool) -> bool {
+    /// Enumerates a domain until a better plan is found.
+    fn walk_on(&mut self, domain: &Domain, proved: &Option<(Multipliers, Bound)>, allowed: u64) -> Ended {
+        let mut lines = Vec::new();
+        if let (Some((proof, bound)), Some(limit)) = (proved, self.limit()) {
+            if bound.excess.len() == domain.all().len() {
+                lines.push(Line::shrink(&bound.excess, bound.slope * i128::from(limit) - bound.least));
+            } else {
+                let bound = self.relaxation.bound(proof, domain);
+                let slack = bound.slope * i128::from(limit) - bound.least;
+                if slack < 0 {
+                    return Ended::Complete;
+                }
+                lines.push(Line::shrink(&bound.excess, slack));
+            }
+        }
+        for row in self.relaxation.plain().chain(&self.cutoff.row) {
+            let coef = domain.all().iter().map(|&column| row.coef[column as usize]).collect();
+            lines.push(Line { coef, rhs: row.rhs });
+        }
+        let mut walk = Walk::new(self.model.space, domain, &lines, allowed);
+        walk.run(&mut |columns| {
+            let before = self.best.as_ref().map(|best| best.1);
+            self.offer(columns);
+            self.best.as_ref().map(|best| best.1) == before
+        })
+    }
+
+    /// Solves the relaxation, adding violated rows.
+    fn bound(&mut self, node: &mut Node, basis: &mut Basis, root: bool) -> Bounding {
         let rounds = if root { 60 } else { 8 };
         for _ in 0..rounds {
             match self.relaxation.solve(basis, &node.domain, self.limit(), PIVOTS) {
@@ -388,9 +416,9 @@ impl<'m> Search<'m> {
                     let proof = self.relaxation.round_ray(&ray);
                     if self.relaxation.bound(&proof, &node.domain).excludes(None) {
                         self.record(node.case, proof);
-                        return false;
+                        return Bounding::Closed;
                     }
-                    return true;
+                    return Bounding::Unproved;
                 }
                 Answer::Optimal => {
                     basis.relax();
@@ -402,49 +430,134 @@ impl<'m> Search<'m> {
             }
         }
         let Some(proof) = self.relaxation.round(basis) else {
-            return true;
+            return Bounding::Unproved;
         };
         let bound = self.relaxation.bound(&proof, &node.domain);
         let excluded = bound.excludes(self.limit());
         if root || excluded {
-            self.record(node.case, proof);
+            self.record(node.case, proof.clone());
         } else if bound.value() > node.bound && !self.cases.cut {
             self.cases.by(node.case, &proof);
         }
         node.bound = node.bound.max(bound.value());
-        !excluded
+        if excluded { Bounding::Closed } else { Bounding::Proved((proof, bound)) }
     }
 
-    /// Fixes one step after another to where the relaxation leans, to find a first plan.
+    /// Fixes one step after another to where the relaxation leans, to find a first plan; takes back what turns out wrong.
     fn dive(&mut self, mut domain: Domain, mut basis: Basis) {
-        for _ in 0..2 * domain.steps() {
+        let (mut wrong, mut before): (usize, Option<(Domain, Basis, u32)>) = (0, None);
+        for _ in 0..3 * domain.steps() {
             if let Some(columns) = domain.single() {
+                let value = self.limit();
                 self.offer(&columns);
-                return;
+                if self.limit() != value || wrong == MOST_WRONG {
+                    return;
+                }
             }
-            let point = self.relaxation.lp.primal(&basis);
-            self.offer(&round(&point, &domain));
-            let open =
-                point.iter().filter(|pair| domain.of(self.relaxation.lp.step[pair.0 as usize] as usize).len() > 1);
-            let lean = open.fold(None, |best: Option<(u32, f64)>, &pair| match best {
+            let lp = &self.relaxation.lp;
+            let point = lp.primal(&basis);
+            let open = |pair: &&(u32, f64)| domain.of(lp.step[pair.0 as usize] as usize).len() > 1;
+            let lean = point.iter().filter(open).fold(None, |best: Option<(u32, f64)>, &pair| match best {
                 Some(best) if best.1 >= pair.1 => Some(best),
                 _ => Some(pair),
             });
-            let Some((column, _)) = lean else { return };
-            let at = self.relaxation.lp.step[column as usize] as usize;
-            let mut fixed = domain.clone();
-            fixed.retain(|step, other| step != at || other == column);
-            if !propagate(self.model, &self.cutoff, &mut fixed) {
+            let ahead = lean.and_then(|(column, _)| {
+                let at = lp.step[column as usize] as usize;
+                let mut fixed = domain.clone();
+                fixed.retain(|step, other| step != at || other == column);
+                Some((column, propagate(self.model, &self.cutoff, &mut fixed).then_some(fixed)))
+            });
+            let taken = match ahead {
+                Some((column, Some(fixed))) => {
+                    before = Some((std::mem::replace(&mut domain, fixed), basis.clone(), column));
+                    true
+                }
+                Some((column, None)) => {
+                    before = Some((domain.clone(), basis.clone(), column));
+                    false
+                }
+                None => false,
+            };
+            let mut solved = taken && self.resolve(&mut basis, &domain);
+            if solved && domain.free() <= DIVE_FREE {
+                // The rest is small enough to try it all.
+                match self.finish(&basis, &domain) {
+                    Ended::Stopped => return,
+                    Ended::Complete => solved = false,
+                    Ended::TooMany => (),
+                }
+            }
+            if !solved {
+                // The column that was taken last is not part of a better plan of what was left then.
+                let Some((left, last, column)) = before.take().filter(|_| wrong < MOST_WRONG) else { return };
+                (domain, basis) = (left, last);
+                wrong += 1;
                 domain.retain(|_, other| other != column);
-                if !propagate(self.model, &self.cutoff, &mut domain) {
+                if !propagate(self.model, &self.cutoff, &mut domain) || !self.resolve(&mut basis, &domain) {
                     return;
                 }
-            } else {
-                domain = fixed;
             }
-            match self.relaxation.solve(&mut basis, &domain, self.limit(), PIVOTS) {
-                Answer::Optimal => (),
-                Answer::Infeasible(_) | Answer::Cutoff | Answer::Stalled => return,
+        }
+    }
+
+    /// Solves the relaxation with the rows that are violated; `false` when nothing better is left.
+    fn resolve(&mut self, basis: &mut Basis, domain: &Domain) -> bool {
+        for _ in 0..4 {
+            match self.relaxation.solve(basis, domain, self.limit(), PIVOTS) {
+                Answer::Optimal if self.relaxation.separate(basis) => (),
+                Answer::Optimal => break,
+                Answer::Infeasible(_) | Answer::Cutoff | Answer::Stalled => return false,
+            }
+        }
+        true
+    }
+
+    /// Enumerates the end of a dive, plan after better plan; `Stopped` when there is one.
+    fn finish(&mut self, basis: &Basis, domain: &Domain) -> Ended {
+        let before = self.limit();
+        loop {
+            let proved = self.relaxation.round(basis).map(|proof| {
+                let bound = self.relaxation.bound(&proof, domain);
+                (proof, bound)
+            });
+            if proved.as_ref().is_some_and(|(_, bound)| bound.excludes(self.limit())) {
+                break;
+            }
+            match self.walk_on(domain, &proved, WALK) {
+                Ended::Stopped if self.goal != Goal::Any => (),
+                Ended::TooMany if self.limit() == before => return Ended::TooMany,
+                Ended::Stopped | Ended::TooMany | Ended::Complete => break,
+            }
+        }
+        if self.limit() == before && !(self.goal == Goal::Any && self.best.is_some()) {
+            Ended::Complete
+        } else {
+            Ended::Stopped
+        }
+    }
+
+    /// Looks for better plans that differ from the best so far in a few steps only: all of them, window by window.
+    fn polish(&mut self, domain: &Domain, proved: &Option<(Multipliers, Bound)>) {
+        let steps = domain.steps();
+        let mut order: Vec<usize> = (0..steps).filter(|&step| domain.of(step).len() > 1).collect();
+        let size = WINDOW.min(order.len());
+        let mut seed = 0x9E37_79B9_7F4A_7C15u64;
+        let mut idle = 0;
+        while idle < order.len() && size > 0 {
+            // Numbers that do not repeat soon; the same on every machine.
+            for place in 0..size {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                let other = place + (seed >> 33) as usize % (order.len() - place);
+                order.swap(place, other);
+            }
+            let Some(best) = self.best.as_ref().map(|best| best.0.clone()) else { return };
+            let mut window = domain.clone();
+            let free = &order[..size];
+            window.retain(|step, column| free.contains(&step) || self.keep[column as usize] == best[step]);
+            // A step of the best plan may have lost its option to the bound; then only windows with that step are full.
+            idle += 1;
+            if !window.is_empty() && self.walk_on(&window, proved, WINDOW_WALK) == Ended::Stopped {
+                idle = 0;
             }
         }
     }
@@ -501,9 +614,12 @@ impl<'m> Search<'m> {
         let answer = self.relaxation.solve(&mut basis, &domain, self.limit(), PROBE_PIVOTS);
         let proof = match &answer {
             Answer::Infeasible(ray) => Some(self.relaxation.round_ray(ray)),
-            Answer::Optimal | Answer::Cutoff | Answer::Stalled => self.relaxation.round(&basis),
+            Answer::Cutoff => self.relaxation.round(&basis),
+            Answer::Optimal | Answer::Stalled => None,
         };
-        let (mut node, mut by) = (Node { domain, basis: None, bound, case: 0 }, None);
+        let objective = self.relaxation.lp.objective(&basis);
+        let guess = bound.max(self.relaxation.value(objective));
+        let (mut node, mut by) = (Node { domain, basis: None, bound, guess, case: 0 }, None);
         if let Some(proof) = proof {
             let proved = self.relaxation.bound(&proof, &node.domain);
             let excluded = proved.excludes(self.limit());
@@ -515,7 +631,6 @@ impl<'m> Search<'m> {
                 return Probe { open: None, by };
             }
         }
-        let objective = self.relaxation.lp.objective(&basis);
         node.basis = Some(basis);
         Probe { open: Some((objective, node)), by }
     }
@@ -527,6 +642,16 @@ struct Probe {
     open: Option<(f64, Node)>,
     /// What proves its bound, or that it holds nothing better.
     by: Option<Multipliers>,
+}
+
+/// What the relaxation says of a node.
+enum Bounding {
+    /// It holds nothing better.
+    Closed,
+    /// A bound, in exact integers.
+    Proved((Multipliers, Bound)),
+    /// No bound.
+    Unproved,
 }
 
 /// What became of a node.

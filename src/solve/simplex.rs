@@ -14,6 +14,8 @@ pub struct LpRow {
     pub rhs: f64,
     /// Whether the row bounds the target variable instead of a constant.
     pub on_target: bool,
+    /// The steps with a coefficient other than 0.
+    pub steps: Vec<usize>,
 }
 
 /// Minimise `cost · x` (or the target variable), one column per step, under the rows.
@@ -27,6 +29,8 @@ pub struct Lp {
     /// The reduced cost of each column of the domain, and the row of the tableau that is priced.
     reduced: Vec<f64>,
     alpha: Vec<f64>,
+    /// The objective so far.
+    gained: f64,
 }
 
 /// How a solve ended.
@@ -56,7 +60,7 @@ enum Leaving {
 impl Lp {
     /// A program without rows.
     pub fn new(step: Vec<u32>, cost: Vec<f64>) -> Self {
-        Lp { step, cost, rows: Vec::new(), reduced: Vec::new(), alpha: Vec::new() }
+        Lp { step, cost, rows: Vec::new(), reduced: Vec::new(), alpha: Vec::new(), gained: 0.0 }
     }
 
     /// The rows with a positive multiplier.
@@ -93,26 +97,15 @@ impl Lp {
     /// `factor · (a_j − a_key)` for every column of the domain.
     fn products(rows: &[LpRow], basis: &Basis, factor: &[f64], domain: &Domain, out: &mut Vec<f64>) {
         out.clear();
-        let columns = domain.all();
-        let mut active = basis.rows.iter().zip(factor).filter(|pair| pair.1.abs() > 1e-14);
-        match active.next() {
-            None => out.resize(columns.len(), 0.0),
-            Some((&row, &factor)) => {
-                let coef = rows[row as usize].coef.as_slice();
-                out.extend(columns.iter().map(|&column| factor * coef[column as usize]));
+        out.resize(domain.all().len(), 0.0);
+        for (&row, &factor) in basis.rows.iter().zip(factor).filter(|pair| pair.1.abs() > 1e-14) {
+            let row = &rows[row as usize];
+            for &step in &row.steps {
+                let base = row.coef[basis.key[step] as usize];
+                let out = &mut out[domain.range(step)];
+                let columns = domain.of(step);
+                out.iter_mut().zip(columns).for_each(|(sum, &c)| *sum += factor * (row.coef[c as usize] - base));
             }
-        }
-        for (&row, &factor) in active {
-            let coef = rows[row as usize].coef.as_slice();
-            out.iter_mut().zip(columns).for_each(|(sum, &column)| *sum += factor * coef[column as usize]);
-        }
-        let mut place = 0;
-        for (step, &key) in basis.key.iter().enumerate() {
-            let pairs = basis.rows.iter().zip(factor);
-            let base: f64 = pairs.map(|(&row, factor)| factor * rows[row as usize].coef[key as usize]).sum();
-            let end = place + domain.of(step).len();
-            out[place..end].iter_mut().for_each(|a| *a -= base);
-            place = end;
         }
     }
 
@@ -136,8 +129,9 @@ impl Lp {
             return Answer::Stalled;
         }
         self.price(basis, domain);
+        self.gained = self.objective(basis);
         for _ in 0..max_pivots {
-            if self.objective(basis) > cutoff {
+            if self.gained > cutoff {
                 return Answer::Cutoff;
             }
             match self.leaving(basis, domain) {
@@ -221,13 +215,13 @@ impl Lp {
     /// Gives a step whose only basic column leaves another key.
     fn rekey(&mut self, basis: &mut Basis, domain: &Domain, step: usize) -> bool {
         let columns = domain.of(step);
-        let place = domain.all().partition_point(|&column| (self.step[column as usize] as usize) < step);
-        let reduced = &mut self.reduced[place..place + columns.len()];
+        let reduced = &mut self.reduced[domain.range(step)];
         let Some(best) = (0..columns.len()).min_by(|&a, &b| reduced[a].total_cmp(&reduced[b])) else {
             return false;
         };
         let raise = reduced[best];
         reduced.iter_mut().for_each(|d| *d -= raise);
+        self.gained += raise;
         let (old, new) = (basis.key[step] as usize, columns[best] as usize);
         for (i, &row) in basis.rows.iter().enumerate() {
             let coef = &self.rows[row as usize].coef;
@@ -284,6 +278,7 @@ impl Lp {
             return Some(Answer::Infeasible(pairs.filter(|pair| pair.1 > 0.0).collect()));
         };
         let step = cost / pivot;
+        self.gained += step * basis.value[r];
         self.reduced.iter_mut().zip(&alpha).for_each(|(d, a)| *d -= step * a);
         basis.dual.iter_mut().zip(&rho).for_each(|(dual, a)| *dual += step * a);
         self.alpha = alpha;

@@ -48,6 +48,8 @@ pub struct Oracle<'a> {
 const MOST_WORK: u32 = 40_000_000;
 /// Megabytes that a solver may take.
 const MOST_MEMORY: u32 = 512;
+/// Models of rounded rows that are shut out before giving up.
+const MOST_ROUNDS: u32 = 400;
 /// Price rows of a search that a question about the whole model gets.
 const MOST_PRICES: usize = 40;
 /// z3's sums stay within 31 bits.
@@ -84,8 +86,12 @@ impl Oracle<'_> {
     pub fn refute(&self, model: &Model, hints: &Hints, carried: &[Price], value: Option<i64>) -> Verdict {
         let leaves = if self.certify == Certify::Core { hints.record.cases.leaves() } else { None };
         match leaves {
-            // Rows alone exclude everything: what a context has seen before does not sway that.
-            Some(leaves) if leaves.len() == 1 => return self.search(model, hints, carried, value),
+            // Rows alone exclude everything. Whether the first check says so does not depend on what a context has seen.
+            Some(leaves) if leaves.len() == 1 => {
+                if let Verdict::Refuted = self.rounds(model, hints, carried, value, 1) {
+                    return Verdict::Refuted;
+                }
+            }
             Some(leaves) => {
                 self.checks.fetch_add(1, Ordering::Relaxed);
                 if cover::covered(&hints.record.cases, &leaves, &self.ask) == Some(true) {
@@ -99,6 +105,10 @@ impl Oracle<'_> {
 
     /// Asks whether the model has a plan.
     pub fn search(&self, model: &Model, hints: &Hints, carried: &[Price], value: Option<i64>) -> Verdict {
+        self.rounds(model, hints, carried, value, MOST_ROUNDS)
+    }
+
+    fn rounds(&self, model: &Model, hints: &Hints, carried: &[Price], value: Option<i64>, most: u32) -> Verdict {
         let proofs = &hints.record.cases.proofs;
         let latest = proofs.len().saturating_sub(MOST_PRICES - 1).max(1).min(proofs.len());
         let chosen: Vec<&Multipliers> = proofs[..proofs.len().min(1)].iter().chain(&proofs[latest..]).collect();
@@ -112,7 +122,7 @@ impl Oracle<'_> {
         let Some(question) = Question::new(model, domain, &paths(model, hints), &rows, &self.ask) else {
             return Verdict::Unknown;
         };
-        let (verdict, checks) = question.answer(&self.ask);
+        let (verdict, checks) = question.answer(&self.ask, most);
         self.checks.fetch_add(checks, Ordering::Relaxed);
         verdict
     }
