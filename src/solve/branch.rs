@@ -7,13 +7,15 @@ use super::model::Domain;
 use super::record::Side;
 use super::relax::Relaxation;
 
-/// Steps that strong branching tries.
+/// Steps that a search looks at.
 const CANDIDATES: usize = 4;
 
 /// Two parts of a step's columns.
 pub struct Split {
     step: usize,
     left: Vec<u32>,
+    /// Whether it divides classes.
+    class: bool,
 }
 
 impl Split {
@@ -22,6 +24,11 @@ impl Split {
         let mut columns: Vec<u32> = self.left.iter().map(|&column| keep[column as usize]).collect();
         columns.sort_unstable();
         Side { step: self.step, columns, inside: left }
+    }
+
+    /// Splits of the same step and kind have the same place, below twice the number of steps.
+    pub fn place(&self) -> usize {
+        2 * self.step + usize::from(self.class)
     }
 
     /// The domain with one part of the step only.
@@ -52,20 +59,24 @@ pub fn splits(relaxation: &Relaxation, domain: &Domain, basis: &Basis, point: &[
     let mut found: Vec<Split> = Vec::new();
     for &(_, step) in &divided {
         if let Some(left) = relaxation.class_split(domain.of(step), &support[step], step) {
-            found.push(Split { step, left });
+            found.push(Split { step, left, class: true });
         }
     }
     found.truncate(CANDIDATES / 2);
     let multipliers = lp.multipliers(basis);
     for &(_, step) in divided.iter().take(CANDIDATES - found.len()) {
-        found.push(Split { step, left: mean_split(relaxation, &multipliers, domain.of(step), &support[step]) });
+        found.push(Split {
+            step,
+            left: mean_split(relaxation, &multipliers, domain.of(step), &support[step]),
+            class: false,
+        });
     }
     if found.is_empty() {
         // The relaxation does not divide any step: take the step with the fewest columns, and the one that it leans to.
         let steps = (0..domain.steps()).filter(|&step| domain.of(step).len() > 1);
         if let Some(step) = steps.min_by_key(|&step| domain.of(step).len()) {
             let lean = support[step].first().map_or(domain.of(step)[0], |pair| pair.0);
-            found.push(Split { step, left: vec![lean] });
+            found.push(Split { step, left: vec![lean], class: false });
         }
     }
     found

@@ -38,6 +38,26 @@ pub enum Ended {
 /// Most rows that are walked with.
 const WIDTH: usize = 12;
 
+/// The rows that some plan breaks, with what they leave above the least of every step: the first where it is, then the tightest.
+fn binding<'l>(domain: &Domain, lines: &'l [Line]) -> Vec<(&'l Line, i64)> {
+    let mut found: Vec<(f64, &Line, i64)> = Vec::new();
+    for (place, line) in lines.iter().enumerate() {
+        let (mut left, mut most) = (line.rhs, 0i64);
+        for step in 0..domain.steps() {
+            let coef = &line.coef[domain.range(step)];
+            let (least, largest) = coef.iter().fold((i64::MAX, i64::MIN), |(l, m), &a| (l.min(a), m.max(a)));
+            left -= least;
+            most += largest - least;
+        }
+        if most > left {
+            let share = if place == 0 { f64::NEG_INFINITY } else { left as f64 / most as f64 };
+            found.push((share, line, left));
+        }
+    }
+    found.sort_by(|a, b| a.0.total_cmp(&b.0));
+    found.into_iter().map(|(_, line, left)| (line, left)).collect()
+}
+
 /// A step that is still open.
 struct Level {
     step: usize,
@@ -63,26 +83,13 @@ impl<'s> Walk<'s> {
     pub fn new(space: &'s Space<'s>, domain: &Domain, lines: &[Line], allowed: u64) -> Self {
         let mut slack = [i64::MAX / 2; WIDTH];
         let mut takes = vec![[0; WIDTH]; domain.all().len()];
-        let mut width = 0;
-        for line in lines {
-            if width == WIDTH {
-                break;
-            }
-            let (mut left, mut most, mut place) = (line.rhs, 0i64, 0);
+        for (width, &(line, left)) in binding(domain, lines).iter().take(WIDTH).enumerate() {
+            slack[width] = left;
             for step in 0..domain.steps() {
-                let coef = &line.coef[place..place + domain.of(step).len()];
-                let (least, largest) = coef.iter().fold((i64::MAX, i64::MIN), |(l, m), &a| (l.min(a), m.max(a)));
-                takes[place..].iter_mut().zip(coef).for_each(|(takes, a)| takes[width] = a - least);
-                place += coef.len();
-                left -= least;
-                most += largest - least;
-            }
-            // A row that nothing can break is written over by the next.
-            if most > left {
-                slack[width] = left;
-                width += 1;
-            } else {
-                takes.iter_mut().for_each(|takes| takes[width] = 0);
+                let range = domain.range(step);
+                let coef = &line.coef[range.clone()];
+                let least = coef.iter().copied().min().unwrap_or(0);
+                takes[range].iter_mut().zip(coef).for_each(|(takes, a)| takes[width] = a - least);
             }
         }
         let (mut levels, mut place) = (Vec::new(), 0);

@@ -69,6 +69,7 @@ pub struct Multipliers {
 }
 
 /// A combination of rows, evaluated on a domain.
+#[derive(Clone)]
 pub struct Bound {
     /// The least that the left-hand side exceeds the constant part by.
     pub least: i128,

@@ -13,6 +13,8 @@ use super::simplex::{Answer, Lp, LpRow};
 
 /// Coefficients that the rows found along the way may hold in all: more cost more than they save.
 const MOST_COEFFICIENTS: usize = 6_000_000;
+/// Known rows that are added at once.
+const MOST_ADDED: usize = 8;
 /// Multipliers have at most this many bits, so that a combination fits in `i128`.
 const BITS: i32 = 50;
 
@@ -125,18 +127,24 @@ impl<'m> Relaxation<'m> {
     /// Makes the rows active that the basis violates, new ones among them; says whether there are any.
     pub fn separate(&mut self, basis: &mut Basis) -> bool {
         let known = self.rows.len() as u32;
-        let mut violated: Vec<u32> = Vec::new();
-        for row in 0..known {
-            if !basis.rows.contains(&row) && basis.slack(&self.lp, row) < -1e-7 {
-                violated.push(row);
+        let mut violated: Vec<(f64, u32)> = Vec::new();
+        for row in (0..known).filter(|row| !basis.rows.contains(row)) {
+            let slack = basis.slack(&self.lp, row);
+            if slack < -1e-7 {
+                violated.push((slack, row));
             }
         }
-        let point = self.lp.primal(basis);
-        self.paths(&point, self.lp.target(basis));
-        self.links(&point);
-        violated.extend(known..self.rows.len() as u32);
-        violated.iter().for_each(|&row| basis.activate(&self.lp, row));
-        !violated.is_empty()
+        // Most of what is violated is so no longer once the worst of it is mended.
+        violated.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+        violated.truncate(MOST_ADDED);
+        if violated.len() < MOST_ADDED {
+            let point = self.lp.primal(basis);
+            self.paths(&point, self.lp.target(basis));
+            self.links(&point);
+        }
+        violated.iter().for_each(|&(_, row)| basis.activate(&self.lp, row));
+        (known..self.rows.len() as u32).for_each(|row| basis.activate(&self.lp, row));
+        !violated.is_empty() || self.rows.len() as u32 > known
     }
 
     fn paths(&mut self, point: &[(u32, f64)], target: f64) {

@@ -3,12 +3,17 @@
 //! Depth-first branch and bound. Every cut rests on [`propagate`](super::propagate) or on a bound of
 //! [`relax`](super::relax), both in exact integers; floats only choose where to look.
 
+mod primal;
+mod probe;
+
 use std::collections::BTreeMap;
 
+use self::primal::FREE;
+use self::probe::{Branching, Gains};
 use super::basis::Basis;
-use super::branch::{Split, round, splits};
+use super::branch::round;
 use super::budget::Budget;
-use super::enumerate::{Ended, Line, Walk};
+use super::enumerate::Ended;
 use super::model::{Ceiling, Domain, Model, Row};
 use super::presolve::value;
 use super::price::{Bound, Goal, Hints, Multipliers, Price};
@@ -121,13 +126,21 @@ struct Search<'m> {
     cases: Cases,
     /// The most free columns of a node that is enumerated.
     free: usize,
+    /// What splits of each kind have gained.
+    gains: Vec<Gains>,
 }
 
 /// Combinations kept for z3: the root's, and the latest leaves'.
 const MOST_PROOFS: usize = 64;
-/// Pivots of a node, and of one side of a split that is only tried.
+/// Pivots of a node.
 const PIVOTS: usize = 3_000;
-const PROBE_PIVOTS: usize = 40;
+
+/// Rounds of rows of the root, and of another node.
+const ROOT_ROUNDS: usize = 60;
+const ROUNDS: usize = 20;
+
+/// Columns that open nodes hold before the search turns to those that hold least, and before it gives up.
+const MOST_HELD: usize = 10_000_000;
 
 /// How often a dive starts from the open node with the lowest bound.
 const DIVE_EVERY: u64 = 16;
@@ -153,23 +166,24 @@ struct Bounded {
     proved: Option<(Multipliers, Bound)>,
 }
 
-/// Columns that an enumeration may try before the search branches instead, and the free columns from which it is not tried.
-const WALK: u64 = 4_000;
-const FREE: usize = 120;
-/// Steps of a window around the best plan, and columns tried in it.
-const WINDOW: usize = 6;
-const WINDOW_WALK: u64 = 1_500;
-/// Free columns at which a dive tries all that is left.
-const DIVE_FREE: usize = 60;
-/// Columns that a dive takes back.
-const MOST_WRONG: usize = 6;
-
 impl<'m> Search<'m> {
     fn new(outer: &'m Model<'m>, model: &'m Model<'m>, keep: Vec<u32>, goal: Goal, learned: Learned) -> Self {
         let relaxation = Relaxation::new(model, goal, &model.domain, &learned.said);
         let Learned { best, proofs, cases, .. } = learned;
-        let mut search =
-            Search { outer, model, keep, goal, relaxation, best, cutoff: Cutoff::default(), proofs, cases, free: FREE };
+        let gains = vec![Gains::default(); 2 * model.domain.steps()];
+        let mut search = Search {
+            outer,
+            model,
+            keep,
+            goal,
+            relaxation,
+            best,
+            cutoff: Cutoff::default(),
+            proofs,
+            cases,
+            free: FREE,
+            gains,
+        };
         search.cut();
         search
     }
@@ -190,31 +204,46 @@ impl<'m> Search<'m> {
     }
 
     fn run(mut self, root: Bounded, budget: &Budget) -> Found {
+        let (whole, proved) = (root.node.domain.clone(), root.proved.clone());
+        let mut polished = self.limit();
         let mut open = BTreeMap::new();
-        let (mut visits, mut picks) = (2u64, 0u64);
+        let (mut visits, mut picks, mut held) = (2u64, 0u64, 0usize);
         let mut children = self.children(root);
         loop {
             let mut next = children.pop();
             for mut far in children {
                 far.basis.iter_mut().for_each(Basis::pack);
+                held += far.domain.all().len();
                 open.insert((far.guess, visits), far);
                 visits += 1;
             }
             // Plunge to a leaf, then go on from the open node with the lowest bound.
             let picked = next.is_none();
-            let Some(node) = next.take().or_else(|| Some(open.pop_first()?.1)) else {
-                return self.found(budget, None);
+            // Where there are too many, the dearest are settled first: they are close to the limit and leave little.
+            let node = match next.take() {
+                Some(node) => node,
+                None => match if held > MOST_HELD { open.pop_last() } else { open.pop_first() } {
+                    Some((_, node)) => {
+                        held -= node.domain.all().len();
+                        node
+                    }
+                    None => return self.found(budget, None),
+                },
             };
             children = Vec::new();
             if (self.goal == Goal::Any && self.best.is_some()) || self.limit().is_some_and(|limit| node.bound > limit) {
                 self.cases.close(node.case);
                 continue;
             }
-            if !budget.spend() {
+            if held > 2 * MOST_HELD || !budget.spend() {
                 let least = open.values().map(|node: &Node| node.bound).min().unwrap_or(i64::MAX);
                 return self.found(budget, Some(node.bound.min(least)));
             }
             picks += u64::from(picked);
+            if self.goal != Goal::Any && self.limit() != polished {
+                self.polish(&whole, &proved);
+                polished = self.limit();
+            }
             let stage = if picked && picks.is_multiple_of(DIVE_EVERY) { Stage::Dive } else { Stage::Plunge };
             if let Some(bounded) = self.tighten(node, stage) {
                 children = self.children(bounded);
@@ -359,57 +388,9 @@ impl<'m> Search<'m> {
         }
     }
 
-    /// Enumerates a node that is small; `None` when it is not.
-    fn walk(&mut self, bounded: &Bounded) -> Option<Ended> {
-        let domain = &bounded.node.domain;
-        let free = domain.free();
-        if free > self.free {
-            return None;
-        }
-        let ended = self.walk_on(domain, &bounded.proved, WALK);
-        match ended {
-            Ended::Complete => {
-                self.free = self.free.max(free + free / 8);
-                if let Some((proof, _)) = &bounded.proved {
-                    self.record(bounded.node.case, proof.clone());
-                }
-            }
-            Ended::TooMany => self.free = self.free.min(free - free / 8),
-            Ended::Stopped => (),
-        }
-        Some(ended)
-    }
-
-    /// Enumerates a domain until a better plan is found.
-    fn walk_on(&mut self, domain: &Domain, proved: &Option<(Multipliers, Bound)>, allowed: u64) -> Ended {
-        let mut lines = Vec::new();
-        if let (Some((proof, bound)), Some(limit)) = (proved, self.limit()) {
-            if bound.excess.len() == domain.all().len() {
-                lines.push(Line::shrink(&bound.excess, bound.slope * i128::from(limit) - bound.least));
-            } else {
-                let bound = self.relaxation.bound(proof, domain);
-                let slack = bound.slope * i128::from(limit) - bound.least;
-                if slack < 0 {
-                    return Ended::Complete;
-                }
-                lines.push(Line::shrink(&bound.excess, slack));
-            }
-        }
-        for row in self.relaxation.plain().chain(&self.cutoff.row) {
-            let coef = domain.all().iter().map(|&column| row.coef[column as usize]).collect();
-            lines.push(Line { coef, rhs: row.rhs });
-        }
-        let mut walk = Walk::new(self.model.space, domain, &lines, allowed);
-        walk.run(&mut |columns| {
-            let before = self.best.as_ref().map(|best| best.1);
-            self.offer(columns);
-            self.best.as_ref().map(|best| best.1) == before
-        })
-    }
-
     /// Solves the relaxation, adding violated rows.
     fn bound(&mut self, node: &mut Node, basis: &mut Basis, root: bool) -> Bounding {
-        let rounds = if root { 60 } else { 8 };
+        let rounds = if root { ROOT_ROUNDS } else { ROUNDS };
         for _ in 0..rounds {
             match self.relaxation.solve(basis, &node.domain, self.limit(), PIVOTS) {
                 Answer::Infeasible(ray) => {
@@ -442,206 +423,6 @@ impl<'m> Search<'m> {
         node.bound = node.bound.max(bound.value());
         if excluded { Bounding::Closed } else { Bounding::Proved((proof, bound)) }
     }
-
-    /// Fixes one step after another to where the relaxation leans, to find a first plan; takes back what turns out wrong.
-    fn dive(&mut self, mut domain: Domain, mut basis: Basis) {
-        let (mut wrong, mut before): (usize, Option<(Domain, Basis, u32)>) = (0, None);
-        for _ in 0..3 * domain.steps() {
-            if let Some(columns) = domain.single() {
-                let value = self.limit();
-                self.offer(&columns);
-                if self.limit() != value || wrong == MOST_WRONG {
-                    return;
-                }
-            }
-            let lp = &self.relaxation.lp;
-            let point = lp.primal(&basis);
-            let open = |pair: &&(u32, f64)| domain.of(lp.step[pair.0 as usize] as usize).len() > 1;
-            let lean = point.iter().filter(open).fold(None, |best: Option<(u32, f64)>, &pair| match best {
-                Some(best) if best.1 >= pair.1 => Some(best),
-                _ => Some(pair),
-            });
-            let ahead = lean.and_then(|(column, _)| {
-                let at = lp.step[column as usize] as usize;
-                let mut fixed = domain.clone();
-                fixed.retain(|step, other| step != at || other == column);
-                Some((column, propagate(self.model, &self.cutoff, &mut fixed).then_some(fixed)))
-            });
-            let taken = match ahead {
-                Some((column, Some(fixed))) => {
-                    before = Some((std::mem::replace(&mut domain, fixed), basis.clone(), column));
-                    true
-                }
-                Some((column, None)) => {
-                    before = Some((domain.clone(), basis.clone(), column));
-                    false
-                }
-                None => false,
-            };
-            let mut solved = taken && self.resolve(&mut basis, &domain);
-            if solved && domain.free() <= DIVE_FREE {
-                // The rest is small enough to try it all.
-                match self.finish(&basis, &domain) {
-                    Ended::Stopped => return,
-                    Ended::Complete => solved = false,
-                    Ended::TooMany => (),
-                }
-            }
-            if !solved {
-                // The column that was taken last is not part of a better plan of what was left then.
-                let Some((left, last, column)) = before.take().filter(|_| wrong < MOST_WRONG) else { return };
-                (domain, basis) = (left, last);
-                wrong += 1;
-                domain.retain(|_, other| other != column);
-                if !propagate(self.model, &self.cutoff, &mut domain) || !self.resolve(&mut basis, &domain) {
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Solves the relaxation with the rows that are violated; `false` when nothing better is left.
-    fn resolve(&mut self, basis: &mut Basis, domain: &Domain) -> bool {
-        for _ in 0..4 {
-            match self.relaxation.solve(basis, domain, self.limit(), PIVOTS) {
-                Answer::Optimal if self.relaxation.separate(basis) => (),
-                Answer::Optimal => break,
-                Answer::Infeasible(_) | Answer::Cutoff | Answer::Stalled => return false,
-            }
-        }
-        true
-    }
-
-    /// Enumerates the end of a dive, plan after better plan; `Stopped` when there is one.
-    fn finish(&mut self, basis: &Basis, domain: &Domain) -> Ended {
-        let before = self.limit();
-        loop {
-            let proved = self.relaxation.round(basis).map(|proof| {
-                let bound = self.relaxation.bound(&proof, domain);
-                (proof, bound)
-            });
-            if proved.as_ref().is_some_and(|(_, bound)| bound.excludes(self.limit())) {
-                break;
-            }
-            match self.walk_on(domain, &proved, WALK) {
-                Ended::Stopped if self.goal != Goal::Any => (),
-                Ended::TooMany if self.limit() == before => return Ended::TooMany,
-                Ended::Stopped | Ended::TooMany | Ended::Complete => break,
-            }
-        }
-        if self.limit() == before && !(self.goal == Goal::Any && self.best.is_some()) {
-            Ended::Complete
-        } else {
-            Ended::Stopped
-        }
-    }
-
-    /// Looks for better plans that differ from the best so far in a few steps only: all of them, window by window.
-    fn polish(&mut self, domain: &Domain, proved: &Option<(Multipliers, Bound)>) {
-        let steps = domain.steps();
-        let mut order: Vec<usize> = (0..steps).filter(|&step| domain.of(step).len() > 1).collect();
-        let size = WINDOW.min(order.len());
-        let mut seed = 0x9E37_79B9_7F4A_7C15u64;
-        let mut idle = 0;
-        while idle < order.len() && size > 0 {
-            // Numbers that do not repeat soon; the same on every machine.
-            for place in 0..size {
-                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                let other = place + (seed >> 33) as usize % (order.len() - place);
-                order.swap(place, other);
-            }
-            let Some(best) = self.best.as_ref().map(|best| best.0.clone()) else { return };
-            let mut window = domain.clone();
-            let free = &order[..size];
-            window.retain(|step, column| free.contains(&step) || self.keep[column as usize] == best[step]);
-            // A step of the best plan may have lost its option to the bound; then only windows with that step are full.
-            idle += 1;
-            if !window.is_empty() && self.walk_on(&window, proved, WINDOW_WALK) == Ended::Stopped {
-                idle = 0;
-            }
-        }
-    }
-
-    /// Tries some splits and takes the one whose weaker side and stronger side both bound best.
-    fn branch(&mut self, node: &Node, basis: &Basis, point: &[(u32, f64)]) -> Branching {
-        let objective = self.relaxation.lp.objective(basis);
-        let mut best: Option<(f64, Split, [Probe; 2])> = None;
-        for split in splits(&self.relaxation, &node.domain, basis, point) {
-            let [left, right] = [true, false].map(|left| self.probe(split.side(&node.domain, left), node.bound, basis));
-            if let (Some(a), Some(b)) = (&left.open, &right.open) {
-                let score = (a.0 - objective).max(1e-9) * (b.0 - objective).max(1e-9);
-                if best.as_ref().is_none_or(|(most, ..)| score > *most) {
-                    best = Some((score, split, [left, right]));
-                }
-                continue;
-            }
-            return match (self.settle(node, &split, true, left), self.settle(node, &split, false, right)) {
-                (Some((_, side)), _) | (_, Some((_, side))) => Branching::Narrowed(side),
-                (None, None) => Branching::Closed,
-            };
-        }
-        let Some((_, split, [left, right])) = best else { return Branching::Closed };
-        match (self.settle(node, &split, true, left), self.settle(node, &split, false, right)) {
-            (Some(left), Some(right)) if left.0 <= right.0 => Branching::Open(vec![right.1, left.1]),
-            (Some(left), Some(right)) => Branching::Open(vec![left.1, right.1]),
-            (left, right) => Branching::Open(left.into_iter().chain(right).map(|side| side.1).collect()),
-        }
-    }
-
-    /// Records one side of the split that was taken.
-    fn settle(&mut self, node: &Node, split: &Split, left: bool, probe: Probe) -> Option<(f64, Node)> {
-        if self.cases.cut {
-            return probe.open.map(|(objective, side)| (objective, Node { case: node.case, ..side }));
-        }
-        let case = self.cases.open(node.case, Some(split.half(left, &self.keep)));
-        match (probe.by, &probe.open) {
-            (Some(proof), None) => self.record(case, proof),
-            (Some(proof), Some(_)) => self.cases.by(case, &proof),
-            (None, _) => (),
-        }
-        if probe.open.is_none() {
-            self.cases.close(case);
-        }
-        probe.open.map(|(objective, side)| (objective, Node { case, ..side }))
-    }
-
-    /// A few pivots on one side of a split.
-    fn probe(&mut self, mut domain: Domain, bound: i64, basis: &Basis) -> Probe {
-        if !propagate(self.model, &self.cutoff, &mut domain) {
-            return Probe { open: None, by: None };
-        }
-        let mut basis = basis.clone();
-        let answer = self.relaxation.solve(&mut basis, &domain, self.limit(), PROBE_PIVOTS);
-        let proof = match &answer {
-            Answer::Infeasible(ray) => Some(self.relaxation.round_ray(ray)),
-            Answer::Cutoff => self.relaxation.round(&basis),
-            Answer::Optimal | Answer::Stalled => None,
-        };
-        let objective = self.relaxation.lp.objective(&basis);
-        let guess = bound.max(self.relaxation.value(objective));
-        let (mut node, mut by) = (Node { domain, basis: None, bound, guess, case: 0 }, None);
-        if let Some(proof) = proof {
-            let proved = self.relaxation.bound(&proof, &node.domain);
-            let excluded = proved.excludes(self.limit());
-            node.bound = bound.max(proved.value());
-            if excluded || node.bound > bound {
-                by = Some(proof);
-            }
-            if excluded {
-                return Probe { open: None, by };
-            }
-        }
-        node.basis = Some(basis);
-        Probe { open: Some((objective, node)), by }
-    }
-}
-
-/// What a look at one side of a split says.
-struct Probe {
-    /// Its objective in the relaxation and the node that it would be; `None` when it is proved to hold nothing better.
-    open: Option<(f64, Node)>,
-    /// What proves its bound, or that it holds nothing better.
-    by: Option<Multipliers>,
 }
 
 /// What the relaxation says of a node.
@@ -652,14 +433,4 @@ enum Bounding {
     Proved((Multipliers, Bound)),
     /// No bound.
     Unproved,
-}
-
-/// What became of a node.
-enum Branching {
-    /// Two parts to visit, the more promising one last.
-    Open(Vec<Node>),
-    /// One side of a split was excluded: the node is the other.
-    Narrowed(Node),
-    /// Nothing better is left.
-    Closed,
 }
