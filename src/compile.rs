@@ -1,29 +1,31 @@
 //! Sources → plan: the whole way through the compiler, in one place. No IO: texts, machines and limits are handed in.
 
-use crate::check::program::{Clause, Metric, Program};
+pub mod decide;
+pub mod prepare;
+
+pub use decide::{Changes, Clash, Decision, Undecided, decide};
+pub use prepare::{Compiled, Prepared, prepare, prepare_job};
+
+use crate::check::program::Program;
 use crate::check::{self, Context};
 use crate::diag::Diagnostics;
-use crate::diag::source::{FileId, Sources, Span};
+use crate::diag::source::{FileId, Sources};
 use crate::digest::digest;
 use crate::expand;
 use crate::expand::lock::Lock;
-use crate::ir::lower::lower;
 use crate::ir::workflow::{Step, Workflow};
 use crate::library::declare::{Module, Profiles, declare};
 use crate::library::{Implementation, Library, embedded};
-use crate::plan::audit::audit;
-use crate::plan::build::{BuildInput, build, total_of};
-use crate::plan::model::{Hashes, Plan};
-use crate::plan::{conflict, verify};
-use crate::solve::outcome::{Outcome, Solution};
-use crate::solve::{Limits, solve};
-use crate::space::encode::{self, Encoded, Origin, encode};
-use crate::space::sizes::{InputSizes, settle};
+use crate::plan::model::Plan;
+use crate::solve::Limits;
+use crate::solve::outcome::Solution;
+use crate::solve::problem::Problem;
+use crate::space::ends::End;
+use crate::space::sizes::InputSizes;
 use crate::space::{self, Machines, Space, StepSpace};
 use crate::syntax::ast::File;
 use crate::syntax::parse::parse;
 use ecow::EcoString;
-use std::collections::BTreeSet;
 
 /// The texts of a compilation.
 #[derive(Default)]
@@ -91,6 +93,8 @@ pub struct Target<'a> {
     pub usable: &'a space::Usable<'a>,
     /// How long to look.
     pub limits: Limits<'a>,
+    /// Where in their intervals figures are taken: at the worst end for a robust plan.
+    pub end: End,
 }
 
 /// Fills the holes of a checked file from its lock and, where that says nothing, by typed search. Returns the file checked
@@ -136,89 +140,38 @@ pub struct Offer {
 }
 
 /// Compiles a job of a checked file whose holes are filled; says what each step could choose from.
-pub fn plan(
-    texts: &Texts,
-    file: FileId,
-    checked: &Checked,
-    target: &Target,
-    lock: Option<&str>,
+pub fn plan<'a>(
+    compiled: Compiled<'a>,
+    target: &Target<'a>,
     cx: &mut Diagnostics,
 ) -> Result<(Plan, Vec<Offer>), String> {
-    let job = check::select(&checked.program, target.job)?;
-    let nothing = || "no plan was made".to_string();
-    if cx.has_errors() {
-        return Err(nothing());
-    }
-    let workflow = lower(job, &checked.program)
-        .ok_or_else(|| format!("`{}` still has holes: `mkbc expand` fills them", job.name))?;
-    let sizes = settle(job, target.measured, cx);
-    let tail = job.clauses.iter().chain(&job.preferred).any(|c| c.tail);
-    let (library, machines, usable) = (&checked.library, target.machines, target.usable);
-    let input = space::Input { workflow: &workflow, library, machines, sizes: &sizes, usable, tail };
-    let space = space::build(&input, cx);
-    if cx.has_errors() {
-        return Err(nothing());
-    }
-    let hashes = Hashes {
-        source: digest([texts.sources.get(file).text.as_str()]),
-        library: library_digest(texts),
-        lock: lock.map(|l| digest([l])),
-    };
-    // Limits are first looser than written, by what rounding can add; the lines that a plan then breaks are taken as they are.
-    let mut strict = BTreeSet::new();
-    loop {
-        let encoding = |kept: &[Origin]| {
-            encode(&encode::Input { job, kept, workflow: &workflow, space: &space, library, machines, strict: &strict })
-        };
-        let hard = encoding(&[]);
-        let first = match solve(&hard.problem, &target.limits) {
-            Outcome::Solved(solution) => solution,
-            Outcome::Conflict(found) => {
-                cx.push(conflict::explain(&found, &hard, &space, &workflow, job.span));
-                return Err(nothing());
-            }
-            Outcome::Unknown(why) => return Err(format!("the solver found neither a plan nor a conflict: {why}")),
-        };
-        let (encoded, solution, kept, broken) = prefer(job, hard, first, &encoding, &target.limits);
-        let plan = build(&BuildInput {
-            job,
-            workflow: &workflow,
-            space: &space,
-            encoded: &encoded,
-            solution: &solution,
-            library,
-            machines,
-            sizes: &sizes,
-            kept: &kept,
-            broken: &broken,
-            sources: &texts.sources,
-            file,
-            hashes: hashes.clone(),
-        });
-        // The verifier knows nothing of the solver: what else it finds is a fault of ours, and such a plan goes nowhere.
-        let mut wrong = verify::verify_against(&plan, library, tail);
-        wrong.extend(audit(&plan, job, &checked.program, library));
-        if wrong.is_empty() {
-            return Ok((plan, offers(&workflow, &space)));
+    plan_seen(compiled, target, cx, &mut |_, _| {})
+}
+
+/// The same; `see` is shown the problem that the solver had last and its solution, or none where clauses clash.
+pub fn plan_seen<'a>(
+    compiled: Compiled<'a>,
+    target: &Target<'a>,
+    cx: &mut Diagnostics,
+    see: &mut dyn FnMut(&Problem, Option<&Solution>),
+) -> Result<(Plan, Vec<Offer>), String> {
+    let prepared = prepare(compiled, target, cx)?;
+    match decide(&prepared, &Changes::default(), &target.limits) {
+        Ok(decision) => {
+            see(&decision.encoded.problem, Some(&decision.solution));
+            Ok((decision.plan, offers(&prepared.workflow, &prepared.space)))
         }
-        let limits = job.clauses.iter().chain(&job.preferred);
-        let broken_now = limits.filter(|c| !holds(c, &plan)).map(|c| c.span);
-        let kept_soft = |span: &Span| !broken.iter().any(|o| matches!(o, Origin::Clause(c) if c.span == *span));
-        let new: Vec<Span> = broken_now.filter(|s| kept_soft(s) && !strict.contains(s)).collect();
-        if new.is_empty() {
-            return Err(format!("the plan does not pass verification, which is a fault of mkbc: {}", wrong.join("; ")));
+        Err(Undecided::Unknown(why)) => Err(why),
+        Err(Undecided::Clash(clash)) => {
+            see(&clash.encoded.problem, None);
+            cx.push(clash.diagnostic(&prepared));
+            Err(prepare::nothing())
         }
-        strict.extend(new);
     }
 }
 
-/// Whether a plan keeps a limit, in exact decimals.
-fn holds(clause: &Clause, plan: &Plan) -> bool {
-    let value = total_of(clause.metric, &plan.total);
-    if clause.metric == Metric::Quality { value >= clause.limit } else { value <= clause.limit }
-}
-
-fn offers(workflow: &Workflow, space: &Space) -> Vec<Offer> {
+/// What each step could choose from.
+pub fn offers(workflow: &Workflow, space: &Space) -> Vec<Offer> {
     let steps = workflow.steps.iter().zip(&space.steps);
     let offer = |(step, space): (&Step, &StepSpace)| {
         let mut excluded = space.excluded.clone();
@@ -226,32 +179,6 @@ fn offers(workflow: &Workflow, space: &Space) -> Vec<Offer> {
         Offer { step: step.name.clone(), candidates: space.candidates.len(), options: space.options.len(), excluded }
     };
     steps.map(offer).collect()
-}
-
-type Chosen = (Encoded, Solution, Vec<Origin>, Vec<Origin>);
-
-/// Keeps as many of the soft limits and rules as can be, in the order in which they are written.
-fn prefer(
-    job: &check::program::Job,
-    hard: Encoded,
-    first: Solution,
-    encoding: &dyn Fn(&[Origin]) -> Encoded,
-    limits: &Limits,
-) -> Chosen {
-    let mut soft: Vec<(u32, Origin)> =
-        job.preferred.iter().map(|c| (c.span.start, Origin::Clause(c.clone()))).collect();
-    soft.extend(job.rules.iter().filter(|r| r.soft).map(|r| (r.span.start, Origin::Rule(r.clone()))));
-    soft.sort_by_key(|(at, _)| *at);
-    let (mut chosen, mut kept, mut broken) = ((hard, first), Vec::new(), Vec::new());
-    for (_, wish) in soft {
-        kept.push(wish);
-        let with = encoding(&kept);
-        match solve(&with.problem, limits) {
-            Outcome::Solved(solution) => chosen = (with, solution),
-            _ => broken.extend(kept.pop()),
-        }
-    }
-    (chosen.0, chosen.1, kept, broken)
 }
 
 /// The digest of a library: every module and profile, by name.

@@ -16,12 +16,16 @@ pub mod check;
 mod conflict;
 mod dominance;
 mod enumerate;
+pub mod export;
+pub mod joint;
 mod model;
 pub mod outcome;
+pub mod pareto;
 pub mod prepared;
 mod presolve;
 mod price;
 pub mod problem;
+pub mod proof;
 mod propagate;
 mod record;
 mod relax;
@@ -88,6 +92,12 @@ pub fn solve(problem: &Problem, limits: &Limits) -> Outcome {
     };
     let limits = *limits;
     Session::new(&space, &limits).run()
+}
+
+/// Words on what is malformed, if anything is: an index out of range, a negative figure, totals too large, a cycle.
+pub fn well_formed(problem: &Problem) -> Result<(), String> {
+    validate::validate(problem)?;
+    presolve::order(problem).map(drop)
 }
 
 /// Loads z3 for this process, so that the first problem does not pay for it.

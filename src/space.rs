@@ -3,11 +3,14 @@
 
 pub mod candidates;
 pub mod encode;
+pub mod ends;
 pub mod errors;
 pub mod figures;
+pub mod load;
 pub mod shape;
 pub mod sizes;
 pub mod table;
+pub mod tail;
 
 use crate::diag::Diagnostics;
 use crate::ir::dag::Dag;
@@ -15,9 +18,11 @@ use crate::ir::workflow::Workflow;
 use crate::library::evidence::Evidence;
 use crate::library::{Implementation, Library};
 use ecow::EcoString;
+use ends::End;
 use rust_decimal::Decimal;
 use sizes::InputSizes;
 use std::collections::BTreeMap;
+use tail::Combine;
 
 /// The machines that a plan may use.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,8 +48,23 @@ pub struct Input<'a> {
     pub sizes: &'a InputSizes,
     /// What can be used.
     pub usable: &'a Usable<'a>,
-    /// Whether latency means the upper end of each figure's interval (`latency.p95`), not its value.
-    pub tail: bool,
+    /// Where in their intervals the figures that a plan counts with are taken.
+    pub end: End,
+    /// How often the job is run: runs a second; `None` for one run by itself.
+    pub rate: Option<Decimal>,
+}
+
+/// What figures are computed with beside the library.
+#[derive(Clone, Debug, Default)]
+pub struct Terms {
+    /// Pools by device: how many, dollars an hour.
+    pub pools: BTreeMap<EcoString, (u32, Decimal)>,
+    /// Where in their intervals the figures of [`Figured::figures`] are taken.
+    pub end: End,
+    /// How the tails of steps make that of the run.
+    pub combine: Combine,
+    /// How often the job is run: runs a second.
+    pub rate: Option<Decimal>,
 }
 
 /// Everything that could carry out a workflow.
@@ -54,6 +74,8 @@ pub struct Space {
     pub steps: Vec<StepSpace>,
     /// The DAG of the steps.
     pub dag: Dag,
+    /// What its figures are computed with.
+    pub terms: Terms,
 }
 
 /// Everything that could carry out a step.
@@ -93,8 +115,16 @@ pub struct Figured {
     pub candidate: usize,
     /// The upstream classes that the figures assume: `(step, class)`.
     pub needs: Vec<(usize, u32)>,
-    /// The figures.
+    /// The work of one call, by dimension.
+    pub work: Vec<(EcoString, Decimal)>,
+    /// The figures that a plan counts with: the typical ones, or the worst for a robust plan.
     pub figures: Figures,
+    /// With every profile figure at the end that is in the user's favour.
+    pub best: Figures,
+    /// With every profile figure at the end that is against the user.
+    pub worst: Figures,
+    /// What they rest on, weakest first.
+    pub evidence: Vec<Evidence>,
 }
 
 /// Figures of a step, for all its calls in one run.
@@ -102,8 +132,14 @@ pub struct Figured {
 pub struct Figures {
     /// Calls in one run.
     pub calls: Decimal,
+    /// How often the hardware is there, to keep up with the job's rate; once without a rate.
+    pub replicas: u32,
     /// Wall time of all calls, seconds.
     pub latency: Decimal,
+    /// Such times that 95 % of all runs stay within the longest path of them, seconds.
+    pub latency_p95: Decimal,
+    /// The same for 99 %.
+    pub latency_p99: Decimal,
     /// Dollars.
     pub cost: Decimal,
     /// Watt-hours; `None` where nobody knows (a provider's machines).
@@ -112,17 +148,17 @@ pub struct Figures {
     pub quality: Decimal,
     /// Gigabytes.
     pub memory: Decimal,
-    /// What they rest on, weakest first.
-    pub evidence: Vec<Evidence>,
 }
 
 /// Builds the space; steps that nothing can carry out are reported.
 pub fn build(input: &Input, cx: &mut Diagnostics) -> Space {
     let dag = Dag::of(&input.workflow.body, input.workflow.steps.len());
+    let combine = Combine::of(&dag, input.workflow.steps.len());
+    let terms = Terms { pools: input.machines.pools.clone(), end: input.end, combine, rate: input.rate };
     let mut steps: Vec<StepSpace> = input.workflow.steps.iter().map(|s| candidates::enumerate(s, input)).collect();
     let shapes = shape::propagate(input, &mut steps, cx);
     for (index, step) in steps.iter_mut().enumerate() {
-        figures::fill(index, step, &shapes, input);
+        figures::fill(index, step, &shapes, &terms, input);
         if step.options.is_empty()
             && let Some(span) = input.workflow.steps[index].span
         {
@@ -139,5 +175,5 @@ pub fn build(input: &Input, cx: &mut Diagnostics) -> Space {
             ));
         }
     }
-    Space { steps, dag }
+    Space { steps, dag, terms }
 }

@@ -56,15 +56,28 @@ pub struct Setting<'a> {
 impl Profile {
     /// The figure of the most specific row that fits.
     pub fn figure(&self, name: &str, setting: &Setting) -> Option<&Figure> {
-        let fits = |row: &&Row| {
+        self.row(name, setting).map(|(_, figure)| figure)
+    }
+
+    /// The same, with the row's place among those of this figure.
+    pub fn row(&self, name: &str, setting: &Setting) -> Option<(usize, &Figure)> {
+        let fits = |row: &Row| {
             row.device.as_ref().is_none_or(|d| d == setting.device)
                 && row.units.is_none_or(|u| u == setting.units)
                 && self.knobs.iter().zip(&row.knobs).all(|(knob, wanted)| {
                     wanted.as_ref().is_none_or(|w| setting.knobs.iter().any(|(n, v)| n == knob && v == w))
                 })
         };
-        let rows = self.figures.get(name)?;
-        rows.iter().filter(fits).max_by_key(|row| row.specificity).map(|row| &row.figure)
+        let rows = self.figures.get(name)?.iter().enumerate().filter(|(_, row)| fits(row));
+        rows.max_by_key(|(_, row)| row.specificity).map(|(place, row)| (place, &row.figure))
+    }
+
+    /// The knobs, device and units that a row of a figure is for, in words; empty for all.
+    pub fn setting(&self, name: &str, row: usize) -> String {
+        let Some(row) = self.figures.get(name).and_then(|rows| rows.get(row)) else { return String::new() };
+        let knobs = self.knobs.iter().zip(&row.knobs).filter_map(|(n, v)| Some(format!("{n} {}", v.as_ref()?)));
+        let units = row.units.map(|units| format!("* {units}"));
+        knobs.chain(row.device.iter().map(|d| d.to_string())).chain(units).collect::<Vec<_>>().join(", ")
     }
 
     /// The devices that its rows name.
@@ -193,15 +206,17 @@ fn row(record: &csv::StringRecord, columns: usize, split: usize) -> Result<(EcoS
 /// What one of a figure's unit is in base units; the unit must be the one that the figure is given in.
 fn factor(name: &str, unit: &str) -> Result<Decimal, (String, String)> {
     let wanted: &[&str] = match name {
-        "latency" => &["s"],
+        "latency" | "latency.p95" | "latency.p99" => &["s"],
         "power" => &["W"],
         "memory" => &["GB"],
         "quality" => &["%"],
         "cost" => &["usd"],
-        n if n.starts_with("latency.per.") => &["s/s", "s/tok", "s/item"],
+        n if ["latency.per.", "latency.p95.per.", "latency.p99.per."].iter().any(|p| n.starts_with(p)) => {
+            &["s/s", "s/tok", "s/item"]
+        }
         n if n.starts_with("cost.per.") => &["usd/s", "usd/tok", "usd/item", "usd/min", "usd/Mtok"],
         _ => {
-            let known = "latency, latency.per.WORK, power, memory, quality, cost, cost.per.WORK";
+            let known = "latency, latency.p95, latency.p99, latency.per.WORK, latency.p95.per.WORK, latency.p99.per.WORK, power, memory, quality, cost, cost.per.WORK";
             return Err((format!("`{name}` is no figure"), format!("write one of {known}")));
         }
     };

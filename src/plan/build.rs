@@ -13,6 +13,7 @@ use crate::ir::workflow::{StepId, Workflow};
 use crate::library::Library;
 use crate::solve::outcome::Solution;
 use crate::space::encode::{Encoded, Origin, wishes};
+use crate::space::ends::End;
 use crate::space::sizes::InputSizes;
 use crate::space::{Machines, Space};
 use rust_decimal::Decimal;
@@ -54,7 +55,7 @@ pub struct BuildInput<'a> {
 /// Builds the plan.
 pub fn build(input: &BuildInput) -> Plan {
     let steps: Vec<PlanStep> = (0..input.workflow.steps.len()).map(|index| step(index, input)).collect();
-    let total = totals(&steps, &input.space.dag, input.job.quality_rule, input.library);
+    let total = totals_of(&input.solution.choice, input.space, input.job.quality_rule, input.library);
     // The encoded problem holds the soft lines that were kept; they are told apart from the hard ones here.
     let hard = input.encoded.origins.iter().filter(|o| !input.kept.iter().any(|k| same(k, o)));
     let hard = hard.filter_map(|o| clause(o, false, true, &total, input));
@@ -92,6 +93,8 @@ pub fn build(input: &BuildInput) -> Plan {
             QualityRule::Product => "product".to_string(),
             QualityRule::Min => "min".to_string(),
         },
+        rate_per_s: input.space.terms.rate,
+        robust: input.space.terms.end == End::Worst,
         proof: input.solution.proof.clone(),
     }
 }
@@ -111,7 +114,7 @@ fn step(index: usize, input: &BuildInput) -> PlanStep {
         implementation: entry.name.to_string(),
         label: entry.label.as_ref().map(|l| l.to_string()),
         knobs: candidate.knobs.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect(),
-        hardware: Hardware { device: candidate.device.to_string(), units: candidate.units },
+        hardware: Hardware { device: candidate.device.to_string(), units: candidate.units, replicas: figures.replicas },
         engine: engine::lower(entry, candidate, task),
         params: task.params.iter().map(|(n, t)| (n.to_string(), t.clone())).collect(),
         output: task.result.clone(),
@@ -121,7 +124,7 @@ fn step(index: usize, input: &BuildInput) -> PlanStep {
             timeout_ms: called.timeout.and_then(|t| (t * Decimal::from(1000)).ceil().to_u64()),
         },
         predicted: predicted(figures),
-        evidence: figures.evidence.clone(),
+        evidence: option.evidence.clone(),
         reason: reason(index, &input.solution.choice, input.space, input.encoded, input.job),
     }
 }
@@ -131,6 +134,8 @@ pub fn predicted(figures: &crate::space::Figures) -> Predicted {
     let kept = |d: Decimal| d.round_dp(DIGITS).normalize();
     Predicted {
         latency_s: kept(figures.latency),
+        latency_p95_s: kept(figures.latency_p95),
+        latency_p99_s: kept(figures.latency_p99),
         cost_usd: kept(figures.cost),
         energy_wh: figures.energy.map(kept),
         quality: kept(figures.quality),
@@ -141,25 +146,38 @@ pub fn predicted(figures: &crate::space::Figures) -> Predicted {
 /// GPUs that steps hold, all together.
 pub fn gpus(steps: &[PlanStep], library: &Library) -> u32 {
     let gpu = |device: &str| library.devices.get(device).is_some_and(|d| d.gpu);
-    steps.iter().filter(|s| gpu(&s.hardware.device)).map(|s| s.hardware.units).sum()
+    steps.iter().filter(|s| gpu(&s.hardware.device)).map(|s| s.hardware.held()).sum()
+}
+
+/// What a choice of options comes to: the totals that a plan of it has.
+pub fn totals_of(choice: &[usize], space: &Space, rule: QualityRule, library: &Library) -> Totals {
+    let chosen = space.steps.iter().zip(choice).map(|(step, option)| {
+        let option = &step.options[*option];
+        let candidate = &step.candidates[option.candidate];
+        (predicted(&option.figures), candidate.device.as_str(), candidate.units)
+    });
+    totals(&chosen.collect::<Vec<_>>(), &space.dag, rule, library)
 }
 
 /// Totals of one run: sums, the critical path, and the quality by its rule.
-fn totals(steps: &[PlanStep], dag: &Dag, rule: QualityRule, library: &Library) -> Totals {
+fn totals(steps: &[(Predicted, &str, u32)], dag: &Dag, rule: QualityRule, library: &Library) -> Totals {
     let kept = |d: Decimal| d.round_dp(DIGITS).normalize();
-    let (latency, _) = dag.longest(&|i| steps[i].predicted.latency_s);
-    let qualities = steps.iter().map(|s| s.predicted.quality);
+    let longest = |of: &dyn Fn(&Predicted) -> Decimal| kept(dag.longest(&|i| of(&steps[i].0)).0);
+    let qualities = steps.iter().map(|s| s.0.quality);
     let quality = match rule {
         QualityRule::Product => qualities.fold(Decimal::ONE, |a, b| a * b),
         QualityRule::Min => qualities.min().unwrap_or(Decimal::ONE),
     };
+    let gpu = |device: &str| library.devices.get(device).is_some_and(|d| d.gpu);
     Totals {
-        latency_s: kept(latency),
-        cost_usd: kept(steps.iter().map(|s| s.predicted.cost_usd).sum()),
-        energy_wh: kept(steps.iter().filter_map(|s| s.predicted.energy_wh).sum()),
-        energy_known: steps.iter().all(|s| s.predicted.energy_wh.is_some()),
+        latency_s: longest(&|p| p.latency_s),
+        latency_p95_s: longest(&|p| p.latency_p95_s),
+        latency_p99_s: longest(&|p| p.latency_p99_s),
+        cost_usd: kept(steps.iter().map(|s| s.0.cost_usd).sum()),
+        energy_wh: kept(steps.iter().filter_map(|s| s.0.energy_wh).sum()),
+        energy_known: steps.iter().all(|s| s.0.energy_wh.is_some()),
         quality: kept(quality),
-        gpus: gpus(steps, library),
+        gpus: steps.iter().filter(|s| gpu(s.1)).map(|s| s.2).sum(),
     }
 }
 
@@ -168,6 +186,8 @@ pub fn total_of(metric: Metric, total: &Totals) -> Decimal {
     match metric {
         Metric::Cost => total.cost_usd,
         Metric::Latency => total.latency_s,
+        Metric::LatencyP95 => total.latency_p95_s,
+        Metric::LatencyP99 => total.latency_p99_s,
         Metric::Quality => total.quality,
         Metric::Energy => total.energy_wh,
         Metric::Gpus => Decimal::from(total.gpus),
@@ -203,6 +223,7 @@ fn clause(origin: &Origin, soft: bool, kept: bool, total: &Totals, input: &Build
                 slack: slack.normalize(),
                 soft,
                 holds: slack >= Decimal::ZERO,
+                price: None,
             })
         }
         Origin::Rule(r) => Some(PlanClause {
@@ -214,6 +235,7 @@ fn clause(origin: &Origin, soft: bool, kept: bool, total: &Totals, input: &Build
             slack: Decimal::ZERO,
             soft: soft || r.soft,
             holds: kept,
+            price: None,
         }),
         Origin::StepPin(..) | Origin::EnergyKnown(..) => None,
     }

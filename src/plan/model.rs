@@ -43,14 +43,21 @@ pub struct Plan {
     pub total: Totals,
     /// How per-step quality becomes the total: `product` or `min`.
     pub quality_rule: String,
+    /// How often the job is run, in runs a second. Hardware then stands ready for all of them: its whole time is in the cost, shared
+    /// among the runs. Without a rate, a run pays for the time that it keeps hardware busy.
+    pub rate_per_s: Option<Decimal>,
+    /// Whether every figure is taken at the end of its interval that is against the user: clauses then hold for all that lies
+    /// between the ends, and a wish is that of the worst case.
+    pub robust: bool,
     /// How far the choice is proved.
     pub proof: Proof,
 }
 
 impl Plan {
-    /// Whether its latencies are the upper ends of their figures' intervals: a clause limits the tail.
-    pub fn latency_is_tail(&self) -> bool {
-        self.clauses.iter().any(|c| c.metric == "latency" && (c.text.contains(".p95") || c.text.contains(".p99")))
+    /// Whether a clause or wish speaks of a metric.
+    pub fn speaks_of(&self, metric: &str) -> bool {
+        let wished = self.wishes.iter().filter_map(|w| w.text.split_once(' ')).any(|(_, m)| m == metric);
+        wished || self.clauses.iter().any(|c| c.metric == metric)
     }
 }
 
@@ -147,6 +154,15 @@ pub struct Hardware {
     pub device: String,
     /// How many (cores, for `cpu`); 0 for `api`.
     pub units: u32,
+    /// How often they are there side by side, to keep up with the job's rate.
+    pub replicas: u32,
+}
+
+impl Hardware {
+    /// All devices that the step holds.
+    pub fn held(&self) -> u32 {
+        self.units.saturating_mul(self.replicas)
+    }
 }
 
 /// How a step is executed. Placeholders `{name}` in strings stand for a knob (already filled in by the planner), a parameter
@@ -217,6 +233,10 @@ pub struct Conditions {
 pub struct Predicted {
     /// Wall time, seconds.
     pub latency_s: Decimal,
+    /// Such times that 95 % of all runs stay within the longest path of them, seconds.
+    pub latency_p95_s: Decimal,
+    /// The same for 99 %, seconds.
+    pub latency_p99_s: Decimal,
     /// Money, dollars.
     pub cost_usd: Decimal,
     /// Energy, watt-hours; `None` where a provider's machines do the work and nobody knows.
@@ -233,6 +253,10 @@ pub struct Predicted {
 pub struct Totals {
     /// The critical path, seconds.
     pub latency_s: Decimal,
+    /// What 95 % of all runs stay within, seconds.
+    pub latency_p95_s: Decimal,
+    /// What 99 % of all runs stay within, seconds.
+    pub latency_p99_s: Decimal,
     /// Money, dollars.
     pub cost_usd: Decimal,
     /// Energy, watt-hours, of the steps whose energy is known.
@@ -253,7 +277,7 @@ pub struct PlanClause {
     pub text: String,
     /// Its line in the source, 1-based.
     pub line: u32,
-    /// What is bounded: `cost`, `latency`, `quality`, `energy`, `gpus`; `rule` for pins and data rules.
+    /// What is bounded: `cost`, `latency`, `latency.p95`, `latency.p99`, `quality`, `energy`, `gpus`; `rule` for pins and data rules.
     pub metric: String,
     /// The limit, in the metric's unit (usd, s, ratio, Wh, devices).
     pub limit: Decimal,
@@ -265,6 +289,33 @@ pub struct PlanClause {
     pub soft: bool,
     /// Whether it holds.
     pub holds: bool,
+    /// What the limit costs, by exact plans for a tighter and a looser one; `None` for rules, and where it was not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<ShadowPrice>,
+}
+
+/// What a limit costs: the best plans where it is a little tighter and a little looser.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ShadowPrice {
+    /// By how much the limit is moved, in the metric's unit.
+    pub step: Decimal,
+    /// With a limit tighter by that: `None` where there is then no plan.
+    pub tighter: Option<PriceChange>,
+    /// With a limit looser by that.
+    pub looser: Option<PriceChange>,
+}
+
+/// What a plan for another limit changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PriceChange {
+    /// The metric of the first wish.
+    pub metric: String,
+    /// Its change, in its unit.
+    pub change: Decimal,
+    /// The change of the cost of a run, in dollars.
+    pub cost_usd: Decimal,
 }
 
 /// A wish of the job.

@@ -2,12 +2,13 @@
 //! flow and figures, and the figures from the library.
 
 use super::build::{gpus, predicted};
-use super::model::{PLAN_VERSION, Plan, PlanStep, Totals};
-use crate::check::program::QualityRule;
+use super::model::{PLAN_VERSION, Plan, PlanStep, Predicted, Totals};
+use crate::check::program::{Metric, QualityRule};
 use crate::diag::Diagnostics;
 use crate::ir::dag::Dag;
 use crate::ir::workflow::{Node, Operand, Region, Step, ValueId, Workflow};
 use crate::library::Library;
+use crate::space::ends::End;
 use crate::space::{self, Machines};
 use rust_decimal::Decimal;
 use rust_decimal::dec;
@@ -38,7 +39,9 @@ pub fn verify(plan: &Plan) -> Vec<String> {
             wrong.push(format!("step `{}` is never called", step.name));
         }
         let p = &step.predicted;
-        let numbers = [p.latency_s, p.cost_usd, p.energy_wh.unwrap_or_default(), p.quality, p.memory_gb, step.calls];
+        let times = [p.latency_s, p.latency_p95_s, p.latency_p99_s];
+        let others = [p.cost_usd, p.energy_wh.unwrap_or_default(), p.quality, p.memory_gb, step.calls];
+        let numbers: Vec<Decimal> = times.into_iter().chain(others).collect();
         if numbers.iter().any(|n| n.is_sign_negative() && !n.is_zero())
             || p.quality > Decimal::ONE
             || numbers.iter().any(|n| *n > dec!(1e15))
@@ -46,11 +49,13 @@ pub fn verify(plan: &Plan) -> Vec<String> {
             wrong.push(format!("step `{}` has a figure that is negative or beyond reason", step.name));
         }
         let has = plan.cluster.pools.get(&step.hardware.device).map_or(0, |p| p.units);
-        if step.hardware.device != "api" && step.hardware.units > has {
+        if step.hardware.device != "api" && step.hardware.held() > has {
             let device = &step.hardware.device;
             wrong.push(format!(
                 "step `{}` needs {} `{device}`, and `{}` has {has}",
-                step.name, step.hardware.units, plan.cluster.name
+                step.name,
+                step.hardware.held(),
+                plan.cluster.name
             ));
         }
     }
@@ -63,7 +68,7 @@ pub fn verify(plan: &Plan) -> Vec<String> {
         }
     };
     let t = &plan.total;
-    let totals = [t.latency_s, t.cost_usd, t.energy_wh, t.quality];
+    let totals = [t.latency_s, t.latency_p95_s, t.latency_p99_s, t.cost_usd, t.energy_wh, t.quality];
     let stated =
         plan.clauses.iter().flat_map(|c| [c.limit, c.value, c.slack]).chain(plan.wishes.iter().map(|w| w.value));
     if totals.into_iter().chain(stated).any(|n| n.abs() > dec!(1e18)) {
@@ -78,6 +83,8 @@ pub fn verify(plan: &Plan) -> Vec<String> {
     let total = recompute(plan, &dag, rule);
     let pairs = [
         ("latency", total.latency_s, plan.total.latency_s),
+        ("latency.p95", total.latency_p95_s, plan.total.latency_p95_s),
+        ("latency.p99", total.latency_p99_s, plan.total.latency_p99_s),
         ("cost", total.cost_usd, plan.total.cost_usd),
         ("energy", total.energy_wh, plan.total.energy_wh),
         ("quality", total.quality, plan.total.quality),
@@ -91,7 +98,7 @@ pub fn verify(plan: &Plan) -> Vec<String> {
         wrong.push("whether the energy of every step is known is not what the plan says".to_string());
     }
     for clause in plan.clauses.iter().filter(|c| c.metric != "rule") {
-        let Some((metric, _)) = crate::check::program::Metric::ALL.iter().find(|(_, n)| *n == clause.metric) else {
+        let Some((metric, _)) = Metric::ALL.iter().find(|(_, n)| *n == clause.metric) else {
             wrong.push(format!("`{}` is no metric", clause.metric));
             continue;
         };
@@ -110,7 +117,8 @@ pub fn verify(plan: &Plan) -> Vec<String> {
         }
     }
     for wish in &plan.wishes {
-        let metric = crate::check::program::Metric::ALL.iter().find(|(_, n)| wish.text.ends_with(n));
+        let metric =
+            Metric::ALL.iter().find(|(_, n)| wish.text.split_once(' ').is_some_and(|(_, wished)| wished == *n));
         if metric.is_none_or(|(m, _)| (super::build::total_of(*m, &total) - wish.value).abs() > TOLERANCE) {
             wrong.push(format!("`{}` is not what the plan says of it", wish.text));
         }
@@ -123,12 +131,14 @@ const MAX_SETS: usize = 256;
 
 /// Pools that steps which may run at once overfill.
 fn overfull(plan: &Plan, dag: &Dag) -> Vec<String> {
-    let together = dag.antichains(MAX_SETS).unwrap_or_else(|| vec![(0..plan.steps.len()).collect()]);
+    // Under a load the runs overlap, and so do all steps.
+    let sets = dag.antichains(MAX_SETS).filter(|_| plan.rate_per_s.is_none());
+    let together = sets.unwrap_or_else(|| vec![(0..plan.steps.len()).collect()]);
     let mut wrong = Vec::new();
     for (device, pool) in &plan.cluster.pools {
         let held = |set: &Vec<usize>| -> u64 {
             let steps = set.iter().map(|i| &plan.steps[*i].hardware).filter(|h| h.device == *device);
-            steps.map(|h| u64::from(h.units)).sum()
+            steps.map(|h| u64::from(h.held())).sum()
         };
         if let Some(most) = together.iter().map(held).max().filter(|h| *h > u64::from(pool.units)) {
             wrong.push(format!(
@@ -142,12 +152,16 @@ fn overfull(plan: &Plan, dag: &Dag) -> Vec<String> {
 
 /// The totals of a plan, added up here once more: what builds plans is not asked.
 fn recompute(plan: &Plan, dag: &Dag, rule: QualityRule) -> Totals {
-    let mut ends: Vec<Decimal> = plan.steps.iter().map(|s| s.predicted.latency_s).collect();
     // Edges go from lower to higher numbers and are sorted, so that each step's end is settled before it is used.
-    for (before, after) in dag.edges() {
-        let through = ends[before] + plan.steps[after].predicted.latency_s;
-        ends[after] = ends[after].max(through);
-    }
+    let edges = dag.edges();
+    let longest = |of: &dyn Fn(&Predicted) -> Decimal| {
+        let times: Vec<Decimal> = plan.steps.iter().map(|s| of(&s.predicted)).collect();
+        let mut ends = times.clone();
+        for (before, after) in &edges {
+            ends[*after] = ends[*after].max(ends[*before] + times[*after]);
+        }
+        ends.into_iter().max().unwrap_or_default()
+    };
     let (mut cost, mut energy, mut known, mut product, mut least) =
         (Decimal::ZERO, Decimal::ZERO, true, Decimal::ONE, Decimal::ONE);
     for step in &plan.steps {
@@ -158,7 +172,9 @@ fn recompute(plan: &Plan, dag: &Dag, rule: QualityRule) -> Totals {
         least = least.min(step.predicted.quality);
     }
     Totals {
-        latency_s: ends.into_iter().max().unwrap_or_default(),
+        latency_s: longest(&|p| p.latency_s),
+        latency_p95_s: longest(&|p| p.latency_p95_s),
+        latency_p99_s: longest(&|p| p.latency_p99_s),
         cost_usd: cost,
         energy_wh: energy,
         energy_known: known,
@@ -168,7 +184,7 @@ fn recompute(plan: &Plan, dag: &Dag, rule: QualityRule) -> Totals {
 }
 
 /// Checks a plan against the library that it was compiled with: every figure of every step is computed again.
-pub fn verify_against(plan: &Plan, library: &Library, tail: bool) -> Vec<String> {
+pub fn verify_against(plan: &Plan, library: &Library) -> Vec<String> {
     let mut wrong = verify(plan);
     if !wrong.is_empty() {
         return wrong;
@@ -196,8 +212,12 @@ pub fn verify_against(plan: &Plan, library: &Library, tail: bool) -> Vec<String>
         (i.name.as_str().into(), sizes)
     });
     let sizes = sizes.collect();
-    let input =
-        space::Input { workflow: &workflow, library, machines: &machines, sizes: &sizes, usable: &|_| Ok(()), tail };
+    let end = if plan.robust { End::Worst } else { End::Typical };
+    let (usable, rate): (&space::Usable, _) = (&|_| Ok(()), plan.rate_per_s);
+    if rate.is_some_and(|r| r <= Decimal::ZERO) {
+        return vec!["the job's rate is not more than zero".to_string()];
+    }
+    let input = space::Input { workflow: &workflow, library, machines: &machines, sizes: &sizes, usable, end, rate };
     let space = space::build(&input, &mut Diagnostics::default());
     let classes: Vec<Option<u32>> = plan
         .steps
@@ -213,10 +233,14 @@ pub fn verify_against(plan: &Plan, library: &Library, tail: bool) -> Vec<String>
         });
         match option {
             None => wrong.push(format!("the library has no `{}` as step `{}` uses it", step.implementation, step.name)),
-            Some(option)
-                if predicted(&option.figures) != step.predicted || option.figures.evidence != step.evidence =>
-            {
+            Some(option) if predicted(&option.figures) != step.predicted || option.evidence != step.evidence => {
                 wrong.push(format!("the figures of step `{}` are not those of the library", step.name));
+            }
+            Some(option) if option.figures.replicas != step.hardware.replicas => {
+                wrong.push(format!(
+                    "step `{}` needs its hardware {} times, and the plan has it {} times",
+                    step.name, option.figures.replicas, step.hardware.replicas
+                ));
             }
             Some(option) if option.figures.calls != step.calls => {
                 wrong.push(format!(

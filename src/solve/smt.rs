@@ -1,6 +1,6 @@
 //! A [`Model`] and what a search learned -> z3's word: refuted, satisfied by a plan, or neither.
 
-mod parts;
+mod cover;
 mod question;
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -48,6 +48,8 @@ pub struct Oracle<'a> {
 const MOST_WORK: u32 = 40_000_000;
 /// Megabytes that a solver may take.
 const MOST_MEMORY: u32 = 512;
+/// Models of rounded rows that are shut out before giving up.
+const MOST_ROUNDS: u32 = 400;
 /// Price rows of a search that a question about the whole model gets.
 const MOST_PRICES: usize = 40;
 /// z3's sums stay within 31 bits.
@@ -82,25 +84,31 @@ impl Oracle<'_> {
     /// Asks z3 to refute what a search has excluded. `hints` are what the search for the goal learned, `value` is the bound of
     /// the goal that the model holds, if it has one, and `carried` are rows that every plan satisfies.
     pub fn refute(&self, model: &Model, hints: &Hints, carried: &[Price], value: Option<i64>) -> Verdict {
-        if self.certify == Certify::Core
-            && let Some(leaves) = hints.record.cases.leaves()
-        {
-            let mut root = model.domain.clone();
-            let proofs = &hints.record.cases.proofs;
-            let by: Vec<&Multipliers> = hints.record.cases.list[0].by.iter().map(|&place| &proofs[place]).collect();
-            let open = thin(model, hints, carried, &by, value, &mut root);
-            if open && leaves.len() > 1 {
-                self.checks.fetch_add(1, Ordering::Relaxed);
-                if parts::covered(model, &hints.record, &root, &leaves, value, &self.ask) == Some(true) {
+        let leaves = if self.certify == Certify::Core { hints.record.cases.leaves() } else { None };
+        match leaves {
+            // Rows alone exclude everything. Whether the first check says so does not depend on what a context has seen.
+            Some(leaves) if leaves.len() == 1 => {
+                if let Verdict::Refuted = self.rounds(model, hints, carried, value, 1) {
                     return Verdict::Refuted;
                 }
             }
+            Some(leaves) => {
+                self.checks.fetch_add(1, Ordering::Relaxed);
+                if cover::covered(&hints.record.cases, &leaves, &self.ask) == Some(true) {
+                    return Verdict::Refuted;
+                }
+            }
+            None => (),
         }
         isolated(|| self.search(model, hints, carried, value))
     }
 
     /// Asks whether the model has a plan.
     pub fn search(&self, model: &Model, hints: &Hints, carried: &[Price], value: Option<i64>) -> Verdict {
+        self.rounds(model, hints, carried, value, MOST_ROUNDS)
+    }
+
+    fn rounds(&self, model: &Model, hints: &Hints, carried: &[Price], value: Option<i64>, most: u32) -> Verdict {
         let proofs = &hints.record.cases.proofs;
         let latest = proofs.len().saturating_sub(MOST_PRICES - 1).max(1).min(proofs.len());
         let chosen: Vec<&Multipliers> = proofs[..proofs.len().min(1)].iter().chain(&proofs[latest..]).collect();
@@ -111,10 +119,11 @@ impl Oracle<'_> {
         }
         let mut rows: Vec<Linear> = prices(model, hints, &chosen, value, &domain);
         rows.extend(carried.iter().map(|price| on(price, &domain)));
-        let Some(question) = Question::new(model, domain, &paths(model, hints), &rows, &self.ask) else {
+        let paths = paths(model, hints, &domain);
+        let Some(question) = Question::new(model, domain, &paths, &rows, &self.ask) else {
             return Verdict::Unknown;
         };
-        let (verdict, checks) = question.answer(&self.ask);
+        let (verdict, checks) = question.answer(&self.ask, most);
         self.checks.fetch_add(checks, Ordering::Relaxed);
         verdict
     }
@@ -126,10 +135,16 @@ struct Linear {
     rhs: i128,
 }
 
-/// The paths that were critical to the search.
-fn paths(model: &Model, hints: &Hints) -> Vec<Row> {
+/// The paths that were critical to the search, and those that are longest with the least of every step.
+fn paths(model: &Model, hints: &Hints, domain: &Domain) -> Vec<Row> {
     let mut rows = Vec::new();
     for ceiling in &model.ceilings {
+        let weight = |&column: &u32| model.space.figure(column as usize, ceiling.figure);
+        let least = |step: usize| domain.of(step).iter().map(weight).min().unwrap_or(0);
+        let (length, path) = model.space.longest(&(0..domain.steps()).map(least).collect::<Vec<i64>>());
+        if length > ceiling.limit {
+            rows.push(Row::along(model.space, &path, ceiling.figure, ceiling.limit));
+        }
         let paths = hints.paths.iter().filter(|path| path.0 == ceiling.figure);
         rows.extend(paths.map(|path| Row::along(model.space, &path.1, ceiling.figure, ceiling.limit)));
     }
@@ -233,17 +248,6 @@ impl Scaled {
         // What exceeds the limit alone is forbidden alone, whatever its size.
         let scale = |a: i128| i32::try_from(if a > slack { limit + 1 } else { a >> shift }).unwrap_or(i32::MAX);
         Scaled { coef: shifted.into_iter().map(scale).collect(), limit: i32::try_from(limit).unwrap_or(i32::MAX) }
-    }
-
-    /// Whether no choice of marked members, one of each group, satisfies the row.
-    fn excludes(&self, marked: &[bool], groups: &[usize]) -> bool {
-        let (mut least, mut place) = (0i64, 0);
-        for &size in groups.iter().filter(|_| self.limit >= 0) {
-            let members = (place..place + size).filter(|&member| marked[member]);
-            least += members.map(|member| i64::from(self.coef[member])).min().unwrap_or(i64::from(i32::MAX));
-            place += size;
-        }
-        least > i64::from(self.limit)
     }
 }
 

@@ -1,8 +1,9 @@
 //! Step → candidates: implementation × knobs × hardware that the machines have, and why the others are out.
 
+use super::ends::End;
 use super::{Candidate, Input, StepSpace};
 use crate::ir::workflow::Step;
-use crate::library::profile::Setting;
+use crate::library::profile::{Figure, Setting};
 use crate::library::{HardwareOption, Implementation};
 use ecow::EcoString;
 use rust_decimal::Decimal;
@@ -16,6 +17,7 @@ pub fn enumerate(step: &Step, input: &Input) -> StepSpace {
             continue;
         }
         let settings = knob_settings(&implementation.knobs);
+        let before = space.excluded.len();
         for option in &implementation.hardware {
             let devices = devices(option, input);
             if devices.is_empty() {
@@ -34,8 +36,21 @@ pub fn enumerate(step: &Step, input: &Input) -> StepSpace {
                 }
             }
         }
+        shorten(&mut space.excluded, before, &implementation.name);
     }
     space
+}
+
+/// Reasons of one implementation beyond this number are counted, not shown: a profile without rows for a batch says so for each
+/// variant on each device.
+const SHOWN: usize = 12;
+
+fn shorten(excluded: &mut Vec<(EcoString, String)>, before: usize, name: &EcoString) {
+    let more = excluded.len().saturating_sub(before + SHOWN);
+    if more > 1 {
+        excluded.truncate(before + SHOWN);
+        excluded.push((name.clone(), format!("{more} other settings without figures, or that do not fit")));
+    }
 }
 
 fn add(
@@ -58,7 +73,9 @@ fn add(
             return;
         }
     }
-    let memory = entry.profile.figure("memory", &setting).map_or(Decimal::ZERO, |f| f.value);
+    // A robust plan holds at every end: what may not fit is out.
+    let most = |f: &Figure| if input.end == End::Worst { f.interval.1 } else { f.value };
+    let memory = entry.profile.figure("memory", &setting).map_or(Decimal::ZERO, most);
     let has = input.library.devices.get(device).filter(|d| d.gpu).and_then(|d| d.memory_gb);
     if let Some(has) = has
         && memory > has * Decimal::from(units)

@@ -81,7 +81,8 @@ pub fn encode(input: &Input) -> Encoded {
     }
     let mut problem = Problem { edges: input.space.dag.edges(), ..Problem::default() };
     let pools: Vec<&EcoString> = input.machines.pools.keys().collect();
-    let together = input.space.dag.antichains(MAX_ANTICHAINS);
+    // Under a load the runs overlap, and so do all steps.
+    let together = input.space.dag.antichains(MAX_ANTICHAINS).filter(|_| input.space.terms.rate.is_none());
     let together = together.unwrap_or_else(|| vec![(0..input.space.steps.len()).collect()]);
     for pool in &pools {
         let units = i64::from(input.machines.pools[*pool].0);
@@ -109,7 +110,7 @@ pub fn encode(input: &Input) -> Encoded {
             let pool = pools.iter().position(|p| **p == candidate.device);
             Choice {
                 figures: integers(option, candidate, input.library),
-                uses: pool.map(|p| (p, i64::from(candidate.units))).into_iter().collect(),
+                uses: pool.map(|p| (p, held(candidate, option))).into_iter().collect(),
                 class: candidate.class,
                 needs: option.needs.clone(),
                 breaks: breaks.collect(),
@@ -151,6 +152,8 @@ pub fn figure(metric: Metric) -> Figure {
     match metric {
         Metric::Cost => Figure::Cost,
         Metric::Latency => Figure::Latency,
+        Metric::LatencyP95 => Figure::LatencyP95,
+        Metric::LatencyP99 => Figure::LatencyP99,
         Metric::Quality => Figure::Loss,
         Metric::Energy => Figure::Energy,
         Metric::Gpus => Figure::Gpus,
@@ -159,7 +162,7 @@ pub fn figure(metric: Metric) -> Figure {
 
 fn aggregate(metric: Metric, rule: QualityRule) -> Aggregate {
     match (metric, rule) {
-        (Metric::Latency, _) => Aggregate::Path,
+        (Metric::Latency | Metric::LatencyP95 | Metric::LatencyP99, _) => Aggregate::Path,
         (Metric::Quality, QualityRule::Min) => Aggregate::Max,
         _ => Aggregate::Sum,
     }
@@ -186,7 +189,7 @@ pub fn allows(metric: Metric, limit: Decimal, steps: usize, value: i64) -> bool 
 }
 
 /// A limit in integers, rounded down, and then looser by `slack`.
-fn limit(clause: &Clause, slack: i64) -> i64 {
+pub fn limit(clause: &Clause, slack: i64) -> i64 {
     floor(clause.metric, clause.limit) + if clause.metric == Metric::Gpus { 0 } else { slack }
 }
 
@@ -213,13 +216,18 @@ pub fn unscale(metric: Metric, value: i64) -> Decimal {
 fn scale(metric: Metric) -> Decimal {
     Decimal::from(match metric {
         Metric::Cost => 1_000_000,
-        Metric::Latency | Metric::Energy => 1_000,
+        Metric::Latency | Metric::LatencyP95 | Metric::LatencyP99 | Metric::Energy => 1_000,
         Metric::Quality | Metric::Gpus => 1,
     })
 }
 
 fn ln(value: Decimal) -> f64 {
     value.to_f64().unwrap_or(0.0).ln()
+}
+
+/// The devices that a choice holds.
+fn held(candidate: &Candidate, option: &Figured) -> i64 {
+    i64::from(candidate.units) * i64::from(option.figures.replicas)
 }
 
 /// The figures of an option in integers, rounded up.
@@ -237,13 +245,14 @@ fn integers(option: &Figured, candidate: &Candidate, library: &Library) -> probl
     } else {
         (-LOSS_SCALE * ln(f.quality) + 1e-5).ceil() as i64
     };
-    let gpus =
-        if library.devices.get(&candidate.device).is_some_and(|d| d.gpu) { i64::from(candidate.units) } else { 0 };
+    let gpus = if library.devices.get(&candidate.device).is_some_and(|d| d.gpu) { held(candidate, option) } else { 0 };
     let mut figures = problem::Figures::default();
     figures[Figure::Cost.index()] = up(f.cost, Metric::Cost);
     figures[Figure::Energy.index()] = up(f.energy.unwrap_or_default(), Metric::Energy);
     figures[Figure::Loss.index()] = loss;
     figures[Figure::Latency.index()] = up(f.latency, Metric::Latency);
+    figures[Figure::LatencyP95.index()] = up(f.latency_p95, Metric::LatencyP95);
+    figures[Figure::LatencyP99.index()] = up(f.latency_p99, Metric::LatencyP99);
     figures[Figure::Gpus.index()] = gpus;
     figures
 }
@@ -278,7 +287,8 @@ fn breaks(
     }
 }
 
-fn matches_pin(candidate: &Candidate, pin: &Pin, library: &Library) -> bool {
+/// Whether a candidate is what a pin asks for.
+pub fn matches_pin(candidate: &Candidate, pin: &Pin, library: &Library) -> bool {
     let device = pin.device.as_ref().is_none_or(|d| {
         *d == candidate.device || (d == "gpu" && library.devices.get(&candidate.device).is_some_and(|d| d.gpu))
     });

@@ -1,20 +1,22 @@
 //! Candidate + shape → figures: latency, cost, energy, quality and memory of a step for all its calls in one run.
 
+use super::ends::{End, Ends, Row, Rows};
+use super::load;
 use super::shape::{Missing, Shape, StepShape, evaluate, knob};
 use super::table::{Table, assignments, union};
-use super::{Candidate, Figured, Figures, Input, StepSpace};
+use super::tail::{self, Calls, Level, Part};
+use super::{Candidate, Figured, Figures, Input, StepSpace, Terms};
 use crate::library::Implementation;
 use crate::library::evidence::Evidence;
-use crate::library::profile::{Figure, Setting};
 use crate::library::size::SizeExpr;
-use ecow::{EcoString, eco_format};
+use ecow::EcoString;
 use rust_decimal::Decimal;
 use std::collections::BTreeMap;
 
 const HOUR: Decimal = Decimal::from_parts(3600, 0, 0, false, 0);
 
 /// Computes the figures of every candidate of a step, for every combination of the upstream classes that reach it.
-pub fn fill(index: usize, step: &mut StepSpace, shapes: &[Option<StepShape>], input: &Input) {
+pub fn fill(index: usize, step: &mut StepSpace, shapes: &[Option<StepShape>], terms: &Terms, input: &Input) {
     let Some(shape) = shapes.get(index).and_then(Option::as_ref) else { return };
     let task = &input.workflow.steps[index].task;
     let mut options = Vec::new();
@@ -37,17 +39,52 @@ pub fn fill(index: usize, step: &mut StepSpace, shapes: &[Option<StepShape>], in
         };
         for classes in assignments {
             let amounts: Vec<(EcoString, Decimal)> = work.iter().map(|(n, t)| (n.clone(), t.at(&classes))).collect();
-            match figures(entry, candidate, &amounts, shape.calls.at(&classes), input) {
-                Some(figures) => {
-                    let needs = classes.into_iter().collect();
-                    options.push(Figured { candidate: number, needs, figures });
+            match option(number, entry, candidate, amounts, shape.calls.at(&classes), terms) {
+                Some(figured) if let Some(why) = overloaded(entry, candidate, &figured, terms, input) => {
+                    excluded.push((entry.name.clone(), why));
                 }
+                Some(figured) => options.push(Figured { needs: classes.into_iter().collect(), ..figured }),
                 None => excluded.push((entry.name.clone(), "its figures are too large to compute with".to_string())),
             }
         }
     }
     step.options = options;
     step.excluded.extend(excluded);
+}
+
+/// Why a candidate does not keep up with the job's rate; `None` where it does.
+fn overloaded(
+    entry: &Implementation,
+    candidate: &Candidate,
+    figured: &Figured,
+    terms: &Terms,
+    input: &Input,
+) -> Option<String> {
+    let rate = terms.rate?;
+    if candidate.device == "api" {
+        return load::refused(entry, rate, figured.figures.calls, &figured.work);
+    }
+    let (has, _) = terms.pools.get(&candidate.device)?;
+    let needed = u64::from(figured.figures.replicas) * u64::from(candidate.units);
+    let (device, machines) = (&candidate.device, &input.machines.name);
+    (needed > u64::from(*has)).then(|| format!("the load needs {needed} `{device}`, and `{machines}` has {has}"))
+}
+
+/// A candidate with its figures, for so much work a call and so many calls.
+fn option(
+    number: usize,
+    entry: &Implementation,
+    candidate: &Candidate,
+    work: Vec<(EcoString, Decimal)>,
+    calls: Decimal,
+    terms: &Terms,
+) -> Option<Figured> {
+    let rows = Rows::of(entry, candidate, &work)?;
+    let at = |end| figures(entry, candidate, &rows, calls, terms, &Ends::all(end));
+    let (best, worst) = (at(End::Best)?, at(End::Worst)?);
+    let figures = if terms.end == End::Typical { at(End::Typical)? } else { worst.clone() };
+    let evidence = evidence(&rows);
+    Some(Figured { candidate: number, needs: Vec::new(), work, figures, best, worst, evidence })
 }
 
 /// The work of one call by dimension; the implementation's own rule before the task's.
@@ -68,48 +105,78 @@ fn work(
     Ok(out)
 }
 
-/// The figures of a candidate for so much work a call and so many calls; `None` where they leave the range of exact decimals.
-pub fn figures(
+/// The figures of a candidate for so much work a call and so many calls, read as `ends` says; `None` where they leave the range
+/// of exact decimals.
+pub fn figures_with(
     entry: &Implementation,
     candidate: &Candidate,
     work: &[(EcoString, Decimal)],
     calls: Decimal,
-    input: &Input,
+    terms: &Terms,
+    ends: &Ends,
 ) -> Option<Figures> {
-    let setting = Setting { knobs: &candidate.knobs, device: &candidate.device, units: candidate.units };
-    let mut evidence: Vec<Evidence> = Vec::new();
-    let mut take = |name: &str| -> Option<&Figure> {
-        let figure = entry.profile.figure(name, &setting)?;
-        evidence.push(Evidence { kind: figure.evidence, figure: name.to_string(), source: figure.source.to_string() });
-        Some(figure)
-    };
-    // The tail bounds the time alone: money and energy are what is expected.
-    let upper = |f: &Figure| if input.tail { f.interval.1 } else { f.value };
-    let first = take("latency")?;
-    let (mut once, mut late) = (first.value, upper(first));
-    let mut fee = take("cost").map_or(Decimal::ZERO, |f| f.value);
-    for (dimension, amount) in work {
-        if let Some(f) = take(&eco_format!("latency.per.{dimension}")) {
-            once = once.checked_add(f.value.checked_mul(*amount)?)?;
-            late = late.checked_add(upper(f).checked_mul(*amount)?)?;
-        }
-        if let Some(f) = take(&eco_format!("cost.per.{dimension}")) {
-            fee = fee.checked_add(f.value.checked_mul(*amount)?)?;
-        }
+    figures(entry, candidate, &Rows::of(entry, candidate, work)?, calls, terms, ends)
+}
+
+fn figures(
+    entry: &Implementation,
+    candidate: &Candidate,
+    rows: &Rows,
+    calls: Decimal,
+    terms: &Terms,
+    ends: &Ends,
+) -> Option<Figures> {
+    let value = |(id, figure): &Row| ends.value(id, figure);
+    let optional = |row: &Option<Row>| row.as_ref().map(value);
+    let mut once = value(&rows.latency.typical);
+    for (timed, amount) in &rows.latency_per {
+        once = once.checked_add(value(&timed.typical).checked_mul(*amount)?)?;
     }
-    let quality = take("quality").map(|f| f.value)?;
-    let memory = take("memory").map_or(Decimal::ZERO, |f| f.value);
-    let power = take("power").map(|f| f.value);
-    let rounds = (calls / Decimal::from(entry.concurrency)).ceil();
-    let latency = late.checked_mul(rounds)?;
-    let busy = once.checked_mul(calls)?;
-    let hourly = input.machines.pools.get(&candidate.device).map_or(Decimal::ZERO, |(_, price)| *price);
-    let rent = busy.checked_mul(hourly)?.checked_mul(Decimal::from(candidate.units))? / HOUR;
+    let mut fee = optional(&rows.cost).unwrap_or_default();
+    for (row, amount) in &rows.cost_per {
+        fee = fee.checked_add(value(row).checked_mul(*amount)?)?;
+    }
+    let calls_at_once = Calls { count: calls, width: load::width(entry, candidate) };
+    let latency = once.checked_mul(calls_at_once.rounds())?;
+    let late = |level| late(rows, calls_at_once, level, terms, ends);
+    let (latency_p95, latency_p99) = (late(Level::P95)?, late(Level::P99)?);
+    // Calls that are under way at once keep the hardware busy once; under a load, other runs' calls fill a batch.
+    let busy = match terms.rate {
+        Some(_) => once.checked_mul(calls)?.checked_div(calls_at_once.width)?,
+        None => latency,
+    };
+    let own = candidate.device != "api";
+    let replicas = if own { load::replicas(terms.rate, busy)? } else { 1 };
+    let hourly = terms.pools.get(&candidate.device).map_or(Decimal::ZERO, |(_, price)| *price);
+    // Under a load the hardware stands ready, and a run pays its part of all the time.
+    let held = match terms.rate {
+        Some(rate) => Decimal::from(replicas).checked_div(rate)?,
+        None => busy,
+    };
+    let rent = held.checked_mul(hourly)?.checked_mul(Decimal::from(candidate.units))? / HOUR;
     let cost = fee.checked_mul(calls)?.checked_add(rent)?;
-    let energy = match power {
+    let energy = match optional(&rows.power) {
         Some(watts) => Some(watts.checked_mul(busy)? / HOUR),
         None => None,
     };
-    evidence.sort();
-    Some(Figures { calls, latency, cost, energy, quality, memory, evidence })
+    let quality = value(&rows.quality).min(Decimal::ONE);
+    let memory = optional(&rows.memory).unwrap_or_default();
+    Some(Figures { calls, replicas, latency, latency_p95, latency_p99, cost, energy, quality, memory })
+}
+
+/// The time of all calls that a share of the runs stays within.
+fn late(rows: &Rows, calls: Calls, level: Level, terms: &Terms, ends: &Ends) -> Option<Decimal> {
+    let timed = std::iter::once((&rows.latency, Decimal::ONE)).chain(rows.latency_per.iter().map(|(t, a)| (t, *a)));
+    let parts: Option<Vec<Vec<Part>>> = timed.map(|(timed, amount)| timed.parts(amount, ends)).collect();
+    tail::step(&parts?, calls, level, terms.combine)
+}
+
+/// What rows rest on, weakest first.
+fn evidence(rows: &Rows) -> Vec<Evidence> {
+    let mut all: Vec<Evidence> = rows
+        .iter()
+        .map(|(id, f)| Evidence { kind: f.evidence, figure: id.figure.to_string(), source: f.source.to_string() })
+        .collect();
+    all.sort();
+    all
 }

@@ -11,9 +11,6 @@ use super::super::model::{Domain, Model, Origin, Row};
 use super::super::presolve::{ANY, Coupling};
 use super::{Ask, Linear, Scaled, Verdict, at_most, exactly_one, one_of, solver};
 
-/// Models of rounded rows that are shut out before giving up.
-const MOST_ROUNDS: u32 = 400;
-
 /// A solver loaded with a model.
 pub struct Question<'m> {
     model: &'m Model<'m>,
@@ -47,9 +44,9 @@ impl<'m> Question<'m> {
         Some(question)
     }
 
-    /// Asks until z3 has refuted the model or found a plan of it; also the number of checks.
-    pub fn answer(&self, ask: &Ask) -> (Verdict, u32) {
-        for round in 0..MOST_ROUNDS {
+    /// Asks until z3 has refuted the model or found a plan of it, but `most` times; also the number of checks.
+    pub fn answer(&self, ask: &Ask, most: u32) -> (Verdict, u32) {
+        for round in 0..most {
             if ask.clock.is_some_and(|clock| clock()) {
                 return (Verdict::Unknown, round);
             }
@@ -65,7 +62,7 @@ impl<'m> Question<'m> {
                 Some(columns) => self.refine(&columns),
             }
         }
-        (Verdict::Unknown, MOST_ROUNDS)
+        (Verdict::Unknown, most)
     }
 
     fn bool(&self, column: u32) -> Option<&Bool> {

@@ -71,7 +71,9 @@ fn zero_limits_are_limits() {
     assert_eq!(conflict.core, [0, 1]);
     assert!(conflict.confirmed);
     assert_eq!(conflict.reachable, [(0, Some(4)), (1, Some(4))]);
-    assert_eq!(conflict.repairs, [(0, 4), (1, 4)]);
+    let repairs: Vec<_> = conflict.repairs.iter().map(|repair| repair.changes.as_slice()).collect();
+    assert_eq!(repairs, [[(0, 4)], [(1, 4)]]);
+    assert!(conflict.others.is_empty() && conflict.alone.is_empty());
 }
 
 #[test]

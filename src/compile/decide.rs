@@ -1,0 +1,185 @@
+//! Prepared job + changes to what it asks → the best plan, verified, or the clauses that clash.
+
+use super::Prepared;
+use crate::check::program::{Clause, Job, Metric, Pin, Rule};
+use crate::diag::Diagnostic;
+use crate::diag::source::Span;
+use crate::ir::workflow::Workflow;
+use crate::plan::audit::audit;
+use crate::plan::build::{BuildInput, build, total_of};
+use crate::plan::model::Plan;
+use crate::plan::{conflict, verify};
+use crate::solve::outcome::{Conflict, Outcome, Solution};
+use crate::solve::{Limits, solve};
+use crate::space::encode::{self, Encoded, Origin, encode};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+/// What a question changes of what a job asks.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    /// Limits that are added; one takes the place of the job's limits on the same figure.
+    pub limits: Vec<Clause>,
+    /// Hard limits and rules of the job that are left out, by their places.
+    pub without: BTreeSet<Span>,
+    /// Pins and rules that are added.
+    pub rules: Vec<Rule>,
+    /// Pins at calls that are added: `(step, pin)`.
+    pub pins: Vec<(usize, Pin)>,
+}
+
+impl Changes {
+    /// Whether nothing is changed.
+    pub fn is_empty(&self) -> bool {
+        self.limits.is_empty() && self.without.is_empty() && self.rules.is_empty() && self.pins.is_empty()
+    }
+
+    /// The job that a changed one is.
+    pub fn job<'j>(&self, job: &'j Job) -> Cow<'j, Job> {
+        if self.limits.is_empty() && self.without.is_empty() && self.rules.is_empty() {
+            return Cow::Borrowed(job);
+        }
+        let mut changed = job.clone();
+        let replaced = |c: &Clause| self.limits.iter().any(|l| l.figure() == c.figure());
+        changed.clauses.retain(|c| !replaced(c) && !self.without.contains(&c.span));
+        changed.preferred.retain(|c| !self.without.contains(&c.span));
+        changed.rules.retain(|r| !self.without.contains(&r.span));
+        changed.clauses.extend(self.limits.iter().cloned());
+        changed.rules.extend(self.rules.iter().cloned());
+        Cow::Owned(changed)
+    }
+
+    fn workflow<'w>(&self, workflow: &'w Workflow) -> Cow<'w, Workflow> {
+        let mut changed = Cow::Borrowed(workflow);
+        for (step, pin) in &self.pins {
+            if let Some(step) = changed.to_mut().steps.get_mut(*step) {
+                step.pins.push(pin.clone());
+            }
+        }
+        changed
+    }
+}
+
+/// A plan, with the problem that it solves.
+pub struct Decision {
+    /// The plan; it has passed verification.
+    pub plan: Plan,
+    /// The problem.
+    pub encoded: Encoded,
+    /// Its solution.
+    pub solution: Solution,
+    /// The lines whose limits were taken as they are, because the looser ones gave plans that break them.
+    pub strict: BTreeSet<Span>,
+}
+
+/// Clauses that clash, with the problem in which they do.
+pub struct Clash {
+    /// Which clash.
+    pub found: Conflict,
+    /// The problem.
+    pub encoded: Encoded,
+}
+
+impl Clash {
+    /// E0710 or E0711, in the source.
+    pub fn diagnostic(&self, prepared: &Prepared) -> Diagnostic {
+        let Prepared { space, workflow, job, .. } = prepared;
+        conflict::explain(&self.found, &self.encoded, space, workflow, job.span)
+    }
+}
+
+/// Why there is no plan.
+pub enum Undecided {
+    /// Clauses clash.
+    Clash(Box<Clash>),
+    /// In words: the limits of the search, or a fault of ours.
+    Unknown(String),
+}
+
+/// Encodes, solves, keeps what soft lines can be kept, builds the plan and verifies it.
+pub fn decide(prepared: &Prepared, changes: &Changes, limits: &Limits) -> Result<Decision, Undecided> {
+    let (job, workflow) = (changes.job(&prepared.job), changes.workflow(&prepared.workflow));
+    let (job, workflow) = (job.as_ref(), workflow.as_ref());
+    let Prepared { compiled, library, machines, space, .. } = prepared;
+    // Limits are first looser than written, by what rounding can add; the lines that a plan then breaks are taken as they are.
+    let mut strict = BTreeSet::new();
+    loop {
+        let encoding =
+            |kept: &[Origin]| encode(&encode::Input { job, kept, workflow, space, library, machines, strict: &strict });
+        let hard = encoding(&[]);
+        let first = match solve(&hard.problem, limits) {
+            Outcome::Solved(solution) => solution,
+            Outcome::Conflict(found) => {
+                return Err(Undecided::Clash(Box::new(Clash { found, encoded: hard })));
+            }
+            Outcome::Unknown(why) => {
+                return Err(Undecided::Unknown(format!("the solver found neither a plan nor a conflict: {why}")));
+            }
+        };
+        let (encoded, solution, kept, broken) = prefer(job, hard, first, &encoding, limits);
+        let plan = build(&BuildInput {
+            job,
+            workflow,
+            space,
+            encoded: &encoded,
+            solution: &solution,
+            library,
+            machines,
+            sizes: &prepared.sizes,
+            kept: &kept,
+            broken: &broken,
+            sources: &compiled.texts.sources,
+            file: compiled.file,
+            hashes: prepared.hashes.clone(),
+        });
+        // The verifier knows nothing of the solver: what else it finds is a fault of ours, and such a plan goes nowhere.
+        let mut wrong = verify::verify_against(&plan, library);
+        wrong.extend(audit(&plan, job, &compiled.checked.program, library));
+        if wrong.is_empty() {
+            return Ok(Decision { plan, encoded, solution, strict });
+        }
+        let all = job.clauses.iter().chain(&job.preferred);
+        let broken_now = all.filter(|c| !holds(c, &plan)).map(|c| c.span);
+        let kept_soft = |span: &Span| !broken.iter().any(|o| matches!(o, Origin::Clause(c) if c.span == *span));
+        let new: Vec<Span> = broken_now.filter(|s| kept_soft(s) && !strict.contains(s)).collect();
+        if new.is_empty() {
+            let wrong = wrong.join("; ");
+            return Err(Undecided::Unknown(format!(
+                "the plan does not pass verification, which is a fault of mkbc: {wrong}"
+            )));
+        }
+        strict.extend(new);
+    }
+}
+
+/// Whether a plan keeps a limit, in exact decimals.
+fn holds(clause: &Clause, plan: &Plan) -> bool {
+    let value = total_of(clause.metric, &plan.total);
+    if clause.metric == Metric::Quality { value >= clause.limit } else { value <= clause.limit }
+}
+
+type Chosen = (Encoded, Solution, Vec<Origin>, Vec<Origin>);
+
+/// Keeps as many of the soft limits and rules as can be, in the order in which they are written.
+fn prefer(
+    job: &Job,
+    hard: Encoded,
+    first: Solution,
+    encoding: &dyn Fn(&[Origin]) -> Encoded,
+    limits: &Limits,
+) -> Chosen {
+    let mut soft: Vec<(u32, Origin)> =
+        job.preferred.iter().map(|c| (c.span.start, Origin::Clause(c.clone()))).collect();
+    soft.extend(job.rules.iter().filter(|r| r.soft).map(|r| (r.span.start, Origin::Rule(r.clone()))));
+    soft.sort_by_key(|(at, _)| *at);
+    let (mut chosen, mut kept, mut broken) = ((hard, first), Vec::new(), Vec::new());
+    for (_, wish) in soft {
+        kept.push(wish);
+        let with = encoding(&kept);
+        match solve(&with.problem, limits) {
+            Outcome::Solved(solution) => chosen = (with, solution),
+            _ => broken.extend(kept.pop()),
+        }
+    }
+    (chosen.0, chosen.1, kept, broken)
+}

@@ -1,0 +1,118 @@
+//! Checked job + machines → everything that can be asked of it before the solver is: data flow, sizes, space, digests.
+
+use super::{Checked, Target, Texts, library_digest};
+use crate::check::program::Job;
+use crate::check::select;
+use crate::diag::Diagnostics;
+use crate::diag::source::FileId;
+use crate::digest::digest;
+use crate::ir::lower::lower;
+use crate::ir::workflow::Workflow;
+use crate::library::Library;
+use crate::plan::model::Hashes;
+use crate::space::ends::End;
+use crate::space::sizes::{InputSizes, settle};
+use crate::space::{self, Machines, Space, Usable};
+
+/// A file that is checked, with its holes filled.
+#[derive(Clone, Copy)]
+pub struct Compiled<'a> {
+    /// Every text that went in.
+    pub texts: &'a Texts,
+    /// The job's file.
+    pub file: FileId,
+    /// What it means.
+    pub checked: &'a Checked,
+    /// The text of its lock file, where holes were filled.
+    pub lock: Option<&'a str>,
+}
+
+/// A job on its machines, ready to be decided; many questions may be asked of one.
+#[derive(Clone)]
+pub struct Prepared<'a> {
+    /// Where it comes from.
+    pub compiled: Compiled<'a>,
+    /// The library that its figures are from.
+    pub library: &'a Library,
+    /// The machines.
+    pub machines: &'a Machines,
+    /// What can be used.
+    pub usable: &'a Usable<'a>,
+    /// The job, as it is to be decided.
+    pub job: Job,
+    /// Its data flow.
+    pub workflow: Workflow,
+    /// The sizes of its inputs.
+    pub sizes: InputSizes,
+    /// Where in their intervals figures are taken.
+    pub end: End,
+    /// Candidates with figures.
+    pub space: Space,
+    /// Digests of what went in.
+    pub hashes: Hashes,
+}
+
+/// Prepares the job that a target names.
+pub fn prepare<'a>(compiled: Compiled<'a>, target: &Target<'a>, cx: &mut Diagnostics) -> Result<Prepared<'a>, String> {
+    let job = select(&compiled.checked.program, target.job)?;
+    prepare_job(compiled, job.clone(), target, cx)
+}
+
+/// Prepares a job that may differ from the file's in its clauses, wishes, rules and expectations, not in its data flow.
+pub fn prepare_job<'a>(
+    compiled: Compiled<'a>,
+    job: Job,
+    target: &Target<'a>,
+    cx: &mut Diagnostics,
+) -> Result<Prepared<'a>, String> {
+    if cx.has_errors() {
+        return Err(nothing());
+    }
+    let Compiled { texts, file, checked, lock } = compiled;
+    let workflow = lower(&job, &checked.program)
+        .ok_or_else(|| format!("`{}` still has holes: `mkbc expand` fills them", job.name))?;
+    let sizes = settle(&job, target.measured, cx);
+    let hashes = Hashes {
+        source: digest([texts.sources.get(file).text.as_str()]),
+        library: library_digest(texts),
+        lock: lock.map(|l| digest([l])),
+    };
+    let (library, machines, usable) = (&checked.library, target.machines, target.usable);
+    let (end, rate) = (target.end, job.rate.map(|(rate, _)| rate));
+    let input = space::Input { workflow: &workflow, library, machines, sizes: &sizes, usable, end, rate };
+    let space = space::build(&input, cx);
+    if cx.has_errors() {
+        return Err(nothing());
+    }
+    Ok(Prepared { compiled, library, machines, usable, job, workflow, sizes, end, space, hashes })
+}
+
+/// What a command says when diagnostics have said the rest.
+pub(super) fn nothing() -> String {
+    "no plan was made".to_string()
+}
+
+impl<'a> Prepared<'a> {
+    /// The same job with the figures of another library, which has the same tasks, models and devices.
+    pub fn with_figures<'b>(&self, library: &'b Library) -> Prepared<'b>
+    where
+        'a: 'b,
+    {
+        let mut said = Diagnostics::default();
+        let Prepared { compiled, machines, usable, .. } = *self;
+        let rate = self.job.rate.map(|(rate, _)| rate);
+        let input = space::Input {
+            workflow: &self.workflow,
+            library,
+            machines,
+            sizes: &self.sizes,
+            usable,
+            end: self.end,
+            rate,
+        };
+        let space = space::build(&input, &mut said);
+        let (job, workflow) = (self.job.clone(), self.workflow.clone());
+        let (sizes, hashes, end) = (self.sizes.clone(), self.hashes.clone(), self.end);
+        Prepared { compiled, library, machines, usable, job, workflow, sizes, end, space, hashes }
+    }
+}

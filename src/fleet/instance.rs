@@ -1,0 +1,114 @@
+//! What carries out a step → the instance that jobs can share, what a run puts on it, and what the run costs beside it.
+
+use crate::library::Implementation;
+use crate::library::size::SizeExpr;
+use crate::plan::model::Predicted;
+use crate::space::Candidate;
+use crate::space::load::width;
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Seconds of an hour.
+const HOUR: Decimal = Decimal::from_parts(3600, 0, 0, false, 0);
+/// Millionths.
+const MILLION: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 0);
+
+/// A model or tool, set up in one way on some hardware. Requests of several jobs can share it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Instance {
+    /// The model or tool.
+    pub implementation: String,
+    /// The knobs that are settings of the instance. A knob that the work or the sizes of a request follow (how many frames are
+    /// sent) is the request's, and requests that differ in it share an instance.
+    pub knobs: BTreeMap<String, String>,
+    /// The device of one replica: `cpu` or a GPU's name.
+    pub device: String,
+    /// How many of them one replica holds.
+    pub units: u32,
+}
+
+impl Instance {
+    /// The instance of a candidate; `None` where a provider runs it.
+    pub fn of(entry: &Implementation, candidate: &Candidate) -> Option<Instance> {
+        if candidate.device == "api" {
+            return None;
+        }
+        let of_request = |name: &str| entry.work.iter().chain(&entry.sizes).any(|(_, expr)| mentions(expr, name));
+        let knobs = candidate.knobs.iter().filter(|(name, _)| !of_request(name));
+        Some(Instance {
+            implementation: entry.name.to_string(),
+            knobs: knobs.map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+            device: candidate.device.to_string(),
+            units: candidate.units,
+        })
+    }
+
+    /// For people: `whisper(variant: small) on a100 * 1`.
+    pub fn shown(&self) -> String {
+        let knobs: Vec<String> = self.knobs.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        let knobs = if knobs.is_empty() { String::new() } else { format!("({})", knobs.join(", ")) };
+        format!("{}{knobs} on {} * {}", self.implementation, self.device, self.units)
+    }
+}
+
+fn mentions(expr: &SizeExpr, knob: &str) -> bool {
+    match expr {
+        SizeExpr::Knob(name) => name == knob,
+        SizeExpr::Apply(_, args) => args.iter().any(|arg| mentions(arg, knob)),
+        SizeExpr::Number(_) | SizeExpr::Size(..) => false,
+    }
+}
+
+/// A step as it is carried out: what decides its load.
+pub struct Carried<'a> {
+    /// The model or tool.
+    pub entry: &'a Implementation,
+    /// How it is set up.
+    pub candidate: &'a Candidate,
+    /// Calls in one run.
+    pub calls: Decimal,
+    /// Figures of all calls of one run.
+    pub predicted: &'a Predicted,
+}
+
+impl Carried<'_> {
+    /// Seconds of an instance that a run takes, all slots busy. The latency of a step is that of its calls one after the other,
+    /// so many at once as the instance has slots.
+    fn busy(&self) -> Option<Decimal> {
+        let slots = width(self.entry, self.candidate);
+        let rounds = self.calls.checked_div(slots)?.ceil();
+        if rounds.is_zero() {
+            return Some(Decimal::ZERO);
+        }
+        self.predicted.latency_s.checked_mul(self.calls)?.checked_div(rounds)?.checked_div(slots)
+    }
+
+    /// What the step puts on its instance: millionths of a replica that is busy all the time, rounded up. `None` where that is
+    /// too large to plan with.
+    pub fn load(&self, rate: Decimal) -> Option<i64> {
+        up(self.busy()?.checked_mul(rate)?)
+    }
+
+    /// What the step costs by the hour beside replicas, in micro-dollars, rounded up: what a provider charges. What runs on
+    /// devices of one's own costs its replicas and no more.
+    pub fn fee(&self, rate: Decimal) -> Option<i64> {
+        if self.candidate.device != "api" {
+            return Some(0);
+        }
+        up(self.predicted.cost_usd.checked_mul(rate)?.checked_mul(HOUR)?)
+    }
+}
+
+/// Millionths, rounded up.
+pub fn up(value: Decimal) -> Option<i64> {
+    value.checked_mul(MILLION)?.ceil().to_i64().filter(|value| (0..=crate::solve::joint::problem::MOST).contains(value))
+}
+
+/// Millionths as a decimal.
+pub fn millionths(value: i128) -> Decimal {
+    Decimal::try_from_i128_with_scale(value, 6).unwrap_or(Decimal::MAX).normalize()
+}

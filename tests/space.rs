@@ -1,0 +1,261 @@
+//! What plans of a small library of our own come to: ends of intervals, percentiles.
+
+use murakkab::compile::prepare::Compiled;
+use murakkab::compile::{Target, Texts, anywhere, check_file, plan};
+use murakkab::diag::Diagnostics;
+use murakkab::plan::model::Plan;
+use murakkab::solve::{Certify, Limits};
+use murakkab::space::Machines;
+use murakkab::space::ends::End;
+use murakkab::space::sizes::InputSizes;
+use std::collections::BTreeMap;
+
+const LIBRARY: &str = "device cpu { kind cpu }
+task shorten(text: Text) -> Text {
+  work text.tokens
+  size tokens = text.tokens / 2
+}
+tool cut implements shorten {
+  knob v in [a, b, c]
+  runs on cpu * 1
+  engine process { command [\"echo\", \"{text}\"] }
+  profile \"cut.csv\"
+}
+";
+
+/// Figure, setting, value, unit, low, high.
+type Line = (&'static str, &'static str, f64, &'static str, f64, f64);
+
+/// `a` is the cheapest and breaks a limit at its ends, `b` keeps them all, `c` is dear.
+const LINES: [Line; 10] = [
+    ("latency", "a", 1.0, "s", 0.5, 4.0),
+    ("latency.per.tokens", "a", 0.01, "s/tok", 0.005, 0.02),
+    ("latency", "b", 1.5, "s", 1.0, 2.0),
+    ("latency.per.tokens", "b", 0.01, "s/tok", 0.005, 0.015),
+    ("latency", "c", 1.0, "s", 1.0, 1.1),
+    ("cost", "b", 0.002, "usd", 0.001, 0.003),
+    ("cost", "c", 0.9, "usd", 0.5, 1.0),
+    ("quality", "a", 90.0, "%", 85.0, 95.0),
+    ("quality", "b", 92.0, "%", 90.0, 95.0),
+    ("quality", "c", 99.0, "%", 98.0, 99.0),
+];
+
+/// The profile, each figure at one end (bit 0: low, bit 1: high) or, without bits, with its interval.
+fn profile(bits: Option<u32>) -> String {
+    let mut text = String::from("v,device,units,figure,value,unit,low,high,evidence,source\n");
+    for (i, (figure, v, value, unit, low, high)) in LINES.iter().enumerate() {
+        let cells = match bits.map(|b| b >> i & 1) {
+            None => format!("{value},{unit},{low},{high}"),
+            Some(0) => format!("{low},{unit},,"),
+            Some(_) => format!("{high},{unit},,"),
+        };
+        text.push_str(&format!("{v},cpu,,{figure},{cells},estimated,made for this test\n"));
+    }
+    text
+}
+
+/// The plan of a job for four cores that cost nothing.
+fn planned(job: &str, profile: String, end: End) -> Result<Plan, String> {
+    let mut texts = Texts::default();
+    let library = texts.sources.add("own.mkb", LIBRARY);
+    texts.modules.push(("own".into(), library));
+    let cut = texts.sources.add("cut.csv", profile);
+    texts.profiles.insert("cut.csv".into(), cut);
+    let file = texts.sources.add("job.mkb", job);
+    let mut cx = Diagnostics::default();
+    let checked = check_file(&texts, file, &mut cx);
+    let machines = Machines { name: "free".into(), pools: BTreeMap::from([("cpu".into(), (4, 0.into()))]) };
+    let limits = Limits { nodes: 100_000, out_of_time: None, z3_ms: 0, certify: Certify::Off };
+    let measured = InputSizes::new();
+    let target = Target { job: None, machines: &machines, measured: &measured, usable: &anywhere, limits, end };
+    let compiled = Compiled { texts: &texts, file, checked: &checked, lock: None };
+    plan(compiled, &target, &mut cx).map(|(plan, _)| plan)
+}
+
+fn job(pins: [Option<&str>; 2]) -> String {
+    let pin = |i: usize| pins[i].map_or(String::new(), |v| format!(" using cut(v: {v})"));
+    format!(
+        "use own\njob j(text: Text) -> Text {{\n  slo {{\n    latency <= 8 s\n    cost <= 0.1 usd\n    quality >= 70 %\n  }}\n  \
+         minimize cost\n  expect text of 100 tok\n  let short = shorten(text){}\n  shorten(short){}\n}}\n",
+        pin(0),
+        pin(1)
+    )
+}
+
+/// The combinations of ends at which the choices of a plan break a limit.
+fn broken(plan: &Plan) -> usize {
+    let knob = |i: usize| plan.steps[i].knobs.get("v").map(String::as_str);
+    let pinned = job([knob(0), knob(1)]);
+    (0..1u32 << LINES.len()).filter(|bits| planned(&pinned, profile(Some(*bits)), End::Typical).is_err()).count()
+}
+
+#[test]
+fn no_combination_of_ends_breaks_a_robust_plan() {
+    let (typical, robust) =
+        (planned(&job([None; 2]), profile(None), End::Typical), planned(&job([None; 2]), profile(None), End::Worst));
+    let (typical, robust) = (typical.expect("a plan"), robust.expect("a robust plan"));
+    assert!(robust.robust && !typical.robust);
+    assert!(broken(&typical) > 0, "the test asks nothing: the typical plan holds everywhere too");
+    assert_eq!(broken(&robust), 0);
+    assert!(robust.total.cost_usd > typical.total.cost_usd);
+}
+
+/// Rows `figure,value,unit,low,high` of a profile without knobs that matter.
+fn rows(rows: &[&str]) -> String {
+    let rows = rows.iter().map(|row| format!(",,,{row},estimated,made for this test\n")).collect::<String>();
+    format!(
+        "v,device,units,figure,value,unit,low,high,evidence,source\n,,,quality,90,%,,,estimated,made for this test\n{rows}"
+    )
+}
+
+fn one_step(lines: &str) -> String {
+    format!("use own\njob j(text: Text) -> Text {{\n  {lines}\n  expect text of 100 tok\n  shorten(text)\n}}\n")
+}
+
+/// Latency, and what 95 % and 99 % of runs stay within.
+fn latencies(lines: &str, profile: &[&str], end: End) -> [f64; 3] {
+    let total = planned(&one_step(lines), rows(profile), end).expect("a plan").total;
+    [total.latency_s, total.latency_p95_s, total.latency_p99_s].map(|d| d.to_string().parse().expect("a number"))
+}
+
+fn near(found: [f64; 3], wanted: [f64; 3]) -> bool {
+    found.iter().zip(wanted).all(|(f, w)| (f - w).abs() < 1e-4 * w)
+}
+
+#[test]
+fn percentiles_are_those_of_the_profile_or_of_the_interval() {
+    // One part: its percentiles are the run's. The 99th of a lognormal through 2 and 3 is 2 · 1.5^(2.3263 / 1.6449).
+    let p99 = 2.0 * 1.5f64.powf(2.326348 / 1.644854);
+    let latency = |more: &[&str], end| latencies("", &[&["latency,2,s,1,3"], more].concat(), end);
+    assert!(near(latency(&[], End::Typical), [2.0, 3.0, p99]));
+    let given = ["latency.p95,2.5,s,2.4,2.6", "latency.p99,3.5,s,3.4,3.6"];
+    // The 99th is farther out than a lognormal through the 95th: it decides the spread.
+    let p95 = 2.0 * 1.75f64.powf(1.644854 / 2.326348);
+    assert!(near(latency(&given, End::Typical), [2.0, p95, 3.5]));
+    // At the worst ends, the median may be 3, with 3.6 as the 99th, or 1, with 2.6 as the 95th.
+    let worst = [3.0, 3.0 * 1.2f64.powf(1.644854 / 2.326348), 2.6f64.powf(2.326348 / 1.644854)];
+    assert!(near(latency(&given, End::Worst), worst));
+}
+
+#[test]
+fn limits_on_typical_and_late_runs_stand_side_by_side() {
+    let profile = ["latency,2,s,1,3"];
+    let job = |p95: &str| {
+        one_step(&format!("slo {{\n    latency <= 2 s\n    latency.p95 <= {p95}\n    latency.p99 <= 4 s\n  }}"))
+    };
+    let plan = planned(&job("3.001 s"), rows(&profile), End::Typical).expect("a plan");
+    assert_eq!(
+        plan.clauses.iter().map(|c| c.metric.as_str()).collect::<Vec<_>>(),
+        ["latency", "latency.p95", "latency.p99"]
+    );
+    assert!(planned(&job("2.99 s"), rows(&profile), End::Typical).is_err());
+}
+
+/// Runs a second, and the job's body, for four cores at 3.6 dollars an hour in all.
+fn under_load(rate: &str, library: &str, profile: &str, body: &str) -> Result<Plan, String> {
+    let mut texts = Texts::default();
+    let own = texts.sources.add("own.mkb", format!("device cpu {{ kind cpu }}\n{library}"));
+    texts.modules.push(("own".into(), own));
+    let profile = texts.sources.add("own.csv", profile);
+    texts.profiles.insert("own.csv".into(), profile);
+    let job = format!(
+        "use own\njob j(texts: List[Text]) -> List[Text] {{\n  {rate}\n  expect texts * 10 of 100 tok\n  {body}\n}}\n"
+    );
+    let file = texts.sources.add("job.mkb", job);
+    let mut cx = Diagnostics::default();
+    let checked = check_file(&texts, file, &mut cx);
+    let price = rust_decimal::dec!(0.9);
+    let machines = Machines { name: "four".into(), pools: BTreeMap::from([("cpu".into(), (4, price))]) };
+    let limits = Limits { nodes: 100_000, out_of_time: None, z3_ms: 0, certify: Certify::Off };
+    let measured = InputSizes::new();
+    let end = End::Typical;
+    let target = Target { job: None, machines: &machines, measured: &measured, usable: &anywhere, limits, end };
+    let compiled = Compiled { texts: &texts, file, checked: &checked, lock: None };
+    let made = plan(compiled, &target, &mut cx).map(|(plan, _)| plan);
+    made.map_err(|_| murakkab::diag::render::text(&cx, &texts.sources, false))
+}
+
+const EACH: &str = "for text in texts { shorten(text) }";
+const HEADER: &str = "device,units,figure,value,unit,low,high,evidence,source\n";
+const ON_CORES: &str = "task shorten(text: Text) -> Text {\n  work input = text.tokens\n}\n\
+    tool cut implements shorten {\n  runs on cpu * [1, 2]\n  engine process { command [\"echo\", \"{text}\"] }\n  profile \"own.csv\"\n}\n";
+
+#[test]
+fn hardware_keeps_up_with_the_load_and_is_paid_for_all_the_time() {
+    let profile = format!(
+        "{HEADER},,quality,90,%,,,estimated,t\n,1,latency,0.1,s,,,estimated,t\n,2,latency,0.07,s,,,estimated,t\n"
+    );
+    let plan = under_load("expect 2 requests/s", ON_CORES, &profile, EACH).expect("a plan");
+    // Ten calls of 0.1 s keep a core busy for a second a run: two runs a second need 2 / 0.8 cores.
+    let hardware = &plan.steps[0].hardware;
+    assert_eq!((hardware.units, hardware.replicas), (1, 3));
+    // Three cores at 0.9 usd/h for half a second each.
+    assert_eq!(plan.total.cost_usd, rust_decimal::dec!(0.000375));
+    // 3.5 runs a second need 4.4 single cores, or 3.06 pairs: too many for four.
+    let refused = under_load("expect 3.5 requests/s", ON_CORES, &profile, EACH).expect_err("too much");
+    assert!(refused.contains("the load needs 5 `cpu`, and `four` has 4"), "{refused}");
+    assert!(under_load("expect 12600 requests/h", ON_CORES, &profile, EACH).is_err(), "the same load");
+    // Without a load the same step is paid for the second that it runs.
+    let alone = under_load("minimize cost", ON_CORES, &profile, EACH).expect("a plan");
+    assert_eq!((alone.steps[0].hardware.replicas, alone.total.cost_usd), (1, rust_decimal::dec!(0.00025)));
+}
+
+#[test]
+fn under_a_load_all_steps_share_the_machines() {
+    // One after the other, two steps may use the same cores; overlapping runs need both at once.
+    let profile = format!(
+        "{HEADER},,quality,90,%,,,estimated,t\n,1,latency,0.1,s,,,estimated,t\n,2,latency,0.1,s,,,estimated,t\n"
+    );
+    let twice = "for text in texts { shorten(shorten(text)) }";
+    let library = ON_CORES.replace("profile", "size tokens = text.tokens\n  profile");
+    assert!(under_load("minimize cost", &library, &profile, twice).is_ok());
+    let held = |plan: Plan| plan.steps.iter().map(|s| s.hardware.held()).sum::<u32>();
+    assert_eq!(under_load("expect 1.5 requests/s", &library, &profile, twice).map(held), Ok(4));
+    assert!(under_load("expect 2 requests/s", &library, &profile, twice).is_err());
+}
+
+#[test]
+fn a_provider_takes_no_more_than_it_says() {
+    let library = |limit: &str| {
+        format!(
+            "task shorten(text: Text) -> Text {{\n  work input = text.tokens\n}}\n\
+             model far implements shorten {{\n  access closed\n  region us\n  {limit}\n  runs on api\n  \
+             engine openai {{ model \"m\" }}\n  profile \"own.csv\"\n}}\n"
+        )
+    };
+    let profile = format!(
+        "{HEADER},,quality,90,%,,,estimated,t\n,,latency,0.1,s,,,estimated,t\n,,cost.per.input,2,usd/Mtok,,,estimated,t\n"
+    );
+    let at = |limit: &str, lines: &str| under_load(lines, &library(limit), &profile, EACH);
+    // Ten calls a run, with 100 tokens each, at 2 dollars for a million.
+    let plan = at("limit 600 requests/min", "expect 1 request/s").expect("exactly as much as it takes");
+    assert_eq!(plan.total.cost_usd, rust_decimal::dec!(0.002));
+    let refused = at("limit 599 requests/min", "expect 1 request/s").expect_err("one too many");
+    assert!(refused.contains("the load sends 10 requests/s, and it takes 599 requests/min"), "{refused}");
+    assert!(at("limit 60 ktok/min", "expect 1 request/s").is_ok());
+    let refused = at("limit 59 ktok/min", "expect 1 request/s").expect_err("too many tokens");
+    assert!(refused.contains("1000 tok/s, and it takes 59 ktok/min"), "{refused}");
+    assert!(at("limit 1 request/min", "minimize cost").is_ok(), "one run by itself waits");
+    // Price and region are limits like others.
+    assert!(at("limit 600 requests/min", "slo { cost <= 0.0019 usd }").is_err());
+    assert!(at("limit 600 requests/min", "region eu").is_err());
+    assert!(at("limit 600 requests/min", "region us").is_ok());
+}
+
+#[test]
+fn a_batch_takes_so_many_items_at_once() {
+    let library = "task shorten(text: Text) -> Text {\n  work input = text.tokens\n}\n\
+        model near implements shorten {\n  knob batch in [1, 4, 8]\n  concurrency batch\n  runs on cpu * 1\n  \
+        engine server { serve own }\n  profile \"own.csv\"\n}\n";
+    let profile = format!(
+        "batch,{HEADER},,,quality,90,%,,,estimated,t\n1,,,latency,1,s,,,estimated,t\n4,,,latency,1.5,s,,,estimated,t\n"
+    );
+    let plan = |lines: &str| under_load(lines, library, &profile, EACH).expect("a plan");
+    let batch = |plan: &Plan| plan.steps[0].knobs["batch"].clone();
+    // Ten items are three batches of four, and ten of one; of eight nothing is known, and nothing is made up.
+    let quick = plan("minimize latency");
+    assert_eq!((batch(&quick).as_str(), quick.total.latency_s), ("4", rust_decimal::dec!(4.5)));
+    // Under a load other runs fill the third batch: 2.5 batches of 1.5 s.
+    let loaded = plan("expect 0.6 requests/s");
+    assert_eq!((batch(&loaded).as_str(), loaded.steps[0].hardware.replicas), ("4", 3));
+}
