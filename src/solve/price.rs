@@ -2,7 +2,7 @@
 //!
 //! The vocabulary that the relaxation, the search and z3 share.
 
-use super::model::{Domain, Origin};
+use super::model::Domain;
 use super::problem::Figure;
 use super::record::Record;
 
@@ -26,8 +26,6 @@ pub struct Price {
     pub rhs: i128,
     /// The weight of the goal's value; 0 when the rows contradict each other without it.
     pub slope: i128,
-    /// The rows of the problem that it combines, the goal's among them, and how often it takes each.
-    pub terms: Vec<(Origin, i128)>,
 }
 
 impl Price {

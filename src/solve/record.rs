@@ -15,13 +15,6 @@ pub struct Side {
     pub inside: bool,
 }
 
-impl Side {
-    /// Whether the column of the step belongs to it.
-    pub fn has(&self, column: u32) -> bool {
-        self.columns.binary_search(&column).is_ok() == self.inside
-    }
-}
-
 /// A part of a search: one half of its parent's, and the combinations that exclude options of it or all of it.
 #[derive(Clone, Debug, Default)]
 pub struct Case {

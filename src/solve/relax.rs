@@ -4,7 +4,7 @@
 //! is recomputed in `i128`: any non-negative multipliers give a valid bound, so that no float is trusted.
 
 use super::basis::Basis;
-use super::model::{Ceiling, Domain, Model, Origin, Row};
+use super::model::{Ceiling, Domain, Model, Row};
 use super::presolve::ANY;
 use super::price::{Bound, Goal, Hints, Multipliers, Price};
 use super::problem::Figure;
@@ -352,7 +352,7 @@ impl Rows<'_> {
     fn price(&mut self, multipliers: &Multipliers) -> Price {
         let space = self.model.space;
         let wide = |y: i128, a: i64| i128::from(y as i64) * i128::from(a);
-        let (mut coef, mut rhs, mut terms) = (vec![0; space.columns()], 0, Vec::new());
+        let (mut coef, mut rhs) = (vec![0; space.columns()], 0);
         for &(place, y) in &multipliers.rows {
             let on_target = matches!(self.said[place], Said::Path(_, _, true));
             let row = self.row(place);
@@ -360,16 +360,14 @@ impl Rows<'_> {
             if !on_target {
                 rhs += y * i128::from(row.rhs);
             }
-            terms.push((row.origin.clone(), y));
         }
         if let Goal::Sum(figure) = self.goal
             && multipliers.slope > 0
         {
             let sums = (0..space.columns()).map(|column| space.sum(column, figure));
             coef.iter_mut().zip(sums).for_each(|(sum, a)| *sum += wide(multipliers.slope, a));
-            terms.push((Origin::Sum(figure), multipliers.slope));
         }
-        Price { coef, rhs, slope: multipliers.slope, terms }
+        Price { coef, rhs, slope: multipliers.slope }
     }
 }
 
