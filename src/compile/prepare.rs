@@ -78,8 +78,8 @@ pub fn prepare_job<'a>(
         lock: lock.map(|l| digest([l])),
     };
     let (library, machines, usable) = (&checked.library, target.machines, target.usable);
-    let end = target.end;
-    let input = space::Input { workflow: &workflow, library, machines, sizes: &sizes, usable, end };
+    let (end, rate) = (target.end, job.rate.map(|(rate, _)| rate));
+    let input = space::Input { workflow: &workflow, library, machines, sizes: &sizes, usable, end, rate };
     let space = space::build(&input, cx);
     if cx.has_errors() {
         return Err(nothing());
@@ -100,8 +100,16 @@ impl<'a> Prepared<'a> {
     {
         let mut said = Diagnostics::default();
         let Prepared { compiled, machines, usable, .. } = *self;
-        let input =
-            space::Input { workflow: &self.workflow, library, machines, sizes: &self.sizes, usable, end: self.end };
+        let rate = self.job.rate.map(|(rate, _)| rate);
+        let input = space::Input {
+            workflow: &self.workflow,
+            library,
+            machines,
+            sizes: &self.sizes,
+            usable,
+            end: self.end,
+            rate,
+        };
         let space = space::build(&input, &mut said);
         let (job, workflow) = (self.job.clone(), self.workflow.clone());
         let (sizes, hashes, end) = (self.sizes.clone(), self.hashes.clone(), self.end);

@@ -119,7 +119,8 @@ impl Oracle<'_> {
         }
         let mut rows: Vec<Linear> = prices(model, hints, &chosen, value, &domain);
         rows.extend(carried.iter().map(|price| on(price, &domain)));
-        let Some(question) = Question::new(model, domain, &paths(model, hints), &rows, &self.ask) else {
+        let paths = paths(model, hints, &domain);
+        let Some(question) = Question::new(model, domain, &paths, &rows, &self.ask) else {
             return Verdict::Unknown;
         };
         let (verdict, checks) = question.answer(&self.ask, most);
@@ -134,10 +135,16 @@ struct Linear {
     rhs: i128,
 }
 
-/// The paths that were critical to the search.
-fn paths(model: &Model, hints: &Hints) -> Vec<Row> {
+/// The paths that were critical to the search, and those that are longest with the least of every step.
+fn paths(model: &Model, hints: &Hints, domain: &Domain) -> Vec<Row> {
     let mut rows = Vec::new();
     for ceiling in &model.ceilings {
+        let weight = |&column: &u32| model.space.figure(column as usize, ceiling.figure);
+        let least = |step: usize| domain.of(step).iter().map(weight).min().unwrap_or(0);
+        let (length, path) = model.space.longest(&(0..domain.steps()).map(least).collect::<Vec<i64>>());
+        if length > ceiling.limit {
+            rows.push(Row::along(model.space, &path, ceiling.figure, ceiling.limit));
+        }
         let paths = hints.paths.iter().filter(|path| path.0 == ceiling.figure);
         rows.extend(paths.map(|path| Row::along(model.space, &path.1, ceiling.figure, ceiling.limit)));
     }

@@ -71,7 +71,7 @@ fn agrees(problem: &Problem, seed: u64) -> Result<(), TestCaseError> {
             };
             prop_assert_eq!(verify(problem, &solution.choice, &certificate), Ok(()));
             let text = serde_json::to_string(&certificate).map_err(|e| TestCaseError::fail(e.to_string()))?;
-            prop_assert_eq!(serde_json::from_str::<Certificate>(&text).ok().as_ref(), Some(&certificate));
+            prop_assert_eq!(serde_json::from_str::<Certificate>(&text).ok(), Some(certificate.clone()));
             // A plan that is not as good is never proved best, neither by this certificate nor by a changed one.
             if let Some(choice) = worse(problem, &solution.values) {
                 prop_assert!(verify(problem, &choice, &certificate).is_err());
