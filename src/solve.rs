@@ -1,13 +1,14 @@
 //! A [`Problem`] -> an [`Outcome`]: one choice per step with its proof, or the clauses that clash.
 //!
 //! Who decides: the native branch and bound ([`search`]) finds the plan, wish by wish, and its exhaustion in exact integers
-//! decides that nothing is better. Who certifies: z3 is then asked to refute `wish <= value - 1` ([`smt`]), with price rows
-//! from the linear relaxation that tell it where to look; a plan says `z3` only if z3 refuted every wish. When the native
-//! search runs out of nodes or time, z3 goes on from its bound, in slices.
+//! decides that nothing is better. Who certifies: z3 is then asked to refute `wish <= value - 1` ([`smt`] says what it is given at
+//! which level); a plan says `z3` only if z3 refuted every wish. When the native search runs out of nodes or time, z3 goes on
+//! from its bound, in slices.
 //!
-//! What z3 does not audit: the dominance of [`presolve`], the `i128` arithmetic that adds rows up to price rows, and the
-//! options that such a row excludes alone, which are left out before z3 sees them. What nobody has to trust: every plan,
-//! whoever found it, is judged by [`check`] on the problem as stated.
+//! What z3 does not audit: the dominance of [`presolve`] and the `i128` arithmetic that adds rows up to price rows; at
+//! [`Certify::Core`], also that each case that the search closed is closed. What nobody has to trust: every plan, whoever found
+//! it, is judged by [`check`] on the problem as stated, and [`proof`] writes the whole refutation down for a checker that shares no code
+//! with what made it.
 
 mod basis;
 mod branch;
@@ -69,7 +70,8 @@ pub struct Limits<'a> {
 pub enum Certify {
     /// Every option that no other one dominates: z3 itself excludes what the price rows exclude.
     Full,
-    /// The options that are left once each row and price row, alone and in exact integers, has excluded what it can.
+    /// Whether the cases that the search closed in exact integers leave anything out; where rows alone close everything, the
+    /// options and rows that do.
     #[default]
     Core,
     /// Nothing.

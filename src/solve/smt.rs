@@ -1,4 +1,16 @@
 //! A [`Model`] and what a search learned -> z3's word: refuted, satisfied by a plan, or neither.
+//!
+//! What z3 is given to refute:
+//! - [`Certify::Core`]: that a plan is in none of the cases that the search closed (`cover.rs`). That each of them is closed
+//!   rests on the search's exact integers. A search that closed everything without dividing it has its rows refuted instead: those of
+//!   the model and the price rows, over the options that each of them leaves.
+//! - [`Certify::Full`]: the model itself, with every option that presolve left, and the price rows as a help (`question.rs`). z3 then
+//!   excludes everything itself; what it takes on trust is that price rows add rows of the model up.
+//!
+//! Where the search stopped early, z3 searches: the question is as at its level, and a model that it finds is a plan only if it
+//! checks in exact integers. A check is limited in work, which is the same on every machine, in memory and, as a safety net, in
+//! time; past a limit the word is *unknown*, which is never taken for a proof. Contexts are reused (a new one costs 8 ms), except where
+//! z3 may find models, whose order depends on what a context has seen.
 
 mod cover;
 mod question;
@@ -62,8 +74,8 @@ pub fn name() -> String {
     format!("z3 {}", number.unwrap_or(version).trim_end_matches(".0"))
 }
 
-/// Runs with a fresh context of z3: what a context has seen before sways its search, and the same problem is to get the same
-/// answer whatever was solved before it.
+/// Runs with a fresh context of z3: what a context has seen before sways which model it finds, and the same problem is to get
+/// the same answer whatever was solved before it.
 pub fn isolated<R: Send + Sync>(run: impl FnOnce() -> R + Send + Sync) -> R {
     with_z3_config(&Config::new(), run)
 }

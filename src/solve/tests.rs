@@ -259,6 +259,11 @@ proptest! {
     }
 
     #[test]
+    fn z3_certifies_the_whole_of_small_problems(problem in small()) {
+        verify(&problem, &Limits { certify: Certify::Full, ..Limits::default() })?;
+    }
+
+    #[test]
     fn z3_alone_agrees_with_brute_force(problem in small()) {
         let plans = structural(&problem);
         let all: Vec<usize> = (0..problem.clauses.len()).collect();
