@@ -33,7 +33,7 @@ pub fn generate(recipe: &Recipe, seed: u64) -> Problem {
         };
         steps.push(Step { choices });
     }
-    let wishes = vec![
+    let wishes = [
         Wish { figure: Figure::Cost, over: Aggregate::Sum },
         Wish { figure: Figure::Latency, over: Aggregate::Path },
     ];
