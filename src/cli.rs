@@ -3,10 +3,14 @@
 //! Exit codes: 0 done; 1 the input has errors, there is no plan, or a run failed; 2 the command line is wrong; 130 stopped.
 
 mod args;
+mod ask;
+mod bench;
 mod check;
 mod expand;
 mod explain;
+mod fleet;
 mod here;
+mod highs;
 mod inputs;
 mod inspect;
 mod load;
@@ -65,11 +69,17 @@ pub fn main() -> ExitCode {
         Command::Explain(options) => explain::explain(&options),
         Command::Expand(options) => expand::expand(&options),
         Command::Plan(options) => plan::plan(&options, &inputs),
+        Command::Why(options) => ask::why(&options, &inputs),
+        Command::WhyNot(options) => ask::why_not(&options, &inputs),
+        Command::WhatIf(options) => ask::what_if(&options, &inputs),
+        Command::Pareto(options) => ask::pareto(&options, &inputs),
+        Command::Sensitivity(options) => ask::sensitivity(&options, &inputs),
         Command::Run(options) => run::run(&options, &inputs),
         Command::Verify(options) => verify::verify(&options),
         Command::Library(options) => inspect::library(&options),
         Command::Devices(options) => inspect::devices(&options),
-        Command::Schema => inspect::schema(),
+        Command::Schema(options) => inspect::schema(&options),
+        Command::Bench(what) => bench::bench(&what),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

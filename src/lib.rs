@@ -12,6 +12,7 @@
 //!
 //! A pass is `pub fn verb(input: &In, cx: &mut Diagnostics) -> Out`. The core, up to `plan`, does no IO.
 
+pub mod ask;
 pub mod bench;
 pub mod check;
 pub mod cli;
@@ -19,6 +20,7 @@ pub mod compile;
 pub mod diag;
 pub mod digest;
 pub mod expand;
+pub mod fleet;
 pub mod ir;
 pub mod library;
 pub mod plan;

@@ -21,6 +21,16 @@ pub enum Command {
     Expand(ExpandOptions),
     /// Choose model, knobs and hardware for every step, and show the plan; nothing is run
     Plan(PlanOptions),
+    /// Say why a step is carried out as it is: what decided, what else there is and what it would break
+    Why(WhyOptions),
+    /// Say why a model or tool was not chosen: its price, the lines that clash with it, or why it cannot be used
+    WhyNot(WhyNotOptions),
+    /// Plan a job with another limit, wish, pin or rule, and compare
+    WhatIf(WhatIfOptions),
+    /// Show what is to be had for what: the exact Pareto front of two or three metrics
+    Pareto(ParetoOptions),
+    /// Say by how much figures must move until the plan changes, and which to measure first
+    Sensitivity(SensitivityOptions),
     /// Plan a job for this machine and run it; the job's inputs are options: --videos a.mp4 b.mp4
     Run(RunOptions),
     /// Check a plan: its data flow, its totals and every clause, without the solver
@@ -29,8 +39,11 @@ pub enum Command {
     Library(LibraryOptions),
     /// Show this machine's devices
     Devices(DevicesOptions),
-    /// Print the JSON schema of plans
-    Schema,
+    /// Print the JSON schema of plans, or of the answers to questions
+    Schema(SchemaOptions),
+    /// Measure parts of mkbc
+    #[command(subcommand)]
+    Bench(super::bench::Bench),
 }
 
 /// What every command that reads a job file takes.
@@ -107,6 +120,8 @@ pub struct Planning {
 pub struct PlanOptions {
     #[command(flatten)]
     pub planning: Planning,
+    #[command(flatten)]
+    pub fleet: FleetOptions,
     /// Write the plan to this file
     #[arg(long, short, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -116,6 +131,35 @@ pub struct PlanOptions {
     /// Say how many choices each step has, and why others are out
     #[arg(long)]
     pub choices: bool,
+    /// Leave out what each limit costs, which takes two more plans a limit
+    #[arg(long)]
+    pub no_prices: bool,
+}
+
+/// What planning several jobs on one cluster needs.
+#[derive(Args)]
+pub struct FleetOptions {
+    /// Further job files: all jobs share the cluster's instances
+    #[arg(value_name = "FILE")]
+    pub more: Vec<PathBuf>,
+    /// How often jobs are run: `a=30/s,b=5/min`, a trace with a column `job`, or `a=trace.csv.gz`
+    #[arg(long, value_name = "LOAD")]
+    pub load: Option<String>,
+    /// A joint plan that runs now: replicas that are started cost extra
+    #[arg(long, value_name = "PLAN")]
+    pub from: Option<PathBuf>,
+    /// Seconds over which the arrivals of a trace are counted
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    pub window: u32,
+    /// Which of a trace's windows counts; 100 is the busiest
+    #[arg(long, default_value_t = 100, value_name = "PERCENT")]
+    pub percentile: u32,
+    /// The most of its time that a replica may be busy
+    #[arg(long, default_value_t = 75.0, value_name = "PERCENT")]
+    pub utilisation: f64,
+    /// Minutes of its price that starting a replica costs, with --from
+    #[arg(long, default_value_t = 5.0, value_name = "MINUTES")]
+    pub start_minutes: f64,
 }
 
 #[derive(Args)]
@@ -166,4 +210,129 @@ pub struct DevicesOptions {
     /// As JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Args)]
+pub struct SchemaOptions {
+    /// Of what
+    #[arg(value_enum, default_value_t = Schema::Plan)]
+    pub of: Schema,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Schema {
+    /// What `mkbc plan --json` prints
+    Plan,
+    /// What `why`, `why-not`, `what-if`, `pareto` and `sensitivity` print with `--format json`
+    Answer,
+}
+
+#[derive(Args)]
+pub struct WhyOptions {
+    #[command(flatten)]
+    pub planning: Planning,
+    /// The step, as it is named in the plan
+    pub step: String,
+    /// Ask of this plan, not of the best one
+    #[arg(long, value_name = "PLAN", conflicts_with_all = ["cluster", "robust"])]
+    pub plan: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub struct WhyNotOptions {
+    #[command(flatten)]
+    pub planning: Planning,
+    /// The model or tool, as behind `using`: whisper, or "whisper(variant: small) on a100 * 1"
+    pub model: String,
+    /// The step, where it is only about one
+    #[arg(long)]
+    pub step: Option<String>,
+}
+
+#[derive(Args)]
+pub struct WhatIfOptions {
+    #[command(flatten)]
+    pub planning: Planning,
+    /// Lines of the language: "latency <= 30 s", "minimize energy", "avoid whisper", "on cpu_only"
+    pub changes: Vec<String>,
+    /// Leave out what the job says: the limits on a metric, or the line that is written so (repeatable)
+    #[arg(long, value_name = "METRIC|LINE")]
+    pub drop: Vec<String>,
+}
+
+/// As [`Planning`], but for the format: a front can be written in more ways than an answer in words.
+#[derive(Args)]
+pub struct ParetoOptions {
+    /// The job file
+    pub file: PathBuf,
+    /// Two or three of cost, latency, quality, energy, gpus, with commas
+    pub metrics: String,
+    /// A folder of .mkb files and profiles/*.csv to add to the library (repeatable)
+    #[arg(long, value_name = "DIR")]
+    pub library: Vec<PathBuf>,
+    /// The job, where the file has several
+    #[arg(long)]
+    pub job: Option<String>,
+    /// The cluster to plan for; `here` is this machine
+    #[arg(long)]
+    pub cluster: Option<String>,
+    /// Fail where the lock file does not hold every fill
+    #[arg(long)]
+    pub locked: bool,
+    /// Seconds to look for points
+    #[arg(long, default_value_t = 20.0, value_name = "SECONDS")]
+    pub time_limit: f64,
+    /// Take every figure at the end of its interval that is against you
+    #[arg(long)]
+    pub robust: bool,
+    /// At most so many points, spread over the front where it has more
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    pub points: usize,
+    /// Ignore the job's limits on these metrics; its other limits and rules hold
+    #[arg(long)]
+    pub beyond: bool,
+    /// How the front is written
+    #[arg(long, value_enum, default_value_t = Shape::Table)]
+    pub format: Shape,
+    /// Write it to this file
+    #[arg(long, short, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shape {
+    /// For people
+    Table,
+    /// For spreadsheets
+    Csv,
+    /// For programs
+    Json,
+    /// A plot: two axes, the third metric as colour
+    Svg,
+    /// A page with the plot and a table, that needs nothing else
+    Html,
+}
+
+impl ParetoOptions {
+    /// What planning needs of it.
+    pub fn planning(&self) -> Planning {
+        let format = if self.format == Shape::Json { Format::Json } else { Format::Text };
+        Planning {
+            source: Source { file: self.file.clone(), library: self.library.clone(), format },
+            job: self.job.clone(),
+            cluster: self.cluster.clone(),
+            locked: self.locked,
+            time_limit: self.time_limit,
+            robust: self.robust,
+        }
+    }
+}
+
+#[derive(Args)]
+pub struct SensitivityOptions {
+    #[command(flatten)]
+    pub planning: Planning,
+    /// At most so many re-solves; the answer says where that was not enough
+    #[arg(long, default_value_t = 5_000, value_name = "N")]
+    pub solves: usize,
 }

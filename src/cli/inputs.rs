@@ -9,12 +9,15 @@ use std::collections::BTreeMap;
 /// Inputs by name, each with its values as typed.
 pub type Inputs = BTreeMap<String, Vec<String>>;
 
-/// Parts the arguments of `plan` and `run` into the command's own and the job's inputs.
+/// The commands that take a job's inputs.
+const TAKE_INPUTS: [&str; 7] = ["plan", "run", "why", "why-not", "what-if", "pareto", "sensitivity"];
+
+/// Parts the arguments of commands that plan into the command's own and the job's inputs.
 pub fn split(all: Vec<String>) -> (Vec<String>, Inputs) {
     let mut inputs = Inputs::new();
     let command = Cli::command();
     let name = all.get(1).map(String::as_str).unwrap_or_default();
-    let Some(sub) = command.find_subcommand(name).filter(|_| matches!(name, "plan" | "run")) else {
+    let Some(sub) = command.find_subcommand(name).filter(|_| TAKE_INPUTS.contains(&name)) else {
         return (all, inputs);
     };
     let shorts: Vec<String> =
@@ -60,7 +63,7 @@ pub fn known(inputs: &Inputs, names: &[&str]) -> Result<(), Failure> {
     for (name, values) in inputs {
         if !names.contains(&name.as_str()) {
             let command = Cli::command();
-            let own = command.get_subcommands().filter(|c| matches!(c.get_name(), "plan" | "run"));
+            let own = command.get_subcommands().filter(|c| TAKE_INPUTS.contains(&c.get_name()));
             let own: Vec<&str> = own.flat_map(|c| c.get_arguments()).filter_map(|a| a.get_long()).collect();
             let hint = match nearest(name, names.iter().copied().chain(own)) {
                 Some(near) => format!("did you mean `--{near}`?"),

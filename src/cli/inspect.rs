@@ -1,9 +1,10 @@
 //! `mkbc library`, `mkbc devices`, `mkbc schema`
 
-use super::args::{DevicesOptions, Format, LibraryOptions};
+use super::args::{DevicesOptions, Format, LibraryOptions, Schema, SchemaOptions};
 use super::here::usable_here;
 use super::load::{library as load_library, show};
 use super::{Failure, print, width};
+use crate::ask::answer::schema as answer_schema;
 use crate::compile::check_tree;
 use crate::diag::Diagnostics;
 use crate::plan::render::table;
@@ -97,8 +98,12 @@ pub fn devices(options: &DevicesOptions) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Prints the schema of plans.
-pub fn schema() -> Result<(), Failure> {
-    print(&format!("{:#}\n", plan_schema()));
+/// Prints the schema of plans or of answers.
+pub fn schema(options: &SchemaOptions) -> Result<(), Failure> {
+    let schema = match options.of {
+        Schema::Plan => plan_schema(),
+        Schema::Answer => answer_schema(),
+    };
+    print(&format!("{schema:#}\n"));
     Ok(())
 }

@@ -6,6 +6,7 @@ use super::here::{HERE, machines, usable_here};
 use super::inputs::{Inputs, known};
 use super::load::{read, show, write};
 use super::{Failure, print, width};
+use crate::check::program::Job;
 use crate::check::select;
 use crate::compile::{self, Compiled, Offer, Target, anywhere};
 use crate::library::Implementation;
@@ -14,6 +15,7 @@ use crate::plan::model::Plan;
 use crate::plan::render;
 use crate::run::{block_on, input, probe, value};
 use crate::solve::{Certify, Limits, warm_up};
+use crate::space::Machines;
 use crate::space::ends::End;
 use crate::space::sizes::InputSizes;
 use crate::types::Type;
@@ -36,6 +38,10 @@ pub struct Planned {
 
 /// Plans a job and shows the plan.
 pub fn plan(options: &PlanOptions, inputs: &Inputs) -> Result<(), Failure> {
+    let fleet = &options.fleet;
+    if !fleet.more.is_empty() || fleet.load.is_some() || fleet.from.is_some() {
+        return super::fleet::plan(options, inputs);
+    }
     if let Some(out) = &options.out {
         super::load::writable(out)?;
     }
@@ -109,32 +115,81 @@ fn with_filled(
     cluster: Option<&str>,
     filled: &mut Filled,
 ) -> Result<Planned, Failure> {
-    if filled.checked.program.jobs.is_empty() {
-        return Err(Failure::Message(format!("`{}` has no job", options.source.file.display())));
-    }
-    let job = select(&filled.checked.program, options.job.as_deref()).map_err(Failure::Usage)?;
-    let params = job.params.iter().map(|p| job.local(*p)).map(|l| (l.name.as_str(), &l.ty));
-    let (values, measured) = given(params, inputs)?;
-    let cluster = options.cluster.as_deref().or(cluster).or(job.cluster.as_ref().map(|(name, _)| name.as_str()));
-    let machines = machines(cluster.unwrap_or(HERE), &filled.checked.library)?;
-    let usable: fn(&Implementation) -> Result<(), String> = if machines.name == HERE { usable_here } else { anywhere };
+    let terms = terms(options, inputs, cluster, filled)?;
     let started = Instant::now();
-    if !(0.0..=86_400.0).contains(&options.time_limit) {
-        return Err(Failure::Usage("`--time-limit` takes seconds, from 0 to 86400".into()));
-    }
-    let limit = Duration::from_secs_f64(options.time_limit);
-    let out_of_time = move || started.elapsed() >= limit;
-    let limits = Limits { nodes: 2_000_000, out_of_time: Some(&out_of_time), z3_ms: Z3_MS, certify: Certify::Core };
-    let end = if options.robust { End::Worst } else { End::Typical };
-    let target =
-        Target { job: options.job.as_deref(), machines: &machines, measured: &measured, usable: &usable, limits, end };
+    let out_of_time = move || started.elapsed() >= terms.limit;
+    let target = terms.target(&out_of_time);
     let compiled =
         Compiled { texts: &filled.texts, file: filled.file, checked: &filled.checked, lock: filled.lock.as_deref() };
     let made = compile::plan(compiled, &target, &mut filled.cx);
     match made {
-        Ok((plan, offers)) => Ok(Planned { plan, offers, inputs: values }),
+        Ok((plan, offers)) => Ok(Planned { plan, offers, inputs: terms.values }),
         Err(_) if filled.cx.has_errors() => Err(Failure::Said),
         Err(why) => Err(Failure::Message(why)),
+    }
+}
+
+/// What the command line says a job is planned for.
+pub struct Terms {
+    /// The job.
+    pub job: Job,
+    /// The values of its inputs.
+    pub values: BTreeMap<String, Value>,
+    /// Their sizes.
+    pub measured: InputSizes,
+    /// The machines.
+    pub machines: Machines,
+    /// How long to look.
+    pub limit: Duration,
+    /// Where in their intervals figures are taken.
+    pub end: End,
+    usable: fn(&Implementation) -> Result<(), String>,
+}
+
+/// Settles what a job is planned for; `cluster` overrides what the job says.
+pub fn terms(options: &Planning, inputs: &Inputs, cluster: Option<&str>, filled: &Filled) -> Result<Terms, Failure> {
+    let program = &filled.checked.program;
+    if program.jobs.is_empty() {
+        return Err(Failure::Message(format!("`{}` has no job", options.source.file.display())));
+    }
+    let job = select(program, options.job.as_deref()).map_err(Failure::Usage)?;
+    let params = job.params.iter().map(|p| job.local(*p)).map(|l| (l.name.as_str(), &l.ty));
+    let (values, measured) = given(params, inputs)?;
+    let cluster = options.cluster.as_deref().or(cluster).or(job.cluster.as_ref().map(|(name, _)| name.as_str()));
+    let machines = machines(cluster.unwrap_or(HERE), &filled.checked.library)?;
+    if !(0.0..=86_400.0).contains(&options.time_limit) {
+        return Err(Failure::Usage("`--time-limit` takes seconds, from 0 to 86400".into()));
+    }
+    let limit = Duration::from_secs_f64(options.time_limit);
+    let end = if options.robust { End::Worst } else { End::Typical };
+    let usable = usable_on(&machines);
+    Ok(Terms { job: job.clone(), values, measured, machines, limit, end, usable })
+}
+
+/// What can be used on machines: anything on a cluster, what is installed on this one.
+pub fn usable_on(machines: &Machines) -> fn(&Implementation) -> Result<(), String> {
+    if machines.name == HERE { usable_here } else { anywhere }
+}
+
+impl Terms {
+    /// The same for the solver.
+    pub fn target<'a>(&'a self, out_of_time: &'a (dyn Fn() -> bool + Sync)) -> Target<'a> {
+        let limits = Limits { nodes: 2_000_000, out_of_time: Some(out_of_time), z3_ms: Z3_MS, certify: Certify::Core };
+        let Terms { job, machines, measured, usable, end, .. } = self;
+        Target { job: Some(&job.name), machines, measured, usable, limits, end: *end }
+    }
+
+    /// Takes machines, sizes and ends from a plan.
+    pub fn of_plan(&mut self, plan: &Plan) {
+        let pools = plan.cluster.pools.iter().map(|(n, p)| (n.as_str().into(), (p.units, p.usd_per_hour)));
+        self.machines = Machines { name: plan.cluster.name.as_str().into(), pools: pools.collect() };
+        self.usable = usable_on(&self.machines);
+        self.end = if plan.robust { End::Worst } else { End::Typical };
+        let sizes = plan.inputs.iter().map(|i| {
+            let sizes = i.sizes.iter().map(|(path, size)| (path.as_str().into(), *size)).collect();
+            (i.name.as_str().into(), sizes)
+        });
+        self.measured = sizes.collect();
     }
 }
 

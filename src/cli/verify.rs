@@ -16,6 +16,9 @@ use crate::syntax::ast::File;
 
 /// Checks a plan, without the solver.
 pub fn verify(options: &VerifyOptions) -> Result<(), Failure> {
+    if super::fleet::is_joint(&options.plan) {
+        return super::fleet::verify_joint(options);
+    }
     let plan = read_plan(&options.plan)?;
     let shown = options.plan.display();
     let texts = library(&options.library)?;

@@ -34,7 +34,8 @@ impl Changes {
         self.limits.is_empty() && self.without.is_empty() && self.rules.is_empty() && self.pins.is_empty()
     }
 
-    fn job<'j>(&self, job: &'j Job) -> Cow<'j, Job> {
+    /// The job that a changed one is.
+    pub fn job<'j>(&self, job: &'j Job) -> Cow<'j, Job> {
         if self.limits.is_empty() && self.without.is_empty() && self.rules.is_empty() {
             return Cow::Borrowed(job);
         }

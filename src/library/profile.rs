@@ -72,6 +72,14 @@ impl Profile {
         rows.max_by_key(|(_, row)| row.specificity).map(|(place, row)| (place, &row.figure))
     }
 
+    /// The knobs, device and units that a row of a figure is for, in words; empty for all.
+    pub fn setting(&self, name: &str, row: usize) -> String {
+        let Some(row) = self.figures.get(name).and_then(|rows| rows.get(row)) else { return String::new() };
+        let knobs = self.knobs.iter().zip(&row.knobs).filter_map(|(n, v)| Some(format!("{n} {}", v.as_ref()?)));
+        let units = row.units.map(|units| format!("* {units}"));
+        knobs.chain(row.device.iter().map(|d| d.to_string())).chain(units).collect::<Vec<_>>().join(", ")
+    }
+
     /// The devices that its rows name.
     pub fn devices(&self) -> impl Iterator<Item = &EcoString> {
         self.figures.values().flatten().filter_map(|row| row.device.as_ref())

@@ -55,7 +55,7 @@ pub struct BuildInput<'a> {
 /// Builds the plan.
 pub fn build(input: &BuildInput) -> Plan {
     let steps: Vec<PlanStep> = (0..input.workflow.steps.len()).map(|index| step(index, input)).collect();
-    let total = totals(&steps, &input.space.dag, input.job.quality_rule, input.library);
+    let total = totals_of(&input.solution.choice, input.space, input.job.quality_rule, input.library);
     // The encoded problem holds the soft lines that were kept; they are told apart from the hard ones here.
     let hard = input.encoded.origins.iter().filter(|o| !input.kept.iter().any(|k| same(k, o)));
     let hard = hard.filter_map(|o| clause(o, false, true, &total, input));
@@ -149,24 +149,35 @@ pub fn gpus(steps: &[PlanStep], library: &Library) -> u32 {
     steps.iter().filter(|s| gpu(&s.hardware.device)).map(|s| s.hardware.held()).sum()
 }
 
+/// What a choice of options comes to: the totals that a plan of it has.
+pub fn totals_of(choice: &[usize], space: &Space, rule: QualityRule, library: &Library) -> Totals {
+    let chosen = space.steps.iter().zip(choice).map(|(step, option)| {
+        let option = &step.options[*option];
+        let candidate = &step.candidates[option.candidate];
+        (predicted(&option.figures), candidate.device.as_str(), candidate.units)
+    });
+    totals(&chosen.collect::<Vec<_>>(), &space.dag, rule, library)
+}
+
 /// Totals of one run: sums, the critical path, and the quality by its rule.
-fn totals(steps: &[PlanStep], dag: &Dag, rule: QualityRule, library: &Library) -> Totals {
+fn totals(steps: &[(Predicted, &str, u32)], dag: &Dag, rule: QualityRule, library: &Library) -> Totals {
     let kept = |d: Decimal| d.round_dp(DIGITS).normalize();
-    let longest = |of: &dyn Fn(&Predicted) -> Decimal| kept(dag.longest(&|i| of(&steps[i].predicted)).0);
-    let qualities = steps.iter().map(|s| s.predicted.quality);
+    let longest = |of: &dyn Fn(&Predicted) -> Decimal| kept(dag.longest(&|i| of(&steps[i].0)).0);
+    let qualities = steps.iter().map(|s| s.0.quality);
     let quality = match rule {
         QualityRule::Product => qualities.fold(Decimal::ONE, |a, b| a * b),
         QualityRule::Min => qualities.min().unwrap_or(Decimal::ONE),
     };
+    let gpu = |device: &str| library.devices.get(device).is_some_and(|d| d.gpu);
     Totals {
         latency_s: longest(&|p| p.latency_s),
         latency_p95_s: longest(&|p| p.latency_p95_s),
         latency_p99_s: longest(&|p| p.latency_p99_s),
-        cost_usd: kept(steps.iter().map(|s| s.predicted.cost_usd).sum()),
-        energy_wh: kept(steps.iter().filter_map(|s| s.predicted.energy_wh).sum()),
-        energy_known: steps.iter().all(|s| s.predicted.energy_wh.is_some()),
+        cost_usd: kept(steps.iter().map(|s| s.0.cost_usd).sum()),
+        energy_wh: kept(steps.iter().filter_map(|s| s.0.energy_wh).sum()),
+        energy_known: steps.iter().all(|s| s.0.energy_wh.is_some()),
         quality: kept(quality),
-        gpus: gpus(steps, library),
+        gpus: steps.iter().filter(|s| gpu(s.1)).map(|s| s.2).sum(),
     }
 }
 
@@ -212,6 +223,7 @@ fn clause(origin: &Origin, soft: bool, kept: bool, total: &Totals, input: &Build
                 slack: slack.normalize(),
                 soft,
                 holds: slack >= Decimal::ZERO,
+                price: None,
             })
         }
         Origin::Rule(r) => Some(PlanClause {
@@ -223,6 +235,7 @@ fn clause(origin: &Origin, soft: bool, kept: bool, total: &Totals, input: &Build
             slack: Decimal::ZERO,
             soft: soft || r.soft,
             holds: kept,
+            price: None,
         }),
         Origin::StepPin(..) | Origin::EnergyKnown(..) => None,
     }

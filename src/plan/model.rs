@@ -289,6 +289,33 @@ pub struct PlanClause {
     pub soft: bool,
     /// Whether it holds.
     pub holds: bool,
+    /// What the limit costs, by exact plans for a tighter and a looser one; `None` for rules, and where it was not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<ShadowPrice>,
+}
+
+/// What a limit costs: the best plans where it is a little tighter and a little looser.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ShadowPrice {
+    /// By how much the limit is moved, in the metric's unit.
+    pub step: Decimal,
+    /// With a limit tighter by that: `None` where there is then no plan.
+    pub tighter: Option<PriceChange>,
+    /// With a limit looser by that.
+    pub looser: Option<PriceChange>,
+}
+
+/// What a plan for another limit changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PriceChange {
+    /// The metric of the first wish.
+    pub metric: String,
+    /// Its change, in its unit.
+    pub change: Decimal,
+    /// The change of the cost of a run, in dollars.
+    pub cost_usd: Decimal,
 }
 
 /// A wish of the job.

@@ -133,7 +133,8 @@ pub fn hardware(step: &PlanStep) -> String {
     }
 }
 
-fn kind(kind: EvidenceKind) -> &'static str {
+/// How far evidence goes, in a word.
+pub fn kind(kind: EvidenceKind) -> &'static str {
     match kind {
         EvidenceKind::Estimated => "estimated",
         EvidenceKind::Published => "published",

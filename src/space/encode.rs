@@ -189,7 +189,7 @@ pub fn allows(metric: Metric, limit: Decimal, steps: usize, value: i64) -> bool 
 }
 
 /// A limit in integers, rounded down, and then looser by `slack`.
-fn limit(clause: &Clause, slack: i64) -> i64 {
+pub fn limit(clause: &Clause, slack: i64) -> i64 {
     floor(clause.metric, clause.limit) + if clause.metric == Metric::Gpus { 0 } else { slack }
 }
 
@@ -287,7 +287,8 @@ fn breaks(
     }
 }
 
-fn matches_pin(candidate: &Candidate, pin: &Pin, library: &Library) -> bool {
+/// Whether a candidate is what a pin asks for.
+pub fn matches_pin(candidate: &Candidate, pin: &Pin, library: &Library) -> bool {
     let device = pin.device.as_ref().is_none_or(|d| {
         *d == candidate.device || (d == "gpu" && library.devices.get(&candidate.device).is_some_and(|d| d.gpu))
     });

@@ -11,9 +11,14 @@ pub const BUSY: Decimal = dec!(0.8);
 
 /// How many calls of a candidate are under way at once.
 pub fn width(entry: &Implementation, candidate: &Candidate) -> Decimal {
+    width_at(entry, |name| super::shape::knob(candidate, name))
+}
+
+/// The same, with the values of knobs that are numbers.
+pub fn width_at(entry: &Implementation, knob: impl Fn(&str) -> Option<Decimal>) -> Decimal {
     match &entry.concurrency {
-        Concurrency::Fixed(calls) => Decimal::from(*calls),
-        Concurrency::Knob(name) => super::shape::knob(candidate, name).unwrap_or(Decimal::ONE).max(Decimal::ONE),
+        Concurrency::Fixed(calls) => Decimal::from((*calls).max(1)),
+        Concurrency::Knob(name) => knob(name).unwrap_or(Decimal::ONE).max(Decimal::ONE),
     }
 }
 

@@ -1,0 +1,98 @@
+//! Choices, clauses, steps → what people call them.
+
+use super::Asked;
+use super::answer::{Carrier, Line, StepName};
+use crate::compile::Prepared;
+use crate::diag::nearest;
+use crate::diag::source::Span;
+use crate::plan::model::{Hardware, Plan};
+use crate::space::encode::Origin;
+use crate::space::{Candidate, Figured};
+
+/// A candidate as data.
+pub fn carrier(candidate: &Candidate) -> Carrier {
+    Carrier {
+        implementation: candidate.implementation.to_string(),
+        knobs: candidate.knobs.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect(),
+        hardware: Hardware { device: candidate.device.to_string(), units: candidate.units, replicas: 1 },
+    }
+}
+
+/// A carrier in a few words: `whisper(variant: small) on a100 * 1`.
+pub fn shown(carrier: &Carrier) -> String {
+    let knobs: Vec<String> = carrier.knobs.iter().map(|(n, v)| format!("{n}: {v}")).collect();
+    let knobs = if knobs.is_empty() { String::new() } else { format!("({})", knobs.join(", ")) };
+    let Hardware { device, units, .. } = &carrier.hardware;
+    let units = if *units > 0 { format!(" * {units}") } else { String::new() };
+    format!("{}{knobs} on {device}{units}", carrier.implementation)
+}
+
+/// The step of a name; else a message with the nearest one.
+pub fn step(asked: &Asked, name: &str) -> Result<usize, String> {
+    let steps = &asked.prepared.workflow.steps;
+    steps.iter().position(|s| s.name == name).ok_or_else(|| {
+        let names = || steps.iter().map(|s| s.name.as_str());
+        match nearest(name, names()) {
+            Some(near) => format!("the plan has no step `{name}`: did you mean `{near}`?"),
+            None => format!("the plan has no step `{name}`; its steps are {}", names().collect::<Vec<_>>().join(", ")),
+        }
+    })
+}
+
+/// The options that a plan of the same job took.
+pub fn choice(prepared: &Prepared, plan: &Plan) -> Result<Vec<usize>, String> {
+    let taken = plan.steps.iter().zip(&prepared.space.steps).map(|(step, space)| {
+        space.candidates.iter().position(|c| carrier(c).is_of(step)).ok_or_else(|| step.name.clone())
+    });
+    let taken: Result<Vec<usize>, String> = taken.collect();
+    let taken = taken.map_err(|step| format!("what the plan has for `{step}` cannot be had any more: plan again"))?;
+    let class = |step: usize| prepared.space.steps[step].candidates[taken[step]].class;
+    let option = |step: usize| {
+        let options = prepared.space.steps[step].options.iter();
+        let fits = |o: &Figured| o.candidate == taken[step] && o.needs.iter().all(|(of, needed)| class(*of) == *needed);
+        options.into_iter().position(fits).ok_or_else(|| format!("step {step} of the plan has no figures: plan again"))
+    };
+    (0..taken.len()).map(option).collect()
+}
+
+/// A step's name and place.
+pub fn step_name(asked: &Asked, step: usize) -> StepName {
+    let called = &asked.prepared.workflow.steps[step];
+    StepName {
+        name: called.name.to_string(),
+        task: called.task.to_string(),
+        line: called.span.and_then(|span| line_of(asked, span)).unwrap_or(0),
+    }
+}
+
+/// The line of a place in the job's file.
+pub fn line_of(asked: &Asked, span: Span) -> Option<u32> {
+    let compiled = &asked.prepared.compiled;
+    (span.file == compiled.file).then(|| compiled.texts.sources.line_column(span).0 as u32)
+}
+
+/// The line behind a clause of the problem.
+pub fn line(asked: &Asked, origin: &Origin) -> Line {
+    let source = |span: Span| asked.prepared.compiled.texts.sources.text(span);
+    let words = |span: Span| source(span).split_whitespace().collect::<Vec<_>>().join(" ");
+    let soft = |span: Span| {
+        let job = &asked.prepared.job;
+        let soft = job.preferred.iter().any(|c| c.span == span);
+        if soft { "prefer " } else { "" }
+    };
+    let (text, span) = match origin {
+        Origin::Clause(c) => (format!("{}{}", soft(c.span), c.text), c.span),
+        Origin::Rule(r) => (r.text.to_string(), r.span),
+        Origin::StepPin(_, pin) => (words(pin.span), pin.span),
+        Origin::EnergyKnown(text, span) => (text.to_string(), *span),
+    };
+    Line { text, line: line_of(asked, span) }
+}
+
+/// `` `latency <= 60 s` (line 7) ``
+pub fn said(line: &Line) -> String {
+    match line.line {
+        Some(number) => format!("`{}` (line {number})", line.text),
+        None => format!("`{}`", line.text),
+    }
+}

@@ -1,0 +1,94 @@
+//! What carries out a step → the instance that jobs can share, what a run puts on it, and what the run costs beside it.
+
+use crate::library::Implementation;
+use crate::library::size::SizeExpr;
+use crate::plan::model::{Hardware, Predicted};
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Seconds of an hour.
+const HOUR: Decimal = Decimal::from_parts(3600, 0, 0, false, 0);
+/// Millionths.
+const MILLION: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 0);
+
+/// A model or tool, set up in one way on some hardware. Requests of several jobs can share it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Instance {
+    /// The model or tool.
+    pub implementation: String,
+    /// The knobs that are settings of the instance. A knob that the work or the sizes of a request follow (how many frames are
+    /// sent) is the request's, and requests that differ in it share an instance.
+    pub knobs: BTreeMap<String, String>,
+    /// What one replica holds.
+    pub hardware: Hardware,
+}
+
+impl Instance {
+    /// The instance of an implementation with its knobs set; `None` where a provider runs it.
+    pub fn of<'k>(
+        entry: &Implementation,
+        knobs: impl Iterator<Item = (&'k str, &'k str)>,
+        hardware: &Hardware,
+    ) -> Option<Instance> {
+        if hardware.device == "api" {
+            return None;
+        }
+        let of_request = |name: &str| entry.work.iter().chain(&entry.sizes).any(|(_, expr)| mentions(expr, name));
+        let knobs = knobs.filter(|(name, _)| !of_request(name)).map(|(n, v)| (n.to_string(), v.to_string()));
+        Some(Instance { implementation: entry.name.to_string(), knobs: knobs.collect(), hardware: hardware.clone() })
+    }
+
+    /// For people: `whisper(variant: small) on a100 * 1`.
+    pub fn shown(&self) -> String {
+        let knobs: Vec<String> = self.knobs.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        let knobs = if knobs.is_empty() { String::new() } else { format!("({})", knobs.join(", ")) };
+        format!("{}{knobs} on {} * {}", self.implementation, self.hardware.device, self.hardware.units)
+    }
+}
+
+fn mentions(expr: &SizeExpr, knob: &str) -> bool {
+    match expr {
+        SizeExpr::Knob(name) => name == knob,
+        SizeExpr::Apply(_, args) => args.iter().any(|arg| mentions(arg, knob)),
+        SizeExpr::Number(_) | SizeExpr::Size(..) => false,
+    }
+}
+
+/// What a job's step puts on its instance, which works on `width` calls at once: millionths of a replica that is busy all the
+/// time, rounded up. Its latency is that of its rounds one after the other, each as long as one call; under a load, other
+/// runs' calls fill the last round. `None` where that is too large to plan with.
+pub fn load(width: Decimal, calls: Decimal, predicted: &Predicted, rate: Decimal) -> Option<i64> {
+    let rounds = (calls / width).ceil();
+    if rounds.is_zero() {
+        return Some(0);
+    }
+    let filled = calls.checked_div(width)?.checked_div(rounds)?;
+    up(predicted.latency_s.checked_mul(filled)?.checked_mul(rate)?)
+}
+
+/// What a job's step costs by the hour beside replicas (a provider's charges), in micro-dollars, rounded up.
+pub fn fee(predicted: &Predicted, hardware: &Hardware, hourly: Decimal, rate: Decimal) -> Option<i64> {
+    let mut cost = predicted.cost_usd;
+    if hardware.device != "api" {
+        // The cost of a run has the rent of its busy time, which replicas pay for here.
+        let rent = predicted.latency_s.checked_mul(hourly)?.checked_mul(Decimal::from(hardware.units))?;
+        let fee = (cost - rent / HOUR).max(Decimal::ZERO);
+        // What is left of figures with nine digits after that subtraction is rounding.
+        cost = if fee < Decimal::new(1, 7) { Decimal::ZERO } else { fee };
+    }
+    up(cost.checked_mul(rate)?.checked_mul(HOUR)?)
+}
+
+/// Millionths, rounded up.
+pub fn up(value: Decimal) -> Option<i64> {
+    value.checked_mul(MILLION)?.ceil().to_i64().filter(|value| (0..=crate::solve::joint::problem::MOST).contains(value))
+}
+
+/// Millionths as a decimal.
+pub fn millionths(value: i128) -> Decimal {
+    Decimal::try_from_i128_with_scale(value, 6).unwrap_or(Decimal::MAX).normalize()
+}
