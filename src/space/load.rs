@@ -29,6 +29,12 @@ pub fn replicas(rate: Option<Decimal>, busy: Decimal) -> Option<u32> {
     Some(needed.max(1))
 }
 
+/// Dollars of a run for hardware that stands ready for so many runs a second.
+pub fn standing(units: u32, replicas: u32, hourly: Decimal, rate: Decimal) -> Option<Decimal> {
+    let held = Decimal::from(u64::from(units) * u64::from(replicas)).checked_div(rate)?;
+    Some(held.checked_mul(hourly)? / Decimal::from(3600))
+}
+
 /// Why a provider does not take the calls of so many runs a second; `None` where it does.
 pub fn refused(entry: &Implementation, rate: Decimal, calls: Decimal, work: &[(EcoString, Decimal)]) -> Option<String> {
     let tokens: Decimal = work.iter().filter(|(n, _)| n == "input" || n == "output").map(|(_, amount)| *amount).sum();
