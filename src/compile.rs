@@ -18,6 +18,8 @@ use crate::library::declare::{Module, Profiles, declare};
 use crate::library::{Implementation, Library, embedded};
 use crate::plan::model::Plan;
 use crate::solve::Limits;
+use crate::solve::outcome::Solution;
+use crate::solve::problem::Problem;
 use crate::space::ends::End;
 use crate::space::sizes::InputSizes;
 use crate::space::{self, Machines, Space, StepSpace};
@@ -143,11 +145,25 @@ pub fn plan<'a>(
     target: &Target<'a>,
     cx: &mut Diagnostics,
 ) -> Result<(Plan, Vec<Offer>), String> {
+    plan_seen(compiled, target, cx, &mut |_, _| {})
+}
+
+/// The same; `see` is shown the problem that the solver had last and its solution, or none where clauses clash.
+pub fn plan_seen<'a>(
+    compiled: Compiled<'a>,
+    target: &Target<'a>,
+    cx: &mut Diagnostics,
+    see: &mut dyn FnMut(&Problem, Option<&Solution>),
+) -> Result<(Plan, Vec<Offer>), String> {
     let prepared = prepare(compiled, target, cx)?;
     match decide(&prepared, &Changes::default(), &target.limits) {
-        Ok(decision) => Ok((decision.plan, offers(&prepared.workflow, &prepared.space))),
+        Ok(decision) => {
+            see(&decision.encoded.problem, Some(&decision.solution));
+            Ok((decision.plan, offers(&prepared.workflow, &prepared.space)))
+        }
         Err(Undecided::Unknown(why)) => Err(why),
         Err(Undecided::Clash(clash)) => {
+            see(&clash.encoded.problem, None);
             cx.push(clash.diagnostic(&prepared));
             Err(prepare::nothing())
         }

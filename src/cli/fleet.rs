@@ -71,7 +71,7 @@ pub fn plan(options: &PlanOptions, inputs: &Inputs) -> Result<(), Failure> {
         }
     }
     let names: Vec<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
-    let rates = rates(fleet, &names)?;
+    let rates = rates(fleet, &jobs)?;
     let cluster = planning.cluster.as_deref().or(jobs[0].cluster.as_ref().map(|(name, _)| name.as_str()));
     let machines = cluster_of(cluster, options, &sources[0])?;
     if machines.pools.values().all(|(units, _)| *units == 0) {
@@ -130,9 +130,9 @@ fn members<'a>(
         };
         let target =
             Target { job: Some(name), machines, measured: NOTHING, usable: &anywhere, end: End::Typical, limits };
-        // Replicas are counted and paid for together: each job is first one run by itself.
-        let own = select(&filled.checked.program, Some(name)).map(|job| Job { rate: None, ..job.clone() });
-        let prepared = own.and_then(|job| prepare_job(compiled, job, &target, &mut cx));
+        // The fleet sees to what the job's rate needs; its plan is that of one run.
+        let job = select(&filled.checked.program, Some(name)).map(|job| Job { rate: None, ..job.clone() });
+        let prepared = job.and_then(|job| prepare_job(compiled, job, &target, &mut cx));
         let decided = prepared.and_then(|prepared| match decide(&prepared, &Changes::default(), &limits) {
             Ok(alone) => Ok((prepared, alone)),
             Err(Undecided::Unknown(why)) => Err(why),
@@ -179,7 +179,9 @@ fn settings(options: &FleetOptions) -> Result<Settings, Failure> {
 }
 
 /// The rate of every job: what `--load` says of it, or what the job expects.
-fn rates(options: &FleetOptions, names: &[&str]) -> Result<BTreeMap<String, Decimal>, Failure> {
+fn rates(options: &FleetOptions, jobs: &[&Job]) -> Result<BTreeMap<String, Decimal>, Failure> {
+    let names: Vec<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
+    let names = names.as_slice();
     let window = Window { seconds: options.window, percentile: options.percentile };
     if options.window == 0 || !(1..=100).contains(&options.percentile) {
         return Err(Failure::Usage("`--window` takes seconds from 1, and `--percentile` 1 to 100".into()));
@@ -227,6 +229,9 @@ fn rates(options: &FleetOptions, names: &[&str]) -> Result<BTreeMap<String, Deci
                 }
             }
         }
+    }
+    for (job, (rate, _)) in jobs.iter().filter_map(|job| Some((job, job.rate.as_ref()?))) {
+        rates.entry(job.name.to_string()).or_insert(*rate);
     }
     if let Some(missing) = names.iter().find(|name| !rates.contains_key(**name)) {
         return Err(Failure::Usage(format!("no load for `{missing}`: `--load {missing}=30/s`, or a trace")));
@@ -307,8 +312,7 @@ pub fn verify_joint(options: &VerifyOptions) -> Result<(), Failure> {
         let filled = filled(&source, true, false)?;
         for job in &joint.jobs {
             if let Ok(own) = select(&filled.checked.program, Some(&job.plan.job)) {
-                let own = Job { rate: None, ..own.clone() };
-                wrong.extend(audit(&job.plan, &own, &filled.checked.program, &filled.checked.library));
+                wrong.extend(audit(&job.plan, own, &filled.checked.program, &filled.checked.library));
             }
         }
     }
