@@ -64,7 +64,9 @@ pub struct Carrier {
 impl Carrier {
     /// Whether this is what carries out a step of a plan.
     pub fn is_of(&self, step: &PlanStep) -> bool {
-        self.implementation == step.implementation && self.knobs == step.knobs && self.hardware == step.hardware
+        self.implementation == step.implementation
+            && self.knobs == step.knobs
+            && (&self.hardware.device, self.hardware.units) == (&step.hardware.device, step.hardware.units)
     }
 }
 

@@ -49,7 +49,14 @@ pub fn choice(prepared: &Prepared, plan: &Plan) -> Result<Vec<usize>, String> {
     let class = |step: usize| prepared.space.steps[step].candidates[taken[step]].class;
     let option = |step: usize| {
         let options = prepared.space.steps[step].options.iter();
-        let fits = |o: &Figured| o.candidate == taken[step] && o.needs.iter().all(|(of, needed)| class(*of) == *needed);
+        let (hardware, shared) = (&plan.steps[step].hardware, plan.steps[step].instance.is_some());
+        let instance = |o: &Figured| match o.shared {
+            Some(at) => shared && prepared.space.instances[at].replicas == hardware.replicas,
+            None => !shared,
+        };
+        let fits = |o: &Figured| {
+            instance(o) && o.candidate == taken[step] && o.needs.iter().all(|(of, needed)| class(*of) == *needed)
+        };
         options.into_iter().position(fits).ok_or_else(|| format!("step {step} of the plan has no figures: plan again"))
     };
     (0..taken.len()).map(option).collect()

@@ -1,7 +1,7 @@
 //! Plan → text for people: every choice with its figures, its reason and its evidence; clauses with their slack; the proof.
 
 use super::build::weakest;
-use super::model::{EvidenceKind, Plan, PlanStep};
+use super::model::{EvidenceKind, Hardware, Plan, PlanStep};
 use crate::solve::outcome::Status;
 use crate::units::shown;
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
@@ -41,6 +41,20 @@ pub fn text(plan: &Plan, width: u16) -> String {
         row.extend(tails(p.latency_p95_s, p.latency_p99_s));
         let energy = p.energy_wh.map_or("unknown".to_string(), watt_hours);
         row.extend([dollars(p.cost_usd), energy, percent(p.quality)]);
+        table.add_row(row);
+    }
+    for instance in &plan.instances {
+        let knobs: Vec<String> = instance.knobs.iter().map(|(n, v)| format!("{n} {v}")).collect();
+        let Hardware { device, units, replicas } = &instance.hardware;
+        let mut row = vec![
+            "(shared)".to_string(),
+            String::new(),
+            format!("{} ({})", instance.implementation, knobs.join(", ")),
+            format!("{device} * {units}, {replicas} times"),
+            String::new(),
+        ];
+        row.extend([p95, p99].into_iter().filter(|wanted| *wanted).map(|_| String::new()));
+        row.extend([dollars(instance.cost_usd), String::new(), String::new()]);
         table.add_row(row);
     }
     let t = &plan.total;
@@ -125,6 +139,7 @@ fn carried_out_by(step: &PlanStep) -> String {
 /// `cpu * 2`, `api`.
 pub fn hardware(step: &PlanStep) -> String {
     match step.hardware.units {
+        _ if step.instance.is_some() => format!("{} * {}, shared", step.hardware.device, step.hardware.units),
         0 => step.hardware.device.clone(),
         units if step.hardware.replicas != 1 => {
             format!("{} * {units}, {} times", step.hardware.device, step.hardware.replicas)
