@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 """Fleets as JSON (`mkbc bench joint --write DIR`) -> the plan and bound of HiGHS and CP-SAT on the same files.
 
-Needs `highspy` and `ortools` from PyPI. One thread each; `--seconds` is given to each peer as its time limit and the CPU time
-that it took is measured. Model building is not counted.
+Needs `highspy` and `ortools` from PyPI. One thread each, stopped after `--seconds` of CPU time. Model building is not counted.
 
     python3 bench/joint_peers.py --seconds 10 DIR/*.json
 """
@@ -11,6 +10,7 @@ import argparse
 import json
 import os
 import sys
+import threading
 import time
 
 COST_SCALE = 1e-6  # HiGHS gets dollars
@@ -56,7 +56,7 @@ def highs(fleet, seconds):
     h = highspy.Highs()
     h.setOptionValue("output_flag", False)
     h.setOptionValue("threads", 1)
-    h.setOptionValue("time_limit", float(seconds))
+    h.setOptionValue("time_limit", 20.0 * seconds + 60.0)
     h.setOptionValue("mip_rel_gap", 0.0)
     infinity = highspy.kHighsInf
     integer, costs, low, high, rows = [], [], [], [], []
@@ -110,6 +110,13 @@ def highs(fleet, seconds):
         terms = [t for t in terms if t[1] != 0.0]
         h.addRow(lower, upper, len(terms), np.array([t[0] for t in terms], dtype=np.int32), np.array([t[1] for t in terms]))
     start = cpu()
+
+    def interrupt(event):
+        if cpu() - start >= seconds:
+            event.interrupt()
+
+    h.cbMipInterrupt += interrupt
+    h.cbSimplexInterrupt += interrupt
     h.run()
     took = cpu() - start
     info = h.getInfo()
@@ -155,9 +162,19 @@ def cpsat(fleet, seconds):
     m.minimize(sum(cost))
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1
-    solver.parameters.max_time_in_seconds = float(seconds)
+    solver.parameters.max_time_in_seconds = 20.0 * seconds + 60.0
     start = cpu()
+    over = threading.Event()
+
+    def watch():
+        while not over.wait(0.02):
+            if cpu() - start >= seconds:
+                solver.stop_search()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
     status = solver.solve(m)
+    over.set()
     took = cpu() - start
     plan = solver.objective_value * COST_SCALE if status in (cp_model.OPTIMAL, cp_model.FEASIBLE) else None
     return plan, solver.best_objective_bound * COST_SCALE, took

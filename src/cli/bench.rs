@@ -1,5 +1,7 @@
 //! `mkbc bench solver`: instances from families or files, solved, measured and shown.
 
+mod joint;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,6 +28,8 @@ const Z3_MS: u32 = 5_000;
 pub enum Bench {
     /// Solve seeded families of problems, or instances from files, and show how long it takes
     Solver(SolverOptions),
+    /// Plan seeded fleets of jobs together, or fleets from files, and show cost, bound and gap
+    Joint(joint::JointOptions),
 }
 
 /// What z3 is asked.
@@ -93,6 +97,7 @@ struct Job {
 pub fn bench(what: &Bench) -> Result<(), Failure> {
     match what {
         Bench::Solver(options) => solver(options),
+        Bench::Joint(options) => joint::joint(options),
     }
 }
 

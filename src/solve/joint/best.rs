@@ -91,8 +91,8 @@ impl<'a> Chef<'a> {
     pub fn best(&mut self, price: &[Vec<i64>], warm: Option<&[u32]>) -> Found {
         let n = self.menu.steps.len();
         (self.best, self.nodes, self.limit) = (None, 0, i64::MAX);
-        for place in 0..n {
-            self.fill(place, &price[place]);
+        for (place, price) in price.iter().enumerate().take(n) {
+            self.fill(place, price);
             if self.open[place].is_empty() {
                 return Found { best: None, bound: i64::MAX, exact: true };
             }

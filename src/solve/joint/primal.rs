@@ -270,7 +270,7 @@ impl<'a> Primal<'a> {
                 current = draft;
                 self.keep(&current);
             }
-            if self.rounds % CYCLE == 0
+            if self.rounds.is_multiple_of(CYCLE)
                 && let Some(best) = &self.best
             {
                 current = best.clone();
@@ -370,7 +370,7 @@ struct Lure {
 struct Random(u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -379,11 +379,11 @@ impl Random {
     }
 
     fn below(&mut self, n: usize) -> usize {
-        (self.next() % n.max(1) as u64) as usize
+        (self.draw() % n.max(1) as u64) as usize
     }
 
     fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+        (self.draw() >> 11) as f64 / (1u64 << 53) as f64
     }
 
     fn shuffle(&mut self, items: &mut [usize]) {

@@ -1,0 +1,162 @@
+//! Joint plans by the real binary: goldens in `tests/fleet/` (`BLESS=1` rewrites them), edited plans, and bad input.
+
+#[path = "cli/mkbc.rs"]
+mod mkbc;
+
+use mkbc::{Bless, Done, Mkbc, repository};
+use serde_json::Value;
+use std::fs;
+
+/// A folder with the jobs and the cluster.
+fn fleet() -> Mkbc {
+    let mkbc = Mkbc::new();
+    for name in ["letters.mkb", "invoices.mkb", "cluster.mkb"] {
+        mkbc.write(name, fs::read_to_string(repository().join("tests/fleet").join(name)).expect(name));
+    }
+    mkbc
+}
+
+const BOTH: [&str; 7] =
+    ["plan", "letters.mkb", "invoices.mkb", "--cluster", "cluster.mkb", "--load", "letters=30/min,invoices=12/min"];
+
+fn plan(mkbc: &Mkbc, more: &[&str]) -> Done {
+    mkbc.run(&BOTH.iter().copied().chain(more.iter().copied()).collect::<Vec<_>>())
+}
+
+/// What the text says of the work that the proof took changes with the engine.
+fn masked(text: &str) -> String {
+    let line = |line: &str| match line.find(" (by native, ") {
+        Some(at) => format!("{} (by native)\n", &line[..at]),
+        None => format!("{line}\n"),
+    };
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn two_jobs_share_instances() {
+    let (mkbc, bless) = (fleet(), Bless::default());
+    let done = plan(&mkbc, &["-o", "joint.json"]);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    bless.golden(&repository().join("tests/fleet/shared.txt"), &masked(&done.out));
+    let mut json: Value = serde_json::from_str(&mkbc.read("joint.json")).expect("JSON");
+    assert_eq!(json["proof"]["optimal"], Value::Bool(true));
+    assert!(json["instances"].as_array().is_some_and(|kinds| !kinds.is_empty()));
+    // What the library says of the jobs is in their plans, which have goldens of their own.
+    json["proof"]["nodes"] = Value::Null;
+    for job in json["jobs"].as_array_mut().expect("jobs") {
+        job["plan"] = Value::Null;
+    }
+    bless.golden(&repository().join("tests/fleet/shared.json"), &format!("{json:#}\n"));
+    let verified = mkbc.run(&["verify", "joint.json", "--source", "letters.mkb"]);
+    assert_eq!(verified.code, Some(0), "{}", verified.err);
+    // The same again, from what runs: nothing is switched.
+    let again = plan(&mkbc, &["--from", "joint.json"]);
+    assert!(again.out.contains("switching: 0 started, 0 stopped"), "{}", again.out);
+    bless.end();
+}
+
+#[test]
+fn a_joint_plan_that_was_edited_does_not_verify() {
+    let mkbc = fleet();
+    assert_eq!(plan(&mkbc, &["-o", "joint.json"]).code, Some(0));
+    let whole: Value = serde_json::from_str(&mkbc.read("joint.json")).expect("JSON");
+    let edits: [(&str, Value); 9] = [
+        ("/instances/0/replicas", 0.into()),
+        ("/instances/0/load", "0.000001".into()),
+        ("/instances/0/usd_per_hour", "0".into()),
+        ("/jobs/0/rate", "0.001".into()),
+        ("/jobs/0/rate", "-1".into()),
+        ("/jobs/0/routes/0/instance", 1.into()),
+        ("/total/usd_per_hour", "0.01".into()),
+        ("/proof/bound_usd_per_hour", "99".into()),
+        ("/cluster/pools/cpu/units", 0.into()),
+    ];
+    for (path, value) in edits {
+        let mut edited = whole.clone();
+        let was = edited.pointer_mut(path).unwrap_or_else(|| panic!("{path}"));
+        assert_ne!(*was, value, "{path}");
+        *was = value;
+        mkbc.write("edited.json", edited.to_string());
+        let done = mkbc.run(&["verify", "edited.json"]);
+        assert_eq!(done.code, Some(1), "{path}: {}", done.out);
+        assert!(!done.err.contains("panicked"), "{path}: {}", done.err);
+    }
+}
+
+#[test]
+fn a_trace_is_a_load() {
+    let mkbc = fleet();
+    mkbc.write("trace.csv", "timestamp,job\n0,letters\n1,letters\n30,letters\n400,invoices\n");
+    let done = mkbc.run(&["plan", "letters.mkb", "invoices.mkb", "--cluster", "cluster.mkb", "--load", "trace.csv"]);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    assert!(done.out.contains("letters (letters.mkb): 180 runs/h"), "{}", done.out);
+    assert!(done.out.contains("invoices (invoices.mkb): 60 runs/h"), "{}", done.out);
+}
+
+#[test]
+fn a_job_that_does_not_fit_is_named_with_what_would_help() {
+    let mkbc = fleet();
+    mkbc.write("small.mkb", "cluster small {\n  a100 * 1 at 3.43 usd/h\n  cpu * 4 at 0.0893 usd/h\n}\n");
+    let load = "letters=200/min,invoices=200/min";
+    let done = mkbc.run(&["plan", "letters.mkb", "invoices.mkb", "--cluster", "small.mkb", "--load", load]);
+    assert_eq!(done.code, Some(1), "{}", done.out);
+    assert!(
+        done.err.contains("not admitted: `invoices`") || done.err.contains("not admitted: `letters`"),
+        "{}",
+        done.err
+    );
+}
+
+#[test]
+fn bad_input_is_refused_in_words() {
+    let mkbc = fleet();
+    mkbc.write("empty.csv", "timestamp\n");
+    mkbc.write("nobody.csv", "timestamp\n1\n");
+    mkbc.write("stranger.csv", "timestamp,job\n1,letter\n");
+    mkbc.write("no_pools.mkb", "cluster none {\n}\n");
+    mkbc.write("zero.mkb", "cluster zero {\n  cpu * 0 at 1 usd/h\n}\n");
+    mkbc.write("no_cluster.mkb", "use std.document\n");
+    mkbc.write("old.json", "{}");
+    let both = ["letters.mkb", "invoices.mkb"];
+    let load = "letters=1/s,invoices=1/s";
+    let cases: Vec<(Vec<&str>, &str)> = vec![
+        (vec!["--cluster", "cluster.mkb", "--load", "empty.csv"], "it has no arrivals"),
+        (vec!["--cluster", "cluster.mkb", "--load", "nobody.csv"], "has no column `job`"),
+        (vec!["--cluster", "cluster.mkb", "--load", "stranger.csv"], "did you mean `letters`?"),
+        (vec!["--cluster", "cluster.mkb", "--load", "letters=1/s"], "no load for `invoices`"),
+        (vec!["--cluster", "cluster.mkb", "--load", "letters=0/s,invoices=1/s"], "must be more than 0"),
+        (vec!["--cluster", "cluster.mkb", "--load", "letters=-1/s,invoices=1/s"], "must be more than 0"),
+        (vec!["--cluster", "cluster.mkb", "--load", "letters=NaN/s,invoices=1/s"], "is no rate"),
+        (vec!["--cluster", "cluster.mkb", "--load", "letters=1e300/s,invoices=1/s"], "is no rate"),
+        (vec!["--cluster", "cluster.mkb", "--load", "letters=1000000000/s,invoices=1/s"], ""),
+        (vec!["--cluster", "cluster.mkb", "--load", "letters=1/s,letters=2/s"], "twice"),
+        (vec!["--cluster", "cluster.mkb", "--load", "gone.csv"], "No such file"),
+        (vec!["--cluster", "no_pools.mkb", "--load", load], "has no devices"),
+        (vec!["--cluster", "zero.mkb", "--load", load], ""),
+        (vec!["--cluster", "no_cluster.mkb", "--load", load], "has no cluster"),
+        (vec!["--cluster", "gone.mkb", "--load", load], "there is no file"),
+        (vec!["--load", load], "say the cluster"),
+        (vec!["--cluster", "cluster.mkb", "--load", load, "--utilisation", "0"], "more than 0"),
+        (vec!["--cluster", "cluster.mkb", "--load", load, "--utilisation", "NaN"], "more than 0"),
+        (vec!["--cluster", "cluster.mkb", "--load", load, "--time-limit", "1e9"], "seconds"),
+        (vec!["--cluster", "cluster.mkb", "--load", load, "--window", "0"], "seconds from 1"),
+        (vec!["--cluster", "cluster.mkb", "--load", load, "--from", "old.json"], "no joint plan"),
+        (vec!["--cluster", "cluster.mkb", "--load", load, "letters.mkb"], "given twice"),
+    ];
+    for (more, says) in cases {
+        let arguments: Vec<&str> = ["plan"].into_iter().chain(both).chain(more).collect();
+        let done = mkbc.run(&arguments);
+        assert!(matches!(done.code, Some(1 | 2)), "{arguments:?}: {:?} {}", done.code, done.out);
+        assert!(done.err.contains(says) && !done.err.contains("panicked"), "{arguments:?}: {}", done.err);
+    }
+}
+
+#[test]
+fn no_time_gives_a_plan_with_its_gap_or_says_so() {
+    let mkbc = fleet();
+    let done = plan(&mkbc, &["--time-limit", "0"]);
+    assert!(
+        done.code == Some(0) && done.out.contains("no plan costs less") || done.err.contains("within the limits"),
+        "{done:?}"
+    );
+}
