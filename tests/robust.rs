@@ -68,7 +68,7 @@ fn planned(job: &str, bits: Option<u32>, end: End) -> Result<Plan, String> {
     let measured = InputSizes::new();
     let target = Target { job: None, machines: &machines, measured: &measured, usable: &anywhere, limits, end };
     let compiled = Compiled { texts: &texts, file, checked: &checked, lock: None };
-    plan(compiled, &target, &mut cx).map(|(plan, _)| plan)
+    plan(compiled, &target, &mut cx).map(|(_, decision)| decision.plan)
 }
 
 fn job(pins: [Option<&str>; 2]) -> String {

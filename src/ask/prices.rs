@@ -3,8 +3,10 @@
 use super::Asked;
 use super::resolve::{Resolved, Twist, resolve};
 use crate::check::program::{Clause, Metric};
+use crate::compile::{Changes, Undecided, decide};
 use crate::plan::build::total_of;
 use crate::plan::model::{Plan, PriceChange, ShadowPrice, Totals};
+use crate::solve::outcome::Status;
 use crate::space::encode::{Origin, wishes};
 use rust_decimal::{Decimal, MathematicalOps, dec};
 
@@ -18,6 +20,7 @@ pub fn price(asked: &Asked, plan: &mut Plan) {
     let first = wished.first().copied().unwrap_or(Metric::Cost);
     // Money is settled by the wishes up to it.
     let money = wished.iter().position(|m| *m == Metric::Cost).map_or(wished.len(), |at| at + 1);
+    let preferring = !job.preferred.is_empty() || job.rules.iter().any(|r| r.soft);
     let limits = asked.encoded.origins.iter().enumerate();
     let limits = limits.filter_map(|(at, o)| if let Origin::Clause(c) = o { Some((at, c)) } else { None });
     for (at, clause) in limits.take(MOST) {
@@ -33,6 +36,17 @@ pub fn price(asked: &Asked, plan: &mut Plan) {
             // A limit that the plan keeps when it is tighter leaves it the best one.
             if tighter && super::resolve::keeps(clause.metric, limit, &total) {
                 return Ok(Some(difference(first, &total, &total)));
+            }
+            // Where lines are only preferred, another limit may change which of them can be kept.
+            if preferring {
+                let changes = Changes { moved: vec![(clause.span, limit)], ..Changes::default() };
+                return match decide(asked.prepared, &changes, &asked.limits) {
+                    Ok(d) if d.plan.proof.status == Status::Optimal => {
+                        Ok(Some(difference(first, &total, &d.plan.total)))
+                    }
+                    Err(Undecided::Clash(_)) => Ok(None),
+                    _ => Err(()),
+                };
             }
             match resolve(asked, &Twist { limit: Some((at, limit)), wishes: Some(money), ..Twist::default() }) {
                 Resolved::Plan(p) if p.optimal => Ok(Some(difference(first, &total, &p.total))),

@@ -154,6 +154,10 @@ fn read_line(
     let failed = said.has_errors();
     for diagnostic in said.iter() {
         let mut d = diagnostic.clone();
+        // What stands behind the text is not the user's.
+        if d.primary.span.start >= place.head + place.len {
+            d.message = "the line ends too early".to_string();
+        }
         d.primary.span = place.moved(d.primary.span);
         d.secondary.iter_mut().for_each(|label| label.span = place.moved(label.span));
         d.fix.iter_mut().for_each(|fix| fix.span = place.moved(fix.span));
