@@ -1,6 +1,9 @@
 //! Recipes and seeds -> problems to measure the solver with.
 
 pub mod families;
+pub mod instance;
+pub mod joint_families;
 pub mod limits;
+pub mod measure;
 pub mod recipe;
 pub mod rng;

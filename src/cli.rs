@@ -4,10 +4,13 @@
 
 mod args;
 mod ask;
+mod bench;
 mod check;
 mod expand;
 mod explain;
+mod fleet;
 mod here;
+mod highs;
 mod inputs;
 mod inspect;
 mod load;
@@ -76,6 +79,7 @@ pub fn main() -> ExitCode {
         Command::Library(options) => inspect::library(&options),
         Command::Devices(options) => inspect::devices(&options),
         Command::Schema(options) => inspect::schema(&options),
+        Command::Bench(what) => bench::bench(&what),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

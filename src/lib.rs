@@ -20,6 +20,7 @@ pub mod compile;
 pub mod diag;
 pub mod digest;
 pub mod expand;
+pub mod fleet;
 pub mod ir;
 pub mod library;
 pub mod plan;

@@ -13,7 +13,9 @@ mod branch;
 mod budget;
 pub mod check;
 mod conflict;
+pub mod joint;
 mod dominance;
+pub mod export;
 mod model;
 pub mod outcome;
 pub mod pareto;
@@ -85,6 +87,12 @@ pub fn solve(problem: &Problem, limits: &Limits) -> Outcome {
     let limits = *limits;
     let run = || Session::new(&space, &limits).run();
     if limits.certify != Certify::Off { smt::isolated(run) } else { run() }
+}
+
+/// Words on what is malformed, if anything is: an index out of range, a negative figure, totals too large, a cycle.
+pub fn well_formed(problem: &Problem) -> Result<(), String> {
+    validate::validate(problem)?;
+    presolve::order(problem).map(drop)
 }
 
 /// Loads z3 for this process, so that the first problem does not pay for it.

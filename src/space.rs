@@ -9,6 +9,7 @@ pub mod figures;
 pub mod shape;
 pub mod sizes;
 pub mod table;
+pub mod tail;
 
 use crate::diag::Diagnostics;
 use crate::ir::dag::Dag;
@@ -20,6 +21,7 @@ use ends::End;
 use rust_decimal::Decimal;
 use sizes::InputSizes;
 use std::collections::BTreeMap;
+use tail::Combine;
 
 /// The machines that a plan may use.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,8 +47,6 @@ pub struct Input<'a> {
     pub sizes: &'a InputSizes,
     /// What can be used.
     pub usable: &'a Usable<'a>,
-    /// Whether latency means the upper end of each figure's interval (`latency.p95`), not its value.
-    pub tail: bool,
     /// Where in their intervals the figures that a plan counts with are taken.
     pub end: End,
 }
@@ -58,8 +58,8 @@ pub struct Terms {
     pub pools: BTreeMap<EcoString, (u32, Decimal)>,
     /// Where in their intervals the figures of [`Figured::figures`] are taken.
     pub end: End,
-    /// Whether latency means the upper end of each figure's interval.
-    pub tail: bool,
+    /// How the tails of steps make that of the run.
+    pub combine: Combine,
 }
 
 /// Everything that could carry out a workflow.
@@ -129,6 +129,10 @@ pub struct Figures {
     pub calls: Decimal,
     /// Wall time of all calls, seconds.
     pub latency: Decimal,
+    /// Such times that 95 % of all runs stay within the longest path of them, seconds.
+    pub latency_p95: Decimal,
+    /// The same for 99 %.
+    pub latency_p99: Decimal,
     /// Dollars.
     pub cost: Decimal,
     /// Watt-hours; `None` where nobody knows (a provider's machines).
@@ -142,7 +146,8 @@ pub struct Figures {
 /// Builds the space; steps that nothing can carry out are reported.
 pub fn build(input: &Input, cx: &mut Diagnostics) -> Space {
     let dag = Dag::of(&input.workflow.body, input.workflow.steps.len());
-    let terms = Terms { pools: input.machines.pools.clone(), end: input.end, tail: input.tail };
+    let combine = Combine::of(&dag, input.workflow.steps.len());
+    let terms = Terms { pools: input.machines.pools.clone(), end: input.end, combine };
     let mut steps: Vec<StepSpace> = input.workflow.steps.iter().map(|s| candidates::enumerate(s, input)).collect();
     let shapes = shape::propagate(input, &mut steps, cx);
     for (index, step) in steps.iter_mut().enumerate() {

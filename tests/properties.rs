@@ -216,7 +216,7 @@ fn read(plan: &Value) -> Result<Plan, String> {
 fn wrong(plan: &Value) -> Vec<String> {
     match read(plan) {
         Err(why) => vec![why],
-        Ok(plan) => verify_against(&plan, library(), false),
+        Ok(plan) => verify_against(&plan, library()),
     }
 }
 
@@ -302,7 +302,7 @@ fn every_value_of_a_plan_may_be_strange() {
         for value in strange() {
             if let Ok(plan) = read(&with(path, |place| *place = value.clone())) {
                 verify(&plan);
-                verify_against(&plan, library(), false);
+                verify_against(&plan, library());
             }
         }
     }
@@ -440,7 +440,7 @@ fn figures_at_the_ends_of_decimal_are_refused() {
         for value in [Decimal::MIN, Decimal::MAX] {
             if let Ok(plan) = read(&with(path, |place| *place = json!(value.to_string()))) {
                 verify(&plan);
-                verify_against(&plan, library(), false);
+                verify_against(&plan, library());
             }
         }
     }

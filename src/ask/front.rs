@@ -139,6 +139,8 @@ fn labelled(
             Metric::Quality => (best.max(), "best"),
             Metric::Cost => (best.min(), "cheapest"),
             Metric::Latency => (best.min(), "fastest"),
+            Metric::LatencyP95 => (best.min(), "fastest for 95 %"),
+            Metric::LatencyP99 => (best.min(), "fastest for 99 %"),
             Metric::Energy => (best.min(), "least energy"),
             Metric::Gpus => (best.min(), "fewest GPUs"),
         };

@@ -44,6 +44,7 @@ pub fn change(
     job.preferred.extend(read.preferred);
     job.rules.extend(read.rules);
     job.expectations.extend(read.expectations);
+    job.rate = read.rate.or(job.rate);
     if !read.wishes.is_empty() {
         let gone = std::mem::replace(&mut job.wishes, read.wishes);
         replaced.extend(gone.iter().map(|w| (w.span, format!("the wish for {}", w.metric.name()))));
@@ -136,6 +137,7 @@ fn read_line(
         wishes: Vec::new(),
         rules: Vec::new(),
         expectations: Vec::new(),
+        rate: None,
         cluster: None,
         ..job.clone()
     };

@@ -44,6 +44,7 @@ pub fn check_job(
         rules: Vec::new(),
         quality_rule: QualityRule::Product,
         expectations: Vec::new(),
+        rate: None,
         cluster: None,
     };
     let mut pass = BodyPass {

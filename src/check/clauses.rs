@@ -22,6 +22,7 @@ pub fn check_clauses(body: &[ast::Stmt], job: &mut Job, context: &Context, cx: &
             }
             StmtKind::Prefer(Preference::Clause(clause)) => job.preferred.extend(read_clause(clause, context, cx)),
             StmtKind::Wish(wishes) => job.wishes.extend(wishes.iter().filter_map(|w| read_wish(w, cx))),
+            StmtKind::Expect(ast::Expectation::Rate(q)) => read_rate(q, stmt.span, job, cx),
             StmtKind::Expect(expectation) => job.expectations.extend(read_expectation(expectation, stmt.span, job, cx)),
             _ => {}
         }
@@ -30,9 +31,7 @@ pub fn check_clauses(body: &[ast::Stmt], job: &mut Job, context: &Context, cx: &
         let tighter = job.clauses.iter().enumerate().find(|(j, other)| {
             let upper = clause.metric != Metric::Quality;
             let dominated = if upper { other.limit < clause.limit } else { other.limit > clause.limit };
-            // `latency.p95` and `latency.p99` are different limits.
-            let same = clause.text.split_whitespace().next() == other.text.split_whitespace().next();
-            i != *j && same && (dominated || (other.limit == clause.limit && *j < i))
+            i != *j && clause.metric == other.metric && (dominated || (other.limit == clause.limit && *j < i))
         });
         if let Some((_, other)) = tighter {
             cx.push(errors::superfluous(clause.span, &clause.text, other.span));
@@ -40,8 +39,8 @@ pub fn check_clauses(body: &[ast::Stmt], job: &mut Job, context: &Context, cx: &
     }
 }
 
-/// The metric of a path like `latency.p95`, and whether its tail is meant.
-fn read_metric(path: &[Name], cx: &mut Diagnostics) -> Option<(Metric, bool)> {
+/// The metric of a path like `latency.p95`.
+fn read_metric(path: &[Name], cx: &mut Diagnostics) -> Option<Metric> {
     let first = path.first()?;
     let at = first.span.to(path[path.len() - 1].span);
     let Some((metric, _)) = Metric::ALL.iter().find(|(_, n)| *n == first.text) else {
@@ -49,15 +48,17 @@ fn read_metric(path: &[Name], cx: &mut Diagnostics) -> Option<(Metric, bool)> {
         if planned.contains(&first.text.as_str()) {
             cx.push(errors::unsupported(at, &format!("a limit on `{}`", first.text), "limit `latency` instead"));
         } else {
-            let near = nearest(&first.text, Metric::ALL.iter().map(|(_, n)| *n));
+            let names = Metric::ALL.iter().map(|(_, n)| *n).filter(|n| !n.contains('.'));
+            let near = nearest(&first.text, names);
             cx.push(errors::unknown_metric(first.span, &first.text, near));
         }
         return None;
     };
     match (metric, path.get(1).map(|n| n.text.as_str())) {
-        (_, None) => Some((*metric, false)),
-        (Metric::Latency, Some("mean" | "p50")) => Some((*metric, false)),
-        (Metric::Latency, Some("p95" | "p99")) => Some((*metric, true)),
+        (_, None) => Some(*metric),
+        (Metric::Latency, Some("mean" | "p50")) => Some(Metric::Latency),
+        (Metric::Latency, Some("p95")) => Some(Metric::LatencyP95),
+        (Metric::Latency, Some("p99")) => Some(Metric::LatencyP99),
         (metric, Some(other)) => {
             let part = crate::diag::source::Span { start: first.span.end, ..path[1].span };
             cx.push(errors::no_percentile(path[1].span, metric.name(), other, part));
@@ -67,7 +68,7 @@ fn read_metric(path: &[Name], cx: &mut Diagnostics) -> Option<(Metric, bool)> {
 }
 
 fn read_clause(clause: &ast::Clause, context: &Context, cx: &mut Diagnostics) -> Option<Clause> {
-    let (metric, tail) = read_metric(&clause.metric, cx)?;
+    let metric = read_metric(&clause.metric, cx)?;
     let (op, op_span) = clause.op;
     let wanted = if metric == Metric::Quality { BinaryOp::Ge } else { BinaryOp::Le };
     if op != wanted {
@@ -96,7 +97,7 @@ fn read_clause(clause: &ast::Clause, context: &Context, cx: &mut Diagnostics) ->
     };
     let (dimension, unit, example) = match metric {
         Metric::Cost => (Dimension::MONEY, "usd", "2 usd"),
-        Metric::Latency => (Dimension::TIME, "s", "60 s"),
+        Metric::Latency | Metric::LatencyP95 | Metric::LatencyP99 => (Dimension::TIME, "s", "60 s"),
         Metric::Energy => (Dimension::ENERGY, "Wh", "0.5 kWh"),
         Metric::Quality => (Dimension::NONE, "%", "80 %"),
         Metric::Gpus => (Dimension::NONE, "", "4"),
@@ -124,7 +125,6 @@ fn read_clause(clause: &ast::Clause, context: &Context, cx: &mut Diagnostics) ->
     let text = context.sources.text(clause.span).split_whitespace().collect::<Vec<_>>().join(" ").into();
     Some(Clause {
         metric,
-        tail,
         limit: measured.value,
         span: clause.span,
         limit_span: quantity.span,
@@ -143,12 +143,25 @@ fn example(size: Size) -> &'static str {
 }
 
 fn read_wish(wish: &ast::Wish, cx: &mut Diagnostics) -> Option<Wish> {
-    let (metric, _) = read_metric(&wish.metric, cx)?;
+    let metric = read_metric(&wish.metric, cx)?;
     if wish.maximize != (metric == Metric::Quality) {
         cx.push(errors::wrong_direction(wish.span, metric.name(), if wish.maximize { "maximize" } else { "minimize" }));
         return None;
     }
     Some(Wish { metric, span: wish.span })
+}
+
+/// `expect 30 requests/s`: runs a second.
+fn read_rate(q: &ast::Quantity, span: Span, job: &mut Job, cx: &mut Diagnostics) {
+    let wanted = Dimension::NONE.per(Dimension::TIME);
+    let Some(rate) = quantity::of_dimension(q, wanted, "a load", "30 requests/s", cx) else { return };
+    if rate <= Decimal::ZERO {
+        cx.push(errors::impossible_limit(q.span, "a load is more than zero"));
+    } else if let Some((_, first)) = job.rate {
+        cx.push(errors::superfluous(span, "expect", first));
+    } else {
+        job.rate = Some((rate, span));
+    }
 }
 
 fn read_expectation(
@@ -159,10 +172,7 @@ fn read_expectation(
 ) -> Option<Expectation> {
     let (path, count, each) = match expectation {
         ast::Expectation::Input { path, count, each } => (path, count, each),
-        ast::Expectation::Rate(q) => {
-            cx.push(errors::unsupported(q.span, "a load", "plan for one run; remove the line"));
-            return None;
-        }
+        ast::Expectation::Rate(_) => return None,
         ast::Expectation::Trace(_, _, at) => {
             cx.push(errors::unsupported(*at, "a load from a trace", "plan for one run; remove the line"));
             return None;

@@ -61,6 +61,8 @@ pub struct Job {
     pub quality_rule: QualityRule,
     /// What is known of its inputs' sizes.
     pub expectations: Vec<Expectation>,
+    /// How often it is run: runs a second, from `expect 30 requests/s`.
+    pub rate: Option<(Decimal, Span)>,
     /// The cluster that it names.
     pub cluster: Option<(EcoString, Span)>,
 }
@@ -205,6 +207,10 @@ pub enum Metric {
     Cost,
     /// Wall time of a run.
     Latency,
+    /// Wall time that 95 % of all runs stay within.
+    LatencyP95,
+    /// Wall time that 99 % of all runs stay within.
+    LatencyP99,
     /// End-to-end quality.
     Quality,
     /// Energy of a run.
@@ -215,9 +221,11 @@ pub enum Metric {
 
 impl Metric {
     /// All metrics, with their names in the language.
-    pub const ALL: [(Metric, &'static str); 5] = [
+    pub const ALL: [(Metric, &'static str); 7] = [
         (Metric::Cost, "cost"),
         (Metric::Latency, "latency"),
+        (Metric::LatencyP95, "latency.p95"),
+        (Metric::LatencyP99, "latency.p99"),
         (Metric::Quality, "quality"),
         (Metric::Energy, "energy"),
         (Metric::Gpus, "gpus"),
@@ -234,8 +242,6 @@ impl Metric {
 pub struct Clause {
     /// What is limited.
     pub metric: Metric,
-    /// Whether the tail of the distribution is meant (`latency.p95`), not the mean.
-    pub tail: bool,
     /// The limit in base units (usd, s, ratio, Wh, devices): at least for quality, at most for the rest.
     pub limit: Decimal,
     /// The whole clause.
@@ -250,9 +256,8 @@ pub struct Clause {
 
 impl Clause {
     /// What two limits share when one can take the other's place: `latency` and `latency.p95` do not.
-    pub fn figure(&self) -> (Metric, &str) {
-        let percentile = self.text.split_whitespace().next().and_then(|path| path.split_once('.'));
-        (self.metric, percentile.map_or("", |(_, p)| if matches!(p, "mean" | "p50") { "" } else { p }))
+    pub fn figure(&self) -> Metric {
+        self.metric
     }
 }
 

@@ -41,6 +41,9 @@ pub enum Command {
     Devices(DevicesOptions),
     /// Print the JSON schema of plans, or of the answers to questions
     Schema(SchemaOptions),
+    /// Measure parts of mkbc
+    #[command(subcommand)]
+    Bench(super::bench::Bench),
 }
 
 /// What every command that reads a job file takes.
@@ -117,6 +120,8 @@ pub struct Planning {
 pub struct PlanOptions {
     #[command(flatten)]
     pub planning: Planning,
+    #[command(flatten)]
+    pub fleet: FleetOptions,
     /// Write the plan to this file
     #[arg(long, short, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -129,6 +134,32 @@ pub struct PlanOptions {
     /// Leave out what each limit costs, which takes two more plans a limit
     #[arg(long)]
     pub no_prices: bool,
+}
+
+/// What planning several jobs on one cluster needs.
+#[derive(Args)]
+pub struct FleetOptions {
+    /// Further job files: all jobs share the cluster's instances
+    #[arg(value_name = "FILE")]
+    pub more: Vec<PathBuf>,
+    /// How often jobs are run: `a=30/s,b=5/min`, a trace with a column `job`, or `a=trace.csv.gz`
+    #[arg(long, value_name = "LOAD")]
+    pub load: Option<String>,
+    /// A joint plan that runs now: replicas that are started cost extra
+    #[arg(long, value_name = "PLAN")]
+    pub from: Option<PathBuf>,
+    /// Seconds over which the arrivals of a trace are counted
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    pub window: u32,
+    /// Which of a trace's windows counts; 100 is the busiest
+    #[arg(long, default_value_t = 100, value_name = "PERCENT")]
+    pub percentile: u32,
+    /// The most of its time that a replica may be busy
+    #[arg(long, default_value_t = 75.0, value_name = "PERCENT")]
+    pub utilisation: f64,
+    /// Minutes of its price that starting a replica costs, with --from
+    #[arg(long, default_value_t = 5.0, value_name = "MINUTES")]
+    pub start_minutes: f64,
 }
 
 #[derive(Args)]

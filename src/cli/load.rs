@@ -44,7 +44,7 @@ pub fn library(folders: &[PathBuf]) -> Result<Texts, Failure> {
 }
 
 /// The files of a folder with an ending, in order of name.
-fn files(folder: &Path, ending: &str) -> Result<Vec<PathBuf>, Failure> {
+pub fn files(folder: &Path, ending: &str) -> Result<Vec<PathBuf>, Failure> {
     let entries =
         std::fs::read_dir(folder).map_err(|e| format!("cannot read the folder `{}`: {e}", folder.display()))?;
     let mut paths: Vec<PathBuf> = entries.flatten().map(|e| e.path()).collect();

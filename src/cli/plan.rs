@@ -58,6 +58,10 @@ const EXTRA_SOLVES: usize = 1_000;
 
 /// Plans a job and shows the plan.
 pub fn plan(options: &PlanOptions, inputs: &Inputs) -> Result<(), Failure> {
+    let fleet = &options.fleet;
+    if !fleet.more.is_empty() || fleet.load.is_some() || fleet.from.is_some() {
+        return super::fleet::plan(options, inputs);
+    }
     if let Some(out) = &options.out {
         super::load::writable(out)?;
     }

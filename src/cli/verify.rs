@@ -16,6 +16,9 @@ use crate::syntax::ast::File;
 
 /// Checks a plan, without the solver.
 pub fn verify(options: &VerifyOptions) -> Result<(), Failure> {
+    if super::fleet::is_joint(&options.plan) {
+        return super::fleet::verify_joint(options);
+    }
     let plan = read_plan(&options.plan)?;
     let shown = options.plan.display();
     let texts = library(&options.library)?;
@@ -30,7 +33,7 @@ pub fn verify(options: &VerifyOptions) -> Result<(), Failure> {
         match &options.source {
             None => {
                 let checked = check_tree(&texts, File::default(), &mut Diagnostics::default());
-                verify_against(&plan, &checked.library, plan.latency_is_tail())
+                verify_against(&plan, &checked.library)
             }
             Some(path) => {
                 let source = Source { file: path.clone(), library: options.library.clone(), format: Format::Text };
@@ -76,7 +79,7 @@ pub fn against_source(plan: &Plan, source: &Source) -> Result<Vec<String>, Failu
     match select(&checked.program, Some(&plan.job)) {
         Err(why) => wrong.push(why),
         Ok(job) => {
-            wrong.extend(verify_against(plan, &checked.library, plan.latency_is_tail()));
+            wrong.extend(verify_against(plan, &checked.library));
             wrong.extend(audit(plan, job, &checked.program, &checked.library));
         }
     }

@@ -135,7 +135,7 @@ pub fn decide(prepared: &Prepared, changes: &Changes, limits: &Limits) -> Result
             hashes: prepared.hashes.clone(),
         });
         // The verifier knows nothing of the solver: what else it finds is a fault of ours, and such a plan goes nowhere.
-        let mut wrong = verify::verify_against(&plan, library, prepared.tail);
+        let mut wrong = verify::verify_against(&plan, library);
         wrong.extend(audit(&plan, job, &compiled.checked.program, library));
         if wrong.is_empty() {
             return Ok(Decision { plan, encoded, solution, strict });

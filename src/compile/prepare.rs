@@ -44,8 +44,6 @@ pub struct Prepared<'a> {
     pub workflow: Workflow,
     /// The sizes of its inputs.
     pub sizes: InputSizes,
-    /// Whether latency means the upper end of each figure's interval.
-    pub tail: bool,
     /// Where in their intervals figures are taken.
     pub end: End,
     /// Candidates with figures.
@@ -80,14 +78,13 @@ pub fn prepare_job<'a>(
         lock: lock.map(|l| digest([l])),
     };
     let (library, machines, usable) = (&checked.library, target.machines, target.usable);
-    let tail = job.clauses.iter().chain(&job.preferred).any(|c| c.tail);
     let end = target.end;
-    let input = space::Input { workflow: &workflow, library, machines, sizes: &sizes, usable, tail, end };
+    let input = space::Input { workflow: &workflow, library, machines, sizes: &sizes, usable, end };
     let space = space::build(&input, cx);
     if cx.has_errors() {
         return Err(nothing());
     }
-    Ok(Prepared { compiled, library, machines, usable, job, workflow, sizes, tail, end, space, hashes })
+    Ok(Prepared { compiled, library, machines, usable, job, workflow, sizes, end, space, hashes })
 }
 
 /// What a command says when diagnostics have said the rest.
@@ -103,18 +100,11 @@ impl<'a> Prepared<'a> {
     {
         let mut said = Diagnostics::default();
         let Prepared { compiled, machines, usable, .. } = *self;
-        let input = space::Input {
-            workflow: &self.workflow,
-            library,
-            machines,
-            sizes: &self.sizes,
-            usable,
-            tail: self.tail,
-            end: self.end,
-        };
+        let input =
+            space::Input { workflow: &self.workflow, library, machines, sizes: &self.sizes, usable, end: self.end };
         let space = space::build(&input, &mut said);
         let (job, workflow) = (self.job.clone(), self.workflow.clone());
-        let (sizes, hashes, tail, end) = (self.sizes.clone(), self.hashes.clone(), self.tail, self.end);
-        Prepared { compiled, library, machines, usable, job, workflow, sizes, tail, end, space, hashes }
+        let (sizes, hashes, end) = (self.sizes.clone(), self.hashes.clone(), self.end);
+        Prepared { compiled, library, machines, usable, job, workflow, sizes, end, space, hashes }
     }
 }

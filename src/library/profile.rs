@@ -206,15 +206,17 @@ fn row(record: &csv::StringRecord, columns: usize, split: usize) -> Result<(EcoS
 /// What one of a figure's unit is in base units; the unit must be the one that the figure is given in.
 fn factor(name: &str, unit: &str) -> Result<Decimal, (String, String)> {
     let wanted: &[&str] = match name {
-        "latency" => &["s"],
+        "latency" | "latency.p95" | "latency.p99" => &["s"],
         "power" => &["W"],
         "memory" => &["GB"],
         "quality" => &["%"],
         "cost" => &["usd"],
-        n if n.starts_with("latency.per.") => &["s/s", "s/tok", "s/item"],
+        n if ["latency.per.", "latency.p95.per.", "latency.p99.per."].iter().any(|p| n.starts_with(p)) => {
+            &["s/s", "s/tok", "s/item"]
+        }
         n if n.starts_with("cost.per.") => &["usd/s", "usd/tok", "usd/item", "usd/min", "usd/Mtok"],
         _ => {
-            let known = "latency, latency.per.WORK, power, memory, quality, cost, cost.per.WORK";
+            let known = "latency, latency.p95, latency.p99, latency.per.WORK, latency.p95.per.WORK, latency.p99.per.WORK, power, memory, quality, cost, cost.per.WORK";
             return Err((format!("`{name}` is no figure"), format!("write one of {known}")));
         }
     };

@@ -133,6 +133,8 @@ pub fn predicted(figures: &crate::space::Figures) -> Predicted {
     let kept = |d: Decimal| d.round_dp(DIGITS).normalize();
     Predicted {
         latency_s: kept(figures.latency),
+        latency_p95_s: kept(figures.latency_p95),
+        latency_p99_s: kept(figures.latency_p99),
         cost_usd: kept(figures.cost),
         energy_wh: figures.energy.map(kept),
         quality: kept(figures.quality),
@@ -159,7 +161,7 @@ pub fn totals_of(choice: &[usize], space: &Space, rule: QualityRule, library: &L
 /// Totals of one run: sums, the critical path, and the quality by its rule.
 fn totals(steps: &[(Predicted, &str, u32)], dag: &Dag, rule: QualityRule, library: &Library) -> Totals {
     let kept = |d: Decimal| d.round_dp(DIGITS).normalize();
-    let (latency, _) = dag.longest(&|i| steps[i].0.latency_s);
+    let longest = |of: &dyn Fn(&Predicted) -> Decimal| kept(dag.longest(&|i| of(&steps[i].0)).0);
     let qualities = steps.iter().map(|s| s.0.quality);
     let quality = match rule {
         QualityRule::Product => qualities.fold(Decimal::ONE, |a, b| a * b),
@@ -167,7 +169,9 @@ fn totals(steps: &[(Predicted, &str, u32)], dag: &Dag, rule: QualityRule, librar
     };
     let gpu = |device: &str| library.devices.get(device).is_some_and(|d| d.gpu);
     Totals {
-        latency_s: kept(latency),
+        latency_s: longest(&|p| p.latency_s),
+        latency_p95_s: longest(&|p| p.latency_p95_s),
+        latency_p99_s: longest(&|p| p.latency_p99_s),
         cost_usd: kept(steps.iter().map(|s| s.0.cost_usd).sum()),
         energy_wh: kept(steps.iter().filter_map(|s| s.0.energy_wh).sum()),
         energy_known: steps.iter().all(|s| s.0.energy_wh.is_some()),
@@ -181,6 +185,8 @@ pub fn total_of(metric: Metric, total: &Totals) -> Decimal {
     match metric {
         Metric::Cost => total.cost_usd,
         Metric::Latency => total.latency_s,
+        Metric::LatencyP95 => total.latency_p95_s,
+        Metric::LatencyP99 => total.latency_p99_s,
         Metric::Quality => total.quality,
         Metric::Energy => total.energy_wh,
         Metric::Gpus => Decimal::from(total.gpus),

@@ -51,9 +51,10 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Whether its latencies are the upper ends of their figures' intervals: a clause limits the tail.
-    pub fn latency_is_tail(&self) -> bool {
-        self.clauses.iter().any(|c| c.metric == "latency" && (c.text.contains(".p95") || c.text.contains(".p99")))
+    /// Whether a clause or wish speaks of a metric.
+    pub fn speaks_of(&self, metric: &str) -> bool {
+        let wished = self.wishes.iter().filter_map(|w| w.text.split_once(' ')).any(|(_, m)| m == metric);
+        wished || self.clauses.iter().any(|c| c.metric == metric)
     }
 }
 
@@ -220,6 +221,10 @@ pub struct Conditions {
 pub struct Predicted {
     /// Wall time, seconds.
     pub latency_s: Decimal,
+    /// Such times that 95 % of all runs stay within the longest path of them, seconds.
+    pub latency_p95_s: Decimal,
+    /// The same for 99 %, seconds.
+    pub latency_p99_s: Decimal,
     /// Money, dollars.
     pub cost_usd: Decimal,
     /// Energy, watt-hours; `None` where a provider's machines do the work and nobody knows.
@@ -236,6 +241,10 @@ pub struct Predicted {
 pub struct Totals {
     /// The critical path, seconds.
     pub latency_s: Decimal,
+    /// What 95 % of all runs stay within, seconds.
+    pub latency_p95_s: Decimal,
+    /// What 99 % of all runs stay within, seconds.
+    pub latency_p99_s: Decimal,
     /// Money, dollars.
     pub cost_usd: Decimal,
     /// Energy, watt-hours, of the steps whose energy is known.
@@ -256,7 +265,7 @@ pub struct PlanClause {
     pub text: String,
     /// Its line in the source, 1-based.
     pub line: u32,
-    /// What is bounded: `cost`, `latency`, `quality`, `energy`, `gpus`; `rule` for pins and data rules.
+    /// What is bounded: `cost`, `latency`, `latency.p95`, `latency.p99`, `quality`, `energy`, `gpus`; `rule` for pins and data rules.
     pub metric: String,
     /// The limit, in the metric's unit (usd, s, ratio, Wh, devices).
     pub limit: Decimal,

@@ -14,38 +14,41 @@ pub fn text(plan: &Plan, width: u16) -> String {
     let mut out = String::new();
     let robust = if plan.robust { ", robust: every figure at the worst end of its interval" } else { "" };
     let _ = writeln!(out, "plan for `{}` on `{}`{robust}\n", plan.job, plan.cluster.name);
-    let latency = if plan.latency_is_tail() { "latency, upper end" } else { "latency" };
-    let mut table = table(width, &["step", "line", "carried out by", "on", latency, "cost", "energy", "quality"]);
-    for column in 4..8 {
+    let (p95, p99) = (plan.speaks_of("latency.p95"), plan.speaks_of("latency.p99"));
+    let tails = |p95_s: Decimal, p99_s: Decimal| {
+        let shown = [(p95, p95_s), (p99, p99_s)].into_iter().filter(|(wanted, _)| *wanted);
+        shown.map(|(_, time)| seconds(time)).collect::<Vec<_>>()
+    };
+    let mut header = vec!["step", "line", "carried out by", "on", "latency"];
+    header.extend([(p95, "p95"), (p99, "p99")].into_iter().filter(|(wanted, _)| *wanted).map(|(_, name)| name));
+    header.extend(["cost", "energy", "quality"]);
+    let mut table = table(width, &header);
+    for column in 4..header.len() {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
     for step in &plan.steps {
         let p = &step.predicted;
-        table.add_row(vec![
+        let mut row = vec![
             step.name.clone(),
             if step.line == 0 { "fill".to_string() } else { step.line.to_string() },
             carried_out_by(step),
             hardware(step),
             seconds(p.latency_s),
-            dollars(p.cost_usd),
-            p.energy_wh.map_or("unknown".to_string(), watt_hours),
-            percent(p.quality),
-        ]);
+        ];
+        row.extend(tails(p.latency_p95_s, p.latency_p99_s));
+        let energy = p.energy_wh.map_or("unknown".to_string(), watt_hours);
+        row.extend([dollars(p.cost_usd), energy, percent(p.quality)]);
+        table.add_row(row);
     }
     let t = &plan.total;
     let energy = if t.energy_known { watt_hours(t.energy_wh) } else { format!("≥ {}", watt_hours(t.energy_wh)) };
-    table.add_row(vec![
-        "total".to_string(),
-        String::new(),
-        format!("{} GPUs", t.gpus),
-        "critical path".to_string(),
-        seconds(t.latency_s),
-        dollars(t.cost_usd),
-        energy,
-        percent(t.quality),
-    ]);
+    let gpus = format!("{} GPUs", t.gpus);
+    let mut row = vec!["total".to_string(), String::new(), gpus, "critical path".to_string(), seconds(t.latency_s)];
+    row.extend(tails(t.latency_p95_s, t.latency_p99_s));
+    row.extend([dollars(t.cost_usd), energy, percent(t.quality)]);
+    table.add_row(row);
     let _ = writeln!(out, "{table}\n\nwhy");
     for step in &plan.steps {
         let _ = writeln!(out, "  {}: {}", step.name, step.reason);
@@ -177,7 +180,7 @@ pub fn kind(kind: EvidenceKind) -> &'static str {
 pub fn metric(name: &str, value: Decimal) -> String {
     match name {
         "cost" => dollars(value),
-        "latency" => seconds(value),
+        "latency" | "latency.p95" | "latency.p99" => seconds(value),
         "energy" => watt_hours(value),
         "quality" => percent(value),
         _ => shown(value, 2),

@@ -2,8 +2,8 @@
 //! flow and figures, and the figures from the library.
 
 use super::build::{gpus, predicted};
-use super::model::{PLAN_VERSION, Plan, PlanStep, Totals};
-use crate::check::program::QualityRule;
+use super::model::{PLAN_VERSION, Plan, PlanStep, Predicted, Totals};
+use crate::check::program::{Metric, QualityRule};
 use crate::diag::Diagnostics;
 use crate::ir::dag::Dag;
 use crate::ir::workflow::{Node, Operand, Region, Step, ValueId, Workflow};
@@ -39,7 +39,9 @@ pub fn verify(plan: &Plan) -> Vec<String> {
             wrong.push(format!("step `{}` is never called", step.name));
         }
         let p = &step.predicted;
-        let numbers = [p.latency_s, p.cost_usd, p.energy_wh.unwrap_or_default(), p.quality, p.memory_gb, step.calls];
+        let times = [p.latency_s, p.latency_p95_s, p.latency_p99_s];
+        let others = [p.cost_usd, p.energy_wh.unwrap_or_default(), p.quality, p.memory_gb, step.calls];
+        let numbers: Vec<Decimal> = times.into_iter().chain(others).collect();
         if numbers.iter().any(|n| n.is_sign_negative() && !n.is_zero())
             || p.quality > Decimal::ONE
             || numbers.iter().any(|n| *n > dec!(1e15))
@@ -64,7 +66,7 @@ pub fn verify(plan: &Plan) -> Vec<String> {
         }
     };
     let t = &plan.total;
-    let totals = [t.latency_s, t.cost_usd, t.energy_wh, t.quality];
+    let totals = [t.latency_s, t.latency_p95_s, t.latency_p99_s, t.cost_usd, t.energy_wh, t.quality];
     let stated =
         plan.clauses.iter().flat_map(|c| [c.limit, c.value, c.slack]).chain(plan.wishes.iter().map(|w| w.value));
     if totals.into_iter().chain(stated).any(|n| n.abs() > dec!(1e18)) {
@@ -79,6 +81,8 @@ pub fn verify(plan: &Plan) -> Vec<String> {
     let total = recompute(plan, &dag, rule);
     let pairs = [
         ("latency", total.latency_s, plan.total.latency_s),
+        ("latency.p95", total.latency_p95_s, plan.total.latency_p95_s),
+        ("latency.p99", total.latency_p99_s, plan.total.latency_p99_s),
         ("cost", total.cost_usd, plan.total.cost_usd),
         ("energy", total.energy_wh, plan.total.energy_wh),
         ("quality", total.quality, plan.total.quality),
@@ -92,7 +96,7 @@ pub fn verify(plan: &Plan) -> Vec<String> {
         wrong.push("whether the energy of every step is known is not what the plan says".to_string());
     }
     for clause in plan.clauses.iter().filter(|c| c.metric != "rule") {
-        let Some((metric, _)) = crate::check::program::Metric::ALL.iter().find(|(_, n)| *n == clause.metric) else {
+        let Some((metric, _)) = Metric::ALL.iter().find(|(_, n)| *n == clause.metric) else {
             wrong.push(format!("`{}` is no metric", clause.metric));
             continue;
         };
@@ -111,7 +115,8 @@ pub fn verify(plan: &Plan) -> Vec<String> {
         }
     }
     for wish in &plan.wishes {
-        let metric = crate::check::program::Metric::ALL.iter().find(|(_, n)| wish.text.ends_with(n));
+        let metric =
+            Metric::ALL.iter().find(|(_, n)| wish.text.split_once(' ').is_some_and(|(_, wished)| wished == *n));
         if metric.is_none_or(|(m, _)| (super::build::total_of(*m, &total) - wish.value).abs() > TOLERANCE) {
             wrong.push(format!("`{}` is not what the plan says of it", wish.text));
         }
@@ -143,12 +148,16 @@ fn overfull(plan: &Plan, dag: &Dag) -> Vec<String> {
 
 /// The totals of a plan, added up here once more: what builds plans is not asked.
 fn recompute(plan: &Plan, dag: &Dag, rule: QualityRule) -> Totals {
-    let mut ends: Vec<Decimal> = plan.steps.iter().map(|s| s.predicted.latency_s).collect();
     // Edges go from lower to higher numbers and are sorted, so that each step's end is settled before it is used.
-    for (before, after) in dag.edges() {
-        let through = ends[before] + plan.steps[after].predicted.latency_s;
-        ends[after] = ends[after].max(through);
-    }
+    let edges = dag.edges();
+    let longest = |of: &dyn Fn(&Predicted) -> Decimal| {
+        let times: Vec<Decimal> = plan.steps.iter().map(|s| of(&s.predicted)).collect();
+        let mut ends = times.clone();
+        for (before, after) in &edges {
+            ends[*after] = ends[*after].max(ends[*before] + times[*after]);
+        }
+        ends.into_iter().max().unwrap_or_default()
+    };
     let (mut cost, mut energy, mut known, mut product, mut least) =
         (Decimal::ZERO, Decimal::ZERO, true, Decimal::ONE, Decimal::ONE);
     for step in &plan.steps {
@@ -159,7 +168,9 @@ fn recompute(plan: &Plan, dag: &Dag, rule: QualityRule) -> Totals {
         least = least.min(step.predicted.quality);
     }
     Totals {
-        latency_s: ends.into_iter().max().unwrap_or_default(),
+        latency_s: longest(&|p| p.latency_s),
+        latency_p95_s: longest(&|p| p.latency_p95_s),
+        latency_p99_s: longest(&|p| p.latency_p99_s),
         cost_usd: cost,
         energy_wh: energy,
         energy_known: known,
@@ -169,7 +180,7 @@ fn recompute(plan: &Plan, dag: &Dag, rule: QualityRule) -> Totals {
 }
 
 /// Checks a plan against the library that it was compiled with: every figure of every step is computed again.
-pub fn verify_against(plan: &Plan, library: &Library, tail: bool) -> Vec<String> {
+pub fn verify_against(plan: &Plan, library: &Library) -> Vec<String> {
     let mut wrong = verify(plan);
     if !wrong.is_empty() {
         return wrong;
@@ -199,7 +210,7 @@ pub fn verify_against(plan: &Plan, library: &Library, tail: bool) -> Vec<String>
     let sizes = sizes.collect();
     let end = if plan.robust { End::Worst } else { End::Typical };
     let usable: &space::Usable = &|_| Ok(());
-    let input = space::Input { workflow: &workflow, library, machines: &machines, sizes: &sizes, usable, tail, end };
+    let input = space::Input { workflow: &workflow, library, machines: &machines, sizes: &sizes, usable, end };
     let space = space::build(&input, &mut Diagnostics::default());
     let classes: Vec<Option<u32>> = plan
         .steps

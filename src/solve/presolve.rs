@@ -251,7 +251,8 @@ impl Space<'_> {
     }
 }
 
-fn order(problem: &Problem) -> Result<Vec<usize>, String> {
+/// The steps in topological order, or words on a cycle.
+pub fn order(problem: &Problem) -> Result<Vec<usize>, String> {
     let mut graph = DiGraph::<(), ()>::new();
     let nodes: Vec<_> = problem.steps.iter().map(|_| graph.add_node(())).collect();
     for &(from, to) in &problem.edges {

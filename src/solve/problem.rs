@@ -63,36 +63,47 @@ pub enum Aggregate {
 
 /// One way to carry out a step.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Choice {
     /// What it contributes.
     pub figures: Figures,
     /// Units of each resource that this choice holds while its step runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub uses: Vec<(usize, i64)>,
     /// What downstream steps see of this choice (its output sizes), as a class of the step.
+    #[serde(default)]
     pub class: u32,
     /// The classes of other steps that the figures above assume: `(step, class)`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub needs: Vec<(usize, u32)>,
     /// The rules (clauses of kind [`Bound::Rule`]) that this choice breaks, as indices into [`Problem::clauses`], sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub breaks: Vec<usize>,
     /// The shared instance that carries this choice out, as an index into [`Problem::instances`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instance: Option<usize>,
     /// What it takes of that instance's capacity.
+    #[serde(default)]
     pub load: i64,
 }
 
 /// Something that several choices may use and that is there once: a model held on GPUs.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Instance {
     /// Added to every sum (never to a path) once, when at least one chosen option uses it.
     pub figures: Figures,
     /// Units of each resource that it holds for the whole run, once it is used.
+    #[serde(default)]
     pub uses: Vec<(usize, i64)>,
     /// What its users may load it with in all; `None` for any load.
+    #[serde(default)]
     pub capacity: Option<i64>,
 }
 
 /// A step and everything that could carry it out.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Step {
     /// What could carry it out; exactly one is chosen.
     pub choices: Vec<Choice>,
@@ -119,6 +130,7 @@ pub enum Bound {
 
 /// A hard clause; its index in [`Problem::clauses`] is its name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Clause {
     /// What it asks.
     pub bound: Bound,
@@ -126,6 +138,7 @@ pub struct Clause {
 
 /// Something to minimise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Wish {
     /// What is minimised.
     pub figure: Figure,
@@ -135,6 +148,7 @@ pub struct Wish {
 
 /// A pool of a resource (cores, GPUs of a kind). Never a clause: the machine is not negotiable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Capacity {
     /// Units that exist.
     pub units: i64,
@@ -145,7 +159,7 @@ pub struct Capacity {
 
 /// One choice per step such that every clause holds and the wishes, in order, are smallest.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Problem {
     /// The steps.
     pub steps: Vec<Step>,

@@ -151,6 +151,8 @@ pub fn figure(metric: Metric) -> Figure {
     match metric {
         Metric::Cost => Figure::Cost,
         Metric::Latency => Figure::Latency,
+        Metric::LatencyP95 => Figure::LatencyP95,
+        Metric::LatencyP99 => Figure::LatencyP99,
         Metric::Quality => Figure::Loss,
         Metric::Energy => Figure::Energy,
         Metric::Gpus => Figure::Gpus,
@@ -159,7 +161,7 @@ pub fn figure(metric: Metric) -> Figure {
 
 fn aggregate(metric: Metric, rule: QualityRule) -> Aggregate {
     match (metric, rule) {
-        (Metric::Latency, _) => Aggregate::Path,
+        (Metric::Latency | Metric::LatencyP95 | Metric::LatencyP99, _) => Aggregate::Path,
         (Metric::Quality, QualityRule::Min) => Aggregate::Max,
         _ => Aggregate::Sum,
     }
@@ -213,7 +215,7 @@ pub fn unscale(metric: Metric, value: i64) -> Decimal {
 fn scale(metric: Metric) -> Decimal {
     Decimal::from(match metric {
         Metric::Cost => 1_000_000,
-        Metric::Latency | Metric::Energy => 1_000,
+        Metric::Latency | Metric::LatencyP95 | Metric::LatencyP99 | Metric::Energy => 1_000,
         Metric::Quality | Metric::Gpus => 1,
     })
 }
@@ -244,6 +246,8 @@ fn integers(option: &Figured, candidate: &Candidate, library: &Library) -> probl
     figures[Figure::Energy.index()] = up(f.energy.unwrap_or_default(), Metric::Energy);
     figures[Figure::Loss.index()] = loss;
     figures[Figure::Latency.index()] = up(f.latency, Metric::Latency);
+    figures[Figure::LatencyP95.index()] = up(f.latency_p95, Metric::LatencyP95);
+    figures[Figure::LatencyP99.index()] = up(f.latency_p99, Metric::LatencyP99);
     figures[Figure::Gpus.index()] = gpus;
     figures
 }

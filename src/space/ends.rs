@@ -1,11 +1,16 @@
 //! Profile rows → figures read at one end of their intervals, or with one row replaced.
 
+use super::tail::{self, Level, Part};
 use super::{Candidate, Figures, Space};
 use crate::library::evidence::EvidenceKind;
 use crate::library::profile::{Figure, Setting};
 use crate::library::{Implementation, Library};
 use ecow::{EcoString, eco_format};
 use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
+
+/// The percentiles that a profile may give, by name.
+const LEVELS: [(&str, Level); 2] = [("p95", Level::P95), ("p99", Level::P99)];
 
 /// Where in its interval a profile figure is taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,10 +50,15 @@ impl Ends {
         Ends { end, replaced: None }
     }
 
+    /// Whether a row has another value.
+    pub fn replaces(&self, id: &RowId) -> bool {
+        self.replaced.as_ref().is_some_and(|(replaced, _)| replaced == id)
+    }
+
     /// The value of a row.
     pub fn value(&self, id: &RowId, figure: &Figure) -> Decimal {
         match &self.replaced {
-            Some((replaced, value)) if replaced == id => *value,
+            Some((_, value)) if self.replaces(id) => *value,
             _ => at(figure, self.end, id.figure == "quality"),
         }
     }
@@ -83,12 +93,60 @@ pub struct Basis {
 /// A row with its id.
 pub type Row<'a> = (RowId, &'a Figure);
 
+/// A part of a call's time, with its percentiles where the profile has them.
+pub struct Timed<'a> {
+    /// Its typical value.
+    pub typical: Row<'a>,
+    /// `latency.p95`, `latency.p99`, with the share of calls that take longer.
+    pub percentiles: Vec<(Row<'a>, Level)>,
+}
+
+impl<'a> Timed<'a> {
+    /// Its distribution, times an amount of work: lognormal about the typical value, and as wide as the widest percentile that the
+    /// profile has; without any, the upper end of the interval counts as the 95th.
+    pub fn parts(&self, amount: Decimal, ends: &Ends) -> Option<Vec<Part>> {
+        let (id, figure) = &self.typical;
+        let known: Vec<(Decimal, Level)> =
+            self.percentiles.iter().map(|((id, figure), level)| (ends.value(id, figure), *level)).collect();
+        let value = ends.value(id, figure);
+        if value.is_zero() {
+            // About zero nothing is lognormal: the largest that is known stands for all of it.
+            let most = known.iter().map(|(at, _)| *at).fold(figure.interval.1, Decimal::max);
+            let median = if ends.replaces(id) { value } else { most };
+            return Some(vec![Part { median: median.checked_mul(amount)?, sigma: 0.0 }]);
+        }
+        let of = |at: Decimal, from: Decimal, level: Level| {
+            let ratio = at.checked_div(from).and_then(|r| r.to_f64()).unwrap_or(1.0);
+            tail::sigma(ratio, level.beyond())
+        };
+        if known.is_empty() {
+            let sigma = of(figure.interval.1, figure.value, Level::P95);
+            return Some(vec![Part { median: value.checked_mul(amount)?, sigma }]);
+        }
+        // With the percentiles fixed, a smaller median means a wider spread: time is convex in the logarithm of the median, so that
+        // it is longest at one of the ends.
+        let medians = match (ends.end, ends.replaces(id)) {
+            (End::Worst, false) if !figure.interval.0.is_zero() => vec![figure.interval.0, figure.interval.1],
+            _ => vec![value],
+        };
+        let part = |median: Decimal| {
+            let sigma = known.iter().map(|(at, level)| of(*at, median, *level)).fold(0.0, f64::max);
+            Some(Part { median: median.checked_mul(amount)?, sigma })
+        };
+        medians.into_iter().map(part).collect()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Row<'a>> {
+        std::iter::once(&self.typical).chain(self.percentiles.iter().map(|(row, _)| row))
+    }
+}
+
 /// The rows of a profile that carry a candidate's figures.
 pub struct Rows<'a> {
     /// Seconds of a call.
-    pub latency: Row<'a>,
+    pub latency: Timed<'a>,
     /// Seconds for a unit of work, with the amount of work of a call.
-    pub latency_per: Vec<(Row<'a>, Decimal)>,
+    pub latency_per: Vec<(Timed<'a>, Decimal)>,
     /// Dollars of a call.
     pub cost: Option<Row<'a>>,
     /// Dollars for a unit of work, with the amount of work of a call.
@@ -109,15 +167,18 @@ impl<'a> Rows<'a> {
             let (row, figure) = entry.profile.row(&name, &setting)?;
             Some((RowId { implementation: entry.name.clone(), figure: name, row }, figure))
         };
-        let per = |figure: &str| {
-            let rows = work.iter().filter_map(|(n, amount)| Some((row(eco_format!("{figure}.per.{n}"))?, *amount)));
-            rows.collect()
+        let timed = |per: EcoString| {
+            let percentiles =
+                LEVELS.iter().filter_map(|(name, l)| Some((row(eco_format!("latency.{name}{per}"))?, *l)));
+            Some(Timed { typical: row(eco_format!("latency{per}"))?, percentiles: percentiles.collect() })
         };
+        let latency_per = work.iter().filter_map(|(n, amount)| Some((timed(eco_format!(".per.{n}"))?, *amount)));
+        let cost_per = work.iter().filter_map(|(n, amount)| Some((row(eco_format!("cost.per.{n}"))?, *amount)));
         Some(Rows {
-            latency: row("latency".into())?,
-            latency_per: per("latency"),
+            latency: timed(EcoString::new())?,
+            latency_per: latency_per.collect(),
             cost: row("cost".into()),
-            cost_per: per("cost"),
+            cost_per: cost_per.collect(),
             quality: row("quality".into())?,
             memory: row("memory".into()),
             power: row("power".into()),
@@ -126,8 +187,9 @@ impl<'a> Rows<'a> {
 
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Row<'a>> {
-        let per = self.latency_per.iter().chain(&self.cost_per).map(|(row, _)| row);
-        [&self.latency, &self.quality].into_iter().chain(per).chain(&self.cost).chain(&self.memory).chain(&self.power)
+        let timed = std::iter::once(&self.latency).chain(self.latency_per.iter().map(|(timed, _)| timed));
+        let cost = self.cost.iter().chain(self.cost_per.iter().map(|(row, _)| row));
+        timed.flat_map(Timed::iter).chain(cost).chain([&self.quality]).chain(&self.memory).chain(&self.power)
     }
 }
 

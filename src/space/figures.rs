@@ -3,6 +3,7 @@
 use super::ends::{End, Ends, Row, Rows};
 use super::shape::{Missing, Shape, StepShape, evaluate, knob};
 use super::table::{Table, assignments, union};
+use super::tail::{self, Calls, Level, Part};
 use super::{Candidate, Figured, Figures, Input, StepSpace, Terms};
 use crate::library::Implementation;
 use crate::library::evidence::Evidence;
@@ -104,20 +105,19 @@ fn figures(
     ends: &Ends,
 ) -> Option<Figures> {
     let value = |(id, figure): &Row| ends.value(id, figure);
-    // The tail bounds the time alone: money and energy are what is expected.
-    let late = |row: &Row| if terms.tail { row.1.interval.1.max(value(row)) } else { value(row) };
     let optional = |row: &Option<Row>| row.as_ref().map(value);
-    let (mut once, mut longest) = (value(&rows.latency), late(&rows.latency));
-    for (row, amount) in &rows.latency_per {
-        once = once.checked_add(value(row).checked_mul(*amount)?)?;
-        longest = longest.checked_add(late(row).checked_mul(*amount)?)?;
+    let mut once = value(&rows.latency.typical);
+    for (timed, amount) in &rows.latency_per {
+        once = once.checked_add(value(&timed.typical).checked_mul(*amount)?)?;
     }
     let mut fee = optional(&rows.cost).unwrap_or_default();
     for (row, amount) in &rows.cost_per {
         fee = fee.checked_add(value(row).checked_mul(*amount)?)?;
     }
-    let rounds = (calls / Decimal::from(entry.concurrency)).ceil();
-    let latency = longest.checked_mul(rounds)?;
+    let calls_at_once = Calls { count: calls, width: Decimal::from(entry.concurrency) };
+    let latency = once.checked_mul(calls_at_once.rounds())?;
+    let late = |level| late(rows, calls_at_once, level, terms, ends);
+    let (latency_p95, latency_p99) = (late(Level::P95)?, late(Level::P99)?);
     let busy = once.checked_mul(calls)?;
     let hourly = terms.pools.get(&candidate.device).map_or(Decimal::ZERO, |(_, price)| *price);
     let rent = busy.checked_mul(hourly)?.checked_mul(Decimal::from(candidate.units))? / HOUR;
@@ -127,7 +127,15 @@ fn figures(
         None => None,
     };
     let quality = value(&rows.quality).min(Decimal::ONE);
-    Some(Figures { calls, latency, cost, energy, quality, memory: optional(&rows.memory).unwrap_or_default() })
+    let memory = optional(&rows.memory).unwrap_or_default();
+    Some(Figures { calls, latency, latency_p95, latency_p99, cost, energy, quality, memory })
+}
+
+/// The time of all calls that a share of the runs stays within.
+fn late(rows: &Rows, calls: Calls, level: Level, terms: &Terms, ends: &Ends) -> Option<Decimal> {
+    let timed = std::iter::once((&rows.latency, Decimal::ONE)).chain(rows.latency_per.iter().map(|(t, a)| (t, *a)));
+    let parts: Option<Vec<Vec<Part>>> = timed.map(|(timed, amount)| timed.parts(amount, ends)).collect();
+    tail::step(&parts?, calls, level, terms.combine)
 }
 
 /// What rows rest on, weakest first.

@@ -35,6 +35,8 @@ pub fn step(id: u32, engine: Engine, params: &[(&str, Type)], output: Type) -> P
         conditions: Conditions::default(),
         predicted: Predicted {
             latency_s: Decimal::ONE,
+            latency_p95_s: Decimal::ONE,
+            latency_p99_s: Decimal::ONE,
             cost_usd: Decimal::ZERO,
             energy_wh: Some(Decimal::ONE),
             quality: Decimal::ONE,
@@ -77,6 +79,8 @@ pub fn plan(x: Type, nodes: Vec<Node>, result: (Operand, Type), steps: Vec<PlanS
         robust: false,
         total: Totals {
             latency_s: Decimal::ONE,
+            latency_p95_s: Decimal::ONE,
+            latency_p99_s: Decimal::ONE,
             cost_usd: Decimal::ONE,
             energy_wh: Decimal::ONE,
             quality: Decimal::ONE,

@@ -1,4 +1,4 @@
-//! A robust plan keeps every limit at every combination of its figures' ends; a typical one need not.
+//! What plans of a small library of our own come to: ends of intervals, percentiles.
 
 use murakkab::compile::prepare::Compiled;
 use murakkab::compile::{Target, Texts, anywhere, check_file, plan};
@@ -54,11 +54,12 @@ fn profile(bits: Option<u32>) -> String {
     text
 }
 
-fn planned(job: &str, bits: Option<u32>, end: End) -> Result<Plan, String> {
+/// The plan of a job for four cores that cost nothing.
+fn planned(job: &str, profile: String, end: End) -> Result<Plan, String> {
     let mut texts = Texts::default();
     let library = texts.sources.add("own.mkb", LIBRARY);
     texts.modules.push(("own".into(), library));
-    let cut = texts.sources.add("cut.csv", profile(bits));
+    let cut = texts.sources.add("cut.csv", profile);
     texts.profiles.insert("cut.csv".into(), cut);
     let file = texts.sources.add("job.mkb", job);
     let mut cx = Diagnostics::default();
@@ -85,15 +86,67 @@ fn job(pins: [Option<&str>; 2]) -> String {
 fn broken(plan: &Plan) -> usize {
     let knob = |i: usize| plan.steps[i].knobs.get("v").map(String::as_str);
     let pinned = job([knob(0), knob(1)]);
-    (0..1u32 << LINES.len()).filter(|bits| planned(&pinned, Some(*bits), End::Typical).is_err()).count()
+    (0..1u32 << LINES.len()).filter(|bits| planned(&pinned, profile(Some(*bits)), End::Typical).is_err()).count()
 }
 
 #[test]
 fn no_combination_of_ends_breaks_a_robust_plan() {
-    let (typical, robust) = (planned(&job([None; 2]), None, End::Typical), planned(&job([None; 2]), None, End::Worst));
+    let (typical, robust) =
+        (planned(&job([None; 2]), profile(None), End::Typical), planned(&job([None; 2]), profile(None), End::Worst));
     let (typical, robust) = (typical.expect("a plan"), robust.expect("a robust plan"));
     assert!(robust.robust && !typical.robust);
     assert!(broken(&typical) > 0, "the test asks nothing: the typical plan holds everywhere too");
     assert_eq!(broken(&robust), 0);
     assert!(robust.total.cost_usd > typical.total.cost_usd);
+}
+
+/// Rows `figure,value,unit,low,high` of a profile without knobs that matter.
+fn rows(rows: &[&str]) -> String {
+    let rows = rows.iter().map(|row| format!(",,,{row},estimated,made for this test\n")).collect::<String>();
+    format!(
+        "v,device,units,figure,value,unit,low,high,evidence,source\n,,,quality,90,%,,,estimated,made for this test\n{rows}"
+    )
+}
+
+fn one_step(lines: &str) -> String {
+    format!("use own\njob j(text: Text) -> Text {{\n  {lines}\n  expect text of 100 tok\n  shorten(text)\n}}\n")
+}
+
+/// Latency, and what 95 % and 99 % of runs stay within.
+fn latencies(lines: &str, profile: &[&str], end: End) -> [f64; 3] {
+    let total = planned(&one_step(lines), rows(profile), end).expect("a plan").total;
+    [total.latency_s, total.latency_p95_s, total.latency_p99_s].map(|d| d.to_string().parse().expect("a number"))
+}
+
+fn near(found: [f64; 3], wanted: [f64; 3]) -> bool {
+    found.iter().zip(wanted).all(|(f, w)| (f - w).abs() < 1e-4 * w)
+}
+
+#[test]
+fn percentiles_are_those_of_the_profile_or_of_the_interval() {
+    // One part: its percentiles are the run's. The 99th of a lognormal through 2 and 3 is 2 · 1.5^(2.3263 / 1.6449).
+    let p99 = 2.0 * 1.5f64.powf(2.326348 / 1.644854);
+    let latency = |more: &[&str], end| latencies("", &[&["latency,2,s,1,3"], more].concat(), end);
+    assert!(near(latency(&[], End::Typical), [2.0, 3.0, p99]));
+    let given = ["latency.p95,2.5,s,2.4,2.6", "latency.p99,3.5,s,3.4,3.6"];
+    // The 99th is farther out than a lognormal through the 95th: it decides the spread.
+    let p95 = 2.0 * 1.75f64.powf(1.644854 / 2.326348);
+    assert!(near(latency(&given, End::Typical), [2.0, p95, 3.5]));
+    // At the worst ends, the median may be 3, with 3.6 as the 99th, or 1, with 2.6 as the 95th.
+    let worst = [3.0, 3.0 * 1.2f64.powf(1.644854 / 2.326348), 2.6f64.powf(2.326348 / 1.644854)];
+    assert!(near(latency(&given, End::Worst), worst));
+}
+
+#[test]
+fn limits_on_typical_and_late_runs_stand_side_by_side() {
+    let profile = ["latency,2,s,1,3"];
+    let job = |p95: &str| {
+        one_step(&format!("slo {{\n    latency <= 2 s\n    latency.p95 <= {p95}\n    latency.p99 <= 4 s\n  }}"))
+    };
+    let plan = planned(&job("3.001 s"), rows(&profile), End::Typical).expect("a plan");
+    assert_eq!(
+        plan.clauses.iter().map(|c| c.metric.as_str()).collect::<Vec<_>>(),
+        ["latency", "latency.p95", "latency.p99"]
+    );
+    assert!(planned(&job("2.99 s"), rows(&profile), End::Typical).is_err());
 }

@@ -1,0 +1,308 @@
+//! `mkbc plan a.mkb b.mkb … --cluster C --load L`, and `mkbc verify` for what it writes.
+
+use super::args::{FleetOptions, Format, PlanOptions, Source, VerifyOptions};
+use super::expand::{Filled, filled};
+use super::here::{HERE, machines};
+use super::inputs::Inputs;
+use super::load::{library, load, read, show, write};
+use super::{Failure, print, width};
+use crate::check::select;
+use crate::compile::{Changes, Compiled, Target, Undecided, anywhere, check_file, check_tree, decide, library_digest, prepare};
+use crate::diag::Diagnostics;
+use crate::fleet::instance::Instance;
+use crate::fleet::join::{Unjoined, join};
+use crate::fleet::load::{Arrivals, Window, peak, rate, trace};
+use crate::fleet::model::{JointPlan, Switching};
+use crate::fleet::translate::{Member, Settings};
+use crate::fleet::{refuse, render, verify};
+use crate::plan::audit::audit;
+use crate::solve::{Certify, Limits, joint};
+use crate::space::Machines;
+use crate::space::ends::End;
+use crate::space::sizes::InputSizes;
+use crate::syntax::ast::File;
+use flate2::read::MultiGzDecoder;
+use rust_decimal::Decimal;
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// A trace larger than this is not read.
+const MOST_TRACE: u64 = 1 << 30;
+
+/// Plans several jobs on one cluster and shows the joint plan.
+pub fn plan(options: &PlanOptions, inputs: &Inputs) -> Result<(), Failure> {
+    if let Some(name) = inputs.keys().next() {
+        return Err(Failure::Usage(format!(
+            "`--{name}` is no option, and a joint plan takes no inputs: `expect` in a job says how large they are"
+        )));
+    }
+    let (planning, fleet) = (&options.planning, &options.fleet);
+    if !(0.0..=86_400.0).contains(&planning.time_limit) {
+        return Err(Failure::Usage("`--time-limit` takes seconds, from 0 to 86400".into()));
+    }
+    if let Some(out) = &options.out {
+        super::load::writable(out)?;
+    }
+    let mut files: Vec<&PathBuf> = vec![&planning.source.file];
+    files.extend(&fleet.more);
+    for (at, file) in files.iter().enumerate() {
+        if files[..at].contains(file) {
+            return Err(Failure::Usage(format!("`{}` is given twice", file.display())));
+        }
+    }
+    let settings = settings(fleet)?;
+    let sources: Vec<Filled> = files.iter().map(|file| filled(&source(options, file), planning.locked, false)).collect::<Result<_, _>>()?;
+    let mut jobs = Vec::new();
+    for (filled, file) in sources.iter().zip(&files) {
+        if filled.checked.program.jobs.is_empty() {
+            return Err(Failure::Message(format!("`{}` has no job", file.display())));
+        }
+        jobs.push(select(&filled.checked.program, planning.job.as_deref()).map_err(Failure::Usage)?);
+    }
+    for (at, job) in jobs.iter().enumerate() {
+        if jobs[..at].iter().any(|other| other.name == job.name) {
+            return Err(Failure::Usage(format!("two files have a job `{}`: loads go by the job's name", job.name)));
+        }
+    }
+    let names: Vec<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
+    let rates = rates(fleet, &names)?;
+    let cluster = planning.cluster.as_deref().or(jobs[0].cluster.as_ref().map(|(name, _)| name.as_str()));
+    let machines = cluster_of(cluster, options, &sources[0])?;
+    if machines.pools.values().all(|(units, _)| *units == 0) {
+        return Err(Failure::Message(format!("the cluster `{}` has no devices", machines.name)));
+    }
+    let started = Instant::now();
+    let limit = Duration::from_secs_f64(planning.time_limit);
+    let members = members(&sources, &files, &names, &rates, &machines, planning.source.format)?;
+    let out_of_time = move || started.elapsed() >= limit;
+    let limits = joint::Limits { rounds: u64::MAX, out_of_time: Some(&out_of_time), any: false };
+    let joined = match join(&members, &machines, &settings, &limits) {
+        Ok(joined) => joined,
+        Err(Unjoined::Unknown(why)) => return Err(Failure::Message(why)),
+        Err(Unjoined::Refused(translated)) => {
+            let asked = Instant::now();
+            let late = move || asked.elapsed() >= limit.max(Duration::from_secs(1));
+            return Err(Failure::Message(refuse::explain(&members, &translated, &machines.name, &late)));
+        }
+    };
+    let json = serde_json::to_string_pretty(&joined).map_err(|e| e.to_string())?;
+    let as_json = options.json || planning.source.format == Format::Json;
+    print(&if as_json { format!("{json}\n") } else { render::text(&joined, width()) });
+    if let Some(out) = &options.out {
+        write(out, &format!("{json}\n"))?;
+        if !as_json {
+            print(&format!("written to {}\n", out.display()));
+        }
+    }
+    Ok(())
+}
+
+fn source(options: &PlanOptions, file: &Path) -> Source {
+    let given = &options.planning.source;
+    Source { file: file.to_path_buf(), library: given.library.clone(), format: given.format }
+}
+
+/// Every job prepared for the cluster, with its plan alone; what keeps one from having that is said in its source.
+fn members<'a>(
+    sources: &'a [Filled],
+    files: &[&PathBuf],
+    names: &[&'a str],
+    rates: &BTreeMap<String, Decimal>,
+    machines: &'a Machines,
+    format: Format,
+) -> Result<Vec<Member<'a>>, Failure> {
+    const NOTHING: &InputSizes = &InputSizes::new();
+    let mut members = Vec::new();
+    for ((filled, file), name) in sources.iter().zip(files).zip(names) {
+        let mut cx = Diagnostics::default();
+        let limits = Limits { certify: Certify::Off, ..Limits::default() };
+        let compiled = Compiled {
+            texts: &filled.texts,
+            file: filled.file,
+            checked: &filled.checked,
+            lock: filled.lock.as_deref(),
+        };
+        let target =
+            Target { job: Some(name), machines, measured: NOTHING, usable: &anywhere, end: End::Typical, limits };
+        let prepared = prepare(compiled, &target, &mut cx);
+        let decided = prepared.and_then(|prepared| match decide(&prepared, &Changes::default(), &limits) {
+            Ok(alone) => Ok((prepared, alone)),
+            Err(Undecided::Unknown(why)) => Err(why),
+            Err(Undecided::Clash(clash)) => {
+                cx.push(clash.diagnostic(&prepared));
+                Err(String::new())
+            }
+        });
+        if cx.iter().next().is_some() && format == Format::Text || decided.is_err() {
+            show(&cx, &filled.texts, format);
+        }
+        match decided {
+            Ok((prepared, alone)) => {
+                members.push(Member { file: file.display().to_string(), prepared, alone, rate: rates[*name] });
+            }
+            Err(_) if cx.has_errors() => return Err(Failure::Said),
+            Err(why) => return Err(Failure::Message(format!("`{}`: {why}", file.display()))),
+        }
+    }
+    Ok(members)
+}
+
+/// `--utilisation`, `--start-minutes`, `--from`.
+fn settings(options: &FleetOptions) -> Result<Settings, Failure> {
+    let share = |value: f64, most: f64, name: &str| -> Result<Decimal, Failure> {
+        let taken = (value > 0.0 && value <= most).then(|| Decimal::from_f64_retain(value)).flatten();
+        let taken = taken.map(|value| value.round_dp(6)).filter(|value| !value.is_zero());
+        taken.ok_or_else(|| Failure::Usage(format!("`--{name}` takes more than 0 and at most {most}")))
+    };
+    let utilisation = share(options.utilisation, 100.0, "utilisation")? / Decimal::ONE_HUNDRED;
+    let start = match options.start_minutes {
+        0.0 => Decimal::ZERO,
+        minutes => (share(minutes, 1440.0, "start-minutes")? / Decimal::from(60)).round_dp(6),
+    };
+    let mut running: BTreeMap<Instance, i64> = BTreeMap::new();
+    if let Some(path) = &options.from {
+        let old = read_joint(path)?;
+        running.extend(old.instances.into_iter().filter(|i| i.replicas > 0).map(|i| (i.instance, i.replicas)));
+        if running.values().any(|replicas| *replicas > 1 << 40) {
+            return Err(Failure::Message(format!("`{}` has a number of replicas beyond reason", path.display())));
+        }
+    }
+    Ok(Settings { utilisation, switching: Switching { start, stop: Decimal::ZERO }, running })
+}
+
+/// The rate of every job: what `--load` says of it, or what the job expects.
+fn rates(options: &FleetOptions, names: &[&str]) -> Result<BTreeMap<String, Decimal>, Failure> {
+    let window = Window { seconds: options.window, percentile: options.percentile };
+    if options.window == 0 || !(1..=100).contains(&options.percentile) {
+        return Err(Failure::Usage("`--window` takes seconds from 1, and `--percentile` 1 to 100".into()));
+    }
+    let mut rates = BTreeMap::new();
+    let mut set = |name: &str, rate: Decimal| -> Result<(), Failure> {
+        if !names.contains(&name) {
+            let near = crate::diag::nearest(name, names.iter().copied());
+            let hint = near.map_or_else(|| format!("the jobs are {}", names.join(", ")), |n| format!("did you mean `{n}`?"));
+            return Err(Failure::Usage(format!("`--load`: there is no job `{name}`: {hint}")));
+        }
+        match rates.insert(name.to_string(), rate) {
+            None => Ok(()),
+            Some(_) => Err(Failure::Usage(format!("`--load` says the rate of `{name}` twice"))),
+        }
+    };
+    for item in options.load.iter().flat_map(|load| load.split(',')).map(str::trim).filter(|item| !item.is_empty()) {
+        let fault = |path: &str| { let path = path.to_string(); move |why: String| Failure::Message(format!("the trace `{path}`: {why}")) };
+        match item.split_once('=') {
+            Some((name, text)) if text.contains('/') && rate(text).is_ok() || !Path::new(text).exists() => {
+                set(name.trim(), rate(text).map_err(|why| Failure::Usage(format!("`--load`: {why}, or name a trace")))?)?;
+            }
+            Some((name, path)) => {
+                let arrivals: Vec<i64> = arrivals(Path::new(path))?.into_values().flatten().collect();
+                set(name.trim(), peak(&arrivals, window).map_err(fault(path))?)?;
+            }
+            None => {
+                for (name, arrivals) in arrivals(Path::new(item))? {
+                    let rate = peak(&arrivals, window).map_err(fault(item))?;
+                    match (name.as_str(), names) {
+                        ("", [only]) => set(only, rate)?,
+                        ("", _) => {
+                            let help = format!("say whose it is: `--load {}={item}`", names[0]);
+                            return Err(Failure::Usage(format!("the trace `{item}` has no column `job`: {help}")));
+                        }
+                        (name, _) => set(name, rate)?,
+                    }
+                }
+            }
+        }
+    }
+    if let Some(missing) = names.iter().find(|name| !rates.contains_key(**name)) {
+        return Err(Failure::Usage(format!("no load for `{missing}`: `--load {missing}=30/s`, or a trace")));
+    }
+    Ok(rates)
+}
+
+/// Reads a trace, packed with gzip or not.
+fn arrivals(path: &Path) -> Result<Arrivals, Failure> {
+    let shown = path.display();
+    let fault = |why: String| Failure::Message(format!("the trace `{shown}`: {why}"));
+    let file = std::fs::File::open(path).map_err(|e| fault(e.to_string()))?;
+    let packed = path.extension().is_some_and(|ending| ending == "gz");
+    let mut text = String::new();
+    let mut reader: Box<dyn Read> = if packed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
+    let read = reader.by_ref().take(MOST_TRACE).read_to_string(&mut text).map_err(|e| fault(e.to_string()))?;
+    if read as u64 == MOST_TRACE {
+        return Err(fault("it is larger than 1 GiB".to_string()));
+    }
+    trace(&text).map_err(fault)
+}
+
+/// The cluster: a name that the library or the first job's file knows, or `FILE.mkb`, `FILE.mkb:NAME`.
+fn cluster_of(given: Option<&str>, options: &PlanOptions, first: &Filled) -> Result<Machines, Failure> {
+    let given = given.ok_or_else(|| Failure::Usage("say the cluster: `--cluster NAME` or `--cluster FILE.mkb`".into()))?;
+    if given == HERE {
+        return Err(Failure::Usage("a joint plan is for a cluster, not for `here`".into()));
+    }
+    let (path, name) = match given.rsplit_once(".mkb:") {
+        Some((path, name)) => (format!("{path}.mkb"), Some(name)),
+        None if given.ends_with(".mkb") => (given.to_string(), None),
+        None => return machines(given, &first.checked.library),
+    };
+    let (texts, file) = load(&source(options, Path::new(&path)))?;
+    let mut cx = Diagnostics::default();
+    let checked = check_file(&texts, file, &mut cx);
+    show(&cx, &texts, options.planning.source.format);
+    if cx.has_errors() {
+        return Err(Failure::Said);
+    }
+    let own: Vec<&str> =
+        checked.library.clusters.values().filter(|c| c.span.file == file).map(|c| c.name.as_str()).collect();
+    match (name, own.as_slice()) {
+        (Some(name), _) => machines(name, &checked.library),
+        (None, [only]) => machines(only, &checked.library),
+        (None, []) => Err(Failure::Message(format!("`{path}` has no cluster"))),
+        (None, own) => Err(Failure::Usage(format!("`{path}` has several clusters: `--cluster {path}:{}`", own[0]))),
+    }
+}
+
+/// Reads a joint plan.
+fn read_joint(path: &Path) -> Result<JointPlan, Failure> {
+    let text = read(path)?;
+    let shown = path.display();
+    serde_json::from_str(&text)
+        .map_err(|e| format!("`{shown}` is no joint plan that this mkbc can read: {e}; plan again").into())
+}
+
+/// Whether a file holds a joint plan.
+pub fn is_joint(path: &Path) -> bool {
+    let text = read(path).unwrap_or_default();
+    serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|value| value.get("joint_version").is_some())
+}
+
+/// Verifies a joint plan against the library, and each job against its file where the files are at hand.
+pub fn verify_joint(options: &VerifyOptions) -> Result<(), Failure> {
+    let joint = read_joint(&options.plan)?;
+    let shown = options.plan.display();
+    let texts = library(&options.library)?;
+    if joint.jobs.iter().any(|job| job.plan.hashes.library != library_digest(&texts)) {
+        return Err(format!("`{shown}` was compiled with another library: plan again").into());
+    }
+    let checked = check_tree(&texts, File::default(), &mut Diagnostics::default());
+    let mut wrong = verify::faults(&joint, &checked.library);
+    if let Some(path) = &options.source {
+        let source = Source { file: path.clone(), library: options.library.clone(), format: Format::Text };
+        let filled = filled(&source, true, false)?;
+        for job in &joint.jobs {
+            if let Ok(own) = select(&filled.checked.program, Some(&job.plan.job)) {
+                wrong.extend(audit(&job.plan, own, &filled.checked.program, &filled.checked.library));
+            }
+        }
+    }
+    match wrong.as_slice() {
+        [] => {
+            let (jobs, kinds) = (joint.jobs.len(), joint.instances.len());
+            print(&format!("{shown}: {jobs} jobs on {kinds} kinds of instances verified against the library\n"));
+            Ok(())
+        }
+        wrong => Err(format!("`{shown}` does not hold:\n  {}", wrong.join("\n  ")).into()),
+    }
+}

@@ -1,0 +1,14 @@
+//! Jobs at their rates + one cluster → a joint plan: instances that the jobs share, replicas of each, and every job's choices.
+//!
+//! [`translate`] turns prepared jobs into the integer problem of [`crate::solve::joint`]; [`join`] solves it and has every
+//! job's plan made from its part of the answer by the ordinary pipeline; [`verify`] recomputes all of it from the library;
+//! [`refuse`] says what stands in the way where there is none.
+
+pub mod instance;
+pub mod join;
+pub mod load;
+pub mod model;
+pub mod refuse;
+pub mod render;
+pub mod translate;
+pub mod verify;

@@ -1,0 +1,120 @@
+//! Prepared jobs with their rates + a cluster → the joint integer problem, and which instance each of its kinds is.
+
+use super::instance::{Instance, fee, load, up};
+use super::model::Switching;
+use crate::compile::{Decision, Prepared};
+use crate::plan::build::predicted;
+use crate::plan::model::Hardware;
+use crate::solve::joint::problem::{Fleet, Job, Kind, Pool};
+use crate::solve::problem::{Bound, Clause, Figure};
+use crate::space::Machines;
+use ecow::EcoString;
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
+use std::collections::BTreeMap;
+
+/// A job of the fleet.
+pub struct Member<'a> {
+    /// Its file, as it was given.
+    pub file: String,
+    /// Everything that could carry it out.
+    pub prepared: Prepared<'a>,
+    /// What it is planned like alone.
+    pub alone: Decision,
+    /// Runs a second.
+    pub rate: Decimal,
+}
+
+/// What a joint plan is made under.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The share of its time that a replica may be busy.
+    pub utilisation: Decimal,
+    /// What switching costs.
+    pub switching: Switching,
+    /// Replicas that run now.
+    pub running: BTreeMap<Instance, i64>,
+}
+
+/// The joint problem, and what it is about.
+pub struct Translated {
+    /// For the engine.
+    pub fleet: Fleet,
+    /// By kind.
+    pub instances: Vec<Instance>,
+}
+
+/// Translates.
+pub fn translate(members: &[Member], machines: &Machines, settings: &Settings) -> Result<Translated, String> {
+    let pools: Vec<&EcoString> = machines.pools.keys().collect();
+    let mut known: BTreeMap<Instance, usize> = BTreeMap::new();
+    let mut instances: Vec<Instance> = Vec::new();
+    let mut at = |instance: Instance| {
+        *known.entry(instance.clone()).or_insert_with(|| {
+            instances.push(instance);
+            instances.len() - 1
+        })
+    };
+    // What runs now is known even where no job of today could use it: it is stopped then.
+    settings.running.keys().for_each(|instance| {
+        at(instance.clone());
+    });
+    let mut jobs = Vec::new();
+    for member in members {
+        let Prepared { library, space, job, .. } = &member.prepared;
+        let mut problem = member.alone.encoded.problem.clone();
+        // Cost is what all jobs are to save together. What a job wishes before it, it gets as if it were alone.
+        for (wish, value) in problem.wishes.iter().zip(&member.alone.solution.values) {
+            if wish.figure == Figure::Cost {
+                break;
+            }
+            let bound = Bound::AtMost { figure: wish.figure, over: wish.over, limit: *value };
+            problem.clauses.push(Clause { bound });
+        }
+        problem.wishes.clear();
+        problem.capacities.clear();
+        let mut fees = Vec::new();
+        for (step, space) in problem.steps.iter_mut().zip(&space.steps) {
+            let mut own = Vec::new();
+            for (choice, option) in step.choices.iter_mut().zip(&space.options) {
+                let candidate = &space.candidates[option.candidate];
+                let entry = &library.implementations[&candidate.implementation];
+                let hardware = Hardware { device: candidate.device.to_string(), units: candidate.units };
+                let (figures, calls) = (predicted(&option.figures), option.figures.calls);
+                let hourly = machines.pools.get(&candidate.device).map_or(Decimal::ZERO, |(_, price)| *price);
+                let knobs = candidate.knobs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+                let too_much = || format!("the load of `{}` at {} runs/s is too large to plan with", job.name, member.rate);
+                choice.uses.clear();
+                choice.instance = Instance::of(entry, knobs, &hardware).map(&mut at);
+                if choice.instance.is_some() {
+                    choice.load = load(entry, calls, &figures, member.rate).ok_or_else(too_much)?;
+                }
+                own.push(fee(entry, calls, &figures, &hardware, hourly, member.rate).ok_or_else(too_much)?);
+            }
+            fees.push(own);
+        }
+        jobs.push(Job { name: job.name.to_string(), problem, fees });
+    }
+    let capacity = (settings.utilisation * Decimal::from(1_000_000)).floor().to_i64().unwrap_or(0);
+    let kinds = instances.iter().map(|instance| {
+        let device = &instance.hardware.device;
+        let hourly = machines.pools.get(device.as_str()).map_or(Decimal::ZERO, |(_, price)| *price);
+        let price = hourly * Decimal::from(instance.hardware.units);
+        let money = |value: Decimal| up(value).unwrap_or(crate::solve::joint::problem::MOST);
+        let pool = pools.iter().position(|pool| *pool == device);
+        Kind {
+            name: instance.shown(),
+            price: money(price),
+            uses: pool.map(|pool| (pool, i64::from(instance.hardware.units))).into_iter().collect(),
+            capacity,
+            // The cluster may no longer have what runs there now.
+            most: pool.is_none().then_some(0),
+            running: settings.running.get(instance).copied().unwrap_or(0),
+            start: if settings.running.is_empty() { 0 } else { money(price * settings.switching.start) },
+            stop: if settings.running.is_empty() { 0 } else { money(price * settings.switching.stop) },
+        }
+    });
+    let kinds = kinds.collect();
+    let pools = machines.pools.iter().map(|(name, (units, _))| Pool { name: name.to_string(), units: i64::from(*units) });
+    Ok(Translated { fleet: Fleet { pools: pools.collect(), kinds, jobs }, instances })
+}

@@ -1,0 +1,542 @@
+//! A fleet's menus and a node (ranges of replicas, barred options) -> a lower bound of the cost, exact in integers, and where
+//! the relaxation leans.
+//!
+//! The relaxation chooses a mixture of whole configurations of each job (columns, made as they are needed by exact solves at
+//! the current prices) and a fractional number of replicas; rounded cuts on each kind ([`super::cut`]) bring the whole
+//! replicas back. Its multipliers, floored to integers, price the jobs once more, and that Lagrangian value is the bound: no
+//! float is trusted.
+
+use super::best::{Chef, NEVER};
+use super::cut::{Cut, separate};
+use super::lp::Lp;
+use super::menu::{Menu, OWN};
+use super::problem::Fleet;
+use std::collections::BTreeSet;
+
+/// Rounds of cuts at the root, and at each further node.
+const CUT_ROUNDS: (u32, u32) = (40, 3);
+/// A round of cuts that closes less of the gap is the last one.
+const LEAST_GAIN: f64 = 0.01;
+/// Nodes of one job's search before its bound stands in for its optimum.
+const JOB_NODES: u64 = 200_000;
+/// Columns beyond this number are thrown out by their reduced cost.
+const MOST_COLUMNS: usize = 1_000;
+/// So many more columns are kept for each job.
+const COLUMNS_PER_JOB: usize = 15;
+
+/// A part of the search space.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// By kind: the fewest and the most replicas.
+    pub range: Vec<(i64, i64)>,
+    /// Options that may not be taken: job, place, dish.
+    pub barred: BTreeSet<(u32, u32, u32)>,
+    /// No plan in it costs less, in micro-dollars an hour.
+    pub bound: i128,
+}
+
+/// Where the relaxation leans.
+#[derive(Clone, Debug, Default)]
+pub struct Lean {
+    /// By kind: replicas.
+    pub replicas: Vec<f64>,
+    /// By job: configurations with their shares, largest first.
+    pub shares: Vec<Vec<(f64, Vec<u32>)>>,
+}
+
+/// The work of one solve of a job, about, in nanoseconds.
+pub const SOLVE: u64 = 20_000;
+
+/// What a column stands for.
+#[derive(Clone, Debug, PartialEq)]
+enum Role {
+    Surplus,
+    Escape,
+    Replica(u32),
+    Config(u32, Vec<u32>),
+}
+
+/// Integer multipliers, scaled by 2^shift.
+struct Prices {
+    load: Vec<i64>,
+    cut: Vec<i64>,
+    pool: Vec<i64>,
+}
+
+/// The relaxation, kept from node to node.
+pub struct Master<'a> {
+    fleet: &'a Fleet,
+    menus: &'a [Menu],
+    chefs: Vec<Chef<'a>>,
+    lp: Lp,
+    roles: Vec<Role>,
+    kind_rows: Vec<u32>,
+    pool_rows: Vec<u32>,
+    job_rows: Vec<u32>,
+    least_rows: Vec<Option<u32>>,
+    most_rows: Vec<Option<u32>>,
+    cuts: Vec<(u32, Cut)>,
+    seen: Vec<BTreeSet<Vec<u32>>>,
+    warm: Vec<Option<Vec<u32>>>,
+    unit: f64,
+    escape: f64,
+    shift: u32,
+    constant: i128,
+    /// By job: its best configuration at the price of full replicas.
+    first: Vec<Vec<u32>>,
+    /// Jobs that no number of replicas that may be lets keep their clauses.
+    pub impossible: Vec<usize>,
+    /// Solves of single jobs so far.
+    pub solves: u64,
+}
+
+impl<'a> Master<'a> {
+    /// The relaxation with one column per job, its best at the price of a full replica.
+    pub fn new(fleet: &'a Fleet, menus: &'a [Menu], root: &Node, ceiling: i128) -> Master<'a> {
+        let dearest = |menu: &Menu| -> i128 {
+            let dish = |d: &super::menu::Dish| -> i128 {
+                let rent = if d.kind == OWN { 0 } else { dearest_rent(fleet, d.kind as usize, d.load) };
+                i128::from(d.fee) + rent
+            };
+            menu.steps.iter().map(|step| step.iter().map(dish).max().unwrap_or(0)).sum()
+        };
+        let most = menus.iter().map(dearest).max().unwrap_or(0).max(1);
+        let bits = 128 - most.leading_zeros();
+        let mut master = Master {
+            fleet,
+            menus,
+            chefs: menus.iter().map(|menu| Chef::new(menu, JOB_NODES)).collect(),
+            lp: Lp::new(),
+            roles: Vec::new(),
+            kind_rows: Vec::new(),
+            pool_rows: Vec::new(),
+            job_rows: Vec::new(),
+            least_rows: vec![None; fleet.kinds.len()],
+            most_rows: vec![None; fleet.kinds.len()],
+            cuts: Vec::new(),
+            seen: vec![BTreeSet::new(); menus.len()],
+            warm: vec![None; menus.len()],
+            unit: 1.0,
+            escape: 1.0,
+            shift: 60u32.saturating_sub(bits).min(30),
+            constant: fleet.kinds.iter().map(|k| i128::from(k.stop) * i128::from(k.running)).sum(),
+            first: Vec::new(),
+            impossible: Vec::new(),
+            solves: 0,
+        };
+        master.start(root, ceiling);
+        master
+    }
+
+    fn start(&mut self, root: &Node, ceiling: i128) {
+        let fleet = self.fleet;
+        let prices = Prices {
+            load: (0..fleet.kinds.len()).map(|kind| self.unit_price(kind)).collect(),
+            cut: Vec::new(),
+            pool: vec![0; fleet.pools.len()],
+        };
+        let mut first = Vec::new();
+        for job in 0..self.menus.len() {
+            let table = self.table(job, &prices, root);
+            let found = self.chefs[job].best(&table, None);
+            self.solves += 1;
+            if found.best.is_none() && found.exact {
+                self.impossible.push(job);
+            }
+            first.push(found.best);
+        }
+        let scale = (1u64 << self.shift) as f64;
+        let total: f64 = first.iter().flatten().map(|best| best.price as f64 / scale).sum();
+        self.unit = (total / self.menus.len().max(1) as f64).max(1.0);
+        // Not to carry out a job costs more than everything else together.
+        self.escape = 2.0 * ceiling as f64 / self.unit;
+        for _ in 0..fleet.kinds.len() {
+            let row = self.row(0.0, &[]);
+            self.kind_rows.push(row);
+        }
+        for pool in &fleet.pools {
+            let row = self.row(-(pool.units as f64), &[]);
+            self.pool_rows.push(row);
+        }
+        for (at, kind) in fleet.kinds.iter().enumerate() {
+            let mut entries = vec![(self.kind_rows[at], 1.0)];
+            entries.extend(kind.uses.iter().map(|(pool, units)| (self.pool_rows[*pool], -(*units as f64))));
+            if kind.running > 0 {
+                let kept = self.row(-(kind.running as f64), &[]);
+                let mut entries = entries.clone();
+                entries.push((kept, -1.0));
+                self.add((kind.price - kind.stop) as f64 / self.unit, entries, Role::Replica(at as u32));
+            }
+            self.add((kind.price + kind.start) as f64 / self.unit, entries, Role::Replica(at as u32));
+        }
+        for (job, best) in first.into_iter().enumerate() {
+            let row = self.row(1.0, &[]);
+            self.job_rows.push(row);
+            self.add(self.escape, vec![(row, 1.0)], Role::Escape);
+            self.first.push(best.as_ref().map_or_else(Vec::new, |best| best.dishes.clone()));
+            if let Some(best) = best {
+                self.config(job, best.dishes);
+            }
+        }
+    }
+
+    /// A measure of the work done so far, about a nanosecond each.
+    pub fn work(&self) -> u64 {
+        self.lp.work + self.solves * SOLVE
+    }
+
+    /// By job: its best configuration at the price of full replicas; empty where none was found.
+    pub fn first(&self) -> Vec<Vec<u32>> {
+        self.first.clone()
+    }
+
+    fn row(&mut self, rhs: f64, entries: &[(u32, f64)]) -> u32 {
+        let row = self.lp.row(rhs, entries);
+        self.roles.push(Role::Surplus);
+        row
+    }
+
+    fn add(&mut self, cost: f64, entries: Vec<(u32, f64)>, role: Role) {
+        self.lp.column(cost, entries);
+        self.roles.push(role);
+    }
+
+    /// What a unit of load costs on a full replica, scaled.
+    fn unit_price(&self, kind: usize) -> i64 {
+        let kind = &self.fleet.kinds[kind];
+        let price = if kind.running > 0 { (kind.price - kind.stop).max(0) } else { kind.price + kind.start };
+        let scaled = (i128::from(price) << self.shift) / i128::from(kind.capacity.max(1));
+        i64::try_from(scaled).unwrap_or(i64::MAX)
+    }
+
+    /// The prices of a job's options.
+    fn table(&self, job: usize, prices: &Prices, node: &Node) -> Vec<Vec<i64>> {
+        let cap = i128::from(i64::MAX / 4 / self.menus[job].steps.len().max(1) as i64);
+        let mut table = Vec::with_capacity(self.menus[job].steps.len());
+        for (place, step) in self.menus[job].steps.iter().enumerate() {
+            let price = |(at, dish): (usize, &super::menu::Dish)| {
+                if node.barred.contains(&(job as u32, place as u32, at as u32)) {
+                    return NEVER;
+                }
+                let mut sum = i128::from(dish.fee) << self.shift;
+                if dish.kind != OWN {
+                    let kind = dish.kind as usize;
+                    let carried = i128::from(node.range[kind].1) * i128::from(self.fleet.kinds[kind].capacity);
+                    if i128::from(dish.load) > carried {
+                        return NEVER;
+                    }
+                    sum += i128::from(prices.load[kind]) * i128::from(dish.load);
+                    for ((_, cut), price) in self.cuts.iter().zip(&prices.cut) {
+                        if cut.kind == kind && *price > 0 {
+                            let coefficient = cut.coefficient((job as u32, place as u32), dish.load);
+                            sum += i128::from(*price) * i128::from(coefficient);
+                        }
+                    }
+                }
+                // Less than the multipliers say is a weaker bound and still one.
+                sum.min(cap) as i64
+            };
+            table.push(step.iter().enumerate().map(price).collect());
+        }
+        table
+    }
+
+    /// Adds a configuration of a job as a column, unless it is there.
+    pub fn config(&mut self, job: usize, dishes: Vec<u32>) -> bool {
+        if !self.seen[job].insert(dishes.clone()) {
+            return false;
+        }
+        let (cost, entries) = self.column(job, &dishes);
+        self.add(cost, entries, Role::Config(job as u32, dishes));
+        true
+    }
+
+    fn column(&self, job: usize, dishes: &[u32]) -> (f64, Vec<(u32, f64)>) {
+        let mut cost = 0.0;
+        let mut entries = vec![(self.job_rows[job], 1.0)];
+        let mut loads: Vec<(usize, i64, u32)> = Vec::new();
+        for (place, dish) in dishes.iter().enumerate() {
+            let dish = &self.menus[job].steps[place][*dish as usize];
+            cost += dish.fee as f64;
+            if dish.kind != OWN && dish.load > 0 {
+                loads.push((dish.kind as usize, dish.load, place as u32));
+            }
+        }
+        for (kind, row) in self.kind_rows.iter().enumerate() {
+            let load: f64 = loads.iter().filter(|l| l.0 == kind).map(|l| l.1 as f64).sum();
+            if load > 0.0 {
+                entries.push((*row, -load / (self.fleet.kinds[kind].capacity.max(1)) as f64));
+            }
+        }
+        for (row, cut) in &self.cuts {
+            let on = loads.iter().filter(|l| l.0 == cut.kind);
+            let sum: i64 = on.map(|(_, load, place)| cut.coefficient((job as u32, *place), *load)).sum();
+            if sum > 0 {
+                entries.push((*row, -(sum as f64) / cut.over as f64));
+            }
+        }
+        (cost / self.unit, entries)
+    }
+
+    /// Bounds a node from below; stops early once the bound reaches `limit`. `None` when the node holds no plan at all.
+    pub fn bound(
+        &mut self,
+        node: &mut Node,
+        limit: i128,
+        root: bool,
+        clock: &dyn Fn() -> bool,
+        each: &mut dyn FnMut(&Lean, i128, u64),
+    ) -> Lean {
+        self.enter(node);
+        let mut rounds = if root { CUT_ROUNDS.0 } else { CUT_ROUNDS.1 };
+        let mut last = i128::MIN;
+        let mut lean = Lean::default();
+        for round in 0..2_000 {
+            if !self.lp.optimise(20_000) && round > 4 {
+                break;
+            }
+            let prices = self.prices();
+            let (bound, added) = self.price(&prices, node);
+            node.bound = node.bound.max(bound);
+            if node.bound >= limit || clock() {
+                break;
+            }
+            let value = self.lp.value() * self.unit + self.constant as f64;
+            // What is left of the gap says how exact it is worth to be.
+            let gap = if limit == i128::MAX { value.abs() } else { (limit - node.bound) as f64 };
+            let close = (bound as f64) >= value - 0.02 * gap;
+            if added == 0 || close {
+                lean = self.lean();
+                if root {
+                    each(&lean, node.bound, self.work());
+                }
+                let gain = (node.bound.saturating_sub(last)) as f64;
+                if rounds == 0 || gain < LEAST_GAIN * gap {
+                    break;
+                }
+                last = node.bound;
+                self.forget_cuts();
+                if !self.cut(&lean) {
+                    break;
+                }
+                rounds -= 1;
+            }
+            if self.lp.columns.len() > MOST_COLUMNS + COLUMNS_PER_JOB * self.menus.len() {
+                self.purge();
+            }
+        }
+        if lean.replicas.is_empty() {
+            lean = self.lean();
+        }
+        lean
+    }
+
+    /// Sets ranges and costs as a node has them.
+    fn enter(&mut self, node: &Node) {
+        for (kind, &(least, most)) in node.range.iter().enumerate() {
+            let replicas = |roles: &[Role]| -> Vec<u32> {
+                let own = roles.iter().enumerate().filter(|(_, role)| **role == Role::Replica(kind as u32));
+                own.map(|(at, _)| at as u32).collect()
+            };
+            if least > 0 && self.least_rows[kind].is_none() {
+                let entries: Vec<(u32, f64)> = replicas(&self.roles).into_iter().map(|c| (c, 1.0)).collect();
+                self.least_rows[kind] = Some(self.row(0.0, &entries));
+            }
+            if self.most_rows[kind].is_none() && most < self.loosest(kind) {
+                let entries: Vec<(u32, f64)> = replicas(&self.roles).into_iter().map(|c| (c, -1.0)).collect();
+                self.most_rows[kind] = Some(self.row(0.0, &entries));
+            }
+            if let Some(row) = self.least_rows[kind] {
+                self.lp.set_rhs(row, least as f64);
+            }
+            if let Some(row) = self.most_rows[kind] {
+                self.lp.set_rhs(row, -(most as f64));
+            }
+        }
+        for at in 0..self.roles.len() {
+            let Role::Config(job, dishes) = &self.roles[at] else { continue };
+            let job = *job as usize;
+            let out = dishes.iter().enumerate().any(|(place, dish)| {
+                let taken = &self.menus[job].steps[place][*dish as usize];
+                (taken.kind != OWN && taken.load > 0 && node.range[taken.kind as usize].1 == 0)
+                    || node.barred.contains(&(job as u32, place as u32, *dish))
+            });
+            let fees = || dishes.iter().enumerate().map(|(p, d)| self.menus[job].steps[p][*d as usize].fee as f64);
+            self.lp.columns[at].cost = if out { self.escape } else { fees().sum::<f64>() / self.unit };
+        }
+    }
+
+    /// More replicas than the pools could hold of a kind: a range up to there needs no row.
+    fn loosest(&self, kind: usize) -> i64 {
+        let kind = &self.fleet.kinds[kind];
+        let fit = kind.uses.iter().filter(|u| u.1 > 0).map(|(pool, units)| self.fleet.pools[*pool].units / units).min();
+        match kind.most {
+            Some(_) => i64::MAX,
+            None => fit.unwrap_or(0),
+        }
+    }
+
+    /// The multipliers, floored to integers.
+    fn prices(&self) -> Prices {
+        let scale = self.unit * (1u64 << self.shift) as f64;
+        let floor = |row: u32, over: f64| -> i64 {
+            let value = (self.lp.y[row as usize].max(0.0) * scale / over).floor();
+            if value < 4e18 { value as i64 } else { 0 }
+        };
+        let capacities = self.fleet.kinds.iter().map(|kind| kind.capacity.max(1) as f64);
+        Prices {
+            load: self.kind_rows.iter().zip(capacities).map(|(row, over)| floor(*row, over)).collect(),
+            cut: self.cuts.iter().map(|(row, cut)| floor(*row, cut.over as f64)).collect(),
+            pool: self.pool_rows.iter().map(|row| floor(*row, 1.0)).collect(),
+        }
+    }
+
+    /// The Lagrangian bound at some multipliers, and how many new columns the jobs' solves gave.
+    fn price(&mut self, prices: &Prices, node: &Node) -> (i128, u32) {
+        let mut sum: i128 = 0;
+        let mut added = 0;
+        for job in 0..self.menus.len() {
+            let table = self.table(job, prices, node);
+            let found = self.chefs[job].best(&table, self.warm[job].as_deref());
+            self.solves += 1;
+            match found.best {
+                None if found.exact => return (i128::MAX, added),
+                None => {}
+                Some(best) => {
+                    let pays = self.lp.y[self.job_rows[job] as usize] * self.unit * (1u64 << self.shift) as f64;
+                    if (best.price as f64) < pays * (1.0 - 1e-9) - 1.0 && self.config(job, best.dishes.clone()) {
+                        added += 1;
+                    }
+                    self.warm[job] = Some(best.dishes);
+                }
+            }
+            sum += i128::from(found.bound);
+        }
+        for (at, kind) in self.fleet.kinds.iter().enumerate() {
+            let mut credit = i128::from(prices.load[at]) * i128::from(kind.capacity);
+            for ((_, cut), price) in self.cuts.iter().zip(&prices.cut).filter(|((_, cut), _)| cut.kind == at) {
+                credit += i128::from(*price) * i128::from(cut.over);
+            }
+            for (pool, units) in &kind.uses {
+                credit -= i128::from(prices.pool[*pool]) * i128::from(*units);
+            }
+            let (least, most) = node.range[at];
+            let ends = [least, most, kind.running.clamp(least, most)];
+            let value = |replicas: i64| (kind.cost(replicas) << self.shift) - credit * i128::from(replicas);
+            sum += ends.into_iter().map(value).min().unwrap_or(0);
+        }
+        for (pool, price) in self.fleet.pools.iter().zip(&prices.pool) {
+            sum -= i128::from(*price) * i128::from(pool.units);
+        }
+        for ((_, cut), price) in self.cuts.iter().zip(&prices.cut) {
+            sum += i128::from(*price) * i128::from(cut.rhs);
+        }
+        // Costs are whole, so that the bound may be rounded up.
+        let whole = 1i128 << self.shift;
+        (sum.div_euclid(whole) + i128::from(sum.rem_euclid(whole) != 0), added)
+    }
+
+    fn lean(&self) -> Lean {
+        let mut lean =
+            Lean { replicas: vec![0.0; self.fleet.kinds.len()], shares: vec![Vec::new(); self.menus.len()] };
+        for (column, value) in self.lp.values().filter(|(_, value)| *value > 1e-9) {
+            match &self.roles[column as usize] {
+                Role::Replica(kind) => lean.replicas[*kind as usize] += value,
+                Role::Config(job, dishes) => lean.shares[*job as usize].push((value, dishes.clone())),
+                Role::Surplus | Role::Escape => {}
+            }
+        }
+        for shares in &mut lean.shares {
+            shares.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+        }
+        lean
+    }
+
+    /// Adds the cuts that the relaxation breaks.
+    fn cut(&mut self, lean: &Lean) -> bool {
+        let cuts = separate(self.fleet, self.menus, lean);
+        let mut any = false;
+        for cut in cuts {
+            if self.cuts.iter().any(|(_, known)| *known == cut) {
+                continue;
+            }
+            let mut entries = Vec::new();
+            for (at, role) in self.roles.iter().enumerate() {
+                match role {
+                    Role::Replica(kind) if *kind as usize == cut.kind => entries.push((at as u32, 1.0)),
+                    Role::Config(job, dishes) => {
+                        let sum: i64 = (dishes.iter().enumerate())
+                            .map(|(place, dish)| (place, &self.menus[*job as usize].steps[place][*dish as usize]))
+                            .filter(|(_, dish)| dish.kind as usize == cut.kind && dish.kind != OWN)
+                            .map(|(place, dish)| cut.coefficient((*job, place as u32), dish.load))
+                            .sum();
+                        if sum > 0 {
+                            entries.push((at as u32, -(sum as f64) / cut.over as f64));
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            let row = self.row(cut.rhs as f64 / cut.over as f64, &entries);
+            self.cuts.push((row, cut));
+            any = true;
+        }
+        any
+    }
+
+    /// Throws out cuts that do not bind.
+    fn forget_cuts(&mut self) {
+        let slack: Vec<u32> = self.cuts.iter().map(|(row, _)| *row).filter(|row| self.lp.is_slack(*row)).collect();
+        if slack.is_empty() {
+            return;
+        }
+        let (rows, columns) = self.lp.remove(&slack);
+        let at = |row: u32| rows[row as usize].unwrap_or(0);
+        self.cuts.retain_mut(|(row, _)| match rows[*row as usize] {
+            Some(place) => {
+                *row = place;
+                true
+            }
+            None => false,
+        });
+        for row in self.kind_rows.iter_mut().chain(&mut self.pool_rows).chain(&mut self.job_rows) {
+            *row = at(*row);
+        }
+        for row in self.least_rows.iter_mut().chain(&mut self.most_rows).flatten() {
+            *row = at(*row);
+        }
+        let mut stays = columns.iter();
+        self.roles.retain(|_| stays.next().is_some_and(Option::is_some));
+    }
+
+    /// Throws out columns of configurations that are far from being used.
+    fn purge(&mut self) {
+        let mut worst: Vec<f64> = (0..self.roles.len() as u32)
+            .filter(|c| matches!(self.roles[*c as usize], Role::Config(..)))
+            .map(|c| self.lp.reduced(c))
+            .collect();
+        worst.sort_by(f64::total_cmp);
+        let line = worst.get(worst.len() / 2).copied().unwrap_or(f64::MAX);
+        let stays: Vec<bool> = (0..self.roles.len() as u32)
+            .map(|c| !matches!(self.roles[c as usize], Role::Config(..)) || self.lp.reduced(c) <= line)
+            .collect();
+        let moved = self.lp.purge(&|column| stays[column as usize]);
+        let old = std::mem::take(&mut self.roles);
+        for (role, to) in old.into_iter().zip(&moved) {
+            match (role, to) {
+                (role, Some(_)) => self.roles.push(role),
+                (Role::Config(job, dishes), None) => {
+                    self.seen[job as usize].remove(&dishes);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// What a load could cost at most with replicas of its own.
+fn dearest_rent(fleet: &Fleet, kind: usize, load: i64) -> i128 {
+    let kind = &fleet.kinds[kind];
+    let replicas = i128::from(load) / i128::from(kind.capacity.max(1)) + 2;
+    (i128::from(kind.price) + i128::from(kind.start)) * replicas * 2
+}

@@ -1,0 +1,181 @@
+//! Spreads of figures + shape of the DAG → times that a share of the runs stays within: no step is independent of another by
+//! assumption, so that the longest path of these times bounds the run's.
+
+use crate::ir::dag::Dag;
+use rust_decimal::prelude::{FromPrimitive, ToPrimitive};
+use rust_decimal::{Decimal, RoundingStrategy};
+
+/// Digits of a factor behind the point; the last one is rounded up.
+const DIGITS: u32 = 6;
+/// No spread is taken wider, and no tail thinner: beyond it lies no figure that anybody has measured.
+const WIDEST: f64 = 8.0;
+const THINNEST: f64 = 1e-12;
+
+/// A share of all runs that may take longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// 5 %.
+    P95,
+    /// 1 %.
+    P99,
+}
+
+impl Level {
+    /// The share of runs that may take longer.
+    pub fn beyond(self) -> f64 {
+        match self {
+            Level::P95 => 0.05,
+            Level::P99 => 0.01,
+        }
+    }
+}
+
+/// How the tails of steps make that of the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Combine {
+    /// Expected shortfalls add up along each of so many paths, and each path gets its part of the share.
+    Paths(u64),
+    /// Each of so many steps gets its part of the share.
+    Steps(u64),
+}
+
+impl Default for Combine {
+    fn default() -> Combine {
+        Combine::Steps(1)
+    }
+}
+
+impl Combine {
+    /// What splits the share into fewer parts.
+    pub fn of(dag: &Dag, steps: usize) -> Combine {
+        // Edges go from lower to higher numbers and are sorted by their start.
+        let mut paths = vec![0u64; steps];
+        let edges = dag.edges();
+        for step in 0..steps {
+            if !edges.iter().any(|(_, after)| *after == step) {
+                paths[step] = 1;
+            }
+            for (_, after) in edges.iter().filter(|(before, _)| *before == step) {
+                paths[*after] = paths[*after].saturating_add(paths[step]);
+            }
+        }
+        let ends = (0..steps).filter(|step| !edges.iter().any(|(before, _)| before == step));
+        let paths = ends.fold(0u64, |sum, step| sum.saturating_add(paths[step]));
+        let steps = steps as u64;
+        if paths < steps { Combine::Paths(paths.max(1)) } else { Combine::Steps(steps.max(1)) }
+    }
+}
+
+/// A part of a call's time, lognormal about its median.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Part {
+    /// Its median, in seconds.
+    pub median: Decimal,
+    /// The standard deviation of its logarithm.
+    pub sigma: f64,
+}
+
+/// The spread whose share `1 − beyond` lies at `ratio` times the median; none for a ratio of at most 1.
+pub fn sigma(ratio: f64, beyond: f64) -> f64 {
+    if ratio > 1.0 { (ratio.ln() / quantile(beyond)).min(WIDEST) } else { 0.0 }
+}
+
+/// The calls of a step in one run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Calls {
+    /// How many.
+    pub count: Decimal,
+    /// How many are under way at once.
+    pub width: Decimal,
+}
+
+impl Calls {
+    /// How often calls are started, if all that run at once start together.
+    pub fn rounds(self) -> Decimal {
+        (self.count / self.width).ceil()
+    }
+}
+
+/// The time of a step for the longest path of a run: seconds for all its calls; `None` beyond the range of exact decimals. A part
+/// that may be one of several counts as the longest of them.
+pub fn step(parts: &[Vec<Part>], calls: Calls, level: Level, combine: Combine) -> Option<Decimal> {
+    let count = calls.count.ceil().max(Decimal::ONE).to_f64()?;
+    let width = calls.width.to_f64()?.min(count).max(1.0);
+    let sum = |factor: &dyn Fn(f64) -> f64| -> Option<Decimal> {
+        parts.iter().try_fold(Decimal::ZERO, |sum, either| {
+            let mut longest = Decimal::ZERO;
+            for part in either {
+                let factor = if part.sigma > 0.0 { round_up(factor(part.sigma))? } else { Decimal::ONE };
+                longest = longest.max(part.median.checked_mul(factor)?);
+            }
+            sum.checked_add(longest)
+        })
+    };
+    // Of so many calls at once the longest counts; they are alike, so that its expected shortfall is that of one of them at a
+    // share so many times smaller.
+    let of_sums = |share: f64| sum(&|sigma| shortfall(sigma, share / width));
+    let call = match combine {
+        Combine::Paths(paths) => of_sums(level.beyond() / paths as f64)?,
+        Combine::Steps(steps) => {
+            // Nothing is added up beyond the step, so that quantiles will do: every part of every call gets its part of the share.
+            let share = level.beyond() / steps as f64;
+            let spread = parts.iter().filter(|either| either.iter().any(|p| p.sigma > 0.0)).count().max(1) as f64;
+            let each = quantile(share / (count * spread));
+            of_sums(share)?.min(sum(&|sigma| (sigma * each).exp())?)
+        }
+    };
+    call.checked_mul(calls.rounds())
+}
+
+fn round_up(factor: f64) -> Option<Decimal> {
+    let exact = Decimal::from_f64(factor)?;
+    Some(exact.round_dp_with_strategy(DIGITS, RoundingStrategy::ToPositiveInfinity))
+}
+
+/// The mean of the largest `beyond` of a lognormal with median 1.
+fn shortfall(sigma: f64, beyond: f64) -> f64 {
+    let beyond = beyond.max(THINNEST);
+    (sigma * sigma / 2.0).exp() * upper(quantile(beyond) - sigma) / beyond
+}
+
+/// The value that a standard normal exceeds with probability `beyond`, from ½ down to [`THINNEST`].
+fn quantile(beyond: f64) -> f64 {
+    let beyond = beyond.clamp(THINNEST, 0.5);
+    // The logarithm of the tail is concave, and the start lies beyond the root: Newton's steps do not overshoot.
+    let mut z = (-2.0 * (2.0 * beyond).ln()).sqrt();
+    for _ in 0..64 {
+        let tail = upper(z);
+        let step = (tail / beyond).ln() * tail / density(z);
+        z += step;
+        if step.abs() < 1e-13 {
+            break;
+        }
+    }
+    z
+}
+
+fn density(x: f64) -> f64 {
+    (-x * x / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt()
+}
+
+/// The probability that a standard normal exceeds `x`.
+fn upper(x: f64) -> f64 {
+    if x < 0.0 {
+        return 1.0 - upper(-x);
+    }
+    if x < 2.5 {
+        // ½ − φ(x) (x + x³/3 + x⁵/15 + …)
+        let (mut term, mut sum) = (x, x);
+        for n in 1..80 {
+            term *= x * x / (2 * n + 1) as f64;
+            sum += term;
+        }
+        return 0.5 - density(x) * sum;
+    }
+    // φ(x) / (x + 1/(x + 2/(x + 3/(x + …))))
+    density(x) / (1..120).rev().fold(x, |below, n| x + n as f64 / below)
+}
+
+#[cfg(test)]
+#[path = "tail/tests.rs"]
+mod tests;
