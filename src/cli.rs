@@ -8,6 +8,7 @@ mod bench;
 mod check;
 mod expand;
 mod explain;
+mod export;
 mod fleet;
 mod here;
 mod highs;

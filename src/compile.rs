@@ -17,6 +17,8 @@ use crate::ir::workflow::{Step, Workflow};
 use crate::library::declare::{Module, Profiles, declare};
 use crate::library::{Implementation, Library, embedded};
 use crate::solve::Limits;
+use crate::solve::outcome::Solution;
+use crate::solve::problem::Problem;
 use crate::space::ends::End;
 use crate::space::sizes::InputSizes;
 use crate::space::{self, Machines, Space, StepSpace};
@@ -142,11 +144,25 @@ pub fn plan<'a>(
     target: &Target<'a>,
     cx: &mut Diagnostics,
 ) -> Result<(Prepared<'a>, Decision), String> {
+    plan_seen(compiled, target, cx, &mut |_, _| {})
+}
+
+/// The same; `see` is shown the problem that the solver had last and its solution, or none where clauses clash.
+pub fn plan_seen<'a>(
+    compiled: Compiled<'a>,
+    target: &Target<'a>,
+    cx: &mut Diagnostics,
+    see: &mut dyn FnMut(&Problem, Option<&Solution>),
+) -> Result<(Prepared<'a>, Decision), String> {
     let prepared = prepare(compiled, target, cx)?;
     match decide(&prepared, &Changes::default(), &target.limits) {
-        Ok(decision) => Ok((prepared, decision)),
+        Ok(decision) => {
+            see(&decision.encoded.problem, Some(&decision.solution));
+            Ok((prepared, decision))
+        }
         Err(Undecided::Unknown(why)) => Err(why),
         Err(Undecided::Clash(clash)) => {
+            see(&clash.encoded.problem, None);
             cx.push(clash.diagnostic(&prepared));
             Err(prepare::nothing())
         }

@@ -20,8 +20,7 @@ pub enum Sharing {
 /// What one replica carries: shares of it are in millionths.
 const WHOLE: i64 = 1_000_000;
 /// Pool, price of a device by the hour in micro-dollars, devices of one replica, speed.
-const HARDWARE: [(usize, i64, i64, f64); 3] =
-    [(0, 805_000, 1, 1.0), (1, 3_430_000, 1, 4.6), (2, 6_880_000, 2, 19.0)];
+const HARDWARE: [(usize, i64, i64, f64); 3] = [(0, 805_000, 1, 1.0), (1, 3_430_000, 1, 4.6), (2, 6_880_000, 2, 19.0)];
 const MODELS: usize = 14;
 const TASKS: usize = 9;
 
@@ -107,7 +106,8 @@ fn job(at: usize, catalogue: &Catalogue, rng: &mut Rng) -> Job {
         let least: i64 = problem.steps.iter().map(|s| ends(s, figure).0).sum();
         let most: i64 = problem.steps.iter().map(|s| ends(s, figure).1).sum();
         // Enough for the provider at every step, so that there is a plan.
-        let closed: i64 = problem.steps.iter().filter_map(|s| s.choices.last()).map(|c| c.figures[figure.index()]).sum();
+        let closed: i64 =
+            problem.steps.iter().filter_map(|s| s.choices.last()).map(|c| c.figures[figure.index()]).sum();
         let limit = round(least as f64 + rng.between(0.15, 0.6) * (most - least) as f64).max(closed);
         problem.clauses.push(Clause { bound: Bound::AtMost { figure, over, limit } });
     }

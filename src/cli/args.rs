@@ -131,6 +131,12 @@ pub struct PlanOptions {
     /// Say how many choices each step has, and why others are out
     #[arg(long)]
     pub choices: bool,
+    /// Write the problem that the solver gets: .json, .smt2 or .mps
+    #[arg(long, value_name = "FILE")]
+    pub export: Option<PathBuf>,
+    /// Have HiGHS solve the problem as well, and fail where it finds another optimum
+    #[arg(long)]
+    pub cross_check: bool,
     /// Leave out what each limit costs, which takes two more plans a limit
     #[arg(long)]
     pub no_prices: bool,

@@ -7,7 +7,9 @@ use super::inputs::Inputs;
 use super::load::{library, load, read, show, write};
 use super::{Failure, print, width};
 use crate::check::select;
-use crate::compile::{Changes, Compiled, Target, Undecided, anywhere, check_file, check_tree, decide, library_digest, prepare};
+use crate::compile::{
+    Changes, Compiled, Target, Undecided, anywhere, check_file, check_tree, decide, library_digest, prepare,
+};
 use crate::diag::Diagnostics;
 use crate::fleet::instance::Instance;
 use crate::fleet::join::{Unjoined, join};
@@ -53,7 +55,8 @@ pub fn plan(options: &PlanOptions, inputs: &Inputs) -> Result<(), Failure> {
         }
     }
     let settings = settings(fleet)?;
-    let sources: Vec<Filled> = files.iter().map(|file| filled(&source(options, file), planning.locked, false)).collect::<Result<_, _>>()?;
+    let sources: Vec<Filled> =
+        files.iter().map(|file| filled(&source(options, file), planning.locked, false)).collect::<Result<_, _>>()?;
     let mut jobs = Vec::new();
     for (filled, file) in sources.iter().zip(&files) {
         if filled.checked.program.jobs.is_empty() {
@@ -182,7 +185,8 @@ fn rates(options: &FleetOptions, names: &[&str]) -> Result<BTreeMap<String, Deci
     let mut set = |name: &str, rate: Decimal| -> Result<(), Failure> {
         if !names.contains(&name) {
             let near = crate::diag::nearest(name, names.iter().copied());
-            let hint = near.map_or_else(|| format!("the jobs are {}", names.join(", ")), |n| format!("did you mean `{n}`?"));
+            let hint =
+                near.map_or_else(|| format!("the jobs are {}", names.join(", ")), |n| format!("did you mean `{n}`?"));
             return Err(Failure::Usage(format!("`--load`: there is no job `{name}`: {hint}")));
         }
         match rates.insert(name.to_string(), rate) {
@@ -191,10 +195,16 @@ fn rates(options: &FleetOptions, names: &[&str]) -> Result<BTreeMap<String, Deci
         }
     };
     for item in options.load.iter().flat_map(|load| load.split(',')).map(str::trim).filter(|item| !item.is_empty()) {
-        let fault = |path: &str| { let path = path.to_string(); move |why: String| Failure::Message(format!("the trace `{path}`: {why}")) };
+        let fault = |path: &str| {
+            let path = path.to_string();
+            move |why: String| Failure::Message(format!("the trace `{path}`: {why}"))
+        };
         match item.split_once('=') {
             Some((name, text)) if text.contains('/') && rate(text).is_ok() || !Path::new(text).exists() => {
-                set(name.trim(), rate(text).map_err(|why| Failure::Usage(format!("`--load`: {why}, or name a trace")))?)?;
+                set(
+                    name.trim(),
+                    rate(text).map_err(|why| Failure::Usage(format!("`--load`: {why}, or name a trace")))?,
+                )?;
             }
             Some((name, path)) => {
                 let arrivals: Vec<i64> = arrivals(Path::new(path))?.into_values().flatten().collect();
@@ -238,7 +248,8 @@ fn arrivals(path: &Path) -> Result<Arrivals, Failure> {
 
 /// The cluster: a name that the library or the first job's file knows, or `FILE.mkb`, `FILE.mkb:NAME`.
 fn cluster_of(given: Option<&str>, options: &PlanOptions, first: &Filled) -> Result<Machines, Failure> {
-    let given = given.ok_or_else(|| Failure::Usage("say the cluster: `--cluster NAME` or `--cluster FILE.mkb`".into()))?;
+    let given =
+        given.ok_or_else(|| Failure::Usage("say the cluster: `--cluster NAME` or `--cluster FILE.mkb`".into()))?;
     if given == HERE {
         return Err(Failure::Usage("a joint plan is for a cluster, not for `here`".into()));
     }

@@ -2,10 +2,11 @@
 
 use super::args::{Format, PlanOptions, Planning};
 use super::expand::{Filled, filled};
+use super::export::{self, Decided};
 use super::here::{HERE, machines, usable_here};
 use super::inputs::{Inputs, known};
 use super::load::{read, show, write};
-use super::{Failure, print, width};
+use super::{Failure, note, print, width};
 use crate::ask::Asked;
 use crate::ask::figures::used;
 use crate::ask::prices::price;
@@ -19,6 +20,8 @@ use crate::plan::diff::diff;
 use crate::plan::model::Plan;
 use crate::plan::render;
 use crate::run::{block_on, input, probe, value};
+use crate::solve::outcome::Solution;
+use crate::solve::problem::Problem;
 use crate::solve::{Certify, Limits, warm_up};
 use crate::space::Machines;
 use crate::space::ends::End;
@@ -65,8 +68,19 @@ pub fn plan(options: &PlanOptions, inputs: &Inputs) -> Result<(), Failure> {
     if let Some(out) = &options.out {
         super::load::writable(out)?;
     }
+    if let Some(path) = &options.export {
+        export::known(path)?;
+    }
+    let mut decided = None;
+    let mut see = |problem: &Problem, solution: Option<&Solution>| {
+        decided = Some(Decided { problem: problem.clone(), solution: solution.cloned() });
+    };
     let extras = Extras { prices: !options.no_prices, measure: options.planning.robust };
-    let planned = make(&options.planning, inputs, None, extras)?;
+    let made = make_seen(&options.planning, inputs, None, extras, &mut see);
+    if let Some(decided) = &decided {
+        hand_on(options, decided)?;
+    }
+    let planned = made?;
     let json = serde_json::to_string_pretty(&planned.plan).map_err(|e| e.to_string())?;
     if options.json {
         print(&format!("{json}\n"));
@@ -90,6 +104,16 @@ pub fn plan(options: &PlanOptions, inputs: &Inputs) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Writes the problem for other solvers and asks one, as far as the options say so.
+fn hand_on(options: &PlanOptions, decided: &Decided) -> Result<(), Failure> {
+    if let Some(path) = &options.export {
+        let name = options.planning.source.file.file_stem().map_or("job".into(), |stem| stem.to_string_lossy());
+        let files = export::export(&name, decided, path)?;
+        files.iter().for_each(|file| note(&format!("the problem is written to {}", file.display())));
+    }
+    if options.cross_check { export::cross_check(decided, options.planning.time_limit) } else { Ok(()) }
 }
 
 /// What each step could choose from, and what was left out.
@@ -116,11 +140,24 @@ pub fn read_plan(path: &Path) -> Result<Plan, Failure> {
 }
 
 /// Plans a job; `cluster` overrides what the job says.
-pub fn make(options: &Planning, inputs: &Inputs, cluster: Option<&str>, extras: Extras) -> Result<Planned, Failure> {
+pub fn make(options: &Planning, inputs: &Inputs, cluster: Option<&str>) -> Result<Planned, Failure> {
+    make_seen(options, inputs, cluster, Extras::default(), &mut |_, _| {})
+}
+
+/// What is shown the problem that the solver had and its solution.
+type See<'a> = &'a mut dyn FnMut(&Problem, Option<&Solution>);
+
+fn make_seen(
+    options: &Planning,
+    inputs: &Inputs,
+    cluster: Option<&str>,
+    extras: Extras,
+    see: See,
+) -> Result<Planned, Failure> {
     // z3 takes some milliseconds to wake up; it can do so while the file is read.
     let waking = std::thread::spawn(warm_up);
     let mut filled = filled(&options.source, options.locked, false)?;
-    let made = with_filled(options, inputs, cluster, extras, &mut filled);
+    let made = with_filled(options, inputs, cluster, extras, &mut filled, see);
     let _ = waking.join();
     if options.source.format == Format::Text || made.is_err() {
         show(&filled.cx, &filled.texts, options.source.format);
@@ -137,6 +174,7 @@ fn with_filled(
     cluster: Option<&str>,
     extras: Extras,
     filled: &mut Filled,
+    see: See,
 ) -> Result<Planned, Failure> {
     let terms = terms(options, inputs, cluster, filled)?;
     let started = Instant::now();
@@ -144,7 +182,7 @@ fn with_filled(
     let target = terms.target(&out_of_time);
     let compiled =
         Compiled { texts: &filled.texts, file: filled.file, checked: &filled.checked, lock: filled.lock.as_deref() };
-    let (prepared, decision) = match compile::plan(compiled, &target, &mut filled.cx) {
+    let (prepared, decision) = match compile::plan_seen(compiled, &target, &mut filled.cx, see) {
         Ok(made) => made,
         Err(_) if filled.cx.has_errors() => return Err(Failure::Said),
         Err(why) => return Err(Failure::Message(why)),

@@ -4,7 +4,7 @@ use super::args::RunOptions;
 use super::here::HERE;
 use super::inputs::Inputs;
 use super::load::write;
-use super::plan::{Extras, Planned, given, make, read_plan};
+use super::plan::{Planned, given, make, read_plan};
 use super::verify::against_source;
 use super::{Failure, note, print};
 use crate::plan::model::Plan;
@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 pub fn run(options: &RunOptions, inputs: &Inputs) -> Result<(), Failure> {
     let (plan, inputs) = match &options.plan {
         None => {
-            let Planned { plan, inputs, .. } = make(&options.planning, inputs, Some(HERE), Extras::default())?;
+            let Planned { plan, inputs, .. } = make(&options.planning, inputs, Some(HERE))?;
             (plan, inputs)
         }
         Some(path) => {

@@ -39,11 +39,7 @@ impl Instance {
         }
         let of_request = |name: &str| entry.work.iter().chain(&entry.sizes).any(|(_, expr)| mentions(expr, name));
         let knobs = knobs.filter(|(name, _)| !of_request(name)).map(|(n, v)| (n.to_string(), v.to_string()));
-        Some(Instance {
-            implementation: entry.name.to_string(),
-            knobs: knobs.collect(),
-            hardware: hardware.clone(),
-        })
+        Some(Instance { implementation: entry.name.to_string(), knobs: knobs.collect(), hardware: hardware.clone() })
     }
 
     /// For people: `whisper(variant: small) on a100 * 1`.

@@ -39,9 +39,8 @@ pub fn join(
     };
     let (fleet, instances) = (&translated.fleet, &translated.instances);
     // Kinds that nothing uses and nothing used are not part of the plan.
-    let shown: Vec<usize> = (0..instances.len())
-        .filter(|kind| planned.replicas[*kind] > 0 || fleet.kinds[*kind].running > 0)
-        .collect();
+    let shown: Vec<usize> =
+        (0..instances.len()).filter(|kind| planned.replicas[*kind] > 0 || fleet.kinds[*kind].running > 0).collect();
     let mut loads = vec![0i64; instances.len()];
     for (job, choice) in fleet.jobs.iter().zip(&planned.choice) {
         for (step, option) in job.problem.steps.iter().zip(choice) {
@@ -103,7 +102,9 @@ pub fn join(
         [] => Ok(joint),
         wrong => {
             let wrong = wrong.join("; ");
-            Err(Unjoined::Unknown(format!("the joint plan does not pass verification, which is a fault of mkbc: {wrong}")))
+            Err(Unjoined::Unknown(format!(
+                "the joint plan does not pass verification, which is a fault of mkbc: {wrong}"
+            )))
         }
     }
 }
@@ -153,7 +154,9 @@ fn part(member: &Member, choice: &[usize]) -> Result<Plan, String> {
             }
             Ok(plan)
         }
-        Err(Undecided::Clash(_)) => Err(format!("the part of `{}` breaks one of its own limits by rounding", prepared.job.name)),
+        Err(Undecided::Clash(_)) => {
+            Err(format!("the part of `{}` breaks one of its own limits by rounding", prepared.job.name))
+        }
         Err(Undecided::Unknown(why)) => Err(why),
     }
 }

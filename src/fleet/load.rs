@@ -46,7 +46,10 @@ pub fn trace(text: &str) -> Result<Arrivals, String> {
             let stamp = value.get("timestamp").and_then(serde_json::Value::as_f64);
             let stamp = stamp.ok_or_else(|| fault("no number `timestamp`"))?;
             let job = value.get("job").and_then(serde_json::Value::as_str).unwrap_or_default();
-            arrivals.entry(job.to_string()).or_default().push(whole(stamp).ok_or_else(|| fault("the time is out of range"))?);
+            arrivals
+                .entry(job.to_string())
+                .or_default()
+                .push(whole(stamp).ok_or_else(|| fault("the time is out of range"))?);
         }
     } else {
         let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(text.as_bytes());
@@ -152,7 +155,9 @@ mod tests {
     fn lines_of_json_are_in_milliseconds_and_may_name_jobs() {
         let arrivals = trace("{\"timestamp\": 0, \"job\": \"a\"}\n{\"timestamp\": 500, \"job\": \"b\"}\n").unwrap();
         assert_eq!(arrivals["b"], [500]);
-        for bad in ["", "timestamp\n", "time\n1\n", "timestamp\nyesterday\n", "{\"timestamp\": \"x\"}", "timestamp\nNaN\n"] {
+        for bad in
+            ["", "timestamp\n", "time\n1\n", "timestamp\nyesterday\n", "{\"timestamp\": \"x\"}", "timestamp\nNaN\n"]
+        {
             assert!(trace(bad).is_err(), "{bad}");
         }
     }

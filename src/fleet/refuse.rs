@@ -32,9 +32,17 @@ pub fn explain(members: &[Member], translated: &Translated, cluster: &str, late:
             core = without;
         }
     }
-    let _ = write!(out, "\n  admitted, in the order given: {}", if admitted.is_empty() { "none".to_string() } else { names(&admitted) });
+    let _ = write!(
+        out,
+        "\n  admitted, in the order given: {}",
+        if admitted.is_empty() { "none".to_string() } else { names(&admitted) }
+    );
     let _ = write!(out, "\n  not admitted: {}", names(&blocked));
-    let verb = if core.len() == 1 { "does not fit even alone" } else { "do not fit together, and without any one of them the others do" };
+    let verb = if core.len() == 1 {
+        "does not fit even alone"
+    } else {
+        "do not fit together, and without any one of them the others do"
+    };
     let _ = write!(out, "\n  {}: {verb}", names(&core));
     let clash = part(fleet, &core);
     let mut changes = Vec::new();
@@ -56,7 +64,12 @@ pub fn explain(members: &[Member], translated: &Translated, cluster: &str, late:
                 changed.jobs[place].problem.clauses[clause].bound = Bound::AtMost { figure, over, limit };
                 changed
             };
-            let most: i64 = clash.jobs[place].problem.steps.iter().map(|step| step.choices.iter().map(|c| c.figures[figure.index()]).max().unwrap_or(0)).fold(0, i64::saturating_add);
+            let most: i64 = clash.jobs[place]
+                .problem
+                .steps
+                .iter()
+                .map(|step| step.choices.iter().map(|c| c.figures[figure.index()]).max().unwrap_or(0))
+                .fold(0, i64::saturating_add);
             let Some(needed) = asker.least(limit, most, &looser) else { continue };
             let origin = members[job].alone.encoded.origins.get(clause);
             changes.push(match origin {

@@ -32,7 +32,12 @@ pub fn text(joint: &JointPlan, width: u16) -> String {
         for (step, route) in job.plan.steps.iter().zip(&job.routes) {
             let to = match route.instance.and_then(|at| joint.instances.get(at)) {
                 Some(used) => {
-                    format!("{}, {} of its load, spread over {}", used.instance.shown(), percent(route.share), replicas(used.replicas))
+                    format!(
+                        "{}, {} of its load, spread over {}",
+                        used.instance.shown(),
+                        percent(route.share),
+                        replicas(used.replicas)
+                    )
                 }
                 None => format!("{} by the call, {} usd/h", step.implementation, money(route.fees_usd_per_hour)),
             };
@@ -42,7 +47,12 @@ pub fn text(joint: &JointPlan, width: u16) -> String {
             let verdict = if clause.holds { "" } else { " (preferred, broken)" };
             let _ = writeln!(out, "  {}: {}, slack {}{verdict}", clause.text, shown(clause.value), shown(clause.slack));
         }
-        let _ = writeln!(out, "  a run takes {}; alone this job costs {} usd/h", seconds(job.plan.total.latency_s), money(job.alone_usd_per_hour));
+        let _ = writeln!(
+            out,
+            "  a run takes {}; alone this job costs {} usd/h",
+            seconds(job.plan.total.latency_s),
+            money(job.alone_usd_per_hour)
+        );
     }
     let total = &joint.total;
     let saved = total.alone_usd_per_hour - total.usd_per_hour;
@@ -64,7 +74,9 @@ pub fn text(joint: &JointPlan, width: u16) -> String {
     let proof = &joint.proof;
     let bound = proof.bound_usd_per_hour;
     let gap = (total.usd_per_hour - bound).checked_div(total.usd_per_hour).unwrap_or_default();
-    let word = if proof.optimal { "proved: no plan costs less".to_string() } else {
+    let word = if proof.optimal {
+        "proved: no plan costs less".to_string()
+    } else {
         format!("no plan costs less than {} usd/h: gap {}", money(bound), percent(gap))
     };
     let _ = writeln!(out, "{word} (by {}, {} nodes)", proof.by, proof.nodes);

@@ -83,7 +83,8 @@ pub fn translate(members: &[Member], machines: &Machines, settings: &Settings) -
                 let (figures, calls) = (predicted(&option.figures), option.figures.calls);
                 let hourly = machines.pools.get(&candidate.device).map_or(Decimal::ZERO, |(_, price)| *price);
                 let knobs = candidate.knobs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-                let too_much = || format!("the load of `{}` at {} runs/s is too large to plan with", job.name, member.rate);
+                let too_much =
+                    || format!("the load of `{}` at {} runs/s is too large to plan with", job.name, member.rate);
                 choice.uses.clear();
                 choice.instance = Instance::of(entry, knobs, &hardware).map(&mut at);
                 if choice.instance.is_some() {
@@ -115,6 +116,7 @@ pub fn translate(members: &[Member], machines: &Machines, settings: &Settings) -
         }
     });
     let kinds = kinds.collect();
-    let pools = machines.pools.iter().map(|(name, (units, _))| Pool { name: name.to_string(), units: i64::from(*units) });
+    let pools =
+        machines.pools.iter().map(|(name, (units, _))| Pool { name: name.to_string(), units: i64::from(*units) });
     Ok(Translated { fleet: Fleet { pools: pools.collect(), kinds, jobs }, instances })
 }

@@ -105,10 +105,18 @@ fn route(
     let hourly = joint.cluster.pools.get(&step.hardware.device).map_or(Decimal::ZERO, |pool| pool.usd_per_hour);
     let paid = fee(entry, step.calls, &step.predicted, &step.hardware, hourly, job.rate).ok_or(too_large)?;
     if millionths(i128::from(carried)) != route.load {
-        return Err(format!("loads its instance with {}, and the plan says {}", millionths(i128::from(carried)), route.load));
+        return Err(format!(
+            "loads its instance with {}, and the plan says {}",
+            millionths(i128::from(carried)),
+            route.load
+        ));
     }
     if millionths(i128::from(paid)) != route.fees_usd_per_hour {
-        return Err(format!("costs {} usd/h by the call, and the plan says {}", millionths(i128::from(paid)), route.fees_usd_per_hour));
+        return Err(format!(
+            "costs {} usd/h by the call, and the plan says {}",
+            millionths(i128::from(paid)),
+            route.fees_usd_per_hour
+        ));
     }
     Ok((route.instance, carried, paid))
 }
@@ -118,7 +126,8 @@ fn shares(joint: &JointPlan, loads: &[i64]) -> Vec<String> {
     for job in &joint.jobs {
         for route in &job.routes {
             let Some(all) = route.instance.and_then(|instance| loads.get(instance)) else { continue };
-            let share = route.load.checked_mul(Decimal::from(1_000_000)).and_then(|load| load.checked_div(Decimal::from(*all)));
+            let share =
+                route.load.checked_mul(Decimal::from(1_000_000)).and_then(|load| load.checked_div(Decimal::from(*all)));
             if (share.unwrap_or_default() - route.share).abs() > TOLERANCE {
                 wrong.push(format!("the routing shares of `{}` are not those of the loads", job.plan.job));
             }
@@ -140,11 +149,18 @@ fn sums(joint: &JointPlan, loads: &[i64], fees: i64, library: &Library) -> Vec<S
             wrong.push(format!("{shown} is there twice"));
         }
         if millionths(i128::from(loads[at])) != used.load {
-            wrong.push(format!("{shown} carries {}, and the plan says {}", millionths(i128::from(loads[at])), used.load));
+            wrong.push(format!(
+                "{shown} carries {}, and the plan says {}",
+                millionths(i128::from(loads[at])),
+                used.load
+            ));
         }
         let carried = joint.utilisation * Decimal::from(used.replicas);
         if used.load > carried {
-            wrong.push(format!("{shown} is overloaded: {} replicas carry {carried}, and its load is {}", used.replicas, used.load));
+            wrong.push(format!(
+                "{shown} is overloaded: {} replicas carry {carried}, and its load is {}",
+                used.replicas, used.load
+            ));
         }
         *held.entry(hardware.device.as_str()).or_insert(0i64) += used.replicas.saturating_mul(units);
         let hourly = joint.cluster.pools.get(&hardware.device).map_or(Decimal::ZERO, |pool| pool.usd_per_hour);

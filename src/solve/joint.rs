@@ -235,7 +235,8 @@ impl Search<'_> {
         let range = self.fleet.kinds.iter().zip(loads).map(|(kind, load)| {
             let capacity = i128::from(kind.capacity);
             let needed = if capacity == 0 { 0 } else { (load + capacity - 1) / capacity };
-            let fit = kind.uses.iter().filter(|used| used.1 > 0).map(|(pool, units)| self.fleet.pools[*pool].units / units);
+            let fit =
+                kind.uses.iter().filter(|used| used.1 > 0).map(|(pool, units)| self.fleet.pools[*pool].units / units);
             let most = kind.most.into_iter().chain(fit).min().unwrap_or(i64::MAX);
             // More than the loads need is of use only where stopping costs more than keeping.
             let useful = needed.max(i128::from(kind.running));

@@ -4,6 +4,7 @@
 
 use super::model::{Domain, Origin};
 use super::problem::Figure;
+use super::record::Record;
 
 /// What a search minimises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,17 @@ pub struct Price {
 }
 
 impl Price {
+    /// Drops the columns that a row without the goal's value excludes, whatever the others are; `false` when it cannot hold.
+    pub fn fix(&self, domain: &mut Domain) -> bool {
+        let least = |step: usize| domain.of(step).iter().map(|&c| self.coef[c as usize]).min().unwrap_or(0);
+        let min: Vec<i128> = (0..domain.steps()).map(least).collect();
+        let slack = self.rhs - min.iter().sum::<i128>();
+        if slack >= 0 && self.slope == 0 {
+            domain.retain(|step, column| self.coef[column as usize] - min[step] <= slack);
+        }
+        slack >= 0 || self.slope != 0
+    }
+
     /// The row that is left once the goal's value is settled.
     pub fn at(self, value: i64) -> Price {
         Price { rhs: self.rhs + self.slope * i128::from(value), slope: 0, ..self }
@@ -41,6 +53,8 @@ impl Price {
 pub struct Hints {
     /// Price rows, most useful first.
     pub prices: Vec<Price>,
+    /// What the search did.
+    pub record: Record,
     /// Paths that were critical.
     pub paths: Vec<(Figure, Vec<usize>)>,
 }

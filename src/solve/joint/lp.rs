@@ -245,9 +245,8 @@ impl Lp {
             let mut leaving: Option<(f64, usize)> = None;
             for (at, rate) in step.iter().enumerate().filter(|(_, rate)| **rate > 1e-7) {
                 let ratio = self.x[at].max(0.0) / rate;
-                let better = leaving.is_none_or(|(least, row)| {
-                    ratio < least - ZERO || (ratio < least + ZERO && step[row] < *rate)
-                });
+                let better = leaving
+                    .is_none_or(|(least, row)| ratio < least - ZERO || (ratio < least + ZERO && step[row] < *rate));
                 if better {
                     leaving = Some((ratio, at));
                 }
@@ -279,9 +278,9 @@ impl Lp {
                 if rate < -1e-7 {
                     let reduced = self.reduced(column).max(0.0);
                     let ratio = reduced / -rate;
-                    if best.is_none_or(|(least, most, ..)| {
-                        ratio < least - ZERO || (ratio < least + ZERO && -rate > most)
-                    }) {
+                    if best
+                        .is_none_or(|(least, most, ..)| ratio < least - ZERO || (ratio < least + ZERO && -rate > most))
+                    {
                         best = Some((ratio, -rate, column, reduced));
                     }
                 }
@@ -307,8 +306,12 @@ impl Lp {
         pivot.iter_mut().for_each(|value| *value /= rate);
         let gain = self.x[row] / rate;
         // Most of the inverse is zero, and so is most of this row.
-        let parts: Vec<(u32, f64)> =
-            pivot.iter().enumerate().filter(|(_, part)| part.abs() > 1e-14).map(|(at, part)| (at as u32, *part)).collect();
+        let parts: Vec<(u32, f64)> = pivot
+            .iter()
+            .enumerate()
+            .filter(|(_, part)| part.abs() > 1e-14)
+            .map(|(at, part)| (at as u32, *part))
+            .collect();
         for (at, other) in self.inverse.iter_mut().enumerate() {
             let factor = step[at];
             if at == row || factor.abs() < 1e-12 {
@@ -334,29 +337,32 @@ impl Lp {
     fn refresh(&mut self) {
         let m = self.rhs.len();
         self.since = 0;
-        let mut inverse: Vec<Vec<f64>> = (0..m).map(|i| (0..m).map(|j| if i == j { 1.0 } else { 0.0 }).collect()).collect();
+        let mut inverse: Vec<Vec<f64>> =
+            (0..m).map(|i| (0..m).map(|j| if i == j { 1.0 } else { 0.0 }).collect()).collect();
         let mut placed: Vec<Option<u32>> = vec![None; m];
         let mut columns = std::mem::take(&mut self.basis);
         columns.sort_by_key(|c| (self.columns[*c as usize].entries.len(), *c));
-        let pivot = |inverse: &mut Vec<Vec<f64>>, placed: &mut Vec<Option<u32>>, column: u32, entries: &[(u32, f64)]| {
-            let step: Vec<f64> = inverse.iter().map(|r| entries.iter().map(|(a, v)| r[*a as usize] * v).sum()).collect();
-            let free = (0..m).filter(|r| placed[*r].is_none());
-            let row = free.fold(None, |best: Option<usize>, r| match best {
-                Some(b) if step[b].abs() >= step[r].abs() => best,
-                _ => Some(r),
-            });
-            let Some(row) = row.filter(|r| step[*r].abs() > 1e-8) else { return false };
-            let mut line = std::mem::take(&mut inverse[row]);
-            line.iter_mut().for_each(|value| *value /= step[row]);
-            for (at, other) in inverse.iter_mut().enumerate() {
-                if at != row && step[at] != 0.0 {
-                    other.iter_mut().zip(&line).for_each(|(value, part)| *value -= step[at] * part);
+        let pivot =
+            |inverse: &mut Vec<Vec<f64>>, placed: &mut Vec<Option<u32>>, column: u32, entries: &[(u32, f64)]| {
+                let step: Vec<f64> =
+                    inverse.iter().map(|r| entries.iter().map(|(a, v)| r[*a as usize] * v).sum()).collect();
+                let free = (0..m).filter(|r| placed[*r].is_none());
+                let row = free.fold(None, |best: Option<usize>, r| match best {
+                    Some(b) if step[b].abs() >= step[r].abs() => best,
+                    _ => Some(r),
+                });
+                let Some(row) = row.filter(|r| step[*r].abs() > 1e-8) else { return false };
+                let mut line = std::mem::take(&mut inverse[row]);
+                line.iter_mut().for_each(|value| *value /= step[row]);
+                for (at, other) in inverse.iter_mut().enumerate() {
+                    if at != row && step[at] != 0.0 {
+                        other.iter_mut().zip(&line).for_each(|(value, part)| *value -= step[at] * part);
+                    }
                 }
-            }
-            inverse[row] = line;
-            placed[row] = Some(column);
-            true
-        };
+                inverse[row] = line;
+                placed[row] = Some(column);
+                true
+            };
         for column in columns {
             if !pivot(&mut inverse, &mut placed, column, &self.columns[column as usize].entries) {
                 self.basic[column as usize] = false;

@@ -437,8 +437,7 @@ impl<'a> Master<'a> {
     }
 
     fn lean(&self) -> Lean {
-        let mut lean =
-            Lean { replicas: vec![0.0; self.fleet.kinds.len()], shares: vec![Vec::new(); self.menus.len()] };
+        let mut lean = Lean { replicas: vec![0.0; self.fleet.kinds.len()], shares: vec![Vec::new(); self.menus.len()] };
         for (column, value) in self.lp.values().filter(|(_, value)| *value > 1e-9) {
             match &self.roles[column as usize] {
                 Role::Replica(kind) => lean.replicas[*kind as usize] += value,

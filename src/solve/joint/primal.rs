@@ -119,7 +119,8 @@ impl<'a> Primal<'a> {
 
     fn empty(&self, dishes: Vec<Vec<u32>>) -> Draft {
         let (kinds, pools) = (self.fleet.kinds.len(), self.fleet.pools.len());
-        let nothing = Draft { dishes, loads: vec![0; kinds], replicas: vec![0; kinds], held: vec![0; pools], cost: 0, own: 0 };
+        let nothing =
+            Draft { dishes, loads: vec![0; kinds], replicas: vec![0; kinds], held: vec![0; pools], cost: 0, own: 0 };
         let mut draft = nothing;
         for (at, kind) in self.fleet.kinds.iter().enumerate() {
             draft.own += kind.cost(0);
