@@ -99,8 +99,30 @@ pub struct Implementation {
     pub open: bool,
     /// Where it runs, for closed endpoints.
     pub region: Option<EcoString>,
-    /// How many calls may be in flight at once.
-    pub concurrency: u32,
+    /// How many calls are under way at once.
+    pub concurrency: Concurrency,
+    /// What a provider takes at most, of all that is sent to it.
+    pub limits: Vec<RateLimit>,
+}
+
+/// How many calls are under way at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Concurrency {
+    /// So many.
+    Fixed(u32),
+    /// As many as a knob says: a batch.
+    Knob(EcoString),
+}
+
+/// What a provider takes at most.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RateLimit {
+    /// Whether tokens are counted, not calls.
+    pub tokens: bool,
+    /// How many a second.
+    pub per_second: Decimal,
+    /// As written.
+    pub text: EcoString,
 }
 
 impl Implementation {

@@ -6,6 +6,7 @@ pub mod encode;
 pub mod ends;
 pub mod errors;
 pub mod figures;
+pub mod load;
 pub mod shape;
 pub mod sizes;
 pub mod table;
@@ -49,6 +50,8 @@ pub struct Input<'a> {
     pub usable: &'a Usable<'a>,
     /// Where in their intervals the figures that a plan counts with are taken.
     pub end: End,
+    /// How often the job is run: runs a second; `None` for one run by itself.
+    pub rate: Option<Decimal>,
 }
 
 /// What figures are computed with beside the library.
@@ -60,6 +63,8 @@ pub struct Terms {
     pub end: End,
     /// How the tails of steps make that of the run.
     pub combine: Combine,
+    /// How often the job is run: runs a second.
+    pub rate: Option<Decimal>,
 }
 
 /// Everything that could carry out a workflow.
@@ -127,6 +132,8 @@ pub struct Figured {
 pub struct Figures {
     /// Calls in one run.
     pub calls: Decimal,
+    /// How often the hardware is there, to keep up with the job's rate; once without a rate.
+    pub replicas: u32,
     /// Wall time of all calls, seconds.
     pub latency: Decimal,
     /// Such times that 95 % of all runs stay within the longest path of them, seconds.
@@ -147,7 +154,7 @@ pub struct Figures {
 pub fn build(input: &Input, cx: &mut Diagnostics) -> Space {
     let dag = Dag::of(&input.workflow.body, input.workflow.steps.len());
     let combine = Combine::of(&dag, input.workflow.steps.len());
-    let terms = Terms { pools: input.machines.pools.clone(), end: input.end, combine };
+    let terms = Terms { pools: input.machines.pools.clone(), end: input.end, combine, rate: input.rate };
     let mut steps: Vec<StepSpace> = input.workflow.steps.iter().map(|s| candidates::enumerate(s, input)).collect();
     let shapes = shape::propagate(input, &mut steps, cx);
     for (index, step) in steps.iter_mut().enumerate() {

@@ -150,3 +150,112 @@ fn limits_on_typical_and_late_runs_stand_side_by_side() {
     );
     assert!(planned(&job("2.99 s"), rows(&profile), End::Typical).is_err());
 }
+
+/// Runs a second, and the job's body, for four cores at 3.6 dollars an hour in all.
+fn under_load(rate: &str, library: &str, profile: &str, body: &str) -> Result<Plan, String> {
+    let mut texts = Texts::default();
+    let own = texts.sources.add("own.mkb", format!("device cpu {{ kind cpu }}\n{library}"));
+    texts.modules.push(("own".into(), own));
+    let profile = texts.sources.add("own.csv", profile);
+    texts.profiles.insert("own.csv".into(), profile);
+    let job = format!(
+        "use own\njob j(texts: List[Text]) -> List[Text] {{\n  {rate}\n  expect texts * 10 of 100 tok\n  {body}\n}}\n"
+    );
+    let file = texts.sources.add("job.mkb", job);
+    let mut cx = Diagnostics::default();
+    let checked = check_file(&texts, file, &mut cx);
+    let price = rust_decimal::dec!(0.9);
+    let machines = Machines { name: "four".into(), pools: BTreeMap::from([("cpu".into(), (4, price))]) };
+    let limits = Limits { nodes: 100_000, out_of_time: None, z3_ms: 0, certify: Certify::Off };
+    let measured = InputSizes::new();
+    let end = End::Typical;
+    let target = Target { job: None, machines: &machines, measured: &measured, usable: &anywhere, limits, end };
+    let compiled = Compiled { texts: &texts, file, checked: &checked, lock: None };
+    let made = plan(compiled, &target, &mut cx).map(|(plan, _)| plan);
+    made.map_err(|_| murakkab::diag::render::text(&cx, &texts.sources, false))
+}
+
+const EACH: &str = "for text in texts { shorten(text) }";
+const HEADER: &str = "device,units,figure,value,unit,low,high,evidence,source\n";
+const ON_CORES: &str = "task shorten(text: Text) -> Text {\n  work input = text.tokens\n}\n\
+    tool cut implements shorten {\n  runs on cpu * [1, 2]\n  engine process { command [\"echo\", \"{text}\"] }\n  profile \"own.csv\"\n}\n";
+
+#[test]
+fn hardware_keeps_up_with_the_load_and_is_paid_for_all_the_time() {
+    let profile = format!(
+        "{HEADER},,quality,90,%,,,estimated,t\n,1,latency,0.1,s,,,estimated,t\n,2,latency,0.07,s,,,estimated,t\n"
+    );
+    let plan = under_load("expect 2 requests/s", ON_CORES, &profile, EACH).expect("a plan");
+    // Ten calls of 0.1 s keep a core busy for a second a run: two runs a second need 2 / 0.8 cores.
+    let hardware = &plan.steps[0].hardware;
+    assert_eq!((hardware.units, hardware.replicas), (1, 3));
+    // Three cores at 0.9 usd/h for half a second each.
+    assert_eq!(plan.total.cost_usd, rust_decimal::dec!(0.000375));
+    // 3.5 runs a second need 4.4 single cores, or 3.06 pairs: too many for four.
+    let refused = under_load("expect 3.5 requests/s", ON_CORES, &profile, EACH).expect_err("too much");
+    assert!(refused.contains("the load needs 5 `cpu`, and `four` has 4"), "{refused}");
+    assert!(under_load("expect 12600 requests/h", ON_CORES, &profile, EACH).is_err(), "the same load");
+    // Without a load the same step is paid for the second that it runs.
+    let alone = under_load("minimize cost", ON_CORES, &profile, EACH).expect("a plan");
+    assert_eq!((alone.steps[0].hardware.replicas, alone.total.cost_usd), (1, rust_decimal::dec!(0.00025)));
+}
+
+#[test]
+fn under_a_load_all_steps_share_the_machines() {
+    // One after the other, two steps may use the same cores; overlapping runs need both at once.
+    let profile = format!(
+        "{HEADER},,quality,90,%,,,estimated,t\n,1,latency,0.1,s,,,estimated,t\n,2,latency,0.1,s,,,estimated,t\n"
+    );
+    let twice = "for text in texts { shorten(shorten(text)) }";
+    let library = ON_CORES.replace("profile", "size tokens = text.tokens\n  profile");
+    assert!(under_load("minimize cost", &library, &profile, twice).is_ok());
+    let held = |plan: Plan| plan.steps.iter().map(|s| s.hardware.held()).sum::<u32>();
+    assert_eq!(under_load("expect 1.5 requests/s", &library, &profile, twice).map(held), Ok(4));
+    assert!(under_load("expect 2 requests/s", &library, &profile, twice).is_err());
+}
+
+#[test]
+fn a_provider_takes_no_more_than_it_says() {
+    let library = |limit: &str| {
+        format!(
+            "task shorten(text: Text) -> Text {{\n  work input = text.tokens\n}}\n\
+             model far implements shorten {{\n  access closed\n  region us\n  {limit}\n  runs on api\n  \
+             engine openai {{ model \"m\" }}\n  profile \"own.csv\"\n}}\n"
+        )
+    };
+    let profile = format!(
+        "{HEADER},,quality,90,%,,,estimated,t\n,,latency,0.1,s,,,estimated,t\n,,cost.per.input,2,usd/Mtok,,,estimated,t\n"
+    );
+    let at = |limit: &str, lines: &str| under_load(lines, &library(limit), &profile, EACH);
+    // Ten calls a run, with 100 tokens each, at 2 dollars for a million.
+    let plan = at("limit 600 requests/min", "expect 1 request/s").expect("exactly as much as it takes");
+    assert_eq!(plan.total.cost_usd, rust_decimal::dec!(0.002));
+    let refused = at("limit 599 requests/min", "expect 1 request/s").expect_err("one too many");
+    assert!(refused.contains("the load sends 10 requests/s, and it takes 599 requests/min"), "{refused}");
+    assert!(at("limit 60 ktok/min", "expect 1 request/s").is_ok());
+    let refused = at("limit 59 ktok/min", "expect 1 request/s").expect_err("too many tokens");
+    assert!(refused.contains("1000 tok/s, and it takes 59 ktok/min"), "{refused}");
+    assert!(at("limit 1 request/min", "minimize cost").is_ok(), "one run by itself waits");
+    // Price and region are limits like others.
+    assert!(at("limit 600 requests/min", "slo { cost <= 0.0019 usd }").is_err());
+    assert!(at("limit 600 requests/min", "region eu").is_err());
+    assert!(at("limit 600 requests/min", "region us").is_ok());
+}
+
+#[test]
+fn a_batch_takes_so_many_items_at_once() {
+    let library = "task shorten(text: Text) -> Text {\n  work input = text.tokens\n}\n\
+        model near implements shorten {\n  knob batch in [1, 4, 8]\n  concurrency batch\n  runs on cpu * 1\n  \
+        engine server { serve own }\n  profile \"own.csv\"\n}\n";
+    let profile = format!(
+        "batch,{HEADER},,,quality,90,%,,,estimated,t\n1,,,latency,1,s,,,estimated,t\n4,,,latency,1.5,s,,,estimated,t\n"
+    );
+    let plan = |lines: &str| under_load(lines, library, &profile, EACH).expect("a plan");
+    let batch = |plan: &Plan| plan.steps[0].knobs["batch"].clone();
+    // Ten items are three batches of four, and ten of one; of eight nothing is known, and nothing is made up.
+    let quick = plan("minimize latency");
+    assert_eq!((batch(&quick).as_str(), quick.total.latency_s), ("4", rust_decimal::dec!(4.5)));
+    // Under a load other runs fill the third batch: 2.5 batches of 1.5 s.
+    let loaded = plan("expect 0.6 requests/s");
+    assert_eq!((batch(&loaded).as_str(), loaded.steps[0].hardware.replicas), ("4", 3));
+}

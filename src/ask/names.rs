@@ -15,7 +15,7 @@ pub fn carrier(candidate: &Candidate) -> Carrier {
     Carrier {
         implementation: candidate.implementation.to_string(),
         knobs: candidate.knobs.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect(),
-        hardware: Hardware { device: candidate.device.to_string(), units: candidate.units },
+        hardware: Hardware { device: candidate.device.to_string(), units: candidate.units, replicas: 1 },
     }
 }
 
@@ -23,7 +23,7 @@ pub fn carrier(candidate: &Candidate) -> Carrier {
 pub fn shown(carrier: &Carrier) -> String {
     let knobs: Vec<String> = carrier.knobs.iter().map(|(n, v)| format!("{n}: {v}")).collect();
     let knobs = if knobs.is_empty() { String::new() } else { format!("({})", knobs.join(", ")) };
-    let Hardware { device, units } = &carrier.hardware;
+    let Hardware { device, units, .. } = &carrier.hardware;
     let units = if *units > 0 { format!(" * {units}") } else { String::new() };
     format!("{}{knobs} on {device}{units}", carrier.implementation)
 }

@@ -161,7 +161,7 @@ pub struct FleetOptions {
     #[arg(long, default_value_t = 100, value_name = "PERCENT")]
     pub percentile: u32,
     /// The most of its time that a replica may be busy
-    #[arg(long, default_value_t = 75.0, value_name = "PERCENT")]
+    #[arg(long, default_value_t = 80.0, value_name = "PERCENT")]
     pub utilisation: f64,
     /// Minutes of its price that starting a replica costs, with --from
     #[arg(long, default_value_t = 5.0, value_name = "MINUTES")]

@@ -6,9 +6,10 @@ use super::here::{HERE, machines};
 use super::inputs::Inputs;
 use super::load::{library, load, read, show, write};
 use super::{Failure, print, width};
+use crate::check::program::Job;
 use crate::check::select;
 use crate::compile::{
-    Changes, Compiled, Target, Undecided, anywhere, check_file, check_tree, decide, library_digest, prepare,
+    Changes, Compiled, Target, Undecided, anywhere, check_file, check_tree, decide, library_digest, prepare_job,
 };
 use crate::diag::Diagnostics;
 use crate::fleet::instance::Instance;
@@ -70,7 +71,7 @@ pub fn plan(options: &PlanOptions, inputs: &Inputs) -> Result<(), Failure> {
         }
     }
     let names: Vec<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
-    let rates = rates(fleet, &names)?;
+    let rates = rates(fleet, &jobs)?;
     let cluster = planning.cluster.as_deref().or(jobs[0].cluster.as_ref().map(|(name, _)| name.as_str()));
     let machines = cluster_of(cluster, options, &sources[0])?;
     if machines.pools.values().all(|(units, _)| *units == 0) {
@@ -129,7 +130,9 @@ fn members<'a>(
         };
         let target =
             Target { job: Some(name), machines, measured: NOTHING, usable: &anywhere, end: End::Typical, limits };
-        let prepared = prepare(compiled, &target, &mut cx);
+        // The fleet sees to what the job's rate needs; its plan is that of one run.
+        let job = select(&filled.checked.program, Some(name)).map(|job| Job { rate: None, ..job.clone() });
+        let prepared = job.and_then(|job| prepare_job(compiled, job, &target, &mut cx));
         let decided = prepared.and_then(|prepared| match decide(&prepared, &Changes::default(), &limits) {
             Ok(alone) => Ok((prepared, alone)),
             Err(Undecided::Unknown(why)) => Err(why),
@@ -176,7 +179,9 @@ fn settings(options: &FleetOptions) -> Result<Settings, Failure> {
 }
 
 /// The rate of every job: what `--load` says of it, or what the job expects.
-fn rates(options: &FleetOptions, names: &[&str]) -> Result<BTreeMap<String, Decimal>, Failure> {
+fn rates(options: &FleetOptions, jobs: &[&Job]) -> Result<BTreeMap<String, Decimal>, Failure> {
+    let names: Vec<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
+    let names = names.as_slice();
     let window = Window { seconds: options.window, percentile: options.percentile };
     if options.window == 0 || !(1..=100).contains(&options.percentile) {
         return Err(Failure::Usage("`--window` takes seconds from 1, and `--percentile` 1 to 100".into()));
@@ -224,6 +229,9 @@ fn rates(options: &FleetOptions, names: &[&str]) -> Result<BTreeMap<String, Deci
                 }
             }
         }
+    }
+    for (job, (rate, _)) in jobs.iter().filter_map(|job| Some((job, job.rate.as_ref()?))) {
+        rates.entry(job.name.to_string()).or_insert(*rate);
     }
     if let Some(missing) = names.iter().find(|name| !rates.contains_key(**name)) {
         return Err(Failure::Usage(format!("no load for `{missing}`: `--load {missing}=30/s`, or a trace")));

@@ -78,8 +78,8 @@ pub fn prepare_job<'a>(
         lock: lock.map(|l| digest([l])),
     };
     let (library, machines, usable) = (&checked.library, target.machines, target.usable);
-    let end = target.end;
-    let input = space::Input { workflow: &workflow, library, machines, sizes: &sizes, usable, end };
+    let (end, rate) = (target.end, job.rate.map(|(rate, _)| rate));
+    let input = space::Input { workflow: &workflow, library, machines, sizes: &sizes, usable, end, rate };
     let space = space::build(&input, cx);
     if cx.has_errors() {
         return Err(nothing());

@@ -2,7 +2,9 @@
 
 use crate::library::Implementation;
 use crate::library::size::SizeExpr;
-use crate::plan::model::{Hardware, Predicted};
+use crate::plan::model::Predicted;
+use crate::space::Candidate;
+use crate::space::load::width;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use schemars::JsonSchema;
@@ -23,30 +25,33 @@ pub struct Instance {
     /// The knobs that are settings of the instance. A knob that the work or the sizes of a request follow (how many frames are
     /// sent) is the request's, and requests that differ in it share an instance.
     pub knobs: BTreeMap<String, String>,
-    /// What one replica holds.
-    pub hardware: Hardware,
+    /// The device of one replica: `cpu` or a GPU's name.
+    pub device: String,
+    /// How many of them one replica holds.
+    pub units: u32,
 }
 
 impl Instance {
-    /// The instance of an implementation with its knobs set; `None` where a provider runs it.
-    pub fn of<'k>(
-        entry: &Implementation,
-        knobs: impl Iterator<Item = (&'k str, &'k str)>,
-        hardware: &Hardware,
-    ) -> Option<Instance> {
-        if hardware.device == "api" {
+    /// The instance of a candidate; `None` where a provider runs it.
+    pub fn of(entry: &Implementation, candidate: &Candidate) -> Option<Instance> {
+        if candidate.device == "api" {
             return None;
         }
         let of_request = |name: &str| entry.work.iter().chain(&entry.sizes).any(|(_, expr)| mentions(expr, name));
-        let knobs = knobs.filter(|(name, _)| !of_request(name)).map(|(n, v)| (n.to_string(), v.to_string()));
-        Some(Instance { implementation: entry.name.to_string(), knobs: knobs.collect(), hardware: hardware.clone() })
+        let knobs = candidate.knobs.iter().filter(|(name, _)| !of_request(name));
+        Some(Instance {
+            implementation: entry.name.to_string(),
+            knobs: knobs.map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+            device: candidate.device.to_string(),
+            units: candidate.units,
+        })
     }
 
     /// For people: `whisper(variant: small) on a100 * 1`.
     pub fn shown(&self) -> String {
         let knobs: Vec<String> = self.knobs.iter().map(|(name, value)| format!("{name}: {value}")).collect();
         let knobs = if knobs.is_empty() { String::new() } else { format!("({})", knobs.join(", ")) };
-        format!("{}{knobs} on {} * {}", self.implementation, self.hardware.device, self.hardware.units)
+        format!("{}{knobs} on {} * {}", self.implementation, self.device, self.units)
     }
 }
 
@@ -58,39 +63,44 @@ fn mentions(expr: &SizeExpr, knob: &str) -> bool {
     }
 }
 
-/// Seconds for which all calls of a run keep one slot of an instance busy. The latency of a step is that of its calls one
-/// after the other, `concurrency` of them at once.
-fn busy(entry: &Implementation, calls: Decimal, predicted: &Predicted) -> Option<Decimal> {
-    let rounds = (calls / Decimal::from(entry.concurrency.max(1))).ceil();
-    if rounds.is_zero() { Some(Decimal::ZERO) } else { predicted.latency_s.checked_mul(calls)?.checked_div(rounds) }
+/// A step as it is carried out: what decides its load.
+pub struct Carried<'a> {
+    /// The model or tool.
+    pub entry: &'a Implementation,
+    /// How it is set up.
+    pub candidate: &'a Candidate,
+    /// Calls in one run.
+    pub calls: Decimal,
+    /// Figures of all calls of one run.
+    pub predicted: &'a Predicted,
 }
 
-/// What a job's step puts on its instance: millionths of a replica that is busy all the time, rounded up. `None` where that is
-/// too large to plan with.
-pub fn load(entry: &Implementation, calls: Decimal, predicted: &Predicted, rate: Decimal) -> Option<i64> {
-    let slots = Decimal::from(entry.concurrency.max(1));
-    let busy = busy(entry, calls, predicted)?.checked_mul(rate)?.checked_div(slots)?;
-    up(busy)
-}
-
-/// What a job's step costs by the hour beside replicas (a provider's charges), in micro-dollars, rounded up.
-pub fn fee(
-    entry: &Implementation,
-    calls: Decimal,
-    predicted: &Predicted,
-    hardware: &Hardware,
-    hourly: Decimal,
-    rate: Decimal,
-) -> Option<i64> {
-    let mut cost = predicted.cost_usd;
-    if hardware.device != "api" {
-        // The cost of a run has the rent of its busy time, which replicas pay for here.
-        let rent = busy(entry, calls, predicted)?.checked_mul(hourly)?.checked_mul(Decimal::from(hardware.units))?;
-        let fee = (cost - rent / HOUR).max(Decimal::ZERO);
-        // What is left of figures with nine digits after that subtraction is rounding.
-        cost = if fee < Decimal::new(1, 7) { Decimal::ZERO } else { fee };
+impl Carried<'_> {
+    /// Seconds of an instance that a run takes, all slots busy. The latency of a step is that of its calls one after the other,
+    /// so many at once as the instance has slots.
+    fn busy(&self) -> Option<Decimal> {
+        let slots = width(self.entry, self.candidate);
+        let rounds = self.calls.checked_div(slots)?.ceil();
+        if rounds.is_zero() {
+            return Some(Decimal::ZERO);
+        }
+        self.predicted.latency_s.checked_mul(self.calls)?.checked_div(rounds)?.checked_div(slots)
     }
-    up(cost.checked_mul(rate)?.checked_mul(HOUR)?)
+
+    /// What the step puts on its instance: millionths of a replica that is busy all the time, rounded up. `None` where that is
+    /// too large to plan with.
+    pub fn load(&self, rate: Decimal) -> Option<i64> {
+        up(self.busy()?.checked_mul(rate)?)
+    }
+
+    /// What the step costs by the hour beside replicas, in micro-dollars, rounded up: what a provider charges. What runs on
+    /// devices of one's own costs its replicas and no more.
+    pub fn fee(&self, rate: Decimal) -> Option<i64> {
+        if self.candidate.device != "api" {
+            return Some(0);
+        }
+        up(self.predicted.cost_usd.checked_mul(rate)?.checked_mul(HOUR)?)
+    }
 }
 
 /// Millionths, rounded up.

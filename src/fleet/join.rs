@@ -75,9 +75,8 @@ pub fn join(
     }
     let used: Vec<Replicas> = shown.iter().map(|kind| replicas(*kind, &planned, &loads, fleet, instances)).collect();
     let library = members.first().map(|member| member.prepared.library);
-    let gpu = |kind: &&Replicas| {
-        library.is_some_and(|l| l.devices.get(kind.instance.hardware.device.as_str()).is_some_and(|d| d.gpu))
-    };
+    let gpu =
+        |kind: &&Replicas| library.is_some_and(|l| l.devices.get(kind.instance.device.as_str()).is_some_and(|d| d.gpu));
     let joint = JointPlan {
         joint_version: JOINT_VERSION,
         compiler: concat!("mkbc ", env!("CARGO_PKG_VERSION")).to_string(),
@@ -87,7 +86,7 @@ pub fn join(
         total: JointTotals {
             usd_per_hour: millionths(planned.cost),
             alone_usd_per_hour: jobs.iter().map(|job| job.alone_usd_per_hour).sum::<Decimal>().normalize(),
-            gpus: used.iter().filter(gpu).map(|kind| kind.replicas * i64::from(kind.instance.hardware.units)).sum(),
+            gpus: used.iter().filter(gpu).map(|kind| kind.replicas * i64::from(kind.instance.units)).sum(),
         },
         instances: used,
         jobs,

@@ -17,12 +17,11 @@ pub fn text(joint: &JointPlan, width: u16) -> String {
         }
     });
     for used in &joint.instances {
-        let hardware = &used.instance.hardware;
         instances.add_row(vec![
             used.instance.shown(),
             changed(used),
             busy(used),
-            format!("{} {}", used.replicas * i64::from(hardware.units), hardware.device),
+            format!("{} {}", used.replicas * i64::from(used.instance.units), used.instance.device),
             money(used.usd_per_hour),
         ]);
     }

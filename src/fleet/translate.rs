@@ -1,10 +1,9 @@
 //! Prepared jobs with their rates + a cluster → the joint integer problem, and which instance each of its kinds is.
 
-use super::instance::{Instance, fee, load, up};
+use super::instance::{Carried, Instance, up};
 use super::model::Switching;
 use crate::compile::{Decision, Prepared};
 use crate::plan::build::predicted;
-use crate::plan::model::Hardware;
 use crate::solve::joint::problem::{Fleet, Job, Kind, Pool};
 use crate::solve::problem::{Bound, Clause, Figure};
 use crate::space::Machines;
@@ -79,18 +78,16 @@ pub fn translate(members: &[Member], machines: &Machines, settings: &Settings) -
             for (choice, option) in step.choices.iter_mut().zip(&space.options) {
                 let candidate = &space.candidates[option.candidate];
                 let entry = &library.implementations[&candidate.implementation];
-                let hardware = Hardware { device: candidate.device.to_string(), units: candidate.units };
-                let (figures, calls) = (predicted(&option.figures), option.figures.calls);
-                let hourly = machines.pools.get(&candidate.device).map_or(Decimal::ZERO, |(_, price)| *price);
-                let knobs = candidate.knobs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+                let predicted = predicted(&option.figures);
+                let carried = Carried { entry, candidate, calls: option.figures.calls, predicted: &predicted };
                 let too_much =
                     || format!("the load of `{}` at {} runs/s is too large to plan with", job.name, member.rate);
                 choice.uses.clear();
-                choice.instance = Instance::of(entry, knobs, &hardware).map(&mut at);
+                choice.instance = Instance::of(entry, candidate).map(&mut at);
                 if choice.instance.is_some() {
-                    choice.load = load(entry, calls, &figures, member.rate).ok_or_else(too_much)?;
+                    choice.load = carried.load(member.rate).ok_or_else(too_much)?;
                 }
-                own.push(fee(entry, calls, &figures, &hardware, hourly, member.rate).ok_or_else(too_much)?);
+                own.push(carried.fee(member.rate).ok_or_else(too_much)?);
             }
             fees.push(own);
         }
@@ -98,15 +95,15 @@ pub fn translate(members: &[Member], machines: &Machines, settings: &Settings) -
     }
     let capacity = (settings.utilisation * Decimal::from(1_000_000)).floor().to_i64().unwrap_or(0);
     let kinds = instances.iter().map(|instance| {
-        let device = &instance.hardware.device;
+        let device = &instance.device;
         let hourly = machines.pools.get(device.as_str()).map_or(Decimal::ZERO, |(_, price)| *price);
-        let price = hourly * Decimal::from(instance.hardware.units);
+        let price = hourly * Decimal::from(instance.units);
         let money = |value: Decimal| up(value).unwrap_or(crate::solve::joint::problem::MOST);
         let pool = pools.iter().position(|pool| *pool == device);
         Kind {
             name: instance.shown(),
             price: money(price),
-            uses: pool.map(|pool| (pool, i64::from(instance.hardware.units))).into_iter().collect(),
+            uses: pool.map(|pool| (pool, i64::from(instance.units))).into_iter().collect(),
             capacity,
             // The cluster may no longer have what runs there now.
             most: pool.is_none().then_some(0),

@@ -1,11 +1,12 @@
 //! Joint plan + library → what is wrong with it. Knows nothing of the engine: every load, price and total is computed again
 //! from the jobs' plans, and those are verified like any plan.
 
-use super::instance::{Instance, fee, load, millionths, up};
+use super::instance::{Carried, Instance, millionths, up};
 use super::model::{JOINT_VERSION, JointJob, JointPlan};
 use crate::library::Library;
 use crate::plan::model::PlanStep;
 use crate::plan::verify::verify_against;
+use crate::space::Candidate;
 use rust_decimal::Decimal;
 use rust_decimal::dec;
 
@@ -89,8 +90,14 @@ fn route(
 ) -> Result<(Option<usize>, i64, i64), String> {
     let route = &job.routes[at];
     let entry = library.implementations.get(step.implementation.as_str()).ok_or("uses what the library lacks")?;
-    let knobs = step.knobs.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let own = Instance::of(entry, knobs, &step.hardware);
+    let candidate = Candidate {
+        implementation: step.implementation.as_str().into(),
+        knobs: step.knobs.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into())).collect(),
+        device: step.hardware.device.as_str().into(),
+        units: step.hardware.units,
+        class: 0,
+    };
+    let own = Instance::of(entry, &candidate);
     let stated = route.instance.map(|at| joint.instances.get(at));
     match (&own, stated) {
         (None, None) => {}
@@ -98,12 +105,9 @@ fn route(
         _ => return Err("is routed to another instance than its plan chooses".to_string()),
     }
     let too_large = "has a load beyond reason";
-    let carried = match own {
-        Some(_) => load(entry, step.calls, &step.predicted, job.rate).ok_or(too_large)?,
-        None => 0,
-    };
-    let hourly = joint.cluster.pools.get(&step.hardware.device).map_or(Decimal::ZERO, |pool| pool.usd_per_hour);
-    let paid = fee(entry, step.calls, &step.predicted, &step.hardware, hourly, job.rate).ok_or(too_large)?;
+    let step = Carried { entry, candidate: &candidate, calls: step.calls, predicted: &step.predicted };
+    let carried = if own.is_some() { step.load(job.rate).ok_or(too_large)? } else { 0 };
+    let paid = step.fee(job.rate).ok_or(too_large)?;
     if millionths(i128::from(carried)) != route.load {
         return Err(format!(
             "loads its instance with {}, and the plan says {}",
@@ -143,7 +147,7 @@ fn sums(joint: &JointPlan, loads: &[i64], fees: i64, library: &Library) -> Vec<S
     let mut cost = i128::from(fees);
     let (mut gpus, mut held) = (0i64, std::collections::BTreeMap::new());
     for (at, used) in joint.instances.iter().enumerate() {
-        let (shown, hardware) = (used.instance.shown(), &used.instance.hardware);
+        let (shown, hardware) = (used.instance.shown(), &used.instance);
         let units = i64::from(hardware.units);
         if joint.instances[..at].iter().any(|other| other.instance == used.instance) {
             wrong.push(format!("{shown} is there twice"));

@@ -3,7 +3,9 @@
 use super::placeholders;
 use super::profile::{self, Profile};
 use super::size::{self, Scope, SizeExpr};
-use super::{Cluster, Device, Engine, HardwareOption, Implementation, Library, Setting, Task, errors};
+use super::{
+    Cluster, Concurrency, Device, Engine, HardwareOption, Implementation, Library, RateLimit, Setting, Task, errors,
+};
 use crate::check::{quantity, types};
 use crate::diag::source::{FileId, Sources, Span};
 use crate::diag::{Diagnostics, nearest};
@@ -26,7 +28,7 @@ pub struct Module<'a> {
 pub type Profiles = BTreeMap<EcoString, FileId>;
 
 /// The words that lead a plain clause of a model or tool.
-const IMPLEMENTATION_WORDS: [&str; 5] = ["label", "license", "access", "region", "concurrency"];
+const IMPLEMENTATION_WORDS: [&str; 6] = ["label", "license", "access", "region", "concurrency", "limit"];
 /// The words that lead a plain clause of a task.
 const TASK_WORDS: [&str; 4] = ["quality", "prompt", "system", "max_tokens"];
 
@@ -233,7 +235,8 @@ impl ImplementationPass<'_> {
             license: None,
             open: true,
             region: None,
-            concurrency: 1,
+            concurrency: Concurrency::Fixed(1),
+            limits: Vec::new(),
         };
         // Knobs come first: sizes and engines may use them, wherever they stand.
         for line in &i.lines {
@@ -351,7 +354,35 @@ fn property(p: &Property, entry: &mut Implementation, cx: &mut Diagnostics) {
         ("license", Some(v)) => entry.license = Some(v),
         ("region", Some(v)) => entry.region = Some(v),
         ("access", Some(v)) if v == "open" || v == "closed" => entry.open = v == "open",
-        ("concurrency", _) => entry.concurrency = p.values.first().and_then(|v| whole(v, word, cx)).unwrap_or(1).max(1),
+        ("concurrency", Some(name)) if entry.knobs.iter().any(|(n, _)| *n == name) => {
+            let counts = |v: &EcoString| v.parse::<u32>().is_ok_and(|n| n > 0);
+            let values = entry.knobs.iter().filter(|(n, _)| *n == name).flat_map(|(_, values)| values);
+            match values.clone().all(counts) {
+                true => entry.concurrency = Concurrency::Knob(name),
+                false => cx.push(errors::bad_value(p.span, word, "a knob whose values are whole numbers from 1 on")),
+            }
+        }
+        ("concurrency", _) => {
+            let calls = p.values.first().and_then(|v| whole(v, word, cx)).unwrap_or(1).max(1);
+            entry.concurrency = Concurrency::Fixed(calls);
+        }
+        ("limit", Some(text)) => {
+            let atom = p.values.first().map(|v| &v.kind);
+            let read = match atom {
+                Some(AtomKind::Quantity(q)) => quantity::measure(q, cx),
+                _ => None,
+            };
+            let per_second = |of: Dimension| of.per(Dimension::TIME);
+            match read {
+                Some(m)
+                    if m.dimension == per_second(Dimension::NONE) || m.dimension == per_second(Dimension::TOKENS) =>
+                {
+                    let tokens = m.dimension == per_second(Dimension::TOKENS);
+                    entry.limits.push(RateLimit { tokens, per_second: m.value, text });
+                }
+                _ => cx.push(errors::bad_value(p.span, word, "a rate, `500 requests/min` or `200 ktok/min` say")),
+            }
+        }
         ("access", _) => cx.push(errors::bad_value(p.span, word, "`open` or `closed`")),
         (word, _) if IMPLEMENTATION_WORDS.contains(&word) => cx.push(errors::bad_value(p.span, word, "one value")),
         (word, _) => cx.push(errors::unknown_property(p.name.span, word, &IMPLEMENTATION_WORDS)),

@@ -26,6 +26,9 @@ pub fn audit(plan: &Plan, job: &Job, program: &Program, library: &Library) -> Ve
     if plan.quality_rule != rule {
         wrong.push(format!("the job's rule of quality is `{rule}`"));
     }
+    if plan.rate_per_s != job.rate.map(|(rate, _)| rate) {
+        wrong.push("the job's rate is another".to_string());
+    }
     let mut expected = 0;
     for (clause, soft) in job.clauses.iter().map(|c| (c, false)).chain(job.preferred.iter().map(|c| (c, true))) {
         expected += 1;

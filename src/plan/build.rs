@@ -93,6 +93,7 @@ pub fn build(input: &BuildInput) -> Plan {
             QualityRule::Product => "product".to_string(),
             QualityRule::Min => "min".to_string(),
         },
+        rate_per_s: input.space.terms.rate,
         robust: input.space.terms.end == End::Worst,
         proof: input.solution.proof.clone(),
     }
@@ -113,7 +114,7 @@ fn step(index: usize, input: &BuildInput) -> PlanStep {
         implementation: entry.name.to_string(),
         label: entry.label.as_ref().map(|l| l.to_string()),
         knobs: candidate.knobs.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect(),
-        hardware: Hardware { device: candidate.device.to_string(), units: candidate.units },
+        hardware: Hardware { device: candidate.device.to_string(), units: candidate.units, replicas: figures.replicas },
         engine: engine::lower(entry, candidate, task),
         params: task.params.iter().map(|(n, t)| (n.to_string(), t.clone())).collect(),
         output: task.result.clone(),
@@ -145,7 +146,7 @@ pub fn predicted(figures: &crate::space::Figures) -> Predicted {
 /// GPUs that steps hold, all together.
 pub fn gpus(steps: &[PlanStep], library: &Library) -> u32 {
     let gpu = |device: &str| library.devices.get(device).is_some_and(|d| d.gpu);
-    steps.iter().filter(|s| gpu(&s.hardware.device)).map(|s| s.hardware.units).sum()
+    steps.iter().filter(|s| gpu(&s.hardware.device)).map(|s| s.hardware.held()).sum()
 }
 
 /// What a choice of options comes to: the totals that a plan of it has.

@@ -43,6 +43,9 @@ pub struct Plan {
     pub total: Totals,
     /// How per-step quality becomes the total: `product` or `min`.
     pub quality_rule: String,
+    /// How often the job is run, in runs a second. Hardware then stands ready for all of them: its whole time is in the cost, shared
+    /// among the runs. Without a rate, a run pays for the time that it keeps hardware busy.
+    pub rate_per_s: Option<Decimal>,
     /// Whether every figure is taken at the end of its interval that is against the user: clauses then hold for all that lies
     /// between the ends, and a wish is that of the worst case.
     pub robust: bool,
@@ -151,6 +154,15 @@ pub struct Hardware {
     pub device: String,
     /// How many (cores, for `cpu`); 0 for `api`.
     pub units: u32,
+    /// How often they are there side by side, to keep up with the job's rate.
+    pub replicas: u32,
+}
+
+impl Hardware {
+    /// All devices that the step holds.
+    pub fn held(&self) -> u32 {
+        self.units.saturating_mul(self.replicas)
+    }
 }
 
 /// How a step is executed. Placeholders `{name}` in strings stand for a knob (already filled in by the planner), a parameter

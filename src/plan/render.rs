@@ -13,7 +13,8 @@ use std::fmt::Write;
 pub fn text(plan: &Plan, width: u16) -> String {
     let mut out = String::new();
     let robust = if plan.robust { ", robust: every figure at the worst end of its interval" } else { "" };
-    let _ = writeln!(out, "plan for `{}` on `{}`{robust}\n", plan.job, plan.cluster.name);
+    let rate = plan.rate_per_s.map_or(String::new(), |r| format!(", for {} runs/s", shown(r, 4)));
+    let _ = writeln!(out, "plan for `{}` on `{}`{rate}{robust}\n", plan.job, plan.cluster.name);
     let (p95, p99) = (plan.speaks_of("latency.p95"), plan.speaks_of("latency.p99"));
     let tails = |p95_s: Decimal, p99_s: Decimal| {
         let shown = [(p95, p95_s), (p99, p99_s)].into_iter().filter(|(wanted, _)| *wanted);
@@ -163,6 +164,9 @@ fn carried_out_by(step: &PlanStep) -> String {
 pub fn hardware(step: &PlanStep) -> String {
     match step.hardware.units {
         0 => step.hardware.device.clone(),
+        units if step.hardware.replicas != 1 => {
+            format!("{} * {units}, {} times", step.hardware.device, step.hardware.replicas)
+        }
         units => format!("{} * {units}", step.hardware.device),
     }
 }

@@ -49,11 +49,13 @@ pub fn verify(plan: &Plan) -> Vec<String> {
             wrong.push(format!("step `{}` has a figure that is negative or beyond reason", step.name));
         }
         let has = plan.cluster.pools.get(&step.hardware.device).map_or(0, |p| p.units);
-        if step.hardware.device != "api" && step.hardware.units > has {
+        if step.hardware.device != "api" && step.hardware.held() > has {
             let device = &step.hardware.device;
             wrong.push(format!(
                 "step `{}` needs {} `{device}`, and `{}` has {has}",
-                step.name, step.hardware.units, plan.cluster.name
+                step.name,
+                step.hardware.held(),
+                plan.cluster.name
             ));
         }
     }
@@ -147,12 +149,14 @@ const MAX_SETS: usize = 256;
 
 /// Pools that steps which may run at once overfill.
 fn overfull(plan: &Plan, dag: &Dag) -> Vec<String> {
-    let together = dag.antichains(MAX_SETS).unwrap_or_else(|| vec![(0..plan.steps.len()).collect()]);
+    // Under a load the runs overlap, and so do all steps.
+    let sets = dag.antichains(MAX_SETS).filter(|_| plan.rate_per_s.is_none());
+    let together = sets.unwrap_or_else(|| vec![(0..plan.steps.len()).collect()]);
     let mut wrong = Vec::new();
     for (device, pool) in &plan.cluster.pools {
         let held = |set: &Vec<usize>| -> u64 {
             let steps = set.iter().map(|i| &plan.steps[*i].hardware).filter(|h| h.device == *device);
-            steps.map(|h| u64::from(h.units)).sum()
+            steps.map(|h| u64::from(h.held())).sum()
         };
         if let Some(most) = together.iter().map(held).max().filter(|h| *h > u64::from(pool.units)) {
             wrong.push(format!(
@@ -227,8 +231,11 @@ pub fn verify_against(plan: &Plan, library: &Library) -> Vec<String> {
     });
     let sizes = sizes.collect();
     let end = if plan.robust { End::Worst } else { End::Typical };
-    let usable: &space::Usable = &|_| Ok(());
-    let input = space::Input { workflow: &workflow, library, machines: &machines, sizes: &sizes, usable, end };
+    let (usable, rate): (&space::Usable, _) = (&|_| Ok(()), plan.rate_per_s);
+    if rate.is_some_and(|r| r <= Decimal::ZERO) {
+        return vec!["the job's rate is not more than zero".to_string()];
+    }
+    let input = space::Input { workflow: &workflow, library, machines: &machines, sizes: &sizes, usable, end, rate };
     let space = space::build(&input, &mut Diagnostics::default());
     let classes: Vec<Option<u32>> = plan
         .steps
@@ -246,6 +253,12 @@ pub fn verify_against(plan: &Plan, library: &Library) -> Vec<String> {
             None => wrong.push(format!("the library has no `{}` as step `{}` uses it", step.implementation, step.name)),
             Some(option) if predicted(&option.figures) != step.predicted || option.evidence != step.evidence => {
                 wrong.push(format!("the figures of step `{}` are not those of the library", step.name));
+            }
+            Some(option) if option.figures.replicas != step.hardware.replicas => {
+                wrong.push(format!(
+                    "step `{}` needs its hardware {} times, and the plan has it {} times",
+                    step.name, option.figures.replicas, step.hardware.replicas
+                ));
             }
             Some(option) if option.figures.calls != step.calls => {
                 wrong.push(format!(

@@ -13,6 +13,8 @@ mod master;
 mod menu;
 mod primal;
 pub mod problem;
+#[cfg(test)]
+mod tests;
 
 use self::master::{Lean, Master, Node, SOLVE};
 use self::menu::{Menu, OWN, menu};
@@ -238,9 +240,7 @@ impl Search<'_> {
             let fit =
                 kind.uses.iter().filter(|used| used.1 > 0).map(|(pool, units)| self.fleet.pools[*pool].units / units);
             let most = kind.most.into_iter().chain(fit).min().unwrap_or(i64::MAX);
-            // More than the loads need is of use only where stopping costs more than keeping.
-            let useful = needed.max(i128::from(kind.running));
-            (0, i64::try_from(useful).unwrap_or(i64::MAX).min(most))
+            (0, i64::try_from(needed).unwrap_or(i64::MAX).min(most))
         });
         Node { range: range.collect(), barred: BTreeSet::new(), bound: 0 }
     }

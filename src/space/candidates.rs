@@ -17,6 +17,7 @@ pub fn enumerate(step: &Step, input: &Input) -> StepSpace {
             continue;
         }
         let settings = knob_settings(&implementation.knobs);
+        let before = space.excluded.len();
         for option in &implementation.hardware {
             let devices = devices(option, input);
             if devices.is_empty() {
@@ -35,8 +36,21 @@ pub fn enumerate(step: &Step, input: &Input) -> StepSpace {
                 }
             }
         }
+        shorten(&mut space.excluded, before, &implementation.name);
     }
     space
+}
+
+/// Reasons of one implementation beyond this number are counted, not shown: a profile without rows for a batch says so for each
+/// variant on each device.
+const SHOWN: usize = 12;
+
+fn shorten(excluded: &mut Vec<(EcoString, String)>, before: usize, name: &EcoString) {
+    let more = excluded.len().saturating_sub(before + SHOWN);
+    if more > 1 {
+        excluded.truncate(before + SHOWN);
+        excluded.push((name.clone(), format!("{more} other settings without figures, or that do not fit")));
+    }
 }
 
 fn add(

@@ -81,7 +81,8 @@ pub fn encode(input: &Input) -> Encoded {
     }
     let mut problem = Problem { edges: input.space.dag.edges(), ..Problem::default() };
     let pools: Vec<&EcoString> = input.machines.pools.keys().collect();
-    let together = input.space.dag.antichains(MAX_ANTICHAINS);
+    // Under a load the runs overlap, and so do all steps.
+    let together = input.space.dag.antichains(MAX_ANTICHAINS).filter(|_| input.space.terms.rate.is_none());
     let together = together.unwrap_or_else(|| vec![(0..input.space.steps.len()).collect()]);
     for pool in &pools {
         let units = i64::from(input.machines.pools[*pool].0);
@@ -109,7 +110,7 @@ pub fn encode(input: &Input) -> Encoded {
             let pool = pools.iter().position(|p| **p == candidate.device);
             Choice {
                 figures: integers(option, candidate, input.library),
-                uses: pool.map(|p| (p, i64::from(candidate.units))).into_iter().collect(),
+                uses: pool.map(|p| (p, held(candidate, option))).into_iter().collect(),
                 class: candidate.class,
                 needs: option.needs.clone(),
                 breaks: breaks.collect(),
@@ -224,6 +225,11 @@ fn ln(value: Decimal) -> f64 {
     value.to_f64().unwrap_or(0.0).ln()
 }
 
+/// The devices that a choice holds.
+fn held(candidate: &Candidate, option: &Figured) -> i64 {
+    i64::from(candidate.units) * i64::from(option.figures.replicas)
+}
+
 /// The figures of an option in integers, rounded up.
 fn integers(option: &Figured, candidate: &Candidate, library: &Library) -> problem::Figures {
     let up = |value: Decimal, metric: Metric| -> i64 {
@@ -239,8 +245,7 @@ fn integers(option: &Figured, candidate: &Candidate, library: &Library) -> probl
     } else {
         (-LOSS_SCALE * ln(f.quality) + 1e-5).ceil() as i64
     };
-    let gpus =
-        if library.devices.get(&candidate.device).is_some_and(|d| d.gpu) { i64::from(candidate.units) } else { 0 };
+    let gpus = if library.devices.get(&candidate.device).is_some_and(|d| d.gpu) { held(candidate, option) } else { 0 };
     let mut figures = problem::Figures::default();
     figures[Figure::Cost.index()] = up(f.cost, Metric::Cost);
     figures[Figure::Energy.index()] = up(f.energy.unwrap_or_default(), Metric::Energy);

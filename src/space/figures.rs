@@ -1,6 +1,7 @@
 //! Candidate + shape → figures: latency, cost, energy, quality and memory of a step for all its calls in one run.
 
 use super::ends::{End, Ends, Row, Rows};
+use super::load;
 use super::shape::{Missing, Shape, StepShape, evaluate, knob};
 use super::table::{Table, assignments, union};
 use super::tail::{self, Calls, Level, Part};
@@ -39,6 +40,9 @@ pub fn fill(index: usize, step: &mut StepSpace, shapes: &[Option<StepShape>], te
         for classes in assignments {
             let amounts: Vec<(EcoString, Decimal)> = work.iter().map(|(n, t)| (n.clone(), t.at(&classes))).collect();
             match option(number, entry, candidate, amounts, shape.calls.at(&classes), terms) {
+                Some(figured) if let Some(why) = overloaded(entry, candidate, &figured, terms, input) => {
+                    excluded.push((entry.name.clone(), why));
+                }
                 Some(figured) => options.push(Figured { needs: classes.into_iter().collect(), ..figured }),
                 None => excluded.push((entry.name.clone(), "its figures are too large to compute with".to_string())),
             }
@@ -46,6 +50,24 @@ pub fn fill(index: usize, step: &mut StepSpace, shapes: &[Option<StepShape>], te
     }
     step.options = options;
     step.excluded.extend(excluded);
+}
+
+/// Why a candidate does not keep up with the job's rate; `None` where it does.
+fn overloaded(
+    entry: &Implementation,
+    candidate: &Candidate,
+    figured: &Figured,
+    terms: &Terms,
+    input: &Input,
+) -> Option<String> {
+    let rate = terms.rate?;
+    if candidate.device == "api" {
+        return load::refused(entry, rate, figured.figures.calls, &figured.work);
+    }
+    let (has, _) = terms.pools.get(&candidate.device)?;
+    let needed = u64::from(figured.figures.replicas) * u64::from(candidate.units);
+    let (device, machines) = (&candidate.device, &input.machines.name);
+    (needed > u64::from(*has)).then(|| format!("the load needs {needed} `{device}`, and `{machines}` has {has}"))
 }
 
 /// A candidate with its figures, for so much work a call and so many calls.
@@ -114,13 +136,24 @@ fn figures(
     for (row, amount) in &rows.cost_per {
         fee = fee.checked_add(value(row).checked_mul(*amount)?)?;
     }
-    let calls_at_once = Calls { count: calls, width: Decimal::from(entry.concurrency) };
+    let calls_at_once = Calls { count: calls, width: load::width(entry, candidate) };
     let latency = once.checked_mul(calls_at_once.rounds())?;
     let late = |level| late(rows, calls_at_once, level, terms, ends);
     let (latency_p95, latency_p99) = (late(Level::P95)?, late(Level::P99)?);
-    let busy = once.checked_mul(calls)?;
+    // Calls that are under way at once keep the hardware busy once; under a load, other runs' calls fill a batch.
+    let busy = match terms.rate {
+        Some(_) => once.checked_mul(calls)?.checked_div(calls_at_once.width)?,
+        None => latency,
+    };
+    let own = candidate.device != "api";
+    let replicas = if own { load::replicas(terms.rate, busy)? } else { 1 };
     let hourly = terms.pools.get(&candidate.device).map_or(Decimal::ZERO, |(_, price)| *price);
-    let rent = busy.checked_mul(hourly)?.checked_mul(Decimal::from(candidate.units))? / HOUR;
+    // Under a load the hardware stands ready, and a run pays its part of all the time.
+    let held = match terms.rate {
+        Some(rate) => Decimal::from(replicas).checked_div(rate)?,
+        None => busy,
+    };
+    let rent = held.checked_mul(hourly)?.checked_mul(Decimal::from(candidate.units))? / HOUR;
     let cost = fee.checked_mul(calls)?.checked_add(rent)?;
     let energy = match optional(&rows.power) {
         Some(watts) => Some(watts.checked_mul(busy)? / HOUR),
@@ -128,7 +161,7 @@ fn figures(
     };
     let quality = value(&rows.quality).min(Decimal::ONE);
     let memory = optional(&rows.memory).unwrap_or_default();
-    Some(Figures { calls, latency, latency_p95, latency_p99, cost, energy, quality, memory })
+    Some(Figures { calls, replicas, latency, latency_p95, latency_p99, cost, energy, quality, memory })
 }
 
 /// The time of all calls that a share of the runs stays within.

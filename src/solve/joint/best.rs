@@ -1,15 +1,13 @@
 //! A menu and a price per option -> the cheapest options that keep the job's clauses, exactly.
 //!
 //! Depth-first over the steps in topological order. What bounds a node is, per clause, a table: the least that the steps to
-//! come can cost when they may still take so many sixteenths of the limit. A clause on paths has the table of one long path, so that
+//! come can cost when they may still take so many parts of the limit. A clause on paths has the table of one long path, so that
 //! every table is a relaxation and the search stays exact.
 
 use super::menu::{Menu, Row};
 
 /// The price of an option that must not be taken.
 pub const NEVER: i64 = i64::MAX;
-/// Parts into which a table divides a limit.
-const PARTS: usize = 16;
 /// Clauses that get a table.
 const TABLES: usize = 3;
 
@@ -55,6 +53,7 @@ pub struct Chef<'a> {
     limit: i64,
     nodes: u64,
     most: u64,
+    parts: usize,
 }
 
 #[derive(Default)]
@@ -67,8 +66,8 @@ struct Table {
 }
 
 impl<'a> Chef<'a> {
-    /// A solver of a menu that visits at most so many nodes a call.
-    pub fn new(menu: &'a Menu, most: u64) -> Chef<'a> {
+    /// A solver of a menu that visits at most so many nodes a call, and whose tables divide a limit into so many parts.
+    pub fn new(menu: &'a Menu, most: u64, parts: usize) -> Chef<'a> {
         let (n, r) = (menu.steps.len(), menu.rows.len());
         let tables = (0..r.min(TABLES)).map(|row| Table { row, counts: on_path(menu, row), price: Vec::new() });
         Chef {
@@ -84,12 +83,8 @@ impl<'a> Chef<'a> {
             limit: i64::MAX,
             nodes: 0,
             most,
+            parts,
         }
-    }
-
-    /// Nodes of the last call.
-    pub fn nodes(&self) -> u64 {
-        self.nodes
     }
 
     /// Finds the cheapest options. `price[place][dish]` is at least 0, or [`NEVER`]; `warm` is a choice to start from.
@@ -180,19 +175,19 @@ impl<'a> Chef<'a> {
     }
 
     fn fill_table(&mut self, table: usize) {
-        let n = self.menu.steps.len();
+        let (n, all) = (self.menu.steps.len(), self.parts);
         let Table { row, counts, price } = &mut self.tables[table];
         let limit = self.menu.rows[*row].limit;
         price.clear();
-        price.resize((n + 1) * (PARTS + 1), 0);
+        price.resize((n + 1) * (all + 1), 0);
         for place in (0..n).rev() {
-            let (head, tail) = price.split_at_mut((place + 1) * (PARTS + 1));
-            let now = &mut head[place * (PARTS + 1)..];
+            let (head, tail) = price.split_at_mut((place + 1) * (all + 1));
+            let now = &mut head[place * (all + 1)..];
             now.fill(NEVER);
             for open in &self.open[place] {
                 let takes = if counts[place] { self.menu.steps[place][open.dish as usize].takes[*row] } else { 0 };
-                let parts = part(takes, limit);
-                for left in parts..=PARTS {
+                let parts = part(takes, limit, all);
+                for left in parts..=all {
                     let cost = tail[left - parts].saturating_add(open.price);
                     now[left] = now[left].min(cost);
                 }
@@ -205,8 +200,8 @@ impl<'a> Chef<'a> {
         let mut bound = self.rest[place];
         for (at, table) in self.tables.iter().enumerate() {
             let limit = self.menu.rows[table.row].limit;
-            let left = part(limit - self.used[at][place], limit);
-            bound = bound.max(table.price[place * (PARTS + 1) + left]);
+            let left = part(limit - self.used[at][place], limit, self.parts);
+            bound = bound.max(table.price[place * (self.parts + 1) + left]);
         }
         bound
     }
@@ -294,12 +289,12 @@ impl<'a> Chef<'a> {
 }
 
 /// Which parts of a limit an amount fills, rounded down.
-fn part(amount: i64, limit: i64) -> usize {
+fn part(amount: i64, limit: i64, all: usize) -> usize {
     if limit == 0 {
         return 0;
     }
-    let parts = i128::from(amount) * PARTS as i128 / i128::from(limit);
-    usize::try_from(parts).unwrap_or(0).min(PARTS)
+    let parts = i128::from(amount) * all as i128 / i128::from(limit);
+    usize::try_from(parts).unwrap_or(0).min(all)
 }
 
 fn served(menu: &Menu, dishes: &[u32]) -> bool {

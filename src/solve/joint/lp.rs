@@ -305,19 +305,24 @@ impl Lp {
         let mut pivot = std::mem::take(&mut self.inverse[row]);
         pivot.iter_mut().for_each(|value| *value /= rate);
         let gain = self.x[row] / rate;
-        // Most of the inverse is zero, and so is most of this row.
+        // Often most of the inverse is zero, and so is most of this row.
         let parts: Vec<(u32, f64)> = pivot
             .iter()
             .enumerate()
             .filter(|(_, part)| part.abs() > 1e-14)
             .map(|(at, part)| (at as u32, *part))
             .collect();
+        let dense = parts.len() * 4 > pivot.len();
         for (at, other) in self.inverse.iter_mut().enumerate() {
             let factor = step[at];
             if at == row || factor.abs() < 1e-12 {
                 continue;
             }
             self.x[at] -= factor * gain;
+            if dense {
+                other.iter_mut().zip(&pivot).for_each(|(value, part)| *value -= factor * part);
+                continue;
+            }
             for &(column, part) in &parts {
                 other[column as usize] -= factor * part;
             }

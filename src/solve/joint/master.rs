@@ -19,6 +19,8 @@ const CUT_ROUNDS: (u32, u32) = (40, 3);
 const LEAST_GAIN: f64 = 0.01;
 /// Nodes of one job's search before its bound stands in for its optimum.
 const JOB_NODES: u64 = 200_000;
+/// Parts of a limit in the tables that bound one job's search.
+const PARTS: usize = 48;
 /// Columns beyond this number are thrown out by their reduced cost.
 const MOST_COLUMNS: usize = 1_000;
 /// So many more columns are kept for each job.
@@ -105,7 +107,7 @@ impl<'a> Master<'a> {
         let mut master = Master {
             fleet,
             menus,
-            chefs: menus.iter().map(|menu| Chef::new(menu, JOB_NODES)).collect(),
+            chefs: menus.iter().map(|menu| Chef::new(menu, JOB_NODES, PARTS)).collect(),
             lp: Lp::new(),
             roles: Vec::new(),
             kind_rows: Vec::new(),
@@ -204,7 +206,7 @@ impl<'a> Master<'a> {
     /// What a unit of load costs on a full replica, scaled.
     fn unit_price(&self, kind: usize) -> i64 {
         let kind = &self.fleet.kinds[kind];
-        let price = if kind.running > 0 { (kind.price - kind.stop).max(0) } else { kind.price + kind.start };
+        let price = if kind.running > 0 { kind.price - kind.stop } else { kind.price + kind.start };
         let scaled = (i128::from(price) << self.shift) / i128::from(kind.capacity.max(1));
         i64::try_from(scaled).unwrap_or(i64::MAX)
     }

@@ -7,6 +7,8 @@ use super::problem::Fleet;
 
 /// Nodes that one answer of a job may take.
 const NODES: u64 = 3_000;
+/// Parts of a limit in the tables that bound it.
+const PARTS: usize = 16;
 /// Rounds from hot to cold.
 const CYCLE: u64 = 2_000;
 
@@ -57,7 +59,7 @@ impl<'a> Primal<'a> {
         Primal {
             fleet,
             menus,
-            chefs: menus.iter().map(|menu| Chef::new(menu, NODES)).collect(),
+            chefs: menus.iter().map(|menu| Chef::new(menu, NODES, PARTS)).collect(),
             could: (0..fleet.kinds.len())
                 .map(|kind| {
                     let uses = |menu: &Menu| menu.steps.iter().flatten().any(|dish| dish.kind as usize == kind);
@@ -168,15 +170,14 @@ impl<'a> Primal<'a> {
         pools.map(|(pool, held)| (held - i128::from(pool.units)).max(0)).sum::<i128>() * self.fine
     }
 
-    /// The fewest replicas that carry a load, or those that run where stopping them costs more.
+    /// The fewest replicas that carry a load.
     fn needed(&self, kind: usize, load: i64) -> i64 {
         let kind = &self.fleet.kinds[kind];
-        let need = match kind.capacity {
+        match kind.capacity {
             0 if load == 0 => 0,
             0 => i64::MAX >> 20,
             capacity => load / capacity + i64::from(load % capacity != 0),
-        };
-        if kind.stop > kind.price { need.max(kind.running.min(kind.most.unwrap_or(i64::MAX))) } else { need }
+        }
     }
 
     /// What more load on a kind costs at the margin.

@@ -35,7 +35,7 @@ pub struct Kind {
     pub running: i64,
     /// What starting one more replica than now costs, spread over the hours until the next plan: micro-dollars an hour.
     pub start: i64,
-    /// What stopping one costs, likewise.
+    /// What stopping one costs, likewise; at most the price, since nobody stops what is cheaper to keep.
     pub stop: i64,
 }
 
@@ -92,6 +92,9 @@ pub fn faults(fleet: &Fleet) -> Result<(), String> {
         all.iter().try_for_each(|(value, what)| within(*value, what, &of))?;
         within(kind.stop, "the stop", &of)?;
         within(kind.most.unwrap_or(0), "the most", &of)?;
+        if kind.stop > kind.price {
+            return Err(format!("stopping {of} costs more than keeping it"));
+        }
         within(kind.capacity, "the capacity", &of)?;
         for (pool, units) in &kind.uses {
             within(*units, "the units", &of)?;

@@ -1,0 +1,38 @@
+//! Rate + busy time → how often hardware must be there to keep up, and what a provider takes.
+
+use super::Candidate;
+use crate::library::{Concurrency, Implementation};
+use ecow::EcoString;
+use rust_decimal::prelude::ToPrimitive;
+use rust_decimal::{Decimal, dec};
+
+/// How much of its time hardware may be busy: what is beyond it waits ever longer.
+pub const BUSY: Decimal = dec!(0.8);
+
+/// How many calls of a candidate are under way at once.
+pub fn width(entry: &Implementation, candidate: &Candidate) -> Decimal {
+    match &entry.concurrency {
+        Concurrency::Fixed(calls) => Decimal::from(*calls),
+        Concurrency::Knob(name) => super::shape::knob(candidate, name).unwrap_or(Decimal::ONE).max(Decimal::ONE),
+    }
+}
+
+/// How often hardware that a run keeps busy for so many seconds must be there; `None` for more than can be counted.
+pub fn replicas(rate: Option<Decimal>, busy: Decimal) -> Option<u32> {
+    let Some(rate) = rate else { return Some(1) };
+    let needed = rate.checked_mul(busy)?.checked_div(BUSY)?.ceil().to_u32()?;
+    Some(needed.max(1))
+}
+
+/// Why a provider does not take the calls of so many runs a second; `None` where it does.
+pub fn refused(entry: &Implementation, rate: Decimal, calls: Decimal, work: &[(EcoString, Decimal)]) -> Option<String> {
+    let tokens: Decimal = work.iter().filter(|(n, _)| n == "input" || n == "output").map(|(_, amount)| *amount).sum();
+    entry.limits.iter().find_map(|limit| {
+        let each = if limit.tokens { tokens } else { Decimal::ONE };
+        let sent = rate.checked_mul(calls).and_then(|c| c.checked_mul(each));
+        let over = sent.is_none_or(|sent| sent > limit.per_second);
+        let shown = sent.map_or("too much".to_string(), |s| crate::units::shown(s, 2));
+        let what = if limit.tokens { "tok/s" } else { "requests/s" };
+        over.then(|| format!("the load sends {shown} {what}, and it takes {}", limit.text))
+    })
+}
