@@ -16,7 +16,6 @@ use crate::expand::lock::Lock;
 use crate::ir::workflow::{Step, Workflow};
 use crate::library::declare::{Module, Profiles, declare};
 use crate::library::{Implementation, Library, embedded};
-use crate::plan::model::Plan;
 use crate::solve::Limits;
 use crate::solve::outcome::Solution;
 use crate::solve::problem::Problem;
@@ -139,12 +138,12 @@ pub struct Offer {
     pub excluded: Vec<(EcoString, String)>,
 }
 
-/// Compiles a job of a checked file whose holes are filled; says what each step could choose from.
+/// Compiles a job of a checked file whose holes are filled.
 pub fn plan<'a>(
     compiled: Compiled<'a>,
     target: &Target<'a>,
     cx: &mut Diagnostics,
-) -> Result<(Plan, Vec<Offer>), String> {
+) -> Result<(Prepared<'a>, Decision), String> {
     plan_seen(compiled, target, cx, &mut |_, _| {})
 }
 
@@ -154,12 +153,12 @@ pub fn plan_seen<'a>(
     target: &Target<'a>,
     cx: &mut Diagnostics,
     see: &mut dyn FnMut(&Problem, Option<&Solution>),
-) -> Result<(Plan, Vec<Offer>), String> {
+) -> Result<(Prepared<'a>, Decision), String> {
     let prepared = prepare(compiled, target, cx)?;
     match decide(&prepared, &Changes::default(), &target.limits) {
         Ok(decision) => {
             see(&decision.encoded.problem, Some(&decision.solution));
-            Ok((decision.plan, offers(&prepared.workflow, &prepared.space)))
+            Ok((prepared, decision))
         }
         Err(Undecided::Unknown(why)) => Err(why),
         Err(Undecided::Clash(clash)) => {

@@ -69,7 +69,7 @@ fn planned(job: &str, profile: String, end: End) -> Result<Plan, String> {
     let measured = InputSizes::new();
     let target = Target { job: None, machines: &machines, measured: &measured, usable: &anywhere, limits, end };
     let compiled = Compiled { texts: &texts, file, checked: &checked, lock: None };
-    plan(compiled, &target, &mut cx).map(|(plan, _)| plan)
+    plan(compiled, &target, &mut cx).map(|(_, decision)| decision.plan)
 }
 
 fn job(pins: [Option<&str>; 2]) -> String {
@@ -171,7 +171,7 @@ fn under_load(rate: &str, library: &str, profile: &str, body: &str) -> Result<Pl
     let end = End::Typical;
     let target = Target { job: None, machines: &machines, measured: &measured, usable: &anywhere, limits, end };
     let compiled = Compiled { texts: &texts, file, checked: &checked, lock: None };
-    let made = plan(compiled, &target, &mut cx).map(|(plan, _)| plan);
+    let made = plan(compiled, &target, &mut cx).map(|(_, decision)| decision.plan);
     made.map_err(|_| murakkab::diag::render::text(&cx, &texts.sources, false))
 }
 

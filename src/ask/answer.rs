@@ -312,7 +312,7 @@ pub struct FigureMoves {
 /// A move of a figure that changes a plan.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Move {
-    /// The value at which the plan is another one; it is still the same one thousandth of the figure before.
+    /// The value at which the plan is another one; it is still the same two thousandths of the figure before.
     pub to: Decimal,
     /// The move as a ratio of the figure: −0.25 is a quarter less.
     pub ratio: Decimal,

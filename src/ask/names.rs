@@ -2,6 +2,7 @@
 
 use super::Asked;
 use super::answer::{Carrier, Line, StepName};
+use super::why::is_soft;
 use crate::compile::Prepared;
 use crate::diag::nearest;
 use crate::diag::source::Span;
@@ -82,13 +83,8 @@ pub fn line_of(asked: &Asked, span: Span) -> Option<u32> {
 pub fn line(asked: &Asked, origin: &Origin) -> Line {
     let source = |span: Span| asked.prepared.compiled.texts.sources.text(span);
     let words = |span: Span| source(span).split_whitespace().collect::<Vec<_>>().join(" ");
-    let soft = |span: Span| {
-        let job = &asked.prepared.job;
-        let soft = job.preferred.iter().any(|c| c.span == span);
-        if soft { "prefer " } else { "" }
-    };
     let (text, span) = match origin {
-        Origin::Clause(c) => (format!("{}{}", soft(c.span), c.text), c.span),
+        Origin::Clause(c) => (format!("{}{}", if is_soft(asked, origin) { "prefer " } else { "" }, c.text), c.span),
         Origin::Rule(r) => (r.text.to_string(), r.span),
         Origin::StepPin(_, pin) => (words(pin.span), pin.span),
         Origin::EnergyKnown(text, span) => (text.to_string(), *span),

@@ -7,9 +7,14 @@ use super::here::{HERE, machines, usable_here};
 use super::inputs::{Inputs, known};
 use super::load::{read, show, write};
 use super::{Failure, note, print, width};
+use crate::ask::Asked;
+use crate::ask::figures::used;
+use crate::ask::prices::price;
+use crate::ask::render::first_measurement;
+use crate::ask::sensitivity::{Work, measure};
 use crate::check::program::Job;
 use crate::check::select;
-use crate::compile::{self, Compiled, Offer, Target, anywhere};
+use crate::compile::{self, Compiled, Offer, Target, anywhere, offers};
 use crate::library::Implementation;
 use crate::plan::diff::diff;
 use crate::plan::model::Plan;
@@ -37,7 +42,22 @@ pub struct Planned {
     pub plan: Plan,
     pub offers: Vec<Offer>,
     pub inputs: BTreeMap<String, Value>,
+    /// Which measurement is worth most, in a line, where that was asked for.
+    pub measure: Option<String>,
 }
+
+/// What is asked of a plan beside the plan.
+#[derive(Clone, Copy, Default)]
+pub struct Extras {
+    /// What each limit costs.
+    pub prices: bool,
+    /// Which measurement is worth most.
+    pub measure: bool,
+}
+
+/// Nodes that each of these may take, and re-solves that finding a measurement may.
+const EXTRA_NODES: u64 = 50_000;
+const EXTRA_SOLVES: usize = 1_000;
 
 /// Plans a job and shows the plan.
 pub fn plan(options: &PlanOptions, inputs: &Inputs) -> Result<(), Failure> {
@@ -55,7 +75,8 @@ pub fn plan(options: &PlanOptions, inputs: &Inputs) -> Result<(), Failure> {
     let mut see = |problem: &Problem, solution: Option<&Solution>| {
         decided = Some(Decided { problem: problem.clone(), solution: solution.cloned() });
     };
-    let made = make_seen(&options.planning, inputs, None, &mut see);
+    let extras = Extras { prices: !options.no_prices, measure: options.planning.robust };
+    let made = make_seen(&options.planning, inputs, None, extras, &mut see);
     if let Some(decided) = &decided {
         hand_on(options, decided)?;
     }
@@ -65,6 +86,7 @@ pub fn plan(options: &PlanOptions, inputs: &Inputs) -> Result<(), Failure> {
         print(&format!("{json}\n"));
     } else {
         print(&render::text(&planned.plan, width()));
+        print(planned.measure.as_deref().unwrap_or_default());
         if options.choices {
             print(&choices(&planned.offers));
         }
@@ -119,17 +141,23 @@ pub fn read_plan(path: &Path) -> Result<Plan, Failure> {
 
 /// Plans a job; `cluster` overrides what the job says.
 pub fn make(options: &Planning, inputs: &Inputs, cluster: Option<&str>) -> Result<Planned, Failure> {
-    make_seen(options, inputs, cluster, &mut |_, _| {})
+    make_seen(options, inputs, cluster, Extras::default(), &mut |_, _| {})
 }
 
 /// What is shown the problem that the solver had and its solution.
 type See<'a> = &'a mut dyn FnMut(&Problem, Option<&Solution>);
 
-fn make_seen(options: &Planning, inputs: &Inputs, cluster: Option<&str>, see: See) -> Result<Planned, Failure> {
+fn make_seen(
+    options: &Planning,
+    inputs: &Inputs,
+    cluster: Option<&str>,
+    extras: Extras,
+    see: See,
+) -> Result<Planned, Failure> {
     // z3 takes some milliseconds to wake up; it can do so while the file is read.
     let waking = std::thread::spawn(warm_up);
     let mut filled = filled(&options.source, options.locked, false)?;
-    let made = with_filled(options, inputs, cluster, &mut filled, see);
+    let made = with_filled(options, inputs, cluster, extras, &mut filled, see);
     let _ = waking.join();
     if options.source.format == Format::Text || made.is_err() {
         show(&filled.cx, &filled.texts, options.source.format);
@@ -144,6 +172,7 @@ fn with_filled(
     options: &Planning,
     inputs: &Inputs,
     cluster: Option<&str>,
+    extras: Extras,
     filled: &mut Filled,
     see: See,
 ) -> Result<Planned, Failure> {
@@ -153,12 +182,24 @@ fn with_filled(
     let target = terms.target(&out_of_time);
     let compiled =
         Compiled { texts: &filled.texts, file: filled.file, checked: &filled.checked, lock: filled.lock.as_deref() };
-    let made = compile::plan_seen(compiled, &target, &mut filled.cx, see);
-    match made {
-        Ok((plan, offers)) => Ok(Planned { plan, offers, inputs: terms.values }),
-        Err(_) if filled.cx.has_errors() => Err(Failure::Said),
-        Err(why) => Err(Failure::Message(why)),
+    let (prepared, decision) = match compile::plan_seen(compiled, &target, &mut filled.cx, see) {
+        Ok(made) => made,
+        Err(_) if filled.cx.has_errors() => return Err(Failure::Said),
+        Err(why) => return Err(Failure::Message(why)),
+    };
+    let limits = Limits { nodes: EXTRA_NODES, certify: Certify::Off, ..target.limits };
+    let mut plan = decision.plan.clone();
+    if extras.prices {
+        price(&Asked::of(&prepared, &decision, limits), &mut plan);
     }
+    let measure = extras.measure.then(|| {
+        let asked = Asked::of(&prepared, &decision, limits);
+        let (list, _) = measure(&asked, &used(&asked), &Work::of(EXTRA_SOLVES));
+        let wish = plan.wishes.first().and_then(|w| w.text.split_once(' ')).map_or("cost", |(_, metric)| metric);
+        first_measurement(&list, wish)
+    });
+    let offers = offers(&prepared.workflow, &prepared.space);
+    Ok(Planned { plan, offers, inputs: terms.values.clone(), measure })
 }
 
 /// What the command line says a job is planned for.

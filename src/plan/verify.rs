@@ -2,7 +2,7 @@
 //! flow and figures, and the figures from the library.
 
 use super::build::{gpus, predicted};
-use super::model::{Hardware, PLAN_VERSION, Plan, PlanInstance, PlanStep, Predicted, Totals};
+use super::model::{Hardware, PLAN_VERSION, Plan, PlanInstance, PlanStep, Predicted, PriceChange, ShadowPrice, Totals};
 use crate::check::program::{Metric, QualityRule};
 use crate::diag::Diagnostics;
 use crate::ir::dag::Dag;
@@ -118,6 +118,7 @@ pub fn verify(plan: &Plan) -> Vec<String> {
             wrong.push(format!("`{}` cannot be checked: the energy of a step is not known", clause.text));
         }
     }
+    wrong.extend(strange_prices(plan));
     for wish in &plan.wishes {
         let metric =
             Metric::ALL.iter().find(|(_, n)| wish.text.split_once(' ').is_some_and(|(_, wished)| wished == *n));
@@ -155,6 +156,23 @@ fn misused(plan: &Plan) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// What can be told of prices without the solver: they are of limits, in the first wish, and money is money.
+fn strange_prices(plan: &Plan) -> Vec<String> {
+    let wished = plan.wishes.first().and_then(|w| w.text.split_once(' ')).map_or("", |(_, metric)| metric);
+    let sane = |price: &PriceChange| {
+        let money = wished != "cost" || price.change == price.cost_usd;
+        let known = [price.change, price.cost_usd].iter().all(|n| n.abs() <= dec!(1e18));
+        price.metric == wished && money && known
+    };
+    let strange = plan.clauses.iter().filter(|c| {
+        let stands = |p: &ShadowPrice| {
+            c.metric != "rule" && p.step > Decimal::ZERO && p.tighter.iter().chain(&p.looser).all(sane)
+        };
+        !c.price.as_ref().is_none_or(stands)
+    });
+    strange.map(|c| format!("the price of `{}` is none", c.text)).collect()
 }
 
 /// More than this many sets of concurrent steps are not listed: all steps together stand in for them.
