@@ -16,6 +16,7 @@ mod inputs;
 mod inspect;
 mod load;
 mod plan;
+mod proof;
 mod run;
 mod verify;
 

@@ -2,6 +2,7 @@
 
 pub mod decide;
 pub mod prepare;
+pub mod proof;
 
 pub use decide::{Changes, Clash, Decision, Undecided, decide};
 pub use prepare::{Compiled, Prepared, prepare, prepare_job};

@@ -6,7 +6,7 @@ use super::export::{self, Decided};
 use super::here::{HERE, machines, usable_here};
 use super::inputs::{Inputs, known};
 use super::load::{read, show, write};
-use super::{Failure, note, print, width};
+use super::{Failure, note, print, proof, width};
 use crate::ask::Asked;
 use crate::ask::figures::used;
 use crate::ask::prices::price;
@@ -48,11 +48,13 @@ pub struct Planned {
 
 /// What is asked of a plan beside the plan.
 #[derive(Clone, Copy, Default)]
-pub struct Extras {
+pub struct Extras<'a> {
     /// What each limit costs.
     pub prices: bool,
     /// Which measurement is worth most.
     pub measure: bool,
+    /// Where a proof that nothing is better is to be written.
+    pub proof: Option<&'a Path>,
 }
 
 /// Nodes that each of these may take, and re-solves that finding a measurement may.
@@ -68,6 +70,9 @@ pub fn plan(options: &PlanOptions, inputs: &Inputs) -> Result<(), Failure> {
     if let Some(out) = &options.out {
         super::load::writable(out)?;
     }
+    if let Some(path) = &options.proof {
+        super::load::writable(path)?;
+    }
     if let Some(path) = &options.export {
         export::known(path)?;
     }
@@ -75,7 +80,8 @@ pub fn plan(options: &PlanOptions, inputs: &Inputs) -> Result<(), Failure> {
     let mut see = |problem: &Problem, solution: Option<&Solution>| {
         decided = Some(Decided { problem: problem.clone(), solution: solution.cloned() });
     };
-    let extras = Extras { prices: !options.no_prices, measure: options.planning.robust };
+    let proof = options.proof.as_deref();
+    let extras = Extras { prices: !options.no_prices, measure: options.planning.robust, proof };
     let made = make_seen(&options.planning, inputs, None, extras, &mut see);
     if let Some(decided) = &decided {
         hand_on(options, decided)?;
@@ -151,7 +157,7 @@ fn make_seen(
     options: &Planning,
     inputs: &Inputs,
     cluster: Option<&str>,
-    extras: Extras,
+    extras: Extras<'_>,
     see: See,
 ) -> Result<Planned, Failure> {
     // z3 takes some milliseconds to wake up; it can do so while the file is read.
@@ -172,7 +178,7 @@ fn with_filled(
     options: &Planning,
     inputs: &Inputs,
     cluster: Option<&str>,
-    extras: Extras,
+    extras: Extras<'_>,
     filled: &mut Filled,
     see: See,
 ) -> Result<Planned, Failure> {
@@ -188,6 +194,9 @@ fn with_filled(
         Err(why) => return Err(Failure::Message(why)),
     };
     let limits = Limits { nodes: EXTRA_NODES, certify: Certify::Off, ..target.limits };
+    if let Some(path) = extras.proof {
+        proof::store(&prepared, &decision, &target.limits, path)?;
+    }
     let mut plan = decision.plan.clone();
     if extras.prices {
         price(&Asked::of(&prepared, &decision, limits), &mut plan);
@@ -254,16 +263,24 @@ impl Terms {
 
     /// Takes machines, sizes and ends from a plan.
     pub fn of_plan(&mut self, plan: &Plan) {
-        let pools = plan.cluster.pools.iter().map(|(n, p)| (n.as_str().into(), (p.units, p.usd_per_hour)));
-        self.machines = Machines { name: plan.cluster.name.as_str().into(), pools: pools.collect() };
-        self.usable = usable_on(&self.machines);
-        self.end = if plan.robust { End::Worst } else { End::Typical };
-        let sizes = plan.inputs.iter().map(|i| {
-            let sizes = i.sizes.iter().map(|(path, size)| (path.as_str().into(), *size)).collect();
-            (i.name.as_str().into(), sizes)
-        });
-        self.measured = sizes.collect();
+        (self.machines, self.measured, self.usable, self.end) = of_plan(plan);
     }
+}
+
+/// What says whether an implementation can be used.
+type Usability = fn(&Implementation) -> Result<(), String>;
+
+/// The machines, sizes and ends that a plan was made for, and what can be used there.
+pub fn of_plan(plan: &Plan) -> (Machines, InputSizes, Usability, End) {
+    let pools = plan.cluster.pools.iter().map(|(n, p)| (n.as_str().into(), (p.units, p.usd_per_hour)));
+    let machines = Machines { name: plan.cluster.name.as_str().into(), pools: pools.collect() };
+    let usable = usable_on(&machines);
+    let end = if plan.robust { End::Worst } else { End::Typical };
+    let sizes = plan.inputs.iter().map(|i| {
+        let sizes = i.sizes.iter().map(|(path, size)| (path.as_str().into(), *size)).collect();
+        (i.name.as_str().into(), sizes)
+    });
+    (machines, sizes.collect(), usable, end)
 }
 
 /// The inputs that were given, typed and measured.
