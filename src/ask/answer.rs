@@ -64,7 +64,9 @@ pub struct Carrier {
 impl Carrier {
     /// Whether this is what carries out a step of a plan.
     pub fn is_of(&self, step: &PlanStep) -> bool {
-        self.implementation == step.implementation && self.knobs == step.knobs && self.hardware == step.hardware
+// How many replicas there are follows from the load, not from the choice.
+        let on = |h: &Hardware| (h.device.clone(), h.units);
+        self.implementation == step.implementation && self.knobs == step.knobs && on(&self.hardware) == on(&step.hardware)
     }
 }
 
