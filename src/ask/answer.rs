@@ -64,9 +64,11 @@ pub struct Carrier {
 impl Carrier {
     /// Whether this is what carries out a step of a plan.
     pub fn is_of(&self, step: &PlanStep) -> bool {
-// How many replicas there are follows from the load, not from the choice.
+        // How many replicas there are follows from the load, not from the choice.
         let on = |h: &Hardware| (h.device.clone(), h.units);
-        self.implementation == step.implementation && self.knobs == step.knobs && on(&self.hardware) == on(&step.hardware)
+        self.implementation == step.implementation
+            && self.knobs == step.knobs
+            && on(&self.hardware) == on(&step.hardware)
     }
 }
 

@@ -2,7 +2,7 @@
 //! flow and figures, and the figures from the library.
 
 use super::build::{gpus, predicted};
-use super::model::{PLAN_VERSION, Plan, PlanStep, PriceChange, ShadowPrice, Predicted, Totals};
+use super::model::{PLAN_VERSION, Plan, PlanStep, Predicted, PriceChange, ShadowPrice, Totals};
 use crate::check::program::{Metric, QualityRule};
 use crate::diag::Diagnostics;
 use crate::ir::dag::Dag;
