@@ -64,6 +64,7 @@ pub struct Carrier {
 impl Carrier {
     /// Whether this is what carries out a step of a plan.
     pub fn is_of(&self, step: &PlanStep) -> bool {
+        // How many replicas there are follows from the load, not from the choice.
         self.implementation == step.implementation
             && self.knobs == step.knobs
             && (&self.hardware.device, self.hardware.units) == (&step.hardware.device, step.hardware.units)
