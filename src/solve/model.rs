@@ -226,8 +226,9 @@ impl<'s> Model<'s> {
         let mut listed = vec![false; space.columns()];
         for (step, options) in any {
             steps.push(*step);
-            for column in space.start[*step]..space.start[*step + 1] {
-                listed[column] |= options.contains(&space.option[column]);
+            let columns = space.start[*step]..space.start[*step + 1];
+            for (listed, option) in listed[columns.clone()].iter_mut().zip(&space.option[columns]) {
+                *listed |= options.contains(option);
             }
         }
         let row = Row::new(space, &steps, -1, |column| -i64::from(listed[column]));

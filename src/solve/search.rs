@@ -377,7 +377,7 @@ impl<'m> Search<'m> {
                 Some(Ended::Stopped) => Node { basis: Some(bounded.basis), ..bounded.node },
                 Some(Ended::TooMany) | None => match self.branch(&bounded.node, &bounded.basis, &bounded.point) {
                     Branching::Open(children) => return children,
-                    Branching::Narrowed(side) => side,
+                    Branching::Narrowed(side) => *side,
                     Branching::Closed => return Vec::new(),
                 },
             };

@@ -87,11 +87,11 @@ impl Search<'_> {
                 Some(best) if best.1 >= pair.1 => Some(best),
                 _ => Some(pair),
             });
-            let ahead = lean.and_then(|(column, _)| {
+            let ahead = lean.map(|(column, _)| {
                 let at = lp.step[column as usize] as usize;
                 let mut fixed = domain.clone();
                 fixed.retain(|step, other| step != at || other == column);
-                Some((column, propagate(self.model, &self.cutoff, &mut fixed).then_some(fixed)))
+                (column, propagate(self.model, &self.cutoff, &mut fixed).then_some(fixed))
             });
             let taken = match ahead {
                 Some((column, Some(fixed))) => {

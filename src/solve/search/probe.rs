@@ -18,7 +18,7 @@ pub enum Branching {
     /// Two parts to visit, the more promising one last.
     Open(Vec<Node>),
     /// One side of a split was excluded: the node is the other.
-    Narrowed(Node),
+    Narrowed(Box<Node>),
     /// Nothing better is left.
     Closed,
 }
@@ -98,7 +98,7 @@ impl Search<'_> {
             return Ok((a * b, [left, right]));
         }
         Err(match (self.settle(node, split, true, left), self.settle(node, split, false, right)) {
-            (Some((_, side)), _) | (_, Some((_, side))) => Branching::Narrowed(side),
+            (Some((_, side)), _) | (_, Some((_, side))) => Branching::Narrowed(Box::new(side)),
             (None, None) => Branching::Closed,
         })
     }
