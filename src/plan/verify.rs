@@ -1,19 +1,22 @@
 //! Plan → what is wrong with it. Knows nothing of the solver: every total and clause is computed again from the plan's data
 //! flow and figures, and the figures from the library.
 
+mod flow;
+
+use self::flow::follow;
 use super::build::{gpus, predicted};
 use super::model::{Hardware, PLAN_VERSION, Plan, PlanInstance, PlanStep, Predicted, PriceChange, ShadowPrice, Totals};
 use crate::check::program::{Metric, QualityRule};
 use crate::diag::Diagnostics;
 use crate::ir::dag::Dag;
-use crate::ir::workflow::{Node, Operand, Region, Step, ValueId, Workflow};
+use crate::ir::workflow::{Step, Workflow};
 use crate::library::Library;
 use crate::space::ends::End;
 use crate::space::load::{BUSY, standing};
 use crate::space::{self, Machines};
 use rust_decimal::Decimal;
 use rust_decimal::dec;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// How far a stored figure may be from the computed one: the last digit that a plan keeps.
 const TOLERANCE: Decimal = dec!(0.00000001);
@@ -28,15 +31,13 @@ pub fn verify(plan: &Plan) -> Vec<String> {
         ));
         return wrong;
     }
-    let mut seen = Flow { steps: &plan.steps, called: BTreeSet::new(), wrong: Vec::new() };
-    let mut defined: BTreeSet<ValueId> = plan.inputs.iter().map(|i| i.value).collect();
-    seen.region(&plan.body, &mut defined);
-    wrong.append(&mut seen.wrong);
+    let (called, mut flow) = follow(plan);
+    wrong.append(&mut flow);
     for (index, step) in plan.steps.iter().enumerate() {
         if step.id.0 as usize != index {
             wrong.push(format!("step `{}` has the wrong number", step.name));
         }
-        if !seen.called.contains(&index) {
+        if !called.contains(&index) {
             wrong.push(format!("step `{}` is never called", step.name));
         }
         let p = &step.predicted;
@@ -357,65 +358,4 @@ fn is(step: &PlanStep, candidate: &space::Candidate) -> bool {
         && knobs == step.knobs
         && candidate.device == step.hardware.device
         && candidate.units == step.hardware.units
-}
-
-struct Flow<'a> {
-    steps: &'a [PlanStep],
-    called: BTreeSet<usize>,
-    wrong: Vec<String>,
-}
-
-impl Flow<'_> {
-    fn used(&mut self, operand: &Operand, defined: &BTreeSet<ValueId>) {
-        if let Operand::Value(id) = operand
-            && !defined.contains(id)
-        {
-            self.wrong.push(format!("the value {} is used before it is defined", id.0));
-        }
-    }
-
-    fn region(&mut self, region: &Region, defined: &mut BTreeSet<ValueId>) {
-        for node in &region.nodes {
-            match node {
-                Node::Call { step, args, .. } => {
-                    let called = self.steps.get(step.0 as usize);
-                    let takes = |name: &String| called.is_some_and(|s| s.params.iter().any(|(p, _)| p == name));
-                    if let Some((name, _)) = args.iter().find(|(name, _)| called.is_some() && !takes(name)) {
-                        self.wrong.push(format!("step {} takes no `{name}`", step.0));
-                    }
-                    if called.is_none() {
-                        self.wrong.push(format!("there is no step {}", step.0));
-                    } else if !self.called.insert(step.0 as usize) {
-                        self.wrong.push(format!("step {} is called from two places", step.0));
-                    }
-                    args.iter().for_each(|(_, a)| self.used(a, defined));
-                }
-                Node::Compute { args, .. } => args.iter().for_each(|a| self.used(a, defined)),
-                Node::Map { over, item, body, .. } => {
-                    self.used(over, defined);
-                    let mut inner = defined.clone();
-                    inner.insert(*item);
-                    self.region(body, &mut inner);
-                }
-                Node::Branch { when, then, otherwise, .. } => {
-                    self.used(when, defined);
-                    self.region(then, &mut defined.clone());
-                    self.region(otherwise, &mut defined.clone());
-                }
-                Node::Repeat { carry, body, until, .. } => {
-                    let mut inner = defined.clone();
-                    if let Some((item, first)) = carry {
-                        self.used(first, defined);
-                        inner.insert(*item);
-                    }
-                    self.region(body, &mut inner);
-                    self.used(until, &inner);
-                }
-            }
-            if !defined.insert(node.output()) {
-                self.wrong.push(format!("the value {} is defined twice", node.output().0));
-            }
-        }
-        self.used(&region.result, defined);
-    }
 }
