@@ -31,6 +31,7 @@ lint: setup
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 
-# Parser throughput, the whole of `plan`, and the built-in tier's figures.
-bench: setup
+# Parser throughput, the built-in tier's figures, and the solver on its families of problems.
+bench: setup build
 	cargo bench
+	$(MKBC) bench solver

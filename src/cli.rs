@@ -8,6 +8,7 @@ mod bench;
 mod check;
 mod expand;
 mod explain;
+mod export;
 mod fleet;
 mod here;
 mod highs;
@@ -15,6 +16,7 @@ mod inputs;
 mod inspect;
 mod load;
 mod plan;
+mod proof;
 mod run;
 mod verify;
 

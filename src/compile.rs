@@ -2,6 +2,7 @@
 
 pub mod decide;
 pub mod prepare;
+pub mod proof;
 
 pub use decide::{Changes, Clash, Decision, Undecided, decide};
 pub use prepare::{Compiled, Prepared, prepare, prepare_job};
@@ -16,8 +17,9 @@ use crate::expand::lock::Lock;
 use crate::ir::workflow::{Step, Workflow};
 use crate::library::declare::{Module, Profiles, declare};
 use crate::library::{Implementation, Library, embedded};
-use crate::plan::model::Plan;
 use crate::solve::Limits;
+use crate::solve::outcome::Solution;
+use crate::solve::problem::Problem;
 use crate::space::ends::End;
 use crate::space::sizes::InputSizes;
 use crate::space::{self, Machines, Space, StepSpace};
@@ -137,17 +139,31 @@ pub struct Offer {
     pub excluded: Vec<(EcoString, String)>,
 }
 
-/// Compiles a job of a checked file whose holes are filled; says what each step could choose from.
+/// Compiles a job of a checked file whose holes are filled.
 pub fn plan<'a>(
     compiled: Compiled<'a>,
     target: &Target<'a>,
     cx: &mut Diagnostics,
-) -> Result<(Plan, Vec<Offer>), String> {
+) -> Result<(Prepared<'a>, Decision), String> {
+    plan_seen(compiled, target, cx, &mut |_, _| {})
+}
+
+/// The same; `see` is shown the problem that the solver had last and its solution, or none where clauses clash.
+pub fn plan_seen<'a>(
+    compiled: Compiled<'a>,
+    target: &Target<'a>,
+    cx: &mut Diagnostics,
+    see: &mut dyn FnMut(&Problem, Option<&Solution>),
+) -> Result<(Prepared<'a>, Decision), String> {
     let prepared = prepare(compiled, target, cx)?;
     match decide(&prepared, &Changes::default(), &target.limits) {
-        Ok(decision) => Ok((decision.plan, offers(&prepared.workflow, &prepared.space))),
+        Ok(decision) => {
+            see(&decision.encoded.problem, Some(&decision.solution));
+            Ok((prepared, decision))
+        }
         Err(Undecided::Unknown(why)) => Err(why),
         Err(Undecided::Clash(clash)) => {
+            see(&clash.encoded.problem, None);
             cx.push(clash.diagnostic(&prepared));
             Err(prepare::nothing())
         }

@@ -1,28 +1,34 @@
 //! A [`Problem`] -> an [`Outcome`]: one choice per step with its proof, or the clauses that clash.
 //!
 //! Who decides: the native branch and bound ([`search`]) finds the plan, wish by wish, and its exhaustion in exact integers
-//! decides that nothing is better. Who certifies: z3 is then asked to refute `wish <= value - 1` ([`smt`]), with price rows
-//! from the linear relaxation that tell it where to look; a plan says `z3` only if z3 refuted every wish. When the native
-//! search runs out of nodes or time, z3 goes on from its bound, in slices.
+//! decides that nothing is better. Who certifies: z3 is then asked to refute `wish <= value - 1` ([`smt`] says what it is given at
+//! which level); a plan says `z3` only if z3 refuted every wish. When the native search runs out of nodes or time, z3 goes on
+//! from its bound, in slices.
 //!
-//! What z3 does not audit: the dominance of [`presolve`], the `i128` arithmetic that adds rows up to price rows, and the
-//! options that such a row excludes alone, which are left out before z3 sees them. What nobody has to trust: every plan,
-//! whoever found it, is judged by [`check`] on the problem as stated.
+//! What z3 does not audit: the dominance of [`presolve`] and the `i128` arithmetic that adds rows up to price rows; at
+//! [`Certify::Core`], also that each case that the search closed is closed. What nobody has to trust: every plan, whoever found
+//! it, is judged by [`check`] on the problem as stated, and [`proof`] writes the whole refutation down for a checker that shares no code
+//! with what made it.
 
+mod basis;
 mod branch;
 mod budget;
 pub mod check;
 mod conflict;
 mod dominance;
+mod enumerate;
 pub mod export;
 pub mod joint;
 mod model;
 pub mod outcome;
 pub mod pareto;
+pub mod prepared;
 mod presolve;
 mod price;
 pub mod problem;
+pub mod proof;
 mod propagate;
+mod record;
 mod relax;
 mod search;
 mod simplex;
@@ -32,18 +38,19 @@ mod tests;
 mod validate;
 mod wish;
 
-use std::cell::Cell;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use self::budget::Budget;
 use self::model::Model;
 use self::outcome::{Conflict, Outcome, Proof, Solution, Status};
 use self::presolve::{Space, value};
-use self::price::{Hints, Price};
+use self::price::Price;
 use self::problem::{Problem, Wish};
 use self::propagate::{Cutoff, propagate};
 use self::search::Found;
-use self::smt::{Oracle, Verdict};
-use self::wish::minimise;
+use self::smt::{Ask, Oracle, Verdict};
+use self::validate::HUGE;
+use self::wish::minimise_under;
 
 /// How long to look, and whether z3 must agree.
 #[derive(Clone, Copy)]
@@ -63,7 +70,8 @@ pub struct Limits<'a> {
 pub enum Certify {
     /// Every option that no other one dominates: z3 itself excludes what the price rows exclude.
     Full,
-    /// The options that are left once each row and price row, alone and in exact integers, has excluded what it can.
+    /// Whether the cases that the search closed in exact integers leave anything out; where rows alone close everything, the
+    /// options and rows that do.
     #[default]
     Core,
     /// Nothing.
@@ -85,8 +93,7 @@ pub fn solve(problem: &Problem, limits: &Limits) -> Outcome {
         Err(words) => return Outcome::Unknown(words),
     };
     let limits = *limits;
-    let run = || Session::new(&space, &limits).run();
-    if limits.certify != Certify::Off { smt::isolated(run) } else { run() }
+    Session::new(&space, &limits).run()
 }
 
 /// Words on what is malformed, if anything is: an index out of range, a negative figure, totals too large, a cycle.
@@ -111,6 +118,16 @@ struct Session<'a> {
     oracle: Option<Oracle<'a>>,
 }
 
+/// How all wishes ended.
+enum Decided {
+    /// The best plan, how far it is proved, and whether z3 agreed with all of it.
+    Plan { columns: Vec<u32>, status: Status, certified: bool },
+    /// There is no plan.
+    Infeasible,
+    /// Nothing is known.
+    Unknown,
+}
+
 /// How one wish ended.
 enum Settled {
     /// The best plan and its value; whether z3 agreed.
@@ -125,24 +142,47 @@ enum Settled {
 
 impl<'a> Session<'a> {
     fn new(space: &'a Space<'a>, limits: &Limits<'a>) -> Self {
-        let oracle = Oracle { ms: limits.z3_ms, clock: limits.out_of_time, checks: Cell::new(0) };
+        let oracle = Oracle {
+            ask: Ask { ms: limits.z3_ms, clock: limits.out_of_time },
+            certify: limits.certify,
+            checks: AtomicU32::new(0),
+        };
+        let mut budget = Budget::new(limits.nodes, limits.out_of_time);
+        budget.prices = MOST_CARRIED;
+        budget.record = limits.certify != Certify::Off;
         Session {
             space,
             clauses: (0..space.problem.clauses.len()).collect(),
-            budget: Budget::new(limits.nodes, limits.out_of_time),
+            budget,
             oracle: (limits.certify != Certify::Off).then_some(oracle),
         }
     }
 
     fn run(&self) -> Outcome {
         let problem = self.space.problem;
-        let wishes: Vec<Option<Wish>> = match problem.wishes.as_slice() {
+        let (columns, status, certified) = match self.decide(&problem.wishes, Vec::new(), None) {
+            Decided::Plan { columns, status, certified } => (columns, status, certified),
+            Decided::Infeasible => return Outcome::Conflict(self.explain()),
+            Decided::Unknown => {
+                return Outcome::Unknown("no plan was found within the limits, and none was excluded".to_owned());
+            }
+        };
+        let choice = self.space.choices(&columns);
+        match check::check(problem, &choice) {
+            Ok(values) => {
+                Outcome::Solved(Solution { choice, values: values.wishes, proof: self.proof(status, certified) })
+            }
+            Err(violation) => Outcome::Unknown(format!("the plan found does not check: {violation:?}")),
+        }
+    }
+
+    /// Settles one wish after the other, under bounds that are given.
+    fn decide(&self, wishes: &[Wish], mut bounds: Vec<(Wish, i64)>, mut known: Option<Vec<u32>>) -> Decided {
+        let wishes: Vec<Option<Wish>> = match wishes {
             [] => vec![None],
             wishes => wishes.iter().copied().map(Some).collect(),
         };
-        let (mut bounds, mut known, mut certified) = (Vec::new(), None, self.oracle.is_some());
-        let mut carried = Vec::new();
-        let mut status = Status::Optimal;
+        let (mut carried, mut certified, mut status) = (Vec::new(), self.oracle.is_some(), Status::Optimal);
         for (place, &wish) in wishes.iter().enumerate() {
             match self.settle(&bounds, wish, known.clone(), &mut carried) {
                 Settled::Best { plan, value, certified: agreed } => {
@@ -155,19 +195,11 @@ impl<'a> Session<'a> {
                     known = Some(plan);
                     break;
                 }
-                Settled::Infeasible => return Outcome::Conflict(self.explain()),
-                Settled::Unknown => {
-                    return Outcome::Unknown("no plan was found within the limits, and none was excluded".to_owned());
-                }
+                Settled::Infeasible => return Decided::Infeasible,
+                Settled::Unknown => return Decided::Unknown,
             }
         }
-        let choice: Vec<usize> = known.map(|columns| self.space.choices(&columns)).unwrap_or_default();
-        match check::check(problem, &choice) {
-            Ok(values) => {
-                Outcome::Solved(Solution { choice, values: values.wishes, proof: self.proof(status, certified) })
-            }
-            Err(violation) => Outcome::Unknown(format!("the plan found does not check: {violation:?}")),
-        }
+        Decided::Plan { columns: known.unwrap_or_default(), status, certified }
     }
 
     fn proof(&self, status: Status, certified: bool) -> Proof {
@@ -178,7 +210,7 @@ impl<'a> Session<'a> {
         Proof {
             status,
             by: if by_z3 { smt::name() } else { "native".to_owned() },
-            z3_checks: self.oracle.as_ref().map_or(0, |oracle| oracle.checks.get()),
+            z3_checks: self.oracle.as_ref().map_or(0, |oracle| oracle.checks.load(Ordering::Relaxed)),
             nodes: self.budget.spent(),
             kept: (
                 (0..self.space.stated()).map(|step| domain.of(step).len()).sum(),
@@ -197,68 +229,26 @@ impl<'a> Session<'a> {
         known: Option<Vec<u32>>,
         carried: &mut Vec<Price>,
     ) -> Settled {
-        let found = minimise(self.space, &self.clauses, bounds, wish, known, &self.budget);
-        match (&self.oracle, found) {
+        let found = minimise_under(self.space, &self.clauses, bounds, wish, known, carried, &self.budget);
+        let prices = found.hints.prices.clone();
+        let settled = match (&self.oracle, found) {
             (_, Found { best: None, exhausted: true, .. }) => Settled::Infeasible,
             (None, Found { best: Some((plan, value)), exhausted: true, .. }) => {
                 Settled::Best { plan, value, certified: false }
             }
             (None, Found { best: Some((plan, _)), bound, .. }) => Settled::Open { plan, bound },
             (None, Found { best: None, .. }) => Settled::Unknown,
-            (Some(oracle), mut found) => {
-                let own = found.hints.prices.len().min(MOST_CARRIED);
-                found.hints.prices.extend(carried.iter().cloned());
-                let prices = found.hints.prices[..own].to_vec();
-                let settled = self.with_z3(oracle, bounds, wish, found);
-                if let Settled::Best { value, .. } = settled {
-                    carried.extend(prices.into_iter().map(|price| price.at(value)));
-                }
-                settled
+            (Some(oracle), found) => {
+                let known = Known { space: self.space, clauses: &self.clauses, bounds, carried };
+                let searched = !found.exhausted;
+                let decide = || with_z3(&known, oracle, wish, found);
+                if searched { smt::isolated(decide) } else { decide() }
             }
-        }
-    }
-
-    /// Has z3 refute anything better than what the native search found, or go on where that search stopped.
-    fn with_z3(&self, oracle: &Oracle, bounds: &[(Wish, i64)], wish: Option<Wish>, found: Found) -> Settled {
-        let Found { best, bound: mut low, exhausted, hints } = found;
-        let (mut plan, mut high) = match best {
-            Some((plan, value)) => (plan, value),
-            None => match oracle.ask(&Model::new(self.space, &self.clauses, bounds), &no_goal(&hints), 0) {
-                Verdict::Refuted => return Settled::Infeasible,
-                Verdict::Unknown => return Settled::Unknown,
-                Verdict::Satisfied(plan) => {
-                    let high = wish.map_or(0, |wish| value(self.space, &plan, wish.figure, wish.over));
-                    (plan, high)
-                }
-            },
         };
-        let Some(wish) = wish else {
-            return Settled::Best { plan, value: high, certified: true };
-        };
-        // A proof is asked for in one piece; a search goes upwards in slices that double.
-        let mut refuted = i64::MIN;
-        let mut width = if exhausted { i64::MAX } else { (high.saturating_sub(low) / 64).max(1) };
-        while refuted < high - 1 {
-            let ask = low.saturating_add(width - 1).min(high - 1);
-            let mut tighter = bounds.to_vec();
-            tighter.push((wish, ask));
-            match oracle.ask(&Model::new(self.space, &self.clauses, &tighter), &hints, ask) {
-                Verdict::Refuted => {
-                    refuted = ask;
-                    low = ask + 1;
-                    width = width.saturating_mul(2);
-                }
-                Verdict::Satisfied(better) => {
-                    high = value(self.space, &better, wish.figure, wish.over);
-                    plan = better;
-                }
-                Verdict::Unknown if exhausted => {
-                    return Settled::Best { plan, value: high, certified: false };
-                }
-                Verdict::Unknown => return Settled::Open { plan, bound: low },
-            }
+        if let Settled::Best { value, .. } = settled {
+            carried.extend(prices.into_iter().map(|price| price.at(value)));
         }
-        Settled::Best { plan, value: high, certified: true }
+        settled
     }
 
     fn explain(&self) -> Conflict {
@@ -266,8 +256,68 @@ impl<'a> Session<'a> {
     }
 }
 
-/// The hints that hold whatever the goal's value.
-fn no_goal(hints: &Hints) -> Hints {
-    let prices = hints.prices.iter().filter(|price| price.slope == 0).cloned().collect();
-    Hints { prices, paths: hints.paths.clone() }
+/// What is settled before a wish.
+struct Known<'a> {
+    space: &'a Space<'a>,
+    clauses: &'a [usize],
+    bounds: &'a [(Wish, i64)],
+    carried: &'a [Price],
+}
+
+/// Has z3 refute anything better than what the native search found, or go on where that search stopped.
+fn with_z3(known: &Known, oracle: &Oracle, wish: Option<Wish>, found: Found) -> Settled {
+    let Found { best, bound: mut low, exhausted, hints } = found;
+    let &Known { space, clauses, bounds, carried } = known;
+    let under = |limit: Option<(Wish, i64)>| {
+        let tighter: Vec<(Wish, i64)> = bounds.iter().copied().chain(limit).collect();
+        Model::new(space, clauses, &tighter)
+    };
+    let Some(wish) = wish else {
+        return match best {
+            Some((plan, value)) => Settled::Best { plan, value, certified: true },
+            None => match oracle.search(&under(None), &hints, carried, None) {
+                Verdict::Refuted => Settled::Infeasible,
+                Verdict::Unknown => Settled::Unknown,
+                Verdict::Satisfied(plan) => Settled::Best { plan, value: 0, certified: true },
+            },
+        };
+    };
+    // A proof is asked for in one piece; a search goes upwards in slices that double, until one has a plan.
+    let mut best = best;
+    let mut refuted = i64::MIN;
+    let first = best.as_ref().map_or(low, |best| best.1.saturating_sub(low)) / 64;
+    let mut width = if exhausted { i64::MAX } else { first.max(1) };
+    loop {
+        let ask = low.saturating_add(width - 1).min(best.as_ref().map_or(HUGE as i64, |best| best.1 - 1));
+        if refuted >= ask {
+            break;
+        }
+        let model = under(Some((wish, ask)));
+        let verdict = if exhausted {
+            oracle.refute(&model, &hints, carried, Some(ask))
+        } else {
+            oracle.search(&model, &hints, carried, Some(ask))
+        };
+        match (verdict, best.take()) {
+            (Verdict::Refuted, kept) => {
+                best = kept;
+                refuted = ask;
+                low = ask + 1;
+                width = width.saturating_mul(2);
+            }
+            (Verdict::Satisfied(plan), _) => {
+                let value = value(space, &plan, wish.figure, wish.over);
+                best = Some((plan, value));
+            }
+            (Verdict::Unknown, Some((plan, value))) if exhausted => {
+                return Settled::Best { plan, value, certified: false };
+            }
+            (Verdict::Unknown, Some((plan, _))) => return Settled::Open { plan, bound: low },
+            (Verdict::Unknown, None) => return Settled::Unknown,
+        }
+    }
+    match best {
+        Some((plan, value)) => Settled::Best { plan, value, certified: true },
+        None => Settled::Infeasible,
+    }
 }

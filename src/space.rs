@@ -8,6 +8,7 @@ pub mod errors;
 pub mod figures;
 pub mod load;
 pub mod shape;
+pub mod sharing;
 pub mod sizes;
 pub mod table;
 pub mod tail;
@@ -20,6 +21,7 @@ use crate::library::{Implementation, Library};
 use ecow::EcoString;
 use ends::End;
 use rust_decimal::Decimal;
+use sharing::Instance;
 use sizes::InputSizes;
 use std::collections::BTreeMap;
 use tail::Combine;
@@ -76,6 +78,8 @@ pub struct Space {
     pub dag: Dag,
     /// What its figures are computed with.
     pub terms: Terms,
+    /// What steps may share, by [`Figured::shared`].
+    pub instances: Vec<Instance>,
 }
 
 /// Everything that could carry out a step.
@@ -91,6 +95,14 @@ pub struct StepSpace {
     pub classes: u32,
     /// A size that its work needs and nothing says.
     pub missing: Option<shape::Missing>,
+}
+
+impl StepSpace {
+    /// An option with its candidate.
+    pub fn taken(&self, option: usize) -> (&Candidate, &Figured) {
+        let figured = &self.options[option];
+        (&self.candidates[figured.candidate], figured)
+    }
 }
 
 /// An implementation with its knobs set, on some hardware.
@@ -115,6 +127,8 @@ pub struct Figured {
     pub candidate: usize,
     /// The upstream classes that the figures assume: `(step, class)`.
     pub needs: Vec<(usize, u32)>,
+    /// The instance that it uses together with other steps, which then is what stands ready in place of its own hardware.
+    pub shared: Option<usize>,
     /// The work of one call, by dimension.
     pub work: Vec<(EcoString, Decimal)>,
     /// The figures that a plan counts with: the typical ones, or the worst for a robust plan.
@@ -134,6 +148,10 @@ pub struct Figures {
     pub calls: Decimal,
     /// How often the hardware is there, to keep up with the job's rate; once without a rate.
     pub replicas: u32,
+    /// Seconds for which a run keeps one replica busy.
+    pub busy: Decimal,
+    /// What of the cost is for hardware of its own that stands ready for the job's rate.
+    pub standing: Decimal,
     /// Wall time of all calls, seconds.
     pub latency: Decimal,
     /// Such times that 95 % of all runs stay within the longest path of them, seconds.
@@ -175,5 +193,7 @@ pub fn build(input: &Input, cx: &mut Diagnostics) -> Space {
             ));
         }
     }
-    Space { steps, dag, terms }
+    let mut space = Space { steps, dag, terms, instances: Vec::new() };
+    sharing::share(&mut space, input.library);
+    space
 }

@@ -408,7 +408,7 @@ fn edited_plans_are_refused() {
     assert_eq!(made.code, Some(0), "{}", made.err);
     let good: Value = serde_json::from_str(&mkbc.read("good.json")).expect("a plan");
     let mutations: Vec<Mutation> = vec![
-        ("version", |p| p["version"] = json!(2)),
+        ("version", |p| p["version"] = json!(99)),
         ("an unknown field", |p| p["surprise"] = json!(1)),
         ("a field gone", |p| drop(p.as_object_mut().expect("an object").remove("steps"))),
         ("the cost of a step", |p| p["steps"][0]["predicted"]["cost_usd"] = json!("0.000001")),

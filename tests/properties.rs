@@ -399,10 +399,11 @@ fn swapped_steps_are_found() {
     }
 }
 
-/// What a plan says and nothing checks, against the library or not: words for people, digests, and what the job alone knows.
+/// What a plan says and nothing checks, against the library or not: words for people, digests, what the job alone knows, and how far
+/// a limit was moved for its price.
 const UNSEEN: &str = "/compiler /job /hashes/source /hashes/library /cluster/name /cluster/pools/cpu/units /inputs/#/name
     /inputs/#/sizes/tokens /steps/#/name /steps/#/line /steps/#/conditions/retries /steps/#/conditions/timeout_ms /steps/#/reason
-    /clauses/#/text /clauses/#/line /clauses/#/soft /wishes/#/text /proof/by /proof/z3_checks /proof/nodes /proof/kept/#";
+    /clauses/#/text /clauses/#/line /clauses/#/soft /clauses/#/price/step /wishes/#/text /proof/by /proof/z3_checks /proof/nodes /proof/kept/#";
 
 /// Known: these are not checked either, and could be.
 const UNSEEN_YET: &str =

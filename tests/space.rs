@@ -69,7 +69,7 @@ fn planned(job: &str, profile: String, end: End) -> Result<Plan, String> {
     let measured = InputSizes::new();
     let target = Target { job: None, machines: &machines, measured: &measured, usable: &anywhere, limits, end };
     let compiled = Compiled { texts: &texts, file, checked: &checked, lock: None };
-    plan(compiled, &target, &mut cx).map(|(plan, _)| plan)
+    plan(compiled, &target, &mut cx).map(|(_, decision)| decision.plan)
 }
 
 fn job(pins: [Option<&str>; 2]) -> String {
@@ -171,7 +171,7 @@ fn under_load(rate: &str, library: &str, profile: &str, body: &str) -> Result<Pl
     let end = End::Typical;
     let target = Target { job: None, machines: &machines, measured: &measured, usable: &anywhere, limits, end };
     let compiled = Compiled { texts: &texts, file, checked: &checked, lock: None };
-    let made = plan(compiled, &target, &mut cx).map(|(plan, _)| plan);
+    let made = plan(compiled, &target, &mut cx).map(|(_, decision)| decision.plan);
     made.map_err(|_| murakkab::diag::render::text(&cx, &texts.sources, false))
 }
 
@@ -258,4 +258,52 @@ fn a_batch_takes_so_many_items_at_once() {
     // Under a load other runs fill the third batch: 2.5 batches of 1.5 s.
     let loaded = plan("expect 0.6 requests/s");
     assert_eq!((batch(&loaded).as_str(), loaded.steps[0].hardware.replicas), ("4", 3));
+}
+
+/// A served model that takes 40 ms a call.
+const SERVED: &str = "task shorten(text: Text) -> Text {\n  work input = text.tokens\n  size tokens = text.tokens\n}\n\
+    model near implements shorten {\n  runs on cpu * 1\n  engine server { serve own }\n  profile \"own.csv\"\n}\n";
+
+#[test]
+fn steps_of_one_job_share_a_served_model_under_a_load() {
+    let profile = format!("{HEADER},,quality,90,%,,,estimated,t\n,,latency,0.04,s,,,estimated,t\n");
+    let at = |rate: &str, library: &str| {
+        let twice = "for text in texts { shorten(shorten(text)) }";
+        under_load(&format!("minimize cost\n  {rate}"), library, &profile, twice).expect("a plan")
+    };
+    // Each step keeps a core busy for 0.4 s a run: together exactly the 80 % of one.
+    let plan = at("expect 1 request/s", SERVED);
+    assert_eq!(plan.instances.len(), 1);
+    assert_eq!((plan.instances[0].hardware.replicas, plan.total.cost_usd), (1, rust_decimal::dec!(0.00025)));
+    assert!(plan.steps.iter().all(|s| s.instance == Some(0) && s.predicted.cost_usd.is_zero()));
+    // A little more, and one replica would be too busy.
+    let plan = at("expect 1.1 requests/s", SERVED);
+    let replicas = plan
+        .instances
+        .iter()
+        .map(|i| &i.hardware)
+        .chain(plan.steps.iter().filter(|s| s.instance.is_none()).map(|s| &s.hardware));
+    assert_eq!(replicas.map(|h| h.replicas).sum::<u32>(), 2);
+    // Programs that are started for each call, and runs without a load, share nothing.
+    let programs = SERVED.replace("server { serve own }", "process { command [\"echo\", \"{text}\"] }");
+    assert!(at("expect 1 request/s", &programs).instances.is_empty());
+    assert!(at("", SERVED).instances.is_empty());
+}
+
+#[test]
+fn a_plan_that_hides_what_an_instance_is_does_not_pass() {
+    let profile = format!("{HEADER},,quality,90,%,,,estimated,t\n,,latency,0.04,s,,,estimated,t\n");
+    let twice = "for text in texts { shorten(shorten(text)) }";
+    let honest = under_load("minimize cost\n  expect 1 request/s", SERVED, &profile, twice).expect("a plan");
+    assert_eq!(murakkab::plan::verify::verify(&honest), [""; 0]);
+    let changed = |change: fn(&mut Plan)| {
+        let mut plan = honest.clone();
+        change(&mut plan);
+        !murakkab::plan::verify::verify(&plan).is_empty()
+    };
+    assert!(changed(|plan| plan.instances[0].cost_usd = 0.into()));
+    assert!(changed(|plan| plan.instances[0].hardware.replicas = 2));
+    assert!(changed(|plan| plan.steps[1].instance = Some(1)));
+    assert!(changed(|plan| plan.rate_per_s = None));
+    assert!(changed(|plan| plan.instances.clear()));
 }

@@ -64,7 +64,10 @@ pub struct Carrier {
 impl Carrier {
     /// Whether this is what carries out a step of a plan.
     pub fn is_of(&self, step: &PlanStep) -> bool {
-        self.implementation == step.implementation && self.knobs == step.knobs && self.hardware == step.hardware
+        // How many replicas there are follows from the load, not from the choice.
+        self.implementation == step.implementation
+            && self.knobs == step.knobs
+            && (&self.hardware.device, self.hardware.units) == (&step.hardware.device, step.hardware.units)
     }
 }
 
@@ -310,7 +313,7 @@ pub struct FigureMoves {
 /// A move of a figure that changes a plan.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Move {
-    /// The value at which the plan is another one; it is still the same one thousandth of the figure before.
+    /// The value at which the plan is another one; it is still the same two thousandths of the figure before.
     pub to: Decimal,
     /// The move as a ratio of the figure: −0.25 is a quarter less.
     pub ratio: Decimal,

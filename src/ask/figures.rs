@@ -4,10 +4,12 @@ use super::Asked;
 use super::answer::FigureName;
 use super::names::{carrier, line, said, shown};
 use super::resolve::{Resolved, Twist, keeps, resolve};
-use super::why::otherwise;
+use super::why::{is_soft, otherwise};
 use crate::check::program::Metric;
 use crate::compile::Prepared;
+use crate::diag::source::Span;
 use crate::plan::build::{total_of, totals_of};
+use crate::plan::model::Totals;
 use crate::solve::check::aggregate;
 use crate::solve::outcome::{Outcome, Status};
 use crate::solve::solve;
@@ -39,7 +41,7 @@ pub fn name(prepared: &Prepared, id: &RowId) -> FigureName {
 }
 
 /// The figures that a plan rests on, or only one of its competitors does: for each step, the best plans that carry it out
-/// otherwise. Memory is left out: it decides whether a candidate exists, not how good it is.
+/// otherwise, without the lines that they break. Memory is left out: it decides whether a candidate exists, not how good it is.
 pub fn used(asked: &Asked) -> Vec<Used> {
     let mut found: BTreeMap<RowId, Used> = BTreeMap::new();
     let steps = asked.prepared.workflow.steps.len();
@@ -57,8 +59,15 @@ pub fn used(asked: &Asked) -> Vec<Used> {
     let mut seen: BTreeSet<Vec<usize>> = BTreeSet::new();
     for step in 0..steps {
         for (_, fits) in otherwise(asked, step, asked.candidate(step, asked.choice)) {
-            let twist = Twist { only: Some((step, &*fits)), wishes: Some(1), ..Twist::default() };
-            if let Resolved::Plan(plan) = resolve(asked, &twist)
+            let mut twist = Twist { only: Some((step, &*fits)), wishes: Some(1), ..Twist::default() };
+            let mut plan = resolve(asked, &twist);
+            // What breaks a line competes as well: with other figures it might keep it.
+            let core = if let Resolved::Conflict(conflict) = &plan { conflict.core.clone() } else { Vec::new() };
+            if !core.is_empty() {
+                twist.without = &core;
+                plan = resolve(asked, &twist);
+            }
+            if let Resolved::Plan(plan) = plan
                 && seen.insert(plan.choice.clone())
             {
                 add(&plan.choice, false);
@@ -101,9 +110,23 @@ pub fn fate(asked: &Asked, id: &RowId, value: Decimal) -> Fate {
     if let Some((origin, _)) = limits.clone().find(|(_, c)| !keeps(c.metric, c.limit, &mine)) {
         return Fate::Breaks(format!("breaks {}", said(&line(asked, origin))));
     }
+    // A line that could not be kept may now be: it comes before every wish.
+    for other in broken(asked) {
+        let mut kept = kept(asked, place(&other));
+        kept.push(other.clone());
+        let mut problem = encoding(asked, &space, &kept, asked.strict).problem;
+        problem.wishes.truncate(1);
+        match solve(&problem, &asked.limits) {
+            Outcome::Solved(found) if keeps_line(&other, &total(&found.choice)) => {
+                return Fate::Beaten(Decimal::ZERO, format!("a plan that keeps {}", said(&line(asked, &other))));
+            }
+            Outcome::Solved(_) | Outcome::Conflict(_) => {}
+            Outcome::Unknown(_) => return Fate::Unknown,
+        }
+    }
     let mut strict = asked.strict.clone();
     loop {
-        let encoded = encoding(asked, &space, &strict);
+        let encoded = encoding(asked, &space, &kept(asked, u32::MAX), &strict);
         let Outcome::Solved(best) = solve(&encoded.problem, &asked.limits) else { return Fate::Unknown };
         if best.proof.status != Status::Optimal {
             return Fate::Unknown;
@@ -129,22 +152,39 @@ pub fn fate(asked: &Asked, id: &RowId, value: Decimal) -> Fate {
     }
 }
 
-/// The plan's problem, over a space with other figures.
-fn encoding(asked: &Asked, space: &Space, strict: &BTreeSet<crate::diag::source::Span>) -> Encoded {
-    let prepared = asked.prepared;
-    let job = &prepared.job;
-    // What the plan's problem holds beyond the job's hard lines are the soft ones that are kept.
-    let hard = |span: crate::diag::source::Span| {
-        job.clauses.iter().any(|c| c.span == span) || job.rules.iter().any(|r| !r.soft && r.span == span)
-    };
-    let kept = asked.encoded.origins.iter().filter(|o| match o {
-        Origin::Clause(c) => !hard(c.span),
-        Origin::Rule(r) => !hard(r.span),
-        Origin::StepPin(..) | Origin::EnergyKnown(..) => false,
-    });
-    let kept: Vec<Origin> = kept.cloned().collect();
-    let Prepared { workflow, library, machines, .. } = prepared;
-    encode(&encode::Input { job, kept: &kept, workflow, space, library, machines, strict })
+/// Whether totals keep a line; what is no limit has been kept by the solver.
+fn keeps_line(origin: &Origin, total: &Totals) -> bool {
+    if let Origin::Clause(c) = origin { keeps(c.metric, c.limit, total) } else { true }
+}
+
+/// The soft lines that the plan keeps and that stand before a place.
+fn kept(asked: &Asked, before: u32) -> Vec<Origin> {
+    let soft = asked.encoded.origins.iter().filter(|o| is_soft(asked, o));
+    soft.filter(|o| place(o) < before).cloned().collect()
+}
+
+fn place(origin: &Origin) -> u32 {
+    match origin {
+        Origin::Clause(c) => c.span.start,
+        Origin::Rule(r) => r.span.start,
+        Origin::StepPin(_, pin) => pin.span.start,
+        Origin::EnergyKnown(_, span) => span.start,
+    }
+}
+
+/// The soft lines that the plan breaks.
+fn broken(asked: &Asked) -> Vec<Origin> {
+    let job = &asked.prepared.job;
+    let clauses = job.preferred.iter().cloned().map(Origin::Clause);
+    let soft = clauses.chain(job.rules.iter().filter(|r| r.soft).cloned().map(Origin::Rule));
+    let held: Vec<u32> = kept(asked, u32::MAX).iter().map(place).collect();
+    soft.filter(|o| !held.contains(&place(o))).collect()
+}
+
+/// The problem of the plan's job, over a space with other figures.
+fn encoding(asked: &Asked, space: &Space, kept: &[Origin], strict: &BTreeSet<Span>) -> Encoded {
+    let Prepared { job, workflow, library, machines, .. } = asked.prepared;
+    encode(&encode::Input { job, kept, workflow, space, library, machines, strict })
 }
 
 /// `caption: clip on cpu * 1 instead of blip on a100 * 1, and 2 other steps`

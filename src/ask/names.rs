@@ -2,6 +2,7 @@
 
 use super::Asked;
 use super::answer::{Carrier, Line, StepName};
+use super::why::is_soft;
 use crate::compile::Prepared;
 use crate::diag::nearest;
 use crate::diag::source::Span;
@@ -49,7 +50,14 @@ pub fn choice(prepared: &Prepared, plan: &Plan) -> Result<Vec<usize>, String> {
     let class = |step: usize| prepared.space.steps[step].candidates[taken[step]].class;
     let option = |step: usize| {
         let options = prepared.space.steps[step].options.iter();
-        let fits = |o: &Figured| o.candidate == taken[step] && o.needs.iter().all(|(of, needed)| class(*of) == *needed);
+        let (hardware, shared) = (&plan.steps[step].hardware, plan.steps[step].instance.is_some());
+        let instance = |o: &Figured| match o.shared {
+            Some(at) => shared && prepared.space.instances[at].replicas == hardware.replicas,
+            None => !shared,
+        };
+        let fits = |o: &Figured| {
+            instance(o) && o.candidate == taken[step] && o.needs.iter().all(|(of, needed)| class(*of) == *needed)
+        };
         options.into_iter().position(fits).ok_or_else(|| format!("step {step} of the plan has no figures: plan again"))
     };
     (0..taken.len()).map(option).collect()
@@ -75,13 +83,8 @@ pub fn line_of(asked: &Asked, span: Span) -> Option<u32> {
 pub fn line(asked: &Asked, origin: &Origin) -> Line {
     let source = |span: Span| asked.prepared.compiled.texts.sources.text(span);
     let words = |span: Span| source(span).split_whitespace().collect::<Vec<_>>().join(" ");
-    let soft = |span: Span| {
-        let job = &asked.prepared.job;
-        let soft = job.preferred.iter().any(|c| c.span == span);
-        if soft { "prefer " } else { "" }
-    };
     let (text, span) = match origin {
-        Origin::Clause(c) => (format!("{}{}", soft(c.span), c.text), c.span),
+        Origin::Clause(c) => (format!("{}{}", if is_soft(asked, origin) { "prefer " } else { "" }, c.text), c.span),
         Origin::Rule(r) => (r.text.to_string(), r.span),
         Origin::StepPin(_, pin) => (words(pin.span), pin.span),
         Origin::EnergyKnown(text, span) => (text.to_string(), *span),

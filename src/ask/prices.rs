@@ -2,9 +2,12 @@
 
 use super::Asked;
 use super::resolve::{Resolved, Twist, resolve};
+use super::why::is_soft;
 use crate::check::program::{Clause, Metric};
+use crate::compile::{Changes, Undecided, decide};
 use crate::plan::build::total_of;
 use crate::plan::model::{Plan, PriceChange, ShadowPrice, Totals};
+use crate::solve::outcome::Status;
 use crate::space::encode::{Origin, wishes};
 use rust_decimal::{Decimal, MathematicalOps, dec};
 
@@ -18,6 +21,9 @@ pub fn price(asked: &Asked, plan: &mut Plan) {
     let first = wished.first().copied().unwrap_or(Metric::Cost);
     // Money is settled by the wishes up to it.
     let money = wished.iter().position(|m| *m == Metric::Cost).map_or(wished.len(), |at| at + 1);
+    let soft = job.preferred.len() + job.rules.iter().filter(|r| r.soft).count();
+    let kept = asked.encoded.origins.iter().filter(|o| is_soft(asked, o)).count();
+    let (preferring, breaks_some) = (soft > 0, kept < soft);
     let limits = asked.encoded.origins.iter().enumerate();
     let limits = limits.filter_map(|(at, o)| if let Origin::Clause(c) = o { Some((at, c)) } else { None });
     for (at, clause) in limits.take(MOST) {
@@ -34,7 +40,21 @@ pub fn price(asked: &Asked, plan: &mut Plan) {
             if tighter && super::resolve::keeps(clause.metric, limit, &total) {
                 return Ok(Some(difference(first, &total, &total)));
             }
-            match resolve(asked, &Twist { limit: Some((at, limit)), wishes: Some(money), ..Twist::default() }) {
+            let found = resolve(asked, &Twist { limit: Some((at, limit)), wishes: Some(money), ..Twist::default() });
+            // Another limit may change which of the preferred lines can be kept: a tighter one takes some away where it clashes
+            // with them, a looser one may give some back.
+            let other_lines = if tighter { matches!(found, Resolved::Conflict(_)) && preferring } else { breaks_some };
+            if other_lines {
+                let changes = Changes { moved: vec![(clause.span, limit)], ..Changes::default() };
+                return match decide(asked.prepared, &changes, &asked.limits) {
+                    Ok(d) if d.plan.proof.status == Status::Optimal => {
+                        Ok(Some(difference(first, &total, &d.plan.total)))
+                    }
+                    Err(Undecided::Clash(_)) => Ok(None),
+                    _ => Err(()),
+                };
+            }
+            match found {
                 Resolved::Plan(p) if p.optimal => Ok(Some(difference(first, &total, &p.total))),
                 Resolved::Conflict(_) => Ok(None),
                 _ => Err(()),

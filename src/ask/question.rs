@@ -44,6 +44,7 @@ pub fn change(
     job.preferred.extend(read.preferred);
     job.rules.extend(read.rules);
     job.expectations.extend(read.expectations);
+    job.rate = read.rate.or(job.rate);
     if !read.wishes.is_empty() {
         let gone = std::mem::replace(&mut job.wishes, read.wishes);
         replaced.extend(gone.iter().map(|w| (w.span, format!("the wish for {}", w.metric.name()))));
@@ -136,6 +137,7 @@ fn read_line(
         wishes: Vec::new(),
         rules: Vec::new(),
         expectations: Vec::new(),
+        rate: None,
         cluster: None,
         ..job.clone()
     };
@@ -154,6 +156,10 @@ fn read_line(
     let failed = said.has_errors();
     for diagnostic in said.iter() {
         let mut d = diagnostic.clone();
+        // What stands behind the text is not the user's.
+        if d.primary.span.start >= place.head + place.len {
+            d.message = "the line ends too early".to_string();
+        }
         d.primary.span = place.moved(d.primary.span);
         d.secondary.iter_mut().for_each(|label| label.span = place.moved(label.span));
         d.fix.iter_mut().for_each(|fix| fix.span = place.moved(fix.span));

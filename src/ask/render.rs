@@ -9,7 +9,8 @@ use super::answer::{
     StepWhyNot, Value, WhatIf, Why, WhyNot,
 };
 use super::names::{said, shown};
-use crate::plan::render::{kind, metric, table};
+use crate::plan::model::EvidenceKind;
+use crate::plan::render::{kind, metric, points, table};
 use comfy_table::CellAlignment;
 use rust_decimal::{Decimal, dec};
 use std::fmt::Write;
@@ -179,11 +180,15 @@ fn sensitivity(a: &Sensitivity, answer: &Answer, width: u16) -> String {
     let (moving, still): (Vec<&FigureMoves>, Vec<&FigureMoves>) =
         a.figures.iter().partition(|f| f.down.is_some() || f.up.is_some());
     if moving.is_empty() {
-        let _ =
-            writeln!(out, "no figure by itself changes the plan, moved to nothing or to {} times its value", a.up_to);
+        let of = if a.bounded.is_some() { " of those examined" } else { "" };
+        let _ = writeln!(
+            out,
+            "no figure{of} changes the plan by itself, moved to nothing or to {} times its value",
+            a.up_to
+        );
     } else {
         let mut table = table(width, &["figure", "is", "evidence", "down to", "up to", "then"]);
-        for f in &moving {
+        for f in moving.iter().take(MOST_ROWS) {
             let side = |m: &Option<Move>| m.as_ref().map_or("–".to_string(), |m| moved_to(m, &f.name));
             let then: Vec<String> = [("down", &f.down), ("up", &f.up)]
                 .iter()
@@ -192,21 +197,23 @@ fn sensitivity(a: &Sensitivity, answer: &Answer, width: u16) -> String {
             table.add_row(vec![
                 figure(&f.name, f.used),
                 value(&f.name, f.value),
-                format!("{} ({})", kind(f.evidence), f.source),
+                evidence(f.evidence, &f.source),
                 side(&f.down),
                 side(&f.up),
                 then.join("\n"),
             ]);
         }
         let _ = writeln!(out, "{table}");
+        out.push_str(&more(moving.len()));
     }
     if !still.is_empty() {
-        let _ = writeln!(
-            out,
-            "\n{} more figures change nothing by themselves, moved to nothing or to {} times their value",
-            still.len(),
-            a.up_to
-        );
+        let (count, their) = if still.len() == 1 {
+            ("1 figure changes".to_string(), "its")
+        } else {
+            (format!("{} figures change", still.len()), "their")
+        };
+        let to = format!("moved to nothing or to {} times {their} value", a.up_to);
+        let _ = writeln!(out, "\n{count} nothing, {to}");
     }
     out.push('\n');
     out.push_str(&measured(&a.measure_first, &a.wish, width));
@@ -223,18 +230,39 @@ fn measured(list: &[Value], wish: &str, width: u16) -> String {
     }
     let mut out = String::from("measure first: what is lost at an end of a figure's interval if the plan is kept\n");
     let mut table = table(width, &["figure", "interval", "evidence", "at", "lost", "then"]);
-    for v in list {
+    for v in list.iter().take(MOST_ROWS) {
         table.add_row(vec![
             figure(&v.name, true),
             format!("{} to {}", value(&v.name, v.interval.0), value(&v.name, v.interval.1)),
-            format!("{} ({})", kind(v.evidence), v.source),
+            evidence(v.evidence, &v.source),
             value(&v.name, v.at),
             v.regret.map_or("a line".to_string(), |lost| format!("{} of {wish}", metric(wish, lost))),
             v.then.clone(),
         ]);
     }
     let _ = writeln!(out, "{table}");
+    out.push_str(&more(list.len()));
     out
+}
+
+/// Rows that people read; a program takes all of them from the JSON.
+const MOST_ROWS: usize = 12;
+
+fn more(rows: usize) -> String {
+    match rows.saturating_sub(MOST_ROWS) {
+        0 => String::new(),
+        more => format!("{more} more: `--format json` has all of them, with their sources in full\n"),
+    }
+}
+
+/// The kind of evidence and the beginning of its source.
+fn evidence(of: EvidenceKind, source: &str) -> String {
+    const MOST: usize = 60;
+    let mut short: String = source.chars().take(MOST).collect();
+    if source.chars().count() > MOST {
+        short.push('…');
+    }
+    format!("{} ({short})", kind(of))
 }
 
 /// The one measurement that is worth most, in a line for the plan.
@@ -301,12 +329,7 @@ pub fn difference(c: &Change) -> String {
 
 fn unsigned(c: &Change) -> String {
     let by = (c.after - c.before).abs();
-    // The difference of two percentages is no percentage.
-    if c.metric == "quality" {
-        format!("{} points", crate::units::shown(by * dec!(100), 2))
-    } else {
-        metric(&c.metric, by)
-    }
+    if c.metric == "quality" { points(by) } else { metric(&c.metric, by) }
 }
 
 fn worse(c: &Change) -> bool {

@@ -24,8 +24,8 @@ pub struct Twist<'t> {
     pub only: Option<(usize, &'t Fits<'t>)>,
     /// A clause (its index) has another limit.
     pub limit: Option<(usize, Decimal)>,
-    /// A clause is left out.
-    pub without: Option<usize>,
+    /// Clauses that are left out.
+    pub without: &'t [usize],
     /// Only so many wishes count.
     pub wishes: Option<usize>,
 }
@@ -61,8 +61,8 @@ pub fn resolve(asked: &Asked, twist: &Twist) -> Resolved {
     if let Some(wishes) = twist.wishes {
         problem.wishes.truncate(wishes.max(1));
     }
-    if let Some(clause) = twist.without {
-        leave_out(&mut problem, clause);
+    for clause in twist.without {
+        leave_out(&mut problem, *clause);
     }
     let limit = |index: usize, clause: &Clause| match twist.limit {
         Some((changed, limit)) if changed == index => limit,
@@ -78,7 +78,7 @@ pub fn resolve(asked: &Asked, twist: &Twist) -> Resolved {
     let mut strict = vec![false; origins.len()];
     for (index, origin) in origins.iter().enumerate() {
         let Origin::Clause(clause) = origin else { continue };
-        strict[index] = asked.strict.contains(&clause.span) || twist.without == Some(index);
+        strict[index] = asked.strict.contains(&clause.span) || twist.without.contains(&index);
         if twist.limit.is_some_and(|(changed, _)| changed == index) {
             set(&mut problem, index, clause, if strict[index] { 0 } else { steps });
         }

@@ -10,11 +10,11 @@ use std::cell::Cell;
 
 /// Figures are moved to this many times their value at most.
 const UP_TO: Decimal = dec!(10);
-/// Where a figure is tried, as multiples of its value: nearest first, since what happens first is what is looked for.
-const UP: [Decimal; 6] = [dec!(1.05), dec!(1.25), dec!(1.6), dec!(2.5), dec!(5), UP_TO];
-const DOWN: [Decimal; 6] = [dec!(0.95), dec!(0.8), dec!(0.6), dec!(0.4), dec!(0.1), dec!(0)];
+/// Where a figure of the plan is tried, as multiples of its value: nearest first, since what happens first is what is looked for.
+const UP: [Decimal; 4] = [dec!(1.2), dec!(1.7), dec!(3), UP_TO];
+const DOWN: [Decimal; 4] = [dec!(0.8), dec!(0.5), dec!(0.1), dec!(0)];
 /// A move is known to this part of the figure.
-const FINE: Decimal = dec!(0.001);
+const FINE: Decimal = dec!(0.002);
 
 /// Counts re-solves, so that the work stays bounded.
 pub struct Work {
@@ -123,6 +123,8 @@ fn cannot_matter(figure: &Used, to: Decimal) -> bool {
 fn first(asked: &Asked, figure: &Used, moves: &[Decimal], work: &Work) -> Result<Option<Move>, ()> {
     let most = if figure.basis.id.figure == "quality" { Decimal::ONE } else { Decimal::MAX };
     let mut last = figure.value;
+    // A competitor only gains as its figure gets better: where it gains nothing at the end, it gains nothing before.
+    let moves = if figure.used { moves } else { &moves[moves.len() - 1..] };
     for multiple in moves {
         let Some(to) = figure.value.checked_mul(*multiple).map(|to| to.min(most)) else { break };
         if to == last || cannot_matter(figure, to) {

@@ -18,8 +18,8 @@ pub fn why(asked: &Asked, step: usize) -> Why {
     let option = &space.options[asked.choice[step]];
     let mut alternatives: Vec<(Option<Plan>, Alternative)> = Vec::new();
     for (what, fits) in otherwise(asked, step, chosen) {
-        let found = resolve(asked, &Twist { only: Some((step, &*fits)), ..Twist::default() });
-        alternatives.push(alternative(asked, step, what, found, &before));
+        let (found, broken) = best_with(asked, step, &*fits);
+        alternatives.push(alternative(asked, step, what, found, &broken, &before));
     }
     alternatives.sort_by(|(a, _), (b, _)| match (a, b) {
         (Some(a), Some(b)) => compare(asked, &a.total, &b.total),
@@ -52,7 +52,7 @@ fn deciding(asked: &Asked, step: usize, chosen: &Candidate, before: &Totals) -> 
         if matches!(origin, Origin::EnergyKnown(..)) {
             continue;
         }
-        let Resolved::Plan(plan) = resolve(asked, &Twist { without: Some(clause), ..Twist::default() }) else {
+        let Resolved::Plan(plan) = resolve(asked, &Twist { without: &[clause], ..Twist::default() }) else {
             continue;
         };
         let other = asked.candidate(step, &plan.choice);
@@ -91,11 +91,37 @@ pub fn otherwise<'f>(asked: &Asked<'f, '_>, step: usize, chosen: &'f Candidate) 
     all
 }
 
+/// The best plan in which a step is carried out by what fits, without the soft lines that clash with that.
+fn best_with(asked: &Asked, step: usize, fits: &Fits) -> (Resolved, Vec<usize>) {
+    let mut broken: Vec<usize> = Vec::new();
+    loop {
+        let found = resolve(asked, &Twist { only: Some((step, fits)), without: &broken, ..Twist::default() });
+        let Resolved::Conflict(conflict) = &found else { return (found, broken) };
+        let clashing = |c: &&usize| is_soft(asked, &asked.encoded.origins[**c]) && !broken.contains(c);
+        let soft: Vec<usize> = conflict.core.iter().filter(clashing).copied().collect();
+        if soft.is_empty() {
+            return (found, broken);
+        }
+        broken.extend(soft);
+    }
+}
+
+/// Whether a line of the plan's problem is one that may be broken.
+pub fn is_soft(asked: &Asked, origin: &Origin) -> bool {
+    let job = &asked.prepared.job;
+    match origin {
+        Origin::Clause(c) => job.preferred.iter().any(|p| p.span == c.span),
+        Origin::Rule(r) => r.soft,
+        Origin::StepPin(..) | Origin::EnergyKnown(..) => false,
+    }
+}
+
 fn alternative(
     asked: &Asked,
     step: usize,
     what: String,
     found: Resolved,
+    broken: &[usize],
     before: &Totals,
 ) -> (Option<Plan>, Alternative) {
     let mut made = Alternative {
@@ -107,8 +133,10 @@ fn alternative(
         breaks: Vec::new(),
         note: None,
     };
+    let lines = |clauses: &[usize]| clauses.iter().map(|c| line(asked, &asked.encoded.origins[*c])).collect();
     match found {
         Resolved::Plan(plan) => {
+            made.breaks = lines(broken);
             made.carrier = Some(carrier(asked.candidate(step, &plan.choice)));
             made.changes = changes(before, &plan.total);
             made.differs_in = differs_in(asked, before, &plan.total);
@@ -117,7 +145,7 @@ fn alternative(
             (Some(plan), made)
         }
         Resolved::Conflict(conflict) => {
-            made.breaks = conflict.core.iter().map(|c| line(asked, &asked.encoded.origins[*c])).collect();
+            made.breaks = lines(&conflict.core);
             let unknown = |c: &usize| matches!(asked.encoded.origins[*c], Origin::EnergyKnown(..));
             made.note = if made.breaks.is_empty() {
                 Some("does not fit with the other steps on these machines".to_string())

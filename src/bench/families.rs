@@ -33,10 +33,8 @@ pub fn generate(recipe: &Recipe, seed: u64) -> Problem {
         };
         steps.push(Step { choices });
     }
-    let wishes = vec![
-        Wish { figure: Figure::Cost, over: Aggregate::Sum },
-        Wish { figure: Figure::Latency, over: Aggregate::Path },
-    ];
+    let wishes =
+        [Wish { figure: Figure::Cost, over: Aggregate::Sum }, Wish { figure: Figure::Latency, over: Aggregate::Path }];
     let wishes = wishes[..if recipe.single { 1 } else { 2 }].to_vec();
     let instances = keys.into_iter().map(|key| key.1).collect();
     let mut problem = Problem { steps, edges, wishes, instances, ..Problem::default() };

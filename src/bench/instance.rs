@@ -96,6 +96,15 @@ mod tests {
     }
 
     #[test]
+    fn the_example_of_the_documentation_is_an_instance() {
+        let page = include_str!("../../docs/instances.md");
+        let example = page.split("```json").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+        let read = Instance::read(example).expect("an instance");
+        assert_eq!((read.problem.steps.len(), read.problem.clauses.len()), (2, 3));
+        assert_eq!(Instance::read(&read.write()), Ok(read));
+    }
+
+    #[test]
     fn other_texts_are_refused_with_the_reason() {
         let good = instance("shared-3x4-tight", 0).write();
         let cases = [

@@ -131,6 +131,15 @@ pub struct PlanOptions {
     /// Say how many choices each step has, and why others are out
     #[arg(long)]
     pub choices: bool,
+    /// Write the problem that the solver gets: .json, .smt2 or .mps
+    #[arg(long, value_name = "FILE")]
+    pub export: Option<PathBuf>,
+    /// Have HiGHS solve the problem as well, and fail where it finds another optimum
+    #[arg(long)]
+    pub cross_check: bool,
+    /// Write a proof that no plan is better, for `mkbc verify --proof`
+    #[arg(long, value_name = "FILE")]
+    pub proof: Option<PathBuf>,
     /// Leave out what each limit costs, which takes two more plans a limit
     #[arg(long)]
     pub no_prices: bool,
@@ -190,6 +199,9 @@ pub struct VerifyOptions {
     /// The job file that the plan was compiled from, where it declares tasks, models or tools of its own
     #[arg(long, value_name = "FILE")]
     pub source: Option<PathBuf>,
+    /// Check this proof that no plan is better, of `mkbc plan --proof`
+    #[arg(long, value_name = "FILE", requires = "source", conflicts_with = "alone")]
+    pub proof: Option<PathBuf>,
     /// Check the plan by itself, without computing its figures again from the library
     #[arg(long)]
     pub alone: bool,

@@ -2,18 +2,26 @@
 
 use super::args::{Format, PlanOptions, Planning};
 use super::expand::{Filled, filled};
+use super::export::{self, Decided};
 use super::here::{HERE, machines, usable_here};
 use super::inputs::{Inputs, known};
 use super::load::{read, show, write};
-use super::{Failure, print, width};
+use super::{Failure, note, print, proof, width};
+use crate::ask::Asked;
+use crate::ask::figures::used;
+use crate::ask::prices::price;
+use crate::ask::render::first_measurement;
+use crate::ask::sensitivity::{Work, measure};
 use crate::check::program::Job;
 use crate::check::select;
-use crate::compile::{self, Compiled, Offer, Target, anywhere};
+use crate::compile::{self, Compiled, Offer, Target, anywhere, offers};
 use crate::library::Implementation;
 use crate::plan::diff::diff;
 use crate::plan::model::Plan;
 use crate::plan::render;
 use crate::run::{block_on, input, probe, value};
+use crate::solve::outcome::Solution;
+use crate::solve::problem::Problem;
 use crate::solve::{Certify, Limits, warm_up};
 use crate::space::Machines;
 use crate::space::ends::End;
@@ -34,7 +42,24 @@ pub struct Planned {
     pub plan: Plan,
     pub offers: Vec<Offer>,
     pub inputs: BTreeMap<String, Value>,
+    /// Which measurement is worth most, in a line, where that was asked for.
+    pub measure: Option<String>,
 }
+
+/// What is asked of a plan beside the plan.
+#[derive(Clone, Copy, Default)]
+pub struct Extras<'a> {
+    /// What each limit costs.
+    pub prices: bool,
+    /// Which measurement is worth most.
+    pub measure: bool,
+    /// Where a proof that nothing is better is to be written.
+    pub proof: Option<&'a Path>,
+}
+
+/// Nodes that each of these may take, and re-solves that finding a measurement may.
+const EXTRA_NODES: u64 = 50_000;
+const EXTRA_SOLVES: usize = 1_000;
 
 /// Plans a job and shows the plan.
 pub fn plan(options: &PlanOptions, inputs: &Inputs) -> Result<(), Failure> {
@@ -45,12 +70,29 @@ pub fn plan(options: &PlanOptions, inputs: &Inputs) -> Result<(), Failure> {
     if let Some(out) = &options.out {
         super::load::writable(out)?;
     }
-    let planned = make(&options.planning, inputs, None)?;
+    if let Some(path) = &options.proof {
+        super::load::writable(path)?;
+    }
+    if let Some(path) = &options.export {
+        export::known(path)?;
+    }
+    let mut decided = None;
+    let mut see = |problem: &Problem, solution: Option<&Solution>| {
+        decided = Some(Decided { problem: problem.clone(), solution: solution.cloned() });
+    };
+    let proof = options.proof.as_deref();
+    let extras = Extras { prices: !options.no_prices, measure: options.planning.robust, proof };
+    let made = make_seen(&options.planning, inputs, None, extras, &mut see);
+    if let Some(decided) = &decided {
+        hand_on(options, decided)?;
+    }
+    let planned = made?;
     let json = serde_json::to_string_pretty(&planned.plan).map_err(|e| e.to_string())?;
     if options.json {
         print(&format!("{json}\n"));
     } else {
         print(&render::text(&planned.plan, width()));
+        print(planned.measure.as_deref().unwrap_or_default());
         if options.choices {
             print(&choices(&planned.offers));
         }
@@ -68,6 +110,16 @@ pub fn plan(options: &PlanOptions, inputs: &Inputs) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Writes the problem for other solvers and asks one, as far as the options say so.
+fn hand_on(options: &PlanOptions, decided: &Decided) -> Result<(), Failure> {
+    if let Some(path) = &options.export {
+        let name = options.planning.source.file.file_stem().map_or("job".into(), |stem| stem.to_string_lossy());
+        let files = export::export(&name, decided, path)?;
+        files.iter().for_each(|file| note(&format!("the problem is written to {}", file.display())));
+    }
+    if options.cross_check { export::cross_check(decided, options.planning.time_limit) } else { Ok(()) }
 }
 
 /// What each step could choose from, and what was left out.
@@ -95,10 +147,23 @@ pub fn read_plan(path: &Path) -> Result<Plan, Failure> {
 
 /// Plans a job; `cluster` overrides what the job says.
 pub fn make(options: &Planning, inputs: &Inputs, cluster: Option<&str>) -> Result<Planned, Failure> {
+    make_seen(options, inputs, cluster, Extras::default(), &mut |_, _| {})
+}
+
+/// What is shown the problem that the solver had and its solution.
+type See<'a> = &'a mut dyn FnMut(&Problem, Option<&Solution>);
+
+fn make_seen(
+    options: &Planning,
+    inputs: &Inputs,
+    cluster: Option<&str>,
+    extras: Extras<'_>,
+    see: See,
+) -> Result<Planned, Failure> {
     // z3 takes some milliseconds to wake up; it can do so while the file is read.
     let waking = std::thread::spawn(warm_up);
     let mut filled = filled(&options.source, options.locked, false)?;
-    let made = with_filled(options, inputs, cluster, &mut filled);
+    let made = with_filled(options, inputs, cluster, extras, &mut filled, see);
     let _ = waking.join();
     if options.source.format == Format::Text || made.is_err() {
         show(&filled.cx, &filled.texts, options.source.format);
@@ -113,7 +178,9 @@ fn with_filled(
     options: &Planning,
     inputs: &Inputs,
     cluster: Option<&str>,
+    extras: Extras<'_>,
     filled: &mut Filled,
+    see: See,
 ) -> Result<Planned, Failure> {
     let terms = terms(options, inputs, cluster, filled)?;
     let started = Instant::now();
@@ -121,12 +188,27 @@ fn with_filled(
     let target = terms.target(&out_of_time);
     let compiled =
         Compiled { texts: &filled.texts, file: filled.file, checked: &filled.checked, lock: filled.lock.as_deref() };
-    let made = compile::plan(compiled, &target, &mut filled.cx);
-    match made {
-        Ok((plan, offers)) => Ok(Planned { plan, offers, inputs: terms.values }),
-        Err(_) if filled.cx.has_errors() => Err(Failure::Said),
-        Err(why) => Err(Failure::Message(why)),
+    let (prepared, decision) = match compile::plan_seen(compiled, &target, &mut filled.cx, see) {
+        Ok(made) => made,
+        Err(_) if filled.cx.has_errors() => return Err(Failure::Said),
+        Err(why) => return Err(Failure::Message(why)),
+    };
+    let limits = Limits { nodes: EXTRA_NODES, certify: Certify::Off, ..target.limits };
+    if let Some(path) = extras.proof {
+        proof::store(&prepared, &decision, &target.limits, path)?;
     }
+    let mut plan = decision.plan.clone();
+    if extras.prices {
+        price(&Asked::of(&prepared, &decision, limits), &mut plan);
+    }
+    let measure = extras.measure.then(|| {
+        let asked = Asked::of(&prepared, &decision, limits);
+        let (list, _) = measure(&asked, &used(&asked), &Work::of(EXTRA_SOLVES));
+        let wish = plan.wishes.first().and_then(|w| w.text.split_once(' ')).map_or("cost", |(_, metric)| metric);
+        first_measurement(&list, wish)
+    });
+    let offers = offers(&prepared.workflow, &prepared.space);
+    Ok(Planned { plan, offers, inputs: terms.values.clone(), measure })
 }
 
 /// What the command line says a job is planned for.
@@ -181,16 +263,24 @@ impl Terms {
 
     /// Takes machines, sizes and ends from a plan.
     pub fn of_plan(&mut self, plan: &Plan) {
-        let pools = plan.cluster.pools.iter().map(|(n, p)| (n.as_str().into(), (p.units, p.usd_per_hour)));
-        self.machines = Machines { name: plan.cluster.name.as_str().into(), pools: pools.collect() };
-        self.usable = usable_on(&self.machines);
-        self.end = if plan.robust { End::Worst } else { End::Typical };
-        let sizes = plan.inputs.iter().map(|i| {
-            let sizes = i.sizes.iter().map(|(path, size)| (path.as_str().into(), *size)).collect();
-            (i.name.as_str().into(), sizes)
-        });
-        self.measured = sizes.collect();
+        (self.machines, self.measured, self.usable, self.end) = of_plan(plan);
     }
+}
+
+/// What says whether an implementation can be used.
+type Usability = fn(&Implementation) -> Result<(), String>;
+
+/// The machines, sizes and ends that a plan was made for, and what can be used there.
+pub fn of_plan(plan: &Plan) -> (Machines, InputSizes, Usability, End) {
+    let pools = plan.cluster.pools.iter().map(|(n, p)| (n.as_str().into(), (p.units, p.usd_per_hour)));
+    let machines = Machines { name: plan.cluster.name.as_str().into(), pools: pools.collect() };
+    let usable = usable_on(&machines);
+    let end = if plan.robust { End::Worst } else { End::Typical };
+    let sizes = plan.inputs.iter().map(|i| {
+        let sizes = i.sizes.iter().map(|(path, size)| (path.as_str().into(), *size)).collect();
+        (i.name.as_str().into(), sizes)
+    });
+    (machines, sizes.collect(), usable, end)
 }
 
 /// The inputs that were given, typed and measured.

@@ -37,7 +37,12 @@ pub fn verify(options: &VerifyOptions) -> Result<(), Failure> {
             }
             Some(path) => {
                 let source = Source { file: path.clone(), library: options.library.clone(), format: Format::Text };
-                against_source(&plan, &source)?
+                let mut wrong = against_source(&plan, &source)?;
+                // A proof is about the problem of the same job: another version has nothing to say.
+                if let (Some(path), true) = (&options.proof, wrong.is_empty()) {
+                    wrong.extend(super::proof::verify(&plan, &source, path)?);
+                }
+                wrong
             }
         }
     };
@@ -46,6 +51,9 @@ pub fn verify(options: &VerifyOptions) -> Result<(), Failure> {
             let against = match (&options.source, options.alone) {
                 (_, true) => "by itself",
                 (None, false) => "against the library; `--source FILE` also compares them with the job's",
+                (Some(_), false) if options.proof.is_some() => {
+                    "against the library and the job, and proved to be the best"
+                }
                 (Some(_), false) => "against the library and the job",
             };
             print(&format!(

@@ -12,6 +12,7 @@ use crate::plan::{conflict, verify};
 use crate::solve::outcome::{Conflict, Outcome, Solution};
 use crate::solve::{Limits, solve};
 use crate::space::encode::{self, Encoded, Origin, encode};
+use rust_decimal::Decimal;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
@@ -20,7 +21,9 @@ use std::collections::BTreeSet;
 pub struct Changes {
     /// Limits that are added; one takes the place of the job's limits on the same figure.
     pub limits: Vec<Clause>,
-    /// Hard limits and rules of the job that are left out, by their places.
+    /// Lines of the job with another limit, by their places.
+    pub moved: Vec<(Span, Decimal)>,
+    /// Limits and rules of the job that are left out, by their places.
     pub without: BTreeSet<Span>,
     /// Pins and rules that are added.
     pub rules: Vec<Rule>,
@@ -29,14 +32,9 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Whether nothing is changed.
-    pub fn is_empty(&self) -> bool {
-        self.limits.is_empty() && self.without.is_empty() && self.rules.is_empty() && self.pins.is_empty()
-    }
-
     /// The job that a changed one is.
     pub fn job<'j>(&self, job: &'j Job) -> Cow<'j, Job> {
-        if self.limits.is_empty() && self.without.is_empty() && self.rules.is_empty() {
+        if self.limits.is_empty() && self.moved.is_empty() && self.without.is_empty() && self.rules.is_empty() {
             return Cow::Borrowed(job);
         }
         let mut changed = job.clone();
@@ -44,6 +42,10 @@ impl Changes {
         changed.clauses.retain(|c| !replaced(c) && !self.without.contains(&c.span));
         changed.preferred.retain(|c| !self.without.contains(&c.span));
         changed.rules.retain(|r| !self.without.contains(&r.span));
+        for clause in changed.clauses.iter_mut().chain(&mut changed.preferred) {
+            let moved = self.moved.iter().find(|(span, _)| *span == clause.span);
+            clause.limit = moved.map_or(clause.limit, |(_, limit)| *limit);
+        }
         changed.clauses.extend(self.limits.iter().cloned());
         changed.rules.extend(self.rules.iter().cloned());
         Cow::Owned(changed)

@@ -91,28 +91,3 @@ pub fn prepare_job<'a>(
 pub(super) fn nothing() -> String {
     "no plan was made".to_string()
 }
-
-impl<'a> Prepared<'a> {
-    /// The same job with the figures of another library, which has the same tasks, models and devices.
-    pub fn with_figures<'b>(&self, library: &'b Library) -> Prepared<'b>
-    where
-        'a: 'b,
-    {
-        let mut said = Diagnostics::default();
-        let Prepared { compiled, machines, usable, .. } = *self;
-        let rate = self.job.rate.map(|(rate, _)| rate);
-        let input = space::Input {
-            workflow: &self.workflow,
-            library,
-            machines,
-            sizes: &self.sizes,
-            usable,
-            end: self.end,
-            rate,
-        };
-        let space = space::build(&input, &mut said);
-        let (job, workflow) = (self.job.clone(), self.workflow.clone());
-        let (sizes, hashes, end) = (self.sizes.clone(), self.hashes.clone(), self.end);
-        Prepared { compiled, library, machines, usable, job, workflow, sizes, end, space, hashes }
-    }
-}

@@ -1,15 +1,14 @@
 //! Trees of the library and of the job's own file → library.
 
+mod implementation;
+
 use super::placeholders;
-use super::profile::{self, Profile};
 use super::size::{self, Scope, SizeExpr};
-use super::{
-    Cluster, Concurrency, Device, Engine, HardwareOption, Implementation, Library, RateLimit, Setting, Task, errors,
-};
+use super::{Cluster, Device, Library, Task, errors};
 use crate::check::{quantity, types};
-use crate::diag::source::{FileId, Sources, Span};
+use crate::diag::source::{FileId, Sources};
 use crate::diag::{Diagnostics, nearest};
-use crate::syntax::ast::{self, Atom, AtomKind, ItemKind, LibraryLineKind, Name, Property};
+use crate::syntax::ast::{self, Atom, AtomKind, ItemKind, LibraryLineKind, Name};
 use crate::types::Type;
 use crate::units::Dimension;
 use ecow::EcoString;
@@ -27,8 +26,6 @@ pub struct Module<'a> {
 /// Profiles by file name.
 pub type Profiles = BTreeMap<EcoString, FileId>;
 
-/// The words that lead a plain clause of a model or tool.
-const IMPLEMENTATION_WORDS: [&str; 6] = ["label", "license", "access", "region", "concurrency", "limit"];
 /// The words that lead a plain clause of a task.
 const TASK_WORDS: [&str; 4] = ["quality", "prompt", "system", "max_tokens"];
 
@@ -49,7 +46,8 @@ pub fn declare(modules: &[Module], profiles: &Profiles, sources: &Sources, cx: &
     for item in modules.iter().flat_map(|m| &m.tree.items) {
         match &item.kind {
             ItemKind::Implementation(i) => {
-                let entry = ImplementationPass { library: &library, profiles, sources }.read(i, &item.docs, cx);
+                let entry =
+                    implementation::ImplementationPass { library: &library, profiles, sources }.read(i, &item.docs, cx);
                 if let Some(first) = library.implementations.get(&entry.name) {
                     cx.push(errors::declared_twice(i.name.span, "implementation", &entry.name, first.span));
                 } else {
@@ -201,201 +199,6 @@ fn declare_cluster(cluster: &ast::Cluster, library: &mut Library, cx: &mut Diagn
 
 fn unknown_device(name: &Name, library: &Library) -> crate::diag::Diagnostic {
     errors::unknown_device(name.span, &name.text, nearest(&name.text, library.devices.keys().map(|k| k.as_str())))
-}
-
-struct ImplementationPass<'a> {
-    library: &'a Library,
-    profiles: &'a Profiles,
-    sources: &'a Sources,
-}
-
-impl ImplementationPass<'_> {
-    fn read(&self, i: &ast::Implementation, docs: &EcoString, cx: &mut Diagnostics) -> Implementation {
-        let mut tasks = Vec::new();
-        for name in &i.tasks {
-            if self.library.tasks.contains_key(&name.text) {
-                tasks.push(name.text.clone());
-            } else {
-                let near = nearest(&name.text, self.library.tasks.keys().map(|k| k.as_str()));
-                cx.push(errors::unknown_task(name.span, &name.text, near));
-            }
-        }
-        let mut entry = Implementation {
-            name: i.name.text.clone(),
-            tasks,
-            docs: docs.clone(),
-            span: i.name.span,
-            knobs: Vec::new(),
-            hardware: Vec::new(),
-            engine: None,
-            profile: Profile::default(),
-            work: Vec::new(),
-            sizes: Vec::new(),
-            label: None,
-            license: None,
-            open: true,
-            region: None,
-            concurrency: Concurrency::Fixed(1),
-            limits: Vec::new(),
-        };
-        // Knobs come first: sizes and engines may use them, wherever they stand.
-        for line in &i.lines {
-            if let LibraryLineKind::Knob(name, values) = &line.kind {
-                let values: Vec<EcoString> = values.iter().filter_map(text_of).collect();
-                if entry.knobs.iter().any(|(n, _)| *n == name.text) {
-                    cx.push(errors::declared_twice(name.span, "knob", &name.text, name.span));
-                } else if values.is_empty() {
-                    cx.push(errors::bad_value(line.span, &name.text, "at least one value"));
-                } else {
-                    entry.knobs.push((name.text.clone(), values));
-                }
-            }
-        }
-        let mut has_profile = false;
-        for line in &i.lines {
-            match &line.kind {
-                LibraryLineKind::Knob(..) | LibraryLineKind::Error => {}
-                LibraryLineKind::Work(name, expr) => self.with_scope(&entry.clone(), |scope, _| {
-                    entry.work.extend(read_work(name.as_ref(), expr, scope, cx));
-                }),
-                LibraryLineKind::Size(path, expr) => self.with_scope(&entry.clone(), |scope, result| {
-                    entry.sizes.extend(read_size(path, expr, result, scope, cx));
-                }),
-                LibraryLineKind::Runs(hardware) => entry.hardware.extend(self.hardware(hardware, cx)),
-                LibraryLineKind::Engine(kind, settings) => {
-                    for price in settings.iter().filter(|s| s.name.text == "price") {
-                        let instead = "give it in the profile, with its source: `cost.per.WORK`";
-                        cx.push(crate::check::errors::unsupported(price.span, "a price in an engine", instead));
-                    }
-                    let of_tasks = entry.tasks.iter().filter_map(|t| self.library.tasks.get(t)).flat_map(|t| &t.params);
-                    let known = of_tasks.map(|(n, _)| n.as_str()).chain(entry.knobs.iter().map(|(n, _)| n.as_str()));
-                    placeholders::check(settings, &known.chain(placeholders::OWN).collect(), cx);
-                    entry.engine = Some(engine(kind, settings));
-                }
-                LibraryLineKind::Profile(path, span) => {
-                    has_profile = true;
-                    match self.profiles.get(path) {
-                        Some(file) => {
-                            entry.profile = profile::read(&self.sources.get(*file).text, *file, cx);
-                            self.check_profile(&entry, *span, cx);
-                        }
-                        None => cx.push(errors::profile_missing(*span, path)),
-                    }
-                }
-                LibraryLineKind::Property(p) => property(p, &mut entry, cx),
-            }
-        }
-        let name = &entry.name;
-        if !i.lines.iter().any(|l| matches!(l.kind, LibraryLineKind::Runs(_) | LibraryLineKind::Error)) {
-            cx.push(errors::missing_part(i.name.span, name, "hardware", "runs on cpu * 1"));
-        }
-        if entry.engine.is_none() {
-            cx.push(errors::missing_part(i.name.span, name, "engine", "engine process { command [\"…\"] }"));
-        }
-        if !has_profile {
-            cx.push(errors::missing_part(i.name.span, name, "profile", "profile \"….csv\""));
-        }
-        entry
-    }
-
-    /// A profile must speak of the entry's knobs and of devices that exist, or its rows would never be asked for.
-    fn check_profile(&self, entry: &Implementation, at: Span, cx: &mut Diagnostics) {
-        for column in entry.profile.knobs.iter().filter(|c| !entry.knobs.iter().any(|(n, _)| n == *c)) {
-            let message = format!("the profile has a column `{column}`, and `{}` has no such knob", entry.name);
-            cx.push(errors::bad_figure(at, message, "name the column after a knob, or add the knob"));
-        }
-        let unknown = entry.profile.devices().find(|d| *d != "api" && !self.library.devices.contains_key(*d));
-        if let Some(device) = unknown {
-            let message = format!("the profile names the device `{device}`, which is declared nowhere");
-            cx.push(errors::bad_figure(at, message, "correct the name, or declare the device"));
-        }
-    }
-
-    fn with_scope(&self, entry: &Implementation, f: impl FnOnce(&Scope, &Type)) {
-        if let Some(task) = entry.tasks.first().and_then(|t| self.library.tasks.get(t)) {
-            f(&Scope { params: &task.params, knobs: &entry.knobs }, &task.result);
-        }
-    }
-
-    fn hardware(&self, h: &ast::HardwareExpr, cx: &mut Diagnostics) -> Option<HardwareOption> {
-        let device = &h.device.text;
-        if device != "gpu" && device != "api" && !self.library.devices.contains_key(device) {
-            cx.push(unknown_device(&h.device, self.library));
-            return None;
-        }
-        let mut memory_gb = None;
-        for condition in &h.conditions {
-            let metric: Vec<&str> = condition.metric.iter().map(|n| n.text.as_str()).collect();
-            match (&metric[..], &condition.limit.kind) {
-                (["memory"], ast::ExprKind::Number(q)) => {
-                    memory_gb = quantity::of_dimension(q, Dimension::BYTES, "memory", "6 GB", cx);
-                }
-                ([], _) => {}
-                _ => cx.push(errors::bad_value(condition.span, device, "a condition like `memory >= 6 GB`")),
-            }
-        }
-        let mut units: Vec<u32> =
-            h.units.iter().filter_map(|q| quantity::whole(q, "the number of devices", cx)).collect();
-        if units.is_empty() {
-            units.push(if device == "api" { 0 } else { 1 });
-        }
-        Some(HardwareOption { device: device.clone(), memory_gb, units, span: h.device.span })
-    }
-}
-
-fn property(p: &Property, entry: &mut Implementation, cx: &mut Diagnostics) {
-    let word = p.name.text.as_str();
-    let value = match p.values.as_slice() {
-        [one] => text_of(one),
-        _ => None,
-    };
-    match (word, value) {
-        ("label", Some(v)) => entry.label = Some(v),
-        ("license", Some(v)) => entry.license = Some(v),
-        ("region", Some(v)) => entry.region = Some(v),
-        ("access", Some(v)) if v == "open" || v == "closed" => entry.open = v == "open",
-        ("concurrency", Some(name)) if entry.knobs.iter().any(|(n, _)| *n == name) => {
-            let counts = |v: &EcoString| v.parse::<u32>().is_ok_and(|n| n > 0);
-            let values = entry.knobs.iter().filter(|(n, _)| *n == name).flat_map(|(_, values)| values);
-            match values.clone().all(counts) {
-                true => entry.concurrency = Concurrency::Knob(name),
-                false => cx.push(errors::bad_value(p.span, word, "a knob whose values are whole numbers from 1 on")),
-            }
-        }
-        ("concurrency", _) => {
-            let calls = p.values.first().and_then(|v| whole(v, word, cx)).unwrap_or(1).max(1);
-            entry.concurrency = Concurrency::Fixed(calls);
-        }
-        ("limit", Some(text)) => {
-            let atom = p.values.first().map(|v| &v.kind);
-            let read = match atom {
-                Some(AtomKind::Quantity(q)) => quantity::measure(q, cx),
-                _ => None,
-            };
-            let per_second = |of: Dimension| of.per(Dimension::TIME);
-            match read {
-                Some(m)
-                    if m.dimension == per_second(Dimension::NONE) || m.dimension == per_second(Dimension::TOKENS) =>
-                {
-                    let tokens = m.dimension == per_second(Dimension::TOKENS);
-                    entry.limits.push(RateLimit { tokens, per_second: m.value, text });
-                }
-                _ => cx.push(errors::bad_value(p.span, word, "a rate, `500 requests/min` or `200 ktok/min` say")),
-            }
-        }
-        ("access", _) => cx.push(errors::bad_value(p.span, word, "`open` or `closed`")),
-        (word, _) if IMPLEMENTATION_WORDS.contains(&word) => cx.push(errors::bad_value(p.span, word, "one value")),
-        (word, _) => cx.push(errors::unknown_property(p.name.span, word, &IMPLEMENTATION_WORDS)),
-    }
-}
-
-fn engine(kind: &Name, settings: &[Property]) -> Engine {
-    let value = |atom: &Atom| match &atom.kind {
-        AtomKind::List(items) => Setting::List(items.iter().filter_map(text_of).collect()),
-        _ => Setting::Text(text_of(atom).unwrap_or_default()),
-    };
-    let settings = settings.iter().map(|p| (p.name.text.clone(), p.values.iter().map(value).collect())).collect();
-    Engine { kind: kind.text.clone(), span: kind.span, settings }
 }
 
 /// A scalar atom as text.

@@ -2,22 +2,23 @@
 
 use super::engine;
 use super::model::{
-    ClusterSpec, Conditions, Evidence, Hardware, Hashes, Input, PLAN_VERSION, Plan, PlanClause, PlanStep, PlanWish,
-    Pool, Predicted, Totals,
+    ClusterSpec, Conditions, Evidence, Hardware, Hashes, Input, PLAN_VERSION, Plan, PlanClause, PlanInstance, PlanStep,
+    PlanWish, Pool, Predicted, Totals,
 };
 use super::reason::reason;
 use crate::check::program::{Job, Metric, QualityRule};
 use crate::diag::source::{FileId, Sources};
-use crate::ir::dag::Dag;
 use crate::ir::workflow::{StepId, Workflow};
 use crate::library::Library;
 use crate::solve::outcome::Solution;
 use crate::space::encode::{Encoded, Origin, wishes};
 use crate::space::ends::End;
+use crate::space::sharing::Instance;
 use crate::space::sizes::InputSizes;
-use crate::space::{Machines, Space};
+use crate::space::{Candidate, Figured, Machines, Space};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
+use std::collections::BTreeSet;
 
 /// Digits that a plan keeps behind the point.
 const DIGITS: u32 = 9;
@@ -54,7 +55,16 @@ pub struct BuildInput<'a> {
 
 /// Builds the plan.
 pub fn build(input: &BuildInput) -> Plan {
-    let steps: Vec<PlanStep> = (0..input.workflow.steps.len()).map(|index| step(index, input)).collect();
+    let taken = |index: usize| &input.space.steps[index].options[input.solution.choice[index]];
+    let used = used(&input.solution.choice, input.space);
+    let instances: Vec<PlanInstance> = used.iter().map(|at| instance(&input.space.instances[*at], input)).collect();
+    let mut steps: Vec<PlanStep> = (0..input.workflow.steps.len()).map(|index| step(index, input)).collect();
+    for (index, step) in steps.iter_mut().enumerate() {
+        step.instance = taken(index).shared.and_then(|at| used.iter().position(|u| *u == at));
+        if let Some(at) = step.instance {
+            step.hardware = instances[at].hardware.clone();
+        }
+    }
     let total = totals_of(&input.solution.choice, input.space, input.job.quality_rule, input.library);
     // The encoded problem holds the soft lines that were kept; they are told apart from the hard ones here.
     let hard = input.encoded.origins.iter().filter(|o| !input.kept.iter().any(|k| same(k, o)));
@@ -87,6 +97,7 @@ pub fn build(input: &BuildInput) -> Plan {
         body: input.workflow.body.clone(),
         wishes: wishes(input.job).into_iter().take(input.job.wishes.len().max(1)).map(|m| wish(m, &total)).collect(),
         steps,
+        instances,
         clauses,
         total,
         quality_rule: match input.job.quality_rule {
@@ -96,6 +107,16 @@ pub fn build(input: &BuildInput) -> Plan {
         rate_per_s: input.space.terms.rate,
         robust: input.space.terms.end == End::Worst,
         proof: input.solution.proof.clone(),
+    }
+}
+
+fn instance(shared: &Instance, input: &BuildInput) -> PlanInstance {
+    let Instance { setup, replicas } = shared;
+    PlanInstance {
+        implementation: setup.implementation.to_string(),
+        knobs: setup.knobs.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect(),
+        hardware: Hardware { device: setup.device.to_string(), units: setup.units, replicas: *replicas },
+        cost_usd: cost_of(shared, input.space),
     }
 }
 
@@ -123,7 +144,8 @@ fn step(index: usize, input: &BuildInput) -> PlanStep {
             retries: called.retries,
             timeout_ms: called.timeout.and_then(|t| (t * Decimal::from(1000)).ceil().to_u64()),
         },
-        predicted: predicted(figures),
+        predicted: predicted_of(option),
+        instance: None,
         evidence: option.evidence.clone(),
         reason: reason(index, &input.solution.choice, input.space, input.encoded, input.job),
     }
@@ -143,42 +165,58 @@ pub fn predicted(figures: &crate::space::Figures) -> Predicted {
     }
 }
 
-/// GPUs that steps hold, all together.
-pub fn gpus(steps: &[PlanStep], library: &Library) -> u32 {
+/// GPUs that steps and instances hold, all together.
+pub fn gpus(steps: &[PlanStep], instances: &[PlanInstance], library: &Library) -> u32 {
     let gpu = |device: &str| library.devices.get(device).is_some_and(|d| d.gpu);
-    steps.iter().filter(|s| gpu(&s.hardware.device)).map(|s| s.hardware.held()).sum()
+    let own = steps.iter().filter(|s| s.instance.is_none()).map(|s| &s.hardware);
+    let all = own.chain(instances.iter().map(|i| &i.hardware));
+    all.filter(|h| gpu(&h.device)).map(Hardware::held).sum()
 }
 
 /// What a choice of options comes to: the totals that a plan of it has.
 pub fn totals_of(choice: &[usize], space: &Space, rule: QualityRule, library: &Library) -> Totals {
-    let chosen = space.steps.iter().zip(choice).map(|(step, option)| {
-        let option = &step.options[*option];
-        let candidate = &step.candidates[option.candidate];
-        (predicted(&option.figures), candidate.device.as_str(), candidate.units)
-    });
-    totals(&chosen.collect::<Vec<_>>(), &space.dag, rule, library)
-}
-
-/// Totals of one run: sums, the critical path, and the quality by its rule.
-fn totals(steps: &[(Predicted, &str, u32)], dag: &Dag, rule: QualityRule, library: &Library) -> Totals {
     let kept = |d: Decimal| d.round_dp(DIGITS).normalize();
-    let longest = |of: &dyn Fn(&Predicted) -> Decimal| kept(dag.longest(&|i| of(&steps[i].0)).0);
-    let qualities = steps.iter().map(|s| s.0.quality);
+    let chosen: Vec<(&Candidate, &Figured)> = space.steps.iter().zip(choice).map(|(s, o)| s.taken(*o)).collect();
+    let steps: Vec<Predicted> = chosen.iter().map(|(_, option)| predicted_of(option)).collect();
+    let used = used(choice, space);
+    let shared = || used.iter().map(|at| &space.instances[*at]);
+    let longest = |of: &dyn Fn(&Predicted) -> Decimal| kept(space.dag.longest(&|i| of(&steps[i])).0);
+    let qualities = steps.iter().map(|s| s.quality);
     let quality = match rule {
         QualityRule::Product => qualities.fold(Decimal::ONE, |a, b| a * b),
         QualityRule::Min => qualities.min().unwrap_or(Decimal::ONE),
     };
     let gpu = |device: &str| library.devices.get(device).is_some_and(|d| d.gpu);
+    let own = chosen.iter().filter(|(_, option)| option.shared.is_none());
+    let own = own.map(|(c, option)| (&c.device, c.units, option.figures.replicas));
+    let held = own.chain(shared().map(|i| (&i.setup.device, i.setup.units, i.replicas)));
+    let standing = shared().map(|i| cost_of(i, space)).sum::<Decimal>();
     Totals {
         latency_s: longest(&|p| p.latency_s),
         latency_p95_s: longest(&|p| p.latency_p95_s),
         latency_p99_s: longest(&|p| p.latency_p99_s),
-        cost_usd: kept(steps.iter().map(|s| s.0.cost_usd).sum()),
-        energy_wh: kept(steps.iter().filter_map(|s| s.0.energy_wh).sum()),
-        energy_known: steps.iter().all(|s| s.0.energy_wh.is_some()),
+        cost_usd: kept(steps.iter().map(|s| s.cost_usd).sum::<Decimal>() + standing),
+        energy_wh: kept(steps.iter().filter_map(|s| s.energy_wh).sum()),
+        energy_known: steps.iter().all(|s| s.energy_wh.is_some()),
         quality: kept(quality),
-        gpus: steps.iter().filter(|s| gpu(s.1)).map(|s| s.2).sum(),
+        gpus: held.filter(|(device, ..)| gpu(device)).map(|(_, units, times)| units.saturating_mul(times)).sum(),
     }
+}
+
+/// The shared instances that a choice uses.
+fn used(choice: &[usize], space: &Space) -> BTreeSet<usize> {
+    space.steps.iter().zip(choice).filter_map(|(step, option)| step.options[*option].shared).collect()
+}
+
+/// Dollars of a run for a shared instance, as a plan holds them.
+fn cost_of(shared: &Instance, space: &Space) -> Decimal {
+    let cost = space.terms.rate.and_then(|rate| shared.cost(&space.terms.pools, rate)).unwrap_or_default();
+    cost.round_dp(DIGITS).normalize()
+}
+
+/// An option's figures as a plan holds them, beside what a shared instance costs.
+fn predicted_of(option: &Figured) -> Predicted {
+    Predicted { cost_usd: option.cost().round_dp(DIGITS).normalize(), ..predicted(&option.figures) }
 }
 
 /// A metric of the totals, in base units.

@@ -45,9 +45,18 @@ pub fn explain(conflict: &Conflict, encoded: &Encoded, space: &Space, workflow: 
     };
     let reach = |c: usize| {
         let best = conflict.reachable.iter().find(|(r, _)| *r == c).and_then(|(_, best)| *best);
-        match (&encoded.origins[c], best) {
-            (Origin::Clause(clause), Some(best)) => format!("the others allow {} here", in_unit(clause, best, steps)),
-            (Origin::Clause(_), None) => "the others allow nothing here".to_string(),
+        let alone = conflict.alone.iter().find(|(r, _)| *r == c).map(|(_, best)| *best);
+        match (&encoded.origins[c], best, alone) {
+            (Origin::Clause(clause), Some(best), _) => {
+                format!("the others allow {} here", in_unit(clause, best, steps))
+            }
+            (Origin::Clause(clause), None, Some(best)) if conflict.core.len() == 1 => {
+                format!("{} is the least possible, whatever the others ask", in_unit(clause, best, steps))
+            }
+            (Origin::Clause(clause), None, Some(best)) => {
+                format!("at best {} here, and another limit is out of reach as well", in_unit(clause, best, steps))
+            }
+            (Origin::Clause(_), None, None) => "the others allow nothing here".to_string(),
             _ => "clashes".to_string(),
         }
     };
@@ -55,23 +64,38 @@ pub fn explain(conflict: &Conflict, encoded: &Encoded, space: &Space, workflow: 
     for c in rest {
         d = d.because(span_of(*c).unwrap_or(job), reach(*c));
     }
-    let mut ways: Vec<String> = Vec::new();
-    for (c, limit) in &conflict.repairs {
-        match &encoded.origins[*c] {
-            Origin::Clause(clause) => {
-                let text = in_unit(clause, *limit, steps);
-                ways.push(format!("`{}` → `{text}`", clause.text));
-                if d.fix.is_none() {
-                    d = d.fix(format!("relax the limit to `{text}`"), clause.limit_span, text);
-                }
-            }
-            origin => ways.push(format!("drop {}", super::reason::said(origin))),
+    let mut told = conflict.core.clone();
+    for c in conflict.others.iter().flatten() {
+        if let (false, Some(span)) = (told.contains(c), span_of(*c)) {
+            d = d.because(span, format!("clashes as well: {}", reach(*c)));
+            told.push(*c);
         }
     }
-    match ways.as_slice() {
-        [] => d.help("no single change makes a plan: relax several of them"),
-        _ => d.help(format!("one change is enough: {}", ways.join(", or "))),
+    let sets: Vec<String> = conflict.others.iter().map(|set| list(&set.iter().map(name).collect::<Vec<_>>())).collect();
+    let also = if sets.is_empty() { String::new() } else { format!("; these clash as well: {}", sets.join("; ")) };
+    let mut ways: Vec<String> = Vec::new();
+    for repair in &conflict.repairs {
+        let mut way = Vec::new();
+        for (c, limit) in &repair.changes {
+            match &encoded.origins[*c] {
+                Origin::Clause(clause) => {
+                    let text = in_unit(clause, *limit, steps);
+                    way.push(format!("`{}` → `{text}`", clause.text));
+                    if d.fix.is_none() && repair.changes.len() == 1 {
+                        d = d.fix(format!("relax the limit to `{text}`"), clause.limit_span, text);
+                    }
+                }
+                origin => way.push(format!("drop {}", super::reason::said(origin))),
+            }
+        }
+        ways.push(list(&way));
     }
+    let ways = match (ways.as_slice(), conflict.repairs.first().map(|repair| repair.changes.len())) {
+        ([], _) | (_, None) => "no change that makes a plan was found within the limits".to_string(),
+        (_, Some(1)) => format!("one change is enough: {}", ways.join(", or ")),
+        (_, Some(size)) => format!("no single change is enough, {size} together are: {}", ways.join(", or ")),
+    };
+    d.help(ways + &also)
 }
 
 /// The first step whose every choice breaks a rule, with what there is and what was left out before.

@@ -6,8 +6,10 @@ use super::render;
 /// What changed from `old` to `new`; empty where nothing did.
 pub fn diff(old: &Plan, new: &Plan) -> Vec<String> {
     let mut lines = Vec::new();
-    let knobs =
-        |s: &super::model::PlanStep| s.knobs.iter().map(|(n, v)| format!("{n} {v}")).collect::<Vec<_>>().join(", ");
+    let knobs = |s: &super::model::PlanStep| match s.knobs.is_empty() {
+        true => "none".to_string(),
+        false => s.knobs.iter().map(|(n, v)| format!("{n} {v}")).collect::<Vec<_>>().join(", "),
+    };
     for step in &new.steps {
         match old.steps.iter().find(|s| s.name == step.name) {
             None => lines.push(format!("+ {}: {} on {}", step.name, step.implementation, render::hardware(step))),

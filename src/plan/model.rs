@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The version of the plan's format. A plan of another version is refused.
-pub const PLAN_VERSION: u32 = 1;
+pub const PLAN_VERSION: u32 = 2;
 
 /// A compiled job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -35,6 +35,8 @@ pub struct Plan {
     pub body: Region,
     /// What carries out each step; the index is the step's id.
     pub steps: Vec<PlanStep>,
+    /// What several steps share, under a rate.
+    pub instances: Vec<PlanInstance>,
     /// The job's clauses, each with its value and slack.
     pub clauses: Vec<PlanClause>,
     /// The wishes, most important first.
@@ -126,8 +128,10 @@ pub struct PlanStep {
     pub label: Option<String>,
     /// The knobs' values, as text.
     pub knobs: BTreeMap<String, String>,
-    /// The hardware.
+    /// The hardware; of a step that shares an instance, the instance's.
     pub hardware: Hardware,
+    /// The instance that it shares with other steps, as an index into the plan's.
+    pub instance: Option<usize>,
     /// How it is executed.
     pub engine: Engine,
     /// The parameters that the task takes, in order.
@@ -144,6 +148,20 @@ pub struct PlanStep {
     pub evidence: Vec<Evidence>,
     /// Why this and nothing else, in one sentence.
     pub reason: String,
+}
+
+/// A served model that several steps use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlanInstance {
+    /// The model.
+    pub implementation: String,
+    /// The knobs that are the instance's.
+    pub knobs: BTreeMap<String, String>,
+    /// What it holds, once for all steps that use it.
+    pub hardware: Hardware,
+    /// What it costs a run, beside the steps' own cost, in dollars.
+    pub cost_usd: Decimal,
 }
 
 /// Devices that a step holds while it runs.

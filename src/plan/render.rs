@@ -1,7 +1,7 @@
 //! Plan → text for people: every choice with its figures, its reason and its evidence; clauses with their slack; the proof.
 
 use super::build::weakest;
-use super::model::{EvidenceKind, Plan, PlanStep};
+use super::model::{EvidenceKind, Hardware, Plan, PlanClause, PlanStep, PriceChange, ShadowPrice};
 use crate::solve::outcome::Status;
 use crate::units::shown;
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
@@ -43,6 +43,20 @@ pub fn text(plan: &Plan, width: u16) -> String {
         row.extend([dollars(p.cost_usd), energy, percent(p.quality)]);
         table.add_row(row);
     }
+    for instance in &plan.instances {
+        let knobs: Vec<String> = instance.knobs.iter().map(|(n, v)| format!("{n} {v}")).collect();
+        let Hardware { device, units, replicas } = &instance.hardware;
+        let mut row = vec![
+            "(shared)".to_string(),
+            String::new(),
+            format!("{} ({})", instance.implementation, knobs.join(", ")),
+            format!("{device} * {units}, {replicas} times"),
+            String::new(),
+        ];
+        row.extend([p95, p99].into_iter().filter(|wanted| *wanted).map(|_| String::new()));
+        row.extend([dollars(instance.cost_usd), String::new(), String::new()]);
+        table.add_row(row);
+    }
     let t = &plan.total;
     let energy = if t.energy_known { watt_hours(t.energy_wh) } else { format!("≥ {}", watt_hours(t.energy_wh)) };
     let gpus = format!("{} GPUs", t.gpus);
@@ -68,6 +82,9 @@ pub fn text(plan: &Plan, width: u16) -> String {
                 format!(", {} (slack {})", metric(&c.metric, c.value), metric(&c.metric, c.slack))
             };
             let _ = writeln!(out, "  line {:>3}  {}: {verdict}{slack}", c.line, c.text);
+            if let Some(price) = c.price.as_ref().and_then(|p| priced(c, p)) {
+                let _ = writeln!(out, "            {price}");
+            }
         }
     }
     let assumed: Vec<String> = plan
@@ -107,6 +124,41 @@ pub fn text(plan: &Plan, width: u16) -> String {
     out
 }
 
+/// A difference of two percentages, which is no percentage.
+pub fn points(by: Decimal) -> String {
+    let by = shown(by * dec!(100), 2);
+    if by == "1" { "1 point".to_string() } else { format!("{by} points") }
+}
+
+/// What a limit costs: `1 s less: +$0.03; 1 s more: −$0.01`; `None` where moving it changes nothing.
+fn priced(clause: &PlanClause, price: &ShadowPrice) -> Option<String> {
+    let amount = |name: &str, by: Decimal| match name {
+        "quality" => format!("{} of quality", points(by)),
+        _ => metric(name, by),
+    };
+    let change = |name: &str, by: Decimal| {
+        let what = if matches!(name, "cost" | "quality") { String::new() } else { format!(" of {name}") };
+        format!("{}{}{what}", if by.is_sign_negative() { "−" } else { "+" }, amount(name, by.abs()))
+    };
+    let side = |moved: &Option<PriceChange>| match moved {
+        None => "no plan".to_string(),
+        Some(c) if c.change.is_zero() && c.cost_usd.is_zero() => "nothing".to_string(),
+        Some(c) => {
+            let mut parts: Vec<String> = Vec::new();
+            parts.extend((!c.change.is_zero()).then(|| change(&c.metric, c.change)));
+            parts.extend((c.metric != "cost" && !c.cost_usd.is_zero()).then(|| change("cost", c.cost_usd)));
+            parts.join(", ")
+        }
+    };
+    let (tighter, looser) = (side(&price.tighter), side(&price.looser));
+    if tighter == "nothing" && looser == "nothing" {
+        return None;
+    }
+    let step = amount(&clause.metric, price.step);
+    let (less, more) = if clause.metric == "quality" { ("more", "less") } else { ("less", "more") };
+    Some(format!("{step} {less} changes {tighter}; {step} {more} changes {looser}"))
+}
+
 /// An empty table with a header.
 pub fn table(width: u16, header: &[&str]) -> Table {
     let mut table = Table::new();
@@ -125,6 +177,7 @@ fn carried_out_by(step: &PlanStep) -> String {
 /// `cpu * 2`, `api`.
 pub fn hardware(step: &PlanStep) -> String {
     match step.hardware.units {
+        _ if step.instance.is_some() => format!("{} * {}, shared", step.hardware.device, step.hardware.units),
         0 => step.hardware.device.clone(),
         units if step.hardware.replicas != 1 => {
             format!("{} * {units}, {} times", step.hardware.device, step.hardware.replicas)

@@ -1,18 +1,22 @@
 //! Plan → what is wrong with it. Knows nothing of the solver: every total and clause is computed again from the plan's data
 //! flow and figures, and the figures from the library.
 
+mod flow;
+
+use self::flow::follow;
 use super::build::{gpus, predicted};
-use super::model::{PLAN_VERSION, Plan, PlanStep, Predicted, Totals};
+use super::model::{Hardware, PLAN_VERSION, Plan, PlanInstance, PlanStep, Predicted, PriceChange, ShadowPrice, Totals};
 use crate::check::program::{Metric, QualityRule};
 use crate::diag::Diagnostics;
 use crate::ir::dag::Dag;
-use crate::ir::workflow::{Node, Operand, Region, Step, ValueId, Workflow};
+use crate::ir::workflow::{Step, Workflow};
 use crate::library::Library;
 use crate::space::ends::End;
+use crate::space::load::{BUSY, standing};
 use crate::space::{self, Machines};
 use rust_decimal::Decimal;
 use rust_decimal::dec;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// How far a stored figure may be from the computed one: the last digit that a plan keeps.
 const TOLERANCE: Decimal = dec!(0.00000001);
@@ -27,15 +31,13 @@ pub fn verify(plan: &Plan) -> Vec<String> {
         ));
         return wrong;
     }
-    let mut seen = Flow { steps: &plan.steps, called: BTreeSet::new(), wrong: Vec::new() };
-    let mut defined: BTreeSet<ValueId> = plan.inputs.iter().map(|i| i.value).collect();
-    seen.region(&plan.body, &mut defined);
-    wrong.append(&mut seen.wrong);
+    let (called, mut flow) = follow(plan);
+    wrong.append(&mut flow);
     for (index, step) in plan.steps.iter().enumerate() {
         if step.id.0 as usize != index {
             wrong.push(format!("step `{}` has the wrong number", step.name));
         }
-        if !seen.called.contains(&index) {
+        if !called.contains(&index) {
             wrong.push(format!("step `{}` is never called", step.name));
         }
         let p = &step.predicted;
@@ -59,6 +61,7 @@ pub fn verify(plan: &Plan) -> Vec<String> {
             ));
         }
     }
+    wrong.extend(misused(plan));
     let rule = match plan.quality_rule.as_str() {
         "product" => QualityRule::Product,
         "min" => QualityRule::Min,
@@ -116,6 +119,7 @@ pub fn verify(plan: &Plan) -> Vec<String> {
             wrong.push(format!("`{}` cannot be checked: the energy of a step is not known", clause.text));
         }
     }
+    wrong.extend(strange_prices(plan));
     for wish in &plan.wishes {
         let metric =
             Metric::ALL.iter().find(|(_, n)| wish.text.split_once(' ').is_some_and(|(_, wished)| wished == *n));
@@ -124,6 +128,52 @@ pub fn verify(plan: &Plan) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// Steps whose instance is not there or is another than they say, and instances that are of no use or have a strange cost.
+fn misused(plan: &Plan) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for step in &plan.steps {
+        let Some(at) = step.instance else { continue };
+        let same = |i: &PlanInstance| {
+            i.implementation == step.implementation
+                && i.hardware == step.hardware
+                && i.knobs.iter().all(|(n, v)| step.knobs.get(n) == Some(v))
+        };
+        if !plan.instances.get(at).is_some_and(same) || plan.rate_per_s.is_none() {
+            wrong.push(format!("step `{}` shares an instance that is not there", step.name));
+        }
+    }
+    for (at, instance) in plan.instances.iter().enumerate() {
+        let used = plan.steps.iter().any(|s| s.instance == Some(at));
+        if !used
+            || instance.cost_usd.is_sign_negative() && !instance.cost_usd.is_zero()
+            || instance.cost_usd > dec!(1e15)
+        {
+            wrong.push(format!(
+                "the instance of `{}` is used by no step, or its cost is beyond reason",
+                instance.implementation
+            ));
+        }
+    }
+    wrong
+}
+
+/// What can be told of prices without the solver: they are of limits, in the first wish, and money is money.
+fn strange_prices(plan: &Plan) -> Vec<String> {
+    let wished = plan.wishes.first().and_then(|w| w.text.split_once(' ')).map_or("", |(_, metric)| metric);
+    let sane = |price: &PriceChange| {
+        let money = wished != "cost" || price.change == price.cost_usd;
+        let known = [price.change, price.cost_usd].iter().all(|n| n.abs() <= dec!(1e18));
+        price.metric == wished && money && known
+    };
+    let strange = plan.clauses.iter().filter(|c| {
+        let stands = |p: &ShadowPrice| {
+            c.metric != "rule" && p.step > Decimal::ZERO && p.tighter.iter().chain(&p.looser).all(sane)
+        };
+        !c.price.as_ref().is_none_or(stands)
+    });
+    strange.map(|c| format!("the price of `{}` is none", c.text)).collect()
 }
 
 /// More than this many sets of concurrent steps are not listed: all steps together stand in for them.
@@ -137,8 +187,9 @@ fn overfull(plan: &Plan, dag: &Dag) -> Vec<String> {
     let mut wrong = Vec::new();
     for (device, pool) in &plan.cluster.pools {
         let held = |set: &Vec<usize>| -> u64 {
-            let steps = set.iter().map(|i| &plan.steps[*i].hardware).filter(|h| h.device == *device);
-            steps.map(|h| u64::from(h.held())).sum()
+            let own = set.iter().map(|i| &plan.steps[*i]).filter(|s| s.instance.is_none()).map(|s| &s.hardware);
+            let all = own.chain(plan.instances.iter().map(|i| &i.hardware)).filter(|h| h.device == *device);
+            all.map(|h| u64::from(h.held())).sum()
         };
         if let Some(most) = together.iter().map(held).max().filter(|h| *h > u64::from(pool.units)) {
             wrong.push(format!(
@@ -164,6 +215,7 @@ fn recompute(plan: &Plan, dag: &Dag, rule: QualityRule) -> Totals {
     };
     let (mut cost, mut energy, mut known, mut product, mut least) =
         (Decimal::ZERO, Decimal::ZERO, true, Decimal::ONE, Decimal::ONE);
+    cost += plan.instances.iter().map(|i| i.cost_usd).sum::<Decimal>();
     for step in &plan.steps {
         cost += step.predicted.cost_usd;
         energy += step.predicted.energy_wh.unwrap_or_default();
@@ -225,6 +277,7 @@ pub fn verify_against(plan: &Plan, library: &Library) -> Vec<String> {
         .zip(&space.steps)
         .map(|(step, space)| space.candidates.iter().find(|c| is(step, c)).map(|c| c.class))
         .collect();
+    let mut loads = vec![Decimal::ZERO; plan.instances.len()];
     for (index, step) in plan.steps.iter().enumerate() {
         let options = &space.steps[index].options;
         let option = options.iter().find(|o| {
@@ -233,10 +286,10 @@ pub fn verify_against(plan: &Plan, library: &Library) -> Vec<String> {
         });
         match option {
             None => wrong.push(format!("the library has no `{}` as step `{}` uses it", step.implementation, step.name)),
-            Some(option) if predicted(&option.figures) != step.predicted || option.evidence != step.evidence => {
+            Some(option) if expected(&option.figures, step) != step.predicted || option.evidence != step.evidence => {
                 wrong.push(format!("the figures of step `{}` are not those of the library", step.name));
             }
-            Some(option) if option.figures.replicas != step.hardware.replicas => {
+            Some(option) if step.instance.is_none() && option.figures.replicas != step.hardware.replicas => {
                 wrong.push(format!(
                     "step `{}` needs its hardware {} times, and the plan has it {} times",
                     step.name, option.figures.replicas, step.hardware.replicas
@@ -249,6 +302,9 @@ pub fn verify_against(plan: &Plan, library: &Library) -> Vec<String> {
                 ));
             }
             Some(_) => {}
+        }
+        if let (Some(option), Some(at), Some(rate)) = (option, step.instance, plan.rate_per_s) {
+            loads[at] += option.figures.busy * rate;
         }
         let task = library.tasks.get(step.task.as_str());
         let same = |t: &crate::library::Task| {
@@ -267,10 +323,33 @@ pub fn verify_against(plan: &Plan, library: &Library) -> Vec<String> {
             wrong.push(format!("the engine or label of step `{}` is not the library's", step.name));
         }
     }
-    if gpus(&plan.steps, library) != plan.total.gpus {
+    for (instance, load) in plan.instances.iter().zip(loads) {
+        let Hardware { device, units, replicas } = &instance.hardware;
+        if load > BUSY * Decimal::from(*replicas) {
+            wrong.push(format!("{replicas} of `{}` cannot keep up with its steps", instance.implementation));
+        }
+        let hourly = plan.cluster.pools.get(device).map_or(Decimal::ZERO, |p| p.usd_per_hour);
+        let cost = plan.rate_per_s.and_then(|rate| standing(*units, *replicas, hourly, rate)).unwrap_or_default();
+        if (cost - instance.cost_usd).abs() > TOLERANCE {
+            wrong.push(format!(
+                "the instance of `{}` costs {cost}, and the plan says {}",
+                instance.implementation, instance.cost_usd
+            ));
+        }
+    }
+    if gpus(&plan.steps, &plan.instances, library) != plan.total.gpus {
         wrong.push("the number of GPUs is not what the steps hold".to_string());
     }
     wrong
+}
+
+/// What a plan must say of a step: one that shares an instance has the instance's cost beside it.
+fn expected(figures: &space::Figures, step: &PlanStep) -> Predicted {
+    let all = predicted(figures);
+    if step.instance.is_none() {
+        return all;
+    }
+    Predicted { cost_usd: (figures.cost - figures.standing).round_dp(9).normalize(), ..all }
 }
 
 fn is(step: &PlanStep, candidate: &space::Candidate) -> bool {
@@ -279,65 +358,4 @@ fn is(step: &PlanStep, candidate: &space::Candidate) -> bool {
         && knobs == step.knobs
         && candidate.device == step.hardware.device
         && candidate.units == step.hardware.units
-}
-
-struct Flow<'a> {
-    steps: &'a [PlanStep],
-    called: BTreeSet<usize>,
-    wrong: Vec<String>,
-}
-
-impl Flow<'_> {
-    fn used(&mut self, operand: &Operand, defined: &BTreeSet<ValueId>) {
-        if let Operand::Value(id) = operand
-            && !defined.contains(id)
-        {
-            self.wrong.push(format!("the value {} is used before it is defined", id.0));
-        }
-    }
-
-    fn region(&mut self, region: &Region, defined: &mut BTreeSet<ValueId>) {
-        for node in &region.nodes {
-            match node {
-                Node::Call { step, args, .. } => {
-                    let called = self.steps.get(step.0 as usize);
-                    let takes = |name: &String| called.is_some_and(|s| s.params.iter().any(|(p, _)| p == name));
-                    if let Some((name, _)) = args.iter().find(|(name, _)| called.is_some() && !takes(name)) {
-                        self.wrong.push(format!("step {} takes no `{name}`", step.0));
-                    }
-                    if called.is_none() {
-                        self.wrong.push(format!("there is no step {}", step.0));
-                    } else if !self.called.insert(step.0 as usize) {
-                        self.wrong.push(format!("step {} is called from two places", step.0));
-                    }
-                    args.iter().for_each(|(_, a)| self.used(a, defined));
-                }
-                Node::Compute { args, .. } => args.iter().for_each(|a| self.used(a, defined)),
-                Node::Map { over, item, body, .. } => {
-                    self.used(over, defined);
-                    let mut inner = defined.clone();
-                    inner.insert(*item);
-                    self.region(body, &mut inner);
-                }
-                Node::Branch { when, then, otherwise, .. } => {
-                    self.used(when, defined);
-                    self.region(then, &mut defined.clone());
-                    self.region(otherwise, &mut defined.clone());
-                }
-                Node::Repeat { carry, body, until, .. } => {
-                    let mut inner = defined.clone();
-                    if let Some((item, first)) = carry {
-                        self.used(first, defined);
-                        inner.insert(*item);
-                    }
-                    self.region(body, &mut inner);
-                    self.used(until, &inner);
-                }
-            }
-            if !defined.insert(node.output()) {
-                self.wrong.push(format!("the value {} is defined twice", node.output().0));
-            }
-        }
-        self.used(&region.result, defined);
-    }
 }

@@ -2,20 +2,35 @@
 //!
 //! Heuristics only: any split is correct.
 
+use super::basis::Basis;
 use super::model::Domain;
+use super::record::Side;
 use super::relax::Relaxation;
-use super::simplex::Basis;
 
-/// Steps that strong branching tries.
+/// Steps that a search looks at.
 const CANDIDATES: usize = 4;
 
 /// Two parts of a step's columns.
 pub struct Split {
     step: usize,
     left: Vec<u32>,
+    /// Whether it divides classes.
+    class: bool,
 }
 
 impl Split {
+    /// One part of the step's columns, as a record names it; `keep` gives the names of the columns.
+    pub fn half(&self, left: bool, keep: &[u32]) -> Side {
+        let mut columns: Vec<u32> = self.left.iter().map(|&column| keep[column as usize]).collect();
+        columns.sort_unstable();
+        Side { step: self.step, columns, inside: left }
+    }
+
+    /// Splits of the same step and kind have the same place, below twice the number of steps.
+    pub fn place(&self) -> usize {
+        2 * self.step + usize::from(self.class)
+    }
+
     /// The domain with one part of the step only.
     pub fn side(&self, domain: &Domain, left: bool) -> Domain {
         let mut side = domain.clone();
@@ -29,8 +44,8 @@ pub fn splits(relaxation: &Relaxation, domain: &Domain, basis: &Basis, point: &[
     let lp = &relaxation.lp;
     let mut support: Vec<Vec<(u32, f64)>> = vec![Vec::new(); domain.steps()];
     for &(column, x) in point {
-        if domain.of(lp.step[column as usize]).binary_search(&column).is_ok() {
-            support[lp.step[column as usize]].push((column, x));
+        if domain.of(lp.step[column as usize] as usize).binary_search(&column).is_ok() {
+            support[lp.step[column as usize] as usize].push((column, x));
         }
     }
     let mut divided: Vec<(f64, usize)> = Vec::new();
@@ -44,27 +59,36 @@ pub fn splits(relaxation: &Relaxation, domain: &Domain, basis: &Basis, point: &[
     let mut found: Vec<Split> = Vec::new();
     for &(_, step) in &divided {
         if let Some(left) = relaxation.class_split(domain.of(step), &support[step], step) {
-            found.push(Split { step, left });
+            found.push(Split { step, left, class: true });
         }
     }
     found.truncate(CANDIDATES / 2);
     let multipliers = lp.multipliers(basis);
     for &(_, step) in divided.iter().take(CANDIDATES - found.len()) {
-        found.push(Split { step, left: mean_split(relaxation, &multipliers, domain.of(step), &support[step]) });
+        found.push(Split {
+            step,
+            left: mean_split(relaxation, &multipliers, domain.of(step), &support[step]),
+            class: false,
+        });
     }
     if found.is_empty() {
         // The relaxation does not divide any step: take the step with the fewest columns, and the one that it leans to.
         let steps = (0..domain.steps()).filter(|&step| domain.of(step).len() > 1);
         if let Some(step) = steps.min_by_key(|&step| domain.of(step).len()) {
             let lean = support[step].first().map_or(domain.of(step)[0], |pair| pair.0);
-            found.push(Split { step, left: vec![lean] });
+            found.push(Split { step, left: vec![lean], class: false });
         }
     }
     found
 }
 
 /// Divides a step's columns at the mean of what its support disagrees on most: the cost, or a priced row.
-fn mean_split(relaxation: &Relaxation, multipliers: &[f64], columns: &[u32], support: &[(u32, f64)]) -> Vec<u32> {
+fn mean_split(
+    relaxation: &Relaxation,
+    multipliers: &[(u32, f64)],
+    columns: &[u32],
+    support: &[(u32, f64)],
+) -> Vec<u32> {
     let lp = &relaxation.lp;
     let extent = |weight: &[f64]| {
         let values = support.iter().map(|pair| weight[pair.0 as usize]);
@@ -72,8 +96,9 @@ fn mean_split(relaxation: &Relaxation, multipliers: &[f64], columns: &[u32], sup
     };
     let mut weight = &lp.cost;
     let mut widest = extent(weight);
-    for (row, &y) in lp.rows.iter().zip(multipliers) {
-        if y > 0.0 && y * extent(&row.coef) > widest {
+    for &(row, y) in multipliers {
+        let row = &lp.rows[row as usize];
+        if y * extent(&row.coef) > widest {
             widest = y * extent(&row.coef);
             weight = &row.coef;
         }

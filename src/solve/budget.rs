@@ -11,12 +11,16 @@ pub struct Budget<'a> {
     limit: u64,
     clock: Clock<'a>,
     out: Cell<bool>,
+    /// How many price rows a search hands back.
+    pub prices: usize,
+    /// Whether searches record what they did.
+    pub record: bool,
 }
 
 impl<'a> Budget<'a> {
     /// At most `limit` nodes, and none once the clock says that time is out.
     pub fn new(limit: u64, clock: Clock<'a>) -> Self {
-        Budget { spent: Cell::new(0), limit, clock, out: Cell::new(false) }
+        Budget { spent: Cell::new(0), limit, clock, out: Cell::new(false), prices: 40, record: false }
     }
 
     /// The nodes visited.

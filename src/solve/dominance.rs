@@ -12,7 +12,7 @@ use super::problem::{Bound, Choice, Figure, Problem};
 pub struct Keys<'p> {
     problem: &'p Problem,
     /// The figures that a clause or wish reads.
-    figures: Vec<Figure>,
+    pub figures: Vec<Figure>,
     /// The steps whose class another step assumes.
     assumed: Vec<bool>,
     /// The steps that a resource counts, per resource.
@@ -101,17 +101,27 @@ impl<'p> Keys<'p> {
             .iter()
             .any(|choice| choice.instance.is_some_and(|instance| self.problem.instances[instance].capacity.is_some()));
         let width = self.figures.len() + usize::from(loaded);
-        let mut numbers: BTreeMap<Key, u32> = BTreeMap::new();
-        let (mut same, mut last): (Option<Key>, u32) = (None, 0);
+        let plain_step = !self.assumed[step] && self.listed[step].is_empty();
+        let mut numbers: BTreeMap<Option<Key>, u32> = BTreeMap::new();
+        let (mut same, mut last): (Option<Option<Key>>, u32) = (None, 0);
         // Option and group of what is possible, and its figures.
         let mut items: Vec<(u32, u32)> = Vec::with_capacity(choices.len());
         let mut flat: Vec<i64> = Vec::with_capacity(choices.len() * width);
         for (o, choice) in choices.iter().enumerate() {
-            let key = self.key(step, o, choice);
-            if self.possible(step, choice, &key) {
+            // Most options are told apart by their figures alone, which needs no key.
+            let plain = plain_step && choice.instance.is_none() && choice.uses.is_empty();
+            let key = if plain && choice.needs.is_empty() && choice.breaks.is_empty() {
+                None
+            } else {
+                Some(self.key(step, o, choice))
+            };
+            if key.as_ref().is_none_or(|key| self.possible(step, choice, key)) {
                 if same.as_ref() != Some(&key) {
                     let next = numbers.len() as u32;
-                    last = *numbers.entry(self.key(step, o, choice)).or_insert(next);
+                    last = match &key {
+                        None => *numbers.entry(None).or_insert(next),
+                        Some(_) => *numbers.entry(Some(self.key(step, o, choice))).or_insert(next),
+                    };
                     same = Some(key);
                 }
                 items.push((last, items.len() as u32));
@@ -125,7 +135,7 @@ impl<'p> Keys<'p> {
         let row = |option: u32| &flat[option as usize * width..(option as usize + 1) * width];
         items.retain(|item| item.0 != u32::MAX);
         // In lexicographic order only an earlier option can replace a later one.
-        items.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| row(a.1).cmp(row(b.1))).then(a.1.cmp(&b.1)));
+        items.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| row(a.1).iter().cmp(row(b.1))).then(a.1.cmp(&b.1)));
         let mut kept = Vec::with_capacity(items.len());
         for group in items.chunk_by(|a, b| a.0 == b.0) {
             front(group.iter().map(|item| item.1), row, width, &mut kept);
@@ -165,11 +175,12 @@ fn front<'f>(options: impl Iterator<Item = u32>, row: impl Fn(u32) -> &'f [i64],
         }
         return;
     }
-    // What replaced the last option is likely to replace the next.
+    // The first figure ascends. What replaced the last option is likely to replace the next.
     let mut flat: Vec<&[i64]> = Vec::new();
     for option in options {
-        let figures = row(option);
-        match flat.iter().position(|other| other.iter().zip(figures).all(|(a, b)| a <= b)) {
+        let figures = &row(option)[1..];
+        let replaces = |other: &&[i64]| !other.iter().zip(figures).fold(false, |more, (a, b)| more | (a > b));
+        match flat.iter().position(replaces) {
             Some(place) => flat.swap(0, place),
             None => {
                 flat.push(figures);

@@ -3,9 +3,8 @@
 //!
 //! The native search and z3 both read this model, so that they decide the same question.
 
-use serde::{Deserialize, Serialize};
-
 use super::presolve::{Coupling, Space};
+pub use super::problem::Origin;
 use super::problem::{Aggregate, Bound, Figure, Wish};
 use super::validate::HUGE;
 
@@ -17,7 +16,8 @@ pub struct Domain {
 }
 
 impl Domain {
-    fn full(space: &Space) -> Self {
+    /// All columns.
+    pub fn full(space: &Space) -> Self {
         let columns = (0..space.columns() as u32).collect();
         Domain { columns, start: space.start.iter().map(|&place| place as u32).collect() }
     }
@@ -25,6 +25,11 @@ impl Domain {
     /// The columns of a step, ascending.
     pub fn of(&self, step: usize) -> &[u32] {
         &self.columns[self.start[step] as usize..self.start[step + 1] as usize]
+    }
+
+    /// Where the columns of a step are among those of all steps.
+    pub fn range(&self, step: usize) -> std::ops::Range<usize> {
+        self.start[step] as usize..self.start[step + 1] as usize
     }
 
     /// The columns of all steps, ascending.
@@ -35,6 +40,11 @@ impl Domain {
     /// How many steps there are.
     pub fn steps(&self) -> usize {
         self.start.len() - 1
+    }
+
+    /// The columns of the steps that have more than one.
+    pub fn free(&self) -> usize {
+        self.start.windows(2).map(|pair| (pair[1] - pair[0]) as usize).filter(|&size| size > 1).sum()
     }
 
     /// Whether some step has nothing left.
@@ -79,35 +89,6 @@ pub struct Row {
     pub steps: Vec<usize>,
     /// What a proof calls it.
     pub origin: Origin,
-}
-
-/// The row of the stated problem that a row is, so that a proof can name it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Origin {
-    /// The sum of a figure is at most the least of what the clauses and the settled wishes allow.
-    Sum(Figure),
-    /// So is the sum along a path of the DAG, by steps.
-    Path(Figure, Vec<usize>),
-    /// What a set of concurrent steps holds of a resource, with the used instances: `(resource, set)`.
-    Capacity(usize, usize),
-    /// The options of `down` that assume a class of `up` are taken at most as often as options of that class.
-    Link {
-        /// The step that is assumed about.
-        up: usize,
-        /// The step whose options assume.
-        down: usize,
-        /// The class, as the problem numbers it.
-        class: u32,
-    },
-    /// The options of a step that use an instance are taken at most as often as the instance is: `(instance, step)`.
-    Uses(usize, usize),
-    /// What loads an instance, less its capacity where it is open, is at most 0.
-    Load(usize),
-    /// A clause over several steps: one of its options is taken.
-    AnyOf(usize),
-    /// No row of the problem: it must not take part in a proof.
-    Derived,
 }
 
 impl Row {
@@ -245,12 +226,30 @@ impl<'s> Model<'s> {
         let mut listed = vec![false; space.columns()];
         for (step, options) in any {
             steps.push(*step);
-            for column in space.start[*step]..space.start[*step + 1] {
-                listed[column] |= options.contains(&space.option[column]);
+            let columns = space.start[*step]..space.start[*step + 1];
+            for (listed, option) in listed[columns.clone()].iter_mut().zip(&space.option[columns]) {
+                *listed |= options.contains(option);
             }
         }
         let row = Row::new(space, &steps, -1, |column| -i64::from(listed[column]));
         self.add(row.named(Origin::AnyOf(clause)));
+    }
+
+    /// The model with only the given columns, which `space` has.
+    pub fn restrict<'t>(&self, space: &'t Space<'t>, keep: &[u32]) -> Model<'t> {
+        let pick = |row: &Row| Row {
+            coef: keep.iter().map(|&column| row.coef[column as usize]).collect(),
+            steps: row.steps.clone(),
+            origin: row.origin.clone(),
+            rhs: row.rhs,
+        };
+        Model {
+            space,
+            domain: Domain::full(space),
+            rows: self.rows.iter().map(pick).collect(),
+            ceilings: self.ceilings.clone(),
+            broken: self.broken,
+        }
     }
 
     /// Adds an upper bound on an aggregate.

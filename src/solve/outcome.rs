@@ -58,13 +58,26 @@ pub enum Status {
 /// Why there is no plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conflict {
-    /// A minimal set of clauses that cannot hold together (indices, ascending). Empty: the steps cannot be carried out at all
-    /// (no options, coupling or capacity).
+    /// A minimal set of clauses that cannot hold together (indices, ascending), the one whose last clauses are stated first.
+    /// Empty: the steps cannot be carried out at all (no options, coupling or capacity).
     pub core: Vec<usize>,
+    /// The other minimal sets that cannot hold together, in lexicographic order; a few of them if there are many.
+    pub others: Vec<Vec<usize>>,
     /// Whether z3 confirmed that the core cannot be satisfied.
     pub confirmed: bool,
     /// For each numeric clause of the core, the best value that all the other clauses allow (`None`: none does).
     pub reachable: Vec<(usize, Option<i64>)>,
-    /// Single relaxations that make a plan possible: `(clause, smallest limit)`; a rule is dropped (limit 0).
-    pub repairs: Vec<(usize, i64)>,
+    /// For each numeric clause of any of the sets for which all other clauses allow no value, or of which `reachable` does not
+    /// speak: the best value that the rest of its set allows, in the first set that has it.
+    pub alone: Vec<(usize, i64)>,
+    /// The smallest sets of clauses that make a plan possible once they are relaxed; all of one size.
+    pub repairs: Vec<Repair>,
+}
+
+/// Changes that together make a plan possible.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repair {
+    /// `(clause, limit)`: each limit is the least under the other clauses and the changes before it; a clause without a limit
+    /// is dropped (limit 0).
+    pub changes: Vec<(usize, i64)>,
 }

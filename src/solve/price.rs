@@ -2,8 +2,9 @@
 //!
 //! The vocabulary that the relaxation, the search and z3 share.
 
-use super::model::{Domain, Origin};
+use super::model::Domain;
 use super::problem::Figure;
+use super::record::Record;
 
 /// What a search minimises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,11 +26,20 @@ pub struct Price {
     pub rhs: i128,
     /// The weight of the goal's value; 0 when the rows contradict each other without it.
     pub slope: i128,
-    /// The rows of the problem that it combines, the goal's among them, and how often it takes each.
-    pub terms: Vec<(Origin, i128)>,
 }
 
 impl Price {
+    /// Drops the columns that a row without the goal's value excludes, whatever the others are; `false` when it cannot hold.
+    pub fn fix(&self, domain: &mut Domain) -> bool {
+        let least = |step: usize| domain.of(step).iter().map(|&c| self.coef[c as usize]).min().unwrap_or(0);
+        let min: Vec<i128> = (0..domain.steps()).map(least).collect();
+        let slack = self.rhs - min.iter().sum::<i128>();
+        if slack >= 0 && self.slope == 0 {
+            domain.retain(|step, column| self.coef[column as usize] - min[step] <= slack);
+        }
+        slack >= 0 || self.slope != 0
+    }
+
     /// The row that is left once the goal's value is settled.
     pub fn at(self, value: i64) -> Price {
         Price { rhs: self.rhs + self.slope * i128::from(value), slope: 0, ..self }
@@ -41,6 +51,8 @@ impl Price {
 pub struct Hints {
     /// Price rows, most useful first.
     pub prices: Vec<Price>,
+    /// What the search did.
+    pub record: Record,
     /// Paths that were critical.
     pub paths: Vec<(Figure, Vec<usize>)>,
 }
@@ -55,6 +67,7 @@ pub struct Multipliers {
 }
 
 /// A combination of rows, evaluated on a domain.
+#[derive(Clone)]
 pub struct Bound {
     /// The least that the left-hand side exceeds the constant part by.
     pub least: i128,

@@ -174,3 +174,32 @@ pub struct Problem {
     /// What choices may share, indexed by [`Choice::instance`].
     pub instances: Vec<Instance>,
 }
+
+/// The row of the stated problem that a row is, so that a proof can name it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// The sum of a figure is at most the least of what the clauses and the settled wishes allow.
+    Sum(Figure),
+    /// So is the sum along a path of the DAG, by steps.
+    Path(Figure, Vec<usize>),
+    /// What a set of concurrent steps holds of a resource, with the used instances: `(resource, set)`.
+    Capacity(usize, usize),
+    /// The options of `down` that assume a class of `up` are taken at most as often as options of that class.
+    Link {
+        /// The step that is assumed about.
+        up: usize,
+        /// The step whose options assume.
+        down: usize,
+        /// The class, as the problem numbers it.
+        class: u32,
+    },
+    /// The options of a step that use an instance are taken at most as often as the instance is: `(instance, step)`.
+    Uses(usize, usize),
+    /// What loads an instance, less its capacity where it is open, is at most 0.
+    Load(usize),
+    /// A clause over several steps: one of its options is taken.
+    AnyOf(usize),
+    /// No row of the problem: it must not take part in a proof.
+    Derived,
+}

@@ -45,59 +45,90 @@ pub fn propagate(model: &Model, cutoff: &Cutoff, domain: &mut Domain) -> bool {
     }
 }
 
-fn least(domain: &Domain, step: usize, weight: impl Fn(u32) -> i64) -> i64 {
-    domain.of(step).iter().map(|&column| weight(column)).min().unwrap_or(0)
+/// The least and the largest weight of a step's columns.
+fn extent(domain: &Domain, step: usize, weight: impl Fn(u32) -> i64) -> (i64, i64) {
+    let weights = domain.of(step).iter().map(|&column| weight(column));
+    weights.fold((i64::MAX, i64::MIN), |(least, most), weight| (least.min(weight), most.max(weight)))
 }
 
 /// `None`: the row cannot hold.
 fn by_row(row: &Row, domain: &mut Domain) -> Option<bool> {
     let mut min = vec![0; domain.steps()];
+    let (mut sum, mut widest) = (0, 0);
     for &step in &row.steps {
-        min[step] = least(domain, step, |column| row.coef[column as usize]);
+        let (least, most) = extent(domain, step, |column| row.coef[column as usize]);
+        min[step] = least;
+        sum += least;
+        widest = widest.max(most - least);
     }
-    let slack = row.rhs.checked_sub(min.iter().sum()).filter(|&slack| slack >= 0)?;
-    Some(domain.retain(|step, column| row.coef[column as usize] - min[step] <= slack))
+    let slack = row.rhs.checked_sub(sum).filter(|&slack| slack >= 0)?;
+    Some(widest > slack && domain.retain(|step, column| row.coef[column as usize] - min[step] <= slack))
 }
 
 /// `None`: some path is too long with the least of every step.
 fn by_ceiling(space: &Space, ceiling: Ceiling, domain: &mut Domain) -> Option<bool> {
     let weight = |column: u32| space.figure(column as usize, ceiling.figure);
-    let min: Vec<i64> = (0..domain.steps()).map(|step| least(domain, step, weight)).collect();
+    let extents: Vec<(i64, i64)> = (0..domain.steps()).map(|step| extent(domain, step, weight)).collect();
     // The longest path that ends before a step, and the longest that starts after it.
-    let (mut head, mut tail) = (vec![0; min.len()], vec![0; min.len()]);
+    let (mut head, mut tail) = (vec![0; extents.len()], vec![0; extents.len()]);
     for &step in &space.order {
-        head[step] = space.before[step].iter().map(|&before| head[before] + min[before]).max().unwrap_or(0);
+        head[step] = space.before[step].iter().map(|&before| head[before] + extents[before].0).max().unwrap_or(0);
     }
     for &step in space.order.iter().rev() {
-        tail[step] = space.after[step].iter().map(|&after| tail[after] + min[after]).max().unwrap_or(0);
+        tail[step] = space.after[step].iter().map(|&after| tail[after] + extents[after].0).max().unwrap_or(0);
     }
-    let longest = (0..min.len()).map(|step| head[step] + min[step] + tail[step]).max().unwrap_or(0);
-    if longest > ceiling.limit {
-        return None;
+    let mut narrows = false;
+    for (step, &(least, most)) in extents.iter().enumerate() {
+        if head[step] + least + tail[step] > ceiling.limit {
+            return None;
+        }
+        narrows |= head[step] + most + tail[step] > ceiling.limit;
     }
-    Some(domain.retain(|step, column| head[step] + weight(column) + tail[step] <= ceiling.limit))
+    Some(narrows && domain.retain(|step, column| head[step] + weight(column) + tail[step] <= ceiling.limit))
 }
 
 fn by_coupling(space: &Space, coupling: &Coupling, domain: &mut Domain) -> bool {
     let need = |column: u32| coupling.need[column as usize - space.start[coupling.down]];
-    let (mut there, mut needed) = (vec![false; coupling.classes], vec![false; coupling.classes]);
-    for &column in domain.of(coupling.up) {
-        there[space.class[column as usize] as usize] = true;
-    }
-    let mut any = false;
+    let class = |column: u32| space.class[column as usize] as usize;
+    let (mut there, mut needed) = (Flags::new(coupling.classes), Flags::new(coupling.classes));
+    domain.of(coupling.up).iter().for_each(|&column| there.set(class(column)));
+    let (mut any, mut denied) = (false, false);
     for &column in domain.of(coupling.down) {
         match need(column) {
             ANY => any = true,
-            class => needed[class as usize] |= there[class as usize],
+            class if there.get(class as usize) => needed.set(class as usize),
+            _ => denied = true,
         }
     }
-    domain.retain(|step, column| {
-        if step == coupling.down {
-            need(column) == ANY || there[need(column) as usize]
-        } else if step == coupling.up {
-            any || needed[space.class[column as usize] as usize]
-        } else {
-            true
+    let unneeded = !any && domain.of(coupling.up).iter().any(|&column| !needed.get(class(column)));
+    (denied || unneeded)
+        && domain.retain(|step, column| {
+            if step == coupling.down {
+                need(column) == ANY || there.get(need(column) as usize)
+            } else if step == coupling.up {
+                any || needed.get(class(column))
+            } else {
+                true
+            }
+        })
+}
+
+/// A set of small numbers: most couplings have few classes.
+struct Flags(u64, Vec<bool>);
+
+impl Flags {
+    fn new(size: usize) -> Self {
+        Flags(0, if size > 64 { vec![false; size] } else { Vec::new() })
+    }
+
+    fn set(&mut self, place: usize) {
+        match self.1.get_mut(place) {
+            Some(flag) => *flag = true,
+            None => self.0 |= 1 << place,
         }
-    })
+    }
+
+    fn get(&self, place: usize) -> bool {
+        self.1.get(place).map_or_else(|| self.0 >> place & 1 == 1, |&flag| flag)
+    }
 }

@@ -3,16 +3,42 @@
 //! The linear program proposes multipliers in floats. They are floored to integers (over a power of two) and the combination
 //! is recomputed in `i128`: any non-negative multipliers give a valid bound, so that no float is trusted.
 
-use super::model::{Ceiling, Domain, Model, Origin, Row};
+use super::basis::Basis;
+use super::model::{Ceiling, Domain, Model, Row};
 use super::presolve::ANY;
 use super::price::{Bound, Goal, Hints, Multipliers, Price};
 use super::problem::Figure;
-use super::simplex::{Answer, Basis, Lp, LpRow};
+use super::record::{Cases, Record};
+use super::simplex::{Answer, Lp, LpRow};
 
-/// More rows than this in the linear program cost more than they save.
-const MOST_ROWS: usize = 160;
+/// Coefficients that the rows found along the way may hold in all: more cost more than they save.
+const MOST_COEFFICIENTS: usize = 6_000_000;
+/// Known rows that are added at once.
+const MOST_ADDED: usize = 8;
 /// Multipliers have at most this many bits, so that a combination fits in `i128`.
 const BITS: i32 = 50;
+
+/// What a row of the relaxation says, whatever columns are left.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Said {
+    /// A row of the model.
+    Stated(usize),
+    /// A path is under a ceiling, or under the target (whose ceiling has no limit).
+    Path(Ceiling, Vec<usize>, bool),
+    /// A class of a coupling, as indices.
+    Link(usize, usize),
+}
+
+impl Said {
+    fn row(&self, model: &Model) -> Row {
+        let space = model.space;
+        match self {
+            Said::Stated(place) => model.rows[*place].clone(),
+            Said::Path(ceiling, path, _) => Row::along(space, path, ceiling.figure, ceiling.limit),
+            Said::Link(place, class) => Row::link(space, &space.couplings[*place], *class as u32),
+        }
+    }
+}
 
 /// The linear relaxation of a model, grown row by row.
 pub struct Relaxation<'m> {
@@ -23,17 +49,16 @@ pub struct Relaxation<'m> {
     /// The linear program.
     pub lp: Lp,
     rows: Vec<Row>,
+    said: Vec<Said>,
     scale: Vec<f64>,
     cost_scale: f64,
     cost_base: f64,
-    row_in: Vec<bool>,
     link_in: Vec<Vec<bool>>,
-    paths: Vec<(Ceiling, Vec<usize>)>,
 }
 
 impl<'m> Relaxation<'m> {
-    /// The relaxation without any rows; `domain` is the root's, for scaling.
-    pub fn new(model: &'m Model<'m>, goal: Goal, domain: &Domain) -> Self {
+    /// The relaxation with the rows of the model and those that earlier ones, of the same model with other columns, have found.
+    pub fn new(model: &'m Model<'m>, goal: Goal, domain: &Domain, said: &[Said]) -> Self {
         let space = model.space;
         let mut cost = vec![0.0; space.columns()];
         let (mut cost_scale, mut cost_base) = (1.0, 0.0);
@@ -55,15 +80,32 @@ impl<'m> Relaxation<'m> {
                 }
             }
         }
-        let lp = Lp { steps: domain.steps(), step: space.step.clone(), cost, rows: Vec::new() };
+        let lp = Lp::new(space.step.iter().map(|&step| step as u32).collect(), cost);
         let link_in = space.couplings.iter().map(|coupling| vec![false; coupling.classes]).collect();
-        let row_in = vec![false; model.rows.len()];
-        let (rows, scale, paths) = (Vec::new(), Vec::new(), Vec::new());
-        Relaxation { model, goal, root: domain.clone(), lp, rows, scale, cost_scale, cost_base, row_in, link_in, paths }
+        let (rows, scale) = (Vec::new(), Vec::new());
+        let root = domain.clone();
+        let mut relaxation =
+            Relaxation { model, goal, root, lp, rows, said: Vec::new(), scale, cost_scale, cost_base, link_in };
+        if said.is_empty() {
+            (0..model.rows.len()).for_each(|place| relaxation.say(Said::Stated(place)));
+        }
+        said.iter().for_each(|said| relaxation.say(said.clone()));
+        relaxation
+    }
+
+    /// What the rows say, in order.
+    pub fn said(&self) -> &[Said] {
+        &self.said
+    }
+
+    /// The rows of the model and along paths, those that are bounded by a constant.
+    pub fn plain(&self) -> impl Iterator<Item = &Row> {
+        let plain = |said: &Said| matches!(said, Said::Stated(_) | Said::Path(_, _, false));
+        self.rows.iter().zip(&self.said).filter(move |pair| plain(pair.1)).map(|pair| pair.0)
     }
 
     /// Solves the linear program on a domain.
-    pub fn solve(&self, basis: &mut Basis, domain: &Domain, cutoff: Option<i64>, max_pivots: usize) -> Answer {
+    pub fn solve(&mut self, basis: &mut Basis, domain: &Domain, cutoff: Option<i64>, max_pivots: usize) -> Answer {
         let limit = match (self.goal, cutoff) {
             (Goal::Any, _) | (_, None) => f64::INFINITY,
             (_, Some(cutoff)) => {
@@ -74,63 +116,95 @@ impl<'m> Relaxation<'m> {
         self.lp.solve(basis, domain, limit, max_pivots)
     }
 
-    /// Adds rows that the point violates; says whether there are any.
-    pub fn separate(&mut self, point: &[(u32, f64)], target: f64) -> bool {
-        let (model, space) = (self.model, self.model.space);
-        let before = self.rows.len();
-        for place in 0..model.rows.len() {
-            let row = &model.rows[place];
-            if !self.row_in[place] && over(row, point) {
-                self.row_in[place] = true;
-                self.add(row.clone(), false);
+    /// An objective of the linear program as a value of the goal.
+    pub fn value(&self, objective: f64) -> i64 {
+        match self.goal {
+            Goal::Any => 0,
+            Goal::Sum(_) | Goal::Path(_) => (objective * self.cost_scale + self.cost_base - 1e-3).ceil() as i64,
+        }
+    }
+
+    /// Makes the rows active that the basis violates, new ones among them; says whether there are any.
+    pub fn separate(&mut self, basis: &mut Basis) -> bool {
+        let known = self.rows.len() as u32;
+        let mut violated: Vec<(f64, u32)> = Vec::new();
+        for row in (0..known).filter(|row| !basis.rows.contains(row)) {
+            let slack = basis.slack(&self.lp, row);
+            if slack < -1e-7 {
+                violated.push((slack, row));
             }
         }
-        let mut ceilings: Vec<(Ceiling, bool)> = model.ceilings.iter().map(|&ceiling| (ceiling, false)).collect();
-        if let Goal::Path(figure) = self.goal {
-            ceilings.push((Ceiling { figure, limit: 0 }, true));
+        // Most of what is violated is so no longer once the worst of it is mended.
+        violated.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+        violated.truncate(MOST_ADDED);
+        if violated.len() < MOST_ADDED {
+            let point = self.lp.primal(basis);
+            self.paths(&point, self.lp.target(basis));
+            self.links(&point);
         }
-        for (ceiling, on_target) in ceilings {
-            let mut weight = vec![0.0; self.lp.steps];
+        violated.iter().for_each(|&(_, row)| basis.activate(&self.lp, row));
+        (known..self.rows.len() as u32).for_each(|row| basis.activate(&self.lp, row));
+        !violated.is_empty() || self.rows.len() as u32 > known
+    }
+
+    fn paths(&mut self, point: &[(u32, f64)], target: f64) {
+        let (model, space) = (self.model, self.model.space);
+        let on_target = match self.goal {
+            Goal::Path(figure) => Some((Ceiling { figure, limit: i64::MAX }, true)),
+            Goal::Sum(_) | Goal::Any => None,
+        };
+        for (ceiling, on_target) in model.ceilings.iter().map(|&ceiling| (ceiling, false)).chain(on_target) {
+            let mut weight = vec![0.0; self.root.steps()];
             for &(column, x) in point {
                 weight[space.step[column as usize]] += x * space.figure(column as usize, ceiling.figure) as f64;
             }
             let (length, path) = space.longest(&weight);
             let limit = if on_target { target * self.cost_scale } else { ceiling.limit as f64 };
             if length > limit + 1e-6 * (1.0 + limit.abs()) {
-                // A target row and a ceiling of the same figure may run along the same path: both are kept.
-                let key = (Ceiling { limit: if on_target { -1 } else { ceiling.limit }, ..ceiling }, path);
-                if !self.paths.contains(&key) {
-                    self.add(Row::along(space, &key.1, ceiling.figure, ceiling.limit), on_target);
-                    self.paths.push(key);
-                }
+                self.find(Said::Path(ceiling, path, on_target));
             }
         }
-        for (coupling, added) in space.couplings.iter().zip(0..) {
-            let mut excess = vec![0.0; coupling.classes];
-            for &(column, x) in point {
-                let column = column as usize;
-                if space.step[column] == coupling.up {
-                    excess[space.class[column] as usize] -= x;
-                } else if space.step[column] == coupling.down {
-                    let need = coupling.need[column - space.start[coupling.down]];
-                    if need != ANY {
-                        excess[need as usize] += x;
-                    }
+    }
+
+    fn links(&mut self, point: &[(u32, f64)]) {
+        let space = self.model.space;
+        let mut weight = vec![0.0; space.columns()];
+        point.iter().for_each(|&(column, x)| weight[column as usize] = x);
+        let mut of_step = vec![Vec::new(); self.root.steps()];
+        point.iter().for_each(|&(column, _)| of_step[space.step[column as usize]].push(column as usize));
+        for (place, coupling) in space.couplings.iter().enumerate() {
+            let mut excess = [0.0; 8];
+            let mut many = vec![0.0; if coupling.classes > excess.len() { coupling.classes } else { 0 }];
+            let excess = if many.is_empty() { &mut excess[..coupling.classes] } else { many.as_mut_slice() };
+            for &column in &of_step[coupling.up] {
+                excess[space.class[column] as usize] -= weight[column];
+            }
+            for &column in &of_step[coupling.down] {
+                let need = coupling.need[column - space.start[coupling.down]];
+                if need != ANY {
+                    excess[need as usize] += weight[column];
                 }
             }
             for (class, &excess) in excess.iter().enumerate() {
-                if excess > 1e-6 && !self.link_in[added][class] {
-                    self.link_in[added][class] = true;
-                    self.add(Row::link(space, coupling, class as u32), false);
+                if excess > 1e-6 && !self.link_in[place][class] {
+                    self.find(Said::Link(place, class));
                 }
             }
         }
-        self.rows.len() > before
     }
 
-    fn add(&mut self, row: Row, on_target: bool) {
-        if self.rows.len() >= MOST_ROWS {
-            return;
+    /// Adds a row that is new, where there is room.
+    fn find(&mut self, said: Said) {
+        if self.rows.len() * self.lp.cost.len() < MOST_COEFFICIENTS && !self.said.contains(&said) {
+            self.say(said);
+        }
+    }
+
+    fn say(&mut self, said: Said) {
+        let row = said.row(self.model);
+        let on_target = matches!(said, Said::Path(_, _, true));
+        if let Said::Link(place, class) = said {
+            self.link_in[place][class] = true;
         }
         let mut coef = vec![0.0; row.coef.len()];
         let (base, mut scale) = spread(&self.root, |column| row.coef[column as usize], |column, a| coef[column] = a);
@@ -138,9 +212,11 @@ impl<'m> Relaxation<'m> {
             coef.iter_mut().for_each(|a| *a *= scale / self.cost_scale);
             scale = self.cost_scale;
         }
-        self.lp.rows.push(LpRow { coef, rhs: (row.rhs as f64 - base) / scale, on_target });
+        let rhs = if on_target { 0 } else { row.rhs };
+        self.lp.rows.push(LpRow { coef, rhs: (rhs as f64 - base) / scale, on_target, steps: row.steps.clone() });
         self.scale.push(scale);
         self.rows.push(row);
+        self.said.push(said);
     }
 
     /// The columns of the heaviest class of a step, where others assume its class and the support has several.
@@ -160,9 +236,13 @@ impl<'m> Relaxation<'m> {
         if self.goal == Goal::Any {
             return None;
         }
-        let scaled = self.lp.multipliers(basis);
-        let raw: Vec<f64> = scaled.iter().zip(&self.scale).map(|(y, scale)| y * self.cost_scale / scale).collect();
-        let bits = BITS - raw.iter().fold(1.0, |most: f64, &y| most.max(y)).log2().ceil() as i32;
+        let raw: Vec<(u32, f64)> = self
+            .lp
+            .multipliers(basis)
+            .into_iter()
+            .map(|(row, y)| (row, self.unscaled(row, y) * self.cost_scale))
+            .collect();
+        let bits = BITS - raw.iter().fold(1.0, |most: f64, pair| most.max(pair.1)).log2().ceil() as i32;
         let unit = f64::powi(2.0, bits.max(0));
         let mut rows = integers(&raw, unit);
         let slope = unit as i128;
@@ -180,17 +260,21 @@ impl<'m> Relaxation<'m> {
     }
 
     /// Multipliers that show that a domain holds nothing, floored to integers.
-    pub fn round_ray(&self, ray: &[f64]) -> Multipliers {
-        let pairs = ray.iter().zip(&self.scale).zip(&self.lp.rows);
-        let raw: Vec<f64> = pairs.map(|((y, scale), row)| if row.on_target { 0.0 } else { y / scale }).collect();
-        let most = raw.iter().fold(0.0, |most: f64, &y| most.max(y));
+    pub fn round_ray(&self, ray: &[(u32, f64)]) -> Multipliers {
+        let stated = ray.iter().filter(|pair| !self.lp.rows[pair.0 as usize].on_target);
+        let raw: Vec<(u32, f64)> = stated.map(|&(row, y)| (row, self.unscaled(row, y))).collect();
+        let most = raw.iter().fold(0.0, |most: f64, pair| most.max(pair.1));
         let rows = if most > 0.0 { integers(&raw, f64::powi(2.0, BITS - 1) / most) } else { Vec::new() };
         Multipliers { rows, slope: 0 }
     }
 
+    fn unscaled(&self, row: u32, y: f64) -> f64 {
+        y / self.scale[row as usize]
+    }
+
     /// Evaluates a combination on a domain, in exact integers.
     pub fn bound(&self, multipliers: &Multipliers, domain: &Domain) -> Bound {
-        let mut excess = self.combine(multipliers, domain.all());
+        let mut excess = self.combine(multipliers, domain);
         let mut least = -self.constant(multipliers);
         let mut place = 0;
         for step in 0..domain.steps() {
@@ -204,42 +288,42 @@ impl<'m> Relaxation<'m> {
     }
 
     /// What the given proofs and the rows of the linear program say.
-    pub fn hints(&self, proofs: &[Multipliers]) -> Hints {
+    pub fn hints(model: &'m Model<'m>, goal: Goal, said: &'m [Said], proofs: &[Multipliers], cases: Cases) -> Hints {
         let mut paths: Vec<(Figure, Vec<usize>)> = Vec::new();
-        for (ceiling, path) in &self.paths {
+        for said in said {
+            let Said::Path(ceiling, path, _) = said else { continue };
             let named = (ceiling.figure, path.clone());
             if !paths.contains(&named) {
                 paths.push(named);
             }
         }
-        Hints { prices: proofs.iter().map(|proof| self.price(proof)).collect(), paths }
-    }
-
-    /// The combination as a row over all columns.
-    fn price(&self, multipliers: &Multipliers) -> Price {
-        let columns: Vec<u32> = (0..self.lp.cost.len() as u32).collect();
-        let coef = self.combine(multipliers, &columns);
-        let mut terms: Vec<(Origin, i128)> =
-            multipliers.rows.iter().map(|&(place, y)| (self.rows[place].origin.clone(), y)).collect();
-        if let Goal::Sum(figure) = self.goal
-            && multipliers.slope > 0
-        {
-            terms.push((Origin::Sum(figure), multipliers.slope));
+        let mut rows = Rows { model, goal, said, rows: vec![None; said.len()] };
+        let prices = proofs.iter().map(|proof| rows.price(proof)).collect();
+        for &(place, _) in cases.proofs.iter().flat_map(|proof| &proof.rows) {
+            rows.row(place);
         }
-        Price { coef, rhs: self.constant(multipliers), slope: multipliers.slope, terms }
+        let on_target = |said: &Said| matches!(said, Said::Path(_, _, true));
+        let rows = rows.rows.into_iter().zip(said).map(|(row, said)| (row, on_target(said))).collect();
+        Hints { prices, record: Record { goal, rows, cases }, paths }
     }
 
-    fn combine(&self, multipliers: &Multipliers, columns: &[u32]) -> Vec<i128> {
+    fn combine(&self, multipliers: &Multipliers, domain: &Domain) -> Vec<i128> {
+        // Multipliers have far fewer than 64 bits, so that one wide product per coefficient is enough.
+        let wide = |y: i128, a: i64| i128::from(y as i64) * i128::from(a);
         let mut sum: Vec<i128> = match self.goal {
             Goal::Sum(figure) if multipliers.slope > 0 => {
-                let cost = |&column: &u32| i128::from(self.model.space.sum(column as usize, figure));
-                columns.iter().map(|column| multipliers.slope * cost(column)).collect()
+                let cost = |&column: &u32| self.model.space.sum(column as usize, figure);
+                domain.all().iter().map(|column| wide(multipliers.slope, cost(column))).collect()
             }
-            _ => vec![0; columns.len()],
+            _ => vec![0; domain.all().len()],
         };
         for &(place, y) in &multipliers.rows {
-            let coef = &self.rows[place].coef;
-            sum.iter_mut().zip(columns).for_each(|(sum, &column)| *sum += y * i128::from(coef[column as usize]));
+            let row = &self.rows[place];
+            for &step in &row.steps {
+                let sum = &mut sum[domain.range(step)];
+                let columns = domain.of(step);
+                sum.iter_mut().zip(columns).for_each(|(sum, &column)| *sum += wide(y, row.coef[column as usize]));
+            }
         }
         sum
     }
@@ -250,19 +334,46 @@ impl<'m> Relaxation<'m> {
     }
 }
 
-fn integers(raw: &[f64], unit: f64) -> Vec<(usize, i128)> {
-    let floored = raw.iter().map(|y| (y * unit).floor().min(f64::powi(2.0, BITS)) as i128);
-    floored.enumerate().filter(|pair| pair.1 > 0).collect()
+/// The rows of a model that what was found says, made when a proof takes them.
+struct Rows<'m> {
+    model: &'m Model<'m>,
+    goal: Goal,
+    said: &'m [Said],
+    rows: Vec<Option<Row>>,
 }
 
-fn over(row: &Row, point: &[(u32, f64)]) -> bool {
-    let (mut sum, mut size) = (0.0, 1.0);
-    for &(column, x) in point {
-        let term = row.coef[column as usize] as f64 * x;
-        sum += term;
-        size += term.abs();
+impl Rows<'_> {
+    fn row(&mut self, place: usize) -> &Row {
+        let (said, model): (&Said, &Model) = (&self.said[place], self.model);
+        self.rows[place].get_or_insert_with(|| said.row(model))
     }
-    sum > row.rhs as f64 + 1e-7 * size
+
+    /// A combination as a row over all columns.
+    fn price(&mut self, multipliers: &Multipliers) -> Price {
+        let space = self.model.space;
+        let wide = |y: i128, a: i64| i128::from(y as i64) * i128::from(a);
+        let (mut coef, mut rhs) = (vec![0; space.columns()], 0);
+        for &(place, y) in &multipliers.rows {
+            let on_target = matches!(self.said[place], Said::Path(_, _, true));
+            let row = self.row(place);
+            coef.iter_mut().zip(&row.coef).for_each(|(sum, &a)| *sum += wide(y, a));
+            if !on_target {
+                rhs += y * i128::from(row.rhs);
+            }
+        }
+        if let Goal::Sum(figure) = self.goal
+            && multipliers.slope > 0
+        {
+            let sums = (0..space.columns()).map(|column| space.sum(column, figure));
+            coef.iter_mut().zip(sums).for_each(|(sum, a)| *sum += wide(multipliers.slope, a));
+        }
+        Price { coef, rhs, slope: multipliers.slope }
+    }
+}
+
+fn integers(raw: &[(u32, f64)], unit: f64) -> Vec<(usize, i128)> {
+    let floored = raw.iter().map(|&(row, y)| (row as usize, (y * unit).floor().min(f64::powi(2.0, BITS)) as i128));
+    floored.filter(|pair| pair.1 > 0).collect()
 }
 
 /// Sets every column of the domain to its excess over its step's least, over the largest excess. Returns the sum of the

@@ -3,17 +3,25 @@
 //! Depth-first branch and bound. Every cut rests on [`propagate`](super::propagate) or on a bound of
 //! [`relax`](super::relax), both in exact integers; floats only choose where to look.
 
+mod primal;
+mod probe;
+
 use std::collections::BTreeMap;
 
-use super::branch::{round, splits};
+use self::primal::FREE;
+use self::probe::{Branching, Gains};
+use super::basis::Basis;
+use super::branch::round;
 use super::budget::Budget;
+use super::enumerate::Ended;
 use super::model::{Ceiling, Domain, Model, Row};
 use super::presolve::value;
-use super::price::{Goal, Hints, Multipliers};
+use super::price::{Bound, Goal, Hints, Multipliers, Price};
 use super::problem::Aggregate;
 use super::propagate::{Cutoff, propagate};
-use super::relax::Relaxation;
-use super::simplex::{Answer, Basis};
+use super::record::Cases;
+use super::relax::{Relaxation, Said};
+use super::simplex::Answer;
 
 /// What a search found.
 pub struct Found {
@@ -27,46 +35,112 @@ pub struct Found {
     pub hints: Hints,
 }
 
-/// Searches for the best plan; one with the value of `known` is not looked for again.
-pub fn search(model: &Model, goal: Goal, known: Option<Vec<u32>>, budget: &Budget) -> Found {
+/// Searches for the best plan; one with the value of `known` is not looked for again. `carried` are rows that every plan
+/// satisfies.
+pub fn search(model: &Model, goal: Goal, known: Option<Vec<u32>>, carried: &[Price], budget: &Budget) -> Found {
     let mut domain = model.domain.clone();
-    if !propagate(model, &Cutoff::default(), &mut domain) {
-        return Found { best: None, bound: i64::MAX, exhausted: true, hints: Hints::default() };
-    }
-    let mut search = Search {
-        model,
-        goal,
-        relaxation: Relaxation::new(model, goal, &domain),
-        best: None,
-        cutoff: Cutoff::default(),
-        proofs: Vec::new(),
-    };
+    let mut learned = Learned { best: None, said: Vec::new(), proofs: Vec::new(), cases: Cases::default() };
+    learned.cases.cut = !budget.record;
+    learned.cases.open(0, None);
     if let Some(columns) = known {
-        search.offer(&columns);
+        learned.offer(model, goal, &columns);
     }
-    search.run(domain, budget)
+    let mut dive = true;
+    while propagate(model, &Cutoff::default(), &mut domain) && carried.iter().all(|price| price.fix(&mut domain)) {
+        // What is left is searched without the rest, so that nothing walks over columns that are gone.
+        let keep = domain.all().to_vec();
+        let space = model.space.restrict(&keep);
+        let small = model.restrict(&space, &keep);
+        let mut search = Search::new(model, &small, keep, goal, learned);
+        let root = Node { domain: small.domain.clone(), basis: None, bound: 0, guess: 0, case: 0 };
+        let stage = if dive { Stage::Root } else { Stage::Again };
+        if !budget.spend() {
+            return search.found(budget, Some(0));
+        }
+        let Some(root) = search.tighten(root, stage) else {
+            return search.found(budget, None);
+        };
+        let left: Vec<u32> = root.node.domain.all().iter().map(|&column| search.keep[column as usize]).collect();
+        if 4 * left.len() > 3 * search.keep.len() {
+            return search.run(root, budget);
+        }
+        learned = search.learned();
+        dive = false;
+        domain.retain(|_, column| left.binary_search(&column).is_ok());
+    }
+    let bound = learned.best.as_ref().map_or(i64::MAX, |best| best.1);
+    learned.cases.close(0);
+    let hints = Relaxation::hints(model, goal, &learned.said, &[], learned.cases);
+    Found { best: learned.best, bound, exhausted: true, hints }
+}
+
+/// What a search knows, whatever columns are left.
+struct Learned {
+    best: Option<(Vec<u32>, i64)>,
+    said: Vec<Said>,
+    proofs: Vec<Multipliers>,
+    cases: Cases,
+}
+
+impl Learned {
+    /// Takes a plan that is better than the best so far.
+    fn offer(&mut self, model: &Model, goal: Goal, columns: &[u32]) -> bool {
+        let mut columns = columns.to_vec();
+        model.space.close(&mut columns);
+        let worth = match goal {
+            Goal::Any => 0,
+            Goal::Sum(figure) => value(model.space, &columns, figure, Aggregate::Sum),
+            Goal::Path(figure) => value(model.space, &columns, figure, Aggregate::Path),
+        };
+        let better = self.best.as_ref().is_none_or(|best| worth < best.1) && model.admits(&columns);
+        if better {
+            self.best = Some((columns, worth));
+        }
+        better
+    }
 }
 
 struct Node {
     domain: Domain,
     basis: Option<Basis>,
+    /// No plan of the domain has a smaller value.
     bound: i64,
+    /// What the relaxation says of that bound, not proved: the order of visits.
+    guess: i64,
+    /// Where the record has it.
+    case: usize,
 }
 
 struct Search<'m> {
+    /// The model that was asked about, for plans and hints.
+    outer: &'m Model<'m>,
+    /// The model that is searched.
     model: &'m Model<'m>,
+    /// The columns of the model that was asked about, of the columns that are searched.
+    keep: Vec<u32>,
     goal: Goal,
     relaxation: Relaxation<'m>,
     best: Option<(Vec<u32>, i64)>,
     cutoff: Cutoff,
     proofs: Vec<Multipliers>,
+    cases: Cases,
+    /// The most free columns of a node that is enumerated.
+    free: usize,
+    /// What splits of each kind have gained.
+    gains: Vec<Gains>,
 }
 
 /// Combinations kept for z3: the root's, and the latest leaves'.
 const MOST_PROOFS: usize = 64;
-/// Pivots of a node, and of one side of a split that is only tried.
+/// Pivots of a node.
 const PIVOTS: usize = 3_000;
-const PROBE_PIVOTS: usize = 40;
+
+/// Rounds of rows of the root, and of another node.
+const ROOT_ROUNDS: usize = 60;
+const ROUNDS: usize = 20;
+
+/// Columns that open nodes hold before the search turns to those that hold least, and before it gives up.
+const MOST_HELD: usize = 10_000_000;
 
 /// How often a dive starts from the open node with the lowest bound.
 const DIVE_EVERY: u64 = 16;
@@ -76,49 +150,105 @@ const DIVE_EVERY: u64 = 16;
 enum Stage {
     /// Many rounds of rows, and a dive.
     Root,
+    /// Many rounds of rows.
+    Again,
     /// A dive.
     Dive,
     /// Neither.
     Plunge,
 }
 
-impl Search<'_> {
-    fn run(mut self, domain: Domain, budget: &Budget) -> Found {
+/// A node that is bounded: what is left of it, its basis, the relaxed point, and the bound with its proof.
+struct Bounded {
+    node: Node,
+    basis: Basis,
+    point: Vec<(u32, f64)>,
+    proved: Option<(Multipliers, Bound)>,
+}
+
+impl<'m> Search<'m> {
+    fn new(outer: &'m Model<'m>, model: &'m Model<'m>, keep: Vec<u32>, goal: Goal, learned: Learned) -> Self {
+        let relaxation = Relaxation::new(model, goal, &model.domain, &learned.said);
+        let Learned { best, proofs, cases, .. } = learned;
+        let gains = vec![Gains::default(); 2 * model.domain.steps()];
+        let mut search = Search {
+            outer,
+            model,
+            keep,
+            goal,
+            relaxation,
+            best,
+            cutoff: Cutoff::default(),
+            proofs,
+            cases,
+            free: FREE,
+            gains,
+        };
+        search.cut();
+        search
+    }
+
+    fn learned(self) -> Learned {
+        Learned { best: self.best, said: self.relaxation.said().to_vec(), proofs: self.proofs, cases: self.cases }
+    }
+
+    /// The result, with the lowest bound of what is still open.
+    fn found(self, budget: &Budget, open: Option<i64>) -> Found {
+        let value = self.best.as_ref().map_or(i64::MAX, |best| best.1);
+        let mut proofs = self.proofs;
+        let surplus = proofs.len().saturating_sub(budget.prices);
+        // The root's stays, and then the latest.
+        proofs.drain(surplus.min(1)..(surplus + 1).min(proofs.len()).max(surplus.min(1)));
+        let hints = Relaxation::hints(self.outer, self.goal, self.relaxation.said(), &proofs, self.cases);
+        Found { best: self.best, bound: open.unwrap_or(i64::MAX).min(value), exhausted: open.is_none(), hints }
+    }
+
+    fn run(mut self, root: Bounded, budget: &Budget) -> Found {
+        let (whole, proved) = (root.node.domain.clone(), root.proved.clone());
+        let mut polished = self.limit();
         let mut open = BTreeMap::new();
-        let mut next = Some(Node { domain, basis: None, bound: 0 });
-        let (mut visits, mut picks) = (0u64, 0u64);
-        // Plunge to a leaf, then go on from the open node with the lowest bound.
-        while let Some((node, picked)) =
-            next.take().map(|node| (node, false)).or_else(|| Some((open.pop_first()?.1, true)))
-        {
-            if (self.goal == Goal::Any && self.best.is_some()) || self.limit().is_some_and(|limit| node.bound > limit) {
-                continue;
-            }
-            if !budget.spend() {
-                open.insert((node.bound, visits), node);
-                break;
-            }
-            picks += u64::from(picked);
-            let stage = if visits == 0 {
-                Stage::Root
-            } else if picked && picks.is_multiple_of(DIVE_EVERY) {
-                Stage::Dive
-            } else {
-                Stage::Plunge
-            };
-            visits += 2;
-            let mut children = self.expand(node, stage);
-            next = children.pop();
+        let (mut visits, mut picks, mut held) = (2u64, 0u64, 0usize);
+        let mut children = self.children(root);
+        loop {
+            let mut next = children.pop();
             for mut far in children {
                 far.basis.iter_mut().for_each(Basis::pack);
-                open.insert((far.bound, visits), far);
+                held += far.domain.all().len();
+                open.insert((far.guess, visits), far);
+                visits += 1;
+            }
+            // Plunge to a leaf, then go on from the open node with the lowest bound.
+            let picked = next.is_none();
+            // Where there are too many, the dearest are settled first: they are close to the limit and leave little.
+            let node = match next.take() {
+                Some(node) => node,
+                None => match if held > MOST_HELD { open.pop_last() } else { open.pop_first() } {
+                    Some((_, node)) => {
+                        held -= node.domain.all().len();
+                        node
+                    }
+                    None => return self.found(budget, None),
+                },
+            };
+            children = Vec::new();
+            if (self.goal == Goal::Any && self.best.is_some()) || self.limit().is_some_and(|limit| node.bound > limit) {
+                self.cases.close(node.case);
+                continue;
+            }
+            if held > 2 * MOST_HELD || !budget.spend() {
+                let least = open.values().map(|node: &Node| node.bound).min().unwrap_or(i64::MAX);
+                return self.found(budget, Some(node.bound.min(least)));
+            }
+            picks += u64::from(picked);
+            if self.goal != Goal::Any && self.limit() != polished {
+                self.polish(&whole, &proved);
+                polished = self.limit();
+            }
+            let stage = if picked && picks.is_multiple_of(DIVE_EVERY) { Stage::Dive } else { Stage::Plunge };
+            if let Some(bounded) = self.tighten(node, stage) {
+                children = self.children(bounded);
             }
         }
-        let exhausted = open.is_empty();
-        let value = self.best.as_ref().map_or(i64::MAX, |best| best.1);
-        let bound = open.first_key_value().map(|(key, _)| key.0).unwrap_or(i64::MAX).min(value);
-        let hints = self.relaxation.hints(&self.proofs);
-        Found { best: self.best, bound, exhausted, hints }
     }
 
     fn limit(&self) -> Option<i64> {
@@ -127,33 +257,37 @@ impl Search<'_> {
 
     /// Takes a plan that is better than the best so far.
     fn offer(&mut self, columns: &[u32]) {
-        let space = self.model.space;
-        let mut columns = columns.to_vec();
-        space.close(&mut columns);
-        let columns = columns.as_slice();
-        let worth = match self.goal {
-            Goal::Any => 0,
-            Goal::Sum(figure) => value(space, columns, figure, Aggregate::Sum),
-            Goal::Path(figure) => value(space, columns, figure, Aggregate::Path),
-        };
-        if self.limit().is_some_and(|limit| worth > limit) || !self.model.admits(columns) {
-            return;
+        let outer: Vec<u32> = columns.iter().map(|&column| self.keep[column as usize]).collect();
+        let mut learned =
+            Learned { best: self.best.take(), said: Vec::new(), proofs: Vec::new(), cases: Cases::default() };
+        let better = learned.offer(self.outer, self.goal, &outer);
+        self.best = learned.best;
+        if better {
+            self.cut();
         }
+    }
+
+    /// Asks for something better than the best so far.
+    fn cut(&mut self) {
+        let (Some(limit), space) = (self.limit(), self.model.space) else { return };
         match self.goal {
             Goal::Any => (),
             Goal::Sum(figure) => match &mut self.cutoff.row {
-                Some(row) => row.rhs = worth - 1,
+                Some(row) => row.rhs = limit,
                 None => {
-                    let steps: Vec<usize> = (0..columns.len()).collect();
-                    self.cutoff.row = Some(Row::new(space, &steps, worth - 1, |c| space.sum(c, figure)));
+                    let steps: Vec<usize> = (0..self.model.domain.steps()).collect();
+                    self.cutoff.row = Some(Row::new(space, &steps, limit, |c| space.sum(c, figure)));
                 }
             },
-            Goal::Path(figure) => self.cutoff.ceiling = Some(Ceiling { figure, limit: worth - 1 }),
+            Goal::Path(figure) => self.cutoff.ceiling = Some(Ceiling { figure, limit }),
         }
-        self.best = Some((columns.to_vec(), worth));
     }
 
-    fn record(&mut self, proof: Multipliers) {
+    /// Keeps what excludes something of a case.
+    fn record(&mut self, case: usize, proof: Multipliers) {
+        if !self.cases.cut {
+            self.cases.by(case, &proof);
+        }
         if self.proofs.contains(&proof) {
             return;
         }
@@ -163,35 +297,49 @@ impl Search<'_> {
         self.proofs.push(proof);
     }
 
-    /// Bounds a node; its children, the one to visit first last.
-    fn expand(&mut self, mut node: Node, stage: Stage) -> Vec<Node> {
-        let mut dive = stage != Stage::Plunge;
+    /// Bounds a node and drops what it cannot take; `None` when it holds nothing better.
+    fn tighten(&mut self, node: Node, stage: Stage) -> Option<Bounded> {
+        let case = node.case;
+        let left = self.narrow(node, stage);
+        if left.is_none() {
+            self.cases.close(case);
+        }
+        left
+    }
+
+    fn narrow(&mut self, mut node: Node, stage: Stage) -> Option<Bounded> {
+        let root = matches!(stage, Stage::Root | Stage::Again);
+        let mut dive = matches!(stage, Stage::Root | Stage::Dive);
         loop {
             if !propagate(self.model, &self.cutoff, &mut node.domain) {
-                return Vec::new();
+                return None;
             }
             if let Some(columns) = node.domain.single() {
                 self.offer(&columns);
-                return Vec::new();
+                return None;
             }
-            let mut basis = node.basis.take().unwrap_or_else(|| self.relaxation.lp.start(&node.domain));
-            if !self.bound(&mut node, &mut basis, stage == Stage::Root) {
-                return Vec::new();
-            }
+            let mut basis = node.basis.take().unwrap_or_else(|| Basis::cheapest(&self.relaxation.lp, &node.domain));
+            let proved = match self.bound(&mut node, &mut basis, root) {
+                Bounding::Closed => return None,
+                Bounding::Proved(proved) => Some(proved),
+                Bounding::Unproved => None,
+            };
             let point = self.relaxation.lp.primal(&basis);
-            let rounded = round(&point, &node.domain);
-            self.offer(&rounded);
+            self.offer(&round(&point, &node.domain));
             if self.goal == Goal::Any && self.best.is_some() {
-                return Vec::new();
+                return None;
             }
-            let fixed = match self.relaxation.round(&basis) {
-                Some(proof) => {
-                    let bound = self.relaxation.bound(&proof, &node.domain);
-                    if bound.excludes(self.limit()) {
-                        self.record(proof);
-                        return Vec::new();
+            let fixed = match &proved {
+                Some((proof, bound)) if bound.excludes(self.limit()) => {
+                    self.record(node.case, proof.clone());
+                    return None;
+                }
+                Some((proof, bound)) => {
+                    let fixed = bound.fix(&mut node.domain, self.limit());
+                    if fixed && !self.cases.cut {
+                        self.cases.by(node.case, proof);
                     }
-                    bound.fix(&mut node.domain, self.limit())
+                    fixed
                 }
                 None => false,
             };
@@ -201,37 +349,61 @@ impl Search<'_> {
             }
             if std::mem::take(&mut dive) {
                 let before = self.limit();
-                self.dive(node.domain.clone(), basis.clone());
+                if stage == Stage::Dive || before.is_none() {
+                    self.dive(node.domain.clone(), basis.clone());
+                }
+                if self.goal != Goal::Any && (stage == Stage::Root || self.limit() != before) {
+                    self.polish(&node.domain, &proved);
+                }
                 if self.limit() != before {
                     node.basis = Some(basis);
                     continue;
                 }
             }
-            match self.branch(&node, &basis, &point) {
-                Branching::Open(children) => return children,
-                Branching::Narrowed(side) => node = side,
-                Branching::Closed => return Vec::new(),
+            return Some(Bounded { node, basis, point, proved });
+        }
+    }
+
+    /// The parts of a node, the one to visit first last; none when an enumeration has settled it.
+    fn children(&mut self, mut bounded: Bounded) -> Vec<Node> {
+        loop {
+            let next = match self.walk(&bounded) {
+                Some(Ended::Complete) => {
+                    self.cases.close(bounded.node.case);
+                    return Vec::new();
+                }
+                // A better plan: what it leaves is less.
+                Some(Ended::Stopped) if self.goal == Goal::Any => return Vec::new(),
+                Some(Ended::Stopped) => Node { basis: Some(bounded.basis), ..bounded.node },
+                Some(Ended::TooMany) | None => match self.branch(&bounded.node, &bounded.basis, &bounded.point) {
+                    Branching::Open(children) => return children,
+                    Branching::Narrowed(side) => *side,
+                    Branching::Closed => return Vec::new(),
+                },
+            };
+            match self.tighten(next, Stage::Plunge) {
+                Some(tightened) => bounded = tightened,
+                None => return Vec::new(),
             }
         }
     }
 
-    /// Solves the relaxation, adding violated rows; `false` when the node holds nothing better.
-    fn bound(&mut self, node: &mut Node, basis: &mut Basis, root: bool) -> bool {
-        let rounds = if root { 60 } else { 8 };
+    /// Solves the relaxation, adding violated rows.
+    fn bound(&mut self, node: &mut Node, basis: &mut Basis, root: bool) -> Bounding {
+        let rounds = if root { ROOT_ROUNDS } else { ROUNDS };
         for _ in 0..rounds {
             match self.relaxation.solve(basis, &node.domain, self.limit(), PIVOTS) {
                 Answer::Infeasible(ray) => {
                     let proof = self.relaxation.round_ray(&ray);
                     if self.relaxation.bound(&proof, &node.domain).excludes(None) {
-                        self.record(proof);
-                        return false;
+                        self.record(node.case, proof);
+                        return Bounding::Closed;
                     }
-                    return true;
+                    return Bounding::Unproved;
                 }
                 Answer::Optimal => {
-                    let point = self.relaxation.lp.primal(basis);
-                    let target = self.relaxation.lp.target(basis);
-                    if !self.relaxation.separate(&point, target) {
+                    basis.relax();
+                    if !self.relaxation.separate(basis) {
                         break;
                     }
                 }
@@ -239,107 +411,26 @@ impl Search<'_> {
             }
         }
         let Some(proof) = self.relaxation.round(basis) else {
-            return true;
+            return Bounding::Unproved;
         };
         let bound = self.relaxation.bound(&proof, &node.domain);
-        node.bound = node.bound.max(bound.value());
         let excluded = bound.excludes(self.limit());
         if root || excluded {
-            self.record(proof);
+            self.record(node.case, proof.clone());
+        } else if bound.value() > node.bound && !self.cases.cut {
+            self.cases.by(node.case, &proof);
         }
-        !excluded
-    }
-
-    /// Fixes one step after another to where the relaxation leans, to find a first plan.
-    fn dive(&mut self, mut domain: Domain, mut basis: Basis) {
-        for _ in 0..2 * domain.steps() {
-            if let Some(columns) = domain.single() {
-                self.offer(&columns);
-                return;
-            }
-            let point = self.relaxation.lp.primal(&basis);
-            self.offer(&round(&point, &domain));
-            let open = point.iter().filter(|pair| domain.of(self.relaxation.lp.step[pair.0 as usize]).len() > 1);
-            let lean = open.fold(None, |best: Option<(u32, f64)>, &pair| match best {
-                Some(best) if best.1 >= pair.1 => Some(best),
-                _ => Some(pair),
-            });
-            let Some((column, _)) = lean else { return };
-            let at = self.relaxation.lp.step[column as usize];
-            let mut fixed = domain.clone();
-            fixed.retain(|step, other| step != at || other == column);
-            if !propagate(self.model, &self.cutoff, &mut fixed) {
-                domain.retain(|_, other| other != column);
-                if !propagate(self.model, &self.cutoff, &mut domain) {
-                    return;
-                }
-            } else {
-                domain = fixed;
-            }
-            match self.relaxation.solve(&mut basis, &domain, self.limit(), PIVOTS) {
-                Answer::Optimal => (),
-                Answer::Infeasible(_) | Answer::Cutoff | Answer::Stalled => return,
-            }
-        }
-    }
-
-    /// Tries some splits and takes the one whose weaker side and stronger side both bound best.
-    fn branch(&mut self, node: &Node, basis: &Basis, point: &[(u32, f64)]) -> Branching {
-        let objective = self.relaxation.lp.objective(basis);
-        let mut best: Option<(f64, [(f64, Node); 2])> = None;
-        for split in splits(&self.relaxation, &node.domain, basis, point) {
-            let [left, right] = [true, false].map(|left| self.probe(split.side(&node.domain, left), node.bound, basis));
-            match (left, right) {
-                (Some(left), Some(right)) => {
-                    let gain = |side: &(f64, Node)| (side.0 - objective).max(1e-9);
-                    let score = gain(&left) * gain(&right);
-                    if best.as_ref().is_none_or(|(most, _)| score > *most) {
-                        best = Some((score, [left, right]));
-                    }
-                }
-                (Some((_, side)), None) | (None, Some((_, side))) => return Branching::Narrowed(side),
-                (None, None) => return Branching::Closed,
-            }
-        }
-        match best {
-            Some((_, [left, right])) if left.0 <= right.0 => Branching::Open(vec![right.1, left.1]),
-            Some((_, [left, right])) => Branching::Open(vec![left.1, right.1]),
-            None => Branching::Closed,
-        }
-    }
-
-    /// A few pivots on one side of a split; `None` when it is proved to hold nothing better.
-    fn probe(&mut self, mut domain: Domain, bound: i64, basis: &Basis) -> Option<(f64, Node)> {
-        if !propagate(self.model, &self.cutoff, &mut domain) {
-            return None;
-        }
-        let mut basis = basis.clone();
-        let answer = self.relaxation.solve(&mut basis, &domain, self.limit(), PROBE_PIVOTS);
-        let proof = match &answer {
-            Answer::Infeasible(ray) => Some(self.relaxation.round_ray(ray)),
-            Answer::Optimal | Answer::Cutoff | Answer::Stalled => self.relaxation.round(&basis),
-        };
-        let mut node = Node { domain, basis: None, bound };
-        if let Some(proof) = proof {
-            let proved = self.relaxation.bound(&proof, &node.domain);
-            if proved.excludes(self.limit()) {
-                self.record(proof);
-                return None;
-            }
-            node.bound = node.bound.max(proved.value());
-        }
-        let objective = self.relaxation.lp.objective(&basis);
-        node.basis = Some(basis);
-        Some((objective, node))
+        node.bound = node.bound.max(bound.value());
+        if excluded { Bounding::Closed } else { Bounding::Proved((proof, bound)) }
     }
 }
 
-/// What became of a node.
-enum Branching {
-    /// Two parts to visit, the more promising one last.
-    Open(Vec<Node>),
-    /// One side of a split was excluded: the node is the other.
-    Narrowed(Node),
-    /// Nothing better is left.
+/// What the relaxation says of a node.
+enum Bounding {
+    /// It holds nothing better.
     Closed,
+    /// A bound, in exact integers.
+    Proved((Multipliers, Bound)),
+    /// No bound.
+    Unproved,
 }

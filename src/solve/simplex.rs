@@ -1,8 +1,9 @@
-//! A linear program with one-of-n rows -> its optimal basis, by a dense revised dual simplex that starts from any dual
-//! feasible basis (the root's, or the parent node's).
+//! A linear program with one-of-n rows -> its optimal basis, by a dual simplex over a working basis of the active rows, that
+//! starts from any dual feasible basis (the root's, or the parent node's).
 //!
 //! Floats only: nothing here is trusted. The multipliers become a proof in [`super::relax`], in integers.
 
+use super::basis::{Basis, Var};
 use super::model::Domain;
 
 /// An inequality `Σ coef · x (− target) <= rhs`, scaled to coefficients around 1.
@@ -13,18 +14,23 @@ pub struct LpRow {
     pub rhs: f64,
     /// Whether the row bounds the target variable instead of a constant.
     pub on_target: bool,
+    /// The steps with a coefficient other than 0.
+    pub steps: Vec<usize>,
 }
 
 /// Minimise `cost · x` (or the target variable), one column per step, under the rows.
 pub struct Lp {
-    /// How many steps.
-    pub steps: usize,
     /// The step of each column.
-    pub step: Vec<usize>,
+    pub step: Vec<u32>,
     /// The cost of each column.
     pub cost: Vec<f64>,
     /// The rows, which may grow; they never shrink.
     pub rows: Vec<LpRow>,
+    /// The reduced cost of each column of the domain, and the row of the tableau that is priced.
+    reduced: Vec<f64>,
+    alpha: Vec<f64>,
+    /// The objective so far.
+    gained: f64,
 }
 
 /// How a solve ended.
@@ -33,72 +39,46 @@ pub enum Answer {
     Optimal,
     /// The objective has passed the cutoff.
     Cutoff,
-    /// No solution; non-negative multipliers of the rows that show it.
-    Infeasible(Vec<f64>),
+    /// No solution; rows and positive multipliers that show it.
+    Infeasible(Vec<(u32, f64)>),
     /// Too many pivots, or numerical trouble. The multipliers are still worth something.
     Stalled,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Var {
-    Column(u32),
-    Slack(u32),
-    Target,
-}
-
-/// A basis with its inverse.
-#[derive(Clone)]
-pub struct Basis {
-    var: Vec<Var>,
-    inverse: Vec<f64>,
-    value: Vec<f64>,
-    dual: Vec<f64>,
-    pivots: usize,
-}
-
-impl Basis {
-    /// Forgets the inverse, which is most of the memory; the next solve rebuilds it.
-    pub fn pack(&mut self) {
-        self.inverse = Vec::new();
-        self.pivots = usize::MAX;
-    }
-}
-
 const FEASIBLE: f64 = 1e-8;
 const PIVOT: f64 = 1e-7;
-const REFACTOR: usize = 60;
+const REFACTOR: usize = 50;
+
+/// What leaves the basis.
+enum Leaving {
+    /// A variable of the working basis.
+    Working(usize),
+    /// The key of a step without other basic columns.
+    Key(usize),
+}
 
 impl Lp {
-    /// The basis of the cheapest column of each step, which is dual feasible.
-    pub fn start(&self, domain: &Domain) -> Basis {
-        let cheapest = |step: usize| {
-            let by_cost = |a: &&u32, b: &&u32| self.cost[**a as usize].total_cmp(&self.cost[**b as usize]);
-            domain.of(step).iter().min_by(by_cost).copied().unwrap_or(0)
-        };
-        let var: Vec<Var> = (0..self.steps).map(|step| Var::Column(cheapest(step))).collect();
-        let dual = var.iter().map(|&var| self.cost_of(var)).collect();
-        let mut inverse = vec![0.0; self.steps * self.steps];
-        (0..self.steps).for_each(|i| inverse[i * self.steps + i] = 1.0);
-        let mut basis = Basis { var, inverse, value: vec![1.0; self.steps], dual, pivots: 0 };
-        self.extend(&mut basis);
-        basis
+    /// A program without rows.
+    pub fn new(step: Vec<u32>, cost: Vec<f64>) -> Self {
+        Lp { step, cost, rows: Vec::new(), reduced: Vec::new(), alpha: Vec::new(), gained: 0.0 }
     }
 
-    /// The multipliers of the rows, non-negative.
-    pub fn multipliers(&self, basis: &Basis) -> Vec<f64> {
-        basis.dual[self.steps..].iter().map(|&dual| (-dual).max(0.0)).collect()
+    /// The rows with a positive multiplier.
+    pub fn multipliers(&self, basis: &Basis) -> Vec<(u32, f64)> {
+        let pairs = basis.rows.iter().zip(&basis.dual);
+        pairs.filter(|pair| *pair.1 < 0.0).map(|(&row, &dual)| (row, -dual)).collect()
     }
 
-    /// The columns with a positive value.
+    /// The columns with a positive value, ascending.
     pub fn primal(&self, basis: &Basis) -> Vec<(u32, f64)> {
-        let mut found = Vec::new();
+        let mut found: Vec<(u32, f64)> = basis.key.iter().map(|&key| (key, 1.0)).collect();
         for (&var, &value) in basis.var.iter().zip(&basis.value) {
-            if let Var::Column(column) = var
-                && value > 1e-6
-            {
+            if let Var::Column(column) = var {
+                found[self.step[column as usize] as usize].1 -= value;
                 found.push((column, value));
             }
         }
+        found.retain(|pair| pair.1 > 1e-6);
         found.sort_unstable_by_key(|pair| pair.0);
         found
     }
@@ -110,229 +90,220 @@ impl Lp {
 
     /// The objective.
     pub fn objective(&self, basis: &Basis) -> f64 {
-        let constant = basis.dual[..self.steps].iter().sum::<f64>();
-        constant + basis.dual[self.steps..].iter().zip(&self.rows).map(|(dual, row)| dual * row.rhs).sum::<f64>()
+        let keys: f64 = basis.key.iter().map(|&key| self.cost[key as usize]).sum();
+        keys + basis.var.iter().zip(&basis.value).map(|(&var, value)| basis.cost_of(self, var) * value).sum::<f64>()
     }
 
-    fn cost_of(&self, var: Var) -> f64 {
-        match var {
-            Var::Column(column) => self.cost[column as usize],
-            Var::Slack(_) => 0.0,
-            Var::Target => 1.0,
-        }
-    }
-
-    fn entry(&self, row: &LpRow, place: usize, var: Var) -> f64 {
-        match var {
-            Var::Column(column) => row.coef[column as usize],
-            Var::Slack(slack) => f64::from(u8::from(slack as usize == place)),
-            Var::Target => -f64::from(u8::from(row.on_target)),
-        }
-    }
-
-    /// Makes the slacks of rows that are newer than the basis basic.
-    fn extend(&self, basis: &mut Basis) {
-        let (old, new) = (basis.var.len(), self.steps + self.rows.len());
-        if old == new {
-            return;
-        }
-        let mut inverse = vec![0.0; new * new];
-        for i in 0..old {
-            inverse[i * new..i * new + old].copy_from_slice(&basis.inverse[i * old..(i + 1) * old]);
-        }
-        for place in old - self.steps..self.rows.len() {
-            let row = &self.rows[place];
-            let at = self.steps + place;
-            let mut value = row.rhs;
-            for i in 0..old {
-                let entry = self.entry(row, place, basis.var[i]);
-                if entry != 0.0 {
-                    value -= entry * basis.value[i];
-                    (0..old).for_each(|c| inverse[at * new + c] -= entry * basis.inverse[i * old + c]);
-                }
-            }
-            inverse[at * new + at] = 1.0;
-            basis.var.push(Var::Slack(place as u32));
-            basis.value.push(value);
-            basis.dual.push(0.0);
-        }
-        basis.inverse = inverse;
-    }
-
-    /// Rebuilds the inverse from the basic variables, against drift; `false` when they are dependent.
-    fn refactor(&self, basis: &mut Basis) -> bool {
-        let size = basis.var.len();
-        let width = 2 * size;
-        // The basis may be older than the newest rows.
-        let rows = &self.rows[..size - self.steps];
-        basis.inverse.resize(size * size, 0.0);
-        let mut grid = vec![0.0; size * width];
-        for (c, &var) in basis.var.iter().enumerate() {
-            if let Var::Column(column) = var {
-                grid[self.step[column as usize] * width + c] = 1.0;
-            }
-            for (place, row) in rows.iter().enumerate() {
-                grid[(self.steps + place) * width + c] = self.entry(row, place, var);
-            }
-        }
-        (0..size).for_each(|i| grid[i * width + size + i] = 1.0);
-        for c in 0..size {
-            let best = (c..size).max_by(|&a, &b| grid[a * width + c].abs().total_cmp(&grid[b * width + c].abs()));
-            let Some(best) = best.filter(|&r| grid[r * width + c].abs() > 1e-11) else {
-                return false;
-            };
-            if best != c {
-                (0..width).for_each(|k| grid.swap(best * width + k, c * width + k));
-            }
-            let scale = 1.0 / grid[c * width + c];
-            (c..width).for_each(|k| grid[c * width + k] *= scale);
-            let pivot: Vec<f64> = grid[c * width + c..(c + 1) * width].to_vec();
-            for r in (0..size).filter(|&r| r != c) {
-                let factor = grid[r * width + c];
-                if factor != 0.0 {
-                    let row = &mut grid[r * width + c..(r + 1) * width];
-                    row.iter_mut().zip(&pivot).for_each(|(a, b)| *a -= factor * b);
-                }
-            }
-        }
-        basis.dual.fill(0.0);
-        for i in 0..size {
-            let row = &grid[i * width + size..(i + 1) * width];
-            basis.inverse[i * size..(i + 1) * size].copy_from_slice(row);
-            let rhs = row[self.steps..].iter().zip(&self.rows).map(|(a, lp_row)| a * lp_row.rhs).sum::<f64>();
-            basis.value[i] = row[..self.steps].iter().sum::<f64>() + rhs;
-            let cost = self.cost_of(basis.var[i]);
-            basis.dual.iter_mut().zip(row).for_each(|(dual, a)| *dual += cost * a);
-        }
-        basis.pivots = 0;
-        true
-    }
-
-    /// `c · A_j` for every column in the list, `c` being one factor per row of the basis.
-    fn products(&self, factor: &[f64], columns: &[u32], out: &mut Vec<f64>) {
+    /// `factor · (a_j − a_key)` for every column of the domain.
+    fn products(rows: &[LpRow], basis: &Basis, factor: &[f64], domain: &Domain, out: &mut Vec<f64>) {
         out.clear();
-        out.extend(columns.iter().map(|&column| factor[self.step[column as usize]]));
-        for (row, &factor) in self.rows.iter().zip(&factor[self.steps..]) {
-            if factor != 0.0 {
-                out.iter_mut().zip(columns).for_each(|(sum, &column)| *sum += factor * row.coef[column as usize]);
+        out.resize(domain.all().len(), 0.0);
+        for (&row, &factor) in basis.rows.iter().zip(factor).filter(|pair| pair.1.abs() > 1e-14) {
+            let row = &rows[row as usize];
+            for &step in &row.steps {
+                let base = row.coef[basis.key[step] as usize];
+                let out = &mut out[domain.range(step)];
+                let columns = domain.of(step);
+                out.iter_mut().zip(columns).for_each(|(sum, &c)| *sum += factor * (row.coef[c as usize] - base));
             }
         }
     }
 
-    /// Pivots until the domain's optimum, or until the objective passes the cutoff.
-    pub fn solve(&self, basis: &mut Basis, domain: &Domain, cutoff: f64, max_pivots: usize) -> Answer {
-        if basis.pivots > REFACTOR && !self.refactor(basis) {
+    fn price(&mut self, basis: &Basis, domain: &Domain) {
+        let mut reduced = std::mem::take(&mut self.reduced);
+        Self::products(&self.rows, basis, &basis.dual, domain, &mut reduced);
+        let mut place = 0;
+        for (step, &key) in basis.key.iter().enumerate() {
+            let base = self.cost[key as usize];
+            for &column in domain.of(step) {
+                reduced[place] = self.cost[column as usize] - base - reduced[place];
+                place += 1;
+            }
+        }
+        self.reduced = reduced;
+    }
+
+    /// Pivots until the domain's optimum over the active rows, or until the objective passes the cutoff.
+    pub fn solve(&mut self, basis: &mut Basis, domain: &Domain, cutoff: f64, max_pivots: usize) -> Answer {
+        if basis.pivots > REFACTOR && !basis.refactor(self) {
             return Answer::Stalled;
         }
-        self.extend(basis);
-        let columns = domain.all();
-        let size = basis.var.len();
-        let has_target = self.rows.iter().any(|row| row.on_target);
-        let alive = |column: u32| domain.of(self.step[column as usize]).binary_search(&column).is_ok();
-        let mut dead: Vec<bool> =
-            basis.var.iter().map(|var| matches!(var, Var::Column(column) if !alive(*column))).collect();
-        let mut inside = vec![false; self.cost.len()];
-        for var in &basis.var {
-            if let Var::Column(column) = var {
-                inside[*column as usize] = true;
-            }
-        }
-        let (mut reduced, mut alpha) = (Vec::new(), Vec::new());
-        self.products(&basis.dual, columns, &mut reduced);
-        reduced.iter_mut().zip(columns).for_each(|(d, &column)| *d = self.cost[column as usize] - *d);
+        self.price(basis, domain);
+        self.gained = self.objective(basis);
         for _ in 0..max_pivots {
-            if self.objective(basis) > cutoff {
+            if self.gained > cutoff {
                 return Answer::Cutoff;
             }
-            let Some((r, sign)) = leaving(basis, &dead) else {
-                return Answer::Optimal;
-            };
-            let rho = basis.inverse[r * size..(r + 1) * size].to_vec();
-            self.products(&rho, columns, &mut alpha);
-            // Ratio test: the entering variable keeps every reduced cost non-negative; on a tie the larger pivot is safer.
-            let mut best: Option<(Var, f64, f64, f64)> = None;
-            let mut offer = |var: Var, alpha: f64, reduced: f64| {
-                if sign * alpha > PIVOT {
-                    let ratio = reduced.max(0.0) / alpha.abs();
-                    let better = best.is_none_or(|(_, least, pivot, _)| {
-                        ratio < least - 1e-12 || (ratio <= least + 1e-12 && alpha.abs() > pivot.abs() * 1.001)
-                    });
-                    if better {
-                        best = Some((var, ratio, alpha, reduced.max(0.0)));
+            match self.leaving(basis, domain) {
+                None => return Answer::Optimal,
+                Some(Leaving::Key(step)) => {
+                    if !self.rekey(basis, domain, step) {
+                        return Answer::Stalled;
                     }
                 }
-            };
-            for ((&column, &alpha), &reduced) in columns.iter().zip(&alpha).zip(&reduced) {
-                if !inside[column as usize] {
-                    offer(Var::Column(column), alpha, reduced);
+                Some(Leaving::Working(r)) => {
+                    if let Some(answer) = self.pivot(basis, domain, r) {
+                        return answer;
+                    }
                 }
-            }
-            for place in 0..self.rows.len() {
-                if !basis.var.contains(&Var::Slack(place as u32)) {
-                    offer(Var::Slack(place as u32), rho[self.steps + place], -basis.dual[self.steps + place]);
-                }
-            }
-            if has_target && !basis.var.contains(&Var::Target) {
-                let along = |factor: &[f64]| -> f64 {
-                    let pairs = self.rows.iter().zip(&factor[self.steps..]);
-                    pairs.filter(|pair| pair.0.on_target).map(|pair| pair.1).sum()
-                };
-                offer(Var::Target, -along(&rho), 1.0 + along(&basis.dual));
-            }
-            let Some((entering, _, pivot, cost)) = best else {
-                return Answer::Infeasible(rho[self.steps..].iter().map(|&a| (-sign * a).max(0.0)).collect());
-            };
-            let step = cost / pivot;
-            reduced.iter_mut().zip(&alpha).for_each(|(d, a)| *d -= step * a);
-            basis.dual.iter_mut().zip(&rho).for_each(|(dual, a)| *dual += step * a);
-            if let Var::Column(column) = basis.var[r] {
-                inside[column as usize] = false;
-            }
-            if let Var::Column(column) = entering {
-                inside[column as usize] = true;
-            }
-            dead[r] = false;
-            if !self.replace(basis, r, entering) {
-                return Answer::Stalled;
             }
             if basis.pivots > REFACTOR {
-                if !self.refactor(basis) {
+                if !basis.refactor(self) {
                     return Answer::Stalled;
                 }
-                self.products(&basis.dual, columns, &mut reduced);
-                reduced.iter_mut().zip(columns).for_each(|(d, &column)| *d = self.cost[column as usize] - *d);
+                self.price(basis, domain);
             }
         }
         Answer::Stalled
     }
 
-    /// Puts `entering` in the basis in place of the variable of row `r`.
-    fn replace(&self, basis: &mut Basis, r: usize, entering: Var) -> bool {
-        let size = basis.var.len();
-        let mut entries: Vec<(usize, f64)> = Vec::new();
-        if let Var::Column(column) = entering {
-            entries.push((self.step[column as usize], 1.0));
-        }
-        for (place, row) in self.rows.iter().enumerate() {
-            let entry = self.entry(row, place, entering);
-            if entry != 0.0 {
-                entries.push((self.steps + place, entry));
+    /// The variable that violates its bounds most. A column outside the domain must come down to 0. A key that leaves first
+    /// changes places with another basic column of its step, where there is one.
+    fn leaving(&self, basis: &mut Basis, domain: &Domain) -> Option<Leaving> {
+        let dead = |column: u32| domain.of(self.step[column as usize] as usize).binary_search(&column).is_err();
+        let mut most = FEASIBLE;
+        let mut worst = None;
+        // Steps with basic columns beside their key are few.
+        let mut shared: Vec<(u32, f64)> = Vec::new();
+        for (r, (&var, &value)) in basis.var.iter().zip(&basis.value).enumerate() {
+            let mut violation = -value;
+            if let Var::Column(column) = var {
+                let step = self.step[column as usize];
+                match shared.iter_mut().find(|pair| pair.0 == step) {
+                    Some(pair) => pair.1 += value,
+                    None => shared.push((step, value)),
+                }
+                if value > most && dead(column) {
+                    violation = value;
+                }
+            }
+            if violation > most {
+                most = violation;
+                worst = Some(Leaving::Working(r));
             }
         }
-        let along = |row: &[f64]| entries.iter().map(|&(place, entry)| row[place] * entry).sum::<f64>();
+        for (step, &key) in (0u32..).zip(&basis.key) {
+            let others = shared.iter().find(|pair| pair.0 == step);
+            let value = 1.0 - others.map_or(0.0, |pair| pair.1);
+            let violation = if value > most && dead(key) { value } else { -value };
+            if violation > most {
+                most = violation;
+                worst = Some(Leaving::Key(step as usize));
+            }
+        }
+        let Some(Leaving::Key(step)) = worst else {
+            return worst;
+        };
+        let of_step = |var: &Var| matches!(var, Var::Column(column) if self.step[*column as usize] as usize == step);
+        let others: Vec<usize> = (0..basis.var.len()).filter(|&r| of_step(&basis.var[r])).collect();
+        let best = others.iter().copied().max_by(|&a, &b| basis.value[a].total_cmp(&basis.value[b]));
+        let Some(best) = best else {
+            return Some(Leaving::Key(step));
+        };
+        let size = basis.size();
+        let value = 1.0 - others.iter().map(|&r| basis.value[r]).sum::<f64>();
+        for c in 0..size {
+            basis.inverse[best * size + c] = -others.iter().map(|&r| basis.inverse[r * size + c]).sum::<f64>();
+        }
+        if let Var::Column(column) = basis.var[best] {
+            basis.var[best] = Var::Column(std::mem::replace(&mut basis.key[step], column));
+        }
+        basis.value[best] = value;
+        Some(Leaving::Working(best))
+    }
+
+    /// Gives a step whose only basic column leaves another key.
+    fn rekey(&mut self, basis: &mut Basis, domain: &Domain, step: usize) -> bool {
+        let columns = domain.of(step);
+        let reduced = &mut self.reduced[domain.range(step)];
+        let Some(best) = (0..columns.len()).min_by(|&a, &b| reduced[a].total_cmp(&reduced[b])) else {
+            return false;
+        };
+        let raise = reduced[best];
+        reduced.iter_mut().for_each(|d| *d -= raise);
+        self.gained += raise;
+        let (old, new) = (basis.key[step] as usize, columns[best] as usize);
+        for (i, &row) in basis.rows.iter().enumerate() {
+            let coef = &self.rows[row as usize].coef;
+            let change = coef[new] - coef[old];
+            if change != 0.0 {
+                let size = basis.rows.len();
+                let values = basis.value.iter_mut().enumerate();
+                values.for_each(|(r, value)| *value -= basis.inverse[r * size + i] * change);
+            }
+        }
+        basis.key[step] = new as u32;
+        true
+    }
+
+    /// Drives a variable out of the working basis; says how the solve ends, where it does.
+    fn pivot(&mut self, basis: &mut Basis, domain: &Domain, r: usize) -> Option<Answer> {
+        let rho = basis.line(r).to_vec();
+        let sign = if basis.value[r] < 0.0 { -1.0 } else { 1.0 };
+        let mut alpha = std::mem::take(&mut self.alpha);
+        Self::products(&self.rows, basis, &rho, domain, &mut alpha);
+        // Ratio test: the entering variable keeps every reduced cost non-negative; on a tie the larger pivot is safer.
+        let mut best: Option<(Var, f64, f64, f64)> = None;
+        let mut offer = |var: Var, alpha: f64, reduced: f64| {
+            let ratio = reduced.max(0.0) / alpha.abs();
+            let better = best.is_none_or(|(_, least, pivot, _)| {
+                ratio < least - 1e-12 || (ratio <= least + 1e-12 && alpha.abs() > pivot.abs() * 1.001)
+            });
+            if better {
+                best = Some((var, ratio, alpha, reduced.max(0.0)));
+            }
+        };
+        for ((&column, &alpha), &reduced) in domain.all().iter().zip(&alpha).zip(&self.reduced) {
+            if sign * alpha > PIVOT {
+                offer(Var::Column(column), alpha, reduced);
+            }
+        }
+        let (mut along, mut through, mut has_target) = (0.0, 0.0, false);
+        for (i, &row) in basis.rows.iter().enumerate() {
+            if sign * rho[i] > PIVOT {
+                offer(Var::Slack(row), rho[i], -basis.dual[i]);
+            }
+            if self.rows[row as usize].on_target {
+                has_target = true;
+                along += rho[i];
+                through += basis.dual[i];
+            }
+        }
+        if has_target && -sign * along > PIVOT {
+            offer(Var::Target, -along, 1.0 + through);
+        }
+        let Some((entering, _, pivot, cost)) = best else {
+            self.alpha = alpha;
+            let pairs = basis.rows.iter().zip(&rho).map(|(&row, a)| (row, -sign * a));
+            return Some(Answer::Infeasible(pairs.filter(|pair| pair.1 > 0.0).collect()));
+        };
+        let step = cost / pivot;
+        self.gained += step * basis.value[r];
+        self.reduced.iter_mut().zip(&alpha).for_each(|(d, a)| *d -= step * a);
+        basis.dual.iter_mut().zip(&rho).for_each(|(dual, a)| *dual += step * a);
+        self.alpha = alpha;
+        if self.replace(basis, r, entering) { None } else { Some(Answer::Stalled) }
+    }
+
+    /// Puts `entering` in the working basis in place of the variable of row `r`.
+    fn replace(&self, basis: &mut Basis, r: usize, entering: Var) -> bool {
+        let size = basis.size();
+        let entry = |&row: &u32| self.rows[row as usize].entry(self, &basis.key, row, entering);
+        let entries: Vec<f64> = basis.rows.iter().map(entry).collect();
+        let along = |line: &[f64]| line.iter().zip(&entries).map(|(a, b)| a * b).sum::<f64>();
         let direction: Vec<f64> = basis.inverse.chunks_exact(size).map(along).collect();
         if direction[r].abs() < PIVOT * 0.1 {
             return false;
         }
         let length = basis.value[r] / direction[r];
         let scale = 1.0 / direction[r];
-        let pivot: Vec<f64> = basis.inverse[r * size..(r + 1) * size].iter().map(|a| a * scale).collect();
-        for (i, row) in basis.inverse.chunks_exact_mut(size).enumerate() {
+        let pivot: Vec<f64> = basis.line(r).iter().map(|a| a * scale).collect();
+        for (i, line) in basis.inverse.chunks_exact_mut(size).enumerate() {
             if i == r {
-                row.copy_from_slice(&pivot);
+                line.copy_from_slice(&pivot);
                 basis.value[i] = length;
             } else if direction[i] != 0.0 {
-                row.iter_mut().zip(&pivot).for_each(|(a, b)| *a -= direction[i] * b);
+                line.iter_mut().zip(&pivot).for_each(|(a, b)| *a -= direction[i] * b);
                 basis.value[i] -= direction[i] * length;
             }
         }
@@ -340,18 +311,4 @@ impl Lp {
         basis.pivots += 1;
         true
     }
-}
-
-/// The row whose variable violates its bounds most, and the sign its pivot must have. A dead column must come down to 0.
-fn leaving(basis: &Basis, dead: &[bool]) -> Option<(usize, f64)> {
-    let mut worst: Option<(usize, f64)> = None;
-    let mut most = FEASIBLE;
-    for (r, &value) in basis.value.iter().enumerate() {
-        let violation = if dead[r] { value.abs() } else { -value };
-        if violation > most {
-            most = violation;
-            worst = Some((r, if value < 0.0 { -1.0 } else { 1.0 }));
-        }
-    }
-    worst
 }

@@ -1,18 +1,31 @@
-//! A [`Model`] and price rows -> z3's word: refuted, satisfied by a plan, or neither.
+//! A [`Model`] and what a search learned -> z3's word: refuted, satisfied by a plan, or neither.
 //!
-//! One Boolean per option under QF_FD. Rows are shifted by the least of every step, and where they exceed z3's integers
-//! they are divided and floored on both sides: a relaxation, so that *unsat* stays a proof, while every model that z3 returns
-//! is checked in exact integers and shut out if it only satisfies the rounded rows. Paths are added as they are violated.
+//! What z3 is given to refute:
+//! - [`Certify::Core`]: that a plan is in none of the cases that the search closed (`cover.rs`). That each of them is closed
+//!   rests on the search's exact integers. A search that closed everything without dividing it has its rows refuted instead: those of
+//!   the model and the price rows, over the options that each of them leaves.
+//! - [`Certify::Full`]: the model itself, with every option that presolve left, and the price rows as a help (`question.rs`). z3 then
+//!   excludes everything itself; what it takes on trust is that price rows add rows of the model up.
+//!
+//! Where the search stopped early, z3 searches: the question is as at its level, and a model that it finds is a plan only if it
+//! checks in exact integers. A check is limited in work, which is the same on every machine, in memory and, as a safety net, in
+//! time; past a limit the word is *unknown*, which is never taken for a proof. Contexts are reused (a new one costs 8 ms), except where
+//! z3 may find models, whose order depends on what a context has seen.
 
-use std::cell::Cell;
+mod cover;
+mod question;
+
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use z3::ast::Bool;
-use z3::{Config, Params, SatResult, Solver, with_z3_config};
+use z3::{Config, Params, Solver, with_z3_config};
 
+use self::question::Question;
+use super::Certify;
 use super::budget::Clock;
 use super::model::{Domain, Model, Row};
-use super::presolve::{ANY, Coupling};
-use super::price::Hints;
+use super::price::{Hints, Multipliers, Price};
+use super::propagate::{Cutoff, propagate};
 
 /// z3's word on a model.
 pub enum Verdict {
@@ -24,18 +37,35 @@ pub enum Verdict {
     Unknown,
 }
 
-/// How often z3 may be asked, and how it was.
-pub struct Oracle<'a> {
-    /// Milliseconds that one check may take.
+/// How much one check may take.
+#[derive(Clone, Copy)]
+pub struct Ask<'a> {
+    /// Milliseconds.
     pub ms: u32,
     /// Says when time is out.
     pub clock: Clock<'a>,
-    /// Checks made.
-    pub checks: Cell<u32>,
 }
 
+/// How often z3 may be asked, and how it was.
+pub struct Oracle<'a> {
+    /// How much one check may take.
+    pub ask: Ask<'a>,
+    /// What z3 is given.
+    pub certify: Certify,
+    /// Checks made.
+    pub checks: AtomicU32,
+}
+
+/// Steps of work that one check may take: the same on every machine, so that the word does not depend on its speed.
+const MOST_WORK: u32 = 40_000_000;
+/// Megabytes that a solver may take.
+const MOST_MEMORY: u32 = 512;
 /// Models of rounded rows that are shut out before giving up.
 const MOST_ROUNDS: u32 = 400;
+/// Price rows of a search that a question about the whole model gets.
+const MOST_PRICES: usize = 40;
+/// z3's sums stay within 31 bits.
+const BITS: u32 = 30;
 
 /// z3's name and version, as it is written into plans.
 pub fn name() -> String {
@@ -44,8 +74,8 @@ pub fn name() -> String {
     format!("z3 {}", number.unwrap_or(version).trim_end_matches(".0"))
 }
 
-/// Runs with a fresh context of z3: what a context has seen before sways its search, and the same problem is to get the same
-/// answer whatever was solved before it.
+/// Runs with a fresh context of z3: what a context has seen before sways which model it finds, and the same problem is to get
+/// the same answer whatever was solved before it.
 pub fn isolated<R: Send + Sync>(run: impl FnOnce() -> R + Send + Sync) -> R {
     with_z3_config(&Config::new(), run)
 }
@@ -57,192 +87,196 @@ pub fn warm_up() {
     };
     let taken: Vec<Bool> = (0..4u32).map(Bool::new_const).collect();
     let terms: Vec<(&Bool, i32)> = taken.iter().zip(1..).collect();
-    solver.assert(Bool::pb_eq(&terms, 1));
+    solver.assert(exactly_one(taken.iter().collect()));
     solver.assert(Bool::pb_le(&terms, 3));
     solver.check();
 }
 
 impl Oracle<'_> {
-    /// Asks whether the model has a plan. `value` is the bound of the goal that the price rows speak of.
-    pub fn ask(&self, model: &Model, hints: &Hints, value: i64) -> Verdict {
-        let (verdict, checks) = answer(model, &rows(model, hints, value), self.ms, self.clock);
-        self.checks.set(self.checks.get() + checks);
+    /// Asks z3 to refute what a search has excluded. `hints` are what the search for the goal learned, `value` is the bound of
+    /// the goal that the model holds, if it has one, and `carried` are rows that every plan satisfies.
+    pub fn refute(&self, model: &Model, hints: &Hints, carried: &[Price], value: Option<i64>) -> Verdict {
+        let leaves = if self.certify == Certify::Core { hints.record.cases.leaves() } else { None };
+        match leaves {
+            // Rows alone exclude everything. Whether the first check says so does not depend on what a context has seen.
+            Some(leaves) if leaves.len() == 1 => {
+                if let Verdict::Refuted = self.rounds(model, hints, carried, value, 1) {
+                    return Verdict::Refuted;
+                }
+            }
+            Some(leaves) => {
+                self.checks.fetch_add(1, Ordering::Relaxed);
+                if cover::covered(&hints.record.cases, &leaves, &self.ask) == Some(true) {
+                    return Verdict::Refuted;
+                }
+            }
+            None => (),
+        }
+        isolated(|| self.search(model, hints, carried, value))
+    }
+
+    /// Asks whether the model has a plan.
+    pub fn search(&self, model: &Model, hints: &Hints, carried: &[Price], value: Option<i64>) -> Verdict {
+        self.rounds(model, hints, carried, value, MOST_ROUNDS)
+    }
+
+    fn rounds(&self, model: &Model, hints: &Hints, carried: &[Price], value: Option<i64>, most: u32) -> Verdict {
+        let proofs = &hints.record.cases.proofs;
+        let latest = proofs.len().saturating_sub(MOST_PRICES - 1).max(1).min(proofs.len());
+        let chosen: Vec<&Multipliers> = proofs[..proofs.len().min(1)].iter().chain(&proofs[latest..]).collect();
+        let mut domain = model.domain.clone();
+        if self.certify == Certify::Core {
+            // What contradicts itself is left to z3.
+            thin(model, hints, carried, &chosen, value, &mut domain);
+        }
+        let mut rows: Vec<Linear> = prices(model, hints, &chosen, value, &domain);
+        rows.extend(carried.iter().map(|price| on(price, &domain)));
+        let paths = paths(model, hints, &domain);
+        let Some(question) = Question::new(model, domain, &paths, &rows, &self.ask) else {
+            return Verdict::Unknown;
+        };
+        let (verdict, checks) = question.answer(&self.ask, most);
+        self.checks.fetch_add(checks, Ordering::Relaxed);
         verdict
     }
 }
 
-/// Everything that z3 is told in numbers: the model's rows, critical paths, and price rows.
-fn rows(model: &Model, hints: &Hints, value: i64) -> Vec<Wide> {
-    let mut rows: Vec<Wide> = model.rows.iter().map(Wide::from).collect();
-    for ceiling in &model.ceilings {
-        let paths = hints.paths.iter().filter(|path| path.0 == ceiling.figure);
-        rows.extend(paths.map(|path| Wide::from(&Row::along(model.space, &path.1, ceiling.figure, ceiling.limit))));
-    }
-    for price in &hints.prices {
-        let rhs = price.rhs + price.slope * i128::from(value);
-        rows.push(Wide { coef: price.coef.clone(), rhs });
-    }
-    rows
-}
-
-fn answer(model: &Model, rows: &[Wide], ms: u32, clock: Clock) -> (Verdict, u32) {
-    let Some(question) = Question::new(model, rows, ms) else {
-        return (Verdict::Unknown, 0);
-    };
-    for round in 0..MOST_ROUNDS {
-        if clock.is_some_and(|clock| clock()) {
-            return (Verdict::Unknown, round);
-        }
-        let checks = round + 1;
-        match question.solver.check() {
-            SatResult::Unsat => return (Verdict::Refuted, checks),
-            SatResult::Unknown => return (Verdict::Unknown, checks),
-            SatResult::Sat => (),
-        }
-        match question.plan() {
-            None => return (Verdict::Unknown, checks),
-            Some(columns) if model.admits(&columns) => return (Verdict::Satisfied(columns), checks),
-            Some(columns) => question.refine(&columns),
-        }
-    }
-    (Verdict::Unknown, MOST_ROUNDS)
-}
-
-/// A row whose coefficients are too large for z3.
-struct Wide {
+/// `Σ coef · x <= rhs` over the columns of a domain, in their order.
+struct Linear {
     coef: Vec<i128>,
     rhs: i128,
 }
 
-impl From<&Row> for Wide {
-    fn from(row: &Row) -> Self {
-        Wide { coef: row.coef.iter().map(|&a| i128::from(a)).collect(), rhs: i128::from(row.rhs) }
+/// The paths that were critical to the search, and those that are longest with the least of every step.
+fn paths(model: &Model, hints: &Hints, domain: &Domain) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for ceiling in &model.ceilings {
+        let weight = |&column: &u32| model.space.figure(column as usize, ceiling.figure);
+        let least = |step: usize| domain.of(step).iter().map(weight).min().unwrap_or(0);
+        let (length, path) = model.space.longest(&(0..domain.steps()).map(least).collect::<Vec<i64>>());
+        if length > ceiling.limit {
+            rows.push(Row::along(model.space, &path, ceiling.figure, ceiling.limit));
+        }
+        let paths = hints.paths.iter().filter(|path| path.0 == ceiling.figure);
+        rows.extend(paths.map(|path| Row::along(model.space, &path.1, ceiling.figure, ceiling.limit)));
+    }
+    rows
+}
+
+/// Combinations as rows over the domain; those that need a bound of the goal only where there is one.
+fn prices(model: &Model, hints: &Hints, proofs: &[&Multipliers], value: Option<i64>, domain: &Domain) -> Vec<Linear> {
+    let bounded = |proof: &&&Multipliers| value.is_some() || proof.slope == 0;
+    let row = |proof: &&Multipliers| {
+        let (coef, rhs) = hints.record.price(model.space, proof, domain.all(), value.unwrap_or(0));
+        Linear { coef, rhs }
+    };
+    proofs.iter().filter(bounded).map(row).collect()
+}
+
+fn on(price: &Price, domain: &Domain) -> Linear {
+    let coef = domain.all().iter().map(|&column| price.coef[column as usize]).collect();
+    Linear { coef, rhs: price.rhs }
+}
+
+/// Drops from the domain what the model's rows, the combinations and the carried rows each exclude, in exact integers; `false`
+/// when nothing is left.
+fn thin(
+    model: &Model,
+    hints: &Hints,
+    carried: &[Price],
+    proofs: &[&Multipliers],
+    value: Option<i64>,
+    domain: &mut Domain,
+) -> bool {
+    loop {
+        let before = domain.all().len();
+        if !propagate(model, &Cutoff::default(), domain) || !carried.iter().all(|price| price.fix(domain)) {
+            return false;
+        }
+        for proof in proofs {
+            if prices(model, hints, &[proof], value, domain).iter().any(|row| !row.exclude(domain)) {
+                return false;
+            }
+        }
+        if domain.all().len() == before {
+            return true;
+        }
     }
 }
 
-impl Wide {
-    /// The least coefficient of every step, and what the right-hand side leaves above them.
-    fn slack(&self, domain: &Domain) -> (Vec<i128>, i128) {
-        let least = |step: usize| domain.of(step).iter().map(|&c| self.coef[c as usize]).min().unwrap_or(0);
-        let min: Vec<i128> = (0..domain.steps()).map(least).collect();
+impl Linear {
+    /// Drops the columns of the domain that the row excludes; `false` when it cannot hold.
+    fn exclude(&self, domain: &mut Domain) -> bool {
+        let (mut min, mut place) = (Vec::with_capacity(domain.steps()), 0);
+        for step in 0..domain.steps() {
+            let end = place + domain.of(step).len();
+            min.push(self.coef[place..end].iter().copied().min().unwrap_or(0));
+            place = end;
+        }
         let slack = self.rhs - min.iter().sum::<i128>();
-        (min, slack)
+        let mut coef = self.coef.iter();
+        domain.retain(|step, _| coef.next().is_none_or(|a| a - min[step] <= slack));
+        slack >= 0
     }
 }
 
-/// Leaves out the options that one row excludes whatever the other steps take, which is most of them: the row itself says so,
-/// in integers of any size, and z3 is spared the variables.
-fn thin(domain: &mut Domain, rows: &[Wide]) {
-    while rows.iter().fold(false, |changed, row| {
-        let (min, slack) = row.slack(domain);
-        changed | domain.retain(|step, column| row.coef[column as usize] - min[step] <= slack)
-    }) {}
+/// A solver within its limits.
+fn solver(ask: &Ask) -> Option<Solver> {
+    let solver = Solver::new_for_logic("QF_FD")?;
+    let mut params = Params::new();
+    params.set_u32("timeout", ask.ms.max(1));
+    params.set_u32("rlimit", MOST_WORK);
+    params.set_u32("max_memory", MOST_MEMORY);
+    params.set_u32("random_seed", 0);
+    solver.set_params(&params);
+    Some(solver)
 }
 
-/// A solver loaded with a model.
-struct Question<'m> {
-    model: &'m Model<'m>,
-    domain: Domain,
-    solver: Solver,
-    taken: Vec<Bool>,
-    /// The largest coefficient, so that a row's sum stays within 31 bits.
-    largest: i128,
+/// A row in integers that z3 can hold: shifted by the least of every group, of which one member is taken, clamped, divided and
+/// floored on both sides.
+struct Scaled {
+    coef: Vec<i32>,
+    /// Below 0 when the row excludes everything.
+    limit: i32,
 }
 
-impl<'m> Question<'m> {
-    fn new(model: &'m Model<'m>, rows: &[Wide], ms: u32) -> Option<Self> {
-        let solver = Solver::new_for_logic("QF_FD")?;
-        let mut params = Params::new();
-        params.set_u32("timeout", ms.max(1));
-        params.set_u32("random_seed", 0);
-        solver.set_params(&params);
-        let mut domain = model.domain.clone();
-        thin(&mut domain, rows);
-        let taken = (0..model.space.columns()).map(|column| Bool::new_const(column as u32)).collect();
-        let room = 30 - (domain.steps() as u64 + 1).next_power_of_two().trailing_zeros().min(20);
-        let question = Question { model, domain, solver, taken, largest: (1 << room.min(24)) - 1 };
-        if model.broken {
-            question.solver.assert(Bool::from_bool(false));
+impl Scaled {
+    fn new(coef: &[i128], rhs: i128, groups: &[usize]) -> Self {
+        let (mut shifted, mut slack, mut place) = (Vec::with_capacity(coef.len()), rhs, 0);
+        for &size in groups {
+            let group = &coef[place..place + size];
+            let min = group.iter().copied().min().unwrap_or(0);
+            shifted.extend(group.iter().map(|a| a - min));
+            slack -= min;
+            place += size;
         }
-        for step in 0..question.domain.steps() {
-            let one: Vec<(&Bool, i32)> = question.bools(question.domain.of(step)).map(|bool| (bool, 1)).collect();
-            question.solver.assert(if one.is_empty() { Bool::from_bool(false) } else { Bool::pb_eq(&one, 1) });
-        }
-        for coupling in &model.space.couplings {
-            question.couple(coupling);
-        }
-        for row in rows {
-            question.row(row);
-        }
-        Some(question)
-    }
-
-    fn bools<'a>(&'a self, columns: &'a [u32]) -> impl Iterator<Item = &'a Bool> {
-        columns.iter().map(|&column| &self.taken[column as usize])
-    }
-
-    /// An option implies that the other step takes one of the class that it assumes.
-    fn couple(&self, coupling: &Coupling) {
-        let space = self.model.space;
-        let first = space.start[coupling.down];
-        for &column in self.domain.of(coupling.down) {
-            let need = coupling.need[column as usize - first];
-            if need == ANY {
-                continue;
-            }
-            let mut clause = vec![self.taken[column as usize].not()];
-            let of_class = |other: &&u32| space.class[**other as usize] == need;
-            let options = self.domain.of(coupling.up).iter().filter(of_class);
-            clause.extend(options.map(|&other| self.taken[other as usize].clone()));
-            self.solver.assert(Bool::or(&clause));
-        }
-    }
-
-    /// Asserts a row, or a relaxation of it that z3's integers can hold.
-    fn row(&self, row: &Wide) {
-        let (min, slack) = row.slack(&self.domain);
         if slack < 0 {
-            self.solver.assert(Bool::from_bool(false));
-            return;
+            return Scaled { coef: Vec::new(), limit: -1 };
         }
-        let step = &self.model.space.step;
-        let columns = self.domain.all().iter();
-        let terms = columns.map(|&column| (column, row.coef[column as usize] - min[step[column as usize]]));
-        let divisor = slack / self.largest + 1;
-        let limit = slack / divisor;
+        let room = BITS - (groups.len() as u64 + 1).next_power_of_two().trailing_zeros().min(20);
+        // A power of two, since z3's integers are short and divisions long.
+        let shift = (128 - slack.leading_zeros()).saturating_sub(room.min(24));
+        let limit = slack >> shift;
         // What exceeds the limit alone is forbidden alone, whatever its size.
-        let scaled = terms.map(|(column, a)| (column, if a > slack { limit + 1 } else { a / divisor }));
-        let mut row: Vec<(&Bool, i32)> = Vec::new();
-        for (column, a) in scaled.filter(|term| term.1 > 0) {
-            row.push((&self.taken[column as usize], i32::try_from(a).unwrap_or(i32::MAX)));
-        }
-        if !row.is_empty() {
-            self.solver.assert(Bool::pb_le(&row, i32::try_from(limit).unwrap_or(i32::MAX)));
-        }
+        let scale = |a: i128| i32::try_from(if a > slack { limit + 1 } else { a >> shift }).unwrap_or(i32::MAX);
+        Scaled { coef: shifted.into_iter().map(scale).collect(), limit: i32::try_from(limit).unwrap_or(i32::MAX) }
     }
+}
 
-    fn plan(&self) -> Option<Vec<u32>> {
-        let model = self.solver.get_model()?;
-        let holds = |column: &&u32| {
-            let value = model.eval(&self.taken[**column as usize], true);
-            value.and_then(|value| value.as_bool()) == Some(true)
-        };
-        (0..self.domain.steps()).map(|step| self.domain.of(step).iter().find(holds).copied()).collect()
+fn at_most(taken: &[&Bool], row: &Scaled) -> Bool {
+    if row.limit < 0 {
+        return Bool::from_bool(false);
     }
+    let terms: Vec<(&Bool, i32)> =
+        taken.iter().copied().zip(row.coef.iter().copied()).filter(|term| term.1 > 0).collect();
+    if terms.is_empty() { Bool::from_bool(true) } else { Bool::pb_le(&terms, row.limit) }
+}
 
-    /// Shuts out a plan that the model does not admit: by the paths that are too long, and by itself.
-    fn refine(&self, columns: &[u32]) {
-        let space = self.model.space;
-        for ceiling in &self.model.ceilings {
-            let weight: Vec<i64> =
-                columns.iter().map(|&column| space.figure(column as usize, ceiling.figure)).collect();
-            let (length, path) = space.longest(&weight);
-            if length > ceiling.limit {
-                self.row(&Wide::from(&Row::along(space, &path, ceiling.figure, ceiling.limit)));
-            }
-        }
-        // A rounded row may let the same plan pass again, so that it is named as well.
-        let different: Vec<Bool> = self.bools(columns).map(Bool::not).collect();
-        self.solver.assert(if different.is_empty() { Bool::from_bool(false) } else { Bool::or(&different) });
-    }
+fn exactly_one(taken: Vec<&Bool>) -> Bool {
+    let terms: Vec<(&Bool, i32)> = taken.into_iter().map(|bool| (bool, 1)).collect();
+    if terms.is_empty() { Bool::from_bool(false) } else { Bool::pb_eq(&terms, 1) }
+}
+
+fn one_of(bools: Vec<Bool>) -> Bool {
+    if bools.is_empty() { Bool::from_bool(false) } else { Bool::or(&bools) }
 }

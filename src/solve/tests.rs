@@ -2,6 +2,8 @@
 
 mod edge;
 mod pareto;
+mod proofs;
+mod questions;
 
 use proptest::prelude::*;
 
@@ -177,26 +179,69 @@ fn verify_conflict(
     conflict: &Conflict,
     limits: &Limits,
 ) -> Result<(), TestCaseError> {
-    let Conflict { core, confirmed, reachable, repairs } = conflict;
     let feasible = |clauses: &[usize]| plans.iter().any(|plan| holds(problem, &plan.0, clauses));
-    prop_assert_eq!(*confirmed, limits.certify != Certify::Off);
-    prop_assert!(!feasible(core), "the core can be satisfied: {:?}", core);
-    let (mut reach, mut repair) = (Vec::new(), Vec::new());
-    for &clause in core {
-        let rest: Vec<usize> = core.iter().copied().filter(|&other| other != clause).collect();
-        prop_assert!(feasible(&rest), "not minimal: {:?} without {}", core, clause);
-        let others: Vec<usize> = (0..problem.clauses.len()).filter(|&other| other != clause).collect();
-        let allowed = plans.iter().filter(|plan| holds(problem, &plan.0, &others));
-        let least = allowed.map(|plan| plan.0[clause]).min();
-        if let Bound::AtMost { .. } = problem.clauses[clause].bound {
-            reach.push((clause, least));
-            repair.extend(least.map(|least| (clause, least)));
-        } else {
-            repair.extend(least.map(|_| (clause, 0)));
+    let numeric = |clause: usize| matches!(problem.clauses[clause].bound, Bound::AtMost { .. });
+    let least = |clause: usize, others: &[usize]| {
+        let allowed = plans.iter().filter(|plan| holds(problem, &plan.0, others));
+        allowed.map(|plan| plan.0[clause]).min().filter(|_| numeric(clause))
+    };
+    let without = |set: &[usize], dropped: usize| -> Vec<usize> {
+        set.iter().copied().filter(|&other| other != dropped).collect()
+    };
+    // Every set of clauses as bits, smaller ones first where that matters.
+    let count = problem.clauses.len();
+    let all: Vec<usize> = (0..count).collect();
+    let members =
+        |bits: usize| -> Vec<usize> { all.iter().copied().filter(|clause| bits >> clause & 1 == 1).collect() };
+    let sets: Vec<Vec<usize>> = (0..1 << count).map(members).collect();
+    let minimal = |set: &&Vec<usize>| !feasible(set) && set.iter().all(|&clause| feasible(&without(set, clause)));
+    let mut cores: Vec<Vec<usize>> = sets.iter().filter(minimal).cloned().collect();
+    cores.sort();
+    let mut told = conflict.others.clone();
+    prop_assert!(told.is_sorted());
+    told.push(conflict.core.clone());
+    told.sort();
+    prop_assert_eq!(&told, &cores);
+    // The first core is the one whose last clauses come first.
+    let backwards = |core: &Vec<usize>| core.iter().rev().copied().collect::<Vec<usize>>();
+    prop_assert_eq!(Some(backwards(&conflict.core)), cores.iter().map(backwards).min());
+    prop_assert_eq!(conflict.confirmed, limits.certify != Certify::Off);
+
+    let reach = |clause: usize| (clause, least(clause, &without(&all, clause)));
+    let reachable: Vec<_> = conflict.core.iter().copied().filter(|&clause| numeric(clause)).map(reach).collect();
+    prop_assert_eq!(&conflict.reachable, &reachable);
+    for core in &cores {
+        for &clause in core.iter().filter(|&&clause| numeric(clause)) {
+            let open = reachable.iter().any(|&(reached, value)| reached == clause && value.is_some());
+            let value = conflict.alone.iter().find(|pair| pair.0 == clause).map(|pair| pair.1);
+            prop_assert_eq!(value.is_some(), !open);
+            let of = |core: &&Vec<usize>| core.contains(&clause) && least(clause, &without(core, clause)) == value;
+            prop_assert!(open || cores.iter().any(|core| of(&core)));
         }
     }
-    prop_assert_eq!(reachable, &reach);
-    prop_assert_eq!(repairs, &repair);
+
+    let mends = |set: &&Vec<usize>| feasible(&members(((1 << count) - 1) ^ set.iter().map(|c| 1 << c).sum::<usize>()));
+    let size = sets.iter().filter(mends).map(Vec::len).min();
+    let mut repairs = Vec::new();
+    for set in sets.iter().filter(mends).filter(|set| Some(set.len()) == size) {
+        let kept: Vec<usize> = all.iter().copied().filter(|clause| !set.contains(clause)).collect();
+        let mut left: Vec<_> = plans.iter().filter(|plan| holds(problem, &plan.0, &kept)).collect();
+        let mut changes = Vec::new();
+        for &clause in set {
+            let limit = left.iter().map(|plan| plan.0[clause]).min().filter(|_| numeric(clause));
+            left.retain(|plan| limit.is_none_or(|limit| plan.0[clause] <= limit));
+            changes.push((clause, limit.unwrap_or(0)));
+        }
+        repairs.push(changes);
+    }
+    repairs.sort_by_key(|changes| changes.iter().map(|change| change.0).collect::<Vec<_>>());
+    let told: Vec<_> = conflict.repairs.iter().map(|repair| repair.changes.clone()).collect();
+    if conflict.core.is_empty() {
+        prop_assert!(told.is_empty());
+    } else {
+        repairs.truncate(super::conflict::MOST_REPAIRS);
+        prop_assert_eq!(told, repairs);
+    }
     Ok(())
 }
 
@@ -211,6 +256,11 @@ proptest! {
     #[test]
     fn z3_certifies_what_brute_force_says(problem in small()) {
         verify(&problem, &Limits::default())?;
+    }
+
+    #[test]
+    fn z3_certifies_the_whole_of_small_problems(problem in small()) {
+        verify(&problem, &Limits { certify: Certify::Full, ..Limits::default() })?;
     }
 
     #[test]

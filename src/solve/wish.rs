@@ -3,7 +3,7 @@
 use super::budget::Budget;
 use super::model::Model;
 use super::presolve::{Space, value};
-use super::price::{Goal, Hints};
+use super::price::{Goal, Hints, Price};
 use super::problem::{Aggregate, Wish};
 use super::propagate::{Cutoff, propagate};
 use super::search::{Found, search};
@@ -17,15 +17,28 @@ pub fn minimise(
     known: Option<Vec<u32>>,
     budget: &Budget,
 ) -> Found {
+    minimise_under(space, clauses, bounds, wish, known, &[], budget)
+}
+
+/// Minimises with rows that the bounds imply, which drop options before anything else is done.
+pub fn minimise_under(
+    space: &Space,
+    clauses: &[usize],
+    bounds: &[(Wish, i64)],
+    wish: Option<Wish>,
+    known: Option<Vec<u32>>,
+    carried: &[Price],
+    budget: &Budget,
+) -> Found {
     let goal = match wish {
         None => Goal::Any,
         Some(Wish { figure, over: Aggregate::Sum }) => Goal::Sum(figure),
         Some(Wish { figure, over: Aggregate::Path }) => Goal::Path(figure),
         Some(wish @ Wish { over: Aggregate::Max, .. }) => {
-            return least_max(space, clauses, bounds, wish, known, budget);
+            return least_max(space, clauses, bounds, wish, known, carried, budget);
         }
     };
-    search(&Model::new(space, clauses, bounds), goal, known, budget)
+    search(&Model::new(space, clauses, bounds), goal, known, carried, budget)
 }
 
 /// The relaxation says little about the largest of many figures, while a bound on it just drops options: bisect it.
@@ -35,6 +48,7 @@ fn least_max(
     bounds: &[(Wish, i64)],
     wish: Wish,
     known: Option<Vec<u32>>,
+    carried: &[Price],
     budget: &Budget,
 ) -> Found {
     let model = Model::new(space, clauses, bounds);
@@ -45,7 +59,7 @@ fn least_max(
     let figure = |column: &u32| space.figure(*column as usize, wish.figure);
     let least = |step: usize| domain.of(step).iter().map(figure).min().unwrap_or(0);
     let bound = (0..domain.steps()).map(least).max().unwrap_or(0);
-    let mut found = search(&model, Goal::Any, known, budget);
+    let mut found = search(&model, Goal::Any, known, carried, budget);
     found.bound = found.bound.max(bound);
     let Some((columns, _)) = found.best.take() else {
         return found;
@@ -60,7 +74,7 @@ fn least_max(
         let middle = low + (values.len() - low) / 2;
         let mut tighter = bounds.to_vec();
         tighter.push((wish, values[middle]));
-        let half = search(&Model::new(space, clauses, &tighter), Goal::Any, None, budget);
+        let half = search(&Model::new(space, clauses, &tighter), Goal::Any, None, carried, budget);
         match half.best {
             Some((columns, _)) => {
                 best = (columns.clone(), value(space, &columns, wish.figure, wish.over));

@@ -7,6 +7,8 @@ use crate::ir::workflow::{Node, Operand, Region, ValueId, Workflow};
 use crate::library::Library;
 use crate::solve::problem::{self, Aggregate, Bound, Capacity, Choice, Figure, Problem, Wish};
 use crate::space::Machines;
+use crate::space::load::BUSY;
+use crate::space::sharing::Instance;
 use ecow::EcoString;
 use rust_decimal::prelude::ToPrimitive;
 use rust_decimal::{Decimal, RoundingStrategy};
@@ -18,6 +20,8 @@ const MAX_ANTICHAINS: usize = 256;
 const LOST: i64 = 1_000_000_000;
 /// More than any figure: the solver refuses what sums beyond 2⁵⁰.
 const MOST: i64 = 1 << 44;
+/// Millionths.
+const MILLION: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 0);
 /// Units of quality loss: ⌈−10⁷ ln quality⌉.
 const LOSS_SCALE: f64 = 1e7;
 
@@ -110,16 +114,18 @@ pub fn encode(input: &Input) -> Encoded {
             let pool = pools.iter().position(|p| **p == candidate.device);
             Choice {
                 figures: integers(option, candidate, input.library),
-                uses: pool.map(|p| (p, held(candidate, option))).into_iter().collect(),
+                uses: pool.map(|p| (p, held(candidate, option))).into_iter().filter(|(_, held)| *held > 0).collect(),
                 class: candidate.class,
                 needs: option.needs.clone(),
                 breaks: breaks.collect(),
-                instance: None,
-                load: 0,
+                instance: option.shared,
+                load: option.shared.map_or(0, |_| load(option, input.space.terms.rate)),
             }
         });
         problem.steps.push(problem::Step { choices: choices.collect() });
     }
+    let instances = input.space.instances.iter();
+    problem.instances = instances.map(|i| instance(i, &pools, input)).collect();
     let slack = |o: &Origin| match o {
         Origin::Clause(c) if input.strict.contains(&c.span) => 0,
         _ => input.space.steps.len() as i64,
@@ -227,16 +233,41 @@ fn ln(value: Decimal) -> f64 {
 
 /// The devices that a choice holds.
 fn held(candidate: &Candidate, option: &Figured) -> i64 {
+    if option.shared.is_some() {
+        return 0;
+    }
     i64::from(candidate.units) * i64::from(option.figures.replicas)
+}
+
+/// A shared instance, in integers: it costs its part of the time, and may be busy for so many millionths of a second in a second.
+fn instance(instance: &Instance, pools: &[&EcoString], input: &Input) -> problem::Instance {
+    let Instance { setup, replicas } = instance;
+    let (terms, held) = (&input.space.terms, i64::from(setup.units) * i64::from(*replicas));
+    let cost = terms.rate.and_then(|rate| instance.cost(&terms.pools, rate));
+    let mut figures = problem::Figures::default();
+    figures[Figure::Cost.index()] = cost.map_or(MOST, |cost| up(cost, Metric::Cost));
+    if input.library.devices.get(&setup.device).is_some_and(|d| d.gpu) {
+        figures[Figure::Gpus.index()] = held;
+    }
+    let capacity = (BUSY * Decimal::from(*replicas) * MILLION).floor().to_i64().unwrap_or(0);
+    let pool = pools.iter().position(|p| **p == setup.device);
+    problem::Instance { figures, uses: pool.map(|p| (p, held)).into_iter().collect(), capacity: Some(capacity) }
+}
+
+/// What an option takes of an instance's capacity, rounded up.
+fn load(option: &Figured, rate: Option<Decimal>) -> i64 {
+    let busy = option.figures.busy.checked_mul(rate.unwrap_or_default()).and_then(|b| b.checked_mul(MILLION));
+    busy.and_then(|b| b.ceil().to_i64()).unwrap_or(MOST).min(MOST)
+}
+
+/// A figure in integers, rounded up.
+fn up(value: Decimal, metric: Metric) -> i64 {
+    let scaled = value.checked_mul(scale(metric)).map(|d| d.round_dp_with_strategy(0, RoundingStrategy::AwayFromZero));
+    scaled.and_then(|d| d.to_i64()).unwrap_or(MOST).min(MOST)
 }
 
 /// The figures of an option in integers, rounded up.
 fn integers(option: &Figured, candidate: &Candidate, library: &Library) -> problem::Figures {
-    let up = |value: Decimal, metric: Metric| -> i64 {
-        let scaled =
-            value.checked_mul(scale(metric)).map(|d| d.round_dp_with_strategy(0, RoundingStrategy::AwayFromZero));
-        scaled.and_then(|d| d.to_i64()).unwrap_or(MOST).min(MOST)
-    };
     let f = &option.figures;
     let loss = if f.quality.is_zero() {
         LOST
@@ -247,7 +278,7 @@ fn integers(option: &Figured, candidate: &Candidate, library: &Library) -> probl
     };
     let gpus = if library.devices.get(&candidate.device).is_some_and(|d| d.gpu) { held(candidate, option) } else { 0 };
     let mut figures = problem::Figures::default();
-    figures[Figure::Cost.index()] = up(f.cost, Metric::Cost);
+    figures[Figure::Cost.index()] = up(option.cost(), Metric::Cost);
     figures[Figure::Energy.index()] = up(f.energy.unwrap_or_default(), Metric::Energy);
     figures[Figure::Loss.index()] = loss;
     figures[Figure::Latency.index()] = up(f.latency, Metric::Latency);

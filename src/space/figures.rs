@@ -84,7 +84,7 @@ fn option(
     let (best, worst) = (at(End::Best)?, at(End::Worst)?);
     let figures = if terms.end == End::Typical { at(End::Typical)? } else { worst.clone() };
     let evidence = evidence(&rows);
-    Some(Figured { candidate: number, needs: Vec::new(), work, figures, best, worst, evidence })
+    Some(Figured { candidate: number, needs: Vec::new(), shared: None, work, figures, best, worst, evidence })
 }
 
 /// The work of one call by dimension; the implementation's own rule before the task's.
@@ -149,11 +149,14 @@ fn figures(
     let replicas = if own { load::replicas(terms.rate, busy)? } else { 1 };
     let hourly = terms.pools.get(&candidate.device).map_or(Decimal::ZERO, |(_, price)| *price);
     // Under a load the hardware stands ready, and a run pays its part of all the time.
-    let held = match terms.rate {
-        Some(rate) => Decimal::from(replicas).checked_div(rate)?,
-        None => busy,
+    let standing = match terms.rate {
+        Some(rate) => load::standing(candidate.units, replicas, hourly, rate)?,
+        None => Decimal::ZERO,
     };
-    let rent = held.checked_mul(hourly)?.checked_mul(Decimal::from(candidate.units))? / HOUR;
+    let rent = match terms.rate {
+        Some(_) => standing,
+        None => busy.checked_mul(hourly)?.checked_mul(Decimal::from(candidate.units))? / HOUR,
+    };
     let cost = fee.checked_mul(calls)?.checked_add(rent)?;
     let energy = match optional(&rows.power) {
         Some(watts) => Some(watts.checked_mul(busy)? / HOUR),
@@ -161,7 +164,7 @@ fn figures(
     };
     let quality = value(&rows.quality).min(Decimal::ONE);
     let memory = optional(&rows.memory).unwrap_or_default();
-    Some(Figures { calls, replicas, latency, latency_p95, latency_p99, cost, energy, quality, memory })
+    Some(Figures { calls, replicas, busy, standing, latency, latency_p95, latency_p99, cost, energy, quality, memory })
 }
 
 /// The time of all calls that a share of the runs stays within.

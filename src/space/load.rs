@@ -11,9 +11,14 @@ pub const BUSY: Decimal = dec!(0.8);
 
 /// How many calls of a candidate are under way at once.
 pub fn width(entry: &Implementation, candidate: &Candidate) -> Decimal {
+    width_at(entry, |name| super::shape::knob(candidate, name))
+}
+
+/// The same, with the values of knobs that are numbers.
+pub fn width_at(entry: &Implementation, knob: impl Fn(&str) -> Option<Decimal>) -> Decimal {
     match &entry.concurrency {
-        Concurrency::Fixed(calls) => Decimal::from(*calls),
-        Concurrency::Knob(name) => super::shape::knob(candidate, name).unwrap_or(Decimal::ONE).max(Decimal::ONE),
+        Concurrency::Fixed(calls) => Decimal::from((*calls).max(1)),
+        Concurrency::Knob(name) => knob(name).unwrap_or(Decimal::ONE).max(Decimal::ONE),
     }
 }
 
@@ -22,6 +27,12 @@ pub fn replicas(rate: Option<Decimal>, busy: Decimal) -> Option<u32> {
     let Some(rate) = rate else { return Some(1) };
     let needed = rate.checked_mul(busy)?.checked_div(BUSY)?.ceil().to_u32()?;
     Some(needed.max(1))
+}
+
+/// Dollars of a run for hardware that stands ready for so many runs a second.
+pub fn standing(units: u32, replicas: u32, hourly: Decimal, rate: Decimal) -> Option<Decimal> {
+    let held = Decimal::from(u64::from(units) * u64::from(replicas)).checked_div(rate)?;
+    Some(held.checked_mul(hourly)? / Decimal::from(3600))
 }
 
 /// Why a provider does not take the calls of so many runs a second; `None` where it does.

@@ -28,6 +28,7 @@ pub fn step(id: u32, engine: Engine, params: &[(&str, Type)], output: Type) -> P
         label: None,
         knobs: BTreeMap::new(),
         hardware: Hardware { device: "cpu".into(), units: 1, replicas: 1 },
+        instance: None,
         engine,
         params: params.iter().map(|(n, t)| ((*n).to_owned(), t.clone())).collect(),
         output,
@@ -76,6 +77,7 @@ pub fn plan(x: Type, nodes: Vec<Node>, result: (Operand, Type), steps: Vec<PlanS
         clauses: Vec::new(),
         wishes: Vec::new(),
         quality_rule: "product".into(),
+        instances: Vec::new(),
         rate_per_s: None,
         robust: false,
         total: Totals {

@@ -118,11 +118,8 @@ fn brute(fleet: &Fleet) -> Option<i128> {
     best
 }
 
-/// Unoptimised, a case takes some fifty times as long.
-const CASES: u32 = if cfg!(debug_assertions) { 400 } else { 3_000 };
-
 proptest! {
-    #![proptest_config(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn tiny_fleets_are_solved_as_by_trying_all(dice in proptest::collection::vec(any::<u16>(), 220)) {

@@ -1,8 +1,8 @@
 //! Inputs at the edge of what is allowed -> answers or words, never a panic.
 
 use super::super::check::{Violation, check};
-use super::super::outcome::Outcome;
-use super::super::problem::{Aggregate, Bound, Capacity, Choice, Clause, Figure, Problem, Step, Wish};
+use super::super::outcome::{Outcome, Status};
+use super::super::problem::{Aggregate, Bound, Capacity, Choice, Clause, Figure, Instance, Problem, Step, Wish};
 use super::super::{Certify, Limits, solve};
 
 fn option(cost: i64, latency: i64) -> Choice {
@@ -71,7 +71,9 @@ fn zero_limits_are_limits() {
     assert_eq!(conflict.core, [0, 1]);
     assert!(conflict.confirmed);
     assert_eq!(conflict.reachable, [(0, Some(4)), (1, Some(4))]);
-    assert_eq!(conflict.repairs, [(0, 4), (1, 4)]);
+    let repairs: Vec<_> = conflict.repairs.iter().map(|repair| repair.changes.as_slice()).collect();
+    assert_eq!(repairs, [[(0, 4)], [(1, 4)]]);
+    assert!(conflict.others.is_empty() && conflict.alone.is_empty());
 }
 
 #[test]
@@ -112,6 +114,73 @@ fn malformed_problems_are_refused_in_words() {
     problem = one_step(vec![option(1, 1)]);
     problem.capacities = vec![Capacity { units: 1, together: vec![vec![9]] }];
     assert!(words(solve(&problem, &limits)).contains("step 9"));
+}
+
+#[test]
+fn malformed_instances_and_clauses_over_steps_are_refused_in_words() {
+    let limits = Limits::default();
+    let on = |instance| Choice { instance: Some(instance), ..option(1, 1) };
+    let mut problem = one_step(vec![on(0)]);
+    assert!(words(solve(&problem, &limits)).contains("instance 0"));
+    problem.instances = vec![Instance { uses: vec![(3, 1)], ..Instance::default() }];
+    assert!(words(solve(&problem, &limits)).contains("no resource 3"));
+    problem.instances = vec![Instance { figures: [-1, 0, 0, 0, 0, 0, 0], ..Instance::default() }];
+    assert!(words(solve(&problem, &limits)).contains("negative"));
+    problem.instances = vec![Instance { figures: [i64::MAX, 0, 0, 0, 0, 0, 0], ..Instance::default() }];
+    assert!(words(solve(&problem, &limits)).contains("2^50"));
+    problem.instances = vec![Instance::default()];
+    problem.steps[0].choices[0].load = -1;
+    assert!(words(solve(&problem, &limits)).contains("load is negative"));
+    problem.steps[0].choices[0].load = i64::MAX;
+    assert!(words(solve(&problem, &limits)).contains("2^50"));
+    problem = one_step(vec![option(1, 1)]);
+    problem.clauses = vec![Clause { bound: Bound::AnyOf(vec![(1, vec![0])]) }];
+    assert!(words(solve(&problem, &limits)).contains("names step 1"));
+    problem.clauses = vec![Clause { bound: Bound::AnyOf(vec![(0, vec![1])]) }];
+    assert!(words(solve(&problem, &limits)).contains("names option 1"));
+}
+
+#[test]
+fn a_clause_that_names_nothing_cannot_hold() {
+    let mut problem = one_step(vec![option(1, 1)]);
+    problem.clauses = vec![Clause { bound: Bound::AnyOf(Vec::new()) }];
+    assert_eq!(core(solve(&problem, &Limits::default())), Some(vec![0]));
+}
+
+#[test]
+fn an_instance_is_paid_once_and_holds_no_more_than_fits() {
+    let on = |load| Choice { instance: Some(0), load, ..option(1, 1) };
+    let mut problem = one_step(vec![on(3), option(9, 9)]);
+    problem.steps = vec![problem.steps[0].clone(); 3];
+    problem.instances = vec![Instance { figures: [10, 0, 0, 0, 0, 0, 0], capacity: Some(9), ..Instance::default() }];
+    let values = |problem: &Problem| match solve(problem, &Limits::default()) {
+        Outcome::Solved(solution) => solution.values,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(values(&problem), [13]);
+    problem.instances[0].capacity = Some(8);
+    assert_eq!(values(&problem), [21]);
+    problem.instances[0].capacity = Some(-1);
+    assert_eq!(values(&problem), [27]);
+}
+
+#[test]
+fn without_nodes_the_best_so_far_has_its_gap() {
+    // Both plans of the two steps that are cheap are too slow together, so that the relaxation's plan is none.
+    let mut problem = one_step((0..40).map(|k| option(1000 - k * k / 2, 100 + 7 * k)).collect());
+    problem.steps = vec![problem.steps[0].clone(); 6];
+    problem.clauses = vec![at_most(Figure::Latency, Aggregate::Sum, 1_000)];
+    for nodes in [0, 1, 2] {
+        match solve(&problem, &Limits { nodes, certify: Certify::Off, ..Limits::default() }) {
+            Outcome::Solved(solution) => {
+                if let Status::Feasible { wish: 0, bound } = solution.proof.status {
+                    assert!(bound <= solution.values[0]);
+                }
+            }
+            Outcome::Unknown(words) => assert!(words.contains("limits")),
+            Outcome::Conflict(conflict) => panic!("{conflict:?}"),
+        }
+    }
 }
 
 #[test]

@@ -1,0 +1,207 @@
+//! A basis of the linear program in [`super::simplex`]: its variables, the inverse of its working part, its values and duals.
+//!
+//! Every step has a *key* column, which its one-of-n row makes basic and which is eliminated from the other rows. What is left,
+//! the *working* basis, has one variable per active row, so that it stays small however many steps there are.
+
+use super::model::Domain;
+use super::simplex::{Lp, LpRow};
+
+/// A variable of the working basis.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Var {
+    /// A column, beside its step's key.
+    Column(u32),
+    /// What a row leaves below its right-hand side.
+    Slack(u32),
+    /// The variable that the rows on the target bound from below.
+    Target,
+}
+
+/// A basis.
+#[derive(Clone, Default)]
+pub struct Basis {
+    /// The key column of each step.
+    pub key: Vec<u32>,
+    /// The active rows; the others are left out until a point violates them.
+    pub rows: Vec<u32>,
+    /// The variables of the working basis, one per active row.
+    pub var: Vec<Var>,
+    /// The inverse of the working basis, by rows.
+    pub inverse: Vec<f64>,
+    /// The value of each variable of the working basis.
+    pub value: Vec<f64>,
+    /// The multiplier of each active row, at most 0.
+    pub dual: Vec<f64>,
+    /// Pivots since the inverse was computed afresh.
+    pub pivots: usize,
+}
+
+impl LpRow {
+    /// The entry of a variable, a column's being relative to the key of its step.
+    pub fn entry(&self, lp: &Lp, key: &[u32], row: u32, var: Var) -> f64 {
+        match var {
+            Var::Column(column) => {
+                self.coef[column as usize] - self.coef[key[lp.step[column as usize] as usize] as usize]
+            }
+            Var::Slack(slack) => f64::from(u8::from(slack == row)),
+            Var::Target => -f64::from(u8::from(self.on_target)),
+        }
+    }
+}
+
+impl Basis {
+    /// The basis of the cheapest column of each step, without rows, which is dual feasible.
+    pub fn cheapest(lp: &Lp, domain: &Domain) -> Self {
+        let cheapest = |step: usize| {
+            let by_cost = |a: &&u32, b: &&u32| lp.cost[**a as usize].total_cmp(&lp.cost[**b as usize]);
+            domain.of(step).iter().min_by(by_cost).copied().unwrap_or(0)
+        };
+        Basis { key: (0..domain.steps()).map(cheapest).collect(), ..Basis::default() }
+    }
+
+    /// Forgets the inverse, which is most of the memory; the next solve computes it afresh.
+    pub fn pack(&mut self) {
+        self.inverse = Vec::new();
+        self.pivots = usize::MAX;
+    }
+
+    /// How many rows are active.
+    pub fn size(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// A row of the inverse.
+    pub fn line(&self, r: usize) -> &[f64] {
+        &self.inverse[r * self.size()..(r + 1) * self.size()]
+    }
+
+    /// The cost of a variable above its key's.
+    pub fn cost_of(&self, lp: &Lp, var: Var) -> f64 {
+        match var {
+            Var::Column(column) => {
+                lp.cost[column as usize] - lp.cost[self.key[lp.step[column as usize] as usize] as usize]
+            }
+            Var::Slack(_) => 0.0,
+            Var::Target => 1.0,
+        }
+    }
+
+    /// What a row leaves of its right-hand side.
+    pub fn slack(&self, lp: &Lp, row: u32) -> f64 {
+        let stated = &lp.rows[row as usize];
+        let keys: f64 = stated.steps.iter().map(|&step| stated.coef[self.key[step] as usize]).sum();
+        let along = self.var.iter().zip(&self.value).filter(|pair| !matches!(pair.0, Var::Slack(_)));
+        stated.rhs - keys - along.map(|(&var, value)| stated.entry(lp, &self.key, row, var) * value).sum::<f64>()
+    }
+
+    /// Makes a row active, with its slack as the variable.
+    pub fn activate(&mut self, lp: &Lp, row: u32) {
+        let (old, new) = (self.size(), self.size() + 1);
+        let value = self.slack(lp, row);
+        let mut inverse = vec![0.0; new * new];
+        for r in 0..old {
+            inverse[r * new..r * new + old].copy_from_slice(self.line(r));
+            let entry = lp.rows[row as usize].entry(lp, &self.key, row, self.var[r]);
+            if entry != 0.0 {
+                (0..old).for_each(|c| inverse[old * new + c] -= entry * self.inverse[r * old + c]);
+            }
+        }
+        inverse[old * new + old] = 1.0;
+        self.inverse = inverse;
+        self.rows.push(row);
+        self.var.push(Var::Slack(row));
+        self.value.push(value);
+        self.dual.push(0.0);
+    }
+
+    /// Leaves out the active rows that are not tight.
+    pub fn relax(&mut self) {
+        let size = self.size();
+        let loose = |var: &Var, value: f64| matches!(var, Var::Slack(_)) && value > 1e-7;
+        let stay: Vec<bool> = self.var.iter().zip(&self.value).map(|(var, &value)| !loose(var, value)).collect();
+        if stay.iter().all(|&stay| stay) {
+            return;
+        }
+        let gone = |row: &u32| self.var.iter().zip(&stay).any(|(var, stay)| !stay && *var == Var::Slack(*row));
+        let tight: Vec<bool> = self.rows.iter().map(|row| !gone(row)).collect();
+        let mut inverse = Vec::with_capacity(size * size);
+        for (r, _) in stay.iter().enumerate().filter(|pair| *pair.1) {
+            let line = &self.inverse[r * size..(r + 1) * size];
+            inverse.extend(line.iter().zip(&tight).filter(|pair| *pair.1).map(|pair| pair.0));
+        }
+        self.inverse = inverse;
+        pick(&mut self.var, &stay);
+        pick(&mut self.value, &stay);
+        pick(&mut self.rows, &tight);
+        pick(&mut self.dual, &tight);
+    }
+
+    /// Computes inverse, values and duals from the variables, against drift; `false` when they are dependent.
+    pub fn refactor(&mut self, lp: &Lp) -> bool {
+        let size = self.size();
+        let width = 2 * size;
+        let mut grid = vec![0.0; size * width];
+        for (i, &row) in self.rows.iter().enumerate() {
+            let stated = &lp.rows[row as usize];
+            for (c, &var) in self.var.iter().enumerate() {
+                grid[i * width + c] = stated.entry(lp, &self.key, row, var);
+            }
+            grid[i * width + size + i] = 1.0;
+        }
+        for c in 0..size {
+            let best = (c..size).max_by(|&a, &b| grid[a * width + c].abs().total_cmp(&grid[b * width + c].abs()));
+            let Some(best) = best.filter(|&r| grid[r * width + c].abs() > 1e-11) else {
+                return false;
+            };
+            if best != c {
+                (0..width).for_each(|k| grid.swap(best * width + k, c * width + k));
+            }
+            let scale = 1.0 / grid[c * width + c];
+            grid[c * width + c..(c + 1) * width].iter_mut().for_each(|a| *a *= scale);
+            let (above, rest) = grid.split_at_mut(c * width);
+            let (pivot, below) = rest.split_at_mut(width);
+            for row in above.chunks_exact_mut(width).chain(below.chunks_exact_mut(width)) {
+                let factor = row[c];
+                if factor != 0.0 {
+                    row[c..].iter_mut().zip(&pivot[c..]).for_each(|(a, b)| *a -= factor * b);
+                }
+            }
+        }
+        self.inverse.clear();
+        grid.chunks_exact(width).for_each(|row| self.inverse.extend_from_slice(&row[size..]));
+        self.pivots = 0;
+        self.revalue(lp);
+        true
+    }
+
+    /// Computes values and duals from the inverse.
+    fn revalue(&mut self, lp: &Lp) {
+        let free = |&row: &u32| {
+            let stated = &lp.rows[row as usize];
+            stated.rhs - stated.steps.iter().map(|&step| stated.coef[self.key[step] as usize]).sum::<f64>()
+        };
+        let free: Vec<f64> = self.rows.iter().map(free).collect();
+        self.value.clear();
+        self.dual.clear();
+        self.dual.resize(free.len(), 0.0);
+        for (r, &var) in self.var.iter().enumerate() {
+            let line = &self.inverse[r * free.len()..(r + 1) * free.len()];
+            self.value.push(line.iter().zip(&free).map(|(a, b)| a * b).sum());
+            let cost = match var {
+                Var::Column(column) => {
+                    lp.cost[column as usize] - lp.cost[self.key[lp.step[column as usize] as usize] as usize]
+                }
+                Var::Slack(_) => 0.0,
+                Var::Target => 1.0,
+            };
+            if cost != 0.0 {
+                self.dual.iter_mut().zip(line).for_each(|(dual, a)| *dual += cost * a);
+            }
+        }
+    }
+}
+
+fn pick<T>(list: &mut Vec<T>, stay: &[bool]) {
+    let mut stay = stay.iter();
+    list.retain(|_| stay.next().is_some_and(|&stay| stay));
+}
