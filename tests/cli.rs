@@ -591,10 +591,10 @@ fn a_proof_is_of_its_plan_and_its_job_alone() {
     assert!(fine.out.contains("proved to be the best"), "{}", fine.out);
     // What a proof must not pass without is for the properties of the checker; a job of one step needs no combinations.
     let good: Value = serde_json::from_str(&mkbc.read("a.proof")).expect("a proof");
-    let edits: [(&str, &dyn Fn(&mut Value)); 3] = [
-        ("version.proof", &|p| p["version"] = json!(99)),
-        ("stages.proof", &|p| p["certificate"]["stages"] = json!([])),
-        ("text.proof", &|p| *p = json!("proved")),
+    let edits: [Mutation; 3] = [
+        ("version.proof", |p| p["version"] = json!(99)),
+        ("stages.proof", |p| p["certificate"]["stages"] = json!([])),
+        ("text.proof", |p| *p = json!("proved")),
     ];
     for (name, edit) in edits {
         let mut edited = good.clone();
