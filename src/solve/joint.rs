@@ -82,6 +82,8 @@ impl Planned {
 /// Of so many nodes, so many go down to where plans are found.
 const CYCLE: u32 = 100;
 const DIVE: u32 = 25;
+/// Where more nodes than this, by jobs, are open, the search ends: memory is bounded, too.
+const MOST_OPEN: usize = 400_000;
 /// Rounds of plan search at a time.
 const ROUNDS: u32 = 150;
 
@@ -130,13 +132,18 @@ impl Search<'_> {
             spent += self.keep_up(&mut primal, work);
         });
         let mut open = vec![(root, lean)];
-        let (mut bound, mut nodes, mut lost) = (open[0].0.bound, 1u64, false);
+        let (mut bound, mut nodes) = (open[0].0.bound, 1u64);
         // Nodes that bound least are parted first.
         let (mut next, mut since) = (Some(0), 0);
         while !open.is_empty() {
             bound = bound.max(open.iter().map(|(node, _)| node.bound).min().unwrap_or(bound));
             let cost = primal.best.as_ref().map_or(ceiling, |best| best.cost);
-            if bound >= cost || (self.late)() || spent >= self.rounds || (self.any && primal.best.is_some()) {
+            if bound >= cost
+                || (self.late)()
+                || spent >= self.rounds
+                || (self.any && primal.best.is_some())
+                || open.len() > MOST_OPEN / self.menus.len().max(1)
+            {
                 break;
             }
             let at = next.take().unwrap_or_else(|| lowest(&open));
@@ -148,10 +155,11 @@ impl Search<'_> {
                 primal.offer(rounded(&lean));
             }
             spent += 1 + self.keep_up(&mut primal, master.work());
-            let children = self.branch(&node, &lean, &mut lost);
-            if lost {
-                open.push((node, lean));
-                break;
+            let children = self.branch(&node, &lean);
+            if children.is_empty() {
+                // Every option is settled: its only plan is tried, and nothing is left of it.
+                primal.offer(self.only(&node));
+                continue;
             }
             let from = open.len();
             for mut child in children {
@@ -166,7 +174,7 @@ impl Search<'_> {
             since += 1;
             next = (from..open.len()).min_by_key(|at| open[*at].0.bound).filter(|_| since % CYCLE < DIVE);
         }
-        let exhausted = open.is_empty() && !lost;
+        let exhausted = open.is_empty();
         // What is left of the budget goes into better plans.
         while !exhausted && spent < self.rounds && !(self.late)() {
             if primal.best.as_ref().is_some_and(|best| self.any || bound >= best.cost) {
@@ -245,9 +253,9 @@ impl Search<'_> {
         Node { range: range.collect(), barred: BTreeSet::new(), bound: 0 }
     }
 
-    /// Parts a node in two: by the number of replicas of a kind, or else by an option of a step. `lost` is set where it cannot
-    /// be parted, which ends every claim of a proof.
-    fn branch(&self, node: &Node, lean: &Lean, lost: &mut bool) -> Vec<Node> {
+    /// Parts a node in two: by the number of replicas of a kind, or else by an option of a step. Nothing where every
+    /// option is settled.
+    fn branch(&self, node: &Node, lean: &Lean) -> Vec<Node> {
         let mut best: Option<(f64, usize)> = None;
         for (kind, replicas) in lean.replicas.iter().enumerate() {
             let part = replicas - replicas.floor();
@@ -273,7 +281,8 @@ impl Search<'_> {
                 let mut by_dish: std::collections::BTreeMap<u32, f64> = std::collections::BTreeMap::new();
                 shares.iter().for_each(|(share, dishes)| *by_dish.entry(dishes[place]).or_default() += share);
                 let main = by_dish.iter().fold((0, 0.0), |best, (d, s)| if *s > best.1 { (*d, *s) } else { best });
-                if main.1 < 1.0 - 1e-6 && main.1 > 0.0 && split.is_none_or(|s| main.1 < s.0) {
+                let better = main.1 < 1.0 - 1e-6 && main.1 > 0.0 && split.is_none_or(|s| main.1 < s.0);
+                if better && self.left(node, job, place).is_some_and(|left| left.contains(&main.0)) {
                     split = Some((main.1, job as u32, place as u32, main.0));
                 }
             }
@@ -282,10 +291,7 @@ impl Search<'_> {
             Some((_, job, place, dish)) => (job, place, dish),
             None => match self.unsettled(node, lean) {
                 Some(found) => found,
-                None => {
-                    *lost = true;
-                    return Vec::new();
-                }
+                None => return Vec::new(),
             },
         };
         let (mut with, mut without) = (node.clone(), node.clone());
@@ -301,17 +307,33 @@ impl Search<'_> {
     /// A step with several options left, where the relaxation splits nothing.
     fn unsettled(&self, node: &Node, lean: &Lean) -> Option<(u32, u32, u32)> {
         for (job, menu) in self.menus.iter().enumerate() {
-            for (place, step) in menu.steps.iter().enumerate() {
-                let free = |dish: &u32| !node.barred.contains(&(job as u32, place as u32, *dish));
-                let open: Vec<u32> = (0..step.len() as u32).filter(free).collect();
-                if open.len() > 1 {
+            for place in 0..menu.steps.len() {
+                if let Some(left) = self.left(node, job, place) {
                     let leans = lean.shares.get(job).and_then(|s| s.first()).map(|s| s.1[place]);
-                    let dish = leans.filter(|dish| open.contains(dish)).unwrap_or(open[0]);
+                    let dish = leans.filter(|dish| left.contains(dish)).unwrap_or(left[0]);
                     return Some((job as u32, place as u32, dish));
                 }
             }
         }
         None
+    }
+
+    /// The options that a node leaves to a step, where there are several.
+    fn left(&self, node: &Node, job: usize, place: usize) -> Option<Vec<u32>> {
+        let free = |dish: &u32| !node.barred.contains(&(job as u32, place as u32, *dish));
+        let left: Vec<u32> = (0..self.menus[job].steps[place].len() as u32).filter(free).collect();
+        (left.len() > 1).then_some(left)
+    }
+
+    /// The options of a node that leaves each step one.
+    fn only(&self, node: &Node) -> Vec<Vec<u32>> {
+        let dish = |job: usize, place: usize| {
+            let free = |dish: &u32| !node.barred.contains(&(job as u32, place as u32, *dish));
+            (0..self.menus[job].steps[place].len() as u32).find(free).unwrap_or(0)
+        };
+        (0..self.menus.len())
+            .map(|job| (0..self.menus[job].steps.len()).map(|place| dish(job, place)).collect())
+            .collect()
     }
 }
 

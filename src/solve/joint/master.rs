@@ -151,7 +151,7 @@ impl<'a> Master<'a> {
         let total: f64 = first.iter().flatten().map(|best| best.price as f64 / scale).sum();
         self.unit = (total / self.menus.len().max(1) as f64).max(1.0);
         // Not to carry out a job costs more than everything else together.
-        self.escape = 2.0 * ceiling as f64 / self.unit;
+        self.escape = 40.0 * ceiling as f64 / self.unit;
         for _ in 0..fleet.kinds.len() {
             let row = self.row(0.0, &[]);
             self.kind_rows.push(row);

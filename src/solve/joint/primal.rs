@@ -92,6 +92,7 @@ impl<'a> Primal<'a> {
         for job in 0..self.menus.len() {
             self.put(&mut draft, job, 1);
         }
+        self.keep(&draft);
         for _ in 0..3 {
             let before = draft.cost;
             for job in 0..self.menus.len() {
@@ -226,9 +227,9 @@ impl<'a> Primal<'a> {
                     NEVER
                 } else {
                     let marginal = self.marginal(draft, at, dish.load);
-                    let mixed = (marginal / 1024) * whole + (share / 1024) * (1024 - whole);
+                    let mixed = marginal * whole + share * (1024 - whole);
                     // A little of the share in any case, so that room that is free is not wasted.
-                    dish.fee + mixed + share / 64
+                    dish.fee + mixed / 1024 + share / 64
                 });
             }
         }

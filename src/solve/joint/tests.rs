@@ -119,7 +119,7 @@ fn brute(fleet: &Fleet) -> Option<i128> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn tiny_fleets_are_solved_as_by_trying_all(dice in proptest::collection::vec(any::<u16>(), 220)) {
