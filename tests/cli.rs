@@ -571,3 +571,53 @@ fn colours_only_on_a_terminal_and_only_if_wanted() {
     let plain = on_terminal(Some("1"));
     assert!(plain.contains("error[") && !plain.contains("\u{1b}["), "{plain}");
 }
+
+#[test]
+fn a_proof_is_of_its_plan_and_its_job_alone() {
+    let mkbc = Mkbc::new();
+    for (name, limit) in [("a", "0.5"), ("b", "0.4")] {
+        mkbc.write(
+            &format!("{name}.mkb"),
+            SUMMARY
+                .replace("  summ", &format!("  slo {{\n    cost <= {limit} usd\n  }}\n  minimize latency\n\n  summ")),
+        );
+        let (job, plan, proof) = (format!("{name}.mkb"), format!("{name}.json"), format!("{name}.proof"));
+        let made = mkbc.run(&["plan", &job, "--cluster", "cpu_only", "--out", &plan, "--proof", &proof]);
+        assert_eq!(made.code, Some(0), "{}", made.err);
+    }
+    let verify = |proof: &str| mkbc.run(&["verify", "a.json", "--source", "a.mkb", "--proof", proof]);
+    let fine = verify("a.proof");
+    assert_eq!(fine.code, Some(0), "{}", fine.err);
+    assert!(fine.out.contains("proved to be the best"), "{}", fine.out);
+    // What a proof must not pass without is for the properties of the checker; a job of one step needs no combinations.
+    let good: Value = serde_json::from_str(&mkbc.read("a.proof")).expect("a proof");
+    let edits: [Mutation; 3] = [
+        ("version.proof", |p| p["version"] = json!(99)),
+        ("stages.proof", |p| p["certificate"]["stages"] = json!([])),
+        ("text.proof", |p| *p = json!("proved")),
+    ];
+    for (name, edit) in edits {
+        let mut edited = good.clone();
+        edit(&mut edited);
+        mkbc.write(name, edited.to_string());
+        assert_eq!(verify(name).code, Some(1), "{name}");
+    }
+    assert_eq!(verify("b.proof").code, Some(1), "the proof of another job");
+    assert_eq!(mkbc.run(&["verify", "a.json", "--proof", "a.proof"]).code, Some(2), "a proof without its job");
+}
+
+#[test]
+fn outputs_that_are_no_files_are_written_to() {
+    let mkbc = Mkbc::new();
+    mkbc.write("job.mkb", SUMMARY);
+    mkbc.write("real.json", "old");
+    std::os::unix::fs::symlink("real.json", mkbc.path("link.json")).expect("a link");
+    let plan = |out: &str| mkbc.run(&["plan", "job.mkb", "--cluster", "cpu_only", "--out", out]);
+    assert_eq!(plan("link.json").code, Some(0));
+    assert!(fs::symlink_metadata(mkbc.path("link.json")).expect("a link").is_symlink(), "the link is gone");
+    assert!(mkbc.read("real.json").contains("\"steps\""));
+    assert_eq!(plan("/dev/null").code, Some(0));
+    assert!(!fs::metadata("/dev/null").expect("a device").is_file());
+    let twice = mkbc.run(&["plan", "job.mkb", "--cluster", "cpu_only", "--out", "x", "--proof", "x"]);
+    assert_eq!(twice.code, Some(2), "{}", twice.err);
+}

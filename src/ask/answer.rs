@@ -93,14 +93,15 @@ pub struct Change {
     pub after: Decimal,
 }
 
-/// Every metric of two plans.
+/// Every metric of two plans that is known of both.
 pub fn changes(before: &Totals, after: &Totals) -> Vec<Change> {
     let change = |(metric, name): &(Metric, &str)| Change {
         metric: (*name).to_string(),
         before: total_of(*metric, before),
         after: total_of(*metric, after),
     };
-    Metric::ALL.iter().map(change).collect()
+    let known = |metric: Metric| metric != Metric::Energy || (before.energy_known && after.energy_known);
+    Metric::ALL.iter().filter(|(metric, _)| known(*metric)).map(change).collect()
 }
 
 /// Why a step is carried out as it is.

@@ -95,7 +95,7 @@ pub fn front(prepared: &Prepared, wanted: &Wanted, chosen: Option<Asked>, limits
             metrics: wanted.metrics.iter().map(|m| m.name().to_string()).collect(),
             extent: extent.to_string(),
             ignored,
-            points: labelled(&asked, wanted.metrics, &found.points, totals, chosen),
+            points: labelled(&asked, wanted.metrics, (&found.points, found.extent == Extent::Complete), totals, chosen),
         });
     }
 }
@@ -120,7 +120,7 @@ fn encoding(
 fn labelled(
     asked: &Asked,
     metrics: &[Metric],
-    points: &[Point],
+    (points, complete): (&[Point], bool),
     totals: Vec<Totals>,
     chosen: Option<Asked>,
 ) -> Vec<FrontPoint> {
@@ -133,7 +133,9 @@ fn labelled(
         .zip(totals)
         .map(|(p, total)| FrontPoint { labels: Vec::new(), on_front: true, total, steps: steps(&p.choice) })
         .collect();
-    for metric in metrics {
+    // The search begins with the best of each metric, in their order: a part of a front may not have come to all of them.
+    let found = if complete { metrics.len() } else { points.len() };
+    for metric in metrics.iter().take(found) {
         let best = made.iter().map(|p| total_of(*metric, &p.total));
         let (best, label) = match metric {
             Metric::Quality => (best.max(), "best"),
@@ -158,7 +160,8 @@ fn labelled(
         Some(point) => made[point].labels.push("chosen".to_string()),
         None => {
             let (labels, total) = (vec!["chosen".to_string()], total(&chosen, chosen.choice));
-            let on_front = !is_beaten(asked, metrics, chosen.choice);
+            let known = total.energy_known || !metrics.contains(&Metric::Energy);
+            let on_front = known && !is_beaten(asked, metrics, chosen.choice);
             made.push(FrontPoint { labels, on_front, total, steps: steps(chosen.choice) });
             made.sort_by_key(|p| (total_of(metrics[0], &p.total), !p.on_front));
         }

@@ -108,7 +108,7 @@ fn why_not(a: &WhyNot, answer: &Answer, width: u16) -> String {
         let _ = writeln!(out, "\n{} ({place}), carried out by {}", step.name, shown(chosen));
         match verdict {
             NotChosen::IsChosen => {
-                let _ = writeln!(out, "  that is what was asked for");
+                let _ = writeln!(out, "  the plan has it already");
             }
             NotChosen::Worse { carrier, changes, differs_in, diff } => {
                 let said = match differs_in {
@@ -153,7 +153,7 @@ fn what_if(a: &WhatIf, answer: &Answer, width: u16) -> String {
         let _ = writeln!(out, "there was no plan before; now there is");
         let t = &a.total;
         let totals = [("latency", t.latency_s), ("cost", t.cost_usd), ("energy", t.energy_wh), ("quality", t.quality)];
-        for (name, value) in totals {
+        for (name, value) in totals.into_iter().filter(|(name, _)| t.energy_known || *name != "energy") {
             let _ = writeln!(out, "  {name}: {}", metric(name, value));
         }
     } else if a.diff.is_empty() {
@@ -338,7 +338,7 @@ fn worse(c: &Change) -> bool {
 
 fn of_metric(changes: &[Change], name: &str) -> String {
     match changes.iter().find(|c| c.metric == name) {
-        None => String::new(),
+        None => "unknown".to_string(),
         Some(c) if c.before == c.after => "=".to_string(),
         Some(c) => format!("{} ({})", metric(name, c.after), difference(c)),
     }

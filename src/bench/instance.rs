@@ -48,6 +48,9 @@ impl Instance {
             return Err(format!("is an instance of another version: this mkbc reads version {VERSION}"));
         }
         let instance: Instance = serde_json::from_str(text).map_err(|e| format!("is a broken instance: {e}"))?;
+        if instance.name.chars().any(char::is_control) {
+            return Err("is a malformed instance: its name has control characters".to_owned());
+        }
         well_formed(&instance.problem).map_err(|words| format!("is a malformed instance: {words}"))?;
         Ok(instance)
     }

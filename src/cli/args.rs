@@ -199,7 +199,7 @@ pub struct VerifyOptions {
     /// The job file that the plan was compiled from, where it declares tasks, models or tools of its own
     #[arg(long, value_name = "FILE")]
     pub source: Option<PathBuf>,
-    /// Check this proof that no plan is better, of `mkbc plan --proof`
+    /// Check this proof that no plan is better, of `mkbc plan --proof`; needs --source
     #[arg(long, value_name = "FILE", requires = "source", conflicts_with = "alone")]
     pub proof: Option<PathBuf>,
     /// Check the plan by itself, without computing its figures again from the library
@@ -277,7 +277,7 @@ pub struct WhatIfOptions {
 pub struct ParetoOptions {
     /// The job file
     pub file: PathBuf,
-    /// Two or three of cost, latency, quality, energy, gpus, with commas
+    /// Two or three of cost, latency, latency.p95, latency.p99, quality, energy, gpus, with commas
     pub metrics: String,
     /// A folder of .mkb files and profiles/*.csv to add to the library (repeatable)
     #[arg(long, value_name = "DIR")]

@@ -42,6 +42,16 @@ pub fn plan(options: &PlanOptions, inputs: &Inputs) -> Result<(), Failure> {
         )));
     }
     let (planning, fleet) = (&options.planning, &options.fleet);
+    let alone = [
+        ("--robust", planning.robust),
+        ("--proof", options.proof.is_some()),
+        ("--export", options.export.is_some()),
+        ("--cross-check", options.cross_check),
+        ("--choices", options.choices),
+    ];
+    if let Some((name, _)) = alone.iter().find(|(_, given)| *given) {
+        return Err(Failure::Usage(format!("`{name}` is for the plan of one job: leave it out of a joint plan")));
+    }
     if !(0.0..=86_400.0).contains(&planning.time_limit) {
         return Err(Failure::Usage("`--time-limit` takes seconds, from 0 to 86400".into()));
     }
@@ -299,6 +309,11 @@ pub fn is_joint(path: &Path) -> bool {
 
 /// Verifies a joint plan against the library, and each job against its file where the files are at hand.
 pub fn verify_joint(options: &VerifyOptions) -> Result<(), Failure> {
+    if options.proof.is_some() {
+        return Err(Failure::Usage(
+            "`--proof` is for the plan of one job: a joint plan states its bound itself".into(),
+        ));
+    }
     let joint = read_joint(&options.plan)?;
     let shown = options.plan.display();
     let texts = library(&options.library)?;
@@ -307,19 +322,26 @@ pub fn verify_joint(options: &VerifyOptions) -> Result<(), Failure> {
     }
     let checked = check_tree(&texts, File::default(), &mut Diagnostics::default());
     let mut wrong = verify::faults(&joint, &checked.library);
+    let mut against = "the library".to_string();
     if let Some(path) = &options.source {
         let source = Source { file: path.clone(), library: options.library.clone(), format: Format::Text };
         let filled = filled(&source, true, false)?;
+        let mut compared = 0;
         for job in &joint.jobs {
             if let Ok(own) = select(&filled.checked.program, Some(&job.plan.job)) {
                 wrong.extend(audit(&job.plan, own, &filled.checked.program, &filled.checked.library));
+                compared += 1;
             }
         }
+        if compared == 0 {
+            return Err(format!("`{}` has none of the jobs of `{shown}`", path.display()).into());
+        }
+        against = format!("the library, {compared} of them against `{}`", path.display());
     }
     match wrong.as_slice() {
         [] => {
             let (jobs, kinds) = (joint.jobs.len(), joint.instances.len());
-            print(&format!("{shown}: {jobs} jobs on {kinds} kinds of instances verified against the library\n"));
+            print(&format!("{shown}: {jobs} jobs on {kinds} kinds of instances verified against {against}\n"));
             Ok(())
         }
         wrong => Err(format!("`{shown}` does not hold:\n  {}", wrong.join("\n  ")).into()),

@@ -117,18 +117,23 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Writes a file whole or not at all.
+/// Writes a file whole or not at all. What is no file, such as a pipe, is written to; a link stays one.
 pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
     writable(path)?;
-    let folder = folder_of(path);
     // The error of the temporary file names a path that means nothing to people.
     let failed = |e: std::io::Error| format!("cannot write `{}`: {}", path.display(), e.kind());
+    let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    if std::fs::metadata(&target).is_ok_and(|about| !about.is_file()) {
+        let mut open = std::fs::OpenOptions::new().write(true).open(&target).map_err(failed)?;
+        return Ok(open.write_all(text.as_bytes()).map_err(failed)?);
+    }
+    let folder = folder_of(&target);
     // Plans and lock files are meant to be read by others; a temporary file is not by default.
     let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
     let mut file = tempfile::Builder::new().permissions(readable).tempfile_in(folder).map_err(failed)?;
     file.write_all(text.as_bytes()).map_err(failed)?;
     file.as_file().sync_all().map_err(failed)?;
-    file.persist(path).map_err(|e| failed(e.error))?;
+    file.persist(&target).map_err(|e| failed(e.error))?;
     Ok(())
 }
 

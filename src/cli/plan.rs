@@ -73,6 +73,10 @@ pub fn plan(options: &PlanOptions, inputs: &Inputs) -> Result<(), Failure> {
     if let Some(path) = &options.proof {
         super::load::writable(path)?;
     }
+    let outputs: Vec<_> = [&options.out, &options.proof, &options.export].into_iter().flatten().collect();
+    if let Some((_, path)) = outputs.iter().enumerate().find(|(at, path)| outputs[..*at].contains(path)) {
+        return Err(Failure::Usage(format!("`{}` is given for two outputs", path.display())));
+    }
     if let Some(path) = &options.export {
         export::known(path)?;
     }

@@ -52,7 +52,7 @@ pub fn explain(members: &[Member], translated: &Translated, cluster: &str, late:
             changed.pools[at].units = pool.units + more;
             changed
         };
-        if let Some(more) = asker.least(1, 1 << 14, &larger) {
+        if let Some(more) = asker.least(1, 1 << 20, &larger) {
             changes.push(format!("{more} more `{}`", pool.name));
         }
     }
@@ -81,7 +81,7 @@ pub fn explain(members: &[Member], translated: &Translated, cluster: &str, late:
         }
     }
     match changes.as_slice() {
-        [] => out.push_str("\n  no single pool or limit stands in the way: several have to change at once"),
+        [] => out.push_str("\n  no single change of a pool or a limit was found that lets them fit"),
         changes => {
             out.push_str("\n  any one of these lets them fit:");
             changes.iter().for_each(|change| {

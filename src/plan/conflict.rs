@@ -51,12 +51,13 @@ pub fn explain(conflict: &Conflict, encoded: &Encoded, space: &Space, workflow: 
                 format!("the others allow {} here", in_unit(clause, best, steps))
             }
             (Origin::Clause(clause), None, Some(best)) if conflict.core.len() == 1 => {
-                format!("{} is the least possible, whatever the others ask", in_unit(clause, best, steps))
+                let end = if clause.metric == Metric::Quality { "most" } else { "least" };
+                format!("{} is the {end} possible, whatever the others ask", in_unit(clause, best, steps))
             }
             (Origin::Clause(clause), None, Some(best)) => {
                 format!("at best {} here, and another limit is out of reach as well", in_unit(clause, best, steps))
             }
-            (Origin::Clause(_), None, None) => "the others allow nothing here".to_string(),
+            (Origin::Clause(_), None, None) => "what the others allow here was not found in time".to_string(),
             _ => "clashes".to_string(),
         }
     };

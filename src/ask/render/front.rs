@@ -30,7 +30,9 @@ pub fn table(front: &Front, width: u16) -> String {
     let differing = differing(front);
     for point in &front.points {
         let mut row = vec![labels(point)];
-        row.extend(front.metrics.iter().map(|m| metric(m, value(point, m))));
+        let known = |m: &str| m != "energy" || point.total.energy_known;
+        let shown = |m: &String| if known(m) { metric(m, value(point, m)) } else { "unknown".to_string() };
+        row.extend(front.metrics.iter().map(shown));
         let steps: Vec<_> = point.steps.iter().filter(|(name, _)| differing.contains(name)).cloned().collect();
         row.push(carried(&steps));
         rows.add_row(row);

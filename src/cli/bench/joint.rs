@@ -44,8 +44,10 @@ pub struct JointOptions {
 
 /// Makes or reads fleets, plans them, shows what came of it.
 pub fn joint(options: &JointOptions) -> Result<(), Failure> {
-    if !(0.0..=86_400.0).contains(&options.time_limit) || options.jobs > 10_000 {
-        return Err(Failure::Usage("`--time-limit` takes seconds, from 0 to 86400, and `--jobs` at most 10000".into()));
+    if !(0.0..=86_400.0).contains(&options.time_limit) || !(1..=10_000).contains(&options.jobs) {
+        return Err(Failure::Usage(
+            "`--time-limit` takes seconds, from 0 to 86400, and `--jobs` is from 1 to 10000".into(),
+        ));
     }
     for path in &options.read {
         let fleet: Fleet = serde_json::from_str(&read(path)?)

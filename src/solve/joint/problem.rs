@@ -64,7 +64,7 @@ pub struct Job {
 
 /// Several jobs on one fleet.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(deny_unknown_fields)]
 pub struct Fleet {
     /// The pools.
     pub pools: Vec<Pool>,
