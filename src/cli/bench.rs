@@ -11,7 +11,7 @@ use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
 
 use super::highs::Highs;
-use super::load::{files, read, writable, write};
+use super::load::{files, read, time_limit, writable, write};
 use super::{Failure, note, print, width};
 use crate::bench::families::generate;
 use crate::bench::instance::Instance;
@@ -102,9 +102,7 @@ pub fn bench(what: &Bench) -> Result<(), Failure> {
 }
 
 fn solver(options: &SolverOptions) -> Result<(), Failure> {
-    if !(0.0..=86_400.0).contains(&options.time_limit) {
-        return Err(Failure::Usage("`--time-limit` takes seconds, from 0 to 86400".into()));
-    }
+    let time = time_limit(options.time_limit)?;
     if let Some(json) = &options.json {
         writable(json)?;
     }
@@ -115,7 +113,6 @@ fn solver(options: &SolverOptions) -> Result<(), Failure> {
     }
     warm_up();
     let meters = Meters { cpu: &cpu, reset_memory: &reset_memory, memory: &memory };
-    let time = Duration::from_secs_f64(options.time_limit);
     let effort = Effort { time, z3_ms: Z3_MS, certify: options.certify.into() };
     let (mut results, mut confirmed) = (Vec::new(), 0);
     for job in &jobs {

@@ -4,7 +4,7 @@ use super::args::{FleetOptions, Format, PlanOptions, Source, VerifyOptions};
 use super::expand::{Filled, filled};
 use super::here::{HERE, machines};
 use super::inputs::Inputs;
-use super::load::{library, load, read, show, write};
+use super::load::{library, load, read, show, time_limit, write};
 use super::{Failure, print, width};
 use crate::check::program::Job;
 use crate::check::select;
@@ -52,9 +52,7 @@ pub fn plan(options: &PlanOptions, inputs: &Inputs) -> Result<(), Failure> {
     if let Some((name, _)) = alone.iter().find(|(_, given)| *given) {
         return Err(Failure::Usage(format!("`{name}` is for the plan of one job: leave it out of a joint plan")));
     }
-    if !(0.0..=86_400.0).contains(&planning.time_limit) {
-        return Err(Failure::Usage("`--time-limit` takes seconds, from 0 to 86400".into()));
-    }
+    let limit = time_limit(planning.time_limit)?;
     if let Some(out) = &options.out {
         super::load::writable(out)?;
     }
@@ -88,7 +86,6 @@ pub fn plan(options: &PlanOptions, inputs: &Inputs) -> Result<(), Failure> {
         return Err(Failure::Message(format!("the cluster `{}` has no devices", machines.name)));
     }
     let started = Instant::now();
-    let limit = Duration::from_secs_f64(planning.time_limit);
     let members = members(&sources, &files, &names, &rates, &machines, planning.source.format)?;
     let out_of_time = move || started.elapsed() >= limit;
     let limits = joint::Limits { rounds: u64::MAX, out_of_time: Some(&out_of_time), any: false };

@@ -8,6 +8,7 @@ use crate::diag::{Diagnostics, Severity, render};
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A file larger than this is no source.
 const MAX_BYTES: u64 = 64 << 20;
@@ -99,6 +100,14 @@ pub fn lock_path(file: &Path) -> PathBuf {
     let mut name: OsString = file.as_os_str().to_owned();
     name.push(".lock");
     name.into()
+}
+
+/// The time that `--time-limit` allows.
+pub fn time_limit(seconds: f64) -> Result<Duration, Failure> {
+    match seconds {
+        0.0..=86_400.0 => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err(Failure::Usage("`--time-limit` takes seconds, from 0 to 86400".into())),
+    }
 }
 
 /// Refuses a path that cannot be written, before work is done for it.

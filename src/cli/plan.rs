@@ -5,7 +5,7 @@ use super::expand::{Filled, filled};
 use super::export::{self, Decided};
 use super::here::{HERE, machines, usable_here};
 use super::inputs::{Inputs, known};
-use super::load::{read, show, write};
+use super::load::{read, show, time_limit, write};
 use super::{Failure, note, print, proof, width};
 use crate::ask::Asked;
 use crate::ask::figures::used;
@@ -243,10 +243,7 @@ pub fn terms(options: &Planning, inputs: &Inputs, cluster: Option<&str>, filled:
     let (values, measured) = given(params, inputs)?;
     let cluster = options.cluster.as_deref().or(cluster).or(job.cluster.as_ref().map(|(name, _)| name.as_str()));
     let machines = machines(cluster.unwrap_or(HERE), &filled.checked.library)?;
-    if !(0.0..=86_400.0).contains(&options.time_limit) {
-        return Err(Failure::Usage("`--time-limit` takes seconds, from 0 to 86400".into()));
-    }
-    let limit = Duration::from_secs_f64(options.time_limit);
+    let limit = time_limit(options.time_limit)?;
     let end = if options.robust { End::Worst } else { End::Typical };
     let usable = usable_on(&machines);
     Ok(Terms { job: job.clone(), values, measured, machines, limit, end, usable })

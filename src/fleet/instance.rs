@@ -1,10 +1,10 @@
 //! What carries out a step → the instance that jobs can share, what a run puts on it, and what the run costs beside it.
 
 use crate::library::Implementation;
-use crate::library::size::SizeExpr;
 use crate::plan::model::Predicted;
 use crate::space::Candidate;
 use crate::space::load::width;
+use crate::space::sharing::settings;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use schemars::JsonSchema;
@@ -22,8 +22,7 @@ const MILLION: Decimal = Decimal::from_parts(1_000_000, 0, 0, false, 0);
 pub struct Instance {
     /// The model or tool.
     pub implementation: String,
-    /// The knobs that are settings of the instance. A knob that the work or the sizes of a request follow (how many frames are
-    /// sent) is the request's, and requests that differ in it share an instance.
+    /// The knobs that belong to it: [`settings`].
     pub knobs: BTreeMap<String, String>,
     /// The device of one replica: `cpu` or a GPU's name.
     pub device: String,
@@ -37,8 +36,7 @@ impl Instance {
         if candidate.device == "api" {
             return None;
         }
-        let of_request = |name: &str| entry.work.iter().chain(&entry.sizes).any(|(_, expr)| mentions(expr, name));
-        let knobs = candidate.knobs.iter().filter(|(name, _)| !of_request(name));
+        let knobs = settings(entry, candidate);
         Some(Instance {
             implementation: entry.name.to_string(),
             knobs: knobs.map(|(name, value)| (name.to_string(), value.to_string())).collect(),
@@ -52,14 +50,6 @@ impl Instance {
         let knobs: Vec<String> = self.knobs.iter().map(|(name, value)| format!("{name}: {value}")).collect();
         let knobs = if knobs.is_empty() { String::new() } else { format!("({})", knobs.join(", ")) };
         format!("{}{knobs} on {} * {}", self.implementation, self.device, self.units)
-    }
-}
-
-fn mentions(expr: &SizeExpr, knob: &str) -> bool {
-    match expr {
-        SizeExpr::Knob(name) => name == knob,
-        SizeExpr::Apply(_, args) => args.iter().any(|arg| mentions(arg, knob)),
-        SizeExpr::Number(_) | SizeExpr::Size(..) => false,
     }
 }
 

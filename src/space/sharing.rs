@@ -41,10 +41,19 @@ pub fn setup(entry: &Implementation, candidate: &Candidate) -> Option<Setup> {
     if candidate.device == "api" || ["process", "builtin", "openai"].contains(&kind) {
         return None;
     }
-    let of_request = |name: &EcoString| entry.work.iter().chain(&entry.sizes).any(|(_, expr)| mentions(expr, name));
-    let knobs = candidate.knobs.iter().filter(|(name, _)| !of_request(name)).cloned().collect();
+    let knobs = settings(entry, candidate).cloned().collect();
     let (implementation, device) = (entry.name.clone(), candidate.device.clone());
     Some(Setup { implementation, knobs, device, units: candidate.units })
+}
+
+/// The knobs that belong to an instance. One that the work or the sizes of a request follow (how many frames are sent) is the
+/// request's, and requests that differ in it share an instance.
+pub fn settings<'a>(
+    entry: &'a Implementation,
+    candidate: &'a Candidate,
+) -> impl Iterator<Item = &'a (EcoString, EcoString)> {
+    let of_request = |name: &EcoString| entry.work.iter().chain(&entry.sizes).any(|(_, expr)| mentions(expr, name));
+    candidate.knobs.iter().filter(move |(name, _)| !of_request(name))
 }
 
 fn mentions(expr: &SizeExpr, knob: &EcoString) -> bool {

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::bench::joint_families::{Sharing, fleet};
-use crate::cli::load::{read, write};
+use crate::cli::load::{read, time_limit, write};
 use crate::cli::{Failure, print};
 use crate::solve::joint::problem::Fleet;
 use crate::solve::joint::{Limits, Outcome, solve};
@@ -44,10 +44,9 @@ pub struct JointOptions {
 
 /// Makes or reads fleets, plans them, shows what came of it.
 pub fn joint(options: &JointOptions) -> Result<(), Failure> {
-    if !(0.0..=86_400.0).contains(&options.time_limit) || !(1..=10_000).contains(&options.jobs) {
-        return Err(Failure::Usage(
-            "`--time-limit` takes seconds, from 0 to 86400, and `--jobs` is from 1 to 10000".into(),
-        ));
+    time_limit(options.time_limit)?;
+    if !(1..=10_000).contains(&options.jobs) {
+        return Err(Failure::Usage("`--jobs` is from 1 to 10000".into()));
     }
     for path in &options.read {
         let fleet: Fleet = serde_json::from_str(&read(path)?)
