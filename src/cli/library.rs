@@ -93,7 +93,7 @@ fn text(audit: &Audit, texts: &Texts, older_than: Option<u32>) -> String {
         let groups = mixed.groups.iter().map(|(group, entries)| {
             let group = if group.is_empty() { "not said" } else { group.as_str() };
             let entries: Vec<&str> = entries.iter().map(|e| e.as_str()).collect();
-            format!("{group} ({})", entries.join(", "))
+            format!("{group} ({})", few(&entries))
         });
         let groups: Vec<String> = groups.collect();
         let _ = writeln!(out, "  {}: {}s {}", mixed.task, mixed.by, groups.join("; "));
@@ -121,6 +121,16 @@ fn by_file(figures: &[&Audited], texts: &Texts) -> BTreeMap<String, Vec<usize>> 
         files.entry(texts.sources.get(figure.at.file).name.clone()).or_default().push(walked.2);
     }
     files
+}
+
+/// Three of many names; `--json` has all.
+fn few(names: &[impl AsRef<str>]) -> String {
+    let mut shown: Vec<&str> = names.iter().take(3).map(AsRef::as_ref).collect();
+    let more = format!("{} more", names.len() - shown.len());
+    if names.len() > shown.len() {
+        shown.push(&more);
+    }
+    shown.join(", ")
 }
 
 /// `2-5, 9`

@@ -114,6 +114,9 @@ pub fn decide(prepared: &Prepared, changes: &Changes, limits: &Limits) -> Result
         let first = match solve(&hard.problem, limits) {
             Outcome::Solved(solution) => solution,
             Outcome::Conflict(found) => {
+                let all = job.clauses.iter().map(|c| c.span).collect();
+                let tight = encode(&encode::Input { job, kept: &[], workflow, space, library, machines, strict: &all });
+                let found = offer(found, &tight, limits);
                 return Err(Undecided::Clash(Box::new(Clash { found, encoded: hard, strict })));
             }
             Outcome::Unknown(why) => {
@@ -153,6 +156,16 @@ pub fn decide(prepared: &Prepared, changes: &Changes, limits: &Limits) -> Result
             )));
         }
         strict.extend(new);
+    }
+}
+
+/// A conflict with what limits as they are written leave of the others: looser ones would promise what rounding adds.
+fn offer(found: Conflict, tight: &Encoded, limits: &Limits) -> Conflict {
+    match solve(&tight.problem, limits) {
+        Outcome::Conflict(exact) if exact.core == found.core => {
+            Conflict { reachable: exact.reachable, alone: exact.alone, repairs: exact.repairs, ..found }
+        }
+        _ => found,
     }
 }
 

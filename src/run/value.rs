@@ -158,6 +158,12 @@ pub fn sizes(value: &Value, ty: &Type) -> BTreeMap<String, f64> {
         }
         found.extend(sums.into_iter().map(|(name, (sum, n))| (name, sum / f64::from(n.max(1)))));
     }
+    if let Type::Record(_, fields) = ty {
+        for (field, ty) in fields {
+            let inner = value.get(field.as_str()).map(|v| sizes(v, ty)).unwrap_or_default();
+            found.extend(inner.into_iter().map(|(path, n)| (format!("{field}.{path}"), n)));
+        }
+    }
     for (name, _) in ty.sizes() {
         if let Some(n) = size(value, name).and_then(|n| n.as_f64()) {
             found.insert((*name).to_owned(), n);
@@ -196,6 +202,14 @@ mod tests {
         assert!(check(&json!({"frames": [{"file": "/a", "time": 1.0}], "count": 1}), &Type::Frames).is_ok());
         assert!(check(&json!({"segments": [{"start": 0, "end": 1, "text": "x"}]}), &Type::Transcript).is_ok());
         assert!(check(&json!("x"), &Type::Enum("E".into(), vec!["y".into()])).is_err());
+    }
+
+    #[test]
+    fn sizes_of_records_are_those_of_their_fields() {
+        let ty = Type::Record("Index".into(), vec![("texts".into(), Type::List(Box::new(Type::Text)))]);
+        let found = sizes(&json!({"texts": ["one two", "three"]}), &ty);
+        assert_eq!(found.get("texts.count"), Some(&2.0), "{found:?}");
+        assert!(found.contains_key("texts.tokens"), "{found:?}");
     }
 
     #[test]

@@ -59,7 +59,7 @@ save("search_index", [{"query": [vector()], "index": {"passages": passages(n), "
 save("classify", [{"text": text(n), "labels": ["mills", "prices", "rivers"]} for n in (4, 40)])
 schema = {"type": "object", "properties": {"date": {"type": "string"}, "total": {"type": "number"}}}
 save("extract", [{"text": text(n) + " Date: 2026-11-24. Total: 12.50 EUR.", "schema": schema} for n in (4, 400)])
-save("translate", [{"text": text(n), "source": "en", "target": "es"} for n in (4, 100)])
+save("translate", [{"text": text(n), "source": "eng", "target": "spa"} for n in (4, 100)])
 save("calculate", [{"expression": " + ".join(["17 * 3"] * n)} for n in (2, 200)])
 def pdf(name, pages):
     objects = ["<< /Type /Catalog /Pages 2 0 R >>", "<< /Type /Pages /Count %d /Kids [%s] >>" % (pages, " ".join("%d 0 R" % (4 + 2 * i) for i in range(pages))),
@@ -80,6 +80,16 @@ pdf("text2", 2), pdf("text40", 40)
 code = "def add(a, b):\n    return a + b\n"
 tests = "import unittest\nfrom candidate import add\nclass T(unittest.TestCase):\n    def test(self):\n        self.assertEqual(add(1, 2), 3)\n"
 save("run_tests", [{"code": code, "tests": tests}])
+save("majority_answer", [{"answers": [text(3) + " The answer is %d." % (i % 3) for i in range(n)]} for n in (3, 9)])
+report = lambda passed: {"passed": passed, "report": sentence()}
+save("first_passing", [{"candidates": [code] * n, "reports": [report(i == n - 1) for i in range(n)]} for n in (2, 8)])
+save("join_texts", [{"texts": [text(10) for _ in range(n)]} for n in (2, 20)])
+import os
+site = "file://" + os.path.abspath("examples/media/site/")
+page = lambda name, clicks: {"start": site + "/index.html", "clicks": clicks, "url": site + "/" + name, "title": "", "text": "", "links": []}
+save("open_page", [{"url": site + "/index.html"}, {"url": site + "/hours.html"}])
+save("click", [{"page": page("index.html", []), "target": "Opening hours"}])
+save("screenshot", [{"page": page("index.html", [])}])
 PYTHON
   touch "$work/.made"
 }
@@ -122,3 +132,10 @@ text labelled_fields extract
 text apertium translate
 text calculator calculate
 text python_tests run_tests
+text vote majority_answer
+text pick_passing first_passing
+text number_texts join_texts
+export MKBC_WEB_ALLOW=$PWD/examples/media/site
+text browser_open open_page
+text browser_click click
+text browser_screenshot screenshot
