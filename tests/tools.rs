@@ -220,3 +220,50 @@ fn a_page_that_never_ends_or_is_huge_is_bounded() {
         assert!(read["text"].as_str().is_some_and(|t| !t.is_empty() && t.len() <= 200_000), "{page}");
     }
 }
+
+/// The Python that has PyTorch and transformers; in CI it must be there.
+fn vision_python() -> Option<PathBuf> {
+    let place = python();
+    let vision = place.ancestors().nth(3).expect("…/mkbc/tools/bin/python").join("vision/bin/python");
+    let there = vision.is_file();
+    if !there {
+        assert!(std::env::var_os("MKBC_REQUIRE_TOOLS").is_none(), "the tests' PyTorch is not installed");
+        eprintln!("skipped: the tests' PyTorch is not installed (.ci/setup all)");
+    }
+    there.then_some(vision)
+}
+
+/// Weights of no worth: that the models run, are given words and frames, and answer in the task's type is what is seen here.
+#[test]
+fn zero_shot_models_run_with_weights_from_a_folder() {
+    let Some(vision) = vision_python().filter(|_| have(&["ffmpeg"])) else { return };
+    let weights = tempfile::tempdir().expect("a folder");
+    let script = repository().join("tests/tools/random_weights.py");
+    let made = Command::new(&vision).arg(script).arg(weights.path()).arg("tiny").output().expect("Python");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let video = weights.path().join("scenes.mp4");
+    let source = "color=c=red:s=128x96:d=2[a];color=c=blue:s=128x96:d=2[b];[a][b]concat=n=2";
+    let made = Command::new("ffmpeg").args(["-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", source]).arg(&video).status();
+    assert!(made.expect("ffmpeg").success());
+    let (video, folder) = (video.display().to_string(), weights.path().display().to_string());
+    let python = vision.display().to_string();
+    let job = |model: &str| {
+        format!(
+            "use std.video\nuse std.vision\n\njob seen(video: Video) -> List[Observation] {{\n  using {model}\n  using even_frames(frames: 5)\n\n  \
+             let (frames, _audio) = scene_detection(video)\n  object_detection(frames, looking_for: \"a red wall, a boat\")\n}}\n"
+        )
+    };
+    let mut answered = 0;
+    for model in ["clip(variant: vit_b_32)", "omdet(variant: omdet_turbo_tiny)", "grounding_dino"] {
+        let env = [("MKBC_PYTHON", python.as_str()), ("MKBC_WEIGHTS", folder.as_str())];
+        let found = answer(&job(model), &["--video", &video], &env);
+        let found = found.as_array().expect("observations");
+        assert!(found.iter().all(|o| o["score"].as_f64().is_some_and(|s| (0.0..=1.0).contains(&s))), "{model}: {found:?}");
+        answered += usize::from(!found.is_empty());
+    }
+    assert!(answered > 0, "no model saw anything at all");
+    // Without weights, what to do is said.
+    let env = [("MKBC_PYTHON", python.as_str()), ("HF_HOME", "/nonexistent")];
+    let said = refusal(&job("clip(variant: vit_b_16)"), &["--video", &video], &env);
+    assert!(said.contains("huggingface-cli download openai/clip-vit-base-patch16"), "{said}");
+}

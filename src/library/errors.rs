@@ -115,7 +115,7 @@ pub fn unknown_placeholder(at: Span, name: &str, near: Option<&str>) -> Diagnost
         Diagnostic::error("E0414", format!("`{{{name}}}` stands for nothing"), at, "neither a parameter nor a knob");
     match near {
         Some(near) => d.help(format!("did you mean `{{{near}}}`?")),
-        None => d.help("name a parameter of the task, a knob, or `{units}`, `{out}`, `{rate}`"),
+        None => d.help("name a parameter of the task, a knob, or `{units}`, `{device}`, `{out}`, `{rate}`"),
     }
 }
 

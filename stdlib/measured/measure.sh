@@ -4,7 +4,7 @@
 # Needs what `.ci/setup all` installs and a release build. Let the machine do nothing else meanwhile: the load is in every row.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-mkbc=target/release/mkbc
+mkbc=${MKBC:-target/release/mkbc}
 work=target/measure
 mkdir -p "$work"
 only=("$@")
@@ -107,6 +107,15 @@ for tool in ffmpeg_scenes even_frames opencv_scenes; do
   measure $tool --video "$media/kitchen.mp4" "$media/road_trip.mp4"
 done
 measure pocketsphinx --audio "$work/kitchen.wav" "$work/road_trip.wav"
+# The zero-shot models run with random weights of the published shapes: how long they take does not depend on what they find.
+if [ ${#only[@]} -eq 0 ] || [[ " ${only[*]} " =~ \ (clip|omdet|grounding_dino)\  ]]; then
+  export MKBC_PYTHON=${MKBC_VISION_PYTHON:-${XDG_CACHE_HOME:-$HOME/.cache}/mkbc/vision/bin/python} MKBC_WEIGHTS=$PWD/$work/weights
+  [ -d "$work/weights" ] || "$MKBC_PYTHON" tests/tools/random_weights.py "$work/weights" true
+  for model in clip omdet grounding_dino; do
+    measure $model --frames "@$work/road_trip.5/$frames" "@$work/road_trip.30/$frames" --looking_for "people and what they wear"
+  done
+  unset MKBC_PYTHON MKBC_WEIGHTS
+fi
 for tool in tesseract_frames colour_regions; do
   measure $tool --frames "@$work/kitchen.5/$frames" "@$work/road_trip.5/$frames" "@$work/road_trip.30/$frames"
 done

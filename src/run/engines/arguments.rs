@@ -3,7 +3,7 @@
 //! `{p}` a text or number; `{p.file}` the file of a medium; `{p.list}` a text file that names the files of frames or of a list of media;
 //! `{p.concat}` the same as ffmpeg's concat list; `{p.pages}` the same for the pages of a document; `{p.as.py}` a file with the text in it;
 //! `{p.join.q.py}` a file with two texts in it; `{p.field}` a field of a record; `{out}` the folder of the call; `{units}` the devices it
-//! holds; `{rate}` frames a second (for scenes); `{script.name}` a file with that script of the standard library.
+//! holds, `{device}` of which kind; `{rate}` frames a second (for scenes); `{script.name}` a file with that script of the standard library.
 
 use super::Args;
 use super::readers::habits;
@@ -27,6 +27,8 @@ pub struct Slots<'a> {
     pub options: &'a BTreeMap<String, String>,
     /// Devices that the call holds.
     pub units: u32,
+    /// Their kind, as the library names it: `cpu`, `h100`.
+    pub device: &'a str,
 }
 
 /// The argument vector of a command: every placeholder becomes part of one argument, and is never read again.
@@ -81,6 +83,7 @@ fn slot(path: &[&str], slots: &Slots<'_>) -> Result<Filled, Fault> {
         return match path {
             ["out"] => trusted(utf8(out)?),
             ["units"] => trusted(slots.units.to_string()),
+            ["device"] => trusted(slots.device.to_owned()),
             ["rate"] => trusted(habits::rate(slots.options)?.to_string()),
             ["script", script] => {
                 let none = || Fault::plan(format!("the standard library has no script `{script}`"));
@@ -176,7 +179,7 @@ mod tests {
 
     fn slots<'a>(args: &'a Args, out: &'a Path) -> Slots<'a> {
         static NONE: BTreeMap<String, String> = BTreeMap::new();
-        Slots { args, out, reader: "lines", options: &NONE, units: 3 }
+        Slots { args, out, reader: "lines", options: &NONE, units: 3, device: "cpu" }
     }
 
     fn fill(command: &[&str], args: &[(&str, Value)]) -> Result<Vec<String>, Fault> {

@@ -185,6 +185,12 @@ pub fn prepared(program: &str, arguments: &[String], command: &Command<'_>) -> t
     start.env("LANG", "C.UTF-8").env("LC_ALL", "C.UTF-8");
     start.env("HOME", (command.env)("HOME").unwrap_or_else(|| "/".to_owned()));
     start.env("TMPDIR", command.folder).env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONIOENCODING", "utf-8");
+    // Where weights are: addresses of folders, no keys.
+    for variable in ["HF_HOME", "MKBC_WEIGHTS"] {
+        if let Some(folder) = (command.env)(variable) {
+            start.env(variable, folder);
+        }
+    }
     for variable in ["OMP_THREAD_LIMIT", "OMP_NUM_THREADS"] {
         start.env(variable, command.threads.max(1).to_string());
     }

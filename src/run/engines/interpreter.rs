@@ -43,7 +43,10 @@ pub fn lacking(packages: &str, env: Env<'_>) -> Option<Fault> {
 /// The packages of a virtual environment; none where the interpreter is in none, since only it knows then.
 fn distributions(interpreter: &Path) -> Option<Vec<String>> {
     let home = interpreter.parent()?.parent()?;
-    home.join("pyvenv.cfg").is_file().then_some(())?;
+    let settings = std::fs::read_to_string(home.join("pyvenv.cfg")).ok()?;
+    // One that sees the system's packages as well has more than lies in its folders.
+    let own = |line: &str| line.replace(' ', "") != "include-system-site-packages=true";
+    settings.lines().all(own).then_some(())?;
     let versions = std::fs::read_dir(home.join("lib")).ok()?.filter_map(Result::ok);
     let folders = versions.filter_map(|v| std::fs::read_dir(v.path().join("site-packages")).ok());
     let names = folders.flatten().filter_map(Result::ok).filter_map(|e| e.file_name().into_string().ok());

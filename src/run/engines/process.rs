@@ -32,7 +32,8 @@ pub async fn call(
         return Ok(Value::Array(Vec::new()));
     }
     let units = call.step.hardware.units.clamp(1, crate::run::devices::cpu::cores());
-    let slots = Slots { args: &call.args, out, reader, options, units };
+    let device = call.step.hardware.device.as_str();
+    let slots = Slots { args: &call.args, out, reader, options, units, device };
     let mut captured = Vec::new();
     for command in commands.iter().filter(|c| !habits::left_out(reader, c, options, &call.args)) {
         let mut argv = argv(command, &slots)?;
