@@ -6,7 +6,9 @@ mod args;
 mod ask;
 mod bench;
 mod check;
+mod devices;
 mod doc;
+mod doctor;
 mod eval;
 mod expand;
 mod explain;
@@ -93,7 +95,8 @@ pub fn main() -> ExitCode {
             library::audit_library(&library, &audit)
         }
         Command::Library(options) => inspect::library(&options),
-        Command::Devices(options) => inspect::devices(&options),
+        Command::Devices(options) => devices::devices(&options),
+        Command::Doctor(options) => doctor::doctor(&options),
         Command::Schema(options) => inspect::schema(&options),
         Command::Bench(what) => bench::bench(&what),
     };

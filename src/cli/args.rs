@@ -49,7 +49,9 @@ pub enum Command {
     /// List the tasks of the library and what implements them
     Library(LibraryOptions),
     /// Show this machine's devices
-    Devices(DevicesOptions),
+    Devices(super::devices::DevicesOptions),
+    /// Say what this machine lacks: programs, packages, keys, drivers, and which tasks cannot be carried out for it
+    Doctor(super::doctor::DoctorOptions),
     /// Print the JSON schema of plans, of joint plans, or of the answers to questions
     Schema(SchemaOptions),
     /// Measure parts of mkbc
@@ -277,13 +279,6 @@ pub struct AuditOptions {
     /// How it is written: by file and line, or each figure with its source
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
-}
-
-#[derive(Args)]
-pub struct DevicesOptions {
-    /// As JSON
-    #[arg(long)]
-    pub json: bool,
 }
 
 #[derive(Args)]

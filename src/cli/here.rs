@@ -5,9 +5,9 @@ use super::args::Source;
 use super::load::{load, show};
 use crate::compile::check_file;
 use crate::diag::Diagnostics;
-use crate::library::{Implementation, Library};
+use crate::library::{Device, Implementation, Library};
 use crate::plan::engine::{EXECUTABLE, http, key_env, mcp_server, serves};
-use crate::run::devices::{Gpus, Inventory, inventory};
+use crate::run::devices::{Gpu, Gpus, Inventory, inventory};
 use crate::run::engines::browser::launch;
 use crate::run::engines::http::endpoint;
 use crate::run::engines::mcp::lacks;
@@ -85,14 +85,18 @@ fn this_machine(inventory: &Inventory, library: &Library) -> Machines {
     pools.insert("cpu".into(), (inventory.cpu.cores, price("cpu")));
     if let Gpus::Devices(gpus) = &inventory.gpus {
         for gpu in gpus {
-            let name = gpu.name.to_lowercase();
-            let known = library.devices.values().find(|d| d.gpu && name.contains(d.name.as_str()));
-            if let Some(device) = known {
+            if let Some(device) = known(gpu, library) {
                 pools.entry(device.name.clone()).or_insert((0, price(&device.name))).0 += 1;
             }
         }
     }
     Machines { name: HERE.into(), pools }
+}
+
+/// What the library calls a GPU: the device whose name stands in the driver's.
+pub fn known<'a>(gpu: &Gpu, library: &'a Library) -> Option<&'a Device> {
+    let name = gpu.name.to_lowercase();
+    library.devices.values().find(|d| d.gpu && name.contains(d.name.as_str()))
 }
 
 /// Whether this machine can run an implementation: the engine is one of ours, its program is installed, its key is set.

@@ -1,6 +1,6 @@
-//! `mkbc library`, `mkbc devices`, `mkbc schema`
+//! `mkbc library`, `mkbc schema`
 
-use super::args::{DevicesOptions, Format, LibraryOptions, Schema, SchemaOptions};
+use super::args::{Format, LibraryOptions, Schema, SchemaOptions};
 use super::here::usable_here;
 use super::load::{library as load_library, show};
 use super::{Failure, print, width};
@@ -10,7 +10,6 @@ use crate::diag::Diagnostics;
 use crate::fleet::model::schema as joint_schema;
 use crate::plan::render::table;
 use crate::plan::schema::schema as plan_schema;
-use crate::run::devices::{Gpus, inventory};
 use crate::syntax::ast::File;
 use serde_json::json;
 
@@ -73,29 +72,6 @@ pub fn library(options: &LibraryOptions) -> Result<(), Failure> {
     }
     let clusters: Vec<&str> = library.clusters.keys().map(|k| k.as_str()).collect();
     print(&format!("clusters: {}, here\n", clusters.join(", ")));
-    Ok(())
-}
-
-/// Shows what this machine has.
-pub fn devices(options: &DevicesOptions) -> Result<(), Failure> {
-    let inventory = inventory();
-    if options.json {
-        let json = serde_json::to_value(&inventory).map_err(|e| e.to_string())?;
-        print(&format!("{json:#}\n"));
-        return Ok(());
-    }
-    print(&format!("cpu: {} cores\n", inventory.cpu.cores));
-    match &inventory.gpus {
-        Gpus::NoDriver => print("gpu: none (no NVIDIA driver)\n"),
-        Gpus::Unusable(why) => print(&format!("gpu: none usable ({why})\n")),
-        Gpus::Devices(gpus) => {
-            for gpu in gpus {
-                let memory = gpu.memory.map_or(String::new(), |m| format!(", {} GB", m / 1_000_000_000));
-                let capability = gpu.capability.as_ref().map_or(String::new(), |c| format!(", compute {c}"));
-                print(&format!("gpu: {}{memory}{capability}, {}\n", gpu.name, gpu.uuid));
-            }
-        }
-    }
     Ok(())
 }
 

@@ -11,8 +11,19 @@ use serde::Serialize;
 pub struct Inventory {
     /// Processors.
     pub cpu: cpu::Cpu,
+    /// NVIDIA's driver, where one answers.
+    pub driver: Option<Driver>,
     /// GPUs.
     pub gpus: Gpus,
+}
+
+/// NVIDIA's driver.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Driver {
+    /// The newest CUDA that it can carry: `13.0`.
+    pub cuda: Option<String>,
+    /// Its own version, by NVML: `580.95.05`.
+    pub version: Option<String>,
 }
 
 /// The GPUs of this machine.
@@ -42,15 +53,25 @@ pub struct Gpu {
     pub used: Option<u64>,
     /// Power at this moment, watts.
     pub power_w: Option<f64>,
+    /// The power that it is kept below, watts.
+    pub power_limit_w: Option<f64>,
+    /// Its place on the PCI bus: `00000000:17:00.0`.
+    pub pci: Option<String>,
+    /// Whether it is parted into instances (MIG).
+    pub mig: Option<bool>,
+    /// NVLinks that are up.
+    pub nvlinks: Option<u32>,
 }
 
 /// Looks at this machine.
 pub fn inventory() -> Inventory {
-    let mut gpus = cuda::gpus();
-    if let Gpus::Devices(devices) = &mut gpus {
-        nvml::refine(devices);
+    let (mut gpus, cuda) = cuda::gpus();
+    let mut driver = None;
+    if gpus != Gpus::NoDriver {
+        let devices = if let Gpus::Devices(devices) = &mut gpus { devices.as_mut_slice() } else { &mut [] };
+        driver = Some(Driver { cuda, version: nvml::refine(devices) });
     }
-    Inventory { cpu: cpu::cpu(), gpus }
+    Inventory { cpu: cpu::cpu(), driver, gpus }
 }
 
 #[cfg(test)]

@@ -8,24 +8,55 @@ use cudarc::driver::result::{self, DriverError};
 use cudarc::driver::sys::{self, CUdevice_attribute as Attribute};
 use std::fmt::Write;
 
-/// The devices that the driver offers.
-pub fn gpus() -> Gpus {
+/// What is called below. A driver that is too old lacks some, which cudarc answers with a panic.
+const NEEDED: [&str; 7] = [
+    "cuInit",
+    "cuDriverGetVersion",
+    "cuDeviceGetCount",
+    "cuDeviceGetName",
+    "cuDeviceGetUuid_v2",
+    "cuDeviceTotalMem_v2",
+    "cuDeviceGetAttribute",
+];
+
+/// The devices that the driver offers, and the newest CUDA that it can carry.
+pub fn gpus() -> (Gpus, Option<String>) {
     if !installed() {
-        return Gpus::NoDriver;
+        return (Gpus::NoDriver, None);
     }
-    // A driver that is too old lacks functions, which cudarc answers with a panic; it must not end the process.
-    match std::panic::catch_unwind(devices) {
+    if let Some(lacking) = NEEDED.into_iter().find(|name| !offers(name)) {
+        return (Gpus::Unusable(format!("the driver is too old: it has no `{lacking}`")), None);
+    }
+    let cuda = newest();
+    // What the list above misses must not end the process.
+    let gpus = match std::panic::catch_unwind(devices) {
         Ok(Ok(devices)) if devices.is_empty() => Gpus::Unusable("the driver offers no device".to_owned()),
         Ok(Ok(devices)) => Gpus::Devices(devices),
         Ok(Err(error)) => Gpus::Unusable(words(error)),
         Err(_) => Gpus::Unusable("the driver is too old".to_owned()),
-    }
+    };
+    (gpus, cuda)
 }
 
 #[allow(unsafe_code)]
 fn installed() -> bool {
     // SAFETY: opens the library by its usual names and closes it; the driver's own initialisers are trusted as everywhere.
     unsafe { sys::is_culib_present() }
+}
+
+#[allow(unsafe_code)]
+fn offers(name: &str) -> bool {
+    // SAFETY: the library is there; the function is looked up and not called.
+    unsafe { sys::culib().get::<unsafe extern "C" fn()>(name.as_bytes()).is_ok() }
+}
+
+#[allow(unsafe_code)]
+fn newest() -> Option<String> {
+    let mut version = 0;
+    // SAFETY: writes one int to a valid place, and may be called before the driver is initialised.
+    let answer = unsafe { sys::cuDriverGetVersion(&raw mut version) };
+    answer.result().ok()?;
+    (version > 0).then(|| format!("{}.{}", version / 1000, version % 1000 / 10))
 }
 
 fn devices() -> Result<Vec<Gpu>, DriverError> {
@@ -51,6 +82,10 @@ fn device(ordinal: i32) -> Result<Gpu, DriverError> {
         capability: major.zip(minor).map(|(major, minor)| format!("{major}.{minor}")),
         used: None,
         power_w: None,
+        power_limit_w: None,
+        pci: None,
+        mig: None,
+        nvlinks: None,
     })
 }
 
@@ -68,6 +103,10 @@ fn uuid(bytes: &[std::ffi::c_char; 16]) -> String {
 }
 
 fn words(error: DriverError) -> String {
+    // The words of an error come from the driver as well.
+    if !["cuGetErrorName", "cuGetErrorString"].into_iter().all(offers) {
+        return format!("the driver answers {:?}", error.0);
+    }
     let said = error.error_string().map(|s| s.to_string_lossy().into_owned());
     said.unwrap_or_else(|_| format!("the driver answers {:?}", error.0))
 }

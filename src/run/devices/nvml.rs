@@ -2,17 +2,34 @@
 
 use super::Gpu;
 use nvml_wrapper::Nvml;
+use std::ffi::OsStr;
 
-/// Fills in what NVML knows of devices that the driver listed.
-pub fn refine(devices: &mut [Gpu]) {
-    let Ok(nvml) = Nvml::init() else { return };
+/// Containers have the library under its versioned name only.
+fn open() -> Option<Nvml> {
+    let versioned = || Nvml::builder().lib_path(OsStr::new("libnvidia-ml.so.1")).init();
+    Nvml::init().or_else(|_| versioned()).ok()
+}
+
+/// A GPU has at most so many NVLinks (Blackwell: 18).
+const LINKS: u32 = 18;
+
+/// Fills in what NVML knows of devices that the driver listed. Yields the driver's version.
+pub fn refine(devices: &mut [Gpu]) -> Option<String> {
+    let nvml = open()?;
+    let watts = |milliwatts: u32| f64::from(milliwatts) / 1000.0;
     for device in devices {
         let Ok(found) = nvml.device_by_uuid(device.uuid.as_str()) else {
             continue;
         };
         device.used = found.memory_info().ok().map(|m| m.used);
-        device.power_w = found.power_usage().ok().map(|mw| f64::from(mw) / 1000.0);
+        device.power_w = found.power_usage().ok().map(watts);
+        device.power_limit_w = found.enforced_power_limit().ok().map(watts);
+        device.pci = found.pci_info().ok().map(|p| p.bus_id);
+        device.mig = found.mig_mode().ok().map(|m| m.current == 1);
+        let links: Vec<bool> = (0..LINKS).map_while(|link| found.link_wrapper_for(link).is_active().ok()).collect();
+        device.nvlinks = u32::try_from(links.iter().filter(|up| **up).count()).ok().filter(|_| !links.is_empty());
     }
+    nvml.sys_driver_version().ok()
 }
 
 /// The energy counters of all GPUs.
@@ -22,7 +39,7 @@ pub struct Meters(Nvml);
 impl Meters {
     /// The counters, where there are any.
     pub fn open() -> Option<Meters> {
-        let meters = Meters(Nvml::init().ok()?);
+        let meters = Meters(open()?);
         meters.joules().is_some().then_some(meters)
     }
 
