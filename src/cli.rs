@@ -1,6 +1,6 @@
 //! Arguments → calls. All reading of files and all printing happens here; one file a subcommand.
 //!
-//! Exit codes: 0 done; 1 the input has errors, there is no plan, or a run failed; 2 the command line is wrong; 130 stopped.
+//! Exit codes: 0 done; 1 the input has errors, there is no plan, or a run failed; 2 the command line is wrong; 130 stopped; 143 terminated.
 
 mod args;
 mod ask;
@@ -20,14 +20,18 @@ mod highs;
 mod import;
 mod inputs;
 mod inspect;
+mod journal;
 mod library;
 mod load;
 mod plan;
 mod profile;
 mod proof;
+mod resume;
 mod run;
+mod runs;
 mod verify;
 
+use crate::run::fault::{Fault, RunError};
 use args::{Cli, Command};
 use clap::Parser;
 use std::fmt;
@@ -44,6 +48,8 @@ pub(crate) enum Failure {
     Usage(String),
     /// Somebody stopped the command.
     Stopped,
+    /// Somebody asked it to terminate.
+    Terminated,
 }
 
 impl From<String> for Failure {
@@ -52,11 +58,17 @@ impl From<String> for Failure {
     }
 }
 
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Failure {
+        Failure::Message(RunError::from(fault).to_string())
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Said => Ok(()),
-            Failure::Stopped => f.write_str("stopped"),
+            Failure::Stopped | Failure::Terminated => f.write_str("stopped"),
             Failure::Message(text) | Failure::Usage(text) => f.write_str(text),
         }
     }
@@ -86,6 +98,11 @@ pub fn main() -> ExitCode {
         Command::Sensitivity(options) => ask::sensitivity(&options, &inputs),
         Command::Profile(options) => profile::profile(&options, &inputs),
         Command::Run(options) => run::run(&options, &inputs),
+        Command::Resume(options) => resume::resume(&options),
+        Command::Runs(options) => runs::runs(&options),
+        Command::Show(options) => runs::show(&options),
+        Command::Logs(options) => runs::logs(&options),
+        Command::Journal(what) => journal::journal(&what),
         Command::Doc(options) => doc::doc(&options),
         Command::Import(what) => import::import(&what),
         Command::Eval(options) => eval::eval(&options),
@@ -109,6 +126,7 @@ pub fn main() -> ExitCode {
             ExitCode::from(match failure {
                 Failure::Usage(_) => 2,
                 Failure::Stopped => 130,
+                Failure::Terminated => 143,
                 _ => 1,
             })
         }

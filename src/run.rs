@@ -7,6 +7,7 @@ pub mod devices;
 pub mod engines;
 pub mod fault;
 pub mod input;
+pub mod journal;
 pub mod meter;
 pub mod observer;
 pub mod ops;
@@ -22,6 +23,7 @@ use crate::plan::model::{PLAN_VERSION, Plan};
 use crate::types::Type;
 use cancel::Cancel;
 use fault::{Fault, FaultKind, RunError, Site};
+use journal::recorder::Recorder;
 use meter::{Meter, StepMeasure};
 use observer::{Event, Observer};
 use probe::Env;
@@ -54,6 +56,8 @@ pub struct RunContext<'a> {
     /// Where Python modules and programs that a library brings along are looked for, in this order: the job's folder, the
     /// libraries'.
     pub folders: Vec<PathBuf>,
+    /// The journal; none for what is measured and thrown away.
+    pub recorder: Option<&'a Recorder>,
 }
 
 impl<'a> RunContext<'a> {
@@ -70,6 +74,7 @@ impl<'a> RunContext<'a> {
             fan_out: 64,
             api_calls: 8,
             folders: vec![PathBuf::from(".")],
+            recorder: None,
         }
     }
 }
@@ -114,7 +119,9 @@ pub async fn run(plan: &Plan, inputs: BTreeMap<String, Value>, cx: &RunContext<'
         RunError { site: step.map(|s| Box::new(Site::of(s))), fault }
     });
     let wall_s = meter.elapsed().as_secs_f64();
-    let mut report = RunReport { job: plan.job.clone(), result, wall_s, steps: meter.measures(), folder };
+    let steps = meter.measures();
+    let result = recorded(result, cx, cost(&steps)).await;
+    let mut report = RunReport { job: plan.job.clone(), result, wall_s, steps, folder };
     if let Err(fault) = record(&report) {
         // A result that is not recorded is not reported; an earlier error says more than this one.
         if report.result.is_ok() {
@@ -122,6 +129,23 @@ pub async fn run(plan: &Plan, inputs: BTreeMap<String, Value>, cx: &RunContext<'
         }
     }
     report
+}
+
+/// The outcome, once the journal holds it: an answer that is not recorded is not reported, and an earlier error says more than this one.
+async fn recorded(result: Result<Value, RunError>, cx: &RunContext<'_>, cost: Option<f64>) -> Result<Value, RunError> {
+    let Some(recorder) = cx.recorder else { return result };
+    match result {
+        Ok(value) => recorder.answer(&value, cost).await.map(|()| value).map_err(RunError::from),
+        Err(error) => {
+            let _ = recorder.paused(&error.fault, cost).await;
+            Err(error)
+        }
+    }
+}
+
+/// Money of all steps, if that of each is known.
+fn cost(steps: &[StepMeasure]) -> Option<f64> {
+    steps.iter().map(|m| m.cost_usd).sum()
 }
 
 async fn execute(
@@ -143,13 +167,22 @@ async fn execute(
     let scheduler = Scheduler::new(plan, cx, folder, meter, cores);
     let value = tokio::select! {
         biased;
-        () = cx.cancel.cancelled() => {
-            return Err(Fault::new(FaultKind::Cancelled, "the run was stopped").help("outputs of finished steps are kept").into());
-        }
+        () = cx.cancel.cancelled() => return Err(stopped().into()),
         result = scheduler.run(&scope) => Arc::unwrap_or_clone(result?),
+        () = drained(cx, &scheduler) => return Err(stopped().into()),
     };
     value::check(&value, &plan.result).map_err(|m| Fault::plan(format!("the result is no {}: {m}", plan.result)))?;
     Ok(value)
+}
+
+fn stopped() -> Fault {
+    Fault::new(FaultKind::Cancelled, "the run was stopped").help("outputs of finished steps are kept")
+}
+
+/// Returns once the run is to end gently, and nothing is under way.
+async fn drained(cx: &RunContext<'_>, scheduler: &Scheduler<'_>) {
+    cx.cancel.draining().await;
+    scheduler.idle().await;
 }
 
 /// The inputs as values of the data flow, each of its type.
@@ -182,14 +215,53 @@ fn record(report: &RunReport) -> Result<(), Fault> {
     store::write(&report.folder.join("report.json"), text.as_bytes())
 }
 
-/// Runs a plan to its end on this thread. The first Ctrl-C or SIGTERM stops it; the second ends the process at once.
-pub fn run_to_end(plan: &Plan, inputs: BTreeMap<String, Value>, cx: &RunContext<'_>) -> std::io::Result<RunReport> {
-    block_on(async {
-        let signals = tokio::spawn(stop_on_signals(cx.cancel.clone()));
+/// Runs a plan to its end on this thread. The first Ctrl-C or SIGTERM lets what is under way end, for so long at most; the second stops
+/// the run at once, and a third ends the process. Returns also the exit status of the first signal, if there was one.
+pub fn run_to_end(
+    plan: &Plan,
+    inputs: BTreeMap<String, Value>,
+    cx: &RunContext<'_>,
+    grace: Duration,
+) -> std::io::Result<(RunReport, Option<u8>)> {
+    let first = Arc::new(std::sync::OnceLock::new());
+    let report = block_on(async {
+        let signals = tokio::spawn(drain_on_signals(cx.cancel.clone(), grace, first.clone()));
         let report = run(plan, inputs, cx).await;
         signals.abort();
         report
-    })
+    })?;
+    Ok((report, first.get().copied()))
+}
+
+async fn drain_on_signals(cancel: Cancel, grace: Duration, first: Arc<std::sync::OnceLock<u8>>) {
+    let Some(mut signals) = Signals::new() else { return };
+    let status = signals.next().await;
+    let _ = first.set(status);
+    cancel.drain();
+    tokio::select! {
+        _ = signals.next() => {}
+        () = tokio::time::sleep(grace) => {}
+    }
+    cancel.cancel();
+    std::process::exit(signals.next().await.into());
+}
+
+/// The signals that ask a program to end.
+struct Signals(tokio::signal::unix::Signal, tokio::signal::unix::Signal);
+
+impl Signals {
+    fn new() -> Option<Signals> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Some(Signals(signal(SignalKind::interrupt()).ok()?, signal(SignalKind::terminate()).ok()?))
+    }
+
+    /// Waits for one. Returns the exit status that goes with it.
+    async fn next(&mut self) -> u8 {
+        tokio::select! {
+            _ = self.0.recv() => 130,
+            _ = self.1.recv() => 143,
+        }
+    }
 }
 
 /// Waits for a future on this thread, with the runtime that runs need.
@@ -203,18 +275,11 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> std::io::Result<T> {
 
 /// Turns the first signal into a stop and the second into the end of the process.
 pub async fn stop_on_signals(cancel: Cancel) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return;
-    };
+    let Some(mut signals) = Signals::new() else { return };
     loop {
-        let status = tokio::select! {
-            _ = interrupt.recv() => 130,
-            _ = terminate.recv() => 143,
-        };
+        let status = signals.next().await;
         if cancel.is_cancelled() {
-            std::process::exit(status);
+            std::process::exit(status.into());
         }
         cancel.cancel();
     }

@@ -585,7 +585,8 @@ fn wait_for(what: &str, within: Duration, holds: impl Fn() -> bool) {
 /// A run whose speech recognition is under way.
 fn listening(mkbc: &Mkbc) -> Child {
     let video = media("road_trip.mp4");
-    let mut command = mkbc.command(["run", "road_trip.mkb", "--videos", text(&video), "--folder", "out"]);
+    let job = ["run", "road_trip.mkb", "--videos", text(&video), "--folder", "out", "--grace", "1"];
+    let mut command = mkbc.command(job);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
     let listens = || processes_in(&mkbc.path("")).iter().any(|line| line.contains("pocketsphinx"));
     wait_for("speech recognition starts", Duration::from_secs(60), listens);

@@ -33,6 +33,17 @@ pub enum Command {
     Sensitivity(SensitivityOptions),
     /// Plan a job for this machine and run it; the job's inputs are options: --videos a.mp4 b.mp4
     Run(RunOptions),
+    /// Go on with a run that was killed, stopped or failed: what is finished is not done again
+    Resume(super::resume::ResumeOptions),
+    /// List the runs of this folder's project
+    Runs(super::runs::RunsOptions),
+    /// Show a run step by step: state, attempts, time, cost, error
+    Show(super::runs::OneRun),
+    /// Print what a run did, in order
+    Logs(super::runs::OneRun),
+    /// Check the journal of runs, or export from it
+    #[command(subcommand)]
+    Journal(super::journal::JournalCommand),
     /// Write pages about every task, model and tool of the library, with all figures and their evidence
     Doc(super::doc::DocOptions),
     /// Write stubs for the tools of an MCP server, an OpenAPI document or a Python module
@@ -217,6 +228,11 @@ pub struct RunOptions {
     /// Where outputs, the plan and the report are kept [default: .mkbc/runs/<n>]
     #[arg(long, value_name = "DIR")]
     pub folder: Option<PathBuf>,
+    /// A name for this run: the next `run` with it goes on with it, or shows the answer that it has
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    #[command(flatten)]
+    pub durable: super::run::Durable,
     /// Write a page with the answer, a timeline, and what was measured against what was planned
     #[arg(long, value_name = "FILE.html")]
     pub report: Option<PathBuf>,

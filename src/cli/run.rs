@@ -7,13 +7,49 @@ use super::load::{writable, write};
 use super::plan::{Planned, given, make, read_plan};
 use super::verify::against_source;
 use super::{Failure, note, print};
+use crate::digest::{digest, file_digest};
+use crate::eval::measure::now;
 use crate::plan::model::Plan;
 use crate::run::fault::FaultKind;
+use crate::run::journal::recorder::Recording;
+use crate::run::journal::replay::{End, Replay};
+use crate::run::journal::{Journal, PROJECT, Run, RunInfo};
 use crate::run::observer::{Bars, Observer, Silent};
-use crate::run::{RunContext, RunReport, preflight, report, run_to_end};
+use crate::run::{RunContext, RunReport, preflight, report, run_to_end, store};
+use clap::Args;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How a run bears being stopped.
+#[derive(Args)]
+pub struct Durable {
+    /// After Ctrl-C or SIGTERM, seconds that what is under way has to end; a second signal stops at once
+    #[arg(long, default_value_t = 10.0, value_name = "SECONDS")]
+    pub grace: f64,
+}
+
+/// How an outcome is shown.
+pub struct Showing<'a> {
+    /// Where a page about it is written.
+    pub report: Option<&'a Path>,
+    /// As JSON.
+    pub json: bool,
+    /// Only the answer.
+    pub quiet: bool,
+}
+
+/// A run of the journal, with what it needs.
+pub struct Running {
+    /// The run.
+    pub run: Run,
+    /// Its plan.
+    pub plan: Plan,
+    /// Its inputs.
+    pub inputs: BTreeMap<String, Value>,
+}
 
 /// Plans a job for this machine, or takes a plan as it is, and runs it.
 pub fn run(options: &RunOptions, inputs: &Inputs) -> Result<(), Failure> {
@@ -36,26 +72,134 @@ pub fn run(options: &RunOptions, inputs: &Inputs) -> Result<(), Failure> {
             )));
         }
     }
-    let env = |name: &str| std::env::var(name).ok();
     let folders = folders(&options.planning.source);
-    let missing = preflight::missing(&plan, &env, &folders);
-    if !missing.is_empty() {
-        let lines: Vec<String> = missing.iter().map(|m| m.to_string()).collect();
-        return Err(format!("this machine cannot run the plan:\n  {}", lines.join("\n  ")).into());
-    }
+    able(&plan, &folders)?;
     if let Some(path) = &options.report {
         writable(path)?;
     }
-    let folder = folder(options.folder.as_deref())?;
+    let showing = Showing { report: options.report.as_deref(), json: options.json, quiet: options.quiet };
+    let mut journal = Journal::open(Path::new(PROJECT))?;
+    let key = options.key.clone();
+    let identity = identity(&plan, &inputs, key.is_some())?;
+    let before = match &key {
+        None => None,
+        Some(key) => of_key(&journal, key, &identity)?,
+    };
+    let run = match before {
+        Some(run) if again(&journal, &run, &showing)? => return Ok(()),
+        Some(run) => run,
+        None => {
+            let text = serde_json::to_string(&plan).map_err(|e| e.to_string())?;
+            let (text, given) = (journal.blobs().put(&text)?, journal.blobs().keep(&json!(inputs))?);
+            let folder = options.folder.as_deref().map(free).transpose()?;
+            let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+            let folders = folders.iter().map(absolute).collect();
+            let (job, at) = (plan.job.clone(), now());
+            let info = RunInfo { job, key, identity: identity.clone(), plan: text, inputs: given, folder, folders, at };
+            let run = journal.begin(&info)?;
+            // Another process may have begun one with this key since.
+            if run.info.identity != identity {
+                return Err(other_run(&run));
+            }
+            run
+        }
+    };
+    execute(journal, Running { run, plan, inputs }, &options.durable, &showing)
+}
+
+/// The journal of the project in this folder, which must be there.
+pub fn journal() -> Result<Journal, Failure> {
+    let journal = Journal::existing(Path::new(PROJECT))?;
+    journal.ok_or_else(|| format!("there is no journal here: `{PROJECT}` has none; `mkbc run` begins one").into())
+}
+
+/// Whether this machine can run a plan.
+fn able(plan: &Plan, folders: &[PathBuf]) -> Result<(), Failure> {
+    let missing = preflight::missing(plan, &|name| std::env::var(name).ok(), folders);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let lines: Vec<String> = missing.iter().map(|m| m.to_string()).collect();
+    Err(format!("this machine cannot run the plan:\n  {}", lines.join("\n  ")).into())
+}
+
+/// What a run is of, as a digest; with `contents`, that of the files among the inputs counts too.
+fn identity(plan: &Plan, inputs: &BTreeMap<String, Value>, contents: bool) -> Result<String, Failure> {
+    let plan = serde_json::to_string(plan).map_err(|e| e.to_string())?;
+    let mut texts = vec![plan, serde_json::to_string(inputs).map_err(|e| e.to_string())?];
+    if contents {
+        let mut files = Vec::new();
+        inputs.values().for_each(|value| named_files(value, &mut files));
+        for file in files {
+            texts.push(file_digest(Path::new(&file)).map_err(|e| format!("cannot read `{file}`: {e}"))?);
+        }
+    }
+    Ok(digest(texts.iter().map(String::as_str)))
+}
+
+/// The run with a key, which must be of this plan and these inputs.
+fn of_key(journal: &Journal, key: &str, identity: &str) -> Result<Option<Run>, Failure> {
+    let runs = journal.runs()?;
+    match runs.into_iter().find(|run| run.info.key.as_deref() == Some(key)) {
+        Some(run) if run.info.identity != identity => Err(other_run(&run)),
+        run => Ok(run),
+    }
+}
+
+fn other_run(run: &Run) -> Failure {
+    let RunInfo { job, key, .. } = &run.info;
+    let (id, key) = (run.id, key.as_deref().unwrap_or_default());
+    let what = format!("the key `{key}` is that of run {id} of `{job}`, whose plan or inputs are others");
+    format!("{what}\n  help: give another key, or `mkbc resume {id}` to go on with that run as it was planned").into()
+}
+
+/// Shows the answer of a run that has one; whether it did.
+pub fn again(journal: &Journal, run: &Run, showing: &Showing<'_>) -> Result<bool, Failure> {
+    let records = journal.records(run.id)?;
+    let End::Answered(value) = Replay::of(&records).end else { return Ok(false) };
+    // Without its report it was killed between the two: everything is replayed, and the report written.
+    let report = journal.folder(run).join("report.json");
+    let Ok(text) = std::fs::read_to_string(&report) else { return Ok(false) };
+    if showing.report.is_some() {
+        return Ok(false);
+    }
+    let answer = journal.blobs().value(&value)?;
+    if showing.json {
+        print(&format!("{}\n", text.trim_end()))
+    } else {
+        print(&format!("{}\n", shown(&answer)))
+    }
+    if !showing.quiet {
+        note(&format!("this is the answer of run {}, which was recorded; nothing was run", run.id));
+    }
+    Ok(true)
+}
+
+/// Works on a run until it ends.
+pub fn execute(journal: Journal, running: Running, durable: &Durable, showing: &Showing<'_>) -> Result<(), Failure> {
+    let Running { run, plan, inputs } = running;
+    let folders = run.info.folders.clone();
+    able(&plan, &folders)?;
+    let grace = Duration::try_from_secs_f64(durable.grace);
+    let grace = grace.map_err(|_| Failure::Usage("`--grace` takes seconds, 0 or more".into()))?;
+    let recorder = journal.attach(&run, now())?;
     let text = serde_json::to_string_pretty(&plan).map_err(|e| e.to_string())?;
-    let loud = !options.quiet && !options.json && std::io::stderr().is_terminal();
+    write(&recorder.folder().join("plan.json"), &format!("{text}\n"))?;
+    let env = |name: &str| std::env::var(name).ok();
+    let loud = !showing.quiet && !showing.json && std::io::stderr().is_terminal();
     let bars = Bars::new();
-    let observer: &dyn Observer = if loud { &bars } else { &Silent };
-    let cx = RunContext { folders, ..RunContext::new(&folder, observer, &env) };
-    std::fs::create_dir_all(&folder).map_err(|e| format!("cannot make the folder `{}`: {e}", folder.display()))?;
-    write(&folder.join("plan.json"), &format!("{text}\n"))?;
-    let done = run_to_end(&plan, inputs, &cx).map_err(|e| format!("cannot start the runtime: {e}"))?;
-    finish(options, &plan, &done)
+    let inner: &dyn Observer = if loud { &bars } else { &Silent };
+    let recording = Recording { recorder: &recorder, inner };
+    let cx = RunContext { folders, recorder: Some(&recorder), ..RunContext::new(recorder.folder(), &recording, &env) };
+    let done = run_to_end(&plan, inputs, &cx, grace).map_err(|e| format!("cannot start the runtime: {e}"))?;
+    if recorder.recovered() > 0 {
+        let calls = recorder.recovered();
+        note(&format!("{calls} finished calls were missing from the journal, and were taken from their folders"));
+    }
+    let id = run.id;
+    // The journal is closed, and the run free, before anybody is told.
+    drop(recorder);
+    finish(showing, &plan, &done.0, (id, done.1))
 }
 
 /// Where what a job or a library brings along is looked for: beside the job, then in each library.
@@ -77,32 +221,37 @@ fn trusted(path: &Path, options: &RunOptions) -> Result<Plan, Failure> {
     }
 }
 
-fn finish(options: &RunOptions, plan: &Plan, done: &RunReport) -> Result<(), Failure> {
-    if let Some(path) = &options.report {
+fn finish(
+    showing: &Showing<'_>,
+    plan: &Plan,
+    done: &RunReport,
+    (id, signal): (u64, Option<u8>),
+) -> Result<(), Failure> {
+    if let Some(path) = showing.report {
         write(path, &report::html::page(plan, done))?;
     }
-    if options.json {
+    if showing.json {
         let report = serde_json::to_value(done).map_err(|e| e.to_string())?;
         print(&format!("{report:#}\n"));
     }
     match &done.result {
         Ok(answer) => {
-            if !options.json {
+            if !showing.json {
                 print(&format!("{}\n", shown(answer)));
             }
-            if !options.json && !options.quiet {
+            if !showing.json && !showing.quiet {
                 let _ = writeln!(std::io::stderr(), "\n{}", report::table(plan, done));
                 note(&format!("outputs, plan and report are in {}", done.folder.display()));
             }
             Ok(())
         }
         Err(error) if error.fault.kind == FaultKind::Cancelled => {
-            note(&format!("{error}; they are in {}", done.folder.display()));
-            Err(Failure::Stopped)
+            note(&format!("{error}; they are in {}; `mkbc resume {id}` goes on", done.folder.display()));
+            Err(if signal == Some(143) { Failure::Terminated } else { Failure::Stopped })
         }
         Err(error) => {
             let kept = format!("outputs of finished steps are in {}", done.folder.display());
-            Err(format!("{error}\n  {kept}").into())
+            Err(format!("{error}\n  {kept}; `mkbc resume {id}` goes on from there").into())
         }
     }
 }
@@ -115,24 +264,22 @@ fn shown(answer: &Value) -> String {
     }
 }
 
-/// The folder of a run: as given, or the next free number.
-fn folder(given: Option<&Path>) -> Result<PathBuf, Failure> {
-    if let Some(folder) = given {
-        if folder.join("report.json").exists() {
-            return Err(format!("`{}` holds an earlier run: give another folder", folder.display()).into());
-        }
-        return Ok(folder.to_path_buf());
+/// A folder that no run has, made.
+fn free(folder: &Path) -> Result<PathBuf, Failure> {
+    if ["report.json", "run.lock"].iter().any(|file| folder.join(file).exists()) {
+        return Err(format!("`{}` holds an earlier run: give another folder", folder.display()).into());
     }
-    let runs = Path::new(".mkbc/runs");
-    std::fs::create_dir_all(runs).map_err(|e| format!("cannot make the folder `{}`: {e}", runs.display()))?;
-    for n in 1..100_000u32 {
-        let folder = runs.join(n.to_string());
-        // Making the folder is what takes the number, so that two runs at once get two.
-        match std::fs::create_dir(&folder) {
-            Ok(()) => return Ok(folder),
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(format!("cannot make the folder `{}`: {e}", folder.display()).into()),
+    Ok(store::run_folder(folder)?)
+}
+
+/// The files that a value names.
+fn named_files(value: &Value, files: &mut Vec<String>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| named_files(item, files)),
+        Value::Object(fields) => {
+            files.extend(fields.get("file").and_then(Value::as_str).map(str::to_owned));
+            fields.values().for_each(|field| named_files(field, files));
         }
+        _ => {}
     }
-    Err("`.mkbc/runs` holds too many runs: remove some".to_string().into())
 }

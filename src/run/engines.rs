@@ -18,6 +18,7 @@ pub mod typed;
 
 use super::RunContext;
 use super::fault::{Fault, FaultKind};
+use super::journal::recorder::Asked;
 use super::meter::Usage;
 use super::observer::Event;
 use super::store;
@@ -48,6 +49,8 @@ pub struct Call<'a> {
     pub folder: PathBuf,
     /// Which call of the step this is, from 0.
     pub number: u64,
+    /// What the journal says of it, where there is one.
+    pub asked: Option<&'a Asked>,
     /// The run.
     pub cx: &'a RunContext<'a>,
     /// What calls share.
@@ -65,6 +68,14 @@ impl Call<'_> {
         add(&mut usage);
         self.usage.set(usage);
     }
+
+    /// The folder of an attempt. What an earlier runtime left running may still write to its own, never to this one's.
+    fn out(&self, attempt: u32) -> String {
+        match self.cx.recorder.map(|r| r.fence()).filter(|fence| *fence > 1) {
+            None => format!("out-{attempt}"),
+            Some(fence) => format!("out-{fence}-{attempt}"),
+        }
+    }
 }
 
 /// Carries out a call: attempts until one succeeds, one fails for good, or the plan allows no more.
@@ -73,7 +84,7 @@ pub async fn call(call: &Call<'_>) -> Result<Value, Fault> {
     let mut attempt = 1;
     loop {
         call.used(|u| u.attempts += 1);
-        let out = call.folder.join(format!("out-{attempt}"));
+        let out = call.folder.join(call.out(attempt));
         store::fresh_folder(&out)?;
         let work = once(call, &out);
         let limit = conditions.timeout_ms.map(Duration::from_millis).or_else(|| usual_limit(&call.step.engine));

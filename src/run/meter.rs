@@ -6,13 +6,14 @@ use crate::ir::workflow::StepId;
 use crate::plan::model::{Engine, Plan, PlanStep};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// What a call used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Usage {
     /// Attempts.
     pub attempts: u32,
@@ -152,6 +153,15 @@ impl<'a> Meter<'a> {
             }
         }
         took
+    }
+
+    /// A call was made by an earlier runtime of this run: what it took counts, and happens before this runtime's beginning.
+    pub fn earlier(&self, step: &PlanStep, took: Duration, usage: Usage) {
+        let reading = self.start(step, Duration::ZERO);
+        self.stop(step, &Reading { joules: None, ..reading }, usage, true);
+        if let Some(m) = self.steps.borrow_mut().get_mut(&step.id) {
+            m.busy_s += took.as_secs_f64();
+        }
     }
 
     /// The counter of the devices that a step uses. A package's counter does not tell processes apart: a step gets the share

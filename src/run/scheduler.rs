@@ -4,7 +4,8 @@
 //! the blocking pool. Dropping the set (an error, a cancelled run) drops every call, which kills its children.
 
 use super::engines::{self, Args, Call, kept::Kept, openai};
-use super::fault::{Fault, FaultKind};
+use super::fault::Fault;
+use super::journal::recorder::{Asked, Earlier, Known, Made, Recorder};
 use super::meter::Meter;
 use super::observer::Event;
 use super::ops::compute;
@@ -20,7 +21,7 @@ use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 type Local<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
@@ -42,13 +43,21 @@ impl From<Fault> for Failure {
 /// Values by id; what is not here is looked up further out.
 #[derive(Default)]
 pub struct Scope<'a> {
+    /// Items of maps and rounds of loops around it: `m4[7]/`.
+    path: String,
     values: RefCell<BTreeMap<ValueId, Arc<Value>>>,
     outer: Option<&'a Scope<'a>>,
 }
 
 impl<'a> Scope<'a> {
     fn inside(outer: &'a Scope<'a>) -> Scope<'a> {
-        Scope { values: RefCell::default(), outer: Some(outer) }
+        Scope { path: outer.path.clone(), values: RefCell::default(), outer: Some(outer) }
+    }
+
+    /// The scope of one item of a map (`m`) or round of a loop (`r`), that defines a value.
+    fn repeated(outer: &'a Scope<'a>, kind: char, of: ValueId, index: usize) -> Scope<'a> {
+        let path = format!("{}{kind}{}[{index}]/", outer.path, of.0);
+        Scope { path, values: RefCell::default(), outer: Some(outer) }
     }
 
     /// Defines a value.
@@ -90,6 +99,23 @@ pub struct Scheduler<'a> {
     shared: openai::Shared,
     kept: Kept,
     progress: RefCell<BTreeMap<StepId, Progress>>,
+    under_way: Cell<usize>,
+}
+
+/// Counts a call as under way until dropped.
+struct UnderWay<'a>(&'a Cell<usize>);
+
+impl UnderWay<'_> {
+    fn new(count: &Cell<usize>) -> UnderWay<'_> {
+        count.set(count.get() + 1);
+        UnderWay(count)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
 }
 
 impl<'a> Scheduler<'a> {
@@ -103,7 +129,8 @@ impl<'a> Scheduler<'a> {
     ) -> Scheduler<'a> {
         let pools = Pools::new(&plan.cluster, cores, cx.api_calls);
         let (shared, kept) = (openai::Shared::default(), Kept::new(folder));
-        Scheduler { plan, cx, folder, meter, pools, shared, kept, progress: RefCell::default() }
+        let (progress, under_way) = Default::default();
+        Scheduler { plan, cx, folder, meter, pools, shared, kept, progress, under_way }
     }
 
     /// Runs the whole data flow.
@@ -146,8 +173,8 @@ impl<'a> Scheduler<'a> {
 
     fn node<'s>(&'s self, node: &'s Node, scope: &'s Scope<'s>) -> Local<'s, Result<Arc<Value>, Failure>> {
         match node {
-            Node::Call { step, args, .. } => Box::pin(self.call(*step, args, scope)),
-            Node::Map { over, item, body, .. } => Box::pin(self.map(over, *item, body, scope)),
+            Node::Call { step, args, output } => Box::pin(self.call(*step, args, *output, scope)),
+            Node::Map { over, item, body, output } => Box::pin(self.map(over, (*item, *output), body, scope)),
             Node::Branch { when, then, otherwise, .. } => Box::pin(async move {
                 let taken = match *scope.get(when)? {
                     Value::Bool(true) => then,
@@ -157,14 +184,14 @@ impl<'a> Scheduler<'a> {
                 self.known(taken, 1);
                 self.region(taken, &Scope::inside(scope)).await
             }),
-            Node::Repeat { limit, carry, body, until, .. } => Box::pin(async move {
+            Node::Repeat { limit, carry, body, until, output, .. } => Box::pin(async move {
                 let mut last = match carry {
                     Some((_, first)) => scope.get(first)?,
                     None => Arc::new(Value::Null),
                 };
-                for _ in 0..(*limit).max(1) {
+                for n in 0..(*limit).max(1) {
                     self.known(body, 1);
-                    let round = Scope::inside(scope);
+                    let round = Scope::repeated(scope, 'r', *output, n as usize);
                     if let Some((id, _)) = carry {
                         round.set(*id, last);
                     }
@@ -191,7 +218,7 @@ impl<'a> Scheduler<'a> {
     async fn map(
         &self,
         over: &Operand,
-        item: ValueId,
+        (item, output): (ValueId, ValueId),
         body: &Region,
         scope: &Scope<'_>,
     ) -> Result<Arc<Value>, Failure> {
@@ -203,7 +230,7 @@ impl<'a> Scheduler<'a> {
         let start = |(i, value): (usize, &Value)| {
             let value = Arc::new(value.clone());
             async move {
-                let scope = Scope::inside(scope);
+                let scope = Scope::repeated(scope, 'm', output, i);
                 scope.set(item, value);
                 (i, self.region(body, &scope).await)
             }
@@ -218,7 +245,13 @@ impl<'a> Scheduler<'a> {
         Ok(Arc::new(Value::Array(results)))
     }
 
-    async fn call(&self, id: StepId, args: &[(String, Operand)], scope: &Scope<'_>) -> Result<Arc<Value>, Failure> {
+    async fn call(
+        &self,
+        id: StepId,
+        args: &[(String, Operand)],
+        output: ValueId,
+        scope: &Scope<'_>,
+    ) -> Result<Arc<Value>, Failure> {
         let step = self.plan.steps.iter().find(|s| s.id == id);
         let step =
             step.ok_or_else(|| Fault::plan(format!("the data flow calls step {}, which the plan lacks", id.0)))?;
@@ -226,30 +259,78 @@ impl<'a> Scheduler<'a> {
         for (name, operand) in args {
             given.insert(name.clone(), scope.get(operand)?);
         }
-        self.measured(step, given).await.map_err(|fault| Failure { step: Some(id), fault })
+        let path = format!("{}v{}", scope.path, output.0);
+        self.journalled(step, &path, given).await.map_err(|fault| Failure { step: Some(id), fault })
     }
 
-    async fn measured(&self, step: &PlanStep, args: Args) -> Result<Arc<Value>, Fault> {
+    /// A call's value: from the journal where it is done, else made.
+    async fn journalled(&self, step: &PlanStep, path: &str, args: Args) -> Result<Arc<Value>, Fault> {
+        let Some(recorder) = self.cx.recorder else { return self.measured(step, args, None).await };
+        match recorder.ask(step, path, &args).await? {
+            Known::Done(Earlier { value, usage, wall, .. }) => {
+                self.begin(step);
+                self.meter.earlier(step, wall, usage);
+                self.done(step, wall);
+                Ok(Arc::new(value))
+            }
+            Known::Open(asked) => self.measured(step, args, Some((recorder, &asked))).await,
+        }
+    }
+
+    async fn measured(
+        &self,
+        step: &PlanStep,
+        args: Args,
+        journal: Option<(&Recorder, &Asked)>,
+    ) -> Result<Arc<Value>, Fault> {
         let ready = Instant::now();
         let held = self.pools.hold(&step.hardware).await?;
-        if self.cx.cancel.is_cancelled() {
-            return Err(Fault::new(FaultKind::Cancelled, "the run was stopped"));
+        if self.cx.cancel.is_draining() {
+            // What is under way ends; the run does, when nothing is.
+            std::future::pending::<()>().await;
         }
-        let number = self.begin(step);
+        let _under_way = UnderWay::new(&self.under_way);
+        let begun = self.begin(step);
+        let number = journal.map_or(begun, |(_, asked)| asked.call.number);
         let folder = store::call_folder(self.folder, step, number);
         store::folder(&folder)?;
+        if let Some((recorder, asked)) = journal {
+            recorder.intend(asked).await?;
+        }
         let reading = self.meter.start(step, ready.elapsed());
-        let (shared, kept) = (&self.shared, &self.kept);
-        let call = Call { step, args, folder, number, cx: self.cx, shared, kept, usage: Cell::default() };
+        let (shared, kept, asked) = (&self.shared, &self.kept, journal.map(|(_, asked)| asked));
+        let call = Call { step, args, folder, number, asked, cx: self.cx, shared, kept, usage: Cell::default() };
         let result = engines::call(&call).await;
         let wall = self.meter.stop(step, &reading, call.usage.get(), result.is_ok());
         drop(held);
-        let value = result?;
+        let value = match (result, journal) {
+            (Ok(value), _) => value,
+            (Err(fault), None) => return Err(fault),
+            (Err(fault), Some((recorder, asked))) => {
+                recorder.failed(asked, &fault).await?;
+                return Err(fault);
+            }
+        };
         // Written before anybody is told: a result that is reported is on disk.
-        store::write(&call.folder.join("output.json"), format!("{value:#}\n").as_bytes())?;
+        store::write(&call.folder.join(store::OUTPUT), format!("{value:#}\n").as_bytes())?;
+        if let Some((recorder, asked)) = journal {
+            let made = Made { value: &value, usage: call.usage.get(), wall, folder: &call.folder };
+            recorder.made(asked, made).await?;
+        }
+        self.done(step, wall);
+        Ok(Arc::new(value))
+    }
+
+    /// Returns once no call is under way.
+    pub async fn idle(&self) {
+        while self.under_way.get() > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    fn done(&self, step: &PlanStep, wall: Duration) {
         let Progress { done, known, .. } = self.change(step.id, |p| p.done += 1);
         self.cx.observer.event(&Event::ItemDone { step, done, of: known.max(done), wall });
-        Ok(Arc::new(value))
     }
 
     fn begin(&self, step: &PlanStep) -> u64 {

@@ -7,6 +7,9 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+/// The file of a finished call's value, in its folder.
+pub const OUTPUT: &str = "output.json";
+
 /// Makes a folder (and those above it) that only its owner can enter.
 pub fn folder(path: &Path) -> Result<(), Fault> {
     DirBuilder::new()

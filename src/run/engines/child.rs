@@ -11,6 +11,9 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+/// The variable that holds the key of a call, the same for every attempt at it: a tool with effects can tell a repeated one.
+pub const IDEMPOTENCY: &str = "MKBC_IDEMPOTENCY_KEY";
+
 /// A program to run.
 pub struct Command<'a> {
     /// The program and its arguments. There is no shell.
@@ -185,10 +188,10 @@ pub fn prepared(program: &str, arguments: &[String], command: &Command<'_>) -> t
     start.env("LANG", "C.UTF-8").env("LC_ALL", "C.UTF-8");
     start.env("HOME", (command.env)("HOME").unwrap_or_else(|| "/".to_owned()));
     start.env("TMPDIR", command.folder).env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONIOENCODING", "utf-8");
-    // Where weights are: addresses of folders, no keys.
-    for variable in ["HF_HOME", "MKBC_WEIGHTS"] {
-        if let Some(folder) = (command.env)(variable) {
-            start.env(variable, folder);
+    // Where weights are (addresses of folders, no keys), and which call this is.
+    for variable in ["HF_HOME", "MKBC_WEIGHTS", IDEMPOTENCY] {
+        if let Some(value) = (command.env)(variable) {
+            start.env(variable, value);
         }
     }
     for variable in ["OMP_THREAD_LIMIT", "OMP_NUM_THREADS"] {

@@ -48,10 +48,14 @@ pub async fn call(
                 Err(late) => return Ok(late),
             }
         } else {
+            let env = |name: &str| match (name, call.asked) {
+                (child::IDEMPOTENCY, Some(asked)) => Some(asked.idempotency.clone()),
+                _ => (call.cx.env)(name),
+            };
             let command = Command {
                 argv: &argv,
                 folder: out,
-                env: call.cx.env,
+                env: &env,
                 threads: threads(&program, units),
                 limits: Limits::default(),
             };

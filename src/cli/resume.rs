@@ -1,0 +1,59 @@
+//! `mkbc resume`
+
+use super::Failure;
+use super::run::{Durable, Running, Showing, again, execute, journal};
+use crate::run::journal::replay::{End, Replay};
+use crate::run::journal::{Journal, Run, lock::Lock};
+use clap::Args;
+use std::path::PathBuf;
+
+#[derive(Args)]
+pub struct ResumeOptions {
+    /// The run's number [default: the last one that has no answer and that nobody works on]
+    pub run: Option<u64>,
+    #[command(flatten)]
+    pub durable: Durable,
+    /// Write a page with the answer, a timeline, and what was measured against what was planned
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
+    /// Print the answer, and what it took, as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// No progress bars and no report, only the answer
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// Goes on with a run that was killed, stopped or failed: what is finished is not done again.
+pub fn resume(options: &ResumeOptions) -> Result<(), Failure> {
+    let journal = journal()?;
+    let run = match options.run {
+        Some(id) => find(&journal, id)?,
+        None => last(&journal)?,
+    };
+    let showing = Showing { report: options.report.as_deref(), json: options.json, quiet: options.quiet };
+    if again(&journal, &run, &showing)? {
+        return Ok(());
+    }
+    let plan = journal.plan(&run.info)?;
+    let inputs = journal.inputs(&run.info)?;
+    execute(journal, Running { run, plan, inputs }, &options.durable, &showing)
+}
+
+/// A run by its number.
+pub fn find(journal: &Journal, id: u64) -> Result<Run, Failure> {
+    let run = journal.run(id)?;
+    run.ok_or_else(|| format!("the journal has no run {id}: `mkbc runs` lists them").into())
+}
+
+fn last(journal: &Journal) -> Result<Run, Failure> {
+    let runs = journal.runs()?;
+    for run in runs.into_iter().rev() {
+        let records = journal.records(run.id)?;
+        let open = !matches!(Replay::of(&records).end, End::Answered(_));
+        if open && Lock::held(&journal.folder(&run)).is_none() {
+            return Ok(run);
+        }
+    }
+    Err("there is no run to resume: all have their answers, or are being worked on".to_string().into())
+}

@@ -1,0 +1,318 @@
+//! What runs do -> a database that survives them: a finished call is never made again, and an answer is recorded once.
+//!
+//! One database a project, `.mkbc/journal.db` (SQLite, WAL). Each record and each run has a checksum over its bytes and its place; the
+//! number of a run's records is kept beside it, so that none can be missing unseen. `docs/journal.md` says what is promised.
+
+pub mod blobs;
+pub mod lock;
+pub mod record;
+pub mod recorder;
+pub mod replay;
+pub mod seal;
+pub mod verify;
+pub mod writer;
+
+use super::fault::{Fault, FaultKind};
+use super::store;
+use blobs::{Blobs, damaged};
+use record::{Record, Stored, checksum, decode};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior, params};
+use serde::{Deserialize, Serialize};
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The folder of a project's journal, runs and values, in the folder that mkbc is called in.
+pub const PROJECT: &str = ".mkbc";
+/// `mkbc` in the database's header.
+const APPLICATION: i32 = 0x6d6b_6263;
+/// The version of the format. A journal of another version is refused.
+const VERSION: i32 = 1;
+/// The place of a run's own description, which is no record's.
+const DESCRIPTION: u64 = u64::MAX;
+
+const SCHEMA: &str = "
+CREATE TABLE runs (id INTEGER PRIMARY KEY, body BLOB NOT NULL, crc INTEGER NOT NULL,
+  fence INTEGER NOT NULL, count INTEGER NOT NULL, count_crc INTEGER NOT NULL) STRICT;
+CREATE TABLE records (run INTEGER NOT NULL, n INTEGER NOT NULL, body BLOB NOT NULL, crc INTEGER NOT NULL,
+  PRIMARY KEY (run, n)) STRICT, WITHOUT ROWID;
+CREATE TABLE answers (run INTEGER PRIMARY KEY, n INTEGER NOT NULL) STRICT;
+";
+
+/// What a run is of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunInfo {
+    /// The job.
+    pub job: String,
+    /// The user's key, which no other run has.
+    pub key: Option<String>,
+    /// Digest of plan and inputs.
+    pub identity: String,
+    /// The plan, under its digest in the store of values.
+    pub plan: String,
+    /// The inputs, by name.
+    pub inputs: Stored,
+    /// The run folder, where it was asked for; else it is `.mkbc/runs/ID`.
+    pub folder: Option<PathBuf>,
+    /// Where modules that a library brings along are looked for.
+    pub folders: Vec<PathBuf>,
+    /// When it was begun, for people.
+    pub at: String,
+}
+
+/// A run in the journal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// Its number.
+    pub id: u64,
+    /// What it is of.
+    pub info: RunInfo,
+    /// How many runtimes worked on it.
+    pub fence: u64,
+    /// Records that it has.
+    pub count: u64,
+}
+
+/// The journal of a project.
+#[derive(Debug)]
+pub struct Journal {
+    db: Connection,
+    project: PathBuf,
+    blobs: Blobs,
+}
+
+impl Journal {
+    /// Opens a project's journal, and makes it where there is none.
+    pub fn open(project: &Path) -> Result<Journal, Fault> {
+        store::folder(project)?;
+        let project = project.canonicalize().map_err(|e| Fault::storage("find the folder", project, &e))?;
+        let (path, made) = (project.join("journal.db"), project.join("journal.made"));
+        let expected = made.exists();
+        if expected && !path.metadata().is_ok_and(|about| about.len() > 0) {
+            return Err(damaged(&format!("`{}` is gone or empty", path.display())));
+        }
+        // SQLite gives its other files the mode of this one.
+        let create = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+        drop(create.map_err(|e| Fault::storage("open", &path, &e))?);
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut db = Connection::open_with_flags(&path, flags).map_err(failed)?;
+        db.busy_timeout(Duration::from_secs(30)).map_err(failed)?;
+        // A file of somebody else's must not run code by its schema.
+        db.pragma_update(None, "trusted_schema", false).map_err(failed)?;
+        db.pragma_update(None, "cell_size_check", true).map_err(failed)?;
+        db.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).map_err(failed)?;
+        let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        let number = |name| tx.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(failed);
+        match (number("application_id")?, number("user_version")?) {
+            (APPLICATION, VERSION) => drop(tx),
+            (0, 0) if !expected => {
+                tx.execute_batch(SCHEMA).map_err(failed)?;
+                tx.pragma_update(None, "application_id", APPLICATION).map_err(failed)?;
+                tx.pragma_update(None, "user_version", VERSION).map_err(failed)?;
+                tx.commit().map_err(failed)?;
+                store::write(&made, b"")?;
+            }
+            (APPLICATION, other) => {
+                let message = format!("the journal has format {other}, and this mkbc knows format {VERSION}");
+                return Err(Fault::new(FaultKind::Storage, message)
+                    .help("use the mkbc that wrote it, or move `.mkbc/journal.*` away to begin a new journal"));
+            }
+            _ => return Err(damaged(&format!("`{}` is no journal", path.display()))),
+        }
+        let blobs = Blobs::new(project.join("blobs"));
+        Ok(Journal { db, project, blobs })
+    }
+
+    /// Opens a project's journal, if it has one.
+    pub fn existing(project: &Path) -> Result<Option<Journal>, Fault> {
+        let there = ["journal.db", "journal.made"].iter().any(|name| project.join(name).exists());
+        if there { Journal::open(project).map(Some) } else { Ok(None) }
+    }
+
+    /// The store of large values.
+    pub fn blobs(&self) -> &Blobs {
+        &self.blobs
+    }
+
+    /// A run's folder.
+    pub fn folder(&self, run: &Run) -> PathBuf {
+        run.info.folder.clone().unwrap_or_else(|| self.project.join("runs").join(run.id.to_string()))
+    }
+
+    /// Begins a run, or finds the one with its key.
+    pub fn begin(&mut self, info: &RunInfo) -> Result<Run, Fault> {
+        let runs = self.project.join("runs");
+        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        if info.key.is_some()
+            && let Some(run) = all(&tx)?.into_iter().find(|run| run.info.key == info.key)
+        {
+            return Ok(run);
+        }
+        let last: u64 = tx.query_row("SELECT coalesce(max(id), 0) FROM runs", [], |row| row.get(0)).map_err(failed)?;
+        // Folders of runs that no journal knows keep their numbers.
+        let folders = std::fs::read_dir(&runs).into_iter().flatten().flatten();
+        let taken = folders.filter_map(|e| e.file_name().to_str()?.parse::<u64>().ok()).max().unwrap_or(0);
+        let id = last.max(taken.min(1 << 40)) + 1;
+        let body = serde_json::to_vec(info).map_err(|e| Fault::new(FaultKind::Storage, e.to_string()))?;
+        let crc = checksum(id, DESCRIPTION, &body);
+        tx.execute(
+            "INSERT INTO runs (id, body, crc, fence, count, count_crc) VALUES (?1, ?2, ?3, 0, 0, ?4)",
+            params![id, body, crc, count_checksum(id, 0, 0)],
+        )
+        .map_err(failed)?;
+        tx.commit().map_err(failed)?;
+        let run = Run { id, info: info.clone(), fence: 0, count: 0 };
+        store::folder(&self.folder(&run))?;
+        Ok(run)
+    }
+
+    /// All runs, in order.
+    pub fn runs(&self) -> Result<Vec<Run>, Fault> {
+        all(&self.db)
+    }
+
+    /// A run by its number.
+    pub fn run(&self, id: u64) -> Result<Option<Run>, Fault> {
+        Ok(self.runs()?.into_iter().find(|run| run.id == id))
+    }
+
+    /// A run's records, in order: all that were written, or an error.
+    pub fn records(&self, id: u64) -> Result<Vec<Record>, Fault> {
+        let mut select =
+            self.db.prepare_cached("SELECT n, body, crc FROM records WHERE run = ?1 ORDER BY n").map_err(failed)?;
+        let mut rows = select.query([id]).map_err(failed)?;
+        let mut records = Vec::new();
+        while let Some(row) = rows.next().map_err(failed)? {
+            let n: u64 = row.get(0).map_err(failed)?;
+            let (body, crc): (Vec<u8>, u32) = (row.get(1).map_err(failed)?, row.get(2).map_err(failed)?);
+            let place = records.len() as u64;
+            if n != place {
+                return Err(damaged(&format!("record {place} of run {id} is missing")));
+            }
+            let record = decode(id, n, &body, crc);
+            records.push(record.map_err(|why| damaged(&format!("record {n} of run {id}: {why}")))?);
+        }
+        let count = self.run(id)?.map_or(0, |run| run.count);
+        if count != records.len() as u64 {
+            return Err(damaged(&format!("run {id} has {} records of {count}", records.len())));
+        }
+        Ok(records)
+    }
+
+    /// SQLite's own check of the whole file.
+    pub fn check(&self) -> Result<(), Fault> {
+        let said: String = self.db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
+        if said == "ok" { Ok(()) } else { Err(damaged(&said)) }
+    }
+}
+
+/// What is checked of a run's fence and number of records.
+fn count_checksum(run: u64, count: u64, fence: u64) -> u32 {
+    checksum(run, count, &fence.to_le_bytes())
+}
+
+/// Notes in a transaction how many records a run has.
+fn put_count(tx: &Transaction<'_>, run: u64, fence: u64, count: u64) -> Result<(), Fault> {
+    tx.prepare_cached("UPDATE runs SET fence = ?2, count = ?3, count_crc = ?4 WHERE id = ?1")
+        .and_then(|mut update| update.execute(params![run, fence, count, count_checksum(run, count, fence)]))
+        .map_err(failed)
+        .map(|_| ())
+}
+
+fn all(db: &Connection) -> Result<Vec<Run>, Fault> {
+    let mut select =
+        db.prepare_cached("SELECT id, body, crc, fence, count, count_crc FROM runs ORDER BY id").map_err(failed)?;
+    let mut rows = select.query([]).map_err(failed)?;
+    let mut runs = Vec::new();
+    while let Some(row) = rows.next().map_err(failed)? {
+        runs.push(run_of(row)?);
+    }
+    Ok(runs)
+}
+
+fn run_of(row: &rusqlite::Row<'_>) -> Result<Run, Fault> {
+    let read = || {
+        let (id, body, crc): (u64, Vec<u8>, u32) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let (fence, count, count_crc): (u64, u64, u32) = (row.get(3)?, row.get(4)?, row.get(5)?);
+        Ok((id, body, crc, fence, count, count_crc))
+    };
+    let (id, body, crc, fence, count, count_crc) = read().map_err(failed)?;
+    if checksum(id, DESCRIPTION, &body) != crc || count_checksum(id, count, fence) != count_crc {
+        return Err(damaged(&format!("the checksum of run {id} does not fit")));
+    }
+    let info = serde_json::from_slice(&body).map_err(|e| damaged(&format!("run {id} cannot be read: {e}")))?;
+    Ok(Run { id, info, fence, count })
+}
+
+/// What SQLite says, in our words.
+pub(super) fn failed(error: rusqlite::Error) -> Fault {
+    let storage = |message: String| Fault::new(FaultKind::Storage, message);
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => storage(format!("the journal cannot be written: the disk is full ({error})"))
+            .help("free some space, then `mkbc resume`: what is finished is kept"),
+        Some(
+            ErrorCode::SystemIoFailure | ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied,
+        ) => storage(format!("the journal cannot be read or written: {error}"))
+            .help("mend that, then `mkbc resume`: what is finished is kept"),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            storage(format!("another process has held the journal for too long: {error}"))
+                .help("wait for it, then `mkbc resume`")
+        }
+        _ => damaged(&error.to_string()),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub fn info(key: Option<&str>) -> RunInfo {
+        RunInfo {
+            job: "j".into(),
+            key: key.map(str::to_owned),
+            identity: "i".into(),
+            plan: "p".into(),
+            inputs: Stored::Inline(serde_json::json!({})),
+            folder: None,
+            folders: Vec::new(),
+            at: "2026-01-01T00:00:00Z".into(),
+        }
+    }
+
+    pub fn paused(message: &str) -> Record {
+        Record::Paused { stopped: true, message: message.to_owned(), cost_usd: None, t: 0.5 }
+    }
+
+    /// A journal with one run.
+    pub fn begun() -> (tempfile::TempDir, Journal, u64) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut journal = Journal::open(folder.path()).expect("a journal");
+        let run = journal.begin(&info(None)).expect("a run");
+        (folder, journal, run.id)
+    }
+
+    #[test]
+    fn runs_have_numbers_and_keys_are_theirs_alone() {
+        let (folder, mut journal, first) = begun();
+        std::fs::create_dir(folder.path().join("runs/7")).expect("a folder of nobody's");
+        let eighth = journal.begin(&info(Some("k"))).expect("a run");
+        assert_eq!((first, eighth.id), (1, 8));
+        assert_eq!(journal.begin(&info(Some("k"))).expect("the same"), eighth);
+        assert_eq!(journal.runs().expect("runs").len(), 2);
+    }
+
+    #[test]
+    fn another_format_and_no_journal_at_all_are_refused() {
+        let (folder, journal, _) = begun();
+        journal.db.pragma_update(None, "user_version", 9).expect("set");
+        drop(journal);
+        assert!(Journal::open(folder.path()).expect_err("format 9").message.contains("format 9"));
+        std::fs::write(folder.path().join("journal.db"), "This is no database.\n".repeat(99)).expect("written");
+        assert!(Journal::open(folder.path()).expect_err("no database").message.contains("damaged"));
+        std::fs::write(folder.path().join("journal.db"), "").expect("written");
+        assert!(Journal::open(folder.path()).expect_err("empty").message.contains("gone or empty"));
+        assert!(Journal::existing(&folder.path().join("none")).expect("no error").is_none());
+    }
+}

@@ -1,0 +1,245 @@
+//! A record of the journal <-> its bytes, with a checksum over what it says and where it stands.
+
+use crate::ir::workflow::StepId;
+use crate::run::meter::Usage;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Something that a run did. The journal of a run is a list of these, numbered from 0 without a gap.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Record {
+    /// A runtime took the run over.
+    Opened {
+        /// Which one; larger than every earlier one. Whatever an earlier one still writes is refused.
+        fence: u64,
+        /// Its process.
+        pid: u32,
+        /// Wall-clock time, for people; nothing is ordered by it.
+        at: String,
+        /// The compiler that it is part of.
+        compiler: String,
+    },
+    /// A call is about to be made.
+    Intent {
+        /// The call.
+        call: CallId,
+        /// Which attempt at it this is, over all runtimes, from 1.
+        attempt: u32,
+        /// The same for every attempt at this call with this input.
+        idempotency: String,
+        /// Digest of the arguments.
+        input: String,
+        /// Seconds since the runtime took over.
+        t: f64,
+    },
+    /// A call is done, and is never made again.
+    Result {
+        /// The call.
+        call: CallId,
+        /// Digest of the arguments.
+        input: String,
+        /// What it gave.
+        value: Stored,
+        /// What it used.
+        usage: Usage,
+        /// Seconds that it took.
+        wall_s: f64,
+        /// Whence it is, where it was not made now.
+        source: Source,
+        /// Seconds since the runtime took over.
+        t: f64,
+    },
+    /// A call failed, and with it the run.
+    Failed {
+        /// The call.
+        call: CallId,
+        /// What went wrong.
+        message: String,
+        /// Seconds since the runtime took over.
+        t: f64,
+    },
+    /// An attempt failed, and another follows.
+    Retried {
+        /// The step.
+        step: StepId,
+        /// The attempt that failed, of this runtime's.
+        attempt: u32,
+        /// What went wrong.
+        message: String,
+        /// Seconds since the runtime took over.
+        t: f64,
+    },
+    /// The runtime gave up the run, which can be resumed.
+    Paused {
+        /// Whether somebody stopped it; it failed otherwise.
+        stopped: bool,
+        /// What is said about it.
+        message: String,
+        /// Money of all calls so far, dollars, where it is known.
+        cost_usd: Option<f64>,
+        /// Seconds since the runtime took over.
+        t: f64,
+    },
+    /// The answer. At most one in a run.
+    Answer {
+        /// It.
+        value: Stored,
+        /// Money of all calls, dollars, where it is known.
+        cost_usd: Option<f64>,
+        /// Seconds since the runtime took over.
+        t: f64,
+    },
+}
+
+/// One call of a step: where in the data flow it is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallId {
+    /// Items of maps and rounds of loops around it, then the value that it defines: `m4[7]/v2`.
+    pub path: String,
+    /// The step.
+    pub step: StepId,
+    /// Its folder's number among those of its step.
+    pub number: u64,
+}
+
+/// A value in the journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stored {
+    /// As it is.
+    Inline(Value),
+    /// In the store of values, under its digest.
+    Blob(String),
+}
+
+/// Whence a result is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// The call was made.
+    Made,
+    /// Another run had made the same call.
+    Cached,
+    /// The call had been made and the journal had lost it; its folder had not.
+    Recovered,
+}
+
+impl Record {
+    /// Seconds since the runtime took over.
+    pub fn t(&self) -> f64 {
+        match self {
+            Record::Opened { .. } => 0.0,
+            Record::Intent { t, .. }
+            | Record::Result { t, .. }
+            | Record::Failed { t, .. }
+            | Record::Retried { t, .. }
+            | Record::Paused { t, .. }
+            | Record::Answer { t, .. } => *t,
+        }
+    }
+
+    /// The call that it is about.
+    pub fn call(&self) -> Option<&CallId> {
+        match self {
+            Record::Intent { call, .. } | Record::Result { call, .. } | Record::Failed { call, .. } => Some(call),
+            _ => None,
+        }
+    }
+}
+
+/// The checksum of what stands at a place: bytes that wander to another place do not fit there.
+pub fn checksum(run: u64, place: u64, body: &[u8]) -> u32 {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(&run.to_le_bytes());
+    crc.update(&place.to_le_bytes());
+    crc.update(body);
+    crc.finalize()
+}
+
+/// The bytes of a record.
+pub fn encode(record: &Record) -> Result<Vec<u8>, String> {
+    serde_json::to_vec(record).map_err(|e| e.to_string())
+}
+
+/// The record behind bytes, if they are those that were written at this place.
+pub fn decode(run: u64, place: u64, body: &[u8], crc: u32) -> Result<Record, String> {
+    if checksum(run, place, body) != crc {
+        return Err("its checksum does not fit".to_owned());
+    }
+    serde_json::from_slice(body).map_err(|e| format!("it cannot be read: {e}"))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            ".{0,12}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 16, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map("[a-z]{1,4}", inner, 0..4)
+                    .prop_map(|m| Value::Object(m.into_iter().collect())),
+            ]
+        })
+    }
+
+    /// Any record of one of few calls.
+    pub fn records() -> impl Strategy<Value = Record> {
+        let call = (0..4_u64).prop_map(|n| CallId { path: format!("m1[{n}]/v2"), step: StepId(0), number: n });
+        let t = 0.0..1e6_f64;
+        prop_oneof![
+            (call.clone(), 1..4_u32, t.clone()).prop_map(|(call, attempt, t)| Record::Intent {
+                idempotency: format!("k{}", call.number),
+                input: "i".into(),
+                call,
+                attempt,
+                t
+            }),
+            (call.clone(), json(), t.clone()).prop_map(|(call, value, t)| Record::Result {
+                call,
+                input: "i".into(),
+                value: Stored::Inline(value),
+                usage: Usage::default(),
+                wall_s: t / 2.0,
+                source: Source::Made,
+                t
+            }),
+            (call, ".{0,20}", t.clone()).prop_map(|(call, message, t)| Record::Failed { call, message, t }),
+            (any::<bool>(), ".{0,20}", t).prop_map(|(stopped, message, t)| Record::Paused {
+                stopped,
+                message,
+                cost_usd: Some(t),
+                t
+            }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_what_is_read(record in records(), run in 1..9_u64, place in 0..9_u64) {
+            let body = encode(&record).expect("bytes");
+            let crc = checksum(run, place, &body);
+            prop_assert_eq!(decode(run, place, &body, crc), Ok(record));
+            prop_assert!(decode(run, place + 1, &body, crc).is_err());
+            prop_assert!(decode(run + 1, place, &body, crc).is_err());
+        }
+
+        #[test]
+        fn no_flipped_bit_goes_unseen(record in records(), at in any::<prop::sample::Index>(), bit in 0..8_u8) {
+            let mut body = encode(&record).expect("bytes");
+            let crc = checksum(1, 0, &body);
+            let at = at.index(body.len());
+            body[at] ^= 1 << bit;
+            prop_assert!(decode(1, 0, &body, crc).is_err());
+        }
+    }
+}

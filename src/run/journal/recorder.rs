@@ -1,0 +1,355 @@
+//! One run's side of the journal: what is done already, and the way to write what happens now.
+
+use super::lock::Lock;
+use super::record::{CallId, Record, Source, Stored};
+use super::replay::{End, Replay};
+use super::seal::{self, Seal, value_digest};
+use super::writer::Writer;
+use super::{Journal, Run, RunInfo, damaged, failed, put_count};
+use crate::digest::digest;
+use crate::ir::workflow::StepId;
+use crate::library::embedded;
+use crate::plan::model::{Engine, Plan, PlanStep};
+use crate::run::engines::Args;
+use crate::run::fault::{Fault, FaultKind};
+use crate::run::meter::Usage;
+use crate::run::observer::{Event, Observer};
+use rusqlite::TransactionBehavior;
+use serde_json::Value;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// A call that is to be made.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Which.
+    pub call: CallId,
+    /// Digest of its arguments.
+    pub input: String,
+    /// The same for every attempt at it.
+    pub idempotency: String,
+    /// Which attempt this is, over all runtimes.
+    pub attempt: u32,
+    /// Whether it may cost money or change something: it is then on the disk before and after.
+    pub weighty: bool,
+}
+
+/// A call that is done already.
+#[derive(Clone, Debug)]
+pub struct Earlier {
+    /// What it gave.
+    pub value: Value,
+    /// What it used.
+    pub usage: Usage,
+    /// How long it took.
+    pub wall: Duration,
+    /// Whence it is.
+    pub source: Source,
+}
+
+/// What the journal knows of a call.
+#[derive(Debug)]
+pub enum Known {
+    /// It is done.
+    Done(Earlier),
+    /// It is to be made.
+    Open(Asked),
+}
+
+/// What came of a call that was made.
+pub struct Made<'a> {
+    /// What it gave.
+    pub value: &'a Value,
+    /// What it used.
+    pub usage: Usage,
+    /// How long it took.
+    pub wall: Duration,
+    /// Its folder.
+    pub folder: &'a Path,
+}
+
+/// The journal of one run, while this runtime works on it.
+#[derive(Debug)]
+pub struct Recorder {
+    run: Run,
+    folder: PathBuf,
+    fence: u64,
+    replay: Replay,
+    lost: BTreeMap<String, (Seal, Value)>,
+    recovered: RefCell<BTreeSet<String>>,
+    numbers: RefCell<BTreeMap<StepId, u64>>,
+    standard: BTreeSet<String>,
+    blobs: super::Blobs,
+    begun: Instant,
+    writer: Writer,
+    // Last, so that it is given back only after the writer's thread has ended.
+    _lock: Lock,
+}
+
+impl Journal {
+    /// Makes this runtime the one that works on a run: an older one writes no more.
+    pub(super) fn take_over(&mut self, id: u64) -> Result<Run, Fault> {
+        let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        let run = super::all(&tx)?.into_iter().find(|run| run.id == id);
+        let run = run.ok_or_else(|| damaged(&format!("run {id} is gone")))?;
+        let fence = run.fence + 1;
+        put_count(&tx, id, fence, run.count)?;
+        tx.commit().map_err(failed)?;
+        Ok(Run { fence, ..run })
+    }
+
+    /// Begins to work on a run: nobody else does, and all that is recorded of it is read and checked.
+    pub fn attach(mut self, run: &Run, at: String) -> Result<Recorder, Fault> {
+        let folder = crate::run::store::run_folder(&self.folder(run))?;
+        let lock = Lock::take(&folder)?;
+        let run = self.take_over(run.id)?;
+        let (mut lost, mut numbers, mut replay) = Default::default();
+        if run.count > 0 || run.fence > 1 {
+            self.check()?;
+            replay = Replay::of(&self.records(run.id)?);
+            let (seals, folders) = seal::found(run.id, &folder);
+            lost = seals;
+            numbers = replay.next_numbers();
+            for (step, most) in folders {
+                let next: &mut u64 = numbers.entry(StepId(step)).or_default();
+                *next = (*next).max(most + 1);
+            }
+        }
+        let blobs = self.blobs.clone();
+        let standard = standard_tools();
+        let writer = Writer::start(self.db, run.id, run.fence, run.count)?;
+        let opened = Record::Opened {
+            fence: run.fence,
+            pid: std::process::id(),
+            at,
+            compiler: format!("mkbc {}", env!("CARGO_PKG_VERSION")),
+        };
+        answer(writer.send(opened, true).blocking_recv())?;
+        let (fence, recovered, numbers) = (run.fence, RefCell::default(), RefCell::new(numbers));
+        let begun = Instant::now();
+        Ok(Recorder {
+            run,
+            folder,
+            fence,
+            replay,
+            lost,
+            recovered,
+            numbers,
+            standard,
+            blobs,
+            begun,
+            writer,
+            _lock: lock,
+        })
+    }
+
+    /// The plan that a run executes.
+    pub fn plan(&self, info: &RunInfo) -> Result<Plan, Fault> {
+        let text = self.blobs.text(&info.plan)?;
+        serde_json::from_str(&text).map_err(|e| Fault::plan(format!("the run's plan cannot be read: {e}")))
+    }
+
+    /// The inputs of a run.
+    pub fn inputs(&self, info: &RunInfo) -> Result<BTreeMap<String, Value>, Fault> {
+        let inputs = self.blobs.value(&info.inputs)?;
+        serde_json::from_value(inputs).map_err(|e| damaged(&format!("the inputs cannot be read: {e}")))
+    }
+}
+
+impl Recorder {
+    /// The run.
+    pub fn run(&self) -> &Run {
+        &self.run
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Which runtime this is, from 1.
+    pub fn fence(&self) -> u64 {
+        self.fence
+    }
+
+    /// What was recorded before this runtime.
+    pub fn replay(&self) -> &Replay {
+        &self.replay
+    }
+
+    /// Finished calls that the journal had lost and their folders had not, so far.
+    pub fn recovered(&self) -> usize {
+        self.recovered.borrow().len()
+    }
+
+    fn t(&self) -> f64 {
+        self.begun.elapsed().as_secs_f64()
+    }
+
+    /// Whether a call of a step may cost money or change something. Functions of the runtime and tools of the standard library do neither.
+    fn weighty(&self, step: &PlanStep) -> bool {
+        match &step.engine {
+            Engine::Builtin { .. } => false,
+            Engine::Process { .. } => !self.standard.contains(&step.implementation),
+            _ => true,
+        }
+    }
+
+    /// What is known of a call.
+    pub async fn ask(&self, step: &PlanStep, path: &str, args: &Args) -> Result<Known, Fault> {
+        let input = input_digest(args)?;
+        let other = || {
+            Fault::plan(format!("`{}` was called with other arguments before this run was resumed ({path})", step.name))
+        };
+        if let Some(done) = self.replay.done.get(path) {
+            if done.input != input || done.call.step != step.id {
+                return Err(other());
+            }
+            let value = self.blobs.value(&done.value)?;
+            let wall = Duration::try_from_secs_f64(done.wall_s).unwrap_or_default();
+            return Ok(Known::Done(Earlier { value, usage: done.usage, wall, source: done.source }));
+        }
+        if let Some((seal, value)) = self.lost.get(path).filter(|(s, _)| s.input == input && s.call.step == step.id) {
+            let wall = Duration::try_from_secs_f64(seal.wall_s).unwrap_or_default();
+            self.finish(seal.call.clone(), &input, value, seal.usage, wall, Source::Recovered, true).await?;
+            self.recovered.borrow_mut().insert(path.to_owned());
+            let source = Source::Recovered;
+            return Ok(Known::Done(Earlier { value: value.clone(), usage: seal.usage, wall, source }));
+        }
+        let begun = self.replay.begun.get(path);
+        let number = match begun {
+            Some(begun) => begun.call.number,
+            None => {
+                let mut numbers = self.numbers.borrow_mut();
+                let next = numbers.entry(step.id).or_default();
+                *next += 1;
+                *next - 1
+            }
+        };
+        let attempt = begun.map_or(0, |b| b.attempts) + 1;
+        let idempotency = digest([self.run.info.identity.as_str(), &self.run.id.to_string(), path, &input]);
+        let call = CallId { path: path.to_owned(), step: step.id, number };
+        Ok(Known::Open(Asked { call, input, idempotency, attempt, weighty: self.weighty(step) }))
+    }
+
+    /// A call is about to be made. One that may cost money is on the disk when this returns.
+    pub async fn intend(&self, asked: &Asked) -> Result<(), Fault> {
+        let record = Record::Intent {
+            call: asked.call.clone(),
+            attempt: asked.attempt,
+            idempotency: asked.idempotency.clone(),
+            input: asked.input.clone(),
+            t: self.t(),
+        };
+        let ack = self.writer.send(record, asked.weighty);
+        if asked.weighty { answer(ack.await) } else { Ok(()) }
+    }
+
+    /// A call is done; it is recorded when this returns.
+    pub async fn made(&self, asked: &Asked, made: Made<'_>) -> Result<(), Fault> {
+        let Made { value, usage, wall, folder } = made;
+        if asked.weighty {
+            let seal = Seal {
+                run: self.run.id,
+                call: asked.call.clone(),
+                input: asked.input.clone(),
+                value: value_digest(value),
+                usage,
+                wall_s: wall.as_secs_f64(),
+            };
+            seal.write(folder)?;
+        }
+        self.finish(asked.call.clone(), &asked.input, value, usage, wall, Source::Made, asked.weighty).await
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    async fn finish(
+        &self,
+        call: CallId,
+        input: &str,
+        value: &Value,
+        usage: Usage,
+        wall: Duration,
+        source: Source,
+        durable: bool,
+    ) -> Result<(), Fault> {
+        let (value, t) = (self.blobs.keep(value)?, self.t());
+        let record =
+            Record::Result { call, input: input.to_owned(), value, usage, wall_s: wall.as_secs_f64(), source, t };
+        answer(self.writer.send(record, durable).await)
+    }
+
+    /// A call failed.
+    pub async fn failed(&self, asked: &Asked, fault: &Fault) -> Result<(), Fault> {
+        let record = Record::Failed { call: asked.call.clone(), message: fault.message.clone(), t: self.t() };
+        answer(self.writer.send(record, asked.weighty).await)
+    }
+
+    /// The run has an answer. Recorded once, however often it is said.
+    pub async fn answer(&self, value: &Value, cost_usd: Option<f64>) -> Result<(), Fault> {
+        if let End::Answered(before) = &self.replay.end {
+            let same = self.blobs.value(before)? == *value;
+            return if same { Ok(()) } else { Err(Fault::plan("the run has another answer in the journal")) };
+        }
+        let record = Record::Answer { value: self.blobs.keep(value)?, cost_usd, t: self.t() };
+        answer(self.writer.send(record, true).await)
+    }
+
+    /// The run failed, or was stopped; it can be resumed.
+    pub async fn paused(&self, fault: &Fault, cost_usd: Option<f64>) -> Result<(), Fault> {
+        let stopped = fault.kind == FaultKind::Cancelled;
+        let record = Record::Paused { stopped, message: fault.message.clone(), cost_usd, t: self.t() };
+        answer(self.writer.send(record, true).await)
+    }
+
+    /// The answer that was recorded before.
+    pub fn answered(&self) -> Option<&Stored> {
+        match &self.replay.end {
+            End::Answered(value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+/// What the writer answered; one that is gone has panicked, and nothing counts as written.
+fn answer(said: Result<Result<(), Fault>, tokio::sync::oneshot::error::RecvError>) -> Result<(), Fault> {
+    said.unwrap_or_else(|_| Err(Fault::new(FaultKind::Storage, "the journal's writer is gone")))
+}
+
+/// The digest of a call's arguments.
+pub fn input_digest(args: &Args) -> Result<String, Fault> {
+    let text = |(name, value): (&String, &std::sync::Arc<Value>)| [name.clone(), value.to_string()];
+    let texts: Vec<String> = args.iter().flat_map(text).collect();
+    Ok(digest(texts.iter().map(String::as_str)))
+}
+
+/// Names of the models and tools of the standard library.
+fn standard_tools() -> BTreeSet<String> {
+    let named = |line: &str| {
+        let mut words = line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        words.next().filter(|w| matches!(*w, "tool" | "model")).and_then(|_| words.next().map(str::to_owned))
+    };
+    embedded::modules().iter().flat_map(|(_, text)| text.lines().filter_map(named)).collect()
+}
+
+/// Tells the journal of attempts that failed, and everything to who watches.
+pub struct Recording<'a> {
+    /// The journal.
+    pub recorder: &'a Recorder,
+    /// Who watches.
+    pub inner: &'a dyn Observer,
+}
+
+impl Observer for Recording<'_> {
+    fn event(&self, event: &Event<'_>) {
+        if let Event::Retried { step, attempt, fault, .. } = event {
+            let message = fault.message.clone();
+            let record = Record::Retried { step: step.id, attempt: *attempt, message, t: self.recorder.t() };
+            // Nobody waits: should it not be written, nothing later will be either, and that is noticed.
+            drop(self.recorder.writer.send(record, false));
+        }
+        self.inner.event(event);
+    }
+}

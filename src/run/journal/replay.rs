@@ -1,0 +1,157 @@
+//! The records of a run -> what is done, and what state the run is in.
+
+use super::record::{CallId, Record, Source, Stored};
+use crate::ir::workflow::StepId;
+use crate::run::meter::Usage;
+use std::collections::BTreeMap;
+
+/// A call that is done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Done {
+    /// The call.
+    pub call: CallId,
+    /// Digest of its arguments.
+    pub input: String,
+    /// What it gave.
+    pub value: Stored,
+    /// What it used.
+    pub usage: Usage,
+    /// Seconds that it took.
+    pub wall_s: f64,
+    /// Whence it is.
+    pub source: Source,
+}
+
+/// A call that was begun.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Begun {
+    /// The call.
+    pub call: CallId,
+    /// Attempts so far.
+    pub attempts: u32,
+}
+
+/// How a run ended last.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum End {
+    /// It did not: it runs now, or its runtime died.
+    #[default]
+    Open,
+    /// It failed, or somebody stopped it.
+    Paused {
+        /// Whether somebody stopped it.
+        stopped: bool,
+        /// What was said.
+        message: String,
+    },
+    /// It has an answer.
+    Answered(Stored),
+}
+
+/// What the records of a run come to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Replay {
+    /// Calls that are done, by path.
+    pub done: BTreeMap<String, Done>,
+    /// Calls that were begun, by path.
+    pub begun: BTreeMap<String, Begun>,
+    /// How it ended last.
+    pub end: End,
+    /// Seconds of all runtimes that worked on it.
+    pub took_s: f64,
+    /// Money, dollars, as far as the last one that said so knew.
+    pub cost_usd: Option<f64>,
+    /// Runtimes that worked on it.
+    pub runtimes: u64,
+    /// Seconds of the last runtime so far.
+    last_s: f64,
+}
+
+impl Replay {
+    /// Replays records in order.
+    pub fn of<'a>(records: impl IntoIterator<Item = &'a Record>) -> Replay {
+        let mut replay = Replay::default();
+        records.into_iter().for_each(|r| replay.step(r));
+        replay.took_s += replay.last_s;
+        replay.last_s = 0.0;
+        replay
+    }
+
+    fn step(&mut self, record: &Record) {
+        match record {
+            Record::Opened { .. } => {
+                self.took_s += self.last_s;
+                self.last_s = 0.0;
+                self.runtimes += 1;
+                // An answer stays: whoever opens such a run only reads it.
+                if !matches!(self.end, End::Answered(_)) {
+                    self.end = End::Open;
+                }
+            }
+            Record::Intent { call, attempt, .. } => {
+                let begun = Begun { call: call.clone(), attempts: *attempt };
+                self.begun.insert(call.path.clone(), begun);
+            }
+            Record::Result { call, input, value, usage, wall_s, source, .. } => {
+                // The first result stands.
+                self.done.entry(call.path.clone()).or_insert_with(|| Done {
+                    call: call.clone(),
+                    input: input.clone(),
+                    value: value.clone(),
+                    usage: *usage,
+                    wall_s: *wall_s,
+                    source: *source,
+                });
+            }
+            Record::Failed { .. } | Record::Retried { .. } => {}
+            Record::Paused { stopped, message, cost_usd, .. } => {
+                if !matches!(self.end, End::Answered(_)) {
+                    self.end = End::Paused { stopped: *stopped, message: message.clone() };
+                    self.cost_usd = *cost_usd;
+                }
+            }
+            Record::Answer { value, cost_usd, .. } => {
+                if !matches!(self.end, End::Answered(_)) {
+                    self.end = End::Answered(value.clone());
+                    self.cost_usd = *cost_usd;
+                }
+            }
+        }
+        self.last_s = self.last_s.max(record.t());
+    }
+
+    /// The next free folder number of each step.
+    pub fn next_numbers(&self) -> BTreeMap<StepId, u64> {
+        let mut next = BTreeMap::new();
+        let calls = self.begun.values().map(|b| &b.call).chain(self.done.values().map(|d| &d.call));
+        for call in calls {
+            let n: &mut u64 = next.entry(call.step).or_default();
+            *n = (*n).max(call.number + 1);
+        }
+        next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::journal::record::tests::records;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Whatever more a journal says, what was done stays done, with the value it had.
+        #[test]
+        fn what_is_done_stays_done(all in prop::collection::vec(records(), 0..24), cut in 0..24_usize) {
+            let early = Replay::of(&all[..cut.min(all.len())]);
+            let late = Replay::of(&all);
+            for (path, done) in &early.done {
+                prop_assert_eq!(late.done.get(path), Some(done));
+            }
+            prop_assert!(late.begun.len() >= early.begun.len());
+            prop_assert!(late.took_s >= early.took_s);
+            for (step, n) in early.next_numbers() {
+                prop_assert!(late.next_numbers().get(&step).is_some_and(|later| *later >= n));
+            }
+        }
+    }
+}
