@@ -2,6 +2,7 @@
 //!
 //! Executes what the plan says and never chooses. Knows nothing of solvers.
 
+pub mod budget;
 pub mod cancel;
 pub mod devices;
 pub mod engines;
@@ -22,6 +23,7 @@ pub mod value;
 use crate::plan::model::{PLAN_VERSION, Plan};
 use crate::types::Type;
 use cancel::Cancel;
+use engines::chat::stream::Deadlines;
 use fault::{Fault, FaultKind, RunError, Site};
 use journal::recorder::Recorder;
 use meter::{Meter, StepMeasure};
@@ -49,6 +51,8 @@ pub struct RunContext<'a> {
     pub seed: u64,
     /// The first wait between attempts; doubles with each.
     pub backoff: Duration,
+    /// How long a provider that answers in pieces may take.
+    pub deadlines: Deadlines,
     /// Items of one map that are under way at a time.
     pub fan_out: usize,
     /// Calls to providers at a time.
@@ -71,6 +75,7 @@ impl<'a> RunContext<'a> {
             env,
             seed: 0,
             backoff,
+            deadlines: Deadlines::default(),
             fan_out: 64,
             api_calls: 8,
             folders: vec![PathBuf::from(".")],

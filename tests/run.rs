@@ -545,8 +545,9 @@ fn what_may_pass_is_tried_again_as_often_as_the_job_says() {
     let done = with_provider(&mkbc, &provider.url, &["run", "short.mkb", "--text", "A text.", "--quiet"]);
     assert_eq!((done.code, done.out.trim()), (Some(0), "A short text."), "{}", done.err);
     assert_eq!(provider.seen().len(), 3);
+    // To come again when the provider says so is no retry; after that, the job allows none.
     let provider = Provider::start(busy);
-    let mkbc = one_request(1);
+    let mkbc = one_request(0);
     let done = with_provider(&mkbc, &provider.url, &["run", "short.mkb", "--text", "A text."]);
     failed(&mkbc, &done, &["status 503", "attempt 2"]);
     // A key that is wrong stays wrong.

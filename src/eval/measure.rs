@@ -241,7 +241,12 @@ impl Bench<'_> {
 fn counts(error: &RunError) -> bool {
     matches!(
         error.fault.kind,
-        FaultKind::Process | FaultKind::Timeout | FaultKind::Provider | FaultKind::Answer | FaultKind::Data
+        FaultKind::Process
+            | FaultKind::Timeout
+            | FaultKind::Provider
+            | FaultKind::Answer
+            | FaultKind::Budget
+            | FaultKind::Data
     )
 }
 

@@ -1,6 +1,6 @@
 //! Library engine + knobs → plan engine: placeholders of knobs filled in, those of arguments left to the runtime.
 
-use super::model::{Engine, HttpCall, McpServer};
+use super::model::{Engine, HttpCall, McpServer, Provider};
 use crate::library::{Implementation, Setting, Task, profile};
 use crate::space::Candidate;
 use ecow::EcoString;
@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use std::collections::BTreeMap;
 
 /// The engines that the runtime of this version executes.
-pub const EXECUTABLE: [&str; 7] = ["process", "builtin", "browser", "openai", "python", "mcp", "http"];
+pub const EXECUTABLE: [&str; 8] = ["process", "builtin", "browser", "openai", "anthropic", "python", "mcp", "http"];
 
 /// Lowers the engine of an implementation for one candidate.
 pub fn lower(entry: &Implementation, candidate: &Candidate, task: &Task) -> Engine {
@@ -28,6 +28,19 @@ pub fn lower(entry: &Implementation, candidate: &Candidate, task: &Task) -> Engi
         let knobs = candidate.knobs.iter().map(|(n, v)| (n.to_string(), v.to_string()));
         knobs.chain([("units".to_string(), units.clone())]).chain(settings).collect()
     };
+    let provider = |api: &str, url: &str| Provider {
+        api: text("api", api),
+        // `named llama_3_3_70b "meta-llama/Llama-3.3-70B-Instruct"`: a name that a provider has for the value of a knob.
+        model: Some(of_knob("named")).filter(|n| !n.is_empty()).unwrap_or_else(|| text("model", "")),
+        url_env: text("url_env", ""),
+        url: text("url", url),
+        key_env: key_env(engine).unwrap_or_default().to_string(),
+        system: task.system.to_string(),
+        prompt: task.prompt.to_string(),
+        max_tokens: task.max_tokens,
+        reasoning: of_knob("reasoning"),
+        prices: prices(entry, candidate),
+    };
     match engine.kind.as_str() {
         "process" => Engine::Process {
             commands: commands(engine, candidate).iter().map(|c| c.iter().map(|a| fill(a)).collect()).collect(),
@@ -36,19 +49,8 @@ pub fn lower(entry: &Implementation, candidate: &Candidate, task: &Task) -> Engi
         },
         "builtin" => Engine::Builtin { function: text("function", ""), options: options(&["function"]) },
         "browser" => Engine::Browser { action: text("action", "open") },
-        kind if kind == "openai" || serves(engine) => Engine::Openai {
-            api: text("api", "chat"),
-            // `named llama_3_3_70b "meta-llama/Llama-3.3-70B-Instruct"`: a name that a provider has for the value of a knob.
-            model: Some(of_knob("named")).filter(|n| !n.is_empty()).unwrap_or_else(|| text("model", "")),
-            url_env: text("url_env", ""),
-            url: text("url", "https://api.openai.com/v1"),
-            key_env: key_env(engine).unwrap_or_default().to_string(),
-            system: task.system.to_string(),
-            prompt: task.prompt.to_string(),
-            max_tokens: task.max_tokens,
-            reasoning: of_knob("reasoning"),
-            prices: prices(entry, candidate),
-        },
+        "anthropic" => Engine::Anthropic(provider("messages", "https://api.anthropic.com/v1")),
+        kind if kind == "openai" || serves(engine) => Engine::Openai(provider("chat", "https://api.openai.com/v1")),
         "python" => Engine::Python {
             module: text("module", ""),
             function: text("function", ""),

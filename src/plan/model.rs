@@ -269,31 +269,9 @@ pub enum Engine {
         action: String,
     },
     /// An OpenAI-compatible endpoint.
-    Openai {
-        /// The API: `chat` or `transcription`.
-        api: String,
-        /// The model's name there.
-        model: String,
-        /// Environment variable that holds the base URL; `url` where it is not set.
-        url_env: String,
-        /// The base URL, up to and including `/v1`.
-        url: String,
-        /// Environment variable that holds the key. The key itself never enters a plan.
-        key_env: String,
-        /// The system prompt.
-        system: String,
-        /// The user prompt.
-        prompt: String,
-        /// Largest number of tokens in an answer.
-        max_tokens: u32,
-        /// How long the model is to think: what the API calls `reasoning_effort`; `default` for a model that thinks as it will, empty for
-        /// one that does not.
-        #[serde(default, skip_serializing_if = "String::is_empty")]
-        reasoning: String,
-        /// What the provider charges, in dollars by unit of work (`input` and `output` tokens, say), so that a run can tell what it
-        /// cost.
-        prices: BTreeMap<String, Decimal>,
-    },
+    Openai(Provider),
+    /// Anthropic's endpoint.
+    Anthropic(Provider),
     /// A function of a Python module, called in a worker process that is kept between calls.
     Python {
         /// The module: a file (`words.py`, looked for in the job's folder and the libraries') or an importable name.
@@ -327,6 +305,45 @@ pub enum Engine {
         /// Its settings.
         options: BTreeMap<String, String>,
     },
+}
+
+impl Engine {
+    /// The provider that carries it out, where one does.
+    pub fn provider(&self) -> Option<&Provider> {
+        match self {
+            Engine::Openai(provider) | Engine::Anthropic(provider) => Some(provider),
+            _ => None,
+        }
+    }
+}
+
+/// A model behind an endpoint, and what it is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Provider {
+    /// The API: `chat`, `responses`, `transcription`, `embeddings` or `rerank`; `messages` for Anthropic.
+    pub api: String,
+    /// The model's name there.
+    pub model: String,
+    /// Environment variable that holds the base URL; `url` where it is not set.
+    pub url_env: String,
+    /// The base URL, up to and including `/v1`.
+    pub url: String,
+    /// Environment variable that holds the key. The key itself never enters a plan.
+    pub key_env: String,
+    /// The system prompt.
+    pub system: String,
+    /// The user prompt.
+    pub prompt: String,
+    /// Largest number of tokens in an answer.
+    pub max_tokens: u32,
+    /// How long the model is to think: what the API calls `reasoning_effort`; `default` for a model that thinks as it will, empty for
+    /// one that does not.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reasoning: String,
+    /// What the provider charges, in dollars by unit of work (`input` and `output` tokens, say), so that a run can tell what it
+    /// cost.
+    pub prices: BTreeMap<String, Decimal>,
 }
 
 /// A request that arguments fill in.

@@ -189,5 +189,5 @@ impl Took {
 
 /// Whether calls of an engine cost money at a provider.
 pub fn is_paid(engine: &Engine) -> bool {
-    matches!(engine, Engine::Openai { .. })
+    engine.provider().is_some()
 }

@@ -3,6 +3,7 @@
 pub mod arguments;
 pub mod browser;
 pub mod builtin;
+pub mod chat;
 pub mod child;
 pub mod http;
 pub mod interpreter;
@@ -36,6 +37,9 @@ pub type Args = BTreeMap<String, Arc<Value>>;
 
 /// Most attempts after the first, whatever a plan says: nothing is retried without end.
 const MOST_RETRIES: u32 = 20;
+/// How often, and how long together, a provider that says when to come again is waited for: this is no failure, and not without end.
+const MOST_PUT_OFF: u32 = 8;
+const LONGEST_PATIENCE: Duration = Duration::from_secs(300);
 /// The longest wait between two attempts, also where a provider asks for more.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -81,13 +85,23 @@ impl Call<'_> {
 /// Carries out a call: attempts until one succeeds, one fails for good, or the plan allows no more.
 pub async fn call(call: &Call<'_>) -> Result<Value, Fault> {
     let conditions = &call.step.conditions;
+    let provider = call.step.engine.provider();
     let mut attempt = 1;
+    // Attempts that a provider put off, and how long we waited for it: these are no failures.
+    let (mut put_off, mut waited) = (0, Duration::ZERO);
     loop {
+        if let Some(provider) = provider {
+            call.shared.turn(provider).await;
+        }
         call.used(|u| u.attempts += 1);
         let out = call.folder.join(call.out(attempt));
         store::fresh_folder(&out)?;
         let work = once(call, &out);
-        let limit = conditions.timeout_ms.map(Duration::from_millis).or_else(|| usual_limit(&call.step.engine));
+        let limit = match provider.and_then(openai::wire) {
+            // It has deadlines of its own, for which waiting for money does not count.
+            Some(_) => None,
+            None => conditions.timeout_ms.map(Duration::from_millis).or_else(|| usual_limit(&call.step.engine)),
+        };
         let result = match limit {
             None => work.await,
             Some(limit) => tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(too_long(limit))),
@@ -96,7 +110,10 @@ pub async fn call(call: &Call<'_>) -> Result<Value, Fault> {
             Ok(value) => return Ok(value),
             Err(fault) => fault,
         };
-        if !fault.transient || attempt > conditions.retries.min(MOST_RETRIES) {
+        let asked = provider.zip(fault.retry_after);
+        let patient = asked.is_some() && put_off < MOST_PUT_OFF && waited < LONGEST_PATIENCE;
+        let failed = attempt - put_off;
+        if !fault.transient || (!patient && failed > conditions.retries.min(MOST_RETRIES)) {
             return Err(if attempt > 1 {
                 Fault { message: format!("{} (attempt {attempt})", fault.message), ..fault }
             } else {
@@ -105,6 +122,12 @@ pub async fn call(call: &Call<'_>) -> Result<Value, Fault> {
         }
         let wait = wait(call, attempt, fault.retry_after);
         call.cx.observer.event(&Event::Retried { step: call.step, attempt, wait, fault: &fault });
+        if let Some((provider, _)) = asked {
+            call.shared.hold_off(provider, wait);
+        }
+        if patient {
+            (put_off, waited) = (put_off + 1, waited + wait);
+        }
         tokio::time::sleep(wait).await;
         attempt += 1;
     }
@@ -115,7 +138,7 @@ async fn once(call: &Call<'_>, out: &Path) -> Result<Value, Fault> {
         Engine::Process { commands, reader, options } => process::call(call, commands, reader, options, out).await,
         Engine::Builtin { function, options } => builtin::call(call, function, options).await,
         Engine::Browser { action } => browser::call(call, action, out).await,
-        Engine::Openai { .. } => openai::call(call).await,
+        Engine::Openai(provider) | Engine::Anthropic(provider) => openai::call(call, provider).await,
         Engine::Python { module, function, interpreter } => {
             python::call(call, &python::Module { module, interpreter }, function, out).await
         }
@@ -135,7 +158,7 @@ async fn once(call: &Call<'_>, out: &Path) -> Result<Value, Fault> {
 /// A provider that says nothing would otherwise hold the run for ever; a program may well take long.
 fn usual_limit(engine: &Engine) -> Option<Duration> {
     let limited =
-        matches!(engine, Engine::Browser { .. } | Engine::Openai { .. } | Engine::Mcp { .. } | Engine::Http(_));
+        engine.provider().is_some() || matches!(engine, Engine::Browser { .. } | Engine::Mcp { .. } | Engine::Http(_));
     limited.then_some(Duration::from_secs(120))
 }
 

@@ -25,6 +25,8 @@ pub enum FaultKind {
     Provider,
     /// A provider answered, and the answer cannot be used.
     Answer,
+    /// A call could cost more than is left of the job's limit.
+    Budget,
     /// The data do not allow the operation: division by zero, say.
     Data,
     /// The run folder cannot be read or written.

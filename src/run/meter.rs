@@ -3,7 +3,7 @@
 use super::devices::cpu::Rapl;
 use super::devices::nvml::Meters;
 use crate::ir::workflow::StepId;
-use crate::plan::model::{Engine, Plan, PlanStep};
+use crate::plan::model::{Plan, PlanStep};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,14 @@ pub struct Usage {
     pub tokens_in: u64,
     /// Tokens that it wrote.
     pub tokens_out: u64,
+    /// Of the tokens read, those from a provider's cache.
+    pub tokens_cached: u64,
+    /// Money that a provider was paid, dollars; none where it charges by nothing that is counted.
+    pub cost_usd: Option<Decimal>,
+    /// From requests to the first pieces of their answers, added up, and how many these were.
+    pub first: Duration,
+    /// Requests that were answered in pieces.
+    pub firsts: u32,
     /// The most memory that its programs held at once, bytes; 0 where nothing was measured.
     pub peak_bytes: u64,
 }
@@ -64,7 +72,12 @@ pub struct StepMeasure {
     pub tokens_in: u64,
     /// Tokens written by a provider.
     pub tokens_out: u64,
-    /// Money, dollars; none where it cannot be derived; for a provider, its prices times the tokens it reports.
+    /// Of the tokens read, those from a provider's cache.
+    pub tokens_cached: u64,
+    /// From a request to the first token of its answer, seconds: the mean of all that were answered in pieces.
+    pub ttft_s: Option<f64>,
+    /// Money, dollars; none where it cannot be derived; for a provider, its prices times the tokens it reports, and the most that a call
+    /// could cost where it reports none or more than there can be.
     pub cost_usd: Option<f64>,
     /// Energy, watt-hours.
     pub energy_wh: Option<f64>,
@@ -82,6 +95,8 @@ pub struct Meter<'a> {
     cpu: Option<Rapl>,
     cores: u32,
     steps: RefCell<BTreeMap<StepId, StepMeasure>>,
+    /// Times to first tokens of a step, added up, and how many.
+    firsts: RefCell<BTreeMap<StepId, (Duration, u32)>>,
 }
 
 /// A call that is being measured.
@@ -96,7 +111,7 @@ impl<'a> Meter<'a> {
         let uses = |wanted: fn(&str) -> bool| plan.steps.iter().any(|s| wanted(&s.hardware.device));
         let gpu = uses(|d| d != "cpu" && d != "api").then(Meters::open).flatten();
         let cpu = uses(|d| d == "cpu").then(Rapl::open).flatten();
-        Meter { plan, begun: Instant::now(), gpu, cpu, cores, steps: RefCell::default() }
+        Meter { plan, begun: Instant::now(), gpu, cpu, cores, steps: RefCell::default(), firsts: RefCell::default() }
     }
 
     /// Time since the run began.
@@ -122,6 +137,8 @@ impl<'a> Meter<'a> {
             to_s: from_s,
             tokens_in: 0,
             tokens_out: 0,
+            tokens_cached: 0,
+            ttft_s: None,
             cost_usd: None,
             energy_wh: None,
             energy_basis: None,
@@ -139,8 +156,18 @@ impl<'a> Meter<'a> {
         if let Some(m) = self.steps.borrow_mut().get_mut(&step.id) {
             m.calls += u64::from(good);
             m.attempts += u64::from(usage.attempts);
-            m.tokens_in += usage.tokens_in;
-            m.tokens_out += usage.tokens_out;
+            m.tokens_in = m.tokens_in.saturating_add(usage.tokens_in);
+            m.tokens_out = m.tokens_out.saturating_add(usage.tokens_out);
+            m.tokens_cached = m.tokens_cached.saturating_add(usage.tokens_cached);
+            if let Some(cost) = usage.cost_usd.and_then(|usd| usd.to_f64()) {
+                m.cost_usd = Some(m.cost_usd.unwrap_or(0.0) + cost);
+            }
+            if usage.firsts > 0 {
+                let mut firsts = self.firsts.borrow_mut();
+                let (sum, count) = firsts.entry(step.id).or_default();
+                (*sum, *count) = (*sum + usage.first, *count + usage.firsts);
+                m.ttft_s = Some(sum.as_secs_f64() / f64::from(*count));
+            }
             m.busy_s += took.as_secs_f64();
             if usage.peak_bytes > 0 {
                 m.memory_gb = Some(m.memory_gb.unwrap_or(0.0).max(usage.peak_bytes as f64 / 1e9));
@@ -189,23 +216,14 @@ impl<'a> Meter<'a> {
     }
 }
 
-/// What a provider charges for the tokens that it says it used; none where it charges by something else, which nobody counts here.
-fn billed(m: &StepMeasure, prices: &BTreeMap<String, Decimal>) -> Option<f64> {
-    let (input, output) = (prices.get("input")?.to_f64()?, prices.get("output")?.to_f64()?);
-    let counted = m.tokens_in + m.tokens_out > 0;
-    counted.then_some(m.tokens_in as f64 * input + m.tokens_out as f64 * output)
-}
-
 /// Money and energy that no counter gives: own devices cost their time; energy by the plan's power, and said to be estimated.
 fn derive(m: &mut StepMeasure, step: &PlanStep, plan: &Plan) {
     let pool = plan.cluster.pools.get(&step.hardware.device).filter(|_| step.hardware.device != "api");
-    m.cost_usd = pool.and_then(|pool| {
-        let hourly = pool.usd_per_hour.to_f64()? * f64::from(step.hardware.units);
+    // Of a provider, each call was counted.
+    m.cost_usd = m.cost_usd.or_else(|| {
+        let hourly = pool?.usd_per_hour.to_f64()? * f64::from(step.hardware.units);
         Some(hourly * m.busy_s / 3600.0)
     });
-    if let Engine::Openai { prices, .. } = &step.engine {
-        m.cost_usd = billed(m, prices);
-    }
     if m.energy_wh.is_none() {
         let latency = step.predicted.latency_s.to_f64().filter(|s| *s > 0.0);
         let power = latency.zip(step.predicted.energy_wh.and_then(|wh| wh.to_f64())).map(|(s, wh)| wh / s);

@@ -29,8 +29,8 @@ fn lacks(engine: &Engine, env: Env<'_>, folders: &[PathBuf]) -> Vec<Fault> {
             let programs = commands.iter().filter_map(|c| c.first()).filter_map(|p| lacking(p, packages, env));
             programs.chain((reader == TESTS).then(|| sandbox::lacking(env)).flatten()).collect()
         }
-        Engine::Openai { url_env, url, key_env, .. } => {
-            Endpoint::find(env, url_env, url, key_env).err().into_iter().collect()
+        Engine::Openai(p) | Engine::Anthropic(p) => {
+            Endpoint::find(env, &p.url_env, &p.url, &p.key_env).err().into_iter().collect()
         }
         Engine::Planned { name, .. } => {
             vec![Fault::new(

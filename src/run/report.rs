@@ -28,7 +28,7 @@ pub fn table(plan: &Plan, report: &RunReport) -> String {
     let total = &plan.total;
     let at_least = if total.energy_known { "" } else { ">=" };
     let calls: u64 = report.steps.iter().map(|m| m.calls).sum();
-    let tokens: u64 = report.steps.iter().map(|m| m.tokens_in + m.tokens_out).sum();
+    let tokens = report.steps.iter().map(|m| m.tokens_in.saturating_add(m.tokens_out)).fold(0, u64::saturating_add);
     table.add_row([
         Cell::new("total"),
         Cell::new(""),
@@ -88,8 +88,11 @@ fn row(m: &StepMeasure, step: &PlanStep) -> Vec<Cell> {
         _ => number(m.energy_wh),
     };
     let calls = if m.calls == m.started { m.calls.to_string() } else { format!("{} of {}", m.calls, m.started) };
-    let tokens =
-        if m.tokens_in + m.tokens_out == 0 { "-".to_owned() } else { format!("{}+{}", m.tokens_in, m.tokens_out) };
+    let tokens = if m.tokens_in == 0 && m.tokens_out == 0 {
+        "-".to_owned()
+    } else {
+        format!("{}+{}", m.tokens_in, m.tokens_out)
+    };
     vec![
         Cell::new(printable(&m.name)),
         Cell::new(printable(&m.implementation)),

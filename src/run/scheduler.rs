@@ -128,7 +128,7 @@ impl<'a> Scheduler<'a> {
         cores: u32,
     ) -> Scheduler<'a> {
         let pools = Pools::new(&plan.cluster, cores, cx.api_calls);
-        let (shared, kept) = (openai::Shared::default(), Kept::new(folder));
+        let (shared, kept) = (openai::Shared::new(plan), Kept::new(folder));
         let (progress, under_way) = Default::default();
         Scheduler { plan, cx, folder, meter, pools, shared, kept, progress, under_way }
     }

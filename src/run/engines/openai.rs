@@ -1,183 +1,185 @@
-//! A call of an OpenAI-compatible endpoint -> the typed answer, validated here whatever the endpoint promises.
+//! A call of a provider -> the typed answer: which protocol it is, and what all calls of a run share.
 
 pub mod answer;
 pub mod http;
+pub mod price;
 pub mod prompt;
 pub mod retrieval;
 pub mod status;
 
 use super::Call;
-use crate::plan::model::Engine;
-use crate::run::fault::{Fault, FaultKind};
+use super::chat::said::Tokens;
+use super::chat::wire::{Dialect, Wire};
+use super::chat::{self, unknown};
+use crate::plan::model::{Plan, Provider};
+use crate::run::budget::Budget;
+use crate::run::fault::Fault;
 use crate::types::Type;
-use answer::Shape;
 use http::Endpoint;
-use serde_json::{Value, json};
+use price::Price;
+use rust_decimal::Decimal;
+use serde_json::Value;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 /// The largest sound file that is sent.
 const MOST_SOUND: u64 = 200 << 20;
 
-/// Tokens that a model may think with before it answers; its limit counts them too.
-const THINKING: u32 = 16_384;
+/// An endpoint's address and the model that is asked there.
+type Asked = (String, String);
 
-/// How an endpoint is asked for structure, best first. What an endpoint refuses is not asked of it again in this run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// `response_format: json_schema`, strict.
-    Schema,
-    /// `response_format: json_object`, the schema in the prompt.
-    Object,
-    /// Only the prompt.
-    Prompt,
-}
-
-/// What endpoints were found to understand.
-#[derive(Clone, Copy, Debug)]
-struct Dialect {
-    level: Level,
-    /// Newer models refuse `max_tokens` and want `max_completion_tokens`.
-    completion_tokens: bool,
-    /// Some transcription models know only `json`, without times.
-    verbose: bool,
-}
-
-/// What the calls of a run share: connections, and what endpoints were found to understand.
-#[derive(Default)]
+/// What the calls of a run share: connections, money, and what endpoints were found to understand.
 pub struct Shared {
     /// Connections.
     pub clients: http::Clients,
-    dialects: RefCell<BTreeMap<(String, String), Dialect>>,
+    /// Money.
+    pub budget: Budget,
+    dialects: RefCell<BTreeMap<Asked, Dialect>>,
+    /// Whether somebody found out what an endpoint understands; held while somebody does.
+    probes: RefCell<BTreeMap<Asked, Rc<Mutex<bool>>>>,
+    /// Transcription models that know only `json`, without times.
+    plain: RefCell<BTreeSet<Asked>>,
+    /// When a provider that asked us to wait may be asked again, by its address.
+    waits: RefCell<BTreeMap<String, Instant>>,
 }
 
 impl Shared {
-    fn dialect(&self, endpoint: &Endpoint, model: &str) -> Dialect {
-        let key = (endpoint.url.to_string(), model.to_owned());
-        let known = self.dialects.borrow().get(&key).copied();
-        known.unwrap_or(Dialect { level: Level::Schema, completion_tokens: false, verbose: true })
+    /// What the calls of a run of a plan share.
+    pub fn new(plan: &Plan) -> Shared {
+        Shared {
+            clients: http::Clients::default(),
+            budget: Budget::of(plan),
+            dialects: RefCell::default(),
+            probes: RefCell::default(),
+            plain: RefCell::default(),
+            waits: RefCell::default(),
+        }
     }
 
-    fn learn(&self, endpoint: &Endpoint, model: &str, dialect: Dialect) {
-        self.dialects.borrow_mut().insert((endpoint.url.to_string(), model.to_owned()), dialect);
+    /// What an endpoint was found to understand.
+    pub fn dialect(&self, endpoint: &Endpoint, model: &str) -> Dialect {
+        self.dialects.borrow().get(&asked(endpoint, model)).copied().unwrap_or(Dialect::BEST)
+    }
+
+    /// Remembers what an endpoint understands.
+    pub fn learn(&self, endpoint: &Endpoint, model: &str, dialect: Dialect) {
+        self.dialects.borrow_mut().insert(asked(endpoint, model), dialect);
+    }
+
+    /// Whether it is known what an endpoint understands.
+    pub fn probe(&self, endpoint: &Endpoint, model: &str) -> Rc<Mutex<bool>> {
+        self.probes.borrow_mut().entry(asked(endpoint, model)).or_default().clone()
+    }
+
+    /// A provider asked us to wait: all calls to it do.
+    pub fn hold_off(&self, provider: &Provider, wait: Duration) {
+        let until = Instant::now() + wait;
+        let mut waits = self.waits.borrow_mut();
+        let known = waits.entry(address(provider)).or_insert(until);
+        *known = until.max(*known);
+    }
+
+    /// Waits until a provider may be asked.
+    pub async fn turn(&self, provider: &Provider) {
+        let until = self.waits.borrow().get(&address(provider)).copied();
+        if let Some(until) = until {
+            tokio::time::sleep_until(until).await;
+        }
+    }
+}
+
+fn asked(endpoint: &Endpoint, model: &str) -> Asked {
+    (endpoint.url.to_string(), model.to_owned())
+}
+
+/// One address and one key are one account.
+fn address(provider: &Provider) -> String {
+    format!("{} {} {}", provider.url_env, provider.url, provider.key_env)
+}
+
+/// The protocol in which a provider's model is asked, where it is asked for an answer.
+pub fn wire(provider: &Provider) -> Option<Wire> {
+    match provider.api.as_str() {
+        "chat" => Some(Wire::Completions),
+        "responses" => Some(Wire::Responses),
+        "messages" => Some(Wire::Messages),
+        _ => None,
     }
 }
 
 /// One attempt of a call.
-pub async fn call(call: &Call<'_>) -> Result<Value, Fault> {
-    let Engine::Openai { api, model, url_env, url, key_env, system, prompt, max_tokens, reasoning, .. } =
-        &call.step.engine
-    else {
-        return Err(Fault::plan("the step is not for a provider"));
-    };
+pub async fn call(call: &Call<'_>, provider: &Provider) -> Result<Value, Fault> {
+    let Provider { url_env, url, key_env, model, .. } = provider;
     let endpoint = Endpoint::find(call.cx.env, url_env, url, key_env)?;
-    match api.as_str() {
-        "chat" => {
-            let ask = Ask { model, system, reasoning, max_tokens: *max_tokens };
-            chat(call, &endpoint, prompt, &ask).await
-        }
-        "transcription" => transcription(call, &endpoint, model).await,
-        "embeddings" => retrieval::embeddings(call, &endpoint, model).await,
+    if let Some(wire) = wire(provider) {
+        return chat::call(call, wire, provider, &endpoint).await;
+    }
+    match provider.api.as_str() {
+        "transcription" => transcription(call, provider, &endpoint).await,
+        "embeddings" => retrieval::embeddings(call, provider, &endpoint).await,
         "rerank" => retrieval::rerank(call, &endpoint, model).await,
-        other => {
-            Err(Fault::new(FaultKind::Unsupported, format!("this version does not speak the provider API `{other}`")))
+        other => Err(unknown(other)),
+    }
+}
+
+/// Sends a request that says nothing but its answer, paid from the budget: at most so many tokens are read, or so many seconds heard;
+/// what is charged by something else costs what the plan says.
+pub async fn post(
+    call: &Call<'_>,
+    endpoint: &Endpoint,
+    path: &str,
+    body: http::Body<'_>,
+    most: Most,
+) -> Result<http::Reply, http::Refused> {
+    let prices = match call.step.engine.provider() {
+        Some(provider) => &provider.prices,
+        None => return Err(Fault::plan("the step is not for a provider").into()),
+    };
+    let price = Price::of(prices);
+    let planned = call.step.predicted.cost_usd.checked_div(call.step.calls).unwrap_or_default();
+    let cost = match (most, price, prices.get("duration")) {
+        (Most::Tokens(read), Some(price), _) => price.cost(Tokens { read, cached: 0, written: 0 }),
+        (Most::Seconds(s), _, Some(price)) => s.checked_mul(*price).unwrap_or(Decimal::MAX),
+        _ => planned,
+    };
+    let held = call.shared.budget.reserve(cost, cost).await?;
+    let reply = call.shared.clients.post(endpoint, path, body).await;
+    let charged = reply.as_ref().map_or_else(|refused| refused.charged, |_| true);
+    let tokens = reply.as_ref().ok().and_then(|reply| answer::tokens(&reply.body));
+    let reported = match (most, tokens) {
+        (Most::Tokens(_), Some(tokens)) => price.map(|price| price.cost(tokens)),
+        _ => None,
+    };
+    let cost = held.settle(if charged { reported } else { Some(Decimal::ZERO) });
+    call.used(|u| {
+        let Tokens { read, written, .. } = tokens.unwrap_or_default();
+        u.tokens_in = u.tokens_in.saturating_add(read);
+        u.tokens_out = u.tokens_out.saturating_add(written);
+        if charged && !prices.is_empty() {
+            u.cost_usd = Some(u.cost_usd.unwrap_or_default() + cost);
         }
-    }
+    });
+    reply
 }
 
-/// What all calls of a step ask for.
-struct Ask<'a> {
-    model: &'a str,
-    system: &'a str,
-    reasoning: &'a str,
-    max_tokens: u32,
+/// How much work a request can be at most.
+#[derive(Clone, Copy, Debug)]
+pub enum Most {
+    /// Tokens to read.
+    Tokens(u64),
+    /// Seconds of sound.
+    Seconds(Decimal),
+    /// Nobody knows.
+    Unknown,
 }
 
-async fn chat(call: &Call<'_>, endpoint: &Endpoint, prompt: &str, ask: &Ask<'_>) -> Result<Value, Fault> {
-    let model = ask.model;
-    let ty = &call.step.output;
-    let shape = Shape::of(ty);
-    let mut dialect = call.shared.dialect(endpoint, model);
-    if !shape.strict() {
-        dialect.level = dialect.level.max(Level::Object);
-    }
-    let content = prompt::content(prompt, &call.args).await?;
-    loop {
-        let body = request(ask, &content, &shape, dialect);
-        let sent = call.shared.clients.post(endpoint, "chat/completions", http::Body::Json(&body)).await;
-        let reply = match sent {
-            Ok(reply) => reply,
-            Err(refused) => match simpler(&refused, dialect, !matches!(shape, Shape::Text)) {
-                Some(next) => {
-                    dialect = next;
-                    call.shared.learn(endpoint, model, dialect);
-                    continue;
-                }
-                None => return Err(refused.fault),
-            },
-        };
-        let (tokens_in, tokens_out) = answer::tokens(&reply.body);
-        call.used(|u| {
-            u.tokens_in += tokens_in;
-            u.tokens_out += tokens_out;
-        });
-        return answer::read(&reply, ty, &shape);
-    }
-}
-
-fn request(ask: &Ask, content: &Value, shape: &Shape, dialect: Dialect) -> Value {
-    let mut messages = Vec::new();
-    let mut system = ask.system.to_owned();
-    if !matches!(shape, Shape::Text) && dialect.level != Level::Schema {
-        system.push_str("\n\nAnswer with one JSON value and nothing else. It must satisfy this JSON schema:\n");
-        system.push_str(&shape.schema().to_string());
-    }
-    if !system.trim().is_empty() {
-        messages.push(json!({"role": "system", "content": system.trim()}));
-    }
-    messages.push(json!({"role": "user", "content": content}));
-    let mut body = json!({"model": ask.model, "messages": messages});
-    let limit = if dialect.completion_tokens { "max_completion_tokens" } else { "max_tokens" };
-    let thinks = !matches!(ask.reasoning, "" | "none" | "minimal");
-    body[limit] = json!(if thinks { ask.max_tokens.saturating_add(THINKING) } else { ask.max_tokens });
-    if !matches!(ask.reasoning, "" | "default") {
-        body["reasoning_effort"] = json!(ask.reasoning);
-    }
-    if !matches!(shape, Shape::Text) {
-        match dialect.level {
-            Level::Schema => {
-                let schema = json!({"name": "answer", "strict": true, "schema": shape.schema()});
-                body["response_format"] = json!({"type": "json_schema", "json_schema": schema});
-            }
-            Level::Object => body["response_format"] = json!({"type": "json_object"}),
-            Level::Prompt => {}
-        }
-    }
-    body
-}
-
-/// A simpler request that an endpoint may accept after it refused one; each step down is taken once, so that this ends.
-fn simpler(refused: &http::Refused, dialect: Dialect, structured: bool) -> Option<Dialect> {
-    if !matches!(refused.status, Some(400 | 415 | 422 | 500 | 501)) {
-        return None;
-    }
-    let said = refused.said.to_lowercase();
-    if !dialect.completion_tokens && said.contains("max_completion_tokens") {
-        return Some(Dialect { completion_tokens: true, ..dialect });
-    }
-    let about_format = ["response_format", "json_schema", "json_object", "schema", "grammar", "structured", "guided"];
-    if !structured || !about_format.iter().any(|word| said.contains(word)) {
-        return None;
-    }
-    match dialect.level {
-        Level::Schema => Some(Dialect { level: Level::Object, ..dialect }),
-        Level::Object => Some(Dialect { level: Level::Prompt, ..dialect }),
-        Level::Prompt => None,
-    }
-}
-
-async fn transcription(call: &Call<'_>, endpoint: &Endpoint, model: &str) -> Result<Value, Fault> {
+async fn transcription(call: &Call<'_>, provider: &Provider, endpoint: &Endpoint) -> Result<Value, Fault> {
+    let model = provider.model.as_str();
     if !Type::Transcript.fits(&call.step.output) && call.step.output != Type::Text {
         return Err(Fault::plan(format!("a transcription is no {}", call.step.output)));
     }
@@ -186,26 +188,19 @@ async fn transcription(call: &Call<'_>, endpoint: &Endpoint, model: &str) -> Res
     let sound = sounds.next().ok_or_else(|| Fault::plan("the step has no parameter of type Audio"))?;
     let file = super::arguments::file("audio", sound)?;
     let bytes = http::load(Path::new(&file), MOST_SOUND).await?;
-    let mut dialect = call.shared.dialect(endpoint, model);
+    let duration = sound.get("duration").and_then(Value::as_f64);
+    let most = duration.and_then(|s| Decimal::try_from(s).ok()).map_or(Most::Unknown, Most::Seconds);
     loop {
-        let format = if dialect.verbose { "verbose_json" } else { "json" };
+        let plain = call.shared.plain.borrow().contains(&asked(endpoint, model));
+        let format = if plain { "json" } else { "verbose_json" };
         let form = http::Body::Sound { bytes: &bytes, file: &file, model, format };
-        match call.shared.clients.post(endpoint, "audio/transcriptions", form).await {
+        match post(call, endpoint, "audio/transcriptions", form, most).await {
             Ok(reply) => {
-                let (tokens_in, tokens_out) = answer::tokens(&reply.body);
-                call.used(|u| {
-                    u.tokens_in += tokens_in;
-                    u.tokens_out += tokens_out;
-                });
-                let duration = sound.get("duration").and_then(Value::as_f64);
                 let transcript = answer::transcript(&reply, duration)?;
                 return Ok(if call.step.output == Type::Text { transcript["text"].clone() } else { transcript });
             }
-            Err(refused)
-                if dialect.verbose && refused.status == Some(400) && refused.said.contains("response_format") =>
-            {
-                dialect.verbose = false;
-                call.shared.learn(endpoint, model, dialect);
+            Err(refused) if !plain && refused.status == Some(400) && refused.said.contains("response_format") => {
+                call.shared.plain.borrow_mut().insert(asked(endpoint, model));
             }
             Err(refused) => return Err(refused.fault),
         }

@@ -1,8 +1,8 @@
-//! A provider's body -> the typed value in it, or why it cannot be used; nothing that does not check is passed on.
+//! How a type is asked for, and JSON in a text; a transcription's body -> the transcript.
 
 use super::http::Reply;
-use crate::run::fault::{Fault, FaultKind, head};
-use crate::run::value::check;
+use crate::run::engines::chat::said::Tokens;
+use crate::run::fault::{Fault, FaultKind};
 use crate::types::Type;
 use serde_json::{Value, json};
 
@@ -57,56 +57,11 @@ fn closed(ty: &Type) -> bool {
 }
 
 /// Tokens read and written, where the provider says.
-pub fn tokens(body: &Value) -> (u64, u64) {
+pub fn tokens(body: &Value) -> Option<Tokens> {
     let usage = &body["usage"];
-    let number = |names: [&str; 2]| names.iter().find_map(|n| usage[*n].as_u64()).unwrap_or(0);
-    (number(["prompt_tokens", "input_tokens"]), number(["completion_tokens", "output_tokens"]))
-}
-
-/// The answer in a chat's body.
-pub fn read(reply: &Reply, ty: &Type, shape: &Shape) -> Result<Value, Fault> {
-    let unusable = |what: &str| Fault::new(FaultKind::Answer, format!("{} {what}", reply.origin));
-    let Some(choice) = reply.body["choices"].as_array().and_then(|c| c.first()) else {
-        // Some providers report errors with status 200.
-        let said = reply.body["error"]["message"].as_str().unwrap_or_default();
-        return Err(unusable("sent no answer (no choices)").detail(head(said, 500)).transient());
-    };
-    let message = &choice["message"];
-    if let Some(why) = message["refusal"].as_str().filter(|why| !why.is_empty()) {
-        return Err(unusable("refused to answer")
-            .detail(head(why, 500))
-            .help("rephrase the question, or choose another model"));
-    }
-    match choice["finish_reason"].as_str() {
-        Some("length") => {
-            let help = "raise the model's `max_tokens`, or ask for a shorter answer";
-            return Err(unusable("broke off: the answer is longer than the limit on tokens").help(help));
-        }
-        Some("content_filter") => {
-            return Err(unusable("held the answer back (content filter)").help("rephrase the question"));
-        }
-        _ => {}
-    }
-    let parts = message["content"].as_array().into_iter().flatten().filter_map(|p| p["text"].as_str());
-    let joined: String = parts.collect();
-    let text = message["content"].as_str().unwrap_or(&joined).trim();
-    if text.is_empty() {
-        return Err(unusable("sent an empty answer").transient());
-    }
-    if matches!(shape, Shape::Text) {
-        return Ok(Value::from(text));
-    }
-    let wrong =
-        |why: &str| unusable(&format!("sent an answer that is no {ty}: {why}")).detail(head(text, 500)).transient();
-    let Some(found) = extract(text) else {
-        return Err(wrong("there is no JSON in it"));
-    };
-    let inner = found.get("answer").filter(|_| matches!(shape, Shape::Wrapped(..)));
-    let inner = inner.and_then(|inner| check(inner, ty).ok().map(|()| inner.clone()));
-    match inner {
-        Some(value) => Ok(value),
-        None => check(&found, ty).map(|()| found).map_err(|mismatch| wrong(&mismatch.to_string())),
-    }
+    let number = |names: [&str; 2]| names.iter().find_map(|n| usage[*n].as_u64());
+    let read = number(["prompt_tokens", "input_tokens"])?;
+    Some(Tokens { read, cached: 0, written: number(["completion_tokens", "output_tokens"]).unwrap_or(0) })
 }
 
 /// The JSON in a text: all of it, or the first whole value after a fence or some words.
@@ -162,36 +117,14 @@ mod tests {
 
     #[test]
     fn usage_may_be_absent() {
-        assert_eq!(tokens(&json!({"usage": {"prompt_tokens": 3, "completion_tokens": 4}})), (3, 4));
-        assert_eq!(tokens(&json!({"usage": null})), (0, 0));
-    }
-
-    proptest::proptest! {
-        /// Whatever text a model writes, what is passed on is of the type.
-        #[test]
-        fn no_text_breaks_the_reader(text in "[\\[\\]{}\":, a-c0-9é\\\\]{0,80}") {
-            let ty = Type::List(Box::new(Type::Int));
-            let body = json!({"choices": [{"message": {"content": text}}]});
-            if let Ok(value) = read(&Reply { body, origin: "x".into() }, &ty, &Shape::of(&ty)) {
-                proptest::prop_assert!(check(&value, &ty).is_ok());
-            }
-        }
+        let read = |body: Value| tokens(&body).map(|t| (t.read, t.written));
+        assert_eq!(read(json!({"usage": {"prompt_tokens": 3, "completion_tokens": 4}})), Some((3, 4)));
+        assert_eq!(read(json!({"usage": null})), None);
     }
 
     #[test]
     fn bodies_of_another_shape_are_refused() {
-        let wrong = [
-            json!(null),
-            json!([]),
-            json!({"choices": {}}),
-            json!({"choices": [1]}),
-            json!({"choices": [{"message": []}]}),
-        ];
-        for body in wrong {
-            assert!(
-                read(&Reply { body: body.clone(), origin: "x".into() }, &Type::Text, &Shape::Text).is_err(),
-                "{body}"
-            );
+        for body in [json!(null), json!([]), json!({"text": 1}), json!({"segments": [1]})] {
             assert!(transcript(&Reply { body, origin: "x".into() }, None).is_err());
         }
     }

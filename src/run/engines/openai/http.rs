@@ -4,15 +4,18 @@ use super::status::refusal;
 use crate::run::fault::{Fault, FaultKind, head};
 use crate::run::probe::Env;
 use base64::Engine as _;
-use reqwest::header::{AUTHORIZATION, HeaderValue};
-use reqwest::{Client, Url};
+use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
+use reqwest::{Client, RequestBuilder, Url};
 use serde_json::Value;
 use std::cell::OnceCell;
 use std::path::Path;
 use std::time::Duration;
 
-/// The largest body that is read. No compression is offered, so that this bounds memory.
+/// The largest body that is read. No compression is offered and none is undone, so that this bounds memory.
 const MOST: usize = 16 << 20;
+/// What is read of an error, and how long each part of it is waited for.
+pub const MOST_OF_ERROR: usize = 64 << 10;
+const ERROR_WAIT: Duration = Duration::from_secs(5);
 
 /// Where a provider is.
 pub struct Endpoint {
@@ -37,10 +40,21 @@ pub struct Reply {
 pub struct Refused {
     /// The status, where there was one.
     pub status: Option<u16>,
-    /// The beginning of what the provider said, without the key.
+    /// The beginning (64 KB) of what the provider said, without the key.
     pub said: String,
     /// The fault to report.
     pub fault: Fault,
+    /// Whether the provider may have worked, and charge for it.
+    pub charged: bool,
+}
+
+/// Where a provider wants the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyIn {
+    /// `Authorization: Bearer …`.
+    Bearer,
+    /// `x-api-key: …`.
+    ApiKey,
 }
 
 /// What is sent.
@@ -112,7 +126,7 @@ impl Endpoint {
     }
 
     /// A text without the key, also where a provider returns it in another form.
-    fn redact(&self, text: &str) -> String {
+    pub fn redact(&self, text: &str) -> String {
         let Some(key) = self.key.as_ref().filter(|k| k.len() >= 4) else {
             return text.to_owned();
         };
@@ -151,8 +165,8 @@ impl Clients {
         Ok(cell.get_or_init(|| client))
     }
 
-    /// Sends a request and reads the JSON that comes back.
-    pub async fn post(&self, to: &Endpoint, path: &str, body: Body<'_>) -> Result<Reply, Refused> {
+    /// A request with a body and the key, for [`Clients::open`].
+    pub fn posting(&self, to: &Endpoint, path: &str, body: Body<'_>, key: KeyIn) -> Result<RequestBuilder, Fault> {
         let request = self.client(to.local())?.post(to.at(path)?);
         let request = match body {
             Body::Json(json) => request.json(json),
@@ -163,35 +177,48 @@ impl Clients {
                 request.multipart(form.text("model", model.to_owned()).text("response_format", format.to_owned()))
             }
         };
-        let request = match &to.key {
-            None => request,
-            Some(key) => {
-                let mut value = HeaderValue::from_str(&format!("Bearer {key}")).map_err(|_| {
-                    Fault::new(FaultKind::Key, format!("the key in {} holds characters that no key has", to.key_env))
-                })?;
-                value.set_sensitive(true);
-                request.header(AUTHORIZATION, value)
-            }
+        let Some(secret) = &to.key else { return Ok(request) };
+        let (name, text) = match key {
+            KeyIn::Bearer => (AUTHORIZATION, format!("Bearer {secret}")),
+            KeyIn::ApiKey => (HeaderName::from_static("x-api-key"), secret.clone()),
         };
-        let (text, origin) = self.text(to, request).await?;
-        let body = serde_json::from_str(&text).map_err(|e| {
-            let html = text.trim_start().starts_with('<');
-            let what = if html { "a web page instead of JSON".to_owned() } else { format!("no valid JSON ({e})") };
-            let fault =
-                Fault::new(FaultKind::Answer, format!("{origin} sent {what}")).detail(head(&text, 500)).transient();
-            Refused::from(if html { fault.help("check the address: it should end in /v1") } else { fault })
+        let mut value = HeaderValue::from_str(&text).map_err(|_| {
+            Fault::new(FaultKind::Key, format!("the key in {} holds characters that no key has", to.key_env))
         })?;
+        value.set_sensitive(true);
+        Ok(request.header(name, value))
+    }
+
+    /// Sends a request and reads the JSON that comes back.
+    pub async fn post(&self, to: &Endpoint, path: &str, body: Body<'_>) -> Result<Reply, Refused> {
+        let request = self.posting(to, path, body, KeyIn::Bearer)?;
+        let (text, origin) = self.text(to, request).await?;
+        let body = json(&text, &origin)?;
         Ok(Reply { body, origin })
     }
 
     /// A request to be filled in; [`Clients::text`] sends it.
-    pub fn request(&self, to: &Endpoint, method: reqwest::Method, url: Url) -> Result<reqwest::RequestBuilder, Fault> {
+    pub fn request(&self, to: &Endpoint, method: reqwest::Method, url: Url) -> Result<RequestBuilder, Fault> {
         Ok(self.client(to.local())?.request(method, url))
     }
 
     /// Sends a request and reads the text that comes back, without the key, and who sent it; a status that is no success is refused.
-    pub async fn text(&self, to: &Endpoint, request: reqwest::RequestBuilder) -> Result<(String, String), Refused> {
-        let mut response = request.send().await.map_err(|e| unreached(to, &e))?;
+    pub async fn text(&self, to: &Endpoint, request: RequestBuilder) -> Result<(String, String), Refused> {
+        let mut opened = self.open(to, request).await?;
+        let mut bytes = Vec::new();
+        while let Some(part) = opened.chunk(to).await? {
+            bytes.extend_from_slice(&part);
+        }
+        Ok((to.redact(&String::from_utf8_lossy(&bytes)), opened.origin))
+    }
+
+    /// Sends a request; returns once the head of a successful response is there.
+    pub async fn open(&self, to: &Endpoint, request: RequestBuilder) -> Result<Opened, Refused> {
+        let response = request.send().await.map_err(|e| Refused {
+            // Nothing was sent where nobody was reached, so that nothing is charged.
+            charged: !e.is_connect(),
+            ..Refused::from(unreached(to, &e))
+        })?;
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         let mut origin = format!("{} (status {status}", to.host);
@@ -199,26 +226,74 @@ impl Clients {
             origin.push_str(&format!(", request {}", to.redact(head(id, 100))));
         }
         origin.push(')');
-        let mut bytes = Vec::new();
-        while let Some(part) = response.chunk().await.map_err(|e| unreached(to, &e))? {
-            if bytes.len() + part.len() > MOST {
-                let message = format!("{origin} sent more than {} MB", MOST >> 20);
-                return Err(Fault::new(FaultKind::Answer, message).into());
+        let of = |name| headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().trim().to_lowercase();
+        let encoding = of(CONTENT_ENCODING);
+        let packed = !matches!(encoding.as_str(), "" | "identity");
+        let mut opened =
+            Opened { response, origin, events: of(CONTENT_TYPE).starts_with("text/event-stream"), read: 0 };
+        if (200..300).contains(&status) {
+            if packed {
+                // It is never unpacked, so that a small body cannot become a huge one.
+                let what =
+                    format!("{} packed its answer ({}), which nobody asked for", opened.origin, head(&encoding, 40));
+                return Err(Fault::new(FaultKind::Answer, what).into());
             }
-            bytes.extend_from_slice(&part);
+            return Ok(opened);
         }
+        // Of an error its beginning is enough, and it may have no end.
+        let mut bytes = Vec::new();
+        while !packed && bytes.len() < MOST_OF_ERROR {
+            match tokio::time::timeout(ERROR_WAIT, opened.chunk(to)).await {
+                Ok(Ok(Some(part))) => bytes.extend_from_slice(&part),
+                _ => break,
+            }
+        }
+        bytes.truncate(MOST_OF_ERROR);
         let text = to.redact(&String::from_utf8_lossy(&bytes));
-        if !(200..300).contains(&status) {
-            let fault = refusal(&to.key_env, status, &origin, &text, &headers);
-            return Err(Refused { status: Some(status), said: head(&text, 4000).to_owned(), fault });
-        }
-        Ok((text, origin))
+        let fault = refusal(&to.key_env, status, &opened.origin, &text, &headers);
+        Err(Refused { status: Some(status), said: text, fault, charged: false })
     }
+}
+
+/// A response whose head is there.
+pub struct Opened {
+    response: reqwest::Response,
+    /// Host, status and request id, for messages.
+    pub origin: String,
+    /// Whether it is a stream of server-sent events.
+    pub events: bool,
+    read: usize,
+}
+
+impl Opened {
+    /// The next part of the body, as the provider sent it: the key may be in it. All parts together are bounded.
+    pub async fn chunk(&mut self, to: &Endpoint) -> Result<Option<Vec<u8>>, Fault> {
+        let part = self.response.chunk().await.map_err(|e| {
+            let fault = unreached(to, &e);
+            Fault { message: fault.message.replacen(&to.host, &self.origin, 1), ..fault }
+        })?;
+        let Some(part) = part else { return Ok(None) };
+        self.read += part.len();
+        if self.read > MOST {
+            return Err(Fault::new(FaultKind::Answer, format!("{} sent more than {} MB", self.origin, MOST >> 20)));
+        }
+        Ok(Some(part.to_vec()))
+    }
+}
+
+/// The JSON in a body.
+pub fn json(text: &str, origin: &str) -> Result<Value, Fault> {
+    serde_json::from_str(text).map_err(|e| {
+        let html = text.trim_start().starts_with('<');
+        let what = if html { "a web page instead of JSON".to_owned() } else { format!("no valid JSON ({e})") };
+        let fault = Fault::new(FaultKind::Answer, format!("{origin} sent {what}")).detail(head(text, 500)).transient();
+        if html { fault.help("check the address: it should end in /v1") } else { fault }
+    })
 }
 
 impl From<Fault> for Refused {
     fn from(fault: Fault) -> Refused {
-        Refused { status: None, said: String::new(), fault }
+        Refused { status: None, said: String::new(), fault, charged: true }
     }
 }
 

@@ -1,7 +1,8 @@
 //! Texts, or a question and passages -> embeddings, or the passages in order, by an endpoint (`embeddings`, `rerank`).
 
-use super::answer;
 use super::http::{Body, Endpoint, Reply};
+use super::{Most, post};
+use crate::plan::model::Provider;
 use crate::run::engines::Call;
 use crate::run::fault::{Fault, FaultKind};
 use crate::types::Type;
@@ -13,7 +14,7 @@ const MOST_TEXTS: usize = 256;
 const MOST_BYTES: usize = 800_000;
 
 /// Embeds the step's list of texts.
-pub async fn embeddings(call: &Call<'_>, endpoint: &Endpoint, model: &str) -> Result<Value, Fault> {
+pub async fn embeddings(call: &Call<'_>, provider: &Provider, endpoint: &Endpoint) -> Result<Value, Fault> {
     let wanted = Type::List(Box::new(Type::Text));
     let mut lists = call.step.params.iter().filter(|(_, ty)| ty.fits(&wanted)).filter_map(|(n, _)| call.args.get(n));
     let texts = lists.next().ok_or_else(|| Fault::plan("the step has no parameter of type List[Text]"))?;
@@ -22,9 +23,10 @@ pub async fn embeddings(call: &Call<'_>, endpoint: &Endpoint, model: &str) -> Re
     let texts: Vec<String> = texts.as_array().into_iter().flatten().map(text).collect();
     let mut found = Vec::with_capacity(texts.len());
     for batch in batches(&texts) {
-        let body = json!({"model": model, "input": batch, "encoding_format": "float"});
-        let reply = call.shared.clients.post(endpoint, "embeddings", Body::Json(&body)).await.map_err(|r| r.fault)?;
-        used(call, &reply);
+        let body = json!({"model": provider.model, "input": batch, "encoding_format": "float"});
+        // No tokenizer makes more than a token of a byte, and two around a text.
+        let most = Most::Tokens(batch.iter().map(|text| text.len() as u64 + 2).sum());
+        let reply = post(call, endpoint, "embeddings", Body::Json(&body), most).await.map_err(|r| r.fault)?;
         found.extend(vectors(&reply, batch.len())?);
     }
     Ok(Value::Array(found))
@@ -44,17 +46,10 @@ pub async fn rerank(call: &Call<'_>, endpoint: &Endpoint, model: &str) -> Result
     }
     let documents: Vec<&str> = passages.iter().map(|p| p["text"].as_str().unwrap_or_default()).collect();
     let body = json!({"model": model, "query": question.as_ref(), "documents": documents, "top_n": documents.len()});
-    let reply = call.shared.clients.post(endpoint, "rerank", Body::Json(&body)).await.map_err(|r| r.fault)?;
-    used(call, &reply);
+    let read: usize = documents.iter().map(|d| d.len() + question.as_str().map_or(0, str::len) + 8).sum();
+    let most = Most::Tokens(read as u64);
+    let reply = post(call, endpoint, "rerank", Body::Json(&body), most).await.map_err(|r| r.fault)?;
     ordered(&reply, passages)
-}
-
-fn used(call: &Call<'_>, reply: &Reply) {
-    let (read, written) = answer::tokens(&reply.body);
-    call.used(|u| {
-        u.tokens_in += read;
-        u.tokens_out += written;
-    });
 }
 
 /// Consecutive texts that one request takes; a text that is too long goes by itself, for the provider to refuse.

@@ -1,9 +1,13 @@
 //! Calls of a provider that misbehaves.
 
+mod conformance;
+mod corpus;
+mod money;
 mod provider;
+mod streams;
 
 use crate::ir::workflow::{Node, StepId, ValueId};
-use crate::plan::model::{Conditions, Engine};
+use crate::plan::model::{Conditions, Engine, Provider};
 use crate::run::fault::FaultKind;
 use crate::run::tests::samples::{Diary, plan, step, value};
 use crate::run::{RunContext, run};
@@ -27,7 +31,11 @@ async fn a_plain_answer() {
     assert_eq!(outcome.seen[0].2["authorization"], format!("Bearer {KEY}"));
     let messages =
         [json!({"role": "system", "content": "Be brief."}), json!({"role": "user", "content": "Answer: hello {x}"})];
-    assert_eq!(outcome.sent(0), json!({"model": "m", "messages": messages, "max_tokens": 50}));
+    let options = json!({"include_usage": true});
+    assert_eq!(
+        outcome.sent(0),
+        json!({"model": "m", "messages": messages, "max_tokens": 50, "stream": true, "stream_options": options})
+    );
 }
 
 #[tokio::test]
@@ -52,33 +60,39 @@ async fn an_endpoint_without_schemas_is_asked_more_simply() {
     assert!(outcome.sent(2)["messages"][0]["content"].as_str().is_some_and(|s| s.contains("JSON schema")));
     let stubborn = typed(vec![refuse()], person(), 3).await;
     assert_eq!((stubborn.fault().kind, stubborn.seen.len()), (FaultKind::Provider, 3));
+    let plain = say(400, json!({"error": {"message": "stream_options is not known"}}));
+    let none = say(400, json!({"error": {"message": "this model does not stream"}}));
+    let outcome = text(vec![plain, none, chat("x")], 0).await;
+    assert_eq!(outcome.report.result, Ok(json!("x")));
+    assert_eq!((&outcome.sent(1)["stream"], outcome.sent(1).get("stream_options")), (&json!(true), None));
+    assert_eq!(outcome.sent(2).get("stream"), None);
     let newer = say(400, json!({"error": {"message": "use max_completion_tokens instead of max_tokens"}}));
     let outcome = text(vec![newer, chat("x")], 0).await;
     assert_eq!(outcome.sent(1)["max_completion_tokens"], json!(50));
 }
 
 #[tokio::test]
-async fn a_wrong_answer_is_asked_for_again_and_never_passed_on() {
-    let outcome = typed(
-        vec![
-            chat(r#"{"name": "Maria", "age": "old"}"#),
-            chat("I'd rather not"),
-            chat(r#"{"name": "Maria", "age": 3}"#),
-        ],
-        person(),
-        2,
-    )
-    .await;
+async fn a_wrong_answer_is_sent_back_once_an_attempt_and_never_passed_on() {
+    let wrong = || chat(r#"{"name": "Maria", "age": "old"}"#);
+    let outcome =
+        typed(vec![wrong(), chat("I'd rather not"), chat(r#"{"name": "Maria", "age": 3}"#)], person(), 1).await;
     assert_eq!(outcome.report.result, Ok(json!({"name": "Maria", "age": 3})));
-    assert_eq!(outcome.report.steps[0].attempts, 3);
-    assert_eq!(outcome.report.steps[0].tokens_in, 21);
-    let outcome = typed(vec![chat(r#"{"name": "Maria", "age": "old"}"#)], person(), 1).await;
-    assert_eq!(outcome.fault().kind, FaultKind::Answer);
+    assert_eq!((outcome.report.steps[0].attempts, outcome.report.steps[0].tokens_in), (2, 21));
+    let mended = outcome.sent(1)["messages"].clone();
+    assert_eq!(
+        (&mended[2]["role"], &mended[2]["content"]),
+        (&json!("assistant"), &json!("{\"name\": \"Maria\", \"age\": \"old\"}"))
+    );
+    assert!(mended[3]["content"].as_str().is_some_and(|t| t.contains("`$.age`: expected Int")), "{mended}");
+    assert_eq!(outcome.kept.len(), 1, "of an attempt, the last: {:?}", outcome.kept);
+    let outcome = typed(vec![wrong()], person(), 1).await;
+    assert_eq!((outcome.fault().kind, outcome.seen.len()), (FaultKind::Answer, 4));
     assert!(
         outcome.fault().message.contains("`$.age`: expected Int, found the text \"old\""),
         "{}",
         outcome.fault().message
     );
+    assert!(outcome.kept[1].contains("Maria"));
 }
 
 #[tokio::test]
@@ -87,7 +101,13 @@ async fn too_many_requests_wait_as_long_as_asked() {
     let outcome = text(vec![busy.clone(), chat("x")], 1).await;
     assert_eq!(outcome.report.result, Ok(json!("x")));
     assert!(outcome.seen[1].0 - outcome.seen[0].0 >= Duration::from_secs(1));
-    let outcome = text(vec![busy], 0).await;
+    // It said when to come again: that is no failure, and not for ever either.
+    let outcome = text(vec![busy, chat("x")], 0).await;
+    assert_eq!((outcome.report.result.clone(), outcome.seen.len()), (Ok(json!("x")), 2));
+    let soon = Act::Say(429, &[("retry-after", "0")], "{}".to_owned());
+    assert_eq!(text(vec![soon], 1).await.seen.len(), 10, "8 times put off, and 1 retry");
+    // Nothing was said of when.
+    let outcome = text(vec![say(429, json!({"error": {"message": "slow down"}}))], 0).await;
     assert_eq!(outcome.seen.len(), 1);
     assert!(outcome.fault().transient);
     let broke = say(429, json!({"error": {"message": "no credit", "code": "insufficient_quota"}}));
@@ -220,7 +240,7 @@ async fn speech_becomes_a_transcript() {
 #[tokio::test]
 async fn nobody_there() {
     let env = |name: &str| (name == "TEST_URL").then(|| "http://127.0.0.1:9/v1".to_owned());
-    let engine = Engine::Openai {
+    let engine = Engine::Openai(Provider {
         api: "chat".into(),
         model: "m".into(),
         url_env: "TEST_URL".into(),
@@ -231,7 +251,7 @@ async fn nobody_there() {
         max_tokens: 5,
         reasoning: String::new(),
         prices: Default::default(),
-    };
+    });
     let mut s = step(0, engine, &[("x", Type::Text)], Type::Text);
     s.hardware.device = "api".into();
     let call = Node::Call { step: StepId(0), args: vec![("x".into(), value(0))], output: ValueId(1) };

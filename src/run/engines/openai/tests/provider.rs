@@ -1,7 +1,8 @@
-//! A provider that misbehaves in every way we could think of: a real server on the loopback interface.
+//! A FAKE provider that misbehaves in every way we could think of: a real server on the loopback interface, with no model behind it.
 
-use crate::ir::workflow::{Node, StepId, ValueId};
-use crate::plan::model::{Conditions, Engine};
+use crate::ir::workflow::{Node, Operand, Region, StepId, ValueId};
+use crate::plan::model::{Conditions, Engine, Plan, PlanClause};
+use crate::run::engines::chat::stream::Deadlines;
 use crate::run::fault::Fault;
 use crate::run::tests::samples::{Diary, plan, step, value};
 use crate::run::{RunContext, RunReport, run};
@@ -9,6 +10,7 @@ use crate::types::Type;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, Response, Uri};
+use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -28,6 +30,12 @@ pub enum Act {
     Flood,
     /// Less than it promised.
     Break,
+    /// These parts of a stream of events, each after so many milliseconds; then the end, or silence for ever.
+    Stream(Vec<(u64, String)>, bool),
+    /// These bytes, packed by gzip, which nobody asked for.
+    Packed(Bytes),
+    /// What this makes of the request's body.
+    Make(fn(&Value) -> Act),
 }
 
 /// When a request came, for what, with which headers and body.
@@ -52,7 +60,12 @@ async fn respond(State(provider): State<Provider>, uri: Uri, headers: HeaderMap,
         }))
     };
     static ZEROS: [u8; 1 << 20] = [b'0'; 1 << 20];
+    let act = match act {
+        Act::Make(make) => make(&serde_json::from_slice(&body_of(&provider)).expect("JSON")),
+        act => act,
+    };
     match act {
+        Act::Make(_) => unreachable!("made above"),
         Act::Say(status, headers, text) => {
             let mut response = Response::builder().status(status);
             for (name, value) in headers {
@@ -61,6 +74,24 @@ async fn respond(State(provider): State<Provider>, uri: Uri, headers: HeaderMap,
             response.body(Body::from(text)).expect("a response")
         }
         Act::Drip => Response::new(endless(b" ", 50)),
+        Act::Stream(parts, ends) => {
+            let parts = parts.into_iter();
+            let body = Body::from_stream(futures_util::stream::unfold(parts, move |mut parts| async move {
+                match parts.next() {
+                    Some((pause, part)) => {
+                        tokio::time::sleep(Duration::from_millis(pause)).await;
+                        Some((Ok::<_, std::io::Error>(Bytes::from(part)), parts))
+                    }
+                    None if ends => None,
+                    None => std::future::pending().await,
+                }
+            }));
+            let head = Response::builder().header("content-type", "text/event-stream").header("x-request-id", "req-1");
+            head.body(body).expect("a response")
+        }
+        Act::Packed(bytes) => {
+            Response::builder().header("content-encoding", "gzip").body(Body::from(bytes)).expect("a response")
+        }
         Act::Flood => Response::new(endless(&ZEROS, 0)),
         Act::Break => {
             let parts = [Ok(Bytes::from_static(b"{\"choices\": [")), Err(std::io::Error::other("broken"))];
@@ -69,12 +100,18 @@ async fn respond(State(provider): State<Provider>, uri: Uri, headers: HeaderMap,
     }
 }
 
+fn body_of(provider: &Provider) -> Bytes {
+    provider.seen.lock().expect("seen").last().expect("a request").3.clone()
+}
+
 /// What came of a run.
 pub struct Outcome {
     /// The report.
     pub report: RunReport,
     /// The requests.
     pub seen: Vec<Seen>,
+    /// What was kept of answers that were no good.
+    pub kept: Vec<String>,
 }
 
 impl Outcome {
@@ -89,45 +126,135 @@ impl Outcome {
     }
 }
 
+/// What is asked, and how.
+#[derive(Clone)]
+pub struct Question {
+    /// The provider's API.
+    pub api: &'static str,
+    /// What is wanted.
+    pub output: Type,
+    /// The argument; a list is asked about item by item where `each`.
+    pub x: (Type, Value),
+    /// Whether each item of the list is a call.
+    pub each: bool,
+    /// Conditions of the step.
+    pub conditions: Conditions,
+    /// Largest number of tokens in an answer.
+    pub max_tokens: u32,
+    /// Dollars by unit of work.
+    pub prices: &'static [(&'static str, Decimal)],
+    /// The job's limit on cost, dollars.
+    pub limit: Option<Decimal>,
+    /// Deadlines.
+    pub deadlines: Deadlines,
+    /// An address in the place of the fake's.
+    pub url: Option<String>,
+}
+
+impl Default for Question {
+    fn default() -> Question {
+        Question {
+            api: "chat",
+            output: Type::Text,
+            x: (Type::Text, json!("hello {x}")),
+            each: false,
+            conditions: Conditions { retries: 0, timeout_ms: Some(3000) },
+            max_tokens: 50,
+            prices: &[],
+            limit: None,
+            deadlines: Deadlines::default(),
+            url: None,
+        }
+    }
+}
+
 /// Runs one call of a provider that does this, in order; the last act is repeated.
-pub async fn ask(acts: Vec<Act>, api: &str, output: Type, x: (Type, Value), conditions: Conditions) -> Outcome {
-    let provider = Provider { acts: Arc::new(Mutex::new(acts)), ..Provider::default() };
-    let router = axum::Router::new().fallback(respond).layer(DefaultBodyLimit::disable()).with_state(provider.clone());
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let url = format!("http://{}/v1", listener.local_addr().expect("an address"));
-    let server = tokio::spawn(async move { axum::serve(listener, router).await });
-    let engine = Engine::Openai {
-        api: api.into(),
-        model: "m".into(),
-        url_env: "TEST_URL".into(),
-        url: "https://nowhere.invalid/v1".into(),
-        key_env: "TEST_KEY".into(),
-        system: "Be brief.".into(),
-        prompt: "Answer: {x}".into(),
-        max_tokens: 50,
-        reasoning: String::new(),
-        prices: Default::default(),
-    };
-    let mut s = step(0, engine, &[("x", x.0.clone())], output.clone());
-    s.hardware.device = "api".into();
-    s.hardware.units = 0;
-    s.conditions = conditions;
-    let call = Node::Call { step: StepId(0), args: vec![("x".into(), value(0))], output: ValueId(1) };
-    let plan = plan(x.0, vec![call], (value(1), output), vec![s]);
-    let folder = tempfile::tempdir().expect("a folder");
-    let diary = Diary::default();
-    let env = move |name: &str| match name {
-        "TEST_URL" => Some(url.clone()),
-        "TEST_KEY" => Some(KEY.to_owned()),
-        _ => None,
-    };
-    let mut cx = RunContext::new(folder.path().join("run"), &diary, &env);
-    cx.backoff = Duration::from_millis(1);
-    let report = run(&plan, BTreeMap::from([("x".to_owned(), x.1)]), &cx).await;
-    server.abort();
-    no_key_anywhere(&report, folder.path());
-    let seen = std::mem::take(&mut *provider.seen.lock().expect("seen"));
-    Outcome { report, seen }
+pub async fn ask(acts: Vec<Act>, api: &'static str, output: Type, x: (Type, Value), conditions: Conditions) -> Outcome {
+    Question { api, output, x, conditions, ..Question::default() }.ask(acts).await
+}
+
+impl Question {
+    fn plan(&self) -> Plan {
+        let provider = crate::plan::model::Provider {
+            api: self.api.into(),
+            model: "m".into(),
+            url_env: "TEST_URL".into(),
+            url: "https://nowhere.invalid/v1".into(),
+            key_env: "TEST_KEY".into(),
+            system: "Be brief.".into(),
+            prompt: "Answer: {x}".into(),
+            max_tokens: self.max_tokens,
+            reasoning: String::new(),
+            prices: self.prices.iter().map(|(n, p)| ((*n).to_owned(), *p)).collect(),
+        };
+        let engine = if self.api == "messages" { Engine::Anthropic(provider) } else { Engine::Openai(provider) };
+        let (ty, result) = match &self.x.0 {
+            Type::List(item) if self.each => ((**item).clone(), Type::List(Box::new(self.output.clone()))),
+            ty => (ty.clone(), self.output.clone()),
+        };
+        let mut s = step(0, engine, &[("x", ty)], self.output.clone());
+        s.hardware.device = "api".into();
+        s.hardware.units = 0;
+        s.conditions = self.conditions.clone();
+        let call = |x| Node::Call { step: StepId(0), args: vec![("x".into(), x)], output: ValueId(1) };
+        let node = if self.each {
+            let body = Region { nodes: vec![call(value(2))], result: value(1) };
+            Node::Map { over: value(0), item: ValueId(2), body, output: ValueId(3) }
+        } else {
+            call(value(0))
+        };
+        let last = node.output();
+        let mut plan = plan(self.x.0.clone(), vec![node], (Operand::Value(last), result), vec![s]);
+        plan.total.cost_usd = Decimal::ZERO;
+        plan.clauses.extend(self.limit.map(|limit| PlanClause {
+            text: format!("cost <= {limit} usd"),
+            line: 1,
+            metric: "cost".into(),
+            limit,
+            value: Decimal::ZERO,
+            slack: limit,
+            soft: false,
+            holds: true,
+            price: None,
+        }));
+        plan
+    }
+
+    /// Asks a provider that does this, in order; the last act is repeated.
+    pub async fn ask(&self, acts: Vec<Act>) -> Outcome {
+        let provider = Provider { acts: Arc::new(Mutex::new(acts)), ..Provider::default() };
+        let router =
+            axum::Router::new().fallback(respond).layer(DefaultBodyLimit::disable()).with_state(provider.clone());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let own = format!("http://{}/v1", listener.local_addr().expect("an address"));
+        let url = self.url.clone().unwrap_or(own);
+        let server = tokio::spawn(async move { axum::serve(listener, router).await });
+        let folder = tempfile::tempdir().expect("a folder");
+        let diary = Diary::default();
+        let env = move |name: &str| match name {
+            "TEST_URL" => Some(url.clone()),
+            "TEST_KEY" => Some(KEY.to_owned()),
+            _ => None,
+        };
+        let mut cx = RunContext::new(folder.path().join("run"), &diary, &env);
+        cx.backoff = Duration::from_millis(1);
+        cx.deadlines = self.deadlines;
+        let report = run(&self.plan(), BTreeMap::from([("x".to_owned(), self.x.1.clone())]), &cx).await;
+        server.abort();
+        no_key_anywhere(&report, folder.path());
+        let kept = files(folder.path()).into_iter().filter(|f| f.to_string_lossy().contains("/answer-"));
+        let kept = kept.map(|f| std::fs::read_to_string(f).expect("a file")).collect();
+        let seen = std::mem::take(&mut *provider.seen.lock().expect("seen"));
+        Outcome { report, seen, kept }
+    }
+}
+
+/// All files in a folder and those below it, in order.
+fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut entries: Vec<_> =
+        std::fs::read_dir(folder).expect("a folder").map(|e| e.expect("an entry").path()).collect();
+    entries.sort();
+    entries.into_iter().flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
 /// Every byte that a run shows or leaves is free of the key, also encoded.
@@ -136,14 +263,8 @@ fn no_key_anywhere(report: &RunReport, folder: &std::path::Path) {
     if let Err(error) = &report.result {
         shown.push_str(&error.to_string());
     }
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).expect("a folder").filter_map(Result::ok) {
-            match entry.path() {
-                path if path.is_dir() => folders.push(path),
-                path => shown.push_str(&String::from_utf8_lossy(&std::fs::read(path).expect("a file"))),
-            }
-        }
+    for file in files(folder) {
+        shown.push_str(&String::from_utf8_lossy(&std::fs::read(file).expect("a file")));
     }
     for form in ["canary-7f3a9c", "c2stY2FuYXJ5LTdmM2E5Yysv", "sk%2Dcanary"] {
         assert!(!shown.contains(form), "the key is in {shown}");

@@ -1,0 +1,176 @@
+//! A plan's limit on cost -> which calls may be made: the most that a call can cost is reserved before it, and settled after it.
+//!
+//! What is reserved and what is spent never exceed the limit together, so that neither retries nor a provider that reports nonsense can
+//! overspend it. The plan's cost of what is not paid by the call (hardware of one's own) is set aside at the start.
+
+use super::fault::{Fault, FaultKind};
+use crate::plan::model::Plan;
+use rust_decimal::Decimal;
+use std::cell::Cell;
+use tokio::sync::Notify;
+
+/// The money of a run, in dollars.
+#[derive(Debug, Default)]
+pub struct Budget {
+    limit: Option<Limit>,
+    spent: Cell<Decimal>,
+    held: Cell<Decimal>,
+    settled: Notify,
+}
+
+#[derive(Debug)]
+struct Limit {
+    /// As the job has it.
+    text: String,
+    /// What calls may cost together.
+    usd: Decimal,
+    /// What of the job's limit is not for calls.
+    aside: Decimal,
+}
+
+impl Budget {
+    /// The budget of a plan: its tightest clause on cost that is no wish; none where it has none.
+    pub fn of(plan: &Plan) -> Budget {
+        let clauses = plan.clauses.iter().filter(|c| c.metric == "cost" && !c.soft);
+        let limit = clauses.min_by_key(|c| c.limit).map(|clause| {
+            let paid = plan.steps.iter().filter(|s| s.engine.provider().is_some()).map(|s| s.predicted.cost_usd);
+            let aside = (plan.total.cost_usd - paid.sum::<Decimal>()).max(Decimal::ZERO);
+            Limit { text: clause.text.clone(), usd: (clause.limit - aside).max(Decimal::ZERO), aside }
+        });
+        Budget { limit, ..Budget::default() }
+    }
+
+    /// What calls have cost so far, in dollars.
+    pub fn spent(&self) -> Decimal {
+        self.spent.get()
+    }
+
+    /// Reserves what a call can cost at most. Where less is left, calls under way are waited for, since they cost less than they might;
+    /// then what is left is given, if it is `least` or more. The caller must keep the call within what it is given.
+    pub async fn reserve(&self, least: Decimal, most: Decimal) -> Result<Reservation<'_>, Fault> {
+        loop {
+            let settled = self.settled.notified();
+            let Some(limit) = &self.limit else { return Ok(self.hold(most)) };
+            let left = limit.usd - self.spent.get() - self.held.get();
+            if most <= left {
+                return Ok(self.hold(most));
+            }
+            if self.held.get().is_zero() {
+                return if least <= left { Ok(self.hold(left)) } else { Err(self.refuse(limit, least, left)) };
+            }
+            settled.await;
+        }
+    }
+
+    fn hold(&self, usd: Decimal) -> Reservation<'_> {
+        self.held.set(self.held.get() + usd);
+        Reservation { budget: self, usd, open: true }
+    }
+
+    fn refuse(&self, limit: &Limit, least: Decimal, left: Decimal) -> Fault {
+        let text =
+            |usd: Decimal| usd.round_dp_with_strategy(6, rust_decimal::RoundingStrategy::AwayFromZero).normalize();
+        let aside = match limit.aside.is_zero() {
+            true => String::new(),
+            false => format!(", {} usd set aside for hardware", text(limit.aside)),
+        };
+        let message = format!(
+            "the call is not made: it could cost {} usd, and {} usd of `{}` are left ({} usd spent{aside})",
+            text(least),
+            text(left.max(Decimal::ZERO)),
+            limit.text,
+            text(self.spent.get()),
+        );
+        let needed = self.spent.get() + limit.aside + least;
+        Fault::new(FaultKind::Budget, message)
+            .help(format!("raise the limit to {} usd or more, or give a smaller input", text(needed)))
+    }
+
+    fn settle(&self, held: Decimal, cost: Decimal) {
+        self.held.set(self.held.get() - held);
+        self.spent.set(self.spent.get() + cost);
+        self.settled.notify_waiters();
+    }
+}
+
+/// Money that is kept for a call. A call that is dropped costs all of it, since nobody knows what the provider did.
+#[derive(Debug)]
+pub struct Reservation<'a> {
+    budget: &'a Budget,
+    /// How much, in dollars.
+    pub usd: Decimal,
+    open: bool,
+}
+
+impl Reservation<'_> {
+    /// The call is over and cost this much; all of the reservation where that is not known or cannot be. Returns what is counted.
+    pub fn settle(mut self, cost: Option<Decimal>) -> Decimal {
+        self.open = false;
+        let cost = cost.filter(|c| *c >= Decimal::ZERO && *c <= self.usd).unwrap_or(self.usd);
+        self.budget.settle(self.usd, cost);
+        cost
+    }
+}
+
+impl Drop for Reservation<'_> {
+    fn drop(&mut self) {
+        if self.open {
+            self.budget.settle(self.usd, self.usd);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rust_decimal::dec;
+
+    fn of(usd: Decimal) -> Budget {
+        let limit = Some(Limit { text: "cost <= 1 usd".into(), usd, aside: Decimal::ZERO });
+        Budget { limit, ..Budget::default() }
+    }
+
+    #[tokio::test]
+    async fn what_is_reserved_and_spent_stays_within_the_limit() {
+        let budget = of(dec!(1));
+        let first = budget.reserve(dec!(0.1), dec!(0.7)).await.expect("it fits");
+        // The second waits until the first has cost less than it might.
+        let second = async { budget.reserve(dec!(0.5), dec!(0.6)).await.expect("it fits then").usd };
+        let (_, second) = tokio::join!(async { first.settle(Some(dec!(0.2))) }, second);
+        assert_eq!(second, dec!(0.6));
+        // It was dropped, and counts whole.
+        assert_eq!(budget.spent(), dec!(0.8));
+        let shrunk = budget.reserve(dec!(0.1), dec!(5)).await.expect("a smaller one fits");
+        assert_eq!(shrunk.usd, dec!(0.2));
+        assert_eq!(shrunk.settle(Some(dec!(400))), dec!(0.2), "a bill of more than was possible");
+        let fault = budget.reserve(dec!(0.001), dec!(1)).await.expect_err("nothing is left");
+        assert_eq!(fault.kind, FaultKind::Budget);
+        assert!(fault.message.contains("0.001 usd") && fault.message.contains("(1 usd spent"), "{}", fault.message);
+        assert!(fault.help.is_some_and(|h| h.contains("1.001 usd")));
+    }
+
+    proptest::proptest! {
+        /// Whatever calls ask for, whatever they say that they cost, in whatever order they end.
+        #[test]
+        fn no_order_of_calls_overspends(calls in proptest::collection::vec((0_i64..400, 0_i64..400, -50_i64..2000, 0_usize..4), 1..40)) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+            let budget = of(Decimal::ONE);
+            let mut open = Vec::new();
+            for (least, more, cost, ends) in calls {
+                let [least, most, cost] = [least, least + more, cost].map(|n| Decimal::new(n, 3));
+                // One poll: what would wait is not made.
+                let held = runtime.block_on(async {
+                    tokio::select! { biased; held = budget.reserve(least, most) => held.ok(), () = std::future::ready(()) => None }
+                });
+                open.extend(held.map(|held| (held, cost)));
+                proptest::prop_assert!(budget.spent.get() + budget.held.get() <= Decimal::ONE);
+                for _ in 0..ends.min(open.len()) {
+                    let (held, cost): (Reservation<'_>, Decimal) = open.remove(0);
+                    if ends == 3 { drop(held) } else { let _ = held.settle(Some(cost)); }
+                }
+            }
+            drop(open);
+            proptest::prop_assert!(budget.spent() <= Decimal::ONE);
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! A response -> what the model said, with deadlines: for the first piece of the answer, between two pieces, and for all of it.
+
+use super::said::Said;
+use super::wire::{Step, Wire};
+use crate::run::engines::openai::http::{Clients, Endpoint, MOST_OF_ERROR, Opened, Refused, json};
+use crate::run::fault::{Fault, FaultKind};
+use eventsource_stream::{EventStream, EventStreamError};
+use futures_util::StreamExt;
+use reqwest::RequestBuilder;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+/// How long a provider may take. Connecting has 10 s.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadlines {
+    /// Until the first piece of the answer, or of thoughts: what a model does before it cannot be seen. Signs of life do not count.
+    pub first: Duration,
+    /// Between two pieces.
+    pub between: Duration,
+    /// For all of it, where the plan says nothing else.
+    pub total: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Deadlines {
+        let s = Duration::from_secs;
+        Deadlines { first: s(120), between: s(30), total: s(600) }
+    }
+}
+
+/// The longest line of a stream.
+const MOST_OF_LINE: usize = 1 << 20;
+
+/// What came of a request, also where it came to nothing.
+#[derive(Default)]
+pub struct Heard {
+    /// Host, status and request id.
+    pub origin: RefCell<String>,
+    /// The beginning of the body, as it was sent: the key may be in it.
+    pub raw: RefCell<Vec<u8>>,
+    /// From the request to the first piece.
+    pub first: std::cell::Cell<Option<Duration>>,
+}
+
+impl Heard {
+    fn keep(&self, part: &[u8]) {
+        let mut raw = self.raw.borrow_mut();
+        let room = MOST_OF_ERROR.saturating_sub(raw.len());
+        raw.extend_from_slice(&part[..part.len().min(room)]);
+    }
+}
+
+/// One request.
+pub struct Exchange<'a> {
+    /// The protocol.
+    pub wire: Wire,
+    /// Connections.
+    pub clients: &'a Clients,
+    /// Who is asked.
+    pub to: &'a Endpoint,
+    /// How long it may take.
+    pub deadlines: Deadlines,
+    /// The most tokens that it may say.
+    pub max_tokens: u32,
+    /// What came.
+    pub heard: &'a Heard,
+}
+
+impl Exchange<'_> {
+    /// Sends the request and reads what is said.
+    pub async fn run(&self, request: RequestBuilder) -> Result<Said, Refused> {
+        let begun = Instant::now();
+        let whole = begun + self.deadlines.total;
+        let first = (begun + self.deadlines.first).min(whole);
+        let opened = timeout_at(first, self.clients.open(self.to, request)).await;
+        let opened = opened.map_err(|_| self.late("did not begin to answer", first - begun))?;
+        let mut opened = opened.inspect_err(|refused| self.heard.keep(refused.said.as_bytes()))?;
+        *self.heard.origin.borrow_mut() = opened.origin.clone();
+        if opened.events {
+            return Ok(self.events(opened, begun, first, whole).await?);
+        }
+        let mut bytes = Vec::new();
+        loop {
+            let due = (Instant::now() + self.deadlines.between).min(whole);
+            let part = timeout_at(due, opened.chunk(self.to)).await;
+            let late = |_| self.late("stopped in the middle of its answer", due - begun);
+            let Some(part) = part.map_err(late)?? else { break };
+            self.heard.keep(&part);
+            bytes.extend_from_slice(&part);
+        }
+        let text = self.to.redact(&String::from_utf8_lossy(&bytes));
+        Ok(self.wire.whole(&json(&text, &opened.origin)?))
+    }
+
+    async fn events(&self, opened: Opened, begun: Instant, first: Instant, whole: Instant) -> Result<Said, Fault> {
+        let origin = opened.origin.clone();
+        // One line at a time: what reads events would look through all that it holds again with every line.
+        let lines = futures_util::stream::unfold(Some((opened, Lines::default())), |state| async move {
+            let (mut opened, mut lines) = state?;
+            match lines.next(&mut opened, self).await {
+                Ok(Some(line)) => Some((Ok(line), Some((opened, lines)))),
+                // What has no end of line at the end of a stream is no event.
+                Ok(None) => None,
+                Err(fault) => Some((Err(fault), None)),
+            }
+        });
+        let mut events = std::pin::pin!(EventStream::new(lines));
+        let mut said = Said::default();
+        let mut due = first;
+        let mut pieces = 0_u64;
+        loop {
+            let event = timeout_at(due.min(whole), events.next()).await;
+            let after = due.min(whole) - begun;
+            let data = match event {
+                // The answer is there; only the farewell is missing.
+                Err(_) | Ok(Some(Err(_))) if said.ended => break,
+                Ok(None) => break,
+                Ok(Some(Ok(event))) => event.data,
+                Err(_) if self.heard.first.get().is_none() => return Err(self.late("did not begin to answer", after)),
+                Err(_) => return Err(self.late("stopped in the middle of its answer", after)),
+                Ok(Some(Err(EventStreamError::Transport(fault)))) => return Err(fault),
+                Ok(Some(Err(_))) => {
+                    let fault = Fault::new(FaultKind::Answer, format!("{origin} sent a stream that cannot be read"));
+                    return Err(fault.transient());
+                }
+            };
+            let data = self.to.redact(&data);
+            match self.wire.event(&mut said, &data, &origin)? {
+                Step::Idle => {}
+                Step::Piece => {
+                    if self.heard.first.get().is_none() {
+                        self.heard.first.set(Some(begun.elapsed()));
+                    }
+                    due = Instant::now() + self.deadlines.between;
+                    pieces += 1;
+                    self.bounded(pieces, &origin)?;
+                }
+                Step::End => break,
+            }
+        }
+        // The key may have come in pieces.
+        said.text = self.to.redact(&said.text);
+        said.refusal = self.to.redact(&said.refusal);
+        Ok(said)
+    }
+
+    /// A piece is a token or more, rarely less.
+    fn bounded(&self, pieces: u64, origin: &str) -> Result<(), Fault> {
+        if pieces <= 2 * u64::from(self.max_tokens) + 64 {
+            return Ok(());
+        }
+        let message = format!("{origin} says more than the {} tokens that it was asked for", self.max_tokens);
+        Err(Fault::new(FaultKind::Answer, message))
+    }
+
+    fn late(&self, what: &str, after: Duration) -> Fault {
+        let origin = self.heard.origin.borrow();
+        let who = if origin.is_empty() { self.to.host() } else { &origin };
+        let message = format!("{who} {what}: no result within {} s", round(after));
+        Fault::new(FaultKind::Timeout, message).help("raise the step's `timeout`, or try again").transient()
+    }
+}
+
+fn round(after: Duration) -> f64 {
+    (after.as_secs_f64() * 10.0).round() / 10.0
+}
+
+/// A body that is cut into lines.
+#[derive(Default)]
+struct Lines {
+    whole: VecDeque<Vec<u8>>,
+    rest: Vec<u8>,
+}
+
+impl Lines {
+    /// The next line, with its end; none at the end of the body.
+    async fn next(&mut self, opened: &mut Opened, of: &Exchange<'_>) -> Result<Option<Vec<u8>>, Fault> {
+        loop {
+            if let Some(line) = self.whole.pop_front() {
+                // Bytes that are no text would end the stream.
+                return Ok(Some(String::from_utf8_lossy(&line).into_owned().into_bytes()));
+            }
+            let Some(part) = opened.chunk(of.to).await? else { return Ok(None) };
+            of.heard.keep(&part);
+            for piece in part.split_inclusive(|b| *b == b'\n') {
+                self.rest.extend_from_slice(piece);
+                if piece.ends_with(b"\n") {
+                    let line = std::mem::take(&mut self.rest);
+                    // A comment is a sign of life and nothing else.
+                    self.whole.extend(Some(line).filter(|line| line[0] != b':'));
+                }
+            }
+            if self.rest.len() > MOST_OF_LINE {
+                let message = format!("{} sent a line of more than {} MB", opened.origin, MOST_OF_LINE >> 20);
+                return Err(Fault::new(FaultKind::Answer, message));
+            }
+        }
+    }
+}

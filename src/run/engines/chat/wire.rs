@@ -1,0 +1,162 @@
+//! Three protocols for one thing: a prompt with pictures -> what a model says, whole or in pieces.
+
+pub mod completions;
+pub mod messages;
+pub mod responses;
+
+use super::said::Said;
+use crate::run::engines::openai::answer::Shape;
+use crate::run::engines::openai::http::KeyIn;
+use crate::run::fault::Fault;
+use serde_json::{Value, json};
+
+/// Tokens that a model may think with before it answers; its limit counts them too.
+const THINKING: u32 = 16_384;
+
+/// A protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wire {
+    /// OpenAI's Chat Completions, which most servers speak.
+    Completions,
+    /// OpenAI's Responses.
+    Responses,
+    /// Anthropic's Messages.
+    Messages,
+}
+
+/// How an endpoint is asked for structure, best first. What an endpoint refuses is not asked of it again in this run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// By the schema: `json_schema`, strict; for Anthropic a tool that takes it.
+    Schema,
+    /// `json_object`, the schema in the prompt.
+    Object,
+    /// Only the prompt.
+    Prompt,
+}
+
+/// What an endpoint was found to understand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dialect {
+    /// How it is asked for structure.
+    pub level: Level,
+    /// Newer models refuse `max_tokens` and want `max_completion_tokens`.
+    pub completion_tokens: bool,
+    /// Whether it streams.
+    pub stream: bool,
+    /// Whether it takes `stream_options`, without which usage may be missing.
+    pub usage: bool,
+}
+
+impl Dialect {
+    /// What is tried first.
+    pub const BEST: Dialect = Dialect { level: Level::Schema, completion_tokens: false, stream: true, usage: true };
+}
+
+/// One request.
+pub struct Ask<'a> {
+    /// The model's name there.
+    pub model: &'a str,
+    /// The system prompt.
+    pub system: &'a str,
+    /// How long it is to think; see the plan's engine.
+    pub reasoning: &'a str,
+    /// Most tokens that it may write, those thought with included.
+    pub max_tokens: u32,
+    /// The user's message: text, or parts as Chat Completions has them.
+    pub content: &'a Value,
+    /// What is wanted.
+    pub shape: &'a Shape,
+    /// An answer that was wrong, and why.
+    pub mend: Option<(&'a str, &'a str)>,
+}
+
+/// What an event of a stream brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing that moves the answer on.
+    Idle,
+    /// A piece of the answer, or of the thoughts before it.
+    Piece,
+    /// The end.
+    End,
+}
+
+impl Wire {
+    /// The path under the base URL.
+    pub fn path(self) -> &'static str {
+        match self {
+            Wire::Completions => "chat/completions",
+            Wire::Responses => "responses",
+            Wire::Messages => "messages",
+        }
+    }
+
+    /// Where the key goes.
+    pub fn key(self) -> KeyIn {
+        if self == Wire::Messages { KeyIn::ApiKey } else { KeyIn::Bearer }
+    }
+
+    /// The body of a request.
+    pub fn request(self, ask: &Ask<'_>, dialect: Dialect) -> Value {
+        match self {
+            Wire::Completions => completions::request(ask, dialect),
+            Wire::Responses => responses::request(ask, dialect),
+            Wire::Messages => messages::request(ask, dialect),
+        }
+    }
+
+    /// Takes in one event of a stream, by the text of its data.
+    pub fn event(self, said: &mut Said, data: &str, origin: &str) -> Result<Step, Fault> {
+        if data.trim() == "[DONE]" {
+            said.ended = true;
+            return Ok(Step::End);
+        }
+        let data = super::super::openai::http::json(data, origin)?;
+        Ok(match self {
+            Wire::Completions => completions::event(said, &data),
+            Wire::Responses => responses::event(said, &data),
+            Wire::Messages => messages::event(said, &data),
+        })
+    }
+
+    /// What a body that came whole says.
+    pub fn whole(self, body: &Value) -> Said {
+        let mut said = match self {
+            Wire::Completions => completions::whole(body),
+            Wire::Responses => responses::whole(body),
+            Wire::Messages => messages::whole(body),
+        };
+        said.ended = true;
+        said
+    }
+}
+
+/// The limit on tokens of a model that thinks before it answers.
+pub fn with_thoughts(reasoning: &str, max_tokens: u32) -> u32 {
+    let thinks = !matches!(reasoning, "" | "none" | "minimal");
+    if thinks { max_tokens.saturating_add(THINKING) } else { max_tokens }
+}
+
+/// The system prompt, with the schema where the endpoint is not given it.
+fn system(ask: &Ask<'_>, by_schema: bool) -> String {
+    let mut system = ask.system.to_owned();
+    if !matches!(ask.shape, Shape::Text) && !by_schema {
+        system.push_str("\n\nAnswer with one JSON value and nothing else. It must satisfy this JSON schema:\n");
+        system.push_str(&ask.shape.schema().to_string());
+    }
+    system.trim().to_owned()
+}
+
+/// The conversation: what the user says; where an answer is to be mended, that answer and what is wrong with it.
+fn turns(ask: &Ask<'_>) -> Vec<(&'static str, Value)> {
+    let mut turns = vec![("user", ask.content.clone())];
+    if let Some((wrong, why)) = ask.mend {
+        turns.push(("assistant", json!(wrong)));
+        turns.push((
+            "user",
+            json!(format!("That is not what was asked for: {why}. Answer again, with nothing but the JSON.")),
+        ));
+    }
+    turns
+}
