@@ -1,0 +1,5 @@
+; Only Zed: its own captures.
+
+(_ "{" "}" @end) @indent
+(_ "(" ")" @end) @indent
+(_ "[" "]" @end) @indent
