@@ -3,6 +3,7 @@
 //! Executes what the plan says and never chooses. Knows nothing of solvers.
 
 pub mod cancel;
+pub mod chat;
 pub mod devices;
 pub mod engines;
 pub mod fault;
