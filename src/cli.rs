@@ -90,6 +90,7 @@ pub fn main() -> ExitCode {
         Command::Check(options) => check::check(&options),
         Command::Explain(options) => explain::explain(&options),
         Command::Expand(options) => expand::expand(&options),
+        Command::Lock(what) => expand::lock(&what),
         Command::Plan(options) => plan::plan(&options, &inputs),
         Command::Why(options) => ask::why(&options, &inputs),
         Command::WhyNot(options) => ask::why_not(&options, &inputs),

@@ -28,7 +28,7 @@ use crate::syntax::parse::parse;
 use ecow::EcoString;
 
 /// The texts of a compilation.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Texts {
     /// Every source, with its place.
     pub sources: Sources,
@@ -128,20 +128,30 @@ pub fn fill(
         return Some((checked, lock.clone()));
     }
     let fills = expand::fills(&checked.program, &checked.library, lock, locked, cx)?;
-    let tree = expand::fill::apply(&checked.tree, &checked.program, &fills, &mut texts.sources, cx);
+    let (tree, program) = with(texts, &checked, &fills, cx)?;
+    // A fill is data flow: the library is the one that the file was checked with.
+    Some((Checked { tree, library: checked.library, program }, fills))
+}
+
+/// A checked file with fills put into its holes, checked again; holes without a fill stay. `None` where a fill is wrong.
+pub fn with_fills(texts: &mut Texts, checked: &Checked, fills: &Lock, cx: &mut Diagnostics) -> Option<Checked> {
+    let (tree, program) = with(texts, checked, fills, cx)?;
+    Some(Checked { tree, library: checked.library.clone(), program })
+}
+
+fn with(texts: &mut Texts, checked: &Checked, fills: &Lock, cx: &mut Diagnostics) -> Option<(File, Program)> {
+    let tree = expand::fill::apply(&checked.tree, &checked.program, fills, &mut texts.sources, cx);
     if cx.has_errors() {
         return None;
     }
     // The first check has said what there is to say of the file; the second speaks of the fills.
     let mut again = Diagnostics::default();
-    // A fill is data flow: the library is the one that the file was checked with.
-    let library = checked.library;
-    let program = check::check(&tree, &Context { library: &library, sources: &texts.sources }, &mut again);
+    let program = check::check(&tree, &Context { library: &checked.library, sources: &texts.sources }, &mut again);
     if again.has_errors() {
         cx.append(again);
         return None;
     }
-    Some((Checked { tree, library, program }, fills))
+    Some((tree, program))
 }
 
 /// What a step could choose from.

@@ -1,10 +1,19 @@
 //! Hole → fill: a sub-graph of library tasks whose result has the hole's type. A fill is source: checked like any other,
 //! kept in the lock file for people to review.
 
+mod chart;
+pub mod corpus;
 pub mod errors;
 pub mod fill;
+pub mod form;
+mod literals;
 pub mod lock;
+mod offer;
+pub mod planner;
+pub mod rank;
 pub mod search;
+mod term;
+mod words;
 mod write;
 
 use crate::check::program::{Hole, Job, Program};
@@ -35,7 +44,7 @@ pub fn fills(program: &Program, library: &Library, lock: &Lock, locked: bool, cx
                     cx.push(errors::not_locked(hole.span, &job.name, &hole.name));
                     open = true;
                 }
-                None => match search::search(hole, job, library).into_iter().next() {
+                None => match search::search(hole, job, program, library).into_iter().next() {
                     Some(found) => out.holes.push(Entry {
                         job: job.name.to_string(),
                         hole: hole.name.to_string(),
@@ -44,7 +53,9 @@ pub fn fills(program: &Program, library: &Library, lock: &Lock, locked: bool, cx
                         signature,
                         filled_by: "typed search".to_string(),
                         because: found.because,
+                        planner: None,
                         fill: found.text,
+                        rejected: Vec::new(),
                     }),
                     None => {
                         cx.push(errors::nothing_fits(hole.span, &hole.ty));

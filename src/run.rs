@@ -4,6 +4,7 @@
 
 pub mod budget;
 pub mod cancel;
+pub mod chat;
 pub mod devices;
 pub mod engines;
 pub mod fault;

@@ -18,7 +18,10 @@ pub enum Command {
     /// Explain a diagnostic by its code
     Explain(ExplainOptions),
     /// Fill the holes of a job file and write its lock file
-    Expand(ExpandOptions),
+    Expand(Box<super::expand::ExpandOptions>),
+    /// Check the fills in a lock file
+    #[command(subcommand)]
+    Lock(super::expand::LockCommand),
     /// Choose model, knobs and hardware for every step, and show the plan; nothing is run
     Plan(PlanOptions),
     /// Say why a step is carried out as it is: what decided, what else there is and what it would break
@@ -104,18 +107,6 @@ pub struct CheckOptions {
 pub struct ExplainOptions {
     /// The code, E0203 say; all codes are listed without it
     pub code: Option<String>,
-}
-
-#[derive(Args)]
-pub struct ExpandOptions {
-    #[command(flatten)]
-    pub source: Source,
-    /// Forget the fills in the lock file and look again
-    #[arg(long)]
-    pub refresh: bool,
-    /// Fail where the lock file does not hold every fill
-    #[arg(long, conflicts_with = "refresh")]
-    pub locked: bool,
 }
 
 /// What planning needs.

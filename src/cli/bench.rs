@@ -1,5 +1,6 @@
 //! `mkbc bench solver`: instances from families or files, solved, measured and shown.
 
+mod expand;
 mod joint;
 mod search;
 
@@ -33,6 +34,8 @@ pub enum Bench {
     Joint(joint::JointOptions),
     /// Search a recorded grid of an evaluation for its Pareto front, and compare with the whole grid
     Search(search::SearchOptions),
+    /// Fill the holes of a corpus of goals, and say how often the first choice is right
+    Expand(expand::ExpandOptions),
 }
 
 /// What z3 is asked.
@@ -102,6 +105,7 @@ pub fn bench(what: &Bench) -> Result<(), Failure> {
         Bench::Solver(options) => solver(options),
         Bench::Joint(options) => joint::joint(options),
         Bench::Search(options) => search::search(options),
+        Bench::Expand(options) => expand::expand(options),
     }
 }
 

@@ -1,12 +1,20 @@
-//! `mkbc expand`, and the lock file for the commands that need it.
+//! `mkbc expand` and `mkbc lock`, and the lock file for the commands that need it.
 
-use super::args::{ExpandOptions, Format, Source};
+mod candidates;
+mod ledger;
+mod options;
+mod planner;
+
+pub use ledger::lock;
+pub use options::{ExpandOptions, LockCommand};
+
+use super::args::{Format, Source};
 use super::load::{load, lock_path, read, show, write};
 use super::{Failure, note, print};
 use crate::compile::{Checked, Texts, check_file, fill};
 use crate::diag::Diagnostics;
 use crate::diag::source::FileId;
-use crate::expand::lock::Lock;
+use crate::expand::lock::{Entry, Lock};
 use std::path::Path;
 
 /// A file whose holes are filled.
@@ -22,22 +30,37 @@ pub struct Filled {
 
 /// Fills the holes of a file and writes the lock file.
 pub fn expand(options: &ExpandOptions) -> Result<(), Failure> {
-    let filled = filled(&options.source, options.locked, options.refresh)?;
+    let path = lock_path(&options.source.file);
+    if let Some(n) = options.accept {
+        return ledger::accept(&options.source, &path, n, options.hole.as_deref());
+    }
+    if options.diff || options.planner.planner.is_some() || options.refresh || options.cluster.is_some() {
+        return candidates::expand(options, &path);
+    }
+    let filled = filled(&options.source, options.locked, false)?;
     show(&filled.cx, &filled.texts, options.source.format);
     let Some(lock) = &filled.lock else {
         print("no holes: nothing to fill\n");
         return Ok(());
     };
     let lock = Lock::read(lock).map_err(Failure::Message)?;
+    list(&lock);
+    let verb = if options.locked { "all of them are in" } else { "kept in" };
+    print(&format!("{verb} {}\n", path.display()));
+    Ok(())
+}
+
+/// Shows fills, each with the others that its hole could have.
+fn list(lock: &Lock) {
     for entry in &lock.holes {
-        print(&format!("{}.{}: {} by {} ({})\n", entry.job, entry.hole, entry.wants, entry.filled_by, entry.because));
-        for line in entry.fill.lines() {
-            print(&format!("    {line}\n"));
+        let Entry { job, hole, wants, filled_by, because, .. } = entry;
+        print(&format!("{job}.{hole}: {wants} by {filled_by} ({because})\n"));
+        entry.fill.lines().for_each(|line| print(&format!("    {line}\n")));
+        for (n, other) in entry.choices().skip(1) {
+            print(&format!("  {n}: {}\n", other.because));
+            other.fill.iter().flat_map(|f| f.lines()).for_each(|line| print(&format!("      {line}\n")));
         }
     }
-    let verb = if options.locked { "all of them are in" } else { "kept in" };
-    print(&format!("{verb} {}\n", lock_path(&options.source.file).display()));
-    Ok(())
 }
 
 /// Loads and checks a file and fills its holes; a new lock is written at once, so that people see what was filled.

@@ -40,14 +40,91 @@ pub struct Entry {
     pub filled_by: String,
     /// Why this fill.
     pub because: String,
+    /// The model that was asked, what it was asked, and when, where a model filled it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planner: Option<Planner>,
     /// The fill, in the language: statements and a value.
     pub fill: String,
+    /// The other fills that there were, and those that were refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rejected: Vec<Rejected>,
+}
+
+/// Where a model's fill comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Planner {
+    /// The model.
+    pub model: String,
+    /// SHA-256 of the prompt.
+    pub prompt: String,
+    /// The day, `2026-01-31`.
+    pub date: String,
+}
+
+/// A fill that was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rejected {
+    /// Who made it.
+    pub filled_by: String,
+    /// Why it was not taken.
+    pub because: String,
+    /// Whether it checks, so that people can take it.
+    #[serde(default)]
+    pub usable: bool,
+    /// The fill, where it could be written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fill: Option<String>,
+}
+
+impl Entry {
+    /// The fills that people can choose from, by number from 1: the one that is taken, then the usable others.
+    pub fn choices(&self) -> impl Iterator<Item = (usize, Rejected)> + '_ {
+        let taken = Rejected {
+            filled_by: self.filled_by.clone(),
+            because: self.because.clone(),
+            usable: true,
+            fill: Some(self.fill.clone()),
+        };
+        let others = self.rejected.iter().filter(|r| r.usable && r.fill.is_some()).cloned();
+        std::iter::once(taken).chain(others).enumerate().map(|(i, choice)| (i + 1, choice))
+    }
+
+    /// Takes the N-th choice; what was taken before becomes one of the others.
+    pub fn accept(&mut self, n: usize) -> Result<(), String> {
+        let count = self.choices().count();
+        let chosen = self.choices().find(|(i, _)| *i == n).map(|(_, choice)| choice);
+        let Some(Rejected { filled_by, fill: Some(fill), because, .. }) = chosen else {
+            return Err(format!("`{}.{}` has fills 1 to {count} in the lock file, and no {n}", self.job, self.hole));
+        };
+        if n == 1 {
+            return Ok(());
+        }
+        let before = Rejected {
+            filled_by: std::mem::replace(&mut self.filled_by, filled_by),
+            because: std::mem::replace(&mut self.because, because),
+            usable: true,
+            fill: Some(std::mem::replace(&mut self.fill, fill)),
+        };
+        self.rejected.retain(|r| r.fill.as_ref() != Some(&self.fill));
+        self.rejected.insert(0, before);
+        Ok(())
+    }
 }
 
 impl Lock {
     /// The entry of a hole.
     pub fn find(&self, job: &str, hole: &str) -> Option<&Entry> {
         self.holes.iter().find(|e| e.job == job && e.hole == hole)
+    }
+
+    /// Puts an entry in, in the place of the hole's earlier one.
+    pub fn put(&mut self, entry: Entry) {
+        match self.holes.iter_mut().find(|e| e.job == entry.job && e.hole == entry.hole) {
+            Some(place) => *place = entry,
+            None => self.holes.push(entry),
+        }
     }
 
     /// Reads a lock file.
@@ -82,10 +159,23 @@ mod tests {
             signature: "00".into(),
             filled_by: "typed search".into(),
             because: "it is the only one".into(),
+            planner: Some(Planner { model: "m".into(), prompt: "00".into(), date: "2026-01-31".into() }),
             fill: "let a = f(x)\ng(a)\n".into(),
+            rejected: vec![Rejected {
+                filled_by: "m".into(),
+                because: "b".into(),
+                usable: true,
+                fill: Some("h(x)\n".into()),
+            }],
         };
         let lock = Lock { holes: vec![entry], ..Lock::default() };
-        assert_eq!(Lock::read(&lock.write().expect("writes")), Ok(lock));
+        assert_eq!(Lock::read(&lock.write().expect("writes")), Ok(lock.clone()));
         assert!(Lock::read("version = 2").is_err());
+        let mut entry = lock.holes[0].clone();
+        assert!(entry.accept(3).is_err());
+        assert_eq!(entry.accept(2), Ok(()));
+        assert_eq!((entry.fill.as_str(), entry.filled_by.as_str()), ("h(x)\n", "m"));
+        assert_eq!(entry.accept(2), Ok(()));
+        assert_eq!(entry.fill, lock.holes[0].fill);
     }
 }

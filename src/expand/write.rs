@@ -1,25 +1,24 @@
-//! Term → the text of a fill: one `let` a step, equal calls once.
+//! Term → the text of a fill: one `let` a step, equal calls once, outside of maps what does not change within.
 
-use super::search::Term;
+use super::term::Term;
 use crate::library::Library;
 use crate::types::Type;
 use ecow::{EcoString, eco_format};
+use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::rc::Rc;
 
 /// Writes a term as statements and a value.
 pub(super) fn write(term: &Term, library: &Library, scope: &[(EcoString, Type)]) -> String {
     let mut writer = Writer {
         library,
         taken: scope.iter().map(|(n, _)| n.clone()).collect(),
+        items: BTreeMap::new(),
         done: Vec::new(),
         out: String::new(),
         indent: 0,
     };
-    let value = match term {
-        Term::Call(task, args) => writer.call(task, args),
-        Term::Map(list, item, body) => writer.map(list, item, body),
-        other => writer.value(other, "value"),
-    };
+    let value = writer.last(term);
     writer.line(&value);
     writer.out
 }
@@ -27,7 +26,9 @@ pub(super) fn write(term: &Term, library: &Library, scope: &[(EcoString, Type)])
 struct Writer<'a> {
     library: &'a Library,
     taken: Vec<EcoString>,
-    /// Calls that have a name already.
+    /// What the items of maps are called.
+    items: BTreeMap<EcoString, EcoString>,
+    /// Terms that have a name already.
     done: Vec<(Term, EcoString)>,
     out: String,
     indent: usize,
@@ -41,7 +42,7 @@ impl Writer<'_> {
     fn fresh(&mut self, wanted: &str) -> EcoString {
         let mut name: EcoString = wanted.into();
         let mut n = 2;
-        while self.taken.contains(&name) {
+        while self.taken.contains(&name) || self.library.tasks.contains_key(&name) {
             name = eco_format!("{wanted}_{n}");
             n += 1;
         }
@@ -49,84 +50,161 @@ impl Writer<'_> {
         name
     }
 
-    /// A name or constant for a term; what must be computed gets a `let` first.
-    fn value(&mut self, term: &Term, wanted: &str) -> String {
+    fn known(&self, term: &Term) -> Option<EcoString> {
+        self.done.iter().find(|(t, _)| t == term).map(|(_, name)| name.clone())
+    }
+
+    /// A value that stands where a block ends.
+    fn last(&mut self, term: &Term) -> String {
         match term {
-            Term::Var(name) => name.to_string(),
-            Term::Goal(goal) => quoted(goal),
-            Term::Field(inner, field) => match &**inner {
-                Term::Call(task, args) => self.parts(task, args, inner, field),
-                _ => format!("{}.{field}", self.value(inner, wanted)),
-            },
-            Term::Call(task, args) => {
-                if let Some((_, name)) = self.done.iter().find(|(t, _)| t == term) {
-                    return name.to_string();
-                }
-                let call = self.call(task, args);
-                let name = self.fresh(wanted);
-                self.line(&format!("let {name} = {call}"));
-                self.done.push((term.clone(), name.clone()));
-                name.to_string()
-            }
-            Term::Map(list, item, body) => {
-                let map = self.map(list, item, body);
-                let name = self.fresh(wanted);
-                self.line(&format!("let {name} = {map}"));
-                name.to_string()
-            }
+            _ if self.known(term).is_some() => self.known(term).unwrap_or_default().to_string(),
+            Term::Call(callee, args) => self.call(callee, args),
+            Term::Map(list, item, body) => self.map(list, item, body),
+            other => self.value(other, "value"),
         }
     }
 
-    /// A task with several results is called once, and all its parts get names.
-    fn parts(&mut self, task: &EcoString, args: &[(EcoString, Term)], call: &Term, field: &EcoString) -> String {
-        let key = Term::Field(Box::new(call.clone()), field.clone());
-        if let Some((_, name)) = self.done.iter().find(|(t, _)| *t == key) {
+    /// A name or constant for a term; what must be computed gets a `let` first.
+    fn value(&mut self, term: &Term, wanted: &str) -> String {
+        if let Some(name) = self.known(term) {
             return name.to_string();
         }
-        let text = self.call(task, args);
-        let fields: Vec<EcoString> = match self.library.tasks.get(task).map(|t| &t.result) {
+        let text = match term {
+            Term::Var(name) => return self.items.get(name).unwrap_or(name).to_string(),
+            Term::Text(text) => return quoted(text),
+            Term::Texts(texts) => {
+                return format!("[{}]", texts.iter().map(|t| quoted(t)).collect::<Vec<_>>().join(", "));
+            }
+            Term::Value(text) => return text.to_string(),
+            Term::Field(inner, field) => {
+                return match &**inner {
+                    Term::Call(callee, args) if self.has_parts(callee) => self.parts(callee, args, inner, field),
+                    Term::Call(callee, _) => {
+                        let wanted = callee.rsplit('_').next().unwrap_or(callee).to_string();
+                        format!("{}.{field}", self.value(inner, &wanted))
+                    }
+                    _ => format!("{}.{field}", self.value(inner, wanted)),
+                };
+            }
+            Term::Call(callee, args) => self.call(callee, args),
+            Term::Map(list, item, body) => self.map(list, item, body),
+        };
+        let name = self.fresh(wanted);
+        self.line(&format!("let {name} = {text}"));
+        self.done.push((term.clone(), name.clone()));
+        name.to_string()
+    }
+
+    fn has_parts(&self, callee: &EcoString) -> bool {
+        let result = self.library.tasks.get(callee).map(|t| &t.result);
+        matches!(result, Some(Type::Record(name, _)) if name.is_empty())
+    }
+
+    /// A task with several results is called once, and all its parts get names; what nobody takes is marked so.
+    fn parts(
+        &mut self,
+        callee: &EcoString,
+        args: &[(EcoString, Rc<Term>)],
+        call: &Rc<Term>,
+        field: &EcoString,
+    ) -> String {
+        let text = self.call(callee, args);
+        let fields: Vec<EcoString> = match self.library.tasks.get(callee).map(|t| &t.result) {
             Some(Type::Record(_, fields)) => fields.iter().map(|(n, _)| n.clone()).collect(),
             _ => vec![field.clone()],
         };
         let names: Vec<EcoString> = fields.iter().map(|f| self.fresh(f)).collect();
         self.line(&format!("let ({}) = {text}", names.join(", ")));
         for (part, name) in fields.iter().zip(&names) {
-            self.done.push((Term::Field(Box::new(call.clone()), part.clone()), name.clone()));
+            self.done.push((Term::Field(call.clone(), part.clone()), name.clone()));
         }
         let place = fields.iter().position(|f| f == field).unwrap_or(0);
         names[place].to_string()
     }
 
-    fn call(&mut self, task: &EcoString, args: &[(EcoString, Term)]) -> String {
-        let params = self.library.tasks.get(task).map_or(&[][..], |t| &t.params);
+    fn call(&mut self, callee: &EcoString, args: &[(EcoString, Rc<Term>)]) -> String {
+        let params: Vec<EcoString> = match (self.library.tasks.get(callee), self.library.types.get(callee)) {
+            (Some(task), _) => task.params.iter().map(|(n, _)| n.clone()).collect(),
+            (None, Some((Type::Record(..), _))) => Vec::new(),
+            // Jobs take their arguments in order.
+            (None, _) => args.iter().map(|(n, _)| n.clone()).collect(),
+        };
         let mut written = Vec::with_capacity(args.len());
         for (i, (param, arg)) in args.iter().enumerate() {
             let value = self.value(arg, param);
-            let in_order = params.get(i).is_some_and(|(n, _)| n == param);
+            let in_order = params.get(i).is_some_and(|n| n == param);
             written.push(if in_order { value } else { format!("{param}: {value}") });
         }
-        format!("{task}({})", written.join(", "))
+        format!("{callee}({})", written.join(", "))
     }
 
-    fn map(&mut self, list: &EcoString, item: &EcoString, body: &Term) -> String {
-        let (taken, done) = (self.taken.clone(), self.done.clone());
-        let outside = std::mem::take(&mut self.out);
-        self.taken.push(item.clone());
-        self.indent += 1;
-        let value = match body {
-            Term::Call(task, args) => self.call(task, args),
-            Term::Map(list, item, body) => self.map(list, item, body),
-            other => self.value(other, "value"),
+    fn map(&mut self, list: &Rc<Term>, item: &EcoString, body: &Rc<Term>) -> String {
+        let wanted = match &**list {
+            Term::Call(callee, _) => self.plural(callee),
+            _ => "items".to_string(),
         };
+        let over = self.value(list, &wanted);
+        self.hoist(body, item);
+        let (taken, done, items) = (self.taken.clone(), self.done.clone(), self.items.clone());
+        let outside = std::mem::take(&mut self.out);
+        let singular = singular(&over);
+        let name = self.fresh(&singular);
+        self.items.insert(item.clone(), name.clone());
+        self.indent += 1;
+        let value = self.last(body);
         self.line(&value);
         self.indent -= 1;
         let inside = std::mem::replace(&mut self.out, outside);
-        (self.taken, self.done) = (taken, done);
-        format!("for {item} in {list} {{\n{inside}{:indent$}}}", "", indent = self.indent * 2)
+        (self.taken, self.done, self.items) = (taken, done, items);
+        format!("for {name} in {over} {{\n{inside}{:indent$}}}", "", indent = self.indent * 2)
+    }
+
+    /// Names what stands in a map and does not change with its item.
+    fn hoist(&mut self, term: &Rc<Term>, item: &EcoString) {
+        let used = term.used();
+        if !used.contains(item.as_str()) && matches!(**term, Term::Call(..) | Term::Map(..)) {
+            let wanted = match &**term {
+                Term::Call(callee, _) => callee.rsplit('_').next().unwrap_or(callee).to_string(),
+                _ => "values".to_string(),
+            };
+            self.value(term, &wanted);
+            return;
+        }
+        match &**term {
+            Term::Call(_, args) => args.iter().for_each(|(_, a)| self.hoist(a, item)),
+            // The parts of a call get their names together.
+            Term::Field(inner, _) if used.contains(item.as_str()) => self.hoist(inner, item),
+            Term::Field(inner, _) if matches!(**inner, Term::Call(..)) => {
+                self.value(term, "value");
+            }
+            _ => {}
+        }
+    }
+
+    /// What a list that a task gives is called.
+    fn plural(&self, callee: &EcoString) -> String {
+        match self.library.tasks.get(callee).map(|t| &t.result) {
+            Some(Type::List(of)) => match &**of {
+                Type::Record(name, _) if !name.is_empty() => format!("{}s", name.to_lowercase()),
+                Type::Text if callee.contains("text") => "pages".to_string(),
+                Type::Text => "texts".to_string(),
+                other => format!("{}s", other.to_string().to_lowercase()),
+            },
+            _ => "items".to_string(),
+        }
     }
 }
 
-fn quoted(text: &str) -> String {
+fn singular(list: &str) -> String {
+    let last = list.rsplit('.').next().unwrap_or(list);
+    match last.strip_suffix("ies") {
+        Some(stem) if stem.len() > 1 => format!("{stem}y"),
+        _ => last.strip_suffix('s').filter(|n| n.len() > 1).unwrap_or("item").to_string(),
+    }
+}
+
+/// A text as the language writes it.
+pub(super) fn quoted(text: &str) -> String {
     let escaped = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\t', "\\t");
     format!("\"{escaped}\"")
 }

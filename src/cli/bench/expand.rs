@@ -1,0 +1,85 @@
+//! `mkbc bench expand`: fills the holes of a corpus of goals, and says how often the first choice is right.
+
+use crate::check::program::{Hole, Job};
+use crate::cli::load::{files, library, read};
+use crate::cli::{Failure, note, print};
+use crate::compile::check_file;
+use crate::diag::Diagnostics;
+use crate::expand::corpus::{Case, held_out};
+use crate::expand::search::search;
+use clap::Args;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+#[derive(Args)]
+pub struct ExpandOptions {
+    /// The corpus: a folder of .toml files, each with a job and the shapes that are right for it
+    pub corpus: PathBuf,
+    /// Name the cases that are wrong and what was chosen, of those that are not held out
+    #[arg(long)]
+    pub wrong: bool,
+}
+
+/// Right first choices, and how many cases there were.
+#[derive(Default)]
+struct Score {
+    right: usize,
+    of: usize,
+}
+
+impl Score {
+    fn text(&self) -> String {
+        format!("{} of {} ({:.1} %)", self.right, self.of, 100.0 * self.right as f64 / self.of.max(1) as f64)
+    }
+}
+
+/// Scores typed search on a corpus.
+pub fn expand(options: &ExpandOptions) -> Result<(), Failure> {
+    let (mut tuned, mut held) = (Score::default(), Score::default());
+    let (mut slowest, mut total) = (Duration::ZERO, Duration::ZERO);
+    let texts = library(&[])?;
+    for path in files(&options.corpus, "toml")? {
+        let name = path.file_stem().and_then(|n| n.to_str()).unwrap_or_default().to_string();
+        let about = |why: String| Failure::Message(format!("`{}`: {why}", path.display()));
+        let case = Case::read(&read(&path)?).map_err(about)?;
+        let mut sources = texts.clone();
+        let file = sources.sources.add(path.display().to_string(), case.job.clone());
+        let mut cx = Diagnostics::default();
+        let checked = check_file(&sources, file, &mut cx);
+        if cx.has_errors() {
+            crate::cli::load::show(&cx, &sources, crate::cli::args::Format::Text);
+            return Err(about("its job does not check".into()));
+        }
+        let (job, hole): (&Job, &Hole) = checked
+            .program
+            .jobs
+            .iter()
+            .rev()
+            .find_map(|j| Some((j, j.holes.first()?)))
+            .ok_or_else(|| about("its job has no hole".into()))?;
+        let started = Instant::now();
+        let found = search(hole, job, &checked.program, &checked.library);
+        let took = started.elapsed();
+        (slowest, total) = (slowest.max(took), total + took);
+        let right = case.accepts(&found);
+        let score = if held_out(&name) { &mut held } else { &mut tuned };
+        score.of += 1;
+        score.right += usize::from(right);
+        if options.wrong && !right && !held_out(&name) {
+            let chosen = found.first().map_or("nothing".to_string(), |f| format!("{} ({})", f.shape, f.because));
+            note(&format!("{name}: {chosen}"));
+        }
+    }
+    let cases = tuned.of + held.of;
+    if cases == 0 {
+        return Err(format!("`{}` holds no case", options.corpus.display()).into());
+    }
+    print(&format!(
+        "typed search, first choices that are right\n  tuned on   {}\n  held out   {}\n  {:.1} ms a goal, {:.1} ms the slowest\n",
+        tuned.text(),
+        held.text(),
+        total.as_secs_f64() * 1e3 / cases as f64,
+        slowest.as_secs_f64() * 1e3,
+    ));
+    Ok(())
+}

@@ -1,0 +1,258 @@
+//! Holes → numbered fills: typed search's and a model's, checked, predicted by the solver where machines are known, ranked.
+
+use super::options::ExpandOptions;
+use super::planner::Planner;
+use super::{list, read_lock, said};
+use crate::check::program::{Hole, Job, Metric};
+use crate::cli::here::machines_of;
+use crate::cli::load::{load, show, write};
+use crate::cli::plan::usable_on;
+use crate::cli::{Failure, note, print};
+use crate::compile::{self, Checked, Compiled, Target, Texts, check_file};
+use crate::diag::source::FileId;
+use crate::diag::{Diagnostics, Severity};
+use crate::expand::lock::{Entry, Lock, Planner as Provenance, Rejected};
+use crate::expand::planner::Asked;
+use crate::expand::rank::{Candidate, Predicted, rank};
+use crate::expand::search::{Found, search};
+use crate::expand::signature;
+use crate::plan::build::total_of;
+use crate::solve::{Certify, Limits};
+use crate::space::Machines;
+use crate::space::ends::End;
+use crate::space::sizes::InputSizes;
+use std::path::Path;
+
+/// Nodes that predicting a fill may take.
+const NODES: u64 = 50_000;
+
+/// A model's fill, where it checks, is taken to fit as well as typed search's best, and a little better: a model has read the goal.
+const READ: f64 = 0.05;
+
+/// Makes fills anew and writes the lock file, or shows how it would change.
+pub fn expand(options: &ExpandOptions, path: &Path) -> Result<(), Failure> {
+    let (texts, file) = load(&options.source)?;
+    let mut cx = Diagnostics::default();
+    let checked = check_file(&texts, file, &mut cx);
+    if cx.has_errors() {
+        return said(&cx, &texts, options.source.format);
+    }
+    let old = read_lock(path)?;
+    let keep = !options.refresh && !options.diff;
+    let known = if keep { old.clone() } else { Lock::default() };
+    let first = crate::expand::fills(&checked.program, &checked.library, &known, false, &mut cx);
+    // Where typed search finds nothing, a model may; what else keeps a hole open is for people to look at.
+    let only_nothing_fits = cx.iter().all(|d| d.severity != Severity::Error || d.code == "E0505");
+    if first.is_none() && (options.planner.planner.is_none() || !only_nothing_fits) {
+        return said(&cx, &texts, options.source.format);
+    }
+    let mut base = first.unwrap_or(known);
+    let mut planner = Planner::of(&options.planner)?;
+    let mut open = Vec::new();
+    for job in &checked.program.jobs {
+        for hole in &job.holes {
+            let locked = keep && old.find(&job.name, &hole.name).is_some_and(|e| e.signature == signature(hole, job));
+            if locked {
+                continue;
+            }
+            let at = At { options, texts: &texts, file, checked: &checked, job, hole };
+            match at.entry(&base, planner.as_mut())? {
+                Some(entry) => base.put(entry),
+                None => open.push(format!("{}.{}", job.name, hole.name)),
+            }
+        }
+    }
+    if let Some(planner) = &planner {
+        note(&planner.account());
+    }
+    if !open.is_empty() {
+        show(&cx, &texts, options.source.format);
+        note(&format!("{} stays open; the lock file is as it was", open.join(", ")));
+        return Err(Failure::Said);
+    }
+    if base.holes.is_empty() {
+        print("no holes: nothing to fill\n");
+        return Ok(());
+    }
+    // In the order of the source.
+    let order = |e: &Entry| {
+        let jobs = checked.program.jobs.iter();
+        jobs.flat_map(|j| j.holes.iter().map(move |h| (&j.name, &h.name)))
+            .position(|(j, h)| **j == e.job && **h == e.hole)
+    };
+    base.holes.sort_by_key(order);
+    let text = base.write().map_err(Failure::Message)?;
+    if options.diff {
+        let before = std::fs::read_to_string(path).unwrap_or_default();
+        let diff = similar::TextDiff::from_lines(&before, &text);
+        let diff = diff.unified_diff().header("the lock file", "filled anew").to_string();
+        print(if diff.is_empty() { "nothing would change\n" } else { &diff });
+        return Ok(());
+    }
+    if std::fs::read_to_string(path).ok().as_deref() != Some(text.as_str()) {
+        write(path, &text)?;
+    }
+    list(&base);
+    print(&format!(
+        "kept in {}; `mkbc expand {} --accept N` takes another\n",
+        path.display(),
+        options.source.file.display()
+    ));
+    Ok(())
+}
+
+/// A hole and all that its fills are judged by.
+struct At<'a> {
+    options: &'a ExpandOptions,
+    texts: &'a Texts,
+    file: FileId,
+    checked: &'a Checked,
+    job: &'a Job,
+    hole: &'a Hole,
+}
+
+impl At<'_> {
+    fn entry(&self, base: &Lock, planner: Option<&mut Planner>) -> Result<Option<Entry>, Failure> {
+        let (job, hole) = (self.job, self.hole);
+        let mut candidates = Vec::new();
+        let mut rejected = Vec::new();
+        for found in search(hole, job, &self.checked.program, &self.checked.library) {
+            let wrong = self.wrong(base, &found.text);
+            if wrong.is_empty() {
+                candidates.push(Candidate { found, by: "typed search".into(), predicted: Predicted::Unknown });
+            }
+        }
+        let mut provenance = None;
+        if let Some(planner) = planner {
+            let asked = Asked { hole, job, program: &self.checked.program, library: &self.checked.library };
+            let outcome = planner.fill(&asked, &mut |text| self.wrong(base, text));
+            let best = candidates.first().map_or(0.0, |c| c.found.score);
+            for found in outcome.found {
+                match candidates.iter_mut().find(|c| c.found.text == found.text) {
+                    Some(same) => {
+                        same.by = format!("{} and typed search", planner.name());
+                        same.found.score = same.found.score.max(best) + READ;
+                    }
+                    None => candidates.push(Candidate {
+                        found: Found { score: best + READ, ..found },
+                        by: planner.name().to_string(),
+                        predicted: Predicted::Unknown,
+                    }),
+                }
+            }
+            rejected.extend(outcome.refused.into_iter().map(|r| Rejected {
+                filled_by: planner.name().to_string(),
+                because: r.because,
+                usable: false,
+                fill: r.fill,
+            }));
+            provenance = Some(Provenance {
+                model: planner.model().to_string(),
+                prompt: outcome.prompt,
+                date: jiff::Zoned::now().date().to_string(),
+            });
+        }
+        let wish = job.wishes.first().map_or(Metric::Cost, |w| w.metric);
+        if let Some(machines) = self.machines()? {
+            for candidate in &mut candidates {
+                candidate.predicted = self.predict(base, &candidate.found.text, &machines, wish);
+            }
+        }
+        rank(&mut candidates, wish);
+        let because = |c: &Candidate| match &c.predicted {
+            Predicted::Unknown => c.found.because.clone(),
+            Predicted::Plan(_, figures) => format!("{}; {figures}", c.found.because),
+            Predicted::NoPlan(why) => format!("{}; no plan: {why}", c.found.because),
+        };
+        let mut candidates = candidates.into_iter();
+        let Some(best) = candidates.next() else { return Ok(None) };
+        let others = candidates.map(|c| Rejected {
+            because: because(&c),
+            usable: true,
+            fill: Some(c.found.text.clone()),
+            filled_by: c.by,
+        });
+        rejected.splice(0..0, others);
+        Ok(Some(Entry {
+            because: because(&best),
+            planner: provenance,
+            rejected,
+            ..self.plain(&best.found.text, &best.by)
+        }))
+    }
+
+    fn plain(&self, fill: &str, by: &str) -> Entry {
+        Entry {
+            job: self.job.name.to_string(),
+            hole: self.hole.name.to_string(),
+            wants: self.hole.ty.to_string(),
+            goal: self.hole.goal.to_string(),
+            signature: signature(self.hole, self.job),
+            filled_by: by.to_string(),
+            because: String::new(),
+            planner: None,
+            fill: fill.to_string(),
+            rejected: Vec::new(),
+        }
+    }
+
+    /// What is wrong with a fill, in the words of the diagnostics.
+    fn wrong(&self, base: &Lock, fill: &str) -> Vec<String> {
+        let mut cx = Diagnostics::default();
+        let done = self.filled(base, fill, &mut cx);
+        let errors = cx.iter().filter(|d| d.severity == Severity::Error);
+        let mut wrong: Vec<String> =
+            errors.map(|d| format!("{}: {} ({})", d.code, d.message, d.primary.text)).collect();
+        if done.is_none() && wrong.is_empty() {
+            wrong.push("it does not check".to_string());
+        }
+        wrong
+    }
+
+    fn filled(&self, base: &Lock, fill: &str, cx: &mut Diagnostics) -> Option<(Texts, Checked, Lock)> {
+        let mut lock = base.clone();
+        lock.put(self.plain(fill, "a candidate"));
+        let mut texts = self.texts.clone();
+        let checked = compile::with_fills(&mut texts, self.checked, &lock, cx)?;
+        Some((texts, checked, lock))
+    }
+
+    /// The machines that the job or the command line names; what is installed here says nothing of a workflow.
+    fn machines(&self) -> Result<Option<Machines>, Failure> {
+        let named = self.options.cluster.as_deref().or(self.job.cluster.as_ref().map(|(name, _)| name.as_str()));
+        named.map(|name| machines_of(name, &self.options.source, &self.checked.library)).transpose()
+    }
+
+    /// The best plan's figures with a fill.
+    fn predict(&self, base: &Lock, fill: &str, machines: &Machines, wish: Metric) -> Predicted {
+        let mut cx = Diagnostics::default();
+        let Some((texts, checked, lock)) = self.filled(base, fill, &mut cx) else {
+            return Predicted::NoPlan("it does not check".into());
+        };
+        let usable = usable_on(machines);
+        let limits = Limits { nodes: NODES, certify: Certify::Off, ..Limits::default() };
+        let measured = InputSizes::new();
+        let job = Some(self.job.name.as_str());
+        let target = Target { job, machines, measured: &measured, usable: &usable, limits, end: End::Typical };
+        let text = lock.write().unwrap_or_default();
+        let compiled = Compiled { texts: &texts, file: self.file, checked: &checked, lock: Some(&text) };
+        let planned = compile::plan(compiled, &target, &mut cx);
+        match planned {
+            Ok((_, decision)) => {
+                let total = &decision.plan.total;
+                let quality = total.quality * rust_decimal::dec!(100);
+                let figures = format!(
+                    "predicted ${}, {} s, quality {} %",
+                    total.cost_usd.round_sf(3).unwrap_or_default().normalize(),
+                    total.latency_s.round_sf(3).unwrap_or_default().normalize(),
+                    quality.round_sf(3).unwrap_or_default().normalize()
+                );
+                Predicted::Plan(total_of(wish, total), figures)
+            }
+            Err(why) => {
+                let said = cx.iter().find(|d| d.severity == Severity::Error);
+                Predicted::NoPlan(said.map_or(why, |d| d.message.clone()))
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The lock file as people handle it: taking another of its fills, and checking all of them.
+
+use super::{LockCommand, read_lock, said};
+use crate::cli::args::Source;
+use crate::cli::load::{load, lock_path, show, write};
+use crate::cli::{Failure, print};
+use crate::compile::{check_file, fill};
+use crate::diag::Diagnostics;
+use crate::expand::lock::{Entry, Lock};
+use std::path::Path;
+
+/// Takes the N-th fill of a hole; those before and behind it stay in the lock as refused ones.
+pub fn accept(source: &Source, path: &Path, n: usize, hole: Option<&str>) -> Result<(), Failure> {
+    let mut lock = read_lock(path)?;
+    let names: Vec<String> = lock.holes.iter().map(|e| format!("{}.{}", e.job, e.hole)).collect();
+    let place = match (hole, names.as_slice()) {
+        (_, []) => return Err(format!("`{}` holds no fill: run `mkbc expand` first", path.display()).into()),
+        (Some(hole), names) => names.iter().position(|name| name == hole),
+        (None, [_]) => Some(0),
+        (None, _) => None,
+    };
+    let Some(entry) = place.and_then(|place| lock.holes.get_mut(place)) else {
+        return Err(Failure::Usage(format!("choose one of {} with `--hole`", names.join(", "))));
+    };
+    entry.accept(n).map_err(Failure::Usage)?;
+    let text = lock.write().map_err(Failure::Message)?;
+    // A fill that does not check never reaches the lock.
+    check(source, &lock)?;
+    write(path, &text)?;
+    super::list(&lock);
+    print(&format!("kept in {}\n", path.display()));
+    Ok(())
+}
+
+/// `mkbc lock`
+pub fn lock(what: &LockCommand) -> Result<(), Failure> {
+    let LockCommand::Verify(options) = what;
+    let path = lock_path(&options.source.file);
+    if !path.exists() {
+        return Err(format!("there is no lock file `{}`: run `mkbc expand`", path.display()).into());
+    }
+    let lock = read_lock(&path)?;
+    let holes = check(&options.source, &lock)?;
+    let unknown: Vec<&Entry> =
+        lock.holes.iter().filter(|e| !holes.contains(&(e.job.clone(), e.hole.clone()))).collect();
+    if let Some(entry) = unknown.first() {
+        let Entry { job, hole, .. } = entry;
+        return Err(format!(
+            "`{}` holds a fill for `{job}.{hole}`, which is no hole of the job: run `mkbc expand --refresh`",
+            path.display()
+        )
+        .into());
+    }
+    let today = if lock.write().is_ok_and(|text| std::fs::read_to_string(&path).is_ok_and(|now| now == text)) {
+        ""
+    } else {
+        "; it was edited by hand, and reads the same"
+    };
+    print(&format!("{}: every fill is current and checks against the library{today}\n", path.display()));
+    Ok(())
+}
+
+/// Checks that a lock fills every hole of a file, with fills that check; the holes that it has.
+fn check(source: &Source, lock: &Lock) -> Result<Vec<(String, String)>, Failure> {
+    let (mut texts, file) = load(source)?;
+    let mut cx = Diagnostics::default();
+    let checked = check_file(&texts, file, &mut cx);
+    if cx.has_errors() {
+        return said(&cx, &texts, source.format);
+    }
+    let jobs = checked.program.jobs.iter();
+    let holes = jobs.flat_map(|j| j.holes.iter().map(|h| (j.name.to_string(), h.name.to_string()))).collect();
+    let done = fill(&mut texts, checked, lock, true, &mut cx);
+    show(&cx, &texts, source.format);
+    if done.is_some() { Ok(holes) } else { Err(Failure::Said) }
+}

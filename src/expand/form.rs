@@ -1,0 +1,367 @@
+//! A model's answer → a fill: a closed form with caps, never source. What a fill may call, take and say is checked here; types are
+//! checked where every fill's are.
+
+use super::chart::ASKING;
+use super::offer::Offer;
+use super::term::{Term, item};
+use ecow::{EcoString, eco_format};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value as Json;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// The longest answer that is read, in bytes.
+pub const MAX_BYTES: usize = 64 << 10;
+/// The most steps, those in maps included.
+const MAX_STEPS: usize = 24;
+/// How many maps may stand in each other.
+const MAX_MAPS: usize = 2;
+/// The most calls when every name is replaced by what it stands for.
+const MAX_SIZE: u64 = 400;
+/// The longest text, in bytes, and the most texts in a list.
+const MAX_TEXT: usize = 2_000;
+const MAX_TEXTS: usize = 32;
+/// Parts of parameters' names that take a place or something that is executed: only what the job itself was given goes there.
+const REACHING: [&str; 10] = ["url", "address", "path", "file", "command", "host", "code", "tests", "script", "target"];
+
+/// A fill.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Form {
+    /// Why this fill, in a sentence.
+    pub because: String,
+    /// The steps, in order; each may take the results of those before.
+    pub steps: Vec<Step>,
+    /// The fill's value.
+    pub result: Value,
+}
+
+/// A step with a name.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// What its result is called.
+    pub name: String,
+    /// What it does.
+    pub does: Does,
+}
+
+/// What a step does.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Does {
+    /// Calls a task.
+    Call(Call),
+    /// Computes a value for each item of a list.
+    Map(Map),
+}
+
+/// A call.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Call {
+    /// The task.
+    pub task: String,
+    /// Its arguments.
+    pub args: Vec<Arg>,
+}
+
+/// An argument.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Arg {
+    /// The parameter.
+    pub param: String,
+    /// What it is given.
+    pub value: Value,
+}
+
+/// A map.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Map {
+    /// The list.
+    pub over: Value,
+    /// What its item is called.
+    pub item: String,
+    /// The steps for each item.
+    pub steps: Vec<Step>,
+    /// The value for each item.
+    pub result: Value,
+}
+
+/// A value.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Value {
+    /// Something in scope, or the result of an earlier step.
+    Ref(String),
+    /// A field of such a value.
+    Part(Part),
+    /// A text.
+    Text(String),
+    /// Several texts.
+    Texts(Vec<String>),
+    /// A value of an enum.
+    Choice(String),
+}
+
+/// A field of a value.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// The value's name.
+    pub of: String,
+    /// The field.
+    pub field: String,
+}
+
+/// The JSON schema of [`Form`], as providers want it: closed, alternatives as `anyOf`.
+pub fn schema() -> Json {
+    let mut schema = schemars::schema_for!(Form).to_value();
+    plain(&mut schema);
+    schema
+}
+
+fn plain(schema: &mut Json) {
+    match schema {
+        Json::Object(map) => {
+            for gone in ["$schema", "title", "description", "format"] {
+                // A property may bear such a name; its value is then a schema.
+                if map.get(gone).is_some_and(|v| v.is_string()) {
+                    map.remove(gone);
+                }
+            }
+            if let Some(alternatives) = map.remove("oneOf") {
+                map.insert("anyOf".into(), alternatives);
+            }
+            map.values_mut().for_each(plain);
+        }
+        Json::Array(items) => items.iter_mut().for_each(plain),
+        _ => {}
+    }
+}
+
+/// Reads an answer. Text around one JSON object is left out, as models like to talk.
+pub fn read(answer: &str) -> Result<Form, String> {
+    if answer.len() > MAX_BYTES {
+        return Err(format!("the answer has {} kB; a fill has {} kB at most", answer.len() >> 10, MAX_BYTES >> 10));
+    }
+    if answer.trim().is_empty() {
+        return Err("the answer is empty".to_string());
+    }
+    let (from, to) = (answer.find('{'), answer.rfind('}'));
+    let (Some(from), Some(to)) = (from, to) else { return Err("the answer holds no JSON object".to_string()) };
+    if from > to {
+        return Err("the answer holds no JSON object".to_string());
+    }
+    serde_json::from_str(&answer[from..=to]).map_err(|e| format!("the answer is no fill: {e}"))
+}
+
+/// What a fill may be made of.
+pub(super) struct Allowed<'a> {
+    /// What may be called.
+    pub offers: &'a [Offer],
+    /// What is in scope.
+    pub scope: &'a [EcoString],
+    /// The goal: what it says outright may be repeated anywhere.
+    pub goal: &'a str,
+}
+
+/// Turns a form into a term, within what is allowed.
+pub(super) fn term(form: &Form, allowed: &Allowed) -> Result<Term, String> {
+    let names = allowed.scope.iter().map(|n| (n.to_string(), (Rc::new(Term::Var(n.clone())), 1)));
+    let mut reader = Reader { allowed, names: names.collect(), steps: 0 };
+    let (term, _) = reader.block(&form.steps, &form.result, 0)?;
+    if term.calls().is_empty() {
+        return Err("the fill calls nothing: it computes no value".to_string());
+    }
+    Ok((*term).clone())
+}
+
+struct Reader<'a> {
+    allowed: &'a Allowed<'a>,
+    /// What each name stands for, and how large that is.
+    names: BTreeMap<String, (Rc<Term>, u64)>,
+    steps: usize,
+}
+
+type Sized = (Rc<Term>, u64);
+
+impl Reader<'_> {
+    fn block(&mut self, steps: &[Step], result: &Value, maps: usize) -> Result<Sized, String> {
+        for step in steps {
+            self.steps += 1;
+            if self.steps > MAX_STEPS {
+                return Err(format!("the fill has more than {MAX_STEPS} steps"));
+            }
+            if self.names.contains_key(&step.name) {
+                return Err(format!(
+                    "`{}` is the name of two values: give each step a name of its own",
+                    head(&step.name)
+                ));
+            }
+            let made = match &step.does {
+                Does::Call(call) => self.call(call)?,
+                Does::Map(map) => self.map(map, maps)?,
+            };
+            if made.1 > MAX_SIZE {
+                return Err(format!("the fill makes more than {MAX_SIZE} calls"));
+            }
+            self.names.insert(step.name.clone(), made);
+        }
+        self.value(result)
+    }
+
+    fn call(&mut self, call: &Call) -> Result<Sized, String> {
+        let task = head(&call.task);
+        let Some(offer) = self.allowed.offers.iter().find(|o| o.name == call.task) else {
+            return Err(format!("there is no task `{task}` in the list of tasks; only those may be called"));
+        };
+        let mut given: BTreeMap<&str, Rc<Term>> = BTreeMap::new();
+        let mut size = 1u64;
+        for arg in &call.args {
+            let param = head(&arg.param);
+            if !offer.params.iter().any(|(n, _)| *n == arg.param) {
+                return Err(format!("`{task}` has no parameter `{param}`"));
+            }
+            let (value, of) = self.value(&arg.value)?;
+            self.may_reach(&arg.param, &arg.value, &value)?;
+            size = size.saturating_add(of);
+            if given.insert(&arg.param, value).is_some() {
+                return Err(format!("`{task}` is given `{param}` twice"));
+            }
+        }
+        // In the order of the parameters, as all calls are written.
+        let args = offer.params.iter().filter_map(|(n, _)| Some((n.clone(), given.get(n.as_str())?.clone())));
+        Ok((Rc::new(Term::Call(offer.name.clone(), args.collect())), size))
+    }
+
+    fn map(&mut self, map: &Map, maps: usize) -> Result<Sized, String> {
+        if maps >= MAX_MAPS {
+            return Err(format!("more than {MAX_MAPS} maps stand in each other"));
+        }
+        let (over, size) = self.value(&map.over)?;
+        if self.names.contains_key(&map.item) {
+            return Err(format!("`{}` is the name of two values: give the item a name of its own", head(&map.item)));
+        }
+        let outside = self.names.clone();
+        let name = item(maps);
+        self.names.insert(map.item.clone(), (Rc::new(Term::Var(name.clone())), 1));
+        let (body, inner) = self.block(&map.steps, &map.result, maps + 1)?;
+        self.names = outside;
+        Ok((Rc::new(Term::Map(over, name, body)), size.saturating_add(inner).saturating_add(1)))
+    }
+
+    fn value(&self, value: &Value) -> Result<Sized, String> {
+        let named = |name: &str| {
+            let known = self.names.get(name).cloned();
+            known.ok_or_else(|| {
+                format!("nothing is called `{}`: only what is in scope and earlier steps can be taken", head(name))
+            })
+        };
+        let constant = |term: Term| Ok((Rc::new(term), 1));
+        match value {
+            Value::Ref(name) => named(name),
+            Value::Part(part) => {
+                let (of, size) = named(&part.of)?;
+                if !is_name(&part.field) {
+                    return Err(format!("`{}` is no field", head(&part.field)));
+                }
+                Ok((Rc::new(Term::Field(of, part.field.as_str().into())), size))
+            }
+            Value::Text(text) => {
+                self.may_say(text)?;
+                constant(Term::Text(text.as_str().into()))
+            }
+            Value::Texts(texts) if texts.len() > MAX_TEXTS => Err(format!("a list has more than {MAX_TEXTS} texts")),
+            Value::Texts(texts) => {
+                texts.iter().try_for_each(|t| self.may_say(t))?;
+                constant(Term::Texts(texts.iter().map(|t| eco_format!("{t}")).collect()))
+            }
+            Value::Choice(name) if is_name(name) => constant(Term::Value(name.as_str().into())),
+            Value::Choice(name) => Err(format!("`{}` is no value of an enum", head(name))),
+        }
+    }
+
+    /// A text of the model's own: no address and no file unless the goal names it.
+    fn may_say(&self, text: &str) -> Result<(), String> {
+        if text.len() > MAX_TEXT {
+            return Err(format!("a text has more than {MAX_TEXT} bytes"));
+        }
+        if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+            return Err("a text holds control characters".to_string());
+        }
+        let names_place = text.contains("://")
+            || text.contains("www.")
+            || text.split_whitespace().any(|w| w.starts_with(['/', '~']) && w.len() > 1 || w.starts_with("../"));
+        if names_place && !self.allowed.goal.contains(text) {
+            return Err(format!("the text `{}` names an address or a file, which the goal does not", head(text)));
+        }
+        Ok(())
+    }
+
+    /// What reaches outside, or is executed, comes from the job's inputs and from steps that make such values.
+    fn may_reach(&self, param: &str, value: &Value, term: &Term) -> Result<(), String> {
+        let reaching = |name: &str| {
+            name.split('_').find_map(|w| REACHING.iter().find(|r| w.trim_end_matches('s') == r.trim_end_matches('s')))
+        };
+        let Some(kind) = reaching(param) else { return Ok(()) };
+        let refused = |what: &str| {
+            Err(format!(
+                "`{param}` takes {what}: a fill gives it only an input of the job or a step's result that is one"
+            ))
+        };
+        match (value, term) {
+            (Value::Choice(_), _) => Ok(()),
+            (Value::Text(text), _)
+                if *kind != "code" && *kind != "tests" && self.allowed.goal.contains(text.as_str()) =>
+            {
+                Ok(())
+            }
+            (Value::Text(_) | Value::Texts(_), _) => refused("no text of the model's own"),
+            (_, Term::Var(name)) if ASKING.contains(&name.as_str()) => refused("no question"),
+            (_, Term::Var(_)) => Ok(()),
+            (_, Term::Field(_, field)) if reaching(field).is_some() => Ok(()),
+            // What writes code gives code; nothing gives addresses.
+            (_, term)
+                if matches!(*kind, "code" | "tests") && term.calls().last().is_some_and(|c| c.contains("code")) =>
+            {
+                Ok(())
+            }
+            _ => refused("no computed text"),
+        }
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    text.len() <= 64
+        && text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// The beginning of what a model wrote, as it may stand in a message.
+fn head(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(80).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schema_is_closed_and_talk_around_an_answer_is_left_out() {
+        let text = schema().to_string();
+        assert!(!text.contains("oneOf") && text.contains("\"additionalProperties\":false"), "{text}");
+        let form =
+            read("Sure!\n```json\n{\"because\":\"b\",\"steps\":[],\"result\":{\"ref\":\"x\"}}\n```").expect("a form");
+        assert_eq!(form.because, "b");
+        for wrong in
+            ["", "no", "}{", "{}", "[1]", "{\"because\":\"b\",\"steps\":[],\"result\":{\"ref\":\"x\"},\"shell\":1}"]
+        {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+        assert!(read(&" ".repeat(10 << 20)).is_err_and(|why| why.contains("at most")));
+    }
+}

@@ -1,0 +1,160 @@
+//! Text → stems that can be compared; a library's words and how telling each is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Words that say nothing of what is wanted.
+const EMPTY: [&str; 44] = [
+    "the", "an", "of", "in", "on", "to", "is", "are", "and", "or", "for", "from", "what", "which", "that", "it", "its",
+    "with", "by", "all", "each", "they", "them", "be", "can", "does", "do", "as", "at", "this", "these", "those",
+    "one", "how", "who", "when", "where", "every", "has", "have", "will", "not", "than", "then",
+];
+
+/// Words that people use for one another; the first of a row stands for all.
+const SAME: [&[&str]; 20] = [
+    &["person", "people", "man", "woman", "someone", "anybody"],
+    &["wear", "dress", "clothes", "shirt", "jacket", "hat"],
+    &["summary", "summarise", "summarize", "summaries", "short", "brief", "digest", "gist", "shorten", "condense"],
+    &["picture", "image", "photo", "screenshot", "pictures"],
+    &["speech", "said", "say", "says", "spoken", "transcribe", "transcript", "talk"],
+    &["sound", "audio", "recording"],
+    &["translate", "translation", "language", "english", "german", "french", "spanish", "italian"],
+    &["label", "classify", "classification", "category", "kind", "sort", "categorise"],
+    &["find", "detect", "detection", "seen", "see", "visible"],
+    &["mistake", "bug", "error", "wrong", "fault"],
+    &["solve", "solution", "solved"],
+    &["write", "implement", "program", "generate"],
+    &["extract", "extraction", "fields", "pull"],
+    &["caption", "subtitle", "sign", "written"],
+    &["document", "pdf", "contract", "invoice", "paper", "manual"],
+    &["open", "visit", "address", "url", "website"],
+    &["cut", "split", "chunk", "pieces"],
+    &["vector", "embed", "embedding"],
+    &["check", "verify", "judge", "judgement"],
+    &["better", "improve", "rerank"],
+];
+
+/// The stems of a text, without words that say nothing.
+pub(super) fn words(text: &str) -> BTreeSet<String> {
+    let split = text.split(|c: char| !c.is_alphanumeric()).map(str::to_lowercase);
+    let telling = split.filter(|w| w.chars().count() > 1 && !EMPTY.contains(&w.as_str()));
+    telling.map(|w| canonical(&w)).collect()
+}
+
+fn canonical(word: &str) -> String {
+    let stemmed = stem(word);
+    let row = SAME.iter().find(|row| row.iter().any(|w| *w == word || stem(w) == stemmed));
+    row.map_or(stemmed, |row| stem(row[0]))
+}
+
+/// A word without the endings that English hangs on.
+fn stem(word: &str) -> String {
+    for ending in ["ations", "ation", "ings", "ing", "ions", "ion", "ers", "er", "ed", "es", "s", "e"] {
+        if let Some(stem) = word.strip_suffix(ending)
+            && stem.chars().count() >= 3
+        {
+            return stem.to_string();
+        }
+    }
+    word.to_string()
+}
+
+/// The words of a goal, each with its weight: how much of what is wanted it says.
+pub(super) struct Wanted {
+    words: Vec<(String, f64)>,
+    total: f64,
+}
+
+/// What an offered step says of itself.
+#[derive(Default)]
+pub(super) struct Said {
+    /// The words of its name.
+    pub name: BTreeSet<String>,
+    /// Those of its description.
+    pub docs: BTreeSet<String>,
+    /// Those of its parameters and of what it yields.
+    pub parts: BTreeSet<String>,
+}
+
+impl Said {
+    fn weight(&self, word: &str) -> f64 {
+        if self.name.contains(word) {
+            1.0
+        } else if self.docs.contains(word) {
+            0.8
+        } else if self.parts.contains(word) {
+            0.4
+        } else {
+            0.0
+        }
+    }
+}
+
+impl Wanted {
+    /// Weighs the words of a goal (and, with less weight, those around it) by how few steps they tell of. Words that tell of none
+    /// are left out: nothing in the library could fit them better.
+    pub fn new(goal: &str, around: &str, said: &[Said]) -> Wanted {
+        let mut weights: BTreeMap<String, f64> = words(around).into_iter().map(|w| (w, 0.3)).collect();
+        weights.extend(words(goal).into_iter().map(|w| (w, 1.0)));
+        if is_question(goal) {
+            // What answers questions is meant, in whichever words the question is put.
+            weights.extend([("answ".to_string(), 1.0), ("quest".to_string(), 1.0)]);
+        }
+        let mut telling = Vec::new();
+        for (word, weight) in weights {
+            let known = said.iter().filter(|s| s.weight(&word) > 0.0).count();
+            if known > 0 {
+                telling.push((word, weight * (1.0 + said.len() as f64 / known as f64).ln()));
+            }
+        }
+        let total = telling.iter().map(|(_, w)| w).sum();
+        Wanted { words: telling, total }
+    }
+
+    /// How well a step covers each word, 0 to 1.
+    pub fn covered_by(&self, said: &Said) -> Vec<f32> {
+        self.words.iter().map(|(word, _)| said.weight(word) as f32).collect()
+    }
+
+    /// How much of the goal is covered, 0 to 1.
+    pub fn share(&self, covered: &[f32]) -> f64 {
+        if self.total == 0.0 {
+            return 0.0;
+        }
+        self.words.iter().zip(covered).map(|((_, w), c)| w * f64::from(*c)).sum::<f64>() / self.total
+    }
+
+    /// The same for what several cover together.
+    pub fn share_of<'c>(&self, covers: impl Iterator<Item = &'c Vec<f32>> + Clone) -> f64 {
+        if self.total == 0.0 {
+            return 0.0;
+        }
+        let best = |i: usize| covers.clone().filter_map(|c| c.get(i)).fold(0.0f32, |a, b| a.max(*b));
+        self.words.iter().enumerate().map(|(i, (_, w))| w * f64::from(best(i))).sum::<f64>() / self.total
+    }
+
+    /// The words of the goal that are covered.
+    pub fn matched(&self, covered: &[f32]) -> Vec<&str> {
+        self.words.iter().zip(covered).filter(|(_, c)| **c > 0.0).map(|((w, _), _)| w.as_str()).collect()
+    }
+}
+
+/// Whether a goal asks something.
+pub(super) fn is_question(goal: &str) -> bool {
+    const ASKS: [&str; 10] = ["who", "what", "which", "when", "where", "why", "how", "whose", "is", "does"];
+    let goal = goal.trim();
+    let first = goal.split_whitespace().next().unwrap_or_default().to_lowercase();
+    goal.ends_with('?') && (ASKS.contains(&first.as_str()) || goal.split_whitespace().count() > 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_of_a_word_are_one() {
+        assert_eq!(words("wearing"), words("what they wear"));
+        assert_eq!(words("Summarise each page"), words("a summary of the pages"));
+        assert_eq!(words("answers"), words("answer"));
+        assert!(words("the of an").is_empty());
+    }
+}
