@@ -20,6 +20,7 @@ mod inputs;
 mod inspect;
 mod library;
 mod load;
+mod lsp;
 mod plan;
 mod profile;
 mod proof;
@@ -85,6 +86,7 @@ pub fn main() -> ExitCode {
         Command::Profile(options) => profile::profile(&options, &inputs),
         Command::Run(options) => run::run(&options, &inputs),
         Command::Doc(options) => doc::doc(&options),
+        Command::Lsp(options) => lsp::lsp(&options),
         Command::Import(what) => import::import(&what),
         Command::Eval(options) => eval::eval(&options),
         Command::Feedback(options) => feedback::feedback(&options),
