@@ -23,6 +23,7 @@ mod inspect;
 mod journal;
 mod library;
 mod load;
+mod lsp;
 mod plan;
 mod profile;
 mod proof;
@@ -105,6 +106,7 @@ pub fn main() -> ExitCode {
         Command::Logs(options) => runs::logs(&options),
         Command::Journal(what) => journal::journal(&what),
         Command::Doc(options) => doc::doc(&options),
+        Command::Lsp(options) => lsp::lsp(&options),
         Command::Import(what) => import::import(&what),
         Command::Eval(options) => eval::eval(&options),
         Command::Feedback(options) => feedback::feedback(&options),

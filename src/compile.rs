@@ -1,9 +1,11 @@
 //! Sources → plan: the whole way through the compiler, in one place. No IO: texts, machines and limits are handed in.
 
+pub mod base;
 pub mod decide;
 pub mod prepare;
 pub mod proof;
 
+pub use base::Base;
 pub use decide::{Changes, Clash, Decision, Undecided, decide};
 pub use prepare::{Compiled, Prepared, prepare, prepare_job};
 
@@ -15,7 +17,7 @@ use crate::digest::digest;
 use crate::expand;
 use crate::expand::lock::Lock;
 use crate::ir::workflow::{Step, Workflow};
-use crate::library::declare::{Measured, Module, Profiles, declare};
+use crate::library::declare::{Measured, Module, Profiles, declare, text_of};
 use crate::library::{Implementation, Library, embedded};
 use crate::solve::Limits;
 use crate::solve::outcome::Solution;
@@ -23,7 +25,7 @@ use crate::solve::problem::Problem;
 use crate::space::ends::End;
 use crate::space::sizes::InputSizes;
 use crate::space::{self, Machines, Space, StepSpace};
-use crate::syntax::ast::File;
+use crate::syntax::ast::{Atom, AtomKind, File, ItemKind, StmtKind};
 use crate::syntax::parse::parse;
 use ecow::EcoString;
 
@@ -89,14 +91,37 @@ pub fn check_file(texts: &Texts, file: FileId, cx: &mut Diagnostics) -> Checked 
 
 /// Checks a tree with its library.
 pub fn check_tree(texts: &Texts, tree: File, cx: &mut Diagnostics) -> Checked {
-    let trees: Vec<(EcoString, File)> =
-        texts.modules.iter().map(|(name, file)| (name.clone(), parse(*file, &texts.sources, cx))).collect();
-    let mut modules: Vec<Module> = trees.iter().map(|(name, tree)| Module { name: name.clone(), tree }).collect();
-    modules.push(Module { name: EcoString::new(), tree: &tree });
-    let mut library = declare(&modules, (&texts.profiles, &texts.measured), &texts.sources, cx);
-    library.tables = texts.tables.clone();
+    let trees = module_trees(texts, cx);
+    let library = declared(texts, &trees, &tree, cx);
     let program = check::check(&tree, &Context { library: &library, sources: &texts.sources }, cx);
     Checked { tree, library, program }
+}
+
+/// The trees of the library's modules, by name.
+fn module_trees(texts: &Texts, cx: &mut Diagnostics) -> Vec<(EcoString, File)> {
+    texts.modules.iter().map(|(name, file)| (name.clone(), parse(*file, &texts.sources, cx))).collect()
+}
+
+/// The library of modules and of a file's own items.
+fn declared(texts: &Texts, trees: &[(EcoString, File)], own: &File, cx: &mut Diagnostics) -> Library {
+    let mut modules: Vec<Module> = trees.iter().map(|(name, tree)| Module { name: name.clone(), tree }).collect();
+    modules.push(Module { name: EcoString::new(), tree: own });
+    let mut library = declare(&modules, (&texts.profiles, &texts.measured), &texts.sources, cx);
+    library.tables = texts.tables.clone();
+    library
+}
+
+/// The tables of quality that a file's jobs name (`quality from "eval.csv"`), in order.
+pub fn table_names(tree: &File) -> Vec<EcoString> {
+    let jobs = tree.items.iter().filter_map(|i| if let ItemKind::Job(job) = &i.kind { Some(&job.body) } else { None });
+    let rules = jobs.flatten().filter_map(|s| if let StmtKind::Rule(rule) = &s.kind { Some(rule) } else { None });
+    let named = rules.filter_map(|rule| match rule.values.as_slice() {
+        [from, Atom { kind: AtomKind::Text(name), .. }] => {
+            (rule.name.text == "quality" && text_of(from).as_deref() == Some("from")).then(|| name.clone())
+        }
+        _ => None,
+    });
+    named.collect()
 }
 
 /// What a plan is made for.

@@ -130,7 +130,8 @@ pub fn document(library: &Library) -> Docs {
     }
 }
 
-fn of_task(task: &Task, library: &Library) -> TaskDoc {
+/// The documentation of a task.
+pub fn of_task(task: &Task, library: &Library) -> TaskDoc {
     let sizes = |all: &[(ecow::EcoString, SizeExpr)]| all.iter().map(|(n, e)| (n.to_string(), written(e))).collect();
     TaskDoc {
         name: task.name.to_string(),
@@ -147,7 +148,8 @@ fn of_task(task: &Task, library: &Library) -> TaskDoc {
     }
 }
 
-fn of_entry(entry: &Implementation) -> ImplementationDoc {
+/// The documentation of a model or tool.
+pub fn of_entry(entry: &Implementation) -> ImplementationDoc {
     let text = |t: &Option<ecow::EcoString>| t.as_ref().map(ToString::to_string);
     let figures = entry.profile.names().flat_map(|name| {
         let row = move |(place, row): (usize, &crate::library::profile::Row)| {
@@ -208,7 +210,7 @@ fn engine(engine: &Engine) -> EngineDoc {
 }
 
 /// A record or enum as the language writes it.
-fn declared(ty: &Type) -> String {
+pub fn declared(ty: &Type) -> String {
     match ty {
         Type::Record(name, fields) => {
             let fields: Vec<String> = fields.iter().map(|(n, ty)| format!("{n}: {ty}")).collect();

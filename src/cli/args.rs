@@ -49,6 +49,8 @@ pub enum Command {
     Journal(super::journal::JournalCommand),
     /// Write pages about every task, model and tool of the library, with all figures and their evidence
     Doc(super::doc::DocOptions),
+    /// Serve an editor: the language server over standard input and output
+    Lsp(super::lsp::LspOptions),
     /// Write stubs for the tools of an MCP server, an OpenAPI document or a Python module
     #[command(subcommand)]
     Import(super::import::Import),

@@ -2,11 +2,9 @@
 
 use super::args::{Format, Source};
 use super::{Failure, print};
-use crate::compile::Texts;
+use crate::compile::{Texts, table_names};
 use crate::diag::source::FileId;
 use crate::diag::{Diagnostics, Severity, render};
-use crate::library::declare::text_of;
-use crate::syntax::ast::{Atom, AtomKind, ItemKind, StmtKind};
 use crate::syntax::parse::parse;
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
@@ -28,16 +26,12 @@ pub fn load(source: &Source) -> Result<(Texts, FileId), Failure> {
 /// Adds the tables beside a job's file that its jobs take their rule of quality from. One that is missing is the check's to report.
 fn tables(texts: &mut Texts, file: FileId, path: &Path) -> Result<(), Failure> {
     let tree = parse(file, &texts.sources, &mut Diagnostics::default());
-    let statements =
-        tree.items.iter().filter_map(|item| if let ItemKind::Job(job) = &item.kind { Some(&job.body) } else { None });
-    for statement in statements.flatten() {
-        let StmtKind::Rule(rule) = &statement.kind else { continue };
-        let [from, Atom { kind: AtomKind::Text(name), .. }] = rule.values.as_slice() else { continue };
+    for name in table_names(&tree) {
         let beside = folder_of(path).join(name.as_str());
-        if rule.name.text == "quality" && text_of(from).as_deref() == Some("from") && beside.is_file() {
+        if beside.is_file() {
             let text = read(&beside)?;
             let table = texts.sources.add(beside.display().to_string(), text);
-            texts.tables.insert(name.clone(), table);
+            texts.tables.insert(name, table);
         }
     }
     Ok(())

@@ -61,6 +61,16 @@ impl Sources {
         FileId(self.files.len() as u32 - 1)
     }
 
+    /// How many files there are: the number that [`Sources::add`] gives next.
+    pub fn count(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Forgets all files but the first `count`.
+    pub fn truncate(&mut self, count: usize) {
+        self.files.truncate(count);
+    }
+
     /// A file that [`Sources::add`] returned.
     pub fn get(&self, file: FileId) -> &Source {
         &self.files[file.0 as usize]

@@ -1,0 +1,40 @@
+//! `mkbc lsp`
+
+use super::Failure;
+use super::here::{HERE, machines};
+use super::load::library;
+use super::plan::usable_on;
+use crate::lsp::{Setup, serve};
+use clap::Args;
+use std::path::PathBuf;
+
+#[derive(Args)]
+pub struct LspOptions {
+    /// A folder of .mkb files and profiles/*.csv to add to the library (repeatable)
+    #[arg(long, value_name = "DIR")]
+    pub library: Vec<PathBuf>,
+    /// The cluster that jobs are planned for that name none; this machine where it is not given
+    #[arg(long, value_name = "NAME")]
+    pub cluster: Option<String>,
+    /// Speak over standard input and output; the default, and all there is
+    #[arg(long)]
+    pub stdio: bool,
+}
+
+/// Serves one client; fails where it goes without having said `shutdown`.
+pub fn lsp(options: &LspOptions) -> Result<(), Failure> {
+    let folders = options.library.clone();
+    let default = options.cluster.clone().unwrap_or_else(|| HERE.to_string());
+    let said = |failure: Failure| failure.to_string();
+    let setup = Setup {
+        texts: Box::new(move || library(&folders).map_err(said)),
+        machines: Box::new(move |name, library| machines(name.unwrap_or(&default), library).map_err(said)),
+        // What this machine lacks is no fault of the job.
+        reports: |machines| machines.name != HERE,
+        usable: usable_on,
+    };
+    match serve(setup).map_err(Failure::Message)? {
+        true => Ok(()),
+        false => Err(Failure::Said),
+    }
+}

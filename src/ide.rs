@@ -1,0 +1,170 @@
+//! What editors ask of a file: pure functions from an [`Analysis`] and a place to an answer, one file a feature. No protocol here:
+//! places are bytes, edits are [`Edit`]s. `src/lsp` speaks the protocol.
+
+pub mod actions;
+pub mod calls;
+pub mod completion;
+pub mod cursor;
+pub mod definition;
+pub mod folding;
+pub mod hints;
+pub mod hover;
+pub mod links;
+pub mod names;
+pub mod outline;
+pub mod planning;
+pub mod rename;
+pub mod selection;
+pub mod signature;
+pub mod tokens;
+mod walk;
+
+use crate::check::hole::report_holes;
+use crate::check::program::{Job, Program};
+use crate::compile::Base;
+use crate::diag::source::{FileId, Span};
+use crate::diag::{Diagnostic, Diagnostics};
+use crate::expand::lock::Lock;
+use crate::library::Library;
+use crate::syntax::ast::{self, File, ItemKind};
+use crate::syntax::token::{Lexed, lex};
+use names::Names;
+use std::sync::{Arc, OnceLock};
+
+/// A replacement of a place by a text.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Edit {
+    /// The place.
+    pub span: Span,
+    /// What stands there then.
+    pub insert: String,
+}
+
+/// A text, checked, with what its features share.
+pub struct Analysis {
+    /// The text.
+    pub text: Arc<str>,
+    /// Its file; any other file of a span is the library's.
+    pub file: FileId,
+    /// Its tree.
+    pub tree: File,
+    /// The library, the file's own items included.
+    pub library: Arc<Library>,
+    /// Its jobs.
+    pub program: Program,
+    /// What is wrong with it and what its holes are, in the order of the source.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The fills of its holes, where it has a lock file.
+    pub lock: Option<Lock>,
+    /// Whether it is a file of the library, which is not checked and not changed.
+    pub is_library: bool,
+    lexed: OnceLock<Lexed>,
+    names: OnceLock<Names>,
+}
+
+/// What stands beside a file.
+pub struct Beside<'a> {
+    /// The text of a table of quality by its name.
+    pub table: &'a dyn Fn(&str) -> Option<String>,
+    /// The lock file.
+    pub lock: Option<Lock>,
+}
+
+impl Default for Beside<'_> {
+    fn default() -> Self {
+        Beside { table: &|_| None, lock: None }
+    }
+}
+
+/// Checks a text as `mkbc check` does.
+pub fn analyse(base: &mut Base, name: &str, text: Arc<str>, beside: Beside) -> Analysis {
+    if let Some((file, tree)) = base.module(&text) {
+        let (tree, library) = (tree.clone(), base.library().clone());
+        return Analysis {
+            text,
+            file,
+            tree,
+            library,
+            program: Program::default(),
+            diagnostics: Vec::new(),
+            lock: None,
+            is_library: true,
+            lexed: OnceLock::new(),
+            names: OnceLock::new(),
+        };
+    }
+    let mut cx = Diagnostics::default();
+    let checked = base.check((name, &text), beside.table, &mut cx);
+    for job in &checked.program.jobs {
+        report_holes(job, &checked.library, &mut cx);
+    }
+    let diagnostics = cx.sorted().into_iter().filter(|d| d.primary.span.file == checked.file).cloned().collect();
+    Analysis {
+        text,
+        file: checked.file,
+        tree: checked.tree,
+        library: checked.library,
+        program: checked.program,
+        diagnostics,
+        lock: beside.lock,
+        is_library: false,
+        lexed: OnceLock::new(),
+        names: OnceLock::new(),
+    }
+}
+
+impl Analysis {
+    /// Its tokens and comments.
+    pub fn lexed(&self) -> &Lexed {
+        self.lexed.get_or_init(|| lex(&self.text, self.file, &mut Diagnostics::default()))
+    }
+
+    /// Its names, each with what it means.
+    pub fn names(&self) -> &Names {
+        self.names.get_or_init(|| walk::names(&self.tree, &self.library))
+    }
+
+    /// A place in it.
+    pub fn span(&self, start: usize, end: usize) -> Span {
+        Span::new(self.file, start as u32, end as u32)
+    }
+
+    /// The text of a place.
+    pub fn slice(&self, span: Span) -> &str {
+        if span.file == self.file { self.text.get(span.range()).unwrap_or("") } else { "" }
+    }
+
+    /// The job that a place is in, as written and as checked.
+    pub fn job_at(&self, at: u32) -> Option<(&ast::Job, Option<&Job>)> {
+        self.jobs().find(|(span, ..)| span.start <= at && at <= span.end).map(|(_, tree, typed)| (tree, typed))
+    }
+
+    /// Every job: its whole place, as written, and as checked.
+    pub fn jobs(&self) -> impl Iterator<Item = (Span, &ast::Job, Option<&Job>)> {
+        self.tree.items.iter().filter_map(|item| match &item.kind {
+            ItemKind::Job(job) => {
+                let typed = self.program.jobs.iter().find(|j| j.span == job.name.span);
+                Some((item.span, job, typed))
+            }
+            _ => None,
+        })
+    }
+
+    /// Where a new `use` line goes, and whether a blank line must follow it.
+    pub fn use_edit(&self, module: &str) -> Option<Edit> {
+        let used = self.tree.items.iter().filter_map(|item| match &item.kind {
+            ItemKind::Use(path) => {
+                Some((item.span, path.iter().map(|n| n.text.as_str()).collect::<Vec<_>>().join(".")))
+            }
+            _ => None,
+        });
+        let used: Vec<(Span, String)> = used.collect();
+        if module.is_empty() || used.iter().any(|(_, name)| name == module) {
+            return None;
+        }
+        Some(match used.last() {
+            Some((last, _)) => Edit { span: last.after(), insert: format!("\nuse {module}") },
+            None => Edit { span: self.span(0, 0), insert: format!("use {module}\n\n") },
+        })
+    }
+}

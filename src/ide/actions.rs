@@ -1,0 +1,161 @@
+//! What can be done at a place: mend a problem, fill a hole, pin a choice, relax a clause.
+
+use super::hover::is_written_hole;
+use super::planning::Plans;
+use super::{Analysis, Edit};
+use crate::check::program::{Hole, Job};
+use crate::diag::Diagnostic;
+use crate::diag::source::Span;
+use crate::expand::search;
+use crate::syntax::ast::{ItemKind, StmtKind};
+use crate::types::Type;
+
+/// What an action is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActionKind {
+    /// It mends a problem.
+    Fix,
+    /// It fills a hole.
+    Fill,
+    /// It changes what is written, not what is meant.
+    Refactor,
+}
+
+/// An action.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Action {
+    /// What it does, as an instruction.
+    pub title: String,
+    /// What it is for.
+    pub kind: ActionKind,
+    /// The problem that it mends.
+    pub mends: Option<Diagnostic>,
+    /// Whether it is the one to take where there are several.
+    pub preferred: bool,
+    /// Its edits.
+    pub edits: Vec<Edit>,
+}
+
+/// What can be done in a part of the text.
+pub fn actions(analysis: &Analysis, plans: Option<&Plans>, part: Span) -> Vec<Action> {
+    let touches = |s: Span| s.file == analysis.file && s.start <= part.end && part.start <= s.end;
+    let mut out = Vec::new();
+    let planned = plans.into_iter().flat_map(|p| &p.diagnostics);
+    for problem in analysis.diagnostics.iter().chain(planned) {
+        let near = touches(problem.primary.span) || problem.secondary.iter().any(|l| touches(l.span));
+        if let Some(fix) = problem.fix.as_ref().filter(|f| f.span.file == analysis.file && (near || touches(f.span))) {
+            let edits = vec![Edit { span: fix.span, insert: fix.insert.clone() }];
+            let title = sentence(&fix.title);
+            out.push(Action { title, kind: ActionKind::Fix, mends: Some(problem.clone()), preferred: true, edits });
+        }
+    }
+    for job in &analysis.program.jobs {
+        for hole in job.holes.iter().filter(|h| touches(h.span) && h.ty != Type::Unknown) {
+            out.extend(fills(analysis, job, hole));
+        }
+    }
+    for step in plans.into_iter().flat_map(|p| &p.jobs).flat_map(|j| &j.steps) {
+        if let (Some(call), Some(pin)) = (step.call, &step.pin)
+            && touches(call)
+        {
+            let title = format!("Pin the current choice: `{}`", pin.insert.trim());
+            out.push(Action {
+                title,
+                kind: ActionKind::Refactor,
+                mends: None,
+                preferred: false,
+                edits: vec![pin.clone()],
+            });
+        }
+    }
+    out
+}
+
+fn sentence(title: &str) -> String {
+    let mut chars = title.chars();
+    chars.next().map_or(String::new(), |c| c.to_uppercase().collect::<String>() + chars.as_str())
+}
+
+/// One action for each fill that typed search finds, the best first.
+pub fn fills(analysis: &Analysis, job: &Job, hole: &Hole) -> Vec<Action> {
+    let found = search::search(hole, job, &analysis.library);
+    let problem = analysis.diagnostics.iter().find(|d| d.primary.span == hole.span && d.code == "I0501").cloned();
+    let actions = found.iter().enumerate().filter_map(|(rank, fill)| {
+        let mut edits = placed(analysis, job, hole, &fill.text)?;
+        edits.extend(uses(analysis, &fill.text));
+        edits.sort();
+        let value = fill.because.split_once(": ").map_or(fill.because.as_str(), |(_, what)| what);
+        let title = format!("Fill the hole: {value}");
+        Some(Action { title, kind: ActionKind::Fill, mends: problem.clone(), preferred: rank == 0, edits })
+    });
+    actions.collect()
+}
+
+/// The edits that put a fill into the place of its hole: the statements before the hole's own, the value in its place.
+fn placed(analysis: &Analysis, job: &Job, hole: &Hole, fill: &str) -> Option<Vec<Edit>> {
+    if is_written_hole(analysis, hole) {
+        let (lead, value) = split(fill);
+        let at = hole.span.start as usize;
+        let line = analysis.text.get(..at)?.rfind('\n').map_or(0, |i| i + 1);
+        let indent: String = analysis.text[line..].chars().take_while(|c| *c == ' ' || *c == '\t').collect();
+        let start = line + indent.len();
+        let mut edits = vec![Edit { span: hole.span, insert: indented(&value, &indent, false) }];
+        if !lead.is_empty() {
+            let insert = format!("{}\n{indent}", indented(&lead, &indent, false));
+            edits.push(Edit { span: analysis.span(start, start), insert });
+        }
+        return Some(edits);
+    }
+    // A job that is one hole: the fill becomes the end of its body.
+    let tree = analysis.tree.items.iter().find_map(|item| match &item.kind {
+        ItemKind::Job(tree) if tree.name.span == job.span => Some((item.span, tree)),
+        _ => None,
+    })?;
+    let close = analysis.slice(tree.0).trim_end();
+    if tree.1.body.iter().any(|s| matches!(s.kind, StmtKind::Error)) {
+        return None;
+    }
+    if !close.ends_with('}') || tree.1.body.is_empty() && !close.contains('{') {
+        let end = tree.0.start as usize + close.len();
+        let insert = format!(" {{\n  {}\n}}", indented(fill.trim_end(), "  ", false));
+        return Some(vec![Edit { span: analysis.span(end, end), insert }]);
+    }
+    let brace = tree.0.start as usize + close.len() - 1;
+    let before = analysis.text.get(..brace)?;
+    let kept = before.trim_end().len();
+    let insert = format!("\n\n  {}\n", indented(fill.trim_end(), "  ", false));
+    Some(vec![Edit { span: analysis.span(kept, brace), insert }])
+}
+
+/// The statements of a fill and its value.
+fn split(fill: &str) -> (String, String) {
+    let lines: Vec<&str> = fill.trim_end().lines().collect();
+    // The value begins at the last line that is not indented and closes nothing.
+    let first = lines.iter().rposition(|l| !l.starts_with([' ', '}'])).unwrap_or(0);
+    (lines[..first].join("\n"), lines[first..].join("\n"))
+}
+
+fn indented(text: &str, indent: &str, first: bool) -> String {
+    let line =
+        |(i, l): (usize, &str)| if (i == 0 && !first) || l.is_empty() { l.to_string() } else { format!("{indent}{l}") };
+    text.lines().enumerate().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// The `use` lines that a fill's tasks need.
+fn uses(analysis: &Analysis, fill: &str) -> Vec<Edit> {
+    let words = fill.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let mut modules: Vec<&str> =
+        words.filter_map(|w| analysis.library.tasks.get(w)).map(|t| t.module.as_str()).collect();
+    modules.sort_unstable();
+    modules.dedup();
+    let mut edits: Vec<Edit> = modules.iter().filter_map(|m| analysis.use_edit(m)).collect();
+    // Several lines at one place are one edit: the order of edits at a place is not every editor's.
+    if edits.len() > 1 {
+        let span = edits[0].span;
+        let at_start = edits[0].insert.starts_with("use ");
+        let lines: Vec<&str> = edits.iter().map(|e| e.insert.trim()).collect();
+        let insert = if at_start { format!("{}\n\n", lines.join("\n")) } else { format!("\n{}", lines.join("\n")) };
+        edits = vec![Edit { span, insert }];
+    }
+    edits
+}

@@ -1,0 +1,369 @@
+//! `mkbc lsp`: the language server over standard input and output. It speaks the protocol; what it says comes from [`crate::ide`].
+//!
+//! One thread owns the documents and answers in the order of the messages; one reads, one writes, one plans. Changes that wait
+//! in the queue are taken together, so that a burst of keystrokes is checked once.
+
+mod capabilities;
+mod convert;
+pub mod document;
+mod files;
+mod requests;
+pub mod wire;
+mod worker;
+
+use crate::compile::{Base, Texts};
+use crate::ide::planning::Plans;
+use crate::ide::{Analysis, Beside, analyse};
+use crate::library::{Implementation, Library};
+use crate::space::Machines;
+use document::{Document, Encoding};
+use gen_lsp_types::TextDocumentContentChangeEvent;
+use lsp_server::{ErrorCode, Message, Notification, Request};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use worker::Wanted;
+
+/// What can be used on machines.
+pub type Usability = fn(&Implementation) -> Result<(), String>;
+
+/// What the server is started with; whatever reads files or looks at this machine is handed in.
+pub struct Setup {
+    /// Reads the library.
+    pub texts: Box<dyn Fn() -> Result<Texts, String> + Send + Sync>,
+    /// The machines of a cluster's name, or of a job that names none.
+    pub machines: Box<dyn Fn(Option<&str>, &Library) -> Result<Machines, String> + Send + Sync>,
+    /// Whether what clashes on these machines is to be reported.
+    pub reports: fn(&Machines) -> bool,
+    /// What can be used on machines.
+    pub usable: fn(&Machines) -> Usability,
+}
+
+/// Something that happened.
+enum Event {
+    Frame(wire::Frame),
+    Planned(String, i64, Plans),
+}
+
+/// Serves until the client says `exit` or goes away. `true` where it said `shutdown` before.
+pub fn serve(setup: Setup) -> Result<bool, String> {
+    let texts = (setup.texts)()?;
+    let (events, happened) = channel();
+    let (out, written) = channel::<Value>();
+    let from_client = events.clone();
+    std::thread::spawn(move || {
+        let mut input = std::io::BufReader::new(std::io::stdin());
+        loop {
+            let frame = wire::read(&mut input);
+            let last = matches!(frame, wire::Frame::End);
+            if from_client.send(Event::Frame(frame)).is_err() || last {
+                return;
+            }
+        }
+    });
+    let writer = std::thread::spawn(move || {
+        let mut output = std::io::BufWriter::new(std::io::stdout());
+        written.iter().all(|message| wire::write(&mut output, &message).is_ok());
+    });
+    let (wanted, plan) = channel();
+    std::thread::spawn(move || {
+        worker::work(&setup, &plan, &|uri, version, plans| {
+            let _ = events.send(Event::Planned(uri, version, plans));
+        });
+    });
+    let mut server = Server {
+        base: Base::new(texts),
+        documents: BTreeMap::new(),
+        encoding: Encoding::Utf16,
+        client: Client::default(),
+        state: State::New,
+        out,
+        wanted,
+        next_id: 0,
+    };
+    let clean = server.run(&happened);
+    drop(server);
+    let _ = writer.join();
+    Ok(clean)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    New,
+    Running,
+    ShutDown,
+}
+
+/// What the client can do.
+#[derive(Default)]
+struct Client {
+    refreshes_hints: bool,
+    refreshes_lenses: bool,
+    snippets: bool,
+    /// The client's commands that lenses may name.
+    commands: Vec<String>,
+}
+
+/// An error for a request: the code and the message.
+type Refusal = (ErrorCode, String);
+
+struct Server {
+    base: Base,
+    documents: BTreeMap<String, Document>,
+    encoding: Encoding,
+    client: Client,
+    state: State,
+    out: Sender<Value>,
+    wanted: Sender<Wanted>,
+    next_id: i32,
+}
+
+impl Server {
+    fn run(&mut self, happened: &Receiver<Event>) -> bool {
+        let mut queue: VecDeque<Event> = VecDeque::new();
+        loop {
+            queue.extend(happened.try_iter());
+            let Some(event) = queue.pop_front() else {
+                self.publish_all();
+                match happened.recv() {
+                    Ok(event) => queue.push_back(event),
+                    Err(_) => return false,
+                }
+                continue;
+            };
+            match event {
+                Event::Planned(uri, version, plans) => self.planned(&uri, version, plans),
+                Event::Frame(wire::Frame::End) => return self.state == State::ShutDown,
+                Event::Frame(wire::Frame::Fault(why, id)) => {
+                    let code = if id.is_some() { ErrorCode::InvalidRequest } else { ErrorCode::ParseError };
+                    self.send(json!({"id": id, "error": {"code": code as i32, "message": why}}));
+                }
+                Event::Frame(wire::Frame::Message(Message::Request(request))) => {
+                    let cancelled = queue.iter().any(|e| cancels(e, &request));
+                    self.request(request, cancelled);
+                }
+                Event::Frame(wire::Frame::Message(Message::Notification(note))) => {
+                    if note.method == "exit" {
+                        return self.state == State::ShutDown;
+                    }
+                    let method = note.method.clone();
+                    if let Err(why) = guarded(|| self.notification(note)) {
+                        self.log(&format!("`{method}`: {why}"));
+                    }
+                }
+                Event::Frame(wire::Frame::Message(Message::Response(_))) => {}
+            }
+        }
+    }
+
+    fn send(&self, mut message: Value) {
+        message["jsonrpc"] = "2.0".into();
+        // The writer ends only with the client.
+        let _ = self.out.send(message);
+    }
+
+    fn notify(&self, method: &str, params: Value) {
+        self.send(json!({"method": method, "params": params}));
+    }
+
+    fn log(&self, text: &str) {
+        self.notify("window/logMessage", json!({"type": 2, "message": text}));
+    }
+
+    fn request(&mut self, request: Request, cancelled: bool) {
+        let Request { id, method, params } = request;
+        let answer = match (self.state, method.as_str()) {
+            _ if cancelled => Err((ErrorCode::RequestCanceled, "cancelled".to_string())),
+            (State::New, "initialize") => Ok(self.initialize(&params)),
+            (State::New, _) => Err((ErrorCode::ServerNotInitialized, "`initialize` comes first".to_string())),
+            (State::ShutDown, _) => Err((ErrorCode::InvalidRequest, "the server is shut down".to_string())),
+            (State::Running, "initialize") => {
+                Err((ErrorCode::InvalidRequest, "`initialize` comes only once".to_string()))
+            }
+            (State::Running, "shutdown") => {
+                self.state = State::ShutDown;
+                Ok(Value::Null)
+            }
+            (State::Running, method) => match guarded(|| self.answer(method, &params)) {
+                Ok(answer) => answer,
+                Err(why) => Err((ErrorCode::InternalError, format!("a fault of mkbc in `{method}`: {why}"))),
+            },
+        };
+        self.send(match answer {
+            Ok(result) => json!({"id": id, "result": result}),
+            Err((code, message)) => json!({"id": id, "error": {"code": code as i32, "message": message}}),
+        });
+    }
+
+    fn initialize(&mut self, params: &Value) -> Value {
+        self.state = State::Running;
+        let can = |path: &str| params["capabilities"].pointer(path).and_then(Value::as_bool).unwrap_or(false);
+        self.client = Client {
+            refreshes_hints: can("/workspace/inlayHint/refreshSupport"),
+            refreshes_lenses: can("/workspace/codeLens/refreshSupport"),
+            snippets: can("/textDocument/completion/completionItem/snippetSupport"),
+            commands: params["initializationOptions"]["commands"]
+                .as_array()
+                .map(|list| list.iter().filter_map(|c| c.as_str().map(str::to_string)).collect())
+                .unwrap_or_default(),
+        };
+        let offered = params["capabilities"]["general"]["positionEncodings"].as_array();
+        if offered.is_some_and(|list| list.iter().any(|e| e == "utf-8")) {
+            self.encoding = Encoding::Utf8;
+        }
+        capabilities::answer(self.encoding)
+    }
+
+    fn notification(&mut self, note: Notification) {
+        if self.state != State::Running {
+            return;
+        }
+        let params = note.params;
+        let Some(uri) = params["textDocument"]["uri"].as_str().map(str::to_string) else {
+            if note.method == "initialized" {
+                let problems: Vec<String> = self.base.problems().sorted().iter().map(|d| d.message.clone()).collect();
+                problems.iter().for_each(|p| self.log(&format!("the library: {p}")));
+            }
+            return;
+        };
+        let version = params["textDocument"]["version"].as_i64().unwrap_or(0);
+        match note.method.as_str() {
+            "textDocument/didOpen" => {
+                let text = params["textDocument"]["text"].as_str().unwrap_or_default();
+                self.documents.insert(uri, Document::new(text, version));
+            }
+            "textDocument/didChange" => {
+                let Some(document) = self.documents.get_mut(&uri) else {
+                    return self.log(&format!("a change of `{uri}`, which is not open"));
+                };
+                let changes =
+                    serde_json::from_value::<Vec<TextDocumentContentChangeEvent>>(params["contentChanges"].clone());
+                let Ok(changes) = changes else { return self.log("a change that cannot be read") };
+                for change in &changes {
+                    match change {
+                        TextDocumentContentChangeEvent::TextDocumentContentChangePartial(part) => {
+                            document.change(Some(&part.range), &part.text, self.encoding);
+                        }
+                        TextDocumentContentChangeEvent::TextDocumentContentChangeWholeDocument(whole) => {
+                            document.change(None, &whole.text, self.encoding);
+                        }
+                    }
+                }
+                document.changed(version);
+            }
+            "textDocument/didSave" => {
+                // The lock file and tables beside it may be others now.
+                if let Some(document) = self.documents.get_mut(&uri) {
+                    let version = document.version;
+                    document.changed(version);
+                }
+            }
+            "textDocument/didClose" => {
+                if let Some(document) = self.documents.remove(&uri) {
+                    document.newest.store(i64::MIN, std::sync::atomic::Ordering::Relaxed);
+                    self.notify("textDocument/publishDiagnostics", json!({"uri": uri, "diagnostics": []}));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What the check says of a document's text.
+    fn analysis(&mut self, uri: &str) -> Option<Rc<Analysis>> {
+        let document = self.documents.get_mut(uri)?;
+        if let Some(known) = &document.analysis {
+            return Some(known.clone());
+        }
+        let path = files::path_of(uri);
+        let path = path.as_deref();
+        let beside = Beside { table: &|name| files::beside_table(path, name), lock: files::beside_lock(path) };
+        let analysis = Rc::new(analyse(&mut self.base, uri, document.lines.text.clone(), beside));
+        document.analysis = Some(analysis.clone());
+        Some(analysis)
+    }
+
+    /// Publishes what changed since the last time, and asks for plans of it.
+    fn publish_all(&mut self) {
+        let changed: Vec<String> =
+            self.documents.iter().filter(|(_, d)| d.unpublished).map(|(uri, _)| uri.clone()).collect();
+        for uri in changed {
+            let checked = guarded(|| self.analysis(&uri));
+            let Some(document) = self.documents.get_mut(&uri) else { continue };
+            document.unpublished = false;
+            match checked {
+                Ok(_) => {
+                    let _ = self.wanted.send(Wanted {
+                        uri: uri.clone(),
+                        version: document.version,
+                        newest: document.newest.clone(),
+                        text: document.lines.text.clone(),
+                        path: files::path_of(&uri),
+                    });
+                    self.publish(&uri);
+                }
+                Err(why) => self.log(&format!("a fault of mkbc in the check: {why}")),
+            }
+        }
+    }
+
+    fn publish(&mut self, uri: &str) {
+        let Some(document) = self.documents.get(uri) else { return };
+        let Some(analysis) = &document.analysis else { return };
+        let plans = document.current_plans();
+        let planned = plans.iter().flat_map(|p| &p.diagnostics).map(|d| (d, "mkbc plan"));
+        let all = analysis.diagnostics.iter().map(|d| (d, "mkbc")).chain(planned);
+        let list: Vec<Value> = all.map(|(d, source)| self.diagnostic(uri, d, source)).collect();
+        let version = document.version;
+        self.notify("textDocument/publishDiagnostics", json!({"uri": uri, "version": version, "diagnostics": list}));
+    }
+
+    /// Takes a plan, unless the text has changed since.
+    fn planned(&mut self, uri: &str, version: i64, plans: Plans) {
+        let Some(document) = self.documents.get_mut(uri).filter(|d| d.version == version) else { return };
+        let news =
+            !plans.diagnostics.is_empty() || document.plans.as_ref().is_some_and(|(_, p)| !p.diagnostics.is_empty());
+        document.plans = Some((version, Rc::new(plans)));
+        if news && !document.unpublished {
+            self.publish(uri);
+        }
+        let refreshes = [
+            (self.client.refreshes_hints, "workspace/inlayHint/refresh"),
+            (self.client.refreshes_lenses, "workspace/codeLens/refresh"),
+        ];
+        for (_, method) in refreshes.into_iter().filter(|(can, _)| *can) {
+            self.next_id += 1;
+            self.send(json!({"id": format!("mkbc-{}", self.next_id), "method": method}));
+        }
+    }
+}
+
+/// Whether an event takes back a request.
+fn cancels(event: &Event, request: &Request) -> bool {
+    match event {
+        Event::Frame(wire::Frame::Message(Message::Notification(note))) if note.method == "$/cancelRequest" => {
+            serde_json::to_value(&request.id).is_ok_and(|id| note.params["id"] == id)
+        }
+        _ => false,
+    }
+}
+
+/// Runs something whose panic must lose nothing else; the reason where it panics.
+fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|s| s.to_string());
+        text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic".to_string())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::guarded;
+
+    #[test]
+    fn a_panic_has_a_reason_and_ends_nothing() {
+        assert_eq!(guarded(|| if true { panic!("line {}", 3) } else { 1 }), Err("line 3".to_string()));
+        assert_eq!(guarded(|| 1), Ok(1));
+    }
+}

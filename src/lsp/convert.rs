@@ -1,0 +1,160 @@
+//! Answers of [`crate::ide`] → the protocol's JSON.
+
+use super::{Server, files};
+use crate::diag::codes::{page, title};
+use crate::diag::source::Span;
+use crate::diag::{Diagnostic, Severity};
+use crate::ide::Edit;
+use crate::ide::completion::{Completion, CompletionKind};
+use crate::ide::outline::{Entry, EntryKind};
+use crate::lsp::document::Lines;
+use gen_lsp_types::Range;
+use serde_json::{Value, json};
+
+impl Server {
+    /// A range of an open document.
+    pub(super) fn range(&self, uri: &str, span: Span) -> Option<Range> {
+        Some(self.documents.get(uri)?.lines.range(span, self.encoding))
+    }
+
+    /// A place as an address and a range: in the document, or in a file of the library.
+    pub(super) fn location(&self, uri: &str, span: Span) -> Option<(String, Range)> {
+        let analysis = self.documents.get(uri)?.analysis.as_ref()?;
+        if span.file == analysis.file {
+            return Some((uri.to_string(), self.range(uri, span)?));
+        }
+        let texts = self.base.texts();
+        if span.file.0 as usize >= texts.sources.count() {
+            return None;
+        }
+        let path = files::library_file(texts, span.file)?;
+        let lines = Lines::new(texts.sources.get(span.file).text.as_str().into());
+        Some((files::uri_of(&path)?, lines.range(span, self.encoding)))
+    }
+
+    pub(super) fn diagnostic(&self, uri: &str, d: &Diagnostic, source: &str) -> Value {
+        let severity = match d.severity {
+            Severity::Error => 1,
+            Severity::Warning => 2,
+            Severity::Info => 3,
+        };
+        let mut message = d.message.clone();
+        if !d.primary.text.is_empty() {
+            message.push_str(&format!("\n{}", d.primary.text));
+        }
+        if let Some(help) = &d.help {
+            message.push_str(&format!("\nhelp: {help}"));
+        }
+        let mut related: Vec<Value> = d
+            .secondary
+            .iter()
+            .filter_map(|l| {
+                let (uri, range) = self.location(uri, l.span)?;
+                Some(json!({"location": {"uri": uri, "range": range}, "message": l.text}))
+            })
+            .collect();
+        let range = self.range(uri, d.primary.span);
+        if let Some(page) = page(d.code) {
+            let about = format!("{}: `mkbc explain {}`", title(page), d.code);
+            related.push(json!({"location": {"uri": uri, "range": range}, "message": about}));
+        }
+        let unused = matches!(d.code, "W0210" | "W0211" | "W0212");
+        json!({
+            "range": range,
+            "severity": severity,
+            "code": d.code,
+            "source": source,
+            "message": message,
+            "relatedInformation": related,
+            "tags": if unused { json!([1]) } else { json!([]) },
+        })
+    }
+
+    pub(super) fn edits(&self, uri: &str, edits: &[Edit]) -> Vec<Value> {
+        edits.iter().map(|e| json!({"range": self.range(uri, e.span), "newText": e.insert})).collect()
+    }
+
+    pub(super) fn completion(&self, uri: &str, c: &Completion) -> Value {
+        let kind = match c.kind {
+            CompletionKind::Keyword => 14,
+            CompletionKind::Variable => 6,
+            CompletionKind::Task | CompletionKind::Job => 3,
+            CompletionKind::Implementation | CompletionKind::Device | CompletionKind::Cluster => 7,
+            CompletionKind::Knob | CompletionKind::Field | CompletionKind::Metric => 5,
+            CompletionKind::Value => 12,
+            CompletionKind::Unit => 11,
+            CompletionKind::Module => 9,
+            CompletionKind::Type => 22,
+            CompletionKind::Fill => 15,
+        };
+        let snippet = c.snippet && self.client.snippets;
+        let insert = if c.snippet && !snippet { plain(&c.insert) } else { c.insert.clone() };
+        json!({
+            "label": c.label,
+            "kind": kind,
+            "detail": c.detail,
+            "documentation": {"kind": "markdown", "value": c.docs},
+            "sortText": format!("{:03}{}", c.rank, c.label),
+            "filterText": c.label,
+            "insertTextFormat": if snippet { 2 } else { 1 },
+            "textEdit": {"range": self.range(uri, c.span), "newText": insert},
+            "additionalTextEdits": self.edits(uri, &c.more),
+        })
+    }
+
+    pub(super) fn symbol(&self, uri: &str, entry: &Entry) -> Value {
+        json!({
+            "name": entry.name,
+            "detail": entry.detail,
+            "kind": symbol_kind(entry.kind),
+            "range": self.range(uri, entry.span),
+            "selectionRange": self.range(uri, entry.name_span),
+            "children": entry.children.iter().map(|c| self.symbol(uri, c)).collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// The protocol's number for a kind of symbol.
+pub(super) fn symbol_kind(kind: EntryKind) -> u32 {
+    match kind {
+        EntryKind::Job | EntryKind::Composition => 12,
+        EntryKind::Task => 11,
+        EntryKind::Model | EntryKind::Tool => 5,
+        EntryKind::Cluster | EntryKind::Device => 19,
+        EntryKind::Record => 23,
+        EntryKind::Enum => 10,
+        EntryKind::Value => 22,
+        EntryKind::Field => 8,
+        EntryKind::Local => 13,
+        EntryKind::Knob => 7,
+    }
+}
+
+/// A snippet as plain text: its places are empty, or hold what they suggest.
+fn plain(snippet: &str) -> String {
+    let mut out = String::new();
+    let mut rest = snippet;
+    while let Some(at) = rest.find('$') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        if let Some(inside) = rest.strip_prefix('{') {
+            let end = inside.find('}').unwrap_or(inside.len());
+            out.push_str(inside[..end].split_once(':').map_or("", |(_, text)| text));
+            rest = inside.get(end + 1..).unwrap_or("");
+        } else {
+            rest = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+        }
+    }
+    out + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn a_snippet_has_a_plain_form() {
+        assert_eq!(plain("for ${1:item} in ${2:items} {\n  $0\n}"), "for item in items {\n  \n}");
+        assert_eq!(plain("f($0)"), "f()");
+    }
+}

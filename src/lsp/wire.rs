@@ -1,0 +1,72 @@
+//! Bytes ↔ messages. What is no message is reported and left out: a client's fault ends no session.
+
+use lsp_server::Message;
+use serde_json::Value;
+use std::io::{self, BufRead, Read, Write};
+
+/// A message larger than this is refused; its bytes are skipped.
+const MAX_BYTES: u64 = 256 << 20;
+
+/// What was read.
+pub enum Frame {
+    /// A message.
+    Message(Message),
+    /// Something else: why, and the id of the request that it was, where it has one.
+    Fault(String, Option<Value>),
+    /// The client has gone.
+    End,
+}
+
+/// Reads the next frame.
+pub fn read(from: &mut impl BufRead) -> Frame {
+    let mut size: Option<u64> = None;
+    let mut strange = String::new();
+    loop {
+        let mut line = Vec::new();
+        match from.by_ref().take(8 << 10).read_until(b'\n', &mut line) {
+            Ok(0) | Err(_) => return Frame::End,
+            Ok(_) => {}
+        }
+        let line = String::from_utf8_lossy(&line);
+        let line = line.trim_end_matches(['\r', '\n']);
+        if line.is_empty() && size.is_some() {
+            break;
+        }
+        match line.split_once(':') {
+            Some((name, value)) if name.trim().eq_ignore_ascii_case("content-length") => {
+                size = value.trim().parse().ok();
+            }
+            Some((name, _)) if name.trim().to_ascii_lowercase().starts_with("content-") => {}
+            _ if line.is_empty() && strange.is_empty() => {}
+            _ if line.is_empty() => return Frame::Fault(format!("no header of a message: {strange:?}"), None),
+            _ => strange = line.chars().take(80).collect(),
+        }
+    }
+    let size = size.unwrap_or(0);
+    if size > MAX_BYTES {
+        let _ = io::copy(&mut from.by_ref().take(size), &mut io::sink());
+        return Frame::Fault(format!("a message of {size} bytes is too large"), None);
+    }
+    let mut body = Vec::new();
+    match from.by_ref().take(size).read_to_end(&mut body) {
+        Ok(read) if read as u64 == size => {}
+        _ => return Frame::End,
+    }
+    match serde_json::from_slice::<Value>(&body) {
+        Err(e) => Frame::Fault(format!("no JSON: {e}"), None),
+        Ok(value) => {
+            let id = value.get("id").filter(|id| id.is_string() || id.is_number()).cloned();
+            match serde_json::from_value(value) {
+                Ok(message) => Frame::Message(message),
+                Err(_) => Frame::Fault("neither request, response nor notification".to_string(), id),
+            }
+        }
+    }
+}
+
+/// Writes a message.
+pub fn write(to: &mut impl Write, message: &Value) -> io::Result<()> {
+    let text = message.to_string();
+    write!(to, "Content-Length: {}\r\n\r\n{text}", text.len())?;
+    to.flush()
+}

@@ -1,0 +1,245 @@
+//! What editors ask, as goldens: `tests/ide/FEATURE.txt` holds cases of a feature. A case is `#### NAME`, a source with a cursor
+//! `<|>`, `----`, and what the feature answers there. `BLESS=1 cargo test --test ide` writes the answers again.
+
+use murakkab::compile::{Base, Texts, anywhere};
+use murakkab::diag::source::Span;
+use murakkab::ide::{
+    Analysis, Beside, Edit, actions, analyse, calls, completion, definition, folding, hints, hover, links, outline,
+    planning, rename, selection, signature, tokens,
+};
+use murakkab::space::Machines;
+use std::fmt::Write;
+use std::path::Path;
+
+const CURSOR: &str = "<|>";
+
+/// A source, checked, with its cursor.
+struct Case<'a> {
+    name: &'a str,
+    base: Base,
+    analysis: Analysis,
+    at: u32,
+}
+
+impl Case<'_> {
+    fn place(&self, span: Span) -> String {
+        if span.file != self.analysis.file {
+            let texts = self.base.texts();
+            let (line, column) = texts.sources.line_column(span);
+            return format!("{}:{line}:{column} `{}`", texts.sources.get(span.file).name, texts.sources.text(span));
+        }
+        let before = &self.analysis.text[..span.start as usize];
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
+        format!("{line}:{column} `{}`", self.analysis.slice(span).replace('\n', "⏎"))
+    }
+
+    /// The text with edits applied.
+    fn applied(&self, edits: &[Edit]) -> String {
+        let mut edits = edits.to_vec();
+        edits.sort();
+        let mut text = self.analysis.text.to_string();
+        for edit in edits.iter().rev() {
+            text.replace_range(edit.span.range(), &edit.insert);
+        }
+        text
+    }
+}
+
+/// The planner of the tests: whatever cluster is named, and no clock.
+fn plans(case: &mut Case) -> planning::Plans {
+    let machines = |name: Option<&str>, library: &murakkab::library::Library| {
+        let cluster = library.clusters.get(name.unwrap_or("azure_mixed")).ok_or("no such cluster")?;
+        let pools = cluster.pools.iter().map(|(d, n, price)| (d.clone(), (*n, *price)));
+        Ok(Machines { name: cluster.name.clone(), pools: pools.collect() })
+    };
+    let planner = planning::Planner { machines: &machines, reports: &|_| true, usable: &|_| anywhere, stop: &|| false };
+    planning::plans(&mut case.base, "test.mkb", case.analysis.text.clone(), Beside::default(), &planner)
+}
+
+fn answer(feature: &str, case: &mut Case) -> String {
+    let mut out = String::new();
+    let at = case.at;
+    match feature {
+        "hover" => match hover::hover(&case.analysis, at) {
+            Some((span, text)) => {
+                let _ = writeln!(out, "{}\n{text}", case.place(span));
+            }
+            None => out.push_str("nothing\n"),
+        },
+        "completion" => {
+            let list = completion::completions(&case.analysis, at);
+            for c in list.iter().take(14) {
+                let insert = if c.insert == c.label { String::new() } else { format!(" => {:?}", c.insert) };
+                let more: String =
+                    c.more.iter().map(|e| format!(" + {:?} at {}", e.insert, case.place(e.span))).collect();
+                let _ = writeln!(out, "{:?} {} ({}){insert}{more}", c.kind, c.label, c.detail);
+            }
+            let _ = writeln!(out, "{} in all", list.len());
+        }
+        "definition" => match definition::definition(&case.analysis, &case.base, at) {
+            Some((from, to)) => {
+                let _ = writeln!(out, "{} is defined at {}", case.place(from), case.place(to));
+            }
+            None => out.push_str("nothing\n"),
+        },
+        "references" => {
+            for o in definition::references(&case.analysis, at, true) {
+                let _ = writeln!(out, "{}{}", case.place(o.span), if o.definition { " defines it" } else { "" });
+            }
+        }
+        "rename" => match rename::rename(&case.analysis, at, case.name.rsplit(' ').next().unwrap_or("x")) {
+            Ok(edits) => out.push_str(&case.applied(&edits)),
+            Err(why) => {
+                let _ = writeln!(out, "refused: {why}");
+            }
+        },
+        "symbols" => outline::outline(&case.analysis).iter().for_each(|e| show_entry(e, case, 0, &mut out)),
+        "folding" => {
+            for (span, kind) in folding::folds(&case.analysis) {
+                let _ = writeln!(out, "{kind:?} {}", case.place(span));
+            }
+        }
+        "selection" => {
+            for span in selection::selections(&case.analysis, at) {
+                let _ = writeln!(out, "{}", case.place(span));
+            }
+        }
+        "tokens" => {
+            for t in tokens::semantic(&case.analysis) {
+                let more = if t.definition { " definition" } else { "" };
+                let library = if t.library { " library" } else { "" };
+                let _ = writeln!(out, "{:?}{more}{library} {}", t.kind, case.place(t.span));
+            }
+        }
+        "signature" => {
+            let _ = match signature::signature(&case.analysis, at) {
+                Some(s) => {
+                    let active = s
+                        .active
+                        .and_then(|a| s.params.get(a as usize))
+                        .map(|(a, b)| &s.label[*a as usize..*b as usize]);
+                    writeln!(out, "{}\n{}\nat {}", s.label, s.docs, active.unwrap_or("no parameter"))
+                }
+                None => writeln!(out, "nothing"),
+            };
+        }
+        "links" => {
+            for link in links::links(&case.analysis) {
+                let _ = writeln!(out, "{} -> {}", case.place(link.span), link.paths.join(" or "));
+            }
+        }
+        "hints" => {
+            let plans = plans(case);
+            let mut text = case.analysis.text.to_string();
+            for hint in hints::hints(&case.analysis, Some(&plans)).iter().rev() {
+                text.insert_str(hint.at as usize, &format!("«{}»", hint.label));
+            }
+            out.push_str(&text);
+            for job in &plans.jobs {
+                let _ = writeln!(out, "lens of {}: {}", job.job, job.summary);
+            }
+        }
+        "actions" => {
+            let plans = plans(case);
+            for action in actions::actions(&case.analysis, Some(&plans), case.analysis.span(at as usize, at as usize)) {
+                let text = case.applied(&action.edits);
+                let after = analyse(&mut case.base, "after.mkb", text.as_str().into(), Beside::default());
+                let errors = after.diagnostics.iter().filter(|d| d.severity == murakkab::diag::Severity::Error).count();
+                let preferred = if action.preferred { ", preferred" } else { "" };
+                let _ =
+                    writeln!(out, "== {:?}{preferred}: {} ({errors} errors then)\n{text}", action.kind, action.title);
+            }
+        }
+        "calls" => {
+            let Some(item) = calls::prepare(&case.analysis, at) else { return "nothing\n".into() };
+            for (word, list) in [
+                ("called by", calls::incoming(&case.analysis, &item.name)),
+                ("calls", calls::outgoing(&case.analysis, &item.name)),
+            ] {
+                for c in list {
+                    let places: Vec<String> = c.places.iter().map(|p| case.place(*p)).collect();
+                    let _ = writeln!(out, "{} {word} {}: {}", item.name, c.name, places.join(", "));
+                }
+            }
+        }
+        other => panic!("tests/ide/{other}.txt is of no feature"),
+    }
+    out
+}
+
+fn show_entry(entry: &outline::Entry, case: &Case, depth: usize, out: &mut String) {
+    let _ = writeln!(
+        out,
+        "{:depth$}{:?} {} {} at {}",
+        "",
+        entry.kind,
+        entry.name,
+        entry.detail,
+        case.place(entry.name_span),
+        depth = depth * 2
+    );
+    entry.children.iter().for_each(|c| show_entry(c, case, depth + 1, out));
+}
+
+#[test]
+fn every_feature_answers_as_its_golden_says() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ide");
+    let mut wrong = Vec::new();
+    let mut files: Vec<_> = std::fs::read_dir(&folder).expect("the folder").flatten().map(|e| e.path()).collect();
+    files.retain(|p| p.extension().is_some_and(|e| e == "txt"));
+    files.sort();
+    assert!(files.len() >= 13, "a file a feature");
+    for path in files {
+        let feature = path.file_stem().and_then(|s| s.to_str()).expect("a name").to_string();
+        let old = std::fs::read_to_string(&path).expect("the cases");
+        let mut new = String::new();
+        for case in old.split("#### ").skip(1) {
+            let (name, rest) = case.split_once('\n').expect("a name");
+            let source = rest.split("\n----\n").next().unwrap_or(rest).trim_end_matches('\n');
+            let source = format!("{source}\n");
+            let at = source.find(CURSOR).unwrap_or(0);
+            let text = source.replacen(CURSOR, "", 1);
+            let mut base = Base::new(Texts::with_stdlib());
+            let analysis = analyse(&mut base, "test.mkb", text.as_str().into(), Beside::default());
+            let mut case = Case { name, base, analysis, at: at as u32 };
+            let answer = answer(&feature, &mut case);
+            let _ = write!(new, "#### {name}\n{source}----\n{}\n\n", answer.trim_end());
+        }
+        if new != old {
+            if std::env::var_os("BLESS").is_some() {
+                std::fs::write(&path, &new).expect("writes");
+            } else {
+                let diff = similar::TextDiff::from_lines(&old, &new);
+                wrong.push(format!("{}:\n{}", path.display(), diff.unified_diff()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Every prefix of a file, with the cursor at its end and in its middle: nothing panics, and places stay inside.
+#[test]
+fn no_feature_panics_on_a_file_that_is_being_typed() {
+    let source = include_str!("../examples/video_qa.mkb");
+    let mut base = Base::new(Texts::with_stdlib());
+    for end in (0..source.len()).filter(|i| source.is_char_boundary(*i)).step_by(7).chain([source.len()]) {
+        let analysis = analyse(&mut base, "typed.mkb", source[..end].into(), Beside::default());
+        let inside = |s: Span| assert!(s.file != analysis.file || s.end as usize <= end, "{s:?} of {end}");
+        for at in [end, end / 2] {
+            let at = at as u32;
+            hover::hover(&analysis, at).iter().for_each(|(s, _)| inside(*s));
+            completion::completions(&analysis, at).iter().for_each(|c| inside(c.span));
+            definition::definition(&analysis, &base, at).iter().for_each(|(s, _)| inside(*s));
+            let _ = rename::rename(&analysis, at, "other");
+            let _ = signature::signature(&analysis, at);
+            selection::selections(&analysis, at).into_iter().for_each(inside);
+            let part = analysis.span(at as usize, at as usize);
+            actions::actions(&analysis, None, part).iter().flat_map(|a| &a.edits).for_each(|e| inside(e.span));
+        }
+        tokens::semantic(&analysis).iter().for_each(|t| inside(t.span));
+        folding::folds(&analysis).into_iter().for_each(|(s, _)| inside(s));
+        outline::outline(&analysis).iter().for_each(|e| inside(e.span));
+        let _ = (hints::hints(&analysis, None), links::links(&analysis));
+    }
+}
