@@ -78,7 +78,7 @@ fn sentence(title: &str) -> String {
 
 /// One action for each fill that typed search finds, the best first.
 pub fn fills(analysis: &Analysis, job: &Job, hole: &Hole) -> Vec<Action> {
-    let found = search::search(hole, job, &analysis.library);
+    let found = search::search(hole, job, &analysis.program, &analysis.library);
     let problem = analysis.diagnostics.iter().find(|d| d.primary.span == hole.span && d.code == "I0501").cloned();
     let actions = found.iter().enumerate().filter_map(|(rank, fill)| {
         let mut edits = placed(analysis, job, hole, &fill.text)?;

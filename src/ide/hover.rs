@@ -275,7 +275,7 @@ fn of_hole(analysis: &Analysis, job: &Job, hole: &Hole) -> String {
         let stale = if entry.signature == signature(hole, job) { "" } else { " (stale: the hole has changed since)" };
         let _ = write!(out, "\n\nThe lock file holds{stale}, by {}:\n{}", entry.filled_by, code(entry.fill.trim_end()));
     }
-    let found = search::search(hole, job, &analysis.library);
+    let found = search::search(hole, job, &analysis.program, &analysis.library);
     if found.is_empty() {
         out.push_str("\n\nNothing in the library gives this type from what is in scope.");
     }

@@ -148,5 +148,6 @@ fn read(body: &Value, origin: &str) -> Result<Reply, Fault> {
         return Err(unusable("sent no answer").detail(said));
     };
     // An answer that was cut short is refused as a fill, so that the model hears of it.
-    Ok(Reply { text: text.to_string(), tokens: tokens(body) })
+    let tokens = tokens(body).map_or((0, 0), |t| (t.read, t.written));
+    Ok(Reply { text: text.to_string(), tokens })
 }
