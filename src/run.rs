@@ -231,7 +231,9 @@ pub fn run_to_end(
 ) -> std::io::Result<(RunReport, Option<u8>)> {
     let first = Arc::new(std::sync::OnceLock::new());
     let report = block_on(async {
-        let signals = tokio::spawn(drain_on_signals(cx.cancel.clone(), grace, first.clone()));
+        // Listened for before anything is begun that a signal could catch.
+        let signals = Signals::new();
+        let signals = tokio::spawn(drain_on_signals(signals, cx.cancel.clone(), grace, first.clone()));
         let report = run(plan, inputs, cx).await;
         signals.abort();
         report
@@ -239,8 +241,13 @@ pub fn run_to_end(
     Ok((report, first.get().copied()))
 }
 
-async fn drain_on_signals(cancel: Cancel, grace: Duration, first: Arc<std::sync::OnceLock<u8>>) {
-    let Some(mut signals) = Signals::new() else { return };
+async fn drain_on_signals(
+    signals: Option<Signals>,
+    cancel: Cancel,
+    grace: Duration,
+    first: Arc<std::sync::OnceLock<u8>>,
+) {
+    let Some(mut signals) = signals else { return };
     let status = signals.next().await;
     let _ = first.set(status);
     cancel.drain();

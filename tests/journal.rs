@@ -40,7 +40,7 @@ fn counting(pause: &str) -> Mkbc {
     mkbc.write(
         "lib/count.mkb",
         format!(
-            "task count(text: Text) -> Text {{ work text.tokens }}\ntool counter implements count {{\n  runs on cpu * 1\n  \
+            "task count(text: Text) -> Text\ntool counter implements count {{\n  runs on cpu * 1\n  \
              engine process {{ command [\"sh\", \"{}\", \"{}\", \"{{text}}\", \"{pause}\"] }}\n  profile \"count.csv\"\n}}\n",
             script.display(),
             file.display()
@@ -48,10 +48,10 @@ fn counting(pause: &str) -> Mkbc {
     );
     mkbc.write(
         "job.mkb",
-        "use count\n\n/// Counts.\njob counting(xs: List[Text]) -> List[Text] {\n  expect xs * 10\n\n  \
+        "use count\n\ntype Both {\n  all: List[Text]\n  last: Text\n}\n\n/// Counts.\njob counting(xs: List[Text]) -> Both {\n  expect xs * 10\n\n  \
          let all = for x in xs {\n    let a = count(x)\n    let b = count(a)\n    count(b)\n  }\n  \
          let last = repeat t = \"r\" up to 4 until done {\n    let next = count(t)\n    let done = next == \"r+++\"\n    next\n  }\n  \
-         all + [count(last)]\n}\n",
+         Both(all: all, last: count(last))\n}\n",
     );
     mkbc
 }
@@ -196,7 +196,7 @@ fn a_run_that_is_killed_at_any_instant_goes_on_where_it_was() {
     let unfaulted = quiet.run(&arguments(items).iter().map(String::as_str).collect::<Vec<_>>());
     assert_eq!(unfaulted.code, Some(0), "{}", unfaulted.err);
     let wanted = answer_of(&unfaulted);
-    assert_eq!(wanted.as_array().map(Vec::len), Some(items + 1));
+    assert_eq!(wanted["all"].as_array().map(Vec::len), Some(items));
     let (mut total, mut runs) = (Chaos::default(), 0);
     let mut state = number("MKBC_CHAOS_SEED", 7) as u64;
     while total.kills < kills {
@@ -305,7 +305,7 @@ fn a_second_runtime_is_refused_and_a_dead_one_is_not_in_the_way() {
     assert!(mkbc.run(&["runs"]).out.contains("interrupted"));
     let resumed = mkbc.run(&["resume", "--json"]);
     assert_eq!(resumed.code, Some(0), "{}", resumed.err);
-    assert_eq!(answer_of(&resumed).as_array().map(Vec::len), Some(7));
+    assert_eq!(answer_of(&resumed)["all"].as_array().map(Vec::len), Some(6));
 }
 
 #[test]
@@ -351,7 +351,7 @@ fn a_failed_run_goes_on_once_the_cause_is_mended() {
     mkbc.write("counter.sh", COUNTER);
     let resumed = mkbc.run(&["resume", "--json"]);
     assert_eq!(resumed.code, Some(0), "{}", resumed.err);
-    assert_eq!(answer_of(&resumed), serde_json::json!(["x0+++", "r++++"]));
+    assert_eq!(answer_of(&resumed), serde_json::json!({"all": ["x0+++"], "last": "r++++"}));
     assert!(before >= 1 && records(&mkbc, 1).iter().filter(|r| matches!(r, Record::Opened { .. })).count() == 2);
     let ends = counted(&mkbc).values().map(|(_, ends)| *ends).max();
     assert_eq!(ends, Some(1), "nothing that ended was done again");
@@ -422,7 +422,9 @@ fn a_lost_write_ahead_log_loses_no_finished_call() {
     let (mkbc, _) = stopped();
     // The kill came with the log full: the main file knows less, or nothing.
     let before = counted(&mkbc);
-    let done = Replay::of(&records(&mkbc, 1)).done.len();
+    let all = records(&mkbc, 1);
+    let (finished, keys) = (Replay::of(&all).done, keys(&all));
+    let done = finished.len();
     let wal = project(&mkbc).join("journal.db-wal");
     let journal = Journal::existing(&project(&mkbc)).expect("no error").expect("a journal");
     let result = Replay::of(&journal.records(1).expect("records"));
@@ -445,8 +447,8 @@ fn a_lost_write_ahead_log_loses_no_finished_call() {
     assert_eq!(resumed.code, Some(0), "{}", resumed.err);
     assert!(resumed.err.contains("were taken from their folders"), "{}", resumed.err);
     let after = counted(&mkbc);
-    for (key, (begins, ends)) in before {
-        assert!(ends == 0 || after[&key].0 == begins, "a finished call was made again");
+    for key in finished.keys().map(|path| &keys[path]) {
+        assert_eq!(after[key].0, before[key].0, "a finished call was made again");
     }
     assert_eq!(mkbc.run(&["journal", "verify"]).code, Some(0));
 }
@@ -457,9 +459,6 @@ fn what_is_damaged_is_said() {
     let words = arguments(1);
     assert_eq!(mkbc.run(&words.iter().map(String::as_str).collect::<Vec<_>>()).code, Some(0));
     let db = rusqlite::Connection::open(project(&mkbc).join("journal.db")).expect("a database");
-    let changed =
-        db.execute("UPDATE records SET body = replace(CAST(body AS TEXT), 'x0+', 'x9+') || '' WHERE 0 = 1", []);
-    assert_eq!(changed, Ok(0));
     let mut body: Vec<u8> =
         db.query_row("SELECT body FROM records WHERE run = 1 AND n = 2", [], |row| row.get(0)).expect("a record");
     body[10] ^= 1;
