@@ -13,6 +13,8 @@ use std::rc::Rc;
 
 /// How many calls may stand behind each other in a fill.
 const MAX_DEPTH: usize = 6;
+/// The same within a map.
+const MAX_DEPTH_INSIDE: usize = 4;
 /// How many maps may stand in each other.
 const MAX_MAPS: usize = 2;
 /// How many compositions of a type are kept.
@@ -23,7 +25,7 @@ const BEAM: usize = 8;
 /// How many offers a search looks at: those that fit the goal best, where there are more.
 pub(super) const MAX_OFFERS: usize = 640;
 /// What a step costs in the score: each costs time and money, so that it needs a reason.
-const STEP: f64 = 0.1;
+const STEP: f64 = 0.2;
 /// What covering all of the goal is worth.
 const COVERAGE: f64 = 3.0;
 
@@ -99,6 +101,13 @@ pub(super) struct Ground<'a> {
     pub needed: BTreeSet<Type>,
 }
 
+impl Ground<'_> {
+    /// Whether what is called says one of some words of itself.
+    fn says(&self, callee: &str, words: &BTreeSet<String>) -> bool {
+        self.offers.iter().find(|o| o.name == callee).is_some_and(|o| o.says(words))
+    }
+}
+
 /// The compositions of each type.
 type Kept = BTreeMap<Type, Vec<Rc<Cand>>>;
 
@@ -160,7 +169,7 @@ impl Chart<'_, '_> {
 
     /// Rounds of calls until none brings anything new.
     fn grow(&mut self) {
-        for _ in 0..MAX_DEPTH {
+        for _ in 0..if self.item == 0 { MAX_DEPTH } else { MAX_DEPTH_INSIDE } {
             let before = self.ids();
             self.round();
             if self.ids() == before {
@@ -342,7 +351,7 @@ impl Chart<'_, '_> {
         let mut lists = Vec::new();
         for (of, cands) in of_lists {
             let own = cands.iter().filter(|c| self.item == 0 || c.is_leaf() && c.uses & self.item != 0);
-            lists.extend(own.take(3).map(|c| (of.clone(), c.clone())));
+            lists.extend(own.take(2).map(|c| (of.clone(), c.clone())));
         }
         lists
     }
@@ -456,7 +465,7 @@ impl Chart<'_, '_> {
             Term::Field(_, field) if field == param => 0.0,
             term => {
                 let last = term.calls().pop().unwrap_or_default();
-                if !words(param).is_disjoint(&words(&last)) {
+                if self.ground.says(&last, &words(param)) {
                     0.02
                 } else if texts {
                     strange

@@ -44,6 +44,13 @@ impl Offer {
     }
 }
 
+impl Offer {
+    /// Whether its name or description has one of some words.
+    pub fn says(&self, words: &BTreeSet<String>) -> bool {
+        !words.is_disjoint(&self.said.name) || !words.is_disjoint(&self.said.docs)
+    }
+}
+
 /// What may be called in a fill of a hole: the library's tasks; records that the file declares, made of their fields; its jobs
 /// without holes, where that makes no circle.
 pub(super) fn offers(job: &Job, program: &Program, library: &Library) -> Vec<Offer> {
