@@ -1,9 +1,10 @@
-//! Bytes a second of lexer, layout and parser, and of the whole check, over a file of 10,000 lines.
+//! Bytes a second of lexer, layout and parser, of the formatter, and of the whole check, over a file of 10,000 lines.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use murakkab::compile::{Texts, check_file};
 use murakkab::diag::Diagnostics;
 use murakkab::diag::source::{FileId, Span};
+use murakkab::syntax::fmt::format;
 use murakkab::syntax::layout::layout;
 use murakkab::syntax::parse::parse_text;
 use murakkab::syntax::token::lex;
@@ -54,6 +55,7 @@ fn throughput(c: &mut Criterion) {
     let mut group = c.benchmark_group("10,000 lines");
     group.throughput(Throughput::Bytes(source.len() as u64)).sample_size(20).measurement_time(Duration::from_secs(5));
     group.bench_function("lex", |b| b.iter(|| lex(black_box(&source), file, &mut Diagnostics::default()).tokens.len()));
+    group.bench_function("format", |b| b.iter(|| format(black_box(&source)).len()));
     group.bench_function("lex and layout", |b| {
         b.iter(|| {
             let mut cx = Diagnostics::default();

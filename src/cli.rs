@@ -15,6 +15,7 @@ mod explain;
 mod export;
 mod feedback;
 mod fleet;
+mod fmt;
 mod here;
 mod highs;
 mod import;
@@ -35,7 +36,6 @@ mod verify;
 use crate::run::fault::{Fault, RunError};
 use args::{Cli, Command};
 use clap::Parser;
-use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -65,8 +65,8 @@ impl From<Fault> for Failure {
     }
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Failure::Said => Ok(()),
             Failure::Stopped | Failure::Terminated => f.write_str("stopped"),
@@ -89,6 +89,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse_from(own);
     let done = match cli.command {
         Command::Check(options) => check::check(&options),
+        Command::Fmt(options) => fmt::fmt(&options),
         Command::Explain(options) => explain::explain(&options),
         Command::Expand(options) => expand::expand(&options),
         Command::Lock(what) => expand::lock(&what),
@@ -151,6 +152,11 @@ pub(crate) fn print(text: &str) {
 /// Writes a line for people to standard error.
 pub(crate) fn note(text: &str) {
     let _ = writeln!(io::stderr(), "mkbc: {text}");
+}
+
+/// `1 file`, `2 files`.
+pub(crate) fn count(n: usize, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
 /// The width of the terminal, or one that fits a page.

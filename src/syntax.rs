@@ -2,6 +2,7 @@
 
 pub mod ast;
 pub mod errors;
+pub mod fmt;
 pub mod layout;
 pub mod parse;
 pub mod token;

@@ -186,11 +186,32 @@ fn cases() -> Vec<Case> {
             &[("job.mkb", &BROKEN.replace("summarise(txt)", "nonsense(txt)"))],
             &["check", "job.mkb", "--fix"],
         ),
+        // Formatting.
+        case("fmt", &[("job.mkb", UNTIDY), ("more/job.mkb", UNTIDY)], &["fmt", "."]),
+        case("fmt_broken", &[("job.mkb", "job a(x: Text -> Text {\n  let   y = x\n")], &["fmt", "job.mkb"]),
+        case("fmt_check", &[("job.mkb", UNTIDY)], &["fmt", "--check", "job.mkb"]),
+        case("fmt_check_fine", job, &["fmt", "--check", "job.mkb"]),
+        case("fmt_no_file", &[], &["fmt", "."]),
+        case("fmt_missing", job, &["fmt", "jb.mkb"]),
+        case("fmt_two_inputs", job, &["fmt", "-", "job.mkb"]),
         case("explain_unknown", &[], &["explain", "X0000"]),
     ];
     all.sort_by_key(|c| c.name);
     all
 }
+
+/// What the formatter changes.
+const UNTIDY: &str = "use std.llm
+/// A summary.
+job summary( text:Text )->Text {
+    slo { cost<=1usd }
+
+
+    expect text of 100tok
+    summarise( text ) // short
+
+}
+";
 
 /// A word that is nearly right in every line, each with its fix.
 const BROKEN: &str = "use std.lm
@@ -314,6 +335,17 @@ fn fixes_mend_the_file() {
     // What is mended stays as it is.
     assert_eq!(mkbc.run(&["check", "job.mkb", "--fix"]).code, Some(0));
     assert_eq!(mkbc.read("job.mkb"), mended);
+}
+
+#[test]
+fn standard_input_is_formatted() {
+    use std::io::Write;
+    let mkbc = Mkbc::new();
+    let mut child =
+        mkbc.command(["fmt", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("mkbc starts");
+    child.stdin.take().expect("a pipe").write_all(b"use   std.llm\r\n").expect("it reads");
+    let done = child.wait_with_output().expect("it ends");
+    assert_eq!((done.status.code(), done.stdout.as_slice()), (Some(0), b"use std.llm\r\n".as_slice()));
 }
 
 #[test]

@@ -15,6 +15,8 @@ pub struct Cli {
 pub enum Command {
     /// Check a job file
     Check(CheckOptions),
+    /// Format job files in place
+    Fmt(super::fmt::FmtOptions),
     /// Explain a diagnostic by its code
     Explain(ExplainOptions),
     /// Fill the holes of a job file and write its lock file

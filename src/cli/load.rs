@@ -1,7 +1,7 @@
 //! Files → texts; diagnostics → the terminal.
 
 use super::args::{Format, Source};
-use super::{Failure, print};
+use super::{Failure, count, print};
 use crate::compile::{Texts, table_names};
 use crate::diag::source::FileId;
 use crate::diag::{Diagnostics, Severity, render};
@@ -72,6 +72,39 @@ pub fn files(folder: &Path, ending: &str) -> Result<Vec<PathBuf>, Failure> {
     paths.retain(|p| p.extension().is_some_and(|e| e == ending));
     paths.sort();
     Ok(paths)
+}
+
+/// Files as they are named, and the `.mkb` files of folders, at any depth and in order of name; hidden folders are left out.
+pub fn sources(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut found = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            found.push(path.clone());
+            continue;
+        }
+        let mut folders = vec![path.clone()];
+        let mut inside = Vec::new();
+        while let Some(folder) = folders.pop() {
+            let unreadable = |e| format!("cannot read the folder `{}`: {e}", folder.display());
+            for entry in std::fs::read_dir(&folder).map_err(unreadable)?.flatten() {
+                let path = entry.path();
+                let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+                // A link may lead back to where it stands.
+                let kind = entry.file_type().map_err(unreadable)?;
+                if kind.is_dir() && !hidden {
+                    folders.push(path);
+                } else if !kind.is_dir() && path.extension().is_some_and(|e| e == "mkb") {
+                    inside.push(path);
+                }
+            }
+        }
+        if inside.is_empty() {
+            return Err(format!("the folder `{}` holds no .mkb file", path.display()).into());
+        }
+        inside.sort();
+        found.append(&mut inside);
+    }
+    Ok(found)
 }
 
 /// The text of a file.
@@ -180,8 +213,4 @@ pub fn show(cx: &Diagnostics, texts: &Texts, format: Format) {
             }
         }
     }
-}
-
-fn count(n: usize, what: &str) -> String {
-    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }

@@ -58,6 +58,13 @@ pub fn layout(source: &str, tokens: &[Spanned], file: FileId, cx: &mut Diagnosti
     pass.out
 }
 
+/// Whether a word at the start of a line is a name, whatever it is elsewhere: `type: x` or `for, ` inside a group is a wrong name,
+/// not a new statement, and an item's keyword has a name behind it.
+pub(super) fn is_name(token: Token, next: Option<Token>) -> bool {
+    matches!(next, Some(Token::Colon | Token::Comma | Token::CloseParen | Token::CloseBracket))
+        || (token.begins_item() && next != Some(Token::Ident))
+}
+
 struct Layout<'a> {
     source: &'a str,
     file: FileId,
@@ -112,9 +119,7 @@ impl Layout<'_> {
 
     /// A line that starts with a keyword which cannot stand inside the open bracket closes it; the error stands at the opener.
     fn repair_at_line_start(&mut self, at: u32, token: Token, next: Option<Token>) {
-        // `type: x` or `for, ` inside a group is a wrong name, not a new statement; an item's keyword has a name behind it.
-        let is_name = matches!(next, Some(Token::Colon | Token::Comma | Token::CloseParen | Token::CloseBracket));
-        if is_name || (token.begins_item() && next != Some(Token::Ident)) {
+        if is_name(token, next) {
             return;
         }
         let mut closed = false;
