@@ -1,6 +1,7 @@
 //! `mkbc bench solver`: instances from families or files, solved, measured and shown.
 
 mod joint;
+mod lsp;
 mod search;
 
 use std::path::{Path, PathBuf};
@@ -33,6 +34,8 @@ pub enum Bench {
     Joint(joint::JointOptions),
     /// Search a recorded grid of an evaluation for its Pareto front, and compare with the whole grid
     Search(search::SearchOptions),
+    /// Type into a file before the language server, and show how long diagnostics take
+    Lsp(lsp::LspOptions),
 }
 
 /// What z3 is asked.
@@ -102,6 +105,7 @@ pub fn bench(what: &Bench) -> Result<(), Failure> {
         Bench::Solver(options) => solver(options),
         Bench::Joint(options) => joint::joint(options),
         Bench::Search(options) => search::search(options),
+        Bench::Lsp(options) => lsp::lsp(options),
     }
 }
 
