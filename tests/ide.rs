@@ -16,7 +16,7 @@ const CURSOR: &str = "<|>";
 /// A source, checked, with its cursor.
 struct Case<'a> {
     name: &'a str,
-    base: Base,
+    base: &'a mut Base,
     analysis: Analysis,
     at: u32,
 }
@@ -54,7 +54,7 @@ fn plans(case: &mut Case) -> planning::Plans {
         Ok(Machines { name: cluster.name.clone(), pools: pools.collect() })
     };
     let planner = planning::Planner { machines: &machines, reports: &|_| true, usable: &|_| anywhere, stop: &|| false };
-    planning::plans(&mut case.base, "test.mkb", case.analysis.text.clone(), Beside::default(), &planner)
+    planning::plans(case.base, "test.mkb", case.analysis.text.clone(), Beside::default(), &planner)
 }
 
 fn answer(feature: &str, case: &mut Case) -> String {
@@ -77,7 +77,7 @@ fn answer(feature: &str, case: &mut Case) -> String {
             }
             let _ = writeln!(out, "{} in all", list.len());
         }
-        "definition" => match definition::definition(&case.analysis, &case.base, at) {
+        "definition" => match definition::definition(&case.analysis, case.base, at) {
             Some((from, to)) => {
                 let _ = writeln!(out, "{} is defined at {}", case.place(from), case.place(to));
             }
@@ -144,7 +144,7 @@ fn answer(feature: &str, case: &mut Case) -> String {
             let plans = plans(case);
             for action in actions::actions(&case.analysis, Some(&plans), case.analysis.span(at as usize, at as usize)) {
                 let text = case.applied(&action.edits);
-                let after = analyse(&mut case.base, "after.mkb", text.as_str().into(), Beside::default());
+                let after = analyse(case.base, "after.mkb", text.as_str().into(), Beside::default());
                 let errors = after.diagnostics.iter().filter(|d| d.severity == murakkab::diag::Severity::Error).count();
                 let preferred = if action.preferred { ", preferred" } else { "" };
                 let _ =
@@ -186,6 +186,7 @@ fn show_entry(entry: &outline::Entry, case: &Case, depth: usize, out: &mut Strin
 fn every_feature_answers_as_its_golden_says() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ide");
     let mut wrong = Vec::new();
+    let mut base = Base::new(Texts::with_stdlib());
     let mut files: Vec<_> = std::fs::read_dir(&folder).expect("the folder").flatten().map(|e| e.path()).collect();
     files.retain(|p| p.extension().is_some_and(|e| e == "txt"));
     files.sort();
@@ -200,9 +201,8 @@ fn every_feature_answers_as_its_golden_says() {
             let source = format!("{source}\n");
             let at = source.find(CURSOR).unwrap_or(0);
             let text = source.replacen(CURSOR, "", 1);
-            let mut base = Base::new(Texts::with_stdlib());
             let analysis = analyse(&mut base, "test.mkb", text.as_str().into(), Beside::default());
-            let mut case = Case { name, base, analysis, at: at as u32 };
+            let mut case = Case { name, base: &mut base, analysis, at: at as u32 };
             let answer = answer(&feature, &mut case);
             let _ = write!(new, "#### {name}\n{source}----\n{}\n\n", answer.trim_end());
         }

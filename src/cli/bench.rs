@@ -2,6 +2,7 @@
 
 mod expand;
 mod joint;
+mod lsp;
 mod search;
 
 use std::path::{Path, PathBuf};
@@ -36,6 +37,8 @@ pub enum Bench {
     Search(search::SearchOptions),
     /// Fill the holes of a corpus of goals, and say how often the first choice is right
     Expand(expand::ExpandOptions),
+    /// Type into a file before the language server, and show how long diagnostics take
+    Lsp(lsp::LspOptions),
 }
 
 /// What z3 is asked.
@@ -106,6 +109,7 @@ pub fn bench(what: &Bench) -> Result<(), Failure> {
         Bench::Joint(options) => joint::joint(options),
         Bench::Search(options) => search::search(options),
         Bench::Expand(options) => expand::expand(options),
+        Bench::Lsp(options) => lsp::lsp(options),
     }
 }
 

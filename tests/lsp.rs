@@ -1,0 +1,333 @@
+//! The real `mkbc lsp` over its pipes, as an editor drives it.
+
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+struct Editor {
+    server: Child,
+    to: Option<ChildStdin>,
+    from: BufReader<ChildStdout>,
+    next: i64,
+    notes: Vec<Value>,
+    folder: tempfile::TempDir,
+}
+
+impl Editor {
+    fn start() -> Editor {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut server = Command::new(env!("CARGO_BIN_EXE_mkbc"))
+            .args(["lsp", "--stdio", "--cluster", "azure_mixed"])
+            .env("XDG_CACHE_HOME", folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("starts");
+        let to = server.stdin.take();
+        let from = BufReader::new(server.stdout.take().expect("a pipe"));
+        Editor { server, to, from, next: 0, notes: Vec::new(), folder }
+    }
+
+    fn initialized(capabilities: Value) -> Editor {
+        let mut editor = Editor::start();
+        let answer =
+            editor.ask("initialize", json!({"processId": null, "rootUri": null, "capabilities": capabilities}));
+        assert_eq!(answer["result"]["serverInfo"]["name"], "mkbc");
+        editor.tell("initialized", json!({}));
+        editor
+    }
+
+    fn raw(&mut self, bytes: &[u8]) {
+        let to = self.to.as_mut().expect("open");
+        to.write_all(bytes).and_then(|()| to.flush()).expect("writes");
+    }
+
+    fn send(&mut self, message: Value) {
+        let text = message.to_string();
+        self.raw(format!("Content-Length: {}\r\n\r\n{text}", text.len()).as_bytes());
+    }
+
+    fn tell(&mut self, method: &str, params: Value) {
+        self.send(json!({"jsonrpc": "2.0", "method": method, "params": params}));
+    }
+
+    fn read(&mut self) -> Option<Value> {
+        let mut size = 0;
+        loop {
+            let mut line = String::new();
+            if self.from.read_line(&mut line).expect("reads") == 0 {
+                return None;
+            }
+            match line.trim().split_once(": ") {
+                Some((_, value)) => size = value.parse().expect("a length"),
+                None => break,
+            }
+        }
+        let mut body = vec![0; size];
+        self.from.read_exact(&mut body).expect("the body");
+        Some(serde_json::from_slice(&body).expect("JSON"))
+    }
+
+    /// Asks, and waits for the answer; what comes between is kept.
+    fn ask(&mut self, method: &str, params: Value) -> Value {
+        self.next += 1;
+        let id = self.next;
+        self.send(json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}));
+        loop {
+            let message = self.read().expect("an answer");
+            if message["id"] == id {
+                return message;
+            }
+            self.notes.push(message);
+        }
+    }
+
+    /// The first message, among those kept and those to come, that is wanted.
+    fn wait(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        let started = Instant::now();
+        loop {
+            if let Some(at) = self.notes.iter().position(&wanted) {
+                return self.notes.remove(at);
+            }
+            assert!(started.elapsed() < Duration::from_secs(120), "nothing of the kind came");
+            let message = self.read().expect("a message");
+            self.notes.push(message);
+        }
+    }
+
+    fn open(&mut self, text: &str) -> String {
+        let uri = format!("file://{}/test.mkb", self.folder.path().display());
+        self.tell(
+            "textDocument/didOpen",
+            json!({"textDocument": {"uri": uri, "languageId": "mkb", "version": 1, "text": text}}),
+        );
+        uri
+    }
+
+    fn diagnostics(&mut self, version: i64) -> Vec<Value> {
+        let note = self.wait(|n| n["method"] == "textDocument/publishDiagnostics" && n["params"]["version"] == version);
+        note["params"]["diagnostics"].as_array().expect("a list").clone()
+    }
+
+    fn end(mut self) -> Option<i32> {
+        let answer = self.ask("shutdown", Value::Null);
+        assert!(answer["error"].is_null(), "{answer}");
+        self.tell("exit", Value::Null);
+        self.server.wait().expect("ends").code()
+    }
+}
+
+fn place(line: u32, character: u32) -> Value {
+    json!({"line": line, "character": character})
+}
+
+fn at(uri: &str, line: u32, character: u32) -> Value {
+    json!({"textDocument": {"uri": uri}, "position": place(line, character)})
+}
+
+/// A text with edits of the protocol applied; positions in UTF-16.
+fn applied(text: &str, edits: &Value) -> String {
+    let offset = |p: &Value| {
+        let lines: Vec<&str> = text.split_inclusive('\n').collect();
+        let line = p["line"].as_u64().expect("a line") as usize;
+        let start: usize = lines.iter().take(line).map(|l| l.len()).sum();
+        let wanted = p["character"].as_u64().expect("a character") as usize;
+        let mut units = 0;
+        let rest = lines.get(line).copied().unwrap_or("");
+        start
+            + rest
+                .chars()
+                .take_while(|c| {
+                    units += c.len_utf16();
+                    units <= wanted
+                })
+                .map(char::len_utf8)
+                .sum::<usize>()
+    };
+    let mut list: Vec<(usize, usize, &str)> = edits
+        .as_array()
+        .expect("edits")
+        .iter()
+        .map(|e| (offset(&e["range"]["start"]), offset(&e["range"]["end"]), e["newText"].as_str().expect("a text")))
+        .collect();
+    list.sort();
+    let mut out = text.to_string();
+    for (start, end, insert) in list.into_iter().rev() {
+        out.replace_range(start..end, insert);
+    }
+    out
+}
+
+const JOB: &str = "use std.speech\n\njob j(audio: Audio) -> Transcript {\n  speech_to_text(audio)\n}\n";
+
+#[test]
+fn a_session_from_the_first_message_to_the_last() {
+    let mut editor = Editor::initialized(json!({"workspace": {"inlayHint": {"refreshSupport": true}}}));
+    let uri = editor.open(JOB);
+    assert_eq!(editor.diagnostics(1), Vec::<Value>::new());
+
+    // A letter goes: the check says so, with its code and what helps.
+    let range = json!({"start": place(3, 2), "end": place(3, 3)});
+    editor.tell(
+        "textDocument/didChange",
+        json!({"textDocument": {"uri": uri, "version": 2},
+        "contentChanges": [{"range": range, "text": ""}]}),
+    );
+    let said = editor.diagnostics(2);
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0]["code"].as_str().is_some_and(|c| c.starts_with('E')), "{said:?}");
+    assert!(said[0]["relatedInformation"].to_string().contains("mkbc explain"));
+
+    // The fix of the diagnostic gives back what was there.
+    let actions = editor.ask(
+        "textDocument/codeAction",
+        json!({"textDocument": {"uri": uri},
+        "range": {"start": place(3, 4), "end": place(3, 4)}, "context": {"diagnostics": []}}),
+    );
+    let broken = JOB.replace("  speech", "  peech");
+    let edits = &actions["result"][0]["edit"]["changes"][&uri];
+    assert_eq!(applied(&broken, edits), JOB, "{actions}");
+    editor.tell(
+        "textDocument/didChange",
+        json!({"textDocument": {"uri": uri, "version": 3}, "contentChanges": [{"text": JOB}]}),
+    );
+    assert_eq!(editor.diagnostics(3), Vec::<Value>::new());
+
+    // The library is a file that an editor can open, and is not checked as a file of the user's.
+    let found = editor.ask("textDocument/definition", at(&uri, 3, 5));
+    let target = found["result"]["uri"].as_str().expect("a place").to_string();
+    let path = target.strip_prefix("file://").expect("a file").to_string();
+    let text = std::fs::read_to_string(&path).expect("the library's text");
+    assert!(std::fs::metadata(&path).expect("a file").permissions().readonly());
+    assert!(Path::new(&path).ends_with("std/speech.mkb"));
+    editor.tell(
+        "textDocument/didOpen",
+        json!({"textDocument": {"uri": target, "languageId": "mkb", "version": 7, "text": text}}),
+    );
+    assert_eq!(editor.diagnostics(7), Vec::<Value>::new());
+
+    let hover = editor.ask("textDocument/hover", at(&uri, 3, 5));
+    assert!(hover["result"]["contents"]["value"].as_str().is_some_and(|t| t.contains("Carried out by")), "{hover}");
+    let listed = editor.ask("textDocument/completion", at(&uri, 3, 8));
+    assert!(listed["result"]["items"].to_string().contains("speech_to_text"));
+    let renamed = editor
+        .ask("textDocument/rename", json!({"textDocument": {"uri": uri}, "position": place(2, 7), "newName": "sound"}));
+    assert_eq!(applied(JOB, &renamed["result"]["changes"][&uri]), JOB.replace("(audio", "(sound"));
+    let refused = editor.ask("textDocument/prepareRename", at(&uri, 3, 5));
+    assert!(refused["error"]["message"].as_str().is_some_and(|m| m.contains("library")), "{refused}");
+
+    for method in ["documentSymbol", "foldingRange", "semanticTokens/full", "documentLink", "codeLens"] {
+        let answer = editor.ask(&format!("textDocument/{method}"), json!({"textDocument": {"uri": uri}}));
+        assert!(answer["error"].is_null(), "{answer}");
+    }
+    // The plan comes later, and says so.
+    editor.wait(|n| n["method"] == "workspace/inlayHint/refresh");
+    let whole = json!({"textDocument": {"uri": uri}, "range": {"start": place(0, 0), "end": place(9, 0)}});
+    let mut hints = editor.ask("textDocument/inlayHint", whole.clone());
+    while !hints["result"].to_string().contains(" on ") {
+        editor.wait(|n| n["method"] == "workspace/inlayHint/refresh");
+        hints = editor.ask("textDocument/inlayHint", whole.clone());
+    }
+    let lenses = editor.ask("textDocument/codeLens", json!({"textDocument": {"uri": uri}}));
+    assert!(lenses["result"].to_string().contains("quality"), "{lenses}");
+    assert_eq!(editor.end(), Some(0));
+}
+
+#[test]
+fn positions_count_utf16_unless_the_client_takes_bytes() {
+    for (encodings, wide) in [(json!(["utf-16"]), 2), (json!(["utf-8", "utf-16"]), 4)] {
+        let mut editor = Editor::initialized(json!({"general": {"positionEncodings": encodings}}));
+        let text = "job j(text: Text) -> Text {\n  goal \"😀\" x\n  text\n}\n";
+        let uri = editor.open(text);
+        let said = editor.diagnostics(1);
+        assert_eq!(said[0]["range"]["start"], place(1, 7 + wide + 3), "{said:?}");
+        // The letter behind the picture goes, and the file is whole.
+        let range = json!({"start": place(1, 7 + wide + 2), "end": place(1, 7 + wide + 4)});
+        editor.tell(
+            "textDocument/didChange",
+            json!({"textDocument": {"uri": uri, "version": 2},
+            "contentChanges": [{"range": range, "text": ""}]}),
+        );
+        assert_eq!(editor.diagnostics(2), Vec::<Value>::new());
+        assert_eq!(editor.end(), Some(0));
+    }
+}
+
+#[test]
+fn what_is_no_message_and_what_comes_too_early_ends_nothing() {
+    let mut editor = Editor::start();
+    let early = editor.ask("textDocument/hover", json!({}));
+    assert_eq!(early["error"]["code"], -32002, "{early}");
+    editor.raw(b"nonsense\r\n\r\n");
+    assert_eq!(editor.wait(|m| m["error"]["code"] == -32700)["id"], Value::Null);
+    editor.raw(b"Content-Length: 7\r\n\r\n{not js");
+    editor.wait(|m| m["error"]["code"] == -32700);
+    editor.raw(b"Content-Length: 11\r\n\r\n{\"id\": 41 }");
+    assert_eq!(editor.wait(|m| m["id"] == 41)["error"]["code"], -32600);
+    editor.ask("initialize", json!({"capabilities": {}}));
+    for (method, params, code) in [
+        ("initialize", json!({}), -32600),
+        ("textDocument/hover", json!({"textDocument": {"uri": "file:///no.mkb"}, "position": place(0, 0)}), -32602),
+        ("textDocument/hover", json!(3), -32602),
+        ("textDocument/unheardOf", json!({"textDocument": {"uri": 1}}), -32602),
+        ("unheardOf", json!({}), -32601),
+    ] {
+        let answer = editor.ask(method, params);
+        assert_eq!(answer["error"]["code"], code, "{method}: {answer}");
+    }
+    // Changes of what is not open, and changes that are none.
+    editor.tell(
+        "textDocument/didChange",
+        json!({"textDocument": {"uri": "file:///no.mkb", "version": 2}, "contentChanges": []}),
+    );
+    editor.tell("textDocument/didChange", json!(null));
+    let uri = editor.open("job");
+    editor.tell(
+        "textDocument/didChange",
+        json!({"textDocument": {"uri": uri, "version": 2}, "contentChanges": [{"range": 3}]}),
+    );
+    // Positions that are not there are the nearest that are.
+    let far = editor.ask("textDocument/completion", at(&uri, 4_000_000_000, 4_000_000_000));
+    assert!(far["error"].is_null(), "{far}");
+    editor.ask("shutdown", Value::Null);
+    let late = editor.ask("textDocument/hover", at(&uri, 0, 0));
+    assert_eq!(late["error"]["code"], -32600);
+    editor.tell("exit", Value::Null);
+    assert_eq!(editor.server.wait().expect("ends").code(), Some(0));
+}
+
+#[test]
+fn a_client_that_goes_away_ends_the_server() {
+    for wish in [false, true] {
+        let mut editor = Editor::initialized(json!({}));
+        if wish {
+            editor.tell("exit", Value::Null);
+        } else {
+            editor.to = None;
+        }
+        let code = editor.server.wait().expect("ends").code();
+        assert_eq!(code, Some(1), "without `shutdown` it is no good end");
+    }
+}
+
+#[test]
+fn a_file_of_a_megabyte_is_answered() {
+    let mut editor = Editor::initialized(json!({}));
+    let line = "// a line that says nothing at all, many times over\n";
+    let text = format!("{JOB}{}", line.repeat((1 << 20) / line.len()));
+    let uri = editor.open(&text);
+    assert_eq!(editor.diagnostics(1), Vec::<Value>::new());
+    let answer = editor.ask("textDocument/semanticTokens/full", json!({"textDocument": {"uri": uri}}));
+    assert!(answer["result"]["data"].as_array().is_some_and(|d| d.len() > 100_000));
+    // One line of a megabyte.
+    editor.tell(
+        "textDocument/didChange",
+        json!({"textDocument": {"uri": uri, "version": 2},
+        "contentChanges": [{"text": "(".repeat(1 << 20)}]}),
+    );
+    assert!(!editor.diagnostics(2).is_empty());
+    assert_eq!(editor.end(), Some(0));
+}
