@@ -14,7 +14,12 @@ fn with_driver(flags: Option<&[&str]>, arguments: &[&str]) -> Done {
     let mkbc = Mkbc::new();
     if let Some(flags) = flags {
         let source = repository().join("tests/devices/fake_cuda.c");
-        let made = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(mkbc.path("libcuda.so")).arg(source).args(flags).status();
+        let made = Command::new("cc")
+            .args(["-shared", "-fPIC", "-o"])
+            .arg(mkbc.path("libcuda.so"))
+            .arg(source)
+            .args(flags)
+            .status();
         assert!(made.expect("a C compiler, which the build needs as well").success());
     }
     let folder = mkbc.path("libcuda.so").parent().map(Path::to_path_buf).expect("a folder");
@@ -37,7 +42,9 @@ fn without_a_driver_there_is_no_gpu() {
     let said: Value = serde_json::from_str(&done.out).expect("JSON");
     assert_eq!(said["gpus"], "no_driver");
     assert_eq!(said["driver"], Value::Null);
-    assert!(said["cpu"]["cores"].as_u64().is_some_and(|n| n > 0) && said["cpu"]["memory"].as_u64().is_some_and(|n| n > 0));
+    assert!(
+        said["cpu"]["cores"].as_u64().is_some_and(|n| n > 0) && said["cpu"]["memory"].as_u64().is_some_and(|n| n > 0)
+    );
 }
 
 #[test]
@@ -95,7 +102,12 @@ fn the_doctor_names_keys_and_never_their_values() {
     let mkbc = Mkbc::new();
     let done = mkbc.end(mkbc.command(["doctor"]).env("OPENAI_API_KEY", "canary-7f3a"));
     assert_eq!(done.code, Some(0), "{}", done.err);
-    assert!(done.out.contains("ok      key: `OPENAI_API_KEY` is set") && done.out.contains("`ANTHROPIC_API_KEY` is not set"), "{}", done.out);
+    assert!(
+        done.out.contains("ok      key: `OPENAI_API_KEY` is set")
+            && done.out.contains("`ANTHROPIC_API_KEY` is not set"),
+        "{}",
+        done.out
+    );
     assert!(!done.out.contains("canary"), "{}", done.out);
     assert!(done.out.contains("ok      solver: Z3"), "{}", done.out);
 }

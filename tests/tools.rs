@@ -243,7 +243,10 @@ fn zero_shot_models_run_with_weights_from_a_folder() {
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     let video = weights.path().join("scenes.mp4");
     let source = "color=c=red:s=128x96:d=2[a];color=c=blue:s=128x96:d=2[b];[a][b]concat=n=2";
-    let made = Command::new("ffmpeg").args(["-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", source]).arg(&video).status();
+    let made = Command::new("ffmpeg")
+        .args(["-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", source])
+        .arg(&video)
+        .status();
     assert!(made.expect("ffmpeg").success());
     let (video, folder) = (video.display().to_string(), weights.path().display().to_string());
     let python = vision.display().to_string();
@@ -258,7 +261,10 @@ fn zero_shot_models_run_with_weights_from_a_folder() {
         let env = [("MKBC_PYTHON", python.as_str()), ("MKBC_WEIGHTS", folder.as_str())];
         let found = answer(&job(model), &["--video", &video], &env);
         let found = found.as_array().expect("observations");
-        assert!(found.iter().all(|o| o["score"].as_f64().is_some_and(|s| (0.0..=1.0).contains(&s))), "{model}: {found:?}");
+        assert!(
+            found.iter().all(|o| o["score"].as_f64().is_some_and(|s| (0.0..=1.0).contains(&s))),
+            "{model}: {found:?}"
+        );
         answered += usize::from(!found.is_empty());
     }
     assert!(answered > 0, "no model saw anything at all");

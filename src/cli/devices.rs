@@ -25,7 +25,8 @@ pub fn devices(options: &DevicesOptions) -> Result<(), Failure> {
     print(&format!("cpu: {} cores{memory}{model}\n", cpu.cores));
     if let Some(driver) = &inventory.driver {
         let words = [("NVIDIA driver", &driver.version), ("CUDA up to", &driver.cuda)];
-        let known: Vec<String> = words.iter().filter_map(|(what, v)| v.as_ref().map(|v| format!("{what} {v}"))).collect();
+        let known: Vec<String> =
+            words.iter().filter_map(|(what, v)| v.as_ref().map(|v| format!("{what} {v}"))).collect();
         if !known.is_empty() {
             print(&format!("driver: {}\n", known.join(", ")));
         }

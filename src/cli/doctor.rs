@@ -94,8 +94,10 @@ fn machine(inventory: &Inventory, library: &Library) -> Vec<Finding> {
         Gpus::NoDriver => (State::Absent, None),
         Gpus::Unusable(_) => (State::Absent, Some("plans for this machine leave GPUs out".to_owned())),
         Gpus::Devices(gpus) => {
-            let strangers: BTreeSet<&str> = gpus.iter().filter(|g| known(g, library).is_none()).map(|g| g.name.as_str()).collect();
-            let help = || format!("the library has no device for `{}`: declare one, with `--library`", join(&strangers));
+            let strangers: BTreeSet<&str> =
+                gpus.iter().filter(|g| known(g, library).is_none()).map(|g| g.name.as_str()).collect();
+            let help =
+                || format!("the library has no device for `{}`: declare one, with `--library`", join(&strangers));
             if strangers.is_empty() { (State::Good, None) } else { (State::Absent, Some(help())) }
         }
     };
@@ -119,7 +121,12 @@ fn folder() -> Finding {
         Ok(_) => Finding { what, state: State::Good, says: "writable".to_owned(), help: None },
         Err(error) => {
             let help = "work in a folder that you may write, or give `mkbc run --folder`".to_owned();
-            Finding { what, state: State::Bad, says: format!("`.mkbc` cannot be written here: {error}"), help: Some(help) }
+            Finding {
+                what,
+                state: State::Bad,
+                says: format!("`.mkbc` cannot be written here: {error}"),
+                help: Some(help),
+            }
         }
     }
 }
@@ -157,7 +164,12 @@ fn tools(library: &Library) -> Vec<Finding> {
     }
     let mut findings: Vec<Finding> = reasons
         .into_iter()
-        .map(|(why, names)| Finding { what: "models and tools", state: State::Absent, says: format!("{why}: {}", join(&names)), help: None })
+        .map(|(why, names)| Finding {
+            what: "models and tools",
+            state: State::Absent,
+            says: format!("{why}: {}", join(&names)),
+            help: None,
+        })
         .collect();
     let says = format!("{} of {} run here", works.len(), library.implementations.len());
     findings.insert(0, Finding { what: "models and tools", state: State::Good, says, help: None });
@@ -173,7 +185,12 @@ fn tasks(library: &Library) -> Vec<Finding> {
         return vec![Finding { what: "tasks", state: State::Good, says, help: None }];
     }
     let help = "`mkbc library` says of each model and tool what it lacks here".to_owned();
-    vec![Finding { what: "tasks", state: State::Absent, says: format!("nothing here carries out {}", join(&missing)), help: Some(help) }]
+    vec![Finding {
+        what: "tasks",
+        state: State::Absent,
+        says: format!("nothing here carries out {}", join(&missing)),
+        help: Some(help),
+    }]
 }
 
 fn join(names: &BTreeSet<&str>) -> String {

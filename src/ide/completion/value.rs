@@ -58,7 +58,9 @@ impl List<'_> {
     fn fills(&mut self) {
         let analysis = self.analysis;
         let Some((job, hole)) = hole_at(analysis, self.at).filter(|(job, h)| h.span != job.span) else { return };
-        for (rank, found) in crate::expand::search::search(hole, job, &analysis.program, &analysis.library).iter().enumerate() {
+        for (rank, found) in
+            crate::expand::search::search(hole, job, &analysis.program, &analysis.library).iter().enumerate()
+        {
             // A fill of several lines is a code action: a completion has one place.
             if found.text.trim_end().lines().count() == 1 {
                 self.add(
