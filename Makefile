@@ -3,7 +3,7 @@
 MKBC := target/release/mkbc
 MEDIA := examples/media
 
-.PHONY: demo test setup build media lint bench
+.PHONY: demo test setup build media lint bench chaos editors
 
 # The main job on real input: make a video, check the job, plan it, run the plan, print the answer.
 demo: setup build media
@@ -36,3 +36,11 @@ lint: setup
 bench: setup build
 	cargo bench
 	$(MKBC) bench solver
+
+# 500 kills over plans of 202 calls, and 10,000 damaged journals.
+chaos: setup
+	MKBC_CHAOS=500 MKBC_CHAOS_NODES=202 MKBC_DAMAGE=10000 cargo test --release --test journal -- --nocapture
+
+# The extension for VS Code: its tests, and editors/vscode/mkb.vsix. Needs Node.js 20.
+editors:
+	cd editors/vscode && npm ci && npm test && npm run package

@@ -11,6 +11,7 @@ pub mod lock;
 mod offer;
 pub mod planner;
 pub mod rank;
+mod reach;
 pub mod search;
 mod term;
 mod words;

@@ -7,6 +7,7 @@ pub mod completion;
 pub mod cursor;
 pub mod definition;
 pub mod folding;
+pub mod formatting;
 pub mod hints;
 pub mod hover;
 pub mod links;

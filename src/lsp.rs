@@ -12,9 +12,8 @@ pub mod wire;
 mod worker;
 
 use crate::compile::{Base, Texts};
-use crate::ide::planning::Plans;
+use crate::ide::planning::{MachinesOf, Plans, Usability};
 use crate::ide::{Analysis, Beside, analyse};
-use crate::library::{Implementation, Library};
 use crate::space::Machines;
 use document::{Document, Encoding};
 use gen_lsp_types::TextDocumentContentChangeEvent;
@@ -26,15 +25,12 @@ use std::rc::Rc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use worker::Wanted;
 
-/// What can be used on machines.
-pub type Usability = fn(&Implementation) -> Result<(), String>;
-
 /// What the server is started with; whatever reads files or looks at this machine is handed in.
 pub struct Setup {
     /// Reads the library.
     pub texts: Box<dyn Fn() -> Result<Texts, String> + Send + Sync>,
     /// The machines of a cluster's name, or of a job that names none.
-    pub machines: Box<dyn Fn(Option<&str>, &Library) -> Result<Machines, String> + Send + Sync>,
+    pub machines: Box<MachinesOf>,
     /// Whether what clashes on these machines is to be reported.
     pub reports: fn(&Machines) -> bool,
     /// What can be used on machines.

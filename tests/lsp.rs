@@ -237,6 +237,27 @@ fn a_session_from_the_first_message_to_the_last() {
 }
 
 #[test]
+fn a_file_is_laid_out_whole_in_part_and_as_it_is_typed() {
+    let mut editor = Editor::initialized(json!({}));
+    let messy = JOB
+        .replace("  speech_to_text(audio)", "      speech_to_text( audio )")
+        .replace("job j(audio: ", "job j( audio:");
+    let uri = editor.open(&messy);
+    let options = json!({"tabSize": 2, "insertSpaces": true});
+    let whole = editor.ask("textDocument/formatting", json!({"textDocument": {"uri": uri}, "options": options}));
+    assert_eq!(applied(&messy, &whole["result"]), JOB, "{whole}");
+    let range = json!({"start": place(3, 0), "end": place(3, 1)});
+    let part = json!({"textDocument": {"uri": uri}, "range": range, "options": options});
+    let part = editor.ask("textDocument/rangeFormatting", part);
+    let expected = messy.replace("      speech_to_text( audio )", "  speech_to_text(audio)");
+    assert_eq!(applied(&messy, &part["result"]), expected, "{part}");
+    // A new line lays out the one before it, and leaves the others.
+    let typed = json!({"textDocument": {"uri": uri}, "position": place(4, 0), "ch": "\n", "options": options});
+    let typed = editor.ask("textDocument/onTypeFormatting", typed);
+    assert_eq!(applied(&messy, &typed["result"]), expected, "{typed}");
+}
+
+#[test]
 fn positions_count_utf16_unless_the_client_takes_bytes() {
     for (encodings, wide) in [(json!(["utf-16"]), 2), (json!(["utf-8", "utf-16"]), 4)] {
         let mut editor = Editor::initialized(json!({"general": {"positionEncodings": encodings}}));

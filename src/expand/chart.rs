@@ -3,6 +3,7 @@
 
 use super::literals;
 use super::offer::{Makes, Offer};
+use super::reach::{may_give, reaching};
 use super::term::{Term, item};
 use super::words::{Wanted, is_question, words};
 use crate::types::Type;
@@ -245,10 +246,11 @@ impl Chart<'_, '_> {
             let plain = unwrapped(ty);
             let literals = self.literals(param, plain).into_iter().map(Rc::new);
             let at_hand = by_type.get(plain).into_iter().flatten().cloned().chain(literals);
+            let may_take = |term: &Term| reaching(param).is_none_or(|kind| may_give(kind, term));
             let of_it = |c: Rc<Cand>| (self.misfit(param, plain, &c), c);
             // What is computed has covered some of the goal already, and would crowd out what is at hand.
             let (mut tried, mut computed): (Vec<(f64, Rc<Cand>)>, Vec<_>) =
-                at_hand.filter(|c| !c.calls.has(place)).map(of_it).partition(|(_, c)| c.is_leaf());
+                at_hand.filter(|c| !c.calls.has(place) && may_take(&c.term)).map(of_it).partition(|(_, c)| c.is_leaf());
             let by_worth = |a: &(f64, Rc<Cand>), b: &(f64, Rc<Cand>)| {
                 (b.1.score - b.0).total_cmp(&(a.1.score - a.0)).then(a.1.id.cmp(&b.1.id))
             };

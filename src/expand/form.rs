@@ -3,6 +3,7 @@
 
 use super::chart::ASKING;
 use super::offer::Offer;
+use super::reach::{may_give, reaching};
 use super::term::{Term, item};
 use ecow::{EcoString, eco_format};
 use schemars::JsonSchema;
@@ -22,8 +23,6 @@ const MAX_SIZE: u64 = 400;
 /// The longest text, in bytes, and the most texts in a list.
 const MAX_TEXT: usize = 2_000;
 const MAX_TEXTS: usize = 32;
-/// Parts of parameters' names that take a place or something that is executed: only what the job itself was given goes there.
-const REACHING: [&str; 10] = ["url", "address", "path", "file", "command", "host", "code", "tests", "script", "target"];
 
 /// A fill.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -304,9 +303,6 @@ impl Reader<'_> {
 
     /// What reaches outside, or is executed, comes from the job's inputs and from steps that make such values.
     fn may_reach(&self, param: &str, value: &Value, term: &Term) -> Result<(), String> {
-        let reaching = |name: &str| {
-            name.split('_').find_map(|w| REACHING.iter().find(|r| w.trim_end_matches('s') == r.trim_end_matches('s')))
-        };
         let Some(kind) = reaching(param) else { return Ok(()) };
         let refused = |what: &str| {
             Err(format!(
@@ -316,20 +312,13 @@ impl Reader<'_> {
         match (value, term) {
             (Value::Choice(_), _) => Ok(()),
             (Value::Text(text), _)
-                if *kind != "code" && *kind != "tests" && self.allowed.goal.contains(text.as_str()) =>
+                if kind != "code" && kind != "tests" && self.allowed.goal.contains(text.as_str()) =>
             {
                 Ok(())
             }
             (Value::Text(_) | Value::Texts(_), _) => refused("no text of the model's own"),
             (_, Term::Var(name)) if ASKING.contains(&name.as_str()) => refused("no question"),
-            (_, Term::Var(_)) => Ok(()),
-            (_, Term::Field(_, field)) if reaching(field).is_some() => Ok(()),
-            // What writes code gives code; nothing gives addresses.
-            (_, term)
-                if matches!(*kind, "code" | "tests") && term.calls().last().is_some_and(|c| c.contains("code")) =>
-            {
-                Ok(())
-            }
+            (_, term) if may_give(kind, term) => Ok(()),
             _ => refused("no computed text"),
         }
     }

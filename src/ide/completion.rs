@@ -148,11 +148,12 @@ impl List<'_> {
                 self.keywords(&["use", "job", "task", "model", "tool", "compose", "cluster", "device", "type", "enum"]);
             }
             None => {}
-            Some((Token::OpenBrace, Some((_, Token::Slo, _)), _)) => {
-                if !on_line || matches!(previous, Some(Token::OpenBrace | Token::Comma)) {
-                    self.metrics(" ");
-                }
+            Some((Token::OpenBrace, Some((_, Token::Slo, _)), _))
+                if !on_line || matches!(previous, Some(Token::OpenBrace | Token::Comma)) =>
+            {
+                self.metrics(" ");
             }
+            Some((Token::OpenBrace, Some((_, Token::Slo, _)), _)) => {}
             Some((Token::OpenParen, ..)) if self.in_head(cursor) => {}
             Some((kind, ..)) => {
                 let statement = kind == Token::OpenBrace && (!on_line || previous == Some(Token::OpenBrace));
@@ -176,11 +177,13 @@ impl List<'_> {
 
     /// Whether the cursor is between the brackets of a job's or task's head, or of a record.
     fn in_head(&self, cursor: &Cursor) -> bool {
-        match cursor.bracket() {
-            Some((Token::OpenParen, _, Some((_, Token::Job | Token::Task, _)))) => true,
-            Some((Token::OpenBrace, _, Some((_, Token::Type, _)))) => true,
-            _ => false,
-        }
+        matches!(
+            cursor.bracket(),
+            Some(
+                (Token::OpenParen, _, Some((_, Token::Job | Token::Task, _)))
+                    | (Token::OpenBrace, _, Some((_, Token::Type, _)))
+            )
+        )
     }
 
     /// The task of the call that a `using` on this line is for.

@@ -56,14 +56,20 @@ pub struct StepPlan {
     pub pin: Option<Edit>,
 }
 
+/// The machines of a job that names a cluster, or of one that names none.
+pub type MachinesOf = dyn Fn(Option<&str>, &Library) -> Result<Machines, String> + Send + Sync;
+
+/// What can be used on machines.
+pub type Usability = fn(&Implementation) -> Result<(), String>;
+
 /// Where and how plans are made.
 pub struct Planner<'a> {
     /// The machines of a job that names a cluster, or of one that names none.
-    pub machines: &'a dyn Fn(Option<&str>, &Library) -> Result<Machines, String>,
+    pub machines: &'a MachinesOf,
     /// Whether what clashes on these machines is the job's fault, or only what this machine lacks.
     pub reports: &'a dyn Fn(&Machines) -> bool,
     /// What can be used on them.
-    pub usable: &'a dyn Fn(&Machines) -> fn(&Implementation) -> Result<(), String>,
+    pub usable: &'a dyn Fn(&Machines) -> Usability,
     /// Says when the text is stale or time is out.
     pub stop: &'a (dyn Fn() -> bool + Sync),
 }

@@ -39,8 +39,11 @@ pub fn signature(analysis: &Analysis, at: u32) -> Option<Signature> {
     Some(Signature { label, docs, params: places, active: active.map(|a| a as u32) })
 }
 
-/// The parameters, the result and the documentation of what a name calls.
-pub fn callable(analysis: &Analysis, name: &str) -> Option<(Vec<(EcoString, Type)>, Type, String)> {
+/// Parameters, result and documentation.
+pub type Callable = (Vec<(EcoString, Type)>, Type, String);
+
+/// What a name calls.
+pub fn callable(analysis: &Analysis, name: &str) -> Option<Callable> {
     if let Some(task) = analysis.library.tasks.get(name) {
         return Some((task.params.clone(), task.result.clone(), task.docs.to_string()));
     }

@@ -32,6 +32,9 @@ pub fn answer(encoding: Encoding) -> Value {
             "codeActionProvider": {"codeActionKinds": ["quickfix", "refactor.rewrite"]},
             "codeLensProvider": {},
             "callHierarchyProvider": true,
+            "documentFormattingProvider": true,
+            "documentRangeFormattingProvider": true,
+            "documentOnTypeFormattingProvider": {"firstTriggerCharacter": "\n", "moreTriggerCharacter": ["}"]},
             "semanticTokensProvider": {
                 "legend": {"tokenTypes": types, "tokenModifiers": ["declaration", "defaultLibrary"]},
                 "full": true,

@@ -8,8 +8,8 @@ use crate::ide::folding::FoldKind;
 use crate::ide::outline::Entry;
 use crate::ide::tokens::TokenKind;
 use crate::ide::{
-    Analysis, actions, calls, completion, definition, folding, hints, hover, links, outline, rename, selection,
-    signature, tokens,
+    Analysis, actions, calls, completion, definition, folding, formatting, hints, hover, links, outline, rename,
+    selection, signature, tokens,
 };
 use gen_lsp_types::{Position, Range};
 use lsp_server::ErrorCode;
@@ -130,6 +130,15 @@ impl Server {
                 list.filter(wanted).collect()
             }
             "textDocument/codeLens" => self.lenses(uri, plans),
+            "textDocument/formatting" => json!(self.edits(uri, &formatting::formatting(analysis, None))),
+            "textDocument/rangeFormatting" => {
+                let part = self.part(uri, &params["range"], analysis)?;
+                json!(self.edits(uri, &formatting::formatting(analysis, Some(part))))
+            }
+            "textDocument/onTypeFormatting" => {
+                let typed = params["ch"].as_str().unwrap_or_default();
+                json!(self.edits(uri, &formatting::typed(analysis, at()?, typed)))
+            }
             "textDocument/prepareCallHierarchy" => {
                 let found = calls::prepare(analysis, at()?);
                 found.and_then(|c| self.call_item(uri, &c)).map_or(Value::Null, |item| json!([item]))

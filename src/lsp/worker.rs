@@ -61,7 +61,7 @@ pub fn work(setup: &Setup, wanted: &Receiver<Wanted>, done: &dyn Fn(String, i64,
         let path = text.path.as_deref();
         let beside = Beside { table: &|name| beside_table(path, name), lock: beside_lock(path) };
         let planner = Planner {
-            machines: &|name, library| (setup.machines)(name, library),
+            machines: setup.machines.as_ref(),
             reports: &|machines| (setup.reports)(machines),
             usable: &|machines| (setup.usable)(machines),
             stop: &stop,
