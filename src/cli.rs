@@ -6,6 +6,8 @@ mod args;
 mod ask;
 mod bench;
 mod check;
+mod completions;
+mod describe;
 mod devices;
 mod doc;
 mod doctor;
@@ -25,6 +27,7 @@ mod journal;
 mod library;
 mod load;
 mod lsp;
+mod new;
 mod plan;
 mod profile;
 mod proof;
@@ -89,6 +92,10 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse_from(own);
     let done = match cli.command {
         Command::Check(options) => check::check(&options),
+        Command::New(options) => new::new(&options),
+        Command::Describe(options) => describe::describe(&options),
+        Command::Completions(options) => completions::completions(&options),
+        Command::Man(options) => completions::man(&options),
         Command::Fmt(options) => fmt::fmt(&options),
         Command::Explain(options) => explain::explain(&options),
         Command::Expand(options) => expand::expand(&options),

@@ -180,6 +180,19 @@ fn cases() -> Vec<Case> {
         case("check_warning", &[("job.mkb", &format!("use std.video\n{SUMMARY}"))], &["check", "job.mkb"]),
         case("check_errors", &[("job.mkb", BROKEN)], &["check", "job.mkb"]),
         case("check_errors_json", &[("job.mkb", BROKEN)], &["check", "job.mkb", "--format", "json"]),
+        case("check_errors_sarif", &[("job.mkb", BROKEN)], &["check", "job.mkb", "--format", "sarif"]),
+        case("check_errors_github", &[("job.mkb", BROKEN)], &["check", "job.mkb", "--format", "github"]),
+        case("check_errors_concise", &[("job.mkb", BROKEN)], &["check", "job.mkb", "--format", "concise"]),
+        case(
+            "check_several",
+            &[("a.mkb", SUMMARY), ("b.mkb", BROKEN)],
+            &["check", "a.mkb", "b.mkb", "c.mkb", "--format", "concise"],
+        ),
+        case("check_folder", &[("a.mkb", SUMMARY), ("more/b.mkb", SUMMARY)], &["check", "."]),
+        case("check_folder_empty", &[("more/a.txt", "")], &["check", "more"]),
+        case("new", &[], &["new", "mine"]),
+        case("new_no_name", &[], &["new", "for"]),
+        case("new_there", &[("mine.mkb", SUMMARY)], &["new", "mine"]),
         case("check_fix", &[("job.mkb", BROKEN)], &["check", "job.mkb", "--fix"]),
         case(
             "check_fix_leaves_the_rest",
@@ -335,6 +348,93 @@ fn fixes_mend_the_file() {
     // What is mended stays as it is.
     assert_eq!(mkbc.run(&["check", "job.mkb", "--fix"]).code, Some(0));
     assert_eq!(mkbc.read("job.mkb"), mended);
+}
+
+#[test]
+fn templates_check_and_plan() {
+    let mkbc = Mkbc::new();
+    for template in ["goal", "video", "document", "retrieval", "web", "code"] {
+        let name = format!("my_{template}");
+        let file = format!("{name}.mkb");
+        assert_eq!(mkbc.run(&["new", &name, "--template", template]).code, Some(0));
+        assert!(mkbc.read(&file).contains(&format!("job {name}(")));
+        assert_eq!(mkbc.run(&["check", &file]).code, Some(0), "{template}");
+        let planned = mkbc.run(&["plan", &file, "--no-prices"]);
+        assert_eq!(planned.code, Some(0), "{template}: {}", planned.err);
+    }
+}
+
+#[test]
+fn a_sarif_log_holds_what_the_standard_requires() {
+    let mkbc = Mkbc::new();
+    mkbc.write("a job.mkb", BROKEN);
+    let done = mkbc.run(&["check", "a job.mkb", "--format", "sarif"]);
+    let log: Value = serde_json::from_str(&done.out).expect("JSON");
+    // What version 2.1.0 requires of each object that is written here.
+    let place = json!({
+        "type": "object", "required": ["physicalLocation"],
+        "properties": {"physicalLocation": {
+            "required": ["artifactLocation", "region"],
+            "properties": {
+                "artifactLocation": {"required": ["uri"], "properties": {"uri": {"type": "string", "pattern": "^[^ ]+$"}}},
+                "region": {"required": ["startLine"], "additionalProperties": {"type": "integer", "minimum": 1}},
+            },
+        }},
+    });
+    let schema = json!({
+        "type": "object", "required": ["version", "runs"],
+        "properties": {
+            "version": {"const": "2.1.0"},
+            "runs": {"type": "array", "minItems": 1, "items": {
+                "required": ["tool"],
+                "properties": {
+                    "columnKind": {"enum": ["utf16CodeUnits", "unicodeCodePoints"]},
+                    "tool": {"required": ["driver"], "properties": {"driver": {"required": ["name"], "properties": {
+                        "rules": {"type": "array", "uniqueItems": true, "items": {"required": ["id"]}},
+                    }}}},
+                    "results": {"type": "array", "minItems": 6, "items": {
+                        "required": ["message", "ruleId"],
+                        "properties": {
+                            "level": {"enum": ["none", "note", "warning", "error"]},
+                            "message": {"required": ["text"]},
+                            "locations": {"type": "array", "minItems": 1, "items": place},
+                            "relatedLocations": {"type": "array", "items": place},
+                            "fixes": {"type": "array", "items": {"required": ["artifactChanges"], "properties": {
+                                "artifactChanges": {"minItems": 1, "items": {"required": ["artifactLocation", "replacements"], "properties": {
+                                    "replacements": {"minItems": 1, "items": {"required": ["deletedRegion"]}},
+                                }}},
+                            }}},
+                        },
+                    }},
+                },
+            }},
+        },
+    });
+    if let Err(error) = jsonschema::validate(&schema, &log) {
+        panic!("{error}");
+    }
+    assert_eq!(
+        log["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"],
+        "a%20job.mkb"
+    );
+}
+
+#[test]
+fn what_others_read_is_whole() {
+    let mkbc = Mkbc::new();
+    for (shell, word) in [("bash", "_mkbc()"), ("zsh", "#compdef mkbc"), ("fish", "complete -c mkbc")] {
+        let done = mkbc.run(&["completions", shell]);
+        assert_eq!(done.code, Some(0));
+        assert!(done.out.contains(word), "{shell}");
+    }
+    assert_eq!(mkbc.run(&["man", "-o", "man"]).code, Some(0));
+    assert!(mkbc.read("man/mkbc.1").contains(".TH mkbc 1"));
+    assert!(mkbc.path("man/mkbc-check.1").is_file());
+    let all: Value = serde_json::from_str(&mkbc.run(&["describe", "--json"]).out).expect("JSON");
+    for part in ["language", "units", "library", "codes"] {
+        assert!(!all[part].is_null(), "no {part}");
+    }
+    assert!(all["library"]["tasks"].as_array().is_some_and(|tasks| tasks.len() > 10));
 }
 
 #[test]

@@ -13,8 +13,10 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 pub enum Command {
-    /// Check a job file
-    Check(CheckOptions),
+    /// Write a job from a template
+    New(super::new::NewOptions),
+    /// Check job files
+    Check(super::check::CheckOptions),
     /// Format job files in place
     Fmt(super::fmt::FmtOptions),
     /// Explain a diagnostic by its code
@@ -72,6 +74,12 @@ pub enum Command {
     Doctor(super::doctor::DoctorOptions),
     /// Print the JSON schema of plans, of joint plans, or of the answers to questions
     Schema(SchemaOptions),
+    /// Print what somebody must know who writes a job: the language, or with --json the whole library as well
+    Describe(super::describe::DescribeOptions),
+    /// Print the script that completes commands in a shell
+    Completions(super::completions::CompletionsOptions),
+    /// Write manual pages
+    Man(super::completions::ManOptions),
     /// Measure parts of mkbc
     #[command(subcommand)]
     Bench(super::bench::Bench),
@@ -96,15 +104,6 @@ pub enum Format {
     Text,
     /// One JSON array on standard output
     Json,
-}
-
-#[derive(Args)]
-pub struct CheckOptions {
-    #[command(flatten)]
-    pub source: Source,
-    /// Apply the fixes that diagnostics offer, and check again
-    #[arg(long)]
-    pub fix: bool,
 }
 
 #[derive(Args)]

@@ -1,20 +1,93 @@
 //! `mkbc check`
 
-use super::Failure;
-use super::args::{CheckOptions, Format};
-use super::load::{load, show, write};
+use super::args::{Format, Source};
+use super::load::{load, show, sources, write};
+use super::{Failure, note, print};
 use crate::check::hole::report_holes;
-use crate::compile::check_file;
-use crate::diag::{Diagnostics, Fix};
+use crate::compile::{Texts, check_file};
+use crate::diag::{Diagnostics, Fix, render};
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+#[derive(Args)]
+pub struct CheckOptions {
+    /// Job files, and folders with .mkb files at any depth
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// A folder of .mkb files and profiles/*.csv to add to the library (repeatable)
+    #[arg(long, value_name = "DIR")]
+    pub library: Vec<PathBuf>,
+    /// How diagnostics are written
+    #[arg(long, value_enum, default_value_t = Report::Text)]
+    pub format: Report,
+    /// Apply the fixes that diagnostics offer, and check again
+    #[arg(long)]
+    pub fix: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Report {
+    /// With the source beside them
+    Text,
+    /// One JSON array on standard output
+    Json,
+    /// A SARIF 2.1.0 log on standard output
+    Sarif,
+    /// Workflow commands of GitHub on standard output
+    Github,
+    /// A line each on standard output
+    Concise,
+}
 
 /// How many times fixes are applied before it is taken that they undo each other.
 const MAX_ROUNDS: usize = 8;
 
-/// Checks a file; with `--fix`, applies what can be applied first.
+/// Checks files; with `--fix`, applies what can be applied first.
 pub fn check(options: &CheckOptions) -> Result<(), Failure> {
+    let files = sources(&options.files)?;
+    let alone = files.len() == 1;
+    let mut failed = false;
+    let mut results: Vec<Value> = Vec::new();
+    for path in &files {
+        let (texts, cx) = match checked(path, options) {
+            Ok(checked) => checked,
+            Err(failure) if alone => return Err(failure),
+            Err(failure) => {
+                note(&failure.to_string());
+                failed = true;
+                continue;
+            }
+        };
+        failed |= cx.has_errors();
+        match options.format {
+            Report::Text => show(&cx, &texts, Format::Text),
+            Report::Json => match render::json(&cx, &texts.sources) {
+                Value::Array(mut all) => results.append(&mut all),
+                other => results.push(other),
+            },
+            Report::Sarif => results.append(&mut render::report::sarif_results(&cx, &texts.sources)),
+            Report::Github => print(&render::report::github(&cx, &texts.sources)),
+            Report::Concise => print(&render::report::concise(&cx, &texts.sources)),
+        }
+        if options.format == Report::Text && !cx.has_errors() {
+            print(&format!("{}: no errors\n", path.display()));
+        }
+    }
+    match options.format {
+        Report::Json => print(&format!("{:#}\n", json!(results))),
+        Report::Sarif => print(&format!("{:#}\n", render::report::sarif(results))),
+        _ => {}
+    }
+    if failed { Err(Failure::Said) } else { Ok(()) }
+}
+
+/// The diagnostics of a file, once its fixes are applied where that is asked for.
+fn checked(path: &Path, options: &CheckOptions) -> Result<(Texts, Diagnostics), Failure> {
+    let source = Source { file: path.to_path_buf(), library: options.library.clone(), format: Format::Text };
     let mut rounds = 0;
     loop {
-        let (texts, file) = load(&options.source)?;
+        let (texts, file) = load(&source)?;
         let mut cx = Diagnostics::default();
         let checked = check_file(&texts, file, &mut cx);
         for job in &checked.program.jobs {
@@ -27,21 +100,14 @@ pub fn check(options: &CheckOptions) -> Result<(), Failure> {
             if fixed != *text {
                 for fix in applied {
                     let (line, _) = texts.sources.line_column(fix.span);
-                    super::note(&format!("line {line}: {}", fix.title));
+                    note(&format!("line {line}: {}", fix.title));
                 }
-                write(&options.source.file, &fixed)?;
+                write(path, &fixed)?;
                 rounds += 1;
                 continue;
             }
         }
-        show(&cx, &texts, options.source.format);
-        if cx.has_errors() {
-            return Err(Failure::Said);
-        }
-        if options.source.format == Format::Text {
-            super::print(&format!("{}: no errors\n", options.source.file.display()));
-        }
-        return Ok(());
+        return Ok((texts, cx));
     }
 }
 

@@ -60,7 +60,12 @@ pub fn doctor(options: &DoctorOptions) -> Result<(), Failure> {
         return Err(Failure::Said);
     }
     let mut findings = machine(&inventory(), &library);
-    findings.push(Finding { what: "solver", state: State::Good, says: z3::full_version().to_string(), help: None });
+    findings.push(Finding {
+        what: "solver",
+        state: State::Good,
+        says: format!("z3 {}", z3::full_version()),
+        help: None,
+    });
     findings.push(tests_of_code());
     findings.push(folder());
     findings.extend(keys(&library));

@@ -1,5 +1,7 @@
 //! Diagnostics → text with the source beside it (codespan-reporting), or JSON.
 
+pub mod report;
+
 use super::source::{FileId, Sources};
 use super::{Diagnostic, Diagnostics, Severity};
 use codespan_reporting::diagnostic::{self as cs, LabelStyle};
