@@ -84,7 +84,9 @@ pub fn fills(analysis: &Analysis, job: &Job, hole: &Hole) -> Vec<Action> {
         let mut edits = placed(analysis, job, hole, &fill.text)?;
         edits.extend(uses(analysis, &fill.text));
         edits.sort();
+        // Its score and the words that fit are for those who compare fills.
         let value = fill.because.split_once(": ").map_or(fill.because.as_str(), |(_, what)| what);
+        let value = value.split_once("; ").map_or(value, |(what, _)| what);
         let title = format!("Fill the hole: {value}");
         Some(Action { title, kind: ActionKind::Fill, mends: problem.clone(), preferred: rank == 0, edits })
     });
