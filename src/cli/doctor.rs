@@ -156,7 +156,9 @@ fn keys(library: &Library) -> Vec<Finding> {
 fn tools(library: &Library) -> Vec<Finding> {
     let mut reasons: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
     let mut works = BTreeSet::new();
-    for entry in library.implementations.values() {
+    // A composition runs where its parts do.
+    let entries: Vec<_> = library.implementations.values().filter(|e| e.engine.is_some()).collect();
+    for entry in &entries {
         match usable_here(entry) {
             Ok(()) => {
                 works.insert(entry.name.as_str());
@@ -176,7 +178,7 @@ fn tools(library: &Library) -> Vec<Finding> {
             help: None,
         })
         .collect();
-    let says = format!("{} of {} run here", works.len(), library.implementations.len());
+    let says = format!("{} of {} run here", works.len(), entries.len());
     findings.insert(0, Finding { what: "models and tools", state: State::Good, says, help: None });
     findings
 }
