@@ -207,7 +207,7 @@ impl Sets {
                 _ => Some(other),
             };
             let best = self.before[place].iter().fold(None, heavier);
-            weight.push(charge(set, support, None) + best.map_or(0.0, |best| weight[best as usize]));
+            weight.push(weigh(set, support) + best.map_or(0.0, |best| weight[best as usize]));
             from.push(best);
             if last.is_none_or(|last| weight[place] > weight[last]) {
                 last = Some(place);
@@ -224,6 +224,18 @@ impl Sets {
         path.reverse();
         (last.map_or(0.0, |last| weight[last]), path)
     }
+}
+
+/// What a set weighs: [`charge`] without the charges, for sets that mostly take one option each.
+fn weigh(set: &[usize], support: &Support) -> f64 {
+    let mut most = 0.0f64;
+    for &step in set {
+        match support.of(step) {
+            &[(figure, x)] => most = most.max(figure as f64 * x),
+            _ => return charge(set, support, None),
+        }
+    }
+    most
 }
 
 /// Charges every level of a set to the step of which most is above it; how much that is over all levels.

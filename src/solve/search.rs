@@ -329,10 +329,10 @@ impl<'m> Search<'m> {
                 return None;
             }
             let mut basis = node.basis.take().unwrap_or_else(|| Basis::cheapest(&self.relaxation.lp, &node.domain));
-            let proved = match self.bound(&mut node, &mut basis, root) {
+            let (proved, settled) = match self.bound(&mut node, &mut basis, root) {
                 Bounding::Closed => return None,
-                Bounding::Proved(proved) => Some(proved),
-                Bounding::Unproved => None,
+                Bounding::Proved(proved, settled) => (Some(proved), settled),
+                Bounding::Unproved => (None, false),
             };
             let point = self.relaxation.lp.primal(&basis);
             self.offer(&round(&point, &node.domain));
@@ -354,8 +354,12 @@ impl<'m> Search<'m> {
                 None => false,
             };
             if fixed {
-                node.basis = Some(basis);
-                continue;
+                // While no column of the point goes, the relaxation says the same again.
+                let same = settled && propagate(self.model, &self.cutoff, &mut node.domain);
+                if !(same && self.holds(&node.domain, &point)) {
+                    node.basis = Some(basis);
+                    continue;
+                }
             }
             if std::mem::take(&mut dive) {
                 let before = self.limit();
@@ -372,6 +376,12 @@ impl<'m> Search<'m> {
             }
             return Some(Bounded { node, basis, point, proved });
         }
+    }
+
+    /// Whether a domain has every column of a point.
+    fn holds(&self, domain: &Domain, point: &[(u32, f64)]) -> bool {
+        let step = |column: u32| self.relaxation.lp.step[column as usize] as usize;
+        point.iter().all(|&(column, _)| domain.of(step(column)).binary_search(&column).is_ok())
     }
 
     /// The parts of a node, the one to visit first last; none when an enumeration has settled it.

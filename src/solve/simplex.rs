@@ -21,9 +21,27 @@ pub struct LpRow {
 impl LpRow {
     /// What a point leaves of the right-hand side.
     pub fn slack(&self, point: &[(u32, f64)], target: f64) -> f64 {
-        let taken: f64 = point.iter().map(|&(column, x)| self.coef[column as usize] * x).sum();
-        self.rhs - taken + if self.on_target { target } else { 0.0 }
+        let mut taken = [0.0; LANES];
+        let (whole, rest) = point.as_chunks::<LANES>();
+        for pairs in whole {
+            taken.iter_mut().zip(pairs).for_each(|(sum, &(column, x))| *sum += self.coef[column as usize] * x);
+        }
+        let rest: f64 = rest.iter().map(|&(column, x)| self.coef[column as usize] * x).sum();
+        self.rhs - taken.iter().sum::<f64>() - rest + if self.on_target { target } else { 0.0 }
     }
+}
+
+/// Sums that are kept side by side, so that none waits for the one before.
+const LANES: usize = 4;
+
+/// The scalar product.
+pub fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let mut sums = [0.0; LANES];
+    let ((a, rest_a), (b, rest_b)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    for (a, b) in a.iter().zip(b) {
+        sums.iter_mut().zip(a.iter().zip(b)).for_each(|(sum, (a, b))| *sum += a * b);
+    }
+    sums.iter().sum::<f64>() + rest_a.iter().zip(rest_b).map(|(a, b)| a * b).sum::<f64>()
 }
 
 /// Minimise `cost · x` (or the target variable), one column per step, under the rows.
@@ -37,6 +55,8 @@ pub struct Lp {
     /// The reduced cost of each column of the domain, and the row of the tableau that is priced.
     reduced: Vec<f64>,
     alpha: Vec<f64>,
+    /// The coefficients of the active rows on the domain, row by row; read only where a row has any.
+    near: Vec<f64>,
     /// The objective so far.
     gained: f64,
     /// The basic columns that the domain lacks.
@@ -79,6 +99,7 @@ impl Lp {
             rows: Vec::new(),
             reduced: Vec::new(),
             alpha: Vec::new(),
+            near: Vec::new(),
             gained: 0.0,
             dead: Vec::new(),
             rho: Vec::new(),
@@ -117,34 +138,41 @@ impl Lp {
         keys + basis.var.iter().zip(&basis.value).map(|(&var, value)| basis.cost_of(self, var) * value).sum::<f64>()
     }
 
+    /// Copies the coefficients that the active rows have on the domain, so that every pivot reads them as they lie.
+    fn gather(&mut self, basis: &Basis, domain: &Domain) {
+        let width = domain.all().len();
+        self.near.resize(basis.rows.len() * width, 0.0);
+        for (row, near) in basis.rows.iter().zip(self.near.chunks_exact_mut(width.max(1))) {
+            let row = &self.rows[*row as usize];
+            for &step in &row.steps {
+                let columns = domain.of(step).iter();
+                near[domain.range(step)].iter_mut().zip(columns).for_each(|(a, &c)| *a = row.coef[c as usize]);
+            }
+        }
+    }
+
     /// `factor · (a_j − a_key)` for every column of the domain.
-    fn products(rows: &[LpRow], basis: &Basis, factor: &[f64], domain: &Domain, out: &mut Vec<f64>) {
+    fn products(&self, basis: &Basis, factor: &[f64], domain: &Domain, out: &mut Vec<f64>) {
+        let width = domain.all().len();
         out.clear();
-        out.resize(domain.all().len(), 0.0);
-        for (&row, &factor) in basis.rows.iter().zip(factor).filter(|pair| pair.1.abs() > 1e-14) {
-            let row = &rows[row as usize];
+        out.resize(width, 0.0);
+        for ((&row, &factor), near) in basis.rows.iter().zip(factor).zip(self.near.chunks_exact(width.max(1))) {
+            if factor.abs() <= 1e-14 {
+                continue;
+            }
+            let row = &self.rows[row as usize];
             for &step in &row.steps {
                 let base = row.coef[basis.key[step] as usize];
-                let out = &mut out[domain.range(step)];
-                let columns = domain.of(step);
-                match columns {
-                    // Without gaps the coefficients are read as they lie.
-                    &[first, .., last] if (last - first) as usize + 1 == columns.len() => {
-                        let coef = &row.coef[first as usize..=last as usize];
-                        out.iter_mut().zip(coef).for_each(|(sum, a)| *sum += factor * (a - base));
-                    }
-                    _ => {
-                        let coef = columns.iter().map(|&c| row.coef[c as usize]);
-                        out.iter_mut().zip(coef).for_each(|(sum, a)| *sum += factor * (a - base));
-                    }
-                }
+                let range = domain.range(step);
+                let near = &near[range.clone()];
+                out[range].iter_mut().zip(near).for_each(|(sum, a)| *sum += factor * (a - base));
             }
         }
     }
 
     fn price(&mut self, basis: &Basis, domain: &Domain) {
         let mut reduced = std::mem::take(&mut self.reduced);
-        Self::products(&self.rows, basis, &basis.dual, domain, &mut reduced);
+        self.products(basis, &basis.dual, domain, &mut reduced);
         let mut place = 0;
         for (step, &key) in basis.key.iter().enumerate() {
             let base = self.cost[key as usize];
@@ -161,6 +189,7 @@ impl Lp {
         if basis.pivots > REFACTOR && !basis.refactor(self) {
             return Answer::Stalled;
         }
+        self.gather(basis, domain);
         self.price(basis, domain);
         self.gained = self.objective(basis);
         self.dead.clear();
@@ -216,7 +245,7 @@ impl Lp {
                 }
             }
             if violation > FEASIBLE {
-                let length = basis.line(r).iter().map(|a| a * a).sum::<f64>();
+                let length = dot(basis.line(r), basis.line(r));
                 let score = violation * violation / length.max(1e-9);
                 if score > most {
                     most = score;
@@ -265,7 +294,7 @@ impl Lp {
         for (r, _) in basis.var.iter().enumerate().filter(|pair| of_step(pair.1)) {
             sum.iter_mut().zip(basis.line(r)).for_each(|(sum, a)| *sum += a);
         }
-        sum.iter().map(|a| a * a).sum()
+        dot(&sum, &sum)
     }
 
     /// Gives a step whose only basic column leaves another key.
@@ -299,7 +328,7 @@ impl Lp {
         rho.extend_from_slice(basis.line(r));
         let sign = if basis.value[r] < 0.0 { -1.0 } else { 1.0 };
         let mut alpha = std::mem::take(&mut self.alpha);
-        Self::products(&self.rows, basis, &rho, domain, &mut alpha);
+        self.products(basis, &rho, domain, &mut alpha);
         // Ratio test: the entering variable keeps every reduced cost non-negative; on a tie the larger pivot is safer.
         let mut best: Option<(Var, f64, f64, f64)> = None;
         let mut offer = |var: Var, alpha: f64, reduced: f64| {
@@ -354,10 +383,9 @@ impl Lp {
         let mut entries = std::mem::take(&mut self.rho);
         entries.clear();
         entries.extend(basis.rows.iter().map(|&row| self.rows[row as usize].entry(self, &basis.key, row, entering)));
-        let along = |line: &[f64]| line.iter().zip(&entries).map(|(a, b)| a * b).sum::<f64>();
         let mut direction = std::mem::take(&mut self.direction);
         direction.clear();
-        direction.extend(basis.inverse.chunks_exact(size).map(along));
+        direction.extend(basis.inverse.chunks_exact(size).map(|line| dot(line, &entries)));
         if direction[r].abs() < PIVOT * 0.1 {
             return false;
         }

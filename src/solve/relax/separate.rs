@@ -29,8 +29,11 @@ impl Relaxation<'_> {
         let (point, target) = (self.lp.primal(basis), self.lp.target(basis));
         let mut violated: Vec<(f64, u32)> = Vec::new();
         for &row in &self.pool {
+            if basis.rows.contains(&row) {
+                continue;
+            }
             let slack = self.lp.rows[row as usize].slack(&point, target);
-            if slack < -1e-6 && !basis.rows.contains(&row) {
+            if slack < -1e-6 {
                 violated.push((slack, row));
             }
         }
@@ -74,6 +77,9 @@ impl Relaxation<'_> {
 
     fn links(&mut self, point: &[(u32, f64)]) {
         let space = self.model.space;
+        if space.couplings.is_empty() {
+            return;
+        }
         let mut weight = vec![0.0; space.columns()];
         point.iter().for_each(|&(column, x)| weight[column as usize] = x);
         let mut of_step = vec![Vec::new(); self.root.steps()];

@@ -15,8 +15,8 @@ const ROOT_LEAST: f64 = 1e-3;
 pub(super) enum Bounding {
     /// It holds nothing better.
     Closed,
-    /// A bound, in exact integers.
-    Proved((Multipliers, Bound)),
+    /// A bound, in exact integers; whether the relaxed point satisfies every row that was looked for.
+    Proved((Multipliers, Bound), bool),
     /// No bound.
     Unproved,
 }
@@ -24,7 +24,7 @@ pub(super) enum Bounding {
 impl Search<'_> {
     /// Solves the relaxation, adding violated rows.
     pub(super) fn bound(&mut self, node: &mut Node, basis: &mut Basis, root: bool) -> Bounding {
-        let rounds = if root { ROOT_ROUNDS } else { ROUNDS };
+        let (rounds, mut settled) = (if root { ROOT_ROUNDS } else { ROUNDS }, false);
         for _ in 0..rounds {
             match self.relaxation.solve(basis, &node.domain, self.limit(), PIVOTS) {
                 Answer::Infeasible(ray) => {
@@ -37,7 +37,8 @@ impl Search<'_> {
                 }
                 Answer::Optimal => {
                     basis.relax();
-                    if !self.relaxation.separate(basis, if root { ROOT_LEAST } else { LEAST }) {
+                    settled = !self.relaxation.separate(basis, if root { ROOT_LEAST } else { LEAST });
+                    if settled {
                         break;
                     }
                 }
@@ -55,6 +56,6 @@ impl Search<'_> {
             self.cases.by(node.case, &proof);
         }
         node.bound = node.bound.max(bound.value());
-        if excluded { Bounding::Closed } else { Bounding::Proved((proof, bound)) }
+        if excluded { Bounding::Closed } else { Bounding::Proved((proof, bound), settled) }
     }
 }
