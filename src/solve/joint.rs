@@ -1,13 +1,14 @@
 //! A [`Fleet`](problem::Fleet) -> an [`Outcome`]: one option per step of each job and replicas per kind, with a bound below
 //! which no plan can cost, or what stands in the way.
 //!
-//! Plans come from [`primal`] (ruin and recreate over exact answers of single jobs), bounds from [`master`] (configurations
+//! Plans come from [`primal`] (ruin and recreate over exact answers of single jobs) and from dives into the relaxation ([`dive`]), bounds from [`master`] (configurations
 //! made as needed, rounded cuts, a Lagrangian value in exact integers), and proofs from branching over replicas and options.
 //! [`check`] judges every plan and shares no code with any of them.
 
 mod best;
 pub mod check;
 mod cut;
+mod dive;
 mod lp;
 mod master;
 mod menu;
@@ -16,7 +17,8 @@ pub mod problem;
 #[cfg(test)]
 mod tests;
 
-use self::master::{Lean, Master, Node, SOLVE};
+use self::dive::Dives;
+use self::master::{Effort, Lean, Master, Node, SOLVE};
 use self::menu::{Menu, OWN, menu};
 use self::primal::{Draft, Primal};
 use self::problem::Fleet;
@@ -127,12 +129,14 @@ impl Search<'_> {
         }
         // A bound beyond what any plan could cost says that there is none.
         let limit = primal.best.as_ref().map_or(ceiling, |best| best.cost);
-        let lean = master.bound(&mut root, limit, true, self.late, &mut |lean, _, work| {
+        let lean = master.bound(&mut root, limit, Effort::Root, self.late, &mut |lean, _, work| {
             primal.offer(rounded(lean));
             spent += self.keep_up(&mut primal, work);
         });
         let mut open = vec![(root, lean)];
         let (mut bound, mut nodes) = (open[0].0.bound, 1u64);
+        let mut dives = Dives::default();
+        spent += self.dive((&mut master, &mut primal), &mut dives, (&open[0].0, &open[0].1));
         // Nodes that bound least are parted first.
         let (mut next, mut since) = (Some(0), 0);
         while !open.is_empty() {
@@ -154,6 +158,9 @@ impl Search<'_> {
             if lean.shares.iter().all(|shares| !shares.is_empty()) {
                 primal.offer(rounded(&lean));
             }
+            if dives.due(master.work()) {
+                spent += self.dive((&mut master, &mut primal), &mut dives, (&node, &lean));
+            }
             spent += 1 + self.keep_up(&mut primal, master.work());
             let children = self.branch(&node, &lean);
             if children.is_empty() {
@@ -165,7 +172,7 @@ impl Search<'_> {
             for mut child in children {
                 nodes += 1;
                 let cost = primal.best.as_ref().map_or(ceiling, |best| best.cost);
-                let lean = master.bound(&mut child, cost, false, self.late, &mut |_, _, _| ());
+                let lean = master.bound(&mut child, cost, Effort::Node, self.late, &mut |_, _, _| ());
                 if child.bound < cost {
                     open.push((child, lean));
                 }

@@ -6,6 +6,8 @@
 const ZERO: f64 = 1e-9;
 /// Pivots after which the inverse is computed anew.
 const REFRESH: u32 = 400;
+/// By how much the costs of columns are kept apart, in parts of what a job costs.
+const NUDGE: f64 = 1e-6;
 /// Pivots between two looks at the clock.
 const LOOK: u32 = 32;
 
@@ -192,10 +194,11 @@ impl Lp {
         let mut left = most;
         let mut dual = true;
         if self.x.iter().any(|x| *x < -1e-7) {
-            // Costs are raised to where the basis is dual feasible, so that the dual method can restore the primal one.
+            // Costs are raised to where the basis is dual feasible, so that the dual method can restore the primal one, and a little
+            // beyond, each by another amount: where many columns cost nothing more, the method would go round in circles.
             let shifts: Vec<(u32, f64)> = (0..self.columns.len() as u32)
                 .filter(|c| !self.basic[*c as usize])
-                .map(|c| (c, self.reduced(c)))
+                .map(|c| (c, self.reduced(c) - NUDGE * (1.0 + (f64::from(c) * 0.618_033_988_75).fract())))
                 .filter(|(_, reduced)| *reduced < 0.0)
                 .collect();
             for (column, reduced) in &shifts {

@@ -1,6 +1,8 @@
 //! A fleet's menus -> ever better plans: ruin some jobs, and let each answer best to what the others left, at the marginal
 //! price of whole replicas.
 
+mod fit;
+
 use super::best::{Chef, NEVER, keeps};
 use super::menu::{Dish, Menu, OWN};
 use super::problem::Fleet;
