@@ -124,12 +124,7 @@ const ENGINES: [Engine; 8] = [
                 "arguments": ["--fake", fake.to_string()]});
             stage.provider("chat", case, serve)
         },
-        without: &[
-            ("fail", "the fake server refuses nothing"),
-            ("big", "as openai chat"),
-            ("garbage", "as openai chat"),
-            ("drip", "as openai chat"),
-        ],
+        without: &[],
     },
 ];
 

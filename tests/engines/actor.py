@@ -15,6 +15,15 @@ def environment():
     return "env " + " ".join(f"{k}={v}" for k, v in sorted(os.environ.items()))
 
 
+try:
+    from murakkab import tool
+except ImportError:  # as a program, it is nobody's tool
+
+    def tool(function):
+        return function
+
+
+@tool
 def act(x: str) -> str:
     if x == "fail":
         raise RuntimeError("the actor failed as told")

@@ -7,12 +7,15 @@ It is started by the command line of a real server, and does what the JSON behin
     start_s     seconds until it listens
     die         it ends at once, and says why
     crash       a file: a chat that says `crash` kills the server, once, or always where the file cannot be made
-    hang        a file: a chat that says `hang` is never answered, once
+    hang        a file: a chat that says `hang` is not answered for a minute, once
     child       it starts a process in a session of its own, which sleeps so many seconds
     stubborn    it does not end when it is asked to
     deaf        it never answers whether it is there
+
+A chat that says `slow`, `fail`, `garbage`, `big` or `drip` is answered like that.
 """
 
+import itertools
 import json
 import os
 import signal
@@ -61,6 +64,17 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(text)
 
+    def parts(self, parts, pause):
+        """A body of which nobody says how long it is."""
+        self.send_response(200)
+        self.end_headers()
+        try:
+            for part in parts:
+                self.wfile.write(part)
+                time.sleep(pause)
+        except OSError:
+            pass
+
     def do_GET(self):
         if "deaf" in FAKE:
             time.sleep(60)
@@ -85,6 +99,14 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(60)
         if "slow" in text:
             time.sleep(0.3)
+        if "fail" in text:
+            return self.say(400, {"error": {"message": "the fake server failed as told"}})
+        if "garbage" in text:
+            return self.parts([b"<html>no such thing"], 0)
+        if "big" in text:
+            return self.parts(itertools.repeat(b"x" * (1 << 20)), 0)
+        if "drip" in text:
+            return self.parts(itertools.repeat(b" "), 0.1)
         self.say(200, {
             "choices": [{"message": {"role": "assistant", "content": "fake: " + text}, "finish_reason": "stop"}],
             "usage": {"prompt_tokens": 3, "completion_tokens": 2},
