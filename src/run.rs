@@ -18,21 +18,26 @@ pub mod preflight;
 pub mod probe;
 pub mod report;
 pub mod scheduler;
+pub mod servers;
 pub mod store;
 pub mod value;
 
 use crate::plan::model::{PLAN_VERSION, Plan};
 use crate::types::Type;
 use cancel::Cancel;
+use devices::cpu::POWERCAP;
 use engines::chat::stream::Deadlines;
 use fault::{Fault, FaultKind, RunError, Site};
 use journal::recorder::Recorder;
+use meter::energy::DeviceEnergy;
 use meter::{Meter, StepMeasure};
 use observer::{Event, Observer};
 use probe::Env;
 use scheduler::{Failure, Scheduler, Scope};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
+use servers::Servers;
+use servers::serving::{ServerMeasure, Serving};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -63,6 +68,10 @@ pub struct RunContext<'a> {
     pub folders: Vec<PathBuf>,
     /// The journal; none for what is measured and thrown away.
     pub recorder: Option<&'a Recorder>,
+    /// Model servers that outlive the run; without, those that it starts end with it.
+    pub servers: Option<Servers>,
+    /// The folder of the processor's energy counters.
+    pub powercap: PathBuf,
 }
 
 impl<'a> RunContext<'a> {
@@ -81,6 +90,8 @@ impl<'a> RunContext<'a> {
             api_calls: 8,
             folders: vec![PathBuf::from(".")],
             recorder: None,
+            servers: None,
+            powercap: PathBuf::from(POWERCAP),
         }
     }
 }
@@ -97,6 +108,12 @@ pub struct RunReport {
     pub wall_s: f64,
     /// What each step that began took.
     pub steps: Vec<StepMeasure>,
+    /// The model servers that it started: where they were, and whether that is what the plan says.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub servers: Vec<ServerMeasure>,
+    /// The energy of each device that has a counter, and how much of it no step used.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub energy: Vec<DeviceEnergy>,
     /// Where the outputs are: `steps/<id>-<name>/<call>/output.json`, `result.json`, `report.json`.
     pub folder: PathBuf,
 }
@@ -111,11 +128,17 @@ fn outcome<S: Serializer>(result: &Result<Value, RunError>, s: S) -> Result<S::O
 /// Runs a plan. Drop the future, or use the context's switch, to stop it: children are killed.
 pub async fn run(plan: &Plan, inputs: BTreeMap<String, Value>, cx: &RunContext<'_>) -> RunReport {
     let cores = devices::cpu::cores();
-    let meter = Meter::new(plan, cores);
+    let meter = Meter::new(plan, cores, &cx.powercap);
+    let (mut servers, mut wall) = (Vec::new(), None);
     let (folder, result) = match store::run_folder(&cx.folder) {
         Err(fault) => (cx.folder.clone(), Err(Failure::from(fault))),
         Ok(folder) => {
-            let result = execute(plan, inputs, cx, &meter, &folder, cores).await;
+            let serving = Serving::new(plan, cx, &folder);
+            let result = execute(plan, inputs, cx, &meter, &folder, &serving, cores).await;
+            // How long servers take to end is no part of the answer's time.
+            wall = Some((meter.elapsed(), meter.devices()));
+            serving.close().await;
+            servers = serving.measures();
             (folder, result)
         }
     };
@@ -124,10 +147,11 @@ pub async fn run(plan: &Plan, inputs: BTreeMap<String, Value>, cx: &RunContext<'
         cx.observer.event(&Event::Failed { step, fault: &fault });
         RunError { site: step.map(|s| Box::new(Site::of(s))), fault }
     });
-    let wall_s = meter.elapsed().as_secs_f64();
+    let (elapsed, energy) = wall.unwrap_or_else(|| (meter.elapsed(), Vec::new()));
+    let wall_s = elapsed.as_secs_f64();
     let steps = meter.measures();
     let result = recorded(result, cx, cost(&steps)).await;
-    let mut report = RunReport { job: plan.job.clone(), result, wall_s, steps, folder };
+    let mut report = RunReport { job: plan.job.clone(), result, wall_s, steps, servers, energy, folder };
     if let Err(fault) = record(&report) {
         // A result that is not recorded is not reported; an earlier error says more than this one.
         if report.result.is_ok() {
@@ -160,6 +184,7 @@ async fn execute(
     cx: &RunContext<'_>,
     meter: &Meter<'_>,
     folder: &Path,
+    serving: &Serving<'_>,
     cores: u32,
 ) -> Result<Value, Failure> {
     if plan.version != PLAN_VERSION {
@@ -170,12 +195,13 @@ async fn execute(
         store::forget(&folder.join(name))?;
     }
     let scope = admit(plan, inputs)?;
-    let scheduler = Scheduler::new(plan, cx, folder, meter, cores);
+    let scheduler = Scheduler::new(plan, cx, folder, meter, serving, cores);
     let value = tokio::select! {
         biased;
         () = cx.cancel.cancelled() => return Err(stopped().into()),
         result = scheduler.run(&scope) => Arc::unwrap_or_clone(result?),
         () = drained(cx, &scheduler) => return Err(stopped().into()),
+        never = serving.preload() => match never {},
     };
     value::check(&value, &plan.result).map_err(|m| Fault::plan(format!("the result is no {}: {m}", plan.result)))?;
     Ok(value)

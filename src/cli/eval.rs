@@ -21,6 +21,7 @@ use crate::eval::output::Against;
 use crate::eval::record::Records;
 use crate::plan::model::Plan;
 use crate::run::cancel::Cancel;
+use crate::run::servers::Servers;
 use crate::run::{block_on, preflight, stop_on_signals, value};
 use crate::solve::{Certify, Limits};
 use crate::space::ends::End;
@@ -207,6 +208,7 @@ pub fn eval(options: &EvalOptions) -> Result<(), Failure> {
         bar.set_style(style);
     }
     let folder = out.join("runs");
+    let servers = Servers::kept_in(&folder.join("servers"));
     let bench = Bench {
         configurations,
         items,
@@ -220,6 +222,7 @@ pub fn eval(options: &EvalOptions) -> Result<(), Failure> {
         folders,
         cancel: Cancel::new(),
         bar,
+        servers,
     };
     let mut records = Records::open(&out.join("results.jsonl")).map_err(Failure::Message)?;
     let searched = block_on(async {

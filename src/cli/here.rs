@@ -6,16 +6,19 @@ use super::load::{load, show};
 use crate::compile::check_file;
 use crate::diag::Diagnostics;
 use crate::library::{Device, Implementation, Library};
-use crate::plan::engine::{EXECUTABLE, http, key_env, mcp_server, serves};
+use crate::plan::engine::{EXECUTABLE, http, key_env, mcp_server, serves, weights_of};
 use crate::run::devices::{Gpu, Gpus, Inventory, inventory};
 use crate::run::engines::browser::launch;
 use crate::run::engines::http::endpoint;
 use crate::run::engines::mcp::lacks;
 use crate::run::preflight::{PACKAGES, installed, lacking};
+use crate::run::probe::Env;
+use crate::run::servers::find;
 use crate::space::Machines;
 use ecow::EcoString;
 use rust_decimal::Decimal;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 /// The name of this machine as a cluster.
 pub const HERE: &str = "here";
@@ -95,8 +98,7 @@ fn this_machine(inventory: &Inventory, library: &Library) -> Machines {
 
 /// What the library calls a GPU: the device whose name stands in the driver's.
 pub fn known<'a>(gpu: &Gpu, library: &'a Library) -> Option<&'a Device> {
-    let name = gpu.name.to_lowercase();
-    library.devices.values().find(|d| d.gpu && name.contains(d.name.as_str()))
+    library.devices.values().find(|d| d.gpu && gpu.is(d.name.as_str()))
 }
 
 /// Whether this machine can run an implementation: the engine is one of ours, its program is installed, its key is set.
@@ -126,11 +128,26 @@ pub fn usable_here(entry: &Implementation) -> Result<(), String> {
             Some(fault) => Err(fault.message),
         },
         "http" => endpoint(&http(engine), &env).map(|_| ()).map_err(|fault| fault.message),
-        "server" if serves(engine) => match engine.text("url_env") {
-            env if set(env) => Ok(()),
-            env => Err(format!("`{}` is not set: it needs the address of its server", env.unwrap_or("url_env"))),
-        },
+        "server" if serves(engine) => served(engine, &env),
         kind if EXECUTABLE.contains(&kind) => Ok(()),
         other => Err(format!("this version plans for the engine `{other}` and cannot execute it")),
     }
+}
+
+/// Whether a model server has an address, or can be started here with some weights of its model.
+fn served(engine: &crate::library::Engine, env: Env<'_>) -> Result<(), String> {
+    let url_env = engine.text("url_env").unwrap_or_default();
+    if find::given(url_env, env) {
+        return Ok(());
+    }
+    let unset = |why: String| format!("`{url_env}` is not set, and {why}");
+    let server = engine.text("serve").unwrap_or_default();
+    find::program(server, url_env, env).map_err(|fault| unset(fault.message))?;
+    let folders = [PathBuf::from(".")];
+    let names = weights_of(engine);
+    let there = |name: &String| find::weights_of(server, name, env, &folders).is_ok();
+    if names.iter().any(there) {
+        return Ok(());
+    }
+    Err(unset(format!("no weights of it are here: {}", names.join(", "))))
 }

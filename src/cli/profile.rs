@@ -17,6 +17,7 @@ use crate::profile::rows::{self, Circumstances};
 use crate::profile::{Sample, Subject, named, settings, take_together, work};
 use crate::run::devices::{Inventory, inventory};
 use crate::run::observer::Silent;
+use crate::run::servers::Servers;
 use crate::run::{RunContext, block_on, input, preflight, probe, value};
 use crate::space::Candidate;
 use crate::syntax::ast::File;
@@ -114,7 +115,9 @@ pub fn profile(options: &ProfileOptions, inputs: &Inputs) -> Result<(), Failure>
     let bar = bar(settings.len() * samples.len());
     let command = command(entry, task, options, &samples);
     for setting in &settings {
-        let bounds = Bounds { rule, machine: &machine, bar: &bar, folders: &options.library };
+        let kept = tempfile::tempdir().map_err(|e| format!("cannot make a folder: {e}"))?;
+        let servers = &Servers::kept_in(kept.path());
+        let bounds = Bounds { rule, machine: &machine, bar: &bar, folders: &options.library, servers };
         measure(subject, setting, &samples, &mut record, &bounds)?;
         let runs: Vec<Run> = samples
             .iter()
@@ -165,6 +168,8 @@ struct Bounds<'a> {
     bar: &'a ProgressBar,
     /// Where files that a library brings along are looked for.
     folders: &'a [PathBuf],
+    /// Model servers, which are kept between runs.
+    servers: &'a Servers,
 }
 
 /// Runs each sample in a setting until its mean is known well enough.
@@ -197,7 +202,8 @@ fn measure(
             }
             let folder = tempfile::tempdir().map_err(|e| format!("cannot make a folder: {e}"))?;
             let folders = bounds.folders.to_vec();
-            let cx = RunContext { folders, ..RunContext::new(folder.path().join("run"), &Silent, &env) };
+            let servers = Some(bounds.servers.clone());
+            let cx = RunContext { folders, servers, ..RunContext::new(folder.path().join("run"), &Silent, &env) };
             let took = call::run_once(&plan, sample, &cx)
                 .map_err(|e| format!("`{}` with {} on {}: {e}", subject.entry.name, named(setting), sample.name))?;
             record.add(took.run(&key, setting, sample, warm_up, &today()))?;

@@ -10,11 +10,13 @@ use crate::run::journal::record::{Record, Source};
 use crate::run::journal::replay::{End, Replay};
 use crate::run::journal::{Journal, Run, lock::Lock};
 use crate::run::meter::Meter;
+use crate::run::servers::{ServerEvent, ServerState};
 use clap::Args;
 use comfy_table::Table;
 use comfy_table::presets::ASCII_MARKDOWN;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 #[derive(Args)]
@@ -143,7 +145,7 @@ pub fn show(options: &OneRun) -> Result<(), Failure> {
     let records = journal.records(run.id)?;
     let plan: Plan = journal.plan(&run.info)?;
     let replay = Replay::of(&records);
-    let meter = Meter::new(&plan, cpu::cores());
+    let meter = Meter::new(&plan, cpu::cores(), Path::new(cpu::POWERCAP));
     for done in replay.done.values() {
         if let Some(step) = plan.steps.iter().find(|s| s.id == done.call.step) {
             meter.earlier(step, Duration::try_from_secs_f64(done.wall_s).unwrap_or_default(), done.usage);
@@ -237,6 +239,7 @@ pub fn logs(options: &OneRun) -> Result<(), Failure> {
             Record::Retried { step, attempt, message, .. } => {
                 format!("{}: attempt {attempt} failed, again: {message}", name(*step))
             }
+            Record::Server { event, .. } => server(event),
             Record::Paused { stopped: true, message, .. } => format!("stopped: {message}"),
             Record::Paused { message, .. } => format!("failed: {message}"),
             Record::Answer { .. } => "answered".to_owned(),
@@ -245,4 +248,19 @@ pub fn logs(options: &OneRun) -> Result<(), Failure> {
     }
     print(&text);
     Ok(())
+}
+
+/// What happened to a server, in one line.
+fn server(event: &ServerEvent) -> String {
+    let ServerEvent { server, state, devices, memory_gb, as_planned, said } = event;
+    let what = match state {
+        ServerState::Starting => "starting",
+        ServerState::Ready => "ready",
+        ServerState::Crashed => "died, and is started again",
+        ServerState::Asleep => "asleep",
+        ServerState::Stopped => "stopped",
+    };
+    let elsewhere = if *as_planned { "" } else { ", not where the plan says" };
+    let said = said.as_deref().map(|said| format!(": {said}")).unwrap_or_default();
+    format!("server {server}: {what} on {} with {memory_gb:.2} GB{elsewhere}{said}", devices.join(", "))
 }

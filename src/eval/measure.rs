@@ -10,6 +10,7 @@ use crate::run::cancel::Cancel;
 use crate::run::fault::{FaultKind, RunError};
 use crate::run::observer::Silent;
 use crate::run::probe::{self, Env};
+use crate::run::servers::Servers;
 use crate::run::{RunContext, RunReport, input, run};
 use crate::types::Type;
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -157,6 +158,8 @@ pub struct Bench<'a> {
     pub cancel: Cancel,
     /// Shows how far it is.
     pub bar: ProgressBar,
+    /// Model servers, which are kept between runs.
+    pub servers: Servers,
 }
 
 /// Why an evaluation ended early.
@@ -204,6 +207,7 @@ impl Bench<'_> {
         let context = |folder: &Path| RunContext {
             cancel: self.cancel.clone(),
             folders: self.folders.clone(),
+            servers: Some(self.servers.clone()),
             ..RunContext::new(folder, &Silent, self.env)
         };
         let before = if self.concurrency <= 1 { children_seconds() } else { None };

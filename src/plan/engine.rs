@@ -1,7 +1,7 @@
 //! Library engine + knobs → plan engine: placeholders of knobs filled in, those of arguments left to the runtime.
 
-use super::model::{Engine, HttpCall, McpServer, Provider};
-use crate::library::{Implementation, Setting, Task, profile};
+use super::model::{Engine, HttpCall, McpServer, Provider, Serve};
+use crate::library::{Concurrency, Implementation, Setting, Task, profile};
 use crate::space::Candidate;
 use ecow::EcoString;
 use rust_decimal::Decimal;
@@ -40,6 +40,7 @@ pub fn lower(entry: &Implementation, candidate: &Candidate, task: &Task) -> Engi
         max_tokens: task.max_tokens,
         reasoning: of_knob("reasoning"),
         prices: prices(entry, candidate),
+        serve: serve(entry, candidate).map(|serve| Serve { weights: fill(&serve.weights), ..serve }),
     };
     match engine.kind.as_str() {
         "process" => Engine::Process {
@@ -114,6 +115,44 @@ fn pairs(engine: &crate::library::Engine, name: &str) -> BTreeMap<String, String
 /// OpenAI.
 pub fn serves(engine: &crate::library::Engine) -> bool {
     engine.kind == "server" && engine.text("url").is_some()
+}
+
+/// The model server that an engine is, where `serve` names one: `weights` are those of its model's name, if nothing else is said.
+pub fn serve(entry: &Implementation, candidate: &Candidate) -> Option<Serve> {
+    let engine = entry.engine.as_ref().filter(|engine| serves(engine))?;
+    let own = |name: &str| Some(of_knob(engine, name, candidate)).filter(|text| !text.is_empty());
+    let weights = own("weights").or_else(|| own("named")).or_else(|| engine.text("model")).unwrap_or_default();
+    let parallel = match &entry.concurrency {
+        Concurrency::Fixed(calls) => *calls,
+        Concurrency::Knob(knob) => {
+            candidate.knobs.iter().find(|(n, _)| n == knob).and_then(|(_, v)| v.parse().ok()).unwrap_or(1)
+        }
+    };
+    Some(Serve {
+        server: engine.text("serve")?.to_string(),
+        weights: weights.to_string(),
+        context: own("context").and_then(|tokens| tokens.parse().ok()).unwrap_or(0),
+        parallel,
+        arguments: engine.lists("arguments").into_iter().flatten().collect(),
+    })
+}
+
+/// The weights that a model server may be asked for, over all values of its knobs.
+pub fn weights_of(engine: &crate::library::Engine) -> Vec<String> {
+    let of = |name: &str| -> Vec<String> {
+        let given = engine.settings.iter().filter(|(n, _)| n == name).filter_map(|(_, values)| match values.last() {
+            Some(Setting::Text(text)) => Some(text.to_string()),
+            _ => None,
+        });
+        given.collect()
+    };
+    let mut all = of("weights");
+    for name in ["named", "model"] {
+        if all.is_empty() {
+            all = of(name);
+        }
+    }
+    all
 }
 
 /// A setting that may differ by the value of a knob: `reasoning "gpt-5-medium" medium` for one, `reasoning default` for all others. Empty

@@ -344,6 +344,25 @@ pub struct Provider {
     /// What the provider charges, in dollars by unit of work (`input` and `output` tokens, say), so that a run can tell what it
     /// cost.
     pub prices: BTreeMap<String, Decimal>,
+    /// The server of one's own that it is, which a run starts where `url_env` is not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serve: Option<Serve>,
+}
+
+/// A model server of one's own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Serve {
+    /// Which: `vllm`, `sglang`, `llama_cpp`, `ollama` or `transformers`.
+    pub server: String,
+    /// The weights: a file, a folder, the name of a model on Hugging Face, or Ollama's name.
+    pub weights: String,
+    /// The tokens of one call that it has room for; 0 for as many as the model has.
+    pub context: u32,
+    /// The calls that it works on at once.
+    pub parallel: u32,
+    /// Further arguments of its command line.
+    pub arguments: Vec<String>,
 }
 
 /// A request that arguments fill in.

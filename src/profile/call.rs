@@ -189,5 +189,5 @@ impl Took {
 
 /// Whether calls of an engine cost money at a provider.
 pub fn is_paid(engine: &Engine) -> bool {
-    engine.provider().is_some()
+    engine.provider().is_some_and(|provider| provider.serve.is_none())
 }

@@ -63,6 +63,13 @@ pub struct Gpu {
     pub nvlinks: Option<u32>,
 }
 
+impl Gpu {
+    /// Whether it is one of those that a plan or a library calls by this name: a part of what its driver calls it.
+    pub fn is(&self, device: &str) -> bool {
+        self.name.to_lowercase().contains(device)
+    }
+}
+
 /// Looks at this machine.
 pub fn inventory() -> Inventory {
     let (mut gpus, cuda) = cuda::gpus();

@@ -22,6 +22,7 @@ use super::fault::{Fault, FaultKind};
 use super::journal::recorder::Asked;
 use super::meter::Usage;
 use super::observer::Event;
+use super::servers::serving::Lease;
 use super::store;
 use super::value::check;
 use crate::plan::model::{Engine, PlanStep};
@@ -61,6 +62,8 @@ pub struct Call<'a> {
     pub shared: &'a openai::Shared,
     /// Processes and sessions that outlive a call.
     pub kept: &'a kept::Kept,
+    /// The model server that answers it, where mkbc started one.
+    pub server: Option<&'a Lease<'a>>,
     /// What it used, over all attempts.
     pub usage: Cell<Usage>,
 }

@@ -1,14 +1,19 @@
 //! Calls of a run -> what each step took: time, tokens, money, energy, and how each figure was obtained.
 
+pub mod energy;
+
 use super::devices::cpu::Rapl;
 use super::devices::nvml::Meters;
 use crate::ir::workflow::StepId;
 use crate::plan::model::{Plan, PlanStep};
+use energy::{DeviceEnergy, Energy, Held};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use serde::{Deserialize, Serialize};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// What a call used.
@@ -83,17 +88,45 @@ pub struct StepMeasure {
     pub energy_wh: Option<f64>,
     /// How the energy was obtained.
     pub energy_basis: Option<Basis>,
-    /// The most memory that the programs of one call held at once, gigabytes; none where it runs inside mkbc or elsewhere.
+    /// The most memory that the programs of one call, or the server that mkbc started for it, held at once, gigabytes; none where it
+    /// runs inside mkbc or elsewhere.
     pub memory_gb: Option<f64>,
+    /// What the plan says of it.
+    pub planned: Option<Planned>,
+}
+
+/// What a plan says of a step, for all its calls in one run.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Planned {
+    /// Time, seconds.
+    pub latency_s: f64,
+    /// Money, dollars.
+    pub cost_usd: f64,
+    /// Energy, watt-hours; none where nobody knows.
+    pub energy_wh: Option<f64>,
+    /// Peak memory, gigabytes.
+    pub memory_gb: f64,
+}
+
+impl Planned {
+    fn of(step: &PlanStep) -> Option<Planned> {
+        let predicted = &step.predicted;
+        Some(Planned {
+            latency_s: predicted.latency_s.to_f64()?,
+            cost_usd: predicted.cost_usd.to_f64()?,
+            energy_wh: predicted.energy_wh.and_then(|wh| wh.to_f64()),
+            memory_gb: predicted.memory_gb.to_f64()?,
+        })
+    }
 }
 
 /// Collects what the calls of a run took.
 pub struct Meter<'a> {
     plan: &'a Plan,
     begun: Instant,
-    gpu: Option<Meters>,
-    cpu: Option<Rapl>,
-    cores: u32,
+    energy: Energy,
+    /// The devices that a step's server is on, where mkbc started one.
+    placed: RefCell<BTreeMap<StepId, Vec<String>>>,
     steps: RefCell<BTreeMap<StepId, StepMeasure>>,
     /// Times to first tokens of a step, added up, and how many.
     firsts: RefCell<BTreeMap<StepId, (Duration, u32)>>,
@@ -102,16 +135,37 @@ pub struct Meter<'a> {
 /// A call that is being measured.
 pub struct Reading {
     begun: Instant,
-    joules: Option<f64>,
+    held: Option<Held>,
 }
 
 impl<'a> Meter<'a> {
-    /// A meter for one run. Counters of devices that no step uses are not opened.
-    pub fn new(plan: &'a Plan, cores: u32) -> Meter<'a> {
+    /// A meter for one run; the folder is the one of the processor's counters. Counters of devices that no step uses are not opened.
+    pub fn new(plan: &'a Plan, cores: u32, powercap: &Path) -> Meter<'a> {
+        let energy = Energy::default();
         let uses = |wanted: fn(&str) -> bool| plan.steps.iter().any(|s| wanted(&s.hardware.device));
-        let gpu = uses(|d| d != "cpu" && d != "api").then(Meters::open).flatten();
-        let cpu = uses(|d| d == "cpu").then(Rapl::open).flatten();
-        Meter { plan, begun: Instant::now(), gpu, cpu, cores, steps: RefCell::default(), firsts: RefCell::default() }
+        if let Some(gpus) = uses(|d| d != "cpu" && d != "api").then(Meters::open).flatten().map(Rc::new) {
+            for (uuid, name) in gpus.gpus() {
+                let (gpus, of) = (gpus.clone(), uuid.clone());
+                energy.add(&uuid, &name, None, Box::new(move || gpus.joules(&of)), 0.0);
+            }
+        }
+        if let Some(cpu) = uses(|d| d == "cpu").then(|| Rapl::open(powercap)).flatten() {
+            energy.add("cpu", "cpu", Some(cores), Box::new(move || cpu.joules()), 0.0);
+        }
+        let (steps, firsts, placed) = Default::default();
+        Meter { plan, begun: Instant::now(), energy, placed, steps, firsts }
+    }
+
+    /// A step's server is on these devices.
+    pub fn placed(&self, step: StepId, devices: Option<Vec<String>>) {
+        if let Some(devices) = devices {
+            self.placed.borrow_mut().insert(step, devices);
+        }
+    }
+
+    /// The energy of each device that has a counter.
+    pub fn devices(&self) -> Vec<DeviceEnergy> {
+        self.energy.devices(self.begun.elapsed().as_secs_f64())
     }
 
     /// Time since the run began.
@@ -143,16 +197,24 @@ impl<'a> Meter<'a> {
             energy_wh: None,
             energy_basis: None,
             memory_gb: None,
+            planned: Planned::of(step),
         });
         measure.started += 1;
         measure.queue_s += queued.as_secs_f64();
-        Reading { begun: Instant::now(), joules: self.joules(step) }
+        let (device, units) = (step.hardware.device.as_str(), step.hardware.units);
+        let placed = self.placed.borrow();
+        let on = placed.get(&step.id).map(Vec::as_slice);
+        let held = (device != "api").then(|| self.energy.begin(step.id, device, units, on, from_s));
+        Reading { begun: Instant::now(), held }
     }
 
     /// A call ended. Returns how long it took.
     pub fn stop(&self, step: &PlanStep, reading: &Reading, usage: Usage, good: bool) -> Duration {
         let took = reading.begun.elapsed();
-        let joules = reading.joules.zip(self.joules(step)).map(|(from, to)| to - from).filter(|j| *j >= 0.0);
+        if let Some(held) = &reading.held {
+            self.energy.end(step.id, held, self.begun.elapsed().as_secs_f64());
+        }
+        let joules = reading.held.as_ref().and_then(|_| self.energy.joules(step.id));
         if let Some(m) = self.steps.borrow_mut().get_mut(&step.id) {
             m.calls += u64::from(good);
             m.attempts += u64::from(usage.attempts);
@@ -175,7 +237,7 @@ impl<'a> Meter<'a> {
             m.to_s = self.begun.elapsed().as_secs_f64();
             m.wall_s = m.to_s - m.from_s;
             if let Some(joules) = joules {
-                m.energy_wh = Some(m.energy_wh.unwrap_or(0.0) + joules / 3600.0);
+                m.energy_wh = Some(joules / 3600.0);
                 m.energy_basis = Some(Basis::Measured);
             }
         }
@@ -184,23 +246,13 @@ impl<'a> Meter<'a> {
 
     /// A call was made by an earlier runtime of this run: what it took counts, and happens before this runtime's beginning.
     pub fn earlier(&self, step: &PlanStep, took: Duration, usage: Usage) {
-        let reading = self.start(step, Duration::ZERO);
-        self.stop(step, &Reading { joules: None, ..reading }, usage, true);
+        let mut reading = self.start(step, Duration::ZERO);
+        if let Some(held) = reading.held.take() {
+            self.energy.end(step.id, &held, self.begun.elapsed().as_secs_f64());
+        }
+        self.stop(step, &reading, usage, true);
         if let Some(m) = self.steps.borrow_mut().get_mut(&step.id) {
             m.busy_s += took.as_secs_f64();
-        }
-    }
-
-    /// The counter of the devices that a step uses. A package's counter does not tell processes apart: a step gets the share
-    /// of the cores that it holds.
-    fn joules(&self, step: &PlanStep) -> Option<f64> {
-        match step.hardware.device.as_str() {
-            "api" => None,
-            "cpu" => {
-                let share = f64::from(step.hardware.units.clamp(1, self.cores)) / f64::from(self.cores.max(1));
-                self.cpu.as_ref()?.joules().map(|j| j * share)
-            }
-            _ => self.gpu.as_ref()?.joules(),
         }
     }
 

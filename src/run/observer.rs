@@ -1,6 +1,7 @@
 //! Events of a run -> whoever watches: nobody, or bars on a terminal.
 
 use super::fault::{Fault, printable};
+use super::servers::ServerEvent;
 use crate::ir::workflow::StepId;
 use crate::plan::model::PlanStep;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -50,6 +51,8 @@ pub enum Event<'a> {
         /// How many.
         calls: u64,
     },
+    /// Something happened to a model server that mkbc starts.
+    Server(&'a ServerEvent),
     /// A step failed, and the run with it.
     Failed {
         /// The step; none where the run failed outside any.
@@ -118,6 +121,8 @@ impl Observer for Bars {
                 bar.set_length(*calls);
                 bar.finish_with_message(printable(&step.implementation));
             }
+            // What waits for it has a bar of its own.
+            Event::Server(_) => {}
             Event::Failed { step, fault } => {
                 if let Some(step) = step {
                     self.bar(step, 1).abandon_with_message(printable(&fault.message));

@@ -3,11 +3,12 @@
 use super::fault::Fault;
 use crate::plan::model::{ClusterSpec, Hardware};
 use std::collections::BTreeMap;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The devices of a run.
 #[derive(Debug)]
-pub struct Pools(BTreeMap<String, (Semaphore, u32)>);
+pub struct Pools(BTreeMap<String, (Arc<Semaphore>, u32)>);
 
 impl Pools {
     /// The pools of a cluster; `api_calls` bounds the calls to providers at one time. Cores are those of this machine at most: a
@@ -18,16 +19,16 @@ impl Pools {
         let cpu = units.entry("cpu".to_owned()).or_insert(cores);
         *cpu = (*cpu).min(cores);
         units.insert("api".to_owned(), api_calls);
-        let pool = |n: u32| (Semaphore::new(n.max(1) as usize), n.max(1));
+        let pool = |n: u32| (Arc::new(Semaphore::new(n.max(1) as usize)), n.max(1));
         Pools(units.into_iter().map(|(name, n)| (name, pool(n))).collect())
     }
 
     /// Waits for a step's devices; they are free again when the permit is dropped. First come, first served, so that a step that
     /// needs many is not starved by those that need few.
-    pub async fn hold(&self, hardware: &Hardware) -> Result<SemaphorePermit<'_>, Fault> {
+    pub async fn hold(&self, hardware: &Hardware) -> Result<OwnedSemaphorePermit, Fault> {
         let unknown = || Fault::plan(format!("the plan's cluster has no `{}`", hardware.device));
         let (pool, size) = self.0.get(&hardware.device).ok_or_else(unknown)?;
-        let held = pool.acquire_many(hardware.units.clamp(1, *size)).await;
+        let held = pool.clone().acquire_many_owned(hardware.units.clamp(1, *size)).await;
         held.map_err(|_| Fault::plan("a pool of devices was closed"))
     }
 }

@@ -1,21 +1,30 @@
 //! A plan -> what it lacks on this machine (programs, keys, engines), known before anything is spent.
 
+use super::devices::inventory;
 use super::engines::child::unstarted;
 use super::engines::openai::http::Endpoint;
 use super::engines::process::TESTS;
 use super::engines::{browser, http, interpreter, mcp, python, sandbox};
 use super::fault::{Fault, FaultKind, RunError, Site};
 use super::probe::Env;
+use super::servers::find;
+use super::servers::ledger::RAM;
 use crate::plan::model::{Engine, Plan};
+use std::cell::OnceCell;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Everything that is missing, step by step; empty if the plan can start. `folders` is where files of a library are looked for.
 pub fn missing(plan: &Plan, env: Env<'_>, folders: &[PathBuf]) -> Vec<RunError> {
     let mut found: Vec<RunError> = Vec::new();
+    let machine = OnceCell::new();
     for step in &plan.steps {
+        let serves = step.engine.provider().is_some_and(|p| find::managed(p, env).is_some());
+        let gpu = serves && step.hardware.device != RAM;
+        let device = gpu.then(|| find::lacking(&step.hardware, machine.get_or_init(inventory))).flatten();
         let faults = lacks(&step.engine, env, folders)
             .into_iter()
+            .chain(device)
             .map(|fault| RunError { site: Some(Box::new(Site::of(step))), fault });
         found.extend(faults);
     }
@@ -29,6 +38,7 @@ fn lacks(engine: &Engine, env: Env<'_>, folders: &[PathBuf]) -> Vec<Fault> {
             let programs = commands.iter().filter_map(|c| c.first()).filter_map(|p| lacking(p, packages, env));
             programs.chain((reader == TESTS).then(|| sandbox::lacking(env)).flatten()).collect()
         }
+        Engine::Openai(p) if find::managed(p, env).is_some() => find::lacks(p, env, folders),
         Engine::Openai(p) | Engine::Anthropic(p) => {
             Endpoint::find(env, &p.url_env, &p.url, &p.key_env).err().into_iter().collect()
         }

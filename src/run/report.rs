@@ -1,6 +1,7 @@
 //! A plan and what its run took -> a table: predicted against measured, step by step.
 
 pub mod html;
+pub mod machine;
 
 use super::RunReport;
 use super::fault::printable;
@@ -56,6 +57,7 @@ pub fn table(plan: &Plan, report: &RunReport) -> String {
     if report.steps.iter().any(|m| m.cost_usd.is_none()) {
         text.push_str("\n- not known: a provider's bill is not visible here");
     }
+    text.push_str(&machine::lines(report));
     text
 }
 

@@ -10,6 +10,7 @@ use super::meter::Meter;
 use super::observer::Event;
 use super::ops::compute;
 use super::pool::Pools;
+use super::servers::serving::Serving;
 use super::{RunContext, store};
 use crate::ir::workflow::{Node, Operand, Region, StepId, ValueId};
 use crate::plan::model::{Plan, PlanStep};
@@ -98,6 +99,7 @@ pub struct Scheduler<'a> {
     pools: Pools,
     shared: openai::Shared,
     kept: Kept,
+    serving: &'a Serving<'a>,
     progress: RefCell<BTreeMap<StepId, Progress>>,
     under_way: Cell<usize>,
 }
@@ -125,12 +127,13 @@ impl<'a> Scheduler<'a> {
         cx: &'a RunContext<'a>,
         folder: &'a Path,
         meter: &'a Meter<'a>,
+        serving: &'a Serving<'a>,
         cores: u32,
     ) -> Scheduler<'a> {
         let pools = Pools::new(&plan.cluster, cores, cx.api_calls);
         let (shared, kept) = (openai::Shared::new(plan), Kept::new(folder));
         let (progress, under_way) = Default::default();
-        Scheduler { plan, cx, folder, meter, pools, shared, kept, progress, under_way }
+        Scheduler { plan, cx, folder, meter, pools, shared, kept, serving, progress, under_way }
     }
 
     /// Runs the whole data flow.
@@ -284,7 +287,7 @@ impl<'a> Scheduler<'a> {
         journal: Option<(&Recorder, &Asked)>,
     ) -> Result<Arc<Value>, Fault> {
         let ready = Instant::now();
-        let held = self.pools.hold(&step.hardware).await?;
+        let held = self.serving.hold(step, &self.pools).await?;
         if self.cx.cancel.is_draining() {
             // What is under way ends; the run does, when nothing is.
             std::future::pending::<()>().await;
@@ -297,11 +300,15 @@ impl<'a> Scheduler<'a> {
         if let Some((recorder, asked)) = journal {
             recorder.intend(asked).await?;
         }
+        self.meter.placed(step.id, self.serving.devices(step.id));
         let reading = self.meter.start(step, ready.elapsed());
         let (shared, kept, asked) = (&self.shared, &self.kept, journal.map(|(_, asked)| asked));
-        let call = Call { step, args, folder, number, asked, cx: self.cx, shared, kept, usage: Cell::default() };
+        let (server, usage) = (held.lease(), Cell::default());
+        let call = Call { step, args, folder, number, asked, cx: self.cx, shared, kept, server, usage };
         let result = engines::call(&call).await;
-        let wall = self.meter.stop(step, &reading, call.usage.get(), result.is_ok());
+        let Call { folder, usage, .. } = call;
+        let usage = usage.get();
+        let wall = self.meter.stop(step, &reading, usage, result.is_ok());
         drop(held);
         let value = match (result, journal) {
             (Ok(value), _) => value,
@@ -312,9 +319,9 @@ impl<'a> Scheduler<'a> {
             }
         };
         // Written before anybody is told: a result that is reported is on disk.
-        store::write(&call.folder.join(store::OUTPUT), format!("{value:#}\n").as_bytes())?;
+        store::write(&folder.join(store::OUTPUT), format!("{value:#}\n").as_bytes())?;
         if let Some((recorder, asked)) = journal {
-            let made = Made { value: &value, usage: call.usage.get(), wall, folder: &call.folder };
+            let made = Made { value: &value, usage, wall, folder: &folder };
             recorder.made(asked, made).await?;
         }
         self.done(step, wall);
@@ -362,6 +369,7 @@ impl<'a> Scheduler<'a> {
         let mut steps = BTreeSet::new();
         steps_in(node, &mut steps);
         for id in steps {
+            self.serving.finished(id);
             let calls = self.change(id, |_| ()).done;
             if let Some(step) = self.plan.steps.iter().find(|s| s.id == id).filter(|_| calls > 0) {
                 self.cx.observer.event(&Event::StepFinished { step, calls });

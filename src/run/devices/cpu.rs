@@ -1,7 +1,7 @@
 //! `/proc` and `/sys` -> cores, memory, and the energy counter of the processor where it can be read.
 
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 /// The processors of this machine.
@@ -49,6 +49,9 @@ fn field(text: &str, name: &str) -> Option<String> {
     line.map(|value| value.trim().to_owned())
 }
 
+/// Where the kernel shows the counters.
+pub const POWERCAP: &str = "/sys/class/powercap";
+
 /// The energy counters of the processor packages (RAPL). Mostly readable by root only.
 #[derive(Debug)]
 pub struct Rapl(Mutex<Vec<Package>>);
@@ -62,9 +65,9 @@ struct Package {
 }
 
 impl Rapl {
-    /// The counters, where they can be read.
-    pub fn open() -> Option<Rapl> {
-        let zones = std::fs::read_dir("/sys/class/powercap").ok()?;
+    /// The counters in the kernel's folder for them, where they can be read.
+    pub fn open(powercap: &Path) -> Option<Rapl> {
+        let zones = std::fs::read_dir(powercap).ok()?;
         let mut packages = Vec::new();
         for zone in zones.filter_map(Result::ok) {
             let name = zone.file_name();

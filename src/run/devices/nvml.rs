@@ -32,22 +32,33 @@ pub fn refine(devices: &mut [Gpu]) -> Option<String> {
     nvml.sys_driver_version().ok()
 }
 
-/// The energy counters of all GPUs.
+/// Bytes of a GPU that are in use, by whomever.
+pub fn used(uuid: &str) -> Option<u64> {
+    let nvml = open()?;
+    let device = nvml.device_by_uuid(uuid).ok()?;
+    device.memory_info().ok().map(|m| m.used)
+}
+
+/// The energy counters of GPUs.
 #[derive(Debug)]
 pub struct Meters(Nvml);
 
 impl Meters {
-    /// The counters, where there are any.
+    /// NVML, where it is there.
     pub fn open() -> Option<Meters> {
-        let meters = Meters(open()?);
-        meters.joules().is_some().then_some(meters)
+        open().map(Meters)
     }
 
-    /// Joules of all GPUs together, since the driver was loaded: steps that run at the same time share what is measured.
-    pub fn joules(&self) -> Option<f64> {
-        let count = self.0.device_count().ok().filter(|n| *n > 0)?;
-        let counter = |i| self.0.device_by_index(i).ok()?.total_energy_consumption().ok();
-        let millijoules = (0..count).map(counter).sum::<Option<u64>>()?;
+    /// UUIDs and names of the GPUs.
+    pub fn gpus(&self) -> Vec<(String, String)> {
+        let device = |i| self.0.device_by_index(i).ok();
+        let count = self.0.device_count().unwrap_or(0);
+        (0..count).filter_map(device).filter_map(|d| Some((d.uuid().ok()?, d.name().ok()?))).collect()
+    }
+
+    /// Joules of a GPU since the driver was loaded; GPUs before Volta do not count them.
+    pub fn joules(&self, uuid: &str) -> Option<f64> {
+        let millijoules = self.0.device_by_uuid(uuid).ok()?.total_energy_consumption().ok()?;
         Some(millijoules as f64 / 1000.0)
     }
 }

@@ -166,15 +166,20 @@ async fn watch(id: Option<u32>, peak: &Cell<u64>) -> Infallible {
 }
 
 /// High-water marks of a process and its descendants, added up, bytes.
-fn resident(id: u32, depth: u32) -> u64 {
+pub fn resident(id: u32, depth: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
     let mark = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
     let own = mark.and_then(|m| m.trim().trim_end_matches("kB").trim().parse::<u64>().ok()).unwrap_or(0) * 1024;
     if depth >= 8 {
         return own;
     }
+    own + children(id).into_iter().map(|c| resident(c, depth + 1)).sum::<u64>()
+}
+
+/// The children of a process that its first thread started.
+pub fn children(id: u32) -> Vec<u32> {
     let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
-    own + children.split_whitespace().filter_map(|c| c.parse().ok()).map(|c| resident(c, depth + 1)).sum::<u64>()
+    children.split_whitespace().filter_map(|c| c.parse().ok()).collect()
 }
 
 /// A program that is ready to start, in a process group of its own, with its bounds and a clean environment; what it reads and

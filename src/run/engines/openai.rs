@@ -114,15 +114,25 @@ pub fn wire(provider: &Provider) -> Option<Wire> {
 
 /// One attempt of a call.
 pub async fn call(call: &Call<'_>, provider: &Provider) -> Result<Value, Fault> {
-    let Provider { url_env, url, key_env, model, .. } = provider;
-    let endpoint = Endpoint::find(call.cx.env, url_env, url, key_env)?;
+    let Some(server) = call.server else {
+        let Provider { url_env, url, key_env, .. } = provider;
+        let endpoint = Endpoint::find(call.cx.env, url_env, url, key_env)?;
+        return ask(call, provider, &endpoint).await;
+    };
+    let result = server.asking(provider, async |provider, endpoint| ask(call, provider, endpoint).await).await;
+    call.used(|u| u.peak_bytes = u.peak_bytes.max(server.peak()));
+    result
+}
+
+/// Asks a provider at its endpoint.
+async fn ask(call: &Call<'_>, provider: &Provider, endpoint: &Endpoint) -> Result<Value, Fault> {
     if let Some(wire) = wire(provider) {
-        return chat::call(call, wire, provider, &endpoint).await;
+        return chat::call(call, wire, provider, endpoint).await;
     }
     match provider.api.as_str() {
-        "transcription" => transcription(call, provider, &endpoint).await,
-        "embeddings" => retrieval::embeddings(call, provider, &endpoint).await,
-        "rerank" => retrieval::rerank(call, &endpoint, model).await,
+        "transcription" => transcription(call, provider, endpoint).await,
+        "embeddings" => retrieval::embeddings(call, provider, endpoint).await,
+        "rerank" => retrieval::rerank(call, endpoint, &provider.model).await,
         other => Err(unknown(other)),
     }
 }

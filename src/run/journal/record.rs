@@ -2,6 +2,7 @@
 
 use crate::ir::workflow::StepId;
 use crate::run::meter::Usage;
+use crate::run::servers::ServerEvent;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -70,6 +71,13 @@ pub enum Record {
         /// Seconds since the runtime took over.
         t: f64,
     },
+    /// Something happened to a model server that the runtime starts: where it was placed, say.
+    Server {
+        /// What, and to which.
+        event: ServerEvent,
+        /// Seconds since the runtime took over.
+        t: f64,
+    },
     /// The runtime gave up the run, which can be resumed.
     Paused {
         /// Whether somebody stopped it; it failed otherwise.
@@ -135,6 +143,7 @@ impl Record {
             | Record::Result { t, .. }
             | Record::Failed { t, .. }
             | Record::Retried { t, .. }
+            | Record::Server { t, .. }
             | Record::Paused { t, .. }
             | Record::Answer { t, .. } => *t,
         }

@@ -350,6 +350,10 @@ impl Observer for Recording<'_> {
             // Nobody waits: should it not be written, nothing later will be either, and that is noticed.
             drop(self.recorder.writer.send(record, false));
         }
+        if let Event::Server(event) = event {
+            let record = Record::Server { event: (*event).clone(), t: self.recorder.t() };
+            drop(self.recorder.writer.send(record, false));
+        }
         self.inner.event(event);
     }
 }

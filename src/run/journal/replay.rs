@@ -103,7 +103,7 @@ impl Replay {
                     source: *source,
                 });
             }
-            Record::Failed { .. } | Record::Retried { .. } => {}
+            Record::Failed { .. } | Record::Retried { .. } | Record::Server { .. } => {}
             Record::Paused { stopped, message, cost_usd, .. } => {
                 if !matches!(self.end, End::Answered(_)) {
                     self.end = End::Paused { stopped: *stopped, message: message.clone() };

@@ -1,6 +1,6 @@
 //! A plan and what its run took -> one page that needs nothing else: the answer, a timeline, predicted against measured.
 
-use super::{error, measured_s, median_error, number, percent};
+use super::{error, machine, measured_s, median_error, number, percent};
 use crate::html::escaped;
 use crate::plan::model::{Plan, PlanStep};
 use crate::run::RunReport;
@@ -39,6 +39,7 @@ pub fn page(plan: &Plan, report: &RunReport) -> String {
         report.steps.iter().filter_map(|m| Some((m, plan.steps.iter().find(|s| s.id == m.step)?))).collect();
     timeline(&mut out, &steps, report.wall_s);
     table(&mut out, &steps);
+    machine::tables(&mut out, report);
     out.push_str("</body></html>\n");
     out
 }

@@ -112,6 +112,7 @@ impl Observer for Diary {
             Event::ItemDone { step, done, of, .. } => format!("item {} {done}/{of}", step.name),
             Event::Retried { attempt, .. } => format!("retry {attempt}"),
             Event::StepFinished { step, calls } => format!("finish {} {calls}", step.name),
+            Event::Server(event) => format!("server {:?}", event.state),
             Event::Failed { step, .. } => format!("fail {}", step.map_or("", |s| s.name.as_str())),
         };
         self.0.lock().expect("a diary").push(entry);

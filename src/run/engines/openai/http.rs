@@ -18,6 +18,7 @@ pub const MOST_OF_ERROR: usize = 64 << 10;
 const ERROR_WAIT: Duration = Duration::from_secs(5);
 
 /// Where a provider is.
+#[derive(Clone)]
 pub struct Endpoint {
     /// The base URL, up to and including `/v1`.
     pub url: Url,
@@ -102,6 +103,13 @@ impl Endpoint {
         let host = url.host_str().ok_or_else(|| wrong("names no host"))?;
         let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
         Ok(Endpoint { url, host, key, key_env: key_env.to_owned() })
+    }
+
+    /// The endpoint of a server that we started on this machine.
+    pub fn own(port: u16, key: Option<String>) -> Result<Endpoint, Fault> {
+        let host = format!("127.0.0.1:{port}");
+        let url = Url::parse(&format!("http://{host}/v1")).map_err(|e| Fault::plan(e.to_string()))?;
+        Ok(Endpoint { url, host, key, key_env: String::new() })
     }
 
     fn at(&self, path: &str) -> Result<Url, Fault> {

@@ -251,6 +251,7 @@ async fn nobody_there() {
         max_tokens: 5,
         reasoning: String::new(),
         prices: Default::default(),
+        serve: None,
     });
     let mut s = step(0, engine, &[("x", Type::Text)], Type::Text);
     s.hardware.device = "api".into();

@@ -186,6 +186,7 @@ impl Question {
             max_tokens: self.max_tokens,
             reasoning: String::new(),
             prices: self.prices.iter().map(|(n, p)| ((*n).to_owned(), *p)).collect(),
+            serve: None,
         };
         let engine = if self.api == "messages" { Engine::Anthropic(provider) } else { Engine::Openai(provider) };
         let (ty, result) = match &self.x.0 {

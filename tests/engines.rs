@@ -1,0 +1,274 @@
+//! One suite that every engine passes: the same cases, whatever carries a step out. A table of engines and cases is printed
+//! (`cargo test --test engines -- --nocapture`).
+//!
+//! What answers is an actor or a host that does as told (tests/engines/), over real processes, pipes and sockets; there is no model.
+
+#[path = "engines/host.rs"]
+mod host;
+
+use murakkab::plan::model::Plan;
+use murakkab::run::engines::mcp::pin;
+use murakkab::run::fault::FaultKind;
+use murakkab::run::observer::Silent;
+use murakkab::run::{RunContext, RunReport, block_on, run};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// The key that every engine is given; it must appear nowhere.
+const KEY: &str = "sk-canary-engines-5b1e/+";
+
+/// What an engine is asked to do, and what must come of it.
+const CASES: [&str; 8] = ["answer", "fail", "hang", "cancel", "big", "garbage", "secret", "drip"];
+
+/// How a case ends.
+#[derive(Debug, PartialEq)]
+enum Verdict {
+    /// As it must.
+    Good,
+    /// The engine has no such thing.
+    None(&'static str),
+    /// What is wrong.
+    Bad(String),
+}
+
+/// An engine under test.
+struct Engine {
+    name: &'static str,
+    /// The engine of a plan, for a case.
+    engine: fn(&Stage, &str) -> Value,
+    /// Cases that it cannot have, and why.
+    without: &'static [(&'static str, &'static str)],
+}
+
+struct Stage {
+    folder: tempfile::TempDir,
+    host: String,
+}
+
+fn repository(file: &str) -> String {
+    format!("{}/{file}", env!("CARGO_MANIFEST_DIR"))
+}
+
+impl Stage {
+    fn address(&self, case: &str) -> String {
+        format!("{}/{case}/v1", self.host)
+    }
+
+    fn provider(&self, api: &str, case: &str, serve: Value) -> Value {
+        let kind = if api == "messages" { "anthropic" } else { "openai" };
+        let mut engine = json!({
+            "kind": kind, "api": api, "model": "m", "url_env": "ENGINES_NO_URL", "url": self.address(case),
+            "key_env": "ENGINES_KEY", "system": "", "prompt": "{x}", "max_tokens": 50, "prices": {},
+        });
+        if !serve.is_null() {
+            engine["serve"] = serve;
+        }
+        engine
+    }
+}
+
+const ENGINES: [Engine; 8] = [
+    Engine {
+        name: "process",
+        engine: |_, case| {
+            let command = ["python3", &repository("tests/engines/actor.py"), case].map(str::to_owned);
+            json!({"kind": "process", "commands": [command], "reader": "json", "options": {}})
+        },
+        without: &[],
+    },
+    Engine {
+        name: "python",
+        engine: |_, _| {
+            let module = repository("tests/engines/actor.py");
+            json!({"kind": "python", "module": module, "function": "act", "interpreter": "python3"})
+        },
+        without: &[],
+    },
+    Engine {
+        name: "mcp (initialize, standard input)",
+        engine: |_, _| {
+            let tool = json!({"name": "act", "inputSchema": {
+                "type": "object", "properties": {"x": {"type": "string"}}, "required": ["x"]}});
+            let schema = pin::digest(&serde_json::from_value(tool).expect("a tool"));
+            let command = ["python3", &repository("tests/engines/actor.py"), "--mcp"].map(str::to_owned);
+            json!({"kind": "mcp", "tool": "act", "schema": schema, "names": {}, "nulls": [], "answer": "", "server": {
+                "command": command, "env": [], "url": "", "url_env": "", "key_env": ""}})
+        },
+        without: &[],
+    },
+    Engine {
+        name: "http",
+        engine: |stage, case| {
+            json!({"kind": "http", "method": "post", "url": stage.address(case), "url_env": "ENGINES_NO_URL", "path": "/act",
+                "query": {}, "headers": {}, "fields": {"x": "x"}, "body": "", "key_env": "ENGINES_KEY", "key_in": "",
+                "text": false})
+        },
+        without: &[],
+    },
+    Engine { name: "openai chat", engine: |stage, case| stage.provider("chat", case, Value::Null), without: &[] },
+    Engine {
+        name: "openai responses",
+        engine: |stage, case| stage.provider("responses", case, Value::Null),
+        without: &[],
+    },
+    Engine { name: "anthropic", engine: |stage, case| stage.provider("messages", case, Value::Null), without: &[] },
+    Engine {
+        name: "server",
+        engine: |stage, case| {
+            let marks = |name: &str| stage.folder.path().join(name).to_string_lossy().into_owned();
+            let fake = json!({"hang": marks(&format!("hung-{case}-never/x"))});
+            let serve = json!({"server": "vllm", "weights": "w", "context": 0, "parallel": 1,
+                "arguments": ["--fake", fake.to_string()]});
+            stage.provider("chat", case, serve)
+        },
+        without: &[],
+    },
+];
+
+/// A plan of one step on one engine.
+fn plan(engine: Value, timeout_ms: Option<u64>) -> Plan {
+    let figures = json!({"latency_s": "1", "latency_p95_s": "1", "latency_p99_s": "1", "cost_usd": "0", "energy_wh": null,
+        "quality": "1", "memory_gb": "0"});
+    let streamed = serde_json::to_value(murakkab::plan::model::Streamed::default()).expect("JSON");
+    let step = json!({
+        "id": 0, "name": "act", "task": "act", "line": 1, "implementation": "actor", "label": null, "knobs": {},
+        "hardware": {"device": "cpu", "units": 1, "replicas": 1}, "instance": null, "engine": engine,
+        "params": [["x", "text"]], "output": "text", "calls": "1",
+        "conditions": {"retries": 0, "timeout_ms": timeout_ms}, "predicted": figures, "evidence": [], "reason": "",
+    });
+    let plan = json!({
+        "version": murakkab::plan::model::PLAN_VERSION, "compiler": "test", "job": "job",
+        "hashes": {"source": "", "library": "", "lock": null},
+        "cluster": {"name": "here", "pools": {"cpu": {"units": 2, "usd_per_hour": "0"}}},
+        "inputs": [{"name": "x", "type": "text", "value": 0, "sizes": {}}], "result": "text",
+        "body": {"nodes": [{"kind": "call", "step": 0, "args": [["x", {"value": 0}]], "output": 1}], "result": {"value": 1}},
+        "steps": [step], "instances": [], "clauses": [], "wishes": [],
+        "total": {"latency_s": "1", "latency_p95_s": "1", "latency_p99_s": "1", "cost_usd": "0", "energy_wh": "0",
+            "energy_known": false, "quality": "1", "gpus": 0, "streamed": streamed},
+        "quality_rule": "product", "rate_per_s": null, "robust": false,
+        "proof": {"status": "optimal", "by": "test", "z3_checks": 0, "nodes": 0, "kept": [0, 0]},
+    });
+    serde_json::from_value(plan).unwrap_or_else(|e| panic!("the plan of the test: {e}"))
+}
+
+/// Runs a case, in a folder of its own. Returns what came of it, and how long it took.
+fn go(stage: &Stage, engine: &Engine, case: &str) -> (RunReport, Duration, PathBuf) {
+    let asked = if case == "cancel" { "hang" } else { case };
+    let timeout = matches!(case, "hang" | "drip").then_some(1500);
+    let plan = plan((engine.engine)(stage, asked), timeout);
+    let weights = stage.folder.path().to_string_lossy().into_owned();
+    let env = |name: &str| match name {
+        "ENGINES_KEY" | "OPENAI_API_KEY" => Some(KEY.to_owned()),
+        "MKBC_VLLM" => Some(repository("tests/servers/fake_server.py")),
+        "MKBC_WEIGHTS" => Some(weights.clone()),
+        _ => std::env::var(name).ok(),
+    };
+    let folder = stage.folder.path().join(format!("{}-{case}", engine.name.replace(' ', "-")));
+    let mut cx = RunContext::new(&folder, &Silent, &env);
+    cx.backoff = Duration::from_millis(1);
+    let switch = cx.cancel.clone();
+    let begun = Instant::now();
+    let report = block_on(async {
+        let stop = async {
+            if case == "cancel" {
+                tokio::time::sleep(Duration::from_millis(1500)).await;
+                switch.cancel();
+            }
+        };
+        let inputs = BTreeMap::from([("x".to_owned(), json!(asked))]);
+        tokio::join!(run(&plan, inputs, &cx), stop).0
+    });
+    (report.expect("a runtime"), begun.elapsed(), folder)
+}
+
+/// All files under a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path());
+    entries.flat_map(|p| if p.is_dir() { files(&p) } else { vec![p] }).collect()
+}
+
+fn judge(stage: &Stage, engine: &Engine, case: &str) -> Verdict {
+    if let Some((_, why)) = engine.without.iter().find(|(name, _)| *name == case) {
+        return Verdict::None(why);
+    }
+    let (report, took, folder) = go(stage, engine, case);
+    let said = match &report.result {
+        Ok(value) => format!("answered {value}"),
+        Err(error) => error.to_string(),
+    };
+    let bad = |why: &str| {
+        Verdict::Bad(format!("{}, {case}: {why}: {}", engine.name, said.chars().take(600).collect::<String>()))
+    };
+    let kind = report.result.as_ref().err().map(|e| e.fault.kind);
+    // Whatever it was, the key is nowhere, and nothing takes as long as what hangs.
+    let secret = KEY.as_bytes();
+    let leaks = |p: &PathBuf| fs::read(p).is_ok_and(|text| text.windows(secret.len()).any(|w| w == secret));
+    if said.contains(KEY) || files(&folder).iter().any(leaks) {
+        return bad("the key leaked");
+    }
+    if took > Duration::from_secs(45) {
+        return bad("it took as long as it was made to hang");
+    }
+    let good = match case {
+        "answer" => said.contains("did answer") || said.contains("fake: answer"),
+        "fail" => {
+            matches!(kind, Some(FaultKind::Process | FaultKind::Provider | FaultKind::Answer))
+                && said.contains("failed as told")
+        }
+        "hang" => kind == Some(FaultKind::Timeout),
+        "drip" => kind == Some(FaultKind::Timeout),
+        "cancel" => kind == Some(FaultKind::Cancelled),
+        "big" => {
+            matches!(kind, Some(FaultKind::Process | FaultKind::Provider | FaultKind::Answer)) && said.contains("MB")
+        }
+        "garbage" => matches!(kind, Some(FaultKind::Process | FaultKind::Provider | FaultKind::Answer)),
+        // What a program sees of our environment, or what a host gives back: that the key is not in it was looked at above.
+        "secret" => report.result.is_ok() || kind.is_some(),
+        _ => false,
+    };
+    // The run's folder tells of a failure, and holds no result of it.
+    if report.result.is_err() == folder.join("result.json").exists() {
+        return bad("the result on the disk is another one");
+    }
+    if good { Verdict::Good } else { bad("it should have ended otherwise") }
+}
+
+#[test]
+fn every_engine_passes_every_case() {
+    let stage = Stage { folder: tempfile::tempdir().expect("a folder"), host: host::start() };
+    fs::create_dir_all(stage.folder.path().join("w")).expect("a folder");
+    fs::write(stage.folder.path().join("w/config.json"), "{}").expect("a file");
+    let width = ENGINES.iter().map(|e| e.name.len()).max().unwrap_or(0);
+    let mut table = format!("{:width$}", "");
+    CASES.iter().for_each(|case| table.push_str(&format!("  {case:>7}")));
+    let mut wrong = Vec::new();
+    let mut notes = Vec::new();
+    for engine in &ENGINES {
+        table.push_str(&format!("\n{:width$}", engine.name));
+        for case in CASES {
+            let shown = match judge(&stage, engine, case) {
+                Verdict::Good => "ok",
+                Verdict::None(why) => {
+                    notes.push(format!("{}, {case}: {why}", engine.name));
+                    "-"
+                }
+                Verdict::Bad(why) => {
+                    wrong.push(why);
+                    "WRONG"
+                }
+            };
+            table.push_str(&format!("  {shown:>7}"));
+        }
+    }
+    println!("{table}\n{}", notes.join("\n"));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    // Nothing that was made to hang is left.
+    std::thread::sleep(Duration::from_millis(300));
+    let lines = fs::read_dir("/proc").expect("/proc").flatten().filter_map(|e| fs::read(e.path().join("cmdline")).ok());
+    let left =
+        lines.map(|l| String::from_utf8_lossy(&l).replace('\0', " ")).find(|l| l.contains("tests/engines/actor.py"));
+    assert!(left.is_none_or(|l| l.contains("cargo") || l.contains("grep")), "an actor is left");
+}

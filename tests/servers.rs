@@ -1,0 +1,221 @@
+//! Model servers: the command lines that start them, and a real one (llama.cpp's own server, over a tiny model with random weights) that
+//! `mkbc run` starts, shares, starts again and stops.
+//!
+//! The real one needs `~/.cache/mkbc/llama`, a virtual environment with `xllamacpp` and `gguf` (docs/servers.md); without it these tests
+//! say that they are skipped.
+
+#[path = "cli/mkbc.rs"]
+mod mkbc;
+
+use mkbc::{Bless, Mkbc, repository};
+use murakkab::plan::model::Serve;
+use murakkab::run::servers::command::{Launch, command};
+use serde_json::Value;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Goldens: nobody has run vLLM, SGLang, Ollama or `transformers serve` here; what would be started is what stands in this file.
+#[test]
+fn command_lines_of_servers() {
+    let gpus = ["GPU-aaaa".to_owned(), "GPU-bbbb".to_owned()];
+    let mut text = String::new();
+    let cases = [
+        ("vllm", "vllm", "chat", "/w/llama", &gpus[..], 32, 8192),
+        ("vllm", "vllm", "embeddings", "/w/bge", &gpus[..1], 1, 0),
+        ("vllm", "vllm", "chat", "/w/llama", &[], 1, 0),
+        ("sglang", "sglang", "chat", "/w/llama", &gpus[..], 8, 8192),
+        ("sglang", "/venv/bin/python3", "embeddings", "/w/bge", &gpus[..1], 1, 0),
+        ("llama_cpp", "llama-server", "chat", "/w/llama.gguf", &gpus[..1], 4, 4096),
+        ("llama_cpp", "llama-server", "embeddings", "/w/bge.gguf", &[], 1, 0),
+        ("llama_cpp", "llama-server", "rerank", "/w/bge.gguf", &[], 1, 0),
+        ("llama_cpp", "/venv/bin/python", "chat", "/w/llama.gguf", &[], 1, 4096),
+        ("ollama", "ollama", "chat", "llama3.1:8b", &gpus[..1], 2, 4096),
+        ("ollama", "ollama", "chat", "llama3.1:8b", &[], 1, 0),
+        ("transformers", "transformers", "chat", "/w/llama", &gpus[..1], 8, 0),
+    ];
+    for (server, program, api, weights, gpus, parallel, context) in cases {
+        let arguments =
+            if server == "vllm" && context > 0 { vec!["--dtype".into(), "bfloat16".into()] } else { Vec::new() };
+        let serve = Serve { server: server.into(), weights: weights.into(), context, parallel, arguments };
+        let threads = if gpus.is_empty() { 8 } else { 0 };
+        let launch = Launch {
+            serve: &serve,
+            model: "org/model",
+            api,
+            program,
+            weights,
+            port: 12345,
+            gpus,
+            threads,
+            share: 0.4234,
+            sleeps: gpus.len() == 1,
+        };
+        let line = command(&launch).expect("a command line");
+        let where_to = if gpus.is_empty() { "cores".to_owned() } else { format!("{} GPUs", gpus.len()) };
+        text.push_str(&format!("{server}, {api}, on {where_to}, {parallel} at once, context {context}\n"));
+        for (name, value) in &line.env {
+            text.push_str(&format!("  {name}={value}\n"));
+        }
+        if let Some(key) = line.key {
+            text.push_str(&format!("  {key}=[random]\n"));
+        }
+        text.push_str(&format!("  {}\n", line.argv.join(" ")));
+        text.push_str(&format!("  there when /{} answers; asked for `{}`\n\n", line.health, line.model));
+    }
+    let bless = Bless::default();
+    bless.golden(&repository().join("tests/servers/commands.txt"), &text);
+    bless.end();
+    let serve = Serve { server: "triton".into(), weights: "w".into(), context: 0, parallel: 1, arguments: Vec::new() };
+    let launch = Launch {
+        serve: &serve,
+        model: "m",
+        api: "chat",
+        program: "triton",
+        weights: "w",
+        port: 1,
+        gpus: &[],
+        threads: 1,
+        share: 0.9,
+        sleeps: false,
+    };
+    assert!(command(&launch).is_err_and(|f| f.message.contains("cannot start the server `triton`")));
+}
+
+/// The interpreter with llama.cpp's server; none, and said so, where it is not installed.
+fn llama() -> Option<PathBuf> {
+    let home = std::env::var_os("HOME").map(PathBuf::from)?;
+    let python = home.join(".cache/mkbc/llama/bin/python");
+    let works = Command::new(&python).args(["-c", "import xllamacpp, gguf"]).status().is_ok_and(|s| s.success());
+    if !works {
+        eprintln!("skipped: `{}` with xllamacpp and gguf is not there (docs/servers.md)", python.display());
+    }
+    works.then_some(python)
+}
+
+/// A folder with a job of two questions to one model, a tool between them that does as told, the model's weights and its server.
+fn stage(between: &str) -> Option<Mkbc> {
+    let python = llama()?;
+    let mkbc = Mkbc::new();
+    fs::create_dir_all(mkbc.path("lib/profiles")).expect("a folder");
+    fs::create_dir_all(mkbc.path("bin")).expect("a folder");
+    let adapter = repository().join("tests/servers/llama_server.py");
+    mkbc.write("bin/llama-server", format!("#!/bin/sh\nexec {} {} \"$@\"\n", python.display(), adapter.display()));
+    mkbc.write("between.sh", between);
+    for program in ["bin/llama-server", "between.sh"] {
+        fs::set_permissions(mkbc.path(program), fs::Permissions::from_mode(0o755)).expect("a program");
+    }
+    let made = Command::new(&python)
+        .arg(repository().join("tests/data/tiny_gguf.py"))
+        .arg(mkbc.path("tiny.gguf"))
+        .status()
+        .expect("Python starts");
+    assert!(made.success());
+    mkbc.write(
+        "lib/tiny.mkb",
+        format!(
+            "type Mood {{ good: Bool }}\ntask feel(about: Text) -> Mood {{\n  work about.tokens\n  \
+             prompt \"Is this good? {{about}}\"\n  max_tokens 200\n}}\n\
+             task pass(mood: Mood) -> Text {{\n  size tokens = 4 tok\n}}\n\
+             model tiny implements feel {{\n  license \"Apache-2.0\"\n  runs on cpu * 1\n  engine server {{\n    serve llama_cpp\n    \
+             model \"tiny\"\n    weights \"tiny.gguf\"\n    context 2048\n    url \"http://127.0.0.1:8080/v1\"\n    url_env TINY_BASE_URL\n  }}\n  \
+             profile \"tiny.csv\"\n}}\n\
+             tool passing implements pass {{\n  runs on cpu * 1\n  engine process {{ command [\"sh\", \"{}\", \"{}\"] }}\n  \
+             profile \"tiny.csv\"\n}}\n",
+            mkbc.path("between.sh").display(),
+            mkbc.path("tiny.gguf").display()
+        ),
+    );
+    mkbc.write(
+        "lib/profiles/tiny.csv",
+        "device,units,figure,value,unit,low,high,evidence,source\ncpu,,latency,0.1,s,,,estimated,made for this test\n\
+         cpu,,memory,0.1,GB,,,estimated,made for this test\ncpu,,power,5,W,,,estimated,made for this test\n\
+         ,,quality,50,%,,,estimated,made for this test\n",
+    );
+    mkbc.write(
+        "job.mkb",
+        "use tiny\n\n/// Two questions to one model.\njob twice(about: Text) -> Mood {\n  expect about of 20 tok\n  let first = feel(about)\n  \
+         let passed = pass(first)\n  feel(passed)\n}\n",
+    );
+    Some(mkbc)
+}
+
+/// Runs the job with llama.cpp's server where it would be installed, or elsewhere.
+fn go(mkbc: &Mkbc, path: Option<&str>) -> mkbc::Done {
+    let arguments = ["run", "job.mkb", "--library", "lib", "--json", "--about", "the sea"];
+    let mut command = mkbc.command(arguments);
+    let own = std::env::var("PATH").unwrap_or_default();
+    command.env("PATH", path.map_or_else(|| format!("{}:{own}", mkbc.path("bin").display()), str::to_owned));
+    mkbc.end(&mut command)
+}
+
+/// Whether a process has this file among its arguments.
+fn runs_with(mkbc: &Mkbc, file: &str) -> bool {
+    let file = mkbc.path(file).display().to_string();
+    let lines = fs::read_dir("/proc").expect("/proc").flatten().filter_map(|e| fs::read(e.path().join("cmdline")).ok());
+    lines.map(|l| String::from_utf8_lossy(&l).into_owned()).any(|l| l.split('\0').any(|argument| argument == file))
+}
+
+#[test]
+fn a_real_server_is_shared_by_two_steps_and_gone_afterwards() {
+    let Some(mkbc) = stage("echo passed\n") else { return };
+    let done = go(&mkbc, None);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    let report: Value = serde_json::from_str(&done.out).expect("a report");
+    // Its words are random; that they have the form which was asked for is the server's work.
+    assert!(report["result"]["ok"]["good"].is_boolean(), "{report:#}");
+    let servers = report["servers"].as_array().expect("servers");
+    assert_eq!(servers.len(), 1, "{servers:?}");
+    let server = &servers[0];
+    assert_eq!((&server["starts"], &server["crashes"]), (&Value::from(1), &Value::from(0)), "{server:#}");
+    assert_eq!(server["steps"].as_array().map(Vec::len), Some(2));
+    assert_eq!((&server["devices"][0], &server["as_planned"]), (&Value::from("cpu"), &Value::from(true)));
+    // A process with llama.cpp in it holds tens of megabytes.
+    assert!(server["peak_gb"].as_f64().is_some_and(|gb| (0.02..2.0).contains(&gb)), "{server:#}");
+    assert!(report["steps"][0]["planned"]["energy_wh"].is_number(), "{report:#}");
+    assert!(report["steps"][0]["memory_gb"].is_number() && report["steps"][0]["tokens_out"].as_u64() > Some(0));
+    assert!(!runs_with(&mkbc, "tiny.gguf"), "it is still there");
+    let logs = mkbc.run(&["logs", "1"]).out;
+    for what in ["starting on cpu", "ready on cpu", "stopped on cpu"] {
+        assert!(logs.contains(&format!("server llama_cpp of feel, feel_2: {what}")), "no `{what}`: {logs}");
+    }
+}
+
+#[test]
+fn a_real_server_that_is_killed_is_started_again_and_the_run_finishes() {
+    // Kills the server with these weights, and nothing else: its guard has mkbc's own command line.
+    let kill = "for p in /proc/[0-9]*; do\n  if tr '\\0' '\\n' < $p/cmdline 2>/dev/null | grep -qx -- \"$1\"; then\n    \
+                n=${p#/proc/}; [ $n != $$ ] && kill -9 $n\n  fi\ndone\necho killed\n";
+    let Some(mkbc) = stage(kill) else { return };
+    let done = go(&mkbc, None);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    let report: Value = serde_json::from_str(&done.out).expect("a report");
+    let server = &report["servers"][0];
+    assert_eq!((&server["starts"], &server["crashes"]), (&Value::from(2), &Value::from(1)), "{server:#}");
+    assert!(mkbc.run(&["logs", "1"]).out.contains("died, and is started again"));
+    assert!(!runs_with(&mkbc, "tiny.gguf"), "it is still there");
+}
+
+#[test]
+fn a_server_without_its_program_or_weights_is_an_error_that_says_how_to_get_them() {
+    let Some(mkbc) = stage("echo passed\n") else { return };
+    let plan = mkbc.run(&["plan", "job.mkb", "--library", "lib", "--cluster", "azure_mixed", "--out", "plan.json"]);
+    assert_eq!(plan.code, Some(0), "{}", plan.err);
+    let run = |mkbc: &Mkbc, path: Option<String>| {
+        let mut command =
+            mkbc.command(["run", "job.mkb", "--library", "lib", "--plan", "plan.json", "--about", "the sea"]);
+        mkbc.end(command.env("PATH", path.unwrap_or_else(|| mkbc.path("bin").display().to_string())))
+    };
+    let done = run(&mkbc, Some("/usr/bin:/bin".into()));
+    assert_eq!(done.code, Some(1), "{}", done.out);
+    for part in ["the model server `llama-server` is not installed", "MKBC_LLAMA_CPP", "TINY_BASE_URL"] {
+        assert!(done.err.contains(part), "no `{part}`: {}", done.err);
+    }
+    fs::remove_file(mkbc.path("tiny.gguf")).expect("gone");
+    let done = run(&mkbc, None);
+    assert_eq!(done.code, Some(1), "{}", done.out);
+    assert!(done.err.contains("the weights of `tiny.gguf` are not on this machine"), "{}", done.err);
+    let doctor = mkbc.run(&["doctor", "--library", "lib"]);
+    assert!(doctor.out.contains("the model server `vllm` is not installed"), "{}", doctor.out);
+}
