@@ -43,11 +43,34 @@ pub struct Entry {
     /// The model that was asked, what it was asked, and when, where a model filled it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planner: Option<Planner>,
+    /// What the solver said of it then, where machines were known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predicted: Option<Foreseen>,
     /// The fill, in the language: statements and a value.
     pub fill: String,
     /// The other fills that there were, and those that were refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rejected: Vec<Rejected>,
+}
+
+/// The figures of the best plan with a fill, rounded to three digits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Foreseen {
+    /// The cluster.
+    pub on: String,
+    /// Dollars of a run.
+    pub cost_usd: String,
+    /// Seconds of a run.
+    pub latency_s: String,
+    /// Quality, in percent.
+    pub quality: String,
+}
+
+impl std::fmt::Display for Foreseen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "${}, {} s, quality {} %", self.cost_usd, self.latency_s, self.quality)
+    }
 }
 
 /// Where a model's fill comes from.
@@ -107,6 +130,8 @@ impl Entry {
             usable: true,
             fill: Some(std::mem::replace(&mut self.fill, fill)),
         };
+        // The figures are those of the one that was taken before.
+        self.predicted = None;
         self.rejected.retain(|r| r.fill.as_ref() != Some(&self.fill));
         self.rejected.insert(0, before);
         Ok(())
@@ -160,6 +185,7 @@ mod tests {
             filled_by: "typed search".into(),
             because: "it is the only one".into(),
             planner: Some(Planner { model: "m".into(), prompt: "00".into(), date: "2026-01-31".into() }),
+            predicted: None,
             fill: "let a = f(x)\ng(a)\n".into(),
             rejected: vec![Rejected {
                 filled_by: "m".into(),
