@@ -202,10 +202,10 @@ fn the_agents_budget_holds_whatever_the_model_does() {
             json!({"choices": [{"message": {"tool_calls": [call]}, "finish_reason": "tool_calls"}], "usage": usage}),
         )
     });
-    let mkbc = climb(&AGENT.replace("steps: 4, cost: 0.5 usd", "steps: 20, cost: 0.05 usd"));
+    let mkbc = climb(&AGENT.replace("steps: 4, cost: 0.5 usd", "steps: 20, cost: 0.009 usd"));
     let done = run(&mkbc, &provider);
     assert_eq!(done.code, Some(1), "{}", done.out);
-    assert!(done.err.contains("of `cost: 0.05 usd` are left"), "{}", done.err);
+    assert!(done.err.contains("of `cost: 0.009 usd` are left"), "{}", done.err);
     assert!(provider.seen().len() < 20);
 }
 

@@ -7,8 +7,8 @@ use super::reach::{may_give, reaching};
 use super::term::{Term, item};
 use super::write::quoted;
 use crate::check::agents::AGENT;
-use crate::import::names;
 use crate::library::Library;
+use crate::syntax::token;
 use ecow::{EcoString, eco_format};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -266,7 +266,7 @@ impl Reader<'_> {
                 Does::Map(map) => self.map(map, maps)?,
                 Does::Agent(agent) => self.agent(agent)?,
             };
-            if names::is_name(&step.name) && step.name.len() <= 40 {
+            if token::is_name(&step.name) && step.name.len() <= 40 {
                 self.said.push((made.0.clone(), step.name.as_str().into()));
             }
             if made.1 > MAX_SIZE {
@@ -420,7 +420,7 @@ fn using(using: &Using) -> Result<EcoString, String> {
         if !is_name(knob) || value.len() > MAX_KNOB || value.chars().any(char::is_control) {
             return Err(format!("`{}: {}` sets no knob", head(knob), head(value)));
         }
-        let plain = names::is_name(value) || value.parse::<u32>().is_ok();
+        let plain = token::is_name(value) || value.parse::<u32>().is_ok();
         knobs.push(format!("{knob}: {}", if plain { value.clone() } else { quoted(value) }));
     }
     let knobs = if knobs.is_empty() { String::new() } else { format!("({})", knobs.join(", ")) };

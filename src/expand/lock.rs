@@ -1,5 +1,6 @@
 //! The lock file: which fill each hole has, who filled it, and what it depends on. TOML, for people to review.
 
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 /// The version of the lock file's format.
@@ -65,6 +66,19 @@ pub struct Foreseen {
     pub latency_s: String,
     /// Quality, in percent.
     pub quality: String,
+}
+
+impl Foreseen {
+    /// The figures of a plan on a cluster: dollars, seconds, quality from 0 to 1.
+    pub fn of(on: &str, cost_usd: Decimal, latency_s: Decimal, quality: Decimal) -> Foreseen {
+        let rounded = |d: Decimal| d.round_sf(3).unwrap_or_default().normalize().to_string();
+        Foreseen {
+            on: on.to_string(),
+            cost_usd: rounded(cost_usd),
+            latency_s: rounded(latency_s),
+            quality: rounded(quality * Decimal::ONE_HUNDRED),
+        }
+    }
 }
 
 impl std::fmt::Display for Foreseen {

@@ -21,7 +21,6 @@ use crate::solve::{Certify, Limits};
 use crate::space::Machines;
 use crate::space::ends::End;
 use crate::space::sizes::InputSizes;
-use rust_decimal::Decimal;
 use std::path::Path;
 
 /// Nodes that predicting a fill may take.
@@ -286,14 +285,10 @@ pub fn predict(
     match compile::plan(compiled, &target, &mut cx) {
         Ok((_, decision)) => {
             let total = &decision.plan.total;
-            let rounded = |d: Decimal| d.round_sf(3).unwrap_or_default().normalize().to_string();
-            let figures = Foreseen {
-                on: machines.name.to_string(),
-                cost_usd: rounded(total.cost_usd),
-                latency_s: rounded(total.latency_s),
-                quality: rounded(total.quality * rust_decimal::dec!(100)),
-            };
-            Predicted::Plan(total_of(wish, total), figures)
+            Predicted::Plan(
+                total_of(wish, total),
+                Foreseen::of(&machines.name, total.cost_usd, total.latency_s, total.quality),
+            )
         }
         Err(why) => {
             let said = cx.iter().find(|d| d.severity == Severity::Error);
