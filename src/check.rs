@@ -1,5 +1,6 @@
 //! Tree → typed program: names, types, units, clauses, rules, holes. Every problem is a diagnostic.
 
+pub mod agents;
 pub mod body;
 pub mod calls;
 pub mod clauses;

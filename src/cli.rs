@@ -18,6 +18,7 @@ mod export;
 mod feedback;
 mod fleet;
 mod fmt;
+mod goal;
 mod here;
 mod highs;
 mod import;
@@ -99,6 +100,7 @@ pub fn main() -> ExitCode {
         Command::Fmt(options) => fmt::fmt(&options),
         Command::Explain(options) => explain::explain(&options),
         Command::Expand(options) => expand::expand(&options),
+        Command::Ask(options) => goal::ask(*options),
         Command::Lock(what) => expand::lock(&what),
         Command::Plan(options) => plan::plan(&options, &inputs),
         Command::Why(options) => ask::why(&options, &inputs),

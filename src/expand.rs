@@ -11,7 +11,7 @@ pub mod lock;
 mod offer;
 pub mod planner;
 pub mod rank;
-mod reach;
+pub mod reach;
 pub mod search;
 mod term;
 mod words;
@@ -55,6 +55,7 @@ pub fn fills(program: &Program, library: &Library, lock: &Lock, locked: bool, cx
                         filled_by: "typed search".to_string(),
                         because: found.because,
                         planner: None,
+                        predicted: None,
                         fill: found.text,
                         rejected: Vec::new(),
                     }),

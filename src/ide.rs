@@ -6,6 +6,7 @@ pub mod calls;
 pub mod completion;
 pub mod cursor;
 pub mod definition;
+pub mod fills;
 pub mod folding;
 pub mod formatting;
 pub mod hints;

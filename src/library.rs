@@ -58,7 +58,7 @@ impl Library {
             let mut flows = self.implementations.values().filter_map(|i| i.flow.as_ref());
             !task.module.is_empty() && flows.any(|flow| flow.module == task.module)
         };
-        self.tasks.values().filter(move |task| !composes(task))
+        self.tasks.values().filter(move |task| !composes(task) && task.functions.is_empty())
     }
 }
 
@@ -87,6 +87,8 @@ pub struct Task {
     pub system: EcoString,
     /// The largest number of tokens in a model's answer.
     pub max_tokens: u32,
+    /// The parameter that says what the model may call, where it is asked for a call (`functions PARAM`); empty else.
+    pub functions: EcoString,
     /// The benchmark that qualities for it are taken from (`quality from NAME`).
     pub benchmark: Option<EcoString>,
 }

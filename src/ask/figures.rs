@@ -168,7 +168,7 @@ fn place(origin: &Origin) -> u32 {
         Origin::Clause(c) => c.span.start,
         Origin::Rule(r) => r.span.start,
         Origin::StepPin(_, pin) => pin.span.start,
-        Origin::EnergyKnown(_, span) => span.start,
+        Origin::EnergyKnown(_, span) | Origin::AgentCost(_, _, span) => span.start,
     }
 }
 

@@ -257,6 +257,7 @@ impl BodyPass<'_> {
                 self.named_hole_or(expr, wanted, &name)
             }
             ast::ExprKind::Field(inner, name) => self.field(inner, name, span),
+            ast::ExprKind::Call(call) if self.is_agent(call) => self.agent(call, wanted, span),
             ast::ExprKind::Call(call) => self.call(call, span),
             ast::ExprKind::List(items) => {
                 let item_wanted = match wanted {

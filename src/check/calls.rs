@@ -12,10 +12,10 @@ use ecow::EcoString;
 
 /// The conditions of a call, read.
 #[derive(Default)]
-struct Conditions {
-    pins: Vec<Pin>,
-    retries: u32,
-    timeout: Option<rust_decimal::Decimal>,
+pub(super) struct Conditions {
+    pub(super) pins: Vec<Pin>,
+    pub(super) retries: u32,
+    pub(super) timeout: Option<rust_decimal::Decimal>,
 }
 
 impl BodyPass<'_> {
@@ -124,7 +124,7 @@ impl BodyPass<'_> {
         args
     }
 
-    fn conditions(&mut self, suffixes: &[Suffix], task: &str) -> Conditions {
+    pub(super) fn conditions(&mut self, suffixes: &[Suffix], task: &str) -> Conditions {
         let mut out = Conditions::default();
         for suffix in suffixes {
             match suffix {

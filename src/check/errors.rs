@@ -389,6 +389,11 @@ pub fn hole_in_composition(at: Span, name: &str) -> Diagnostic {
         .help("write the step: holes are filled in jobs")
 }
 
+/// E0266: an agent that cannot work.
+pub fn bad_agent(at: Span, message: &str, label: &str, help: &str) -> Diagnostic {
+    Diagnostic::error("E0266", message.to_string(), at, label.to_string()).help(help.to_string())
+}
+
 /// E0265: a knob or a profile in a job.
 pub fn of_compositions(at: Span) -> Diagnostic {
     Diagnostic::error(

@@ -168,6 +168,8 @@ pub enum ExprKind {
     Repeat(Box<Repeat>),
     /// A block of its own (the fill of a hole).
     Block(Block),
+    /// A model that calls tools until it can answer.
+    Agent(Box<Agent>),
     /// Something that did not check.
     Error,
 }
@@ -187,6 +189,44 @@ pub struct TaskCall {
     pub retries: u32,
     /// `timeout 30 s`, in seconds.
     pub timeout: Option<Decimal>,
+}
+
+/// A model that calls tools until it can answer: a bounded number of steps, a declared set of tools.
+#[derive(Clone, Debug)]
+pub struct Agent {
+    /// Where it stands.
+    pub span: Span,
+    /// What is wanted, in words.
+    pub goal: Expr,
+    /// What it may call.
+    pub tools: Vec<AgentTool>,
+    /// What it is shown, by name.
+    pub given: Vec<(EcoString, Expr)>,
+    /// The most calls of the model.
+    pub steps: u32,
+    /// The most that its calls may cost together in a run, in dollars, and where that is written.
+    pub cost: Option<(Decimal, Span)>,
+    /// `using …`: which model.
+    pub pins: Vec<Pin>,
+    /// `retry 2`, of each of its calls.
+    pub retries: u32,
+    /// `timeout 30 s`, of each of its calls, in seconds.
+    pub timeout: Option<Decimal>,
+}
+
+/// A task that an agent may call.
+#[derive(Clone, Debug)]
+pub struct AgentTool {
+    /// The task.
+    pub task: EcoString,
+    /// Where it is named.
+    pub span: Span,
+    /// What the library says of it.
+    pub says: EcoString,
+    /// The parameters that the model gives.
+    pub params: Vec<(EcoString, Type)>,
+    /// The arguments that the job gives.
+    pub bound: Vec<(EcoString, Expr)>,
 }
 
 /// A whole number that is known before a run.

@@ -23,6 +23,8 @@ pub enum Command {
     Explain(ExplainOptions),
     /// Fill the holes of a job file and write its lock file
     Expand(Box<super::expand::ExpandOptions>),
+    /// Ask a question about files: the job is written, filled, planned, shown, and run after a yes
+    Ask(Box<super::goal::AskOptions>),
     /// Check the fills in a lock file
     #[command(subcommand)]
     Lock(super::expand::LockCommand),

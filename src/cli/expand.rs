@@ -1,20 +1,23 @@
 //! `mkbc expand` and `mkbc lock`, and the lock file for the commands that need it.
 
-mod candidates;
+pub mod candidates;
 mod ledger;
 mod options;
-mod planner;
+pub mod planner;
 
 pub use ledger::lock;
-pub use options::{ExpandOptions, LockCommand};
+pub use options::{ExpandOptions, LockCommand, PlannerOptions};
 
 use super::args::{Format, Source};
+use super::inputs::Inputs;
 use super::load::{load, lock_path, read, show, write};
+use super::plan::given;
 use super::{Failure, note, print};
 use crate::compile::{Checked, Texts, check_file, fill};
 use crate::diag::Diagnostics;
 use crate::diag::source::FileId;
 use crate::expand::lock::{Entry, Lock};
+use crate::space::sizes::InputSizes;
 use std::path::Path;
 
 /// A file whose holes are filled.
@@ -35,7 +38,7 @@ pub fn expand(options: &ExpandOptions) -> Result<(), Failure> {
         return ledger::accept(&options.source, &path, n, options.hole.as_deref());
     }
     if options.diff || options.planner.planner.is_some() || options.refresh || options.cluster.is_some() {
-        return candidates::expand(options, &path);
+        return candidates::expand(options, &path, &InputSizes::new());
     }
     let filled = filled(&options.source, options.locked, false)?;
     show(&filled.cx, &filled.texts, options.source.format);
@@ -48,6 +51,19 @@ pub fn expand(options: &ExpandOptions) -> Result<(), Failure> {
     let verb = if options.locked { "all of them are in" } else { "kept in" };
     print(&format!("{verb} {}\n", path.display()));
     Ok(())
+}
+
+/// Fills the holes of a file for inputs that are given, so that the limits choose by their sizes, and writes the lock file.
+pub fn expand_for(options: &ExpandOptions, inputs: &Inputs) -> Result<(), Failure> {
+    let (texts, file) = load(&options.source)?;
+    let mut cx = Diagnostics::default();
+    let checked = check_file(&texts, file, &mut cx);
+    let Some(job) = checked.program.jobs.first().filter(|_| !cx.has_errors()) else {
+        return said(&cx, &texts, options.source.format);
+    };
+    let params = job.params.iter().map(|p| job.local(*p)).map(|l| (l.name.as_str(), &l.ty));
+    let (_, measured) = given(params, inputs)?;
+    candidates::expand(options, &lock_path(&options.source.file), &measured)
 }
 
 /// Shows fills, each with the others that its hole could have.

@@ -142,7 +142,7 @@ fn is_soft(job: &Job, origin: &Origin) -> bool {
     match origin {
         Origin::Clause(clause) => job.preferred.iter().any(|soft| soft.span == clause.span),
         Origin::Rule(rule) => rule.soft,
-        Origin::StepPin(..) | Origin::EnergyKnown(..) => false,
+        Origin::StepPin(..) | Origin::EnergyKnown(..) | Origin::AgentCost(..) => false,
     }
 }
 
@@ -150,7 +150,7 @@ fn place(origin: &Origin) -> Option<Span> {
     match origin {
         Origin::Clause(clause) => Some(clause.span),
         Origin::Rule(rule) => Some(rule.span),
-        Origin::StepPin(..) | Origin::EnergyKnown(..) => None,
+        Origin::StepPin(..) | Origin::EnergyKnown(..) | Origin::AgentCost(..) => None,
     }
 }
 

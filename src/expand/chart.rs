@@ -303,7 +303,7 @@ impl Chart<'_, '_> {
         key.extend(given.iter().flat_map(|(param, c)| [hash(&param.as_str()), c.id]));
         let score = self.worth(&cover, &calls, misfit);
         let args = given.iter().map(|(param, c)| (param.clone(), c.term.clone())).collect();
-        let term = Rc::new(Term::Call(offer.name.clone(), args));
+        let term = Rc::new(Term::Call(offer.name.clone(), args, EcoString::new()));
         Cand { term, id: hash(&key), cover, calls, uses, misfit, score }
     }
 

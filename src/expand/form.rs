@@ -5,6 +5,10 @@ use super::chart::ASKING;
 use super::offer::Offer;
 use super::reach::{may_give, reaching};
 use super::term::{Term, item};
+use super::write::quoted;
+use crate::check::agents::AGENT;
+use crate::library::Library;
+use crate::syntax::token;
 use ecow::{EcoString, eco_format};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -23,6 +27,9 @@ const MAX_SIZE: u64 = 400;
 /// The longest text, in bytes, and the most texts in a list.
 const MAX_TEXT: usize = 2_000;
 const MAX_TEXTS: usize = 32;
+/// The most steps of an agent, and bytes of a knob's value.
+const MAX_AGENT_STEPS: u32 = 16;
+const MAX_KNOB: usize = 64;
 
 /// A fill.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -54,6 +61,20 @@ pub enum Does {
     Call(Call),
     /// Computes a value for each item of a list.
     Map(Map),
+    /// Lets a model call tasks, step by step, until it can answer.
+    Agent(Agent),
+}
+
+/// A model that calls tasks until it can answer.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Agent {
+    /// What it is told to do.
+    pub goal: String,
+    /// The tasks that it may call.
+    pub tools: Vec<String>,
+    /// The most calls that it makes.
+    pub steps: u32,
 }
 
 /// A call.
@@ -64,6 +85,29 @@ pub struct Call {
     pub task: String,
     /// Its arguments.
     pub args: Vec<Arg>,
+    /// What is to carry it out, where that matters; else the compiler chooses.
+    #[serde(default)]
+    pub using: Option<Using>,
+}
+
+/// A model or tool that is asked for.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Using {
+    /// Its name.
+    pub name: String,
+    /// Its knobs that are set.
+    pub knobs: Vec<Knob>,
+}
+
+/// A knob that is set.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Knob {
+    /// The knob.
+    pub knob: String,
+    /// Its value.
+    pub value: String,
 }
 
 /// An argument.
@@ -132,6 +176,12 @@ fn plain(schema: &mut Json) {
                     map.remove(gone);
                 }
             }
+            // Strict schemas want every field; what may be left out may be null.
+            if let Some(fields) = map.get("properties").and_then(Json::as_object) {
+                let all: Vec<Json> = fields.keys().map(|name| Json::from(name.as_str())).collect();
+                map.insert("required".into(), Json::from(all));
+            }
+            map.remove("default");
             if let Some(alternatives) = map.remove("oneOf") {
                 map.insert("anyOf".into(), alternatives);
             }
@@ -164,25 +214,35 @@ pub(super) struct Allowed<'a> {
     pub offers: &'a [Offer],
     /// What is in scope.
     pub scope: &'a [EcoString],
+    /// The library: an agent's tools are tasks of it.
+    pub library: &'a Library,
     /// The goal: what it says outright may be repeated anywhere.
     pub goal: &'a str,
 }
 
+/// A fill that is within what is allowed, and what its steps are called.
+pub(super) struct Read {
+    pub term: Term,
+    pub names: Vec<(Rc<Term>, EcoString)>,
+}
+
 /// Turns a form into a term, within what is allowed.
-pub(super) fn term(form: &Form, allowed: &Allowed) -> Result<Term, String> {
+pub(super) fn term(form: &Form, allowed: &Allowed) -> Result<Read, String> {
     let names = allowed.scope.iter().map(|n| (n.to_string(), (Rc::new(Term::Var(n.clone())), 1)));
-    let mut reader = Reader { allowed, names: names.collect(), steps: 0 };
+    let mut reader = Reader { allowed, names: names.collect(), said: Vec::new(), steps: 0 };
     let (term, _) = reader.block(&form.steps, &form.result, 0)?;
     if term.calls().is_empty() {
         return Err("the fill calls nothing: it computes no value".to_string());
     }
-    Ok((*term).clone())
+    Ok(Read { term: (*term).clone(), names: reader.said })
 }
 
 struct Reader<'a> {
     allowed: &'a Allowed<'a>,
     /// What each name stands for, and how large that is.
     names: BTreeMap<String, (Rc<Term>, u64)>,
+    /// What steps are called.
+    said: Vec<(Rc<Term>, EcoString)>,
     steps: usize,
 }
 
@@ -204,7 +264,11 @@ impl Reader<'_> {
             let made = match &step.does {
                 Does::Call(call) => self.call(call)?,
                 Does::Map(map) => self.map(map, maps)?,
+                Does::Agent(agent) => self.agent(agent)?,
             };
+            if token::is_name(&step.name) && step.name.len() <= 40 {
+                self.said.push((made.0.clone(), step.name.as_str().into()));
+            }
             if made.1 > MAX_SIZE {
                 return Err(format!("the fill makes more than {MAX_SIZE} calls"));
             }
@@ -234,7 +298,29 @@ impl Reader<'_> {
         }
         // In the order of the parameters, as all calls are written.
         let args = offer.params.iter().filter_map(|(n, _)| Some((n.clone(), given.get(n.as_str())?.clone())));
-        Ok((Rc::new(Term::Call(offer.name.clone(), args.collect())), size))
+        let pin = call.using.as_ref().map(using).transpose()?.unwrap_or_default();
+        Ok((Rc::new(Term::Call(offer.name.clone(), args.collect(), pin)), size))
+    }
+
+    /// An agent, with tasks of the list and in bounds.
+    fn agent(&self, agent: &Agent) -> Result<Sized, String> {
+        self.may_say(&agent.goal)?;
+        if agent.steps == 0 || agent.steps > MAX_AGENT_STEPS {
+            return Err(format!("an agent takes from 1 to {MAX_AGENT_STEPS} steps"));
+        }
+        let tasks = &self.allowed.library.tasks;
+        let known =
+            |tool: &String| self.allowed.offers.iter().any(|o| o.name == *tool) && tasks.contains_key(tool.as_str());
+        if let Some(unknown) = agent.tools.iter().find(|tool| !known(tool)) {
+            return Err(format!("there is no task `{}` in the list of tasks; only those may be tools", head(unknown)));
+        }
+        let constant = |text: String| Rc::new(Term::Value(text.into()));
+        let args = vec![
+            ("goal".into(), Rc::new(Term::Text(agent.goal.as_str().into()))),
+            ("tools".into(), constant(format!("[{}]", agent.tools.join(", ")))),
+            ("steps".into(), constant(agent.steps.to_string())),
+        ];
+        Ok((Rc::new(Term::Call(AGENT.into(), args, EcoString::new())), u64::from(agent.steps)))
     }
 
     fn map(&mut self, map: &Map, maps: usize) -> Result<Sized, String> {
@@ -322,6 +408,23 @@ impl Reader<'_> {
             _ => refused("no computed text"),
         }
     }
+}
+
+/// `using openai_chat(variant: "gpt-5")`; whether there is such a model, with such a knob, is checked with the fill.
+fn using(using: &Using) -> Result<EcoString, String> {
+    if !is_name(&using.name) {
+        return Err(format!("`{}` is no name of a model or tool", head(&using.name)));
+    }
+    let mut knobs = Vec::new();
+    for Knob { knob, value } in &using.knobs {
+        if !is_name(knob) || value.len() > MAX_KNOB || value.chars().any(char::is_control) {
+            return Err(format!("`{}: {}` sets no knob", head(knob), head(value)));
+        }
+        let plain = token::is_name(value) || value.parse::<u32>().is_ok();
+        knobs.push(format!("{knob}: {}", if plain { value.clone() } else { quoted(value) }));
+    }
+    let knobs = if knobs.is_empty() { String::new() } else { format!("({})", knobs.join(", ")) };
+    Ok(eco_format!("using {}{knobs}", using.name))
 }
 
 fn is_name(text: &str) -> bool {

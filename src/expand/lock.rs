@@ -1,5 +1,6 @@
 //! The lock file: which fill each hole has, who filled it, and what it depends on. TOML, for people to review.
 
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 /// The version of the lock file's format.
@@ -43,11 +44,47 @@ pub struct Entry {
     /// The model that was asked, what it was asked, and when, where a model filled it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planner: Option<Planner>,
+    /// What the solver said of it then, where machines were known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predicted: Option<Foreseen>,
     /// The fill, in the language: statements and a value.
     pub fill: String,
     /// The other fills that there were, and those that were refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rejected: Vec<Rejected>,
+}
+
+/// The figures of the best plan with a fill, rounded to three digits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Foreseen {
+    /// The cluster.
+    pub on: String,
+    /// Dollars of a run.
+    pub cost_usd: String,
+    /// Seconds of a run.
+    pub latency_s: String,
+    /// Quality, in percent.
+    pub quality: String,
+}
+
+impl Foreseen {
+    /// The figures of a plan on a cluster: dollars, seconds, quality from 0 to 1.
+    pub fn of(on: &str, cost_usd: Decimal, latency_s: Decimal, quality: Decimal) -> Foreseen {
+        let rounded = |d: Decimal| d.round_sf(3).unwrap_or_default().normalize().to_string();
+        Foreseen {
+            on: on.to_string(),
+            cost_usd: rounded(cost_usd),
+            latency_s: rounded(latency_s),
+            quality: rounded(quality * Decimal::ONE_HUNDRED),
+        }
+    }
+}
+
+impl std::fmt::Display for Foreseen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "${}, {} s, quality {} %", self.cost_usd, self.latency_s, self.quality)
+    }
 }
 
 /// Where a model's fill comes from.
@@ -107,6 +144,8 @@ impl Entry {
             usable: true,
             fill: Some(std::mem::replace(&mut self.fill, fill)),
         };
+        // The figures are those of the one that was taken before.
+        self.predicted = None;
         self.rejected.retain(|r| r.fill.as_ref() != Some(&self.fill));
         self.rejected.insert(0, before);
         Ok(())
@@ -160,6 +199,7 @@ mod tests {
             filled_by: "typed search".into(),
             because: "it is the only one".into(),
             planner: Some(Planner { model: "m".into(), prompt: "00".into(), date: "2026-01-31".into() }),
+            predicted: None,
             fill: "let a = f(x)\ng(a)\n".into(),
             rejected: vec![Rejected {
                 filled_by: "m".into(),

@@ -1,5 +1,6 @@
 //! Fills with predicted figures → the order in which they are offered: the limits choose the workflow too.
 
+use super::lock::Foreseen;
 use super::search::Found;
 use crate::check::program::Metric;
 use rust_decimal::Decimal;
@@ -23,8 +24,8 @@ pub struct Candidate {
 pub enum Predicted {
     /// Nobody asked.
     Unknown,
-    /// There is a plan that keeps all limits: the figure that the job wishes for, and all figures in words.
-    Plan(Decimal, String),
+    /// There is a plan that keeps all limits: the figure that the job wishes for, and its figures.
+    Plan(Decimal, Foreseen),
     /// There is none.
     NoPlan(String),
 }
@@ -64,7 +65,10 @@ mod tests {
             by: "typed search".into(),
             predicted,
         };
-        let plan = |figure| Predicted::Plan(figure, String::new());
+        let of = |_: &str| String::new();
+        let figures =
+            || Foreseen { on: of("on"), cost_usd: of("cost"), latency_s: of("latency"), quality: of("quality") };
+        let plan = |figure| Predicted::Plan(figure, figures());
         let mut all = [
             candidate("best words, no plan", 2.0, Predicted::NoPlan("cost".into())),
             candidate("dear", 1.5, plan(dec!(3))),

@@ -6,7 +6,7 @@ use super::term::Term;
 const REACHING: [&str; 10] = ["url", "address", "path", "file", "command", "host", "code", "tests", "script", "target"];
 
 /// Which of these a name has.
-pub(super) fn reaching(name: &str) -> Option<&'static str> {
+pub fn reaching(name: &str) -> Option<&'static str> {
     let singular = |word: &'static str| word.trim_end_matches('s');
     name.split('_').find_map(|w| REACHING.into_iter().find(|r| w.trim_end_matches('s') == singular(r)))
 }

@@ -15,8 +15,9 @@ pub(super) enum Term {
     Texts(Vec<EcoString>),
     /// A value of an enum.
     Value(EcoString),
-    /// A call: what is called, and the arguments that are given, in the order of the parameters.
-    Call(EcoString, Vec<(EcoString, Rc<Term>)>),
+    /// A call: what is called, the arguments that are given, in the order of the parameters, and what it is asked to be carried out by
+    /// (`using openai_chat(variant: "gpt-5")`); empty where nothing is asked.
+    Call(EcoString, Vec<(EcoString, Rc<Term>)>, EcoString),
     /// A field of a value.
     Field(Rc<Term>, EcoString),
     /// A term for each item of a list: the list, the item's name, the body.
@@ -37,7 +38,7 @@ impl Term {
                 names.insert(name);
             }
             Term::Text(_) | Term::Texts(_) | Term::Value(_) => {}
-            Term::Call(_, args) => args.iter().for_each(|(_, a)| a.collect_used(names)),
+            Term::Call(_, args, _) => args.iter().for_each(|(_, a)| a.collect_used(names)),
             Term::Field(inner, _) => inner.collect_used(names),
             Term::Map(list, item, body) => {
                 names.extend(body.used().into_iter().filter(|n| *n != item.as_str()));
@@ -56,7 +57,7 @@ impl Term {
     fn collect_calls(&self, all: &mut Vec<EcoString>) {
         match self {
             Term::Var(_) | Term::Text(_) | Term::Texts(_) | Term::Value(_) => {}
-            Term::Call(callee, args) => {
+            Term::Call(callee, args, _) => {
                 args.iter().for_each(|(_, a)| a.collect_calls(all));
                 if !all.contains(callee) {
                     all.push(callee.clone());
@@ -76,7 +77,7 @@ impl Term {
             Term::Var(name) if name.starts_with('$') => "it".to_string(),
             Term::Var(name) => name.to_string(),
             Term::Text(_) | Term::Texts(_) | Term::Value(_) => String::new(),
-            Term::Call(callee, args) => {
+            Term::Call(callee, args, _) => {
                 let args: Vec<String> = args.iter().map(|(_, a)| a.shape()).filter(|a| !a.is_empty()).collect();
                 format!("{callee}({})", args.join(", "))
             }

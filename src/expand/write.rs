@@ -1,6 +1,7 @@
 //! Term → the text of a fill: one `let` a step, equal calls once, outside of maps what does not change within.
 
 use super::term::Term;
+use crate::check::agents::AGENT;
 use crate::library::Library;
 use crate::types::Type;
 use ecow::{EcoString, eco_format};
@@ -10,8 +11,19 @@ use std::rc::Rc;
 
 /// Writes a term as statements and a value.
 pub(super) fn write(term: &Term, library: &Library, scope: &[(EcoString, Type)]) -> String {
+    write_named(term, library, scope, &[])
+}
+
+/// The same with names for some of its steps.
+pub(super) fn write_named(
+    term: &Term,
+    library: &Library,
+    scope: &[(EcoString, Type)],
+    names: &[(Rc<Term>, EcoString)],
+) -> String {
     let mut writer = Writer {
         library,
+        names,
         taken: scope.iter().map(|(n, _)| n.clone()).collect(),
         items: BTreeMap::new(),
         done: Vec::new(),
@@ -25,6 +37,8 @@ pub(super) fn write(term: &Term, library: &Library, scope: &[(EcoString, Type)])
 
 struct Writer<'a> {
     library: &'a Library,
+    /// What steps are to be called.
+    names: &'a [(Rc<Term>, EcoString)],
     taken: Vec<EcoString>,
     /// What the items of maps are called.
     items: BTreeMap<EcoString, EcoString>,
@@ -58,7 +72,7 @@ impl Writer<'_> {
     fn last(&mut self, term: &Term) -> String {
         match term {
             _ if self.known(term).is_some() => self.known(term).unwrap_or_default().to_string(),
-            Term::Call(callee, args) => self.call(callee, args),
+            Term::Call(callee, args, pin) => self.call(callee, args, pin),
             Term::Map(list, item, body) => self.map(list, item, body),
             other => self.value(other, "value"),
         }
@@ -78,18 +92,22 @@ impl Writer<'_> {
             Term::Value(text) => return text.to_string(),
             Term::Field(inner, field) => {
                 return match &**inner {
-                    Term::Call(callee, args) if self.has_parts(callee) => self.parts(callee, args, inner, field),
-                    Term::Call(callee, _) => {
+                    Term::Call(callee, args, pin) if self.has_parts(callee) => {
+                        let text = self.call(callee, args, pin);
+                        self.parts(callee, text, inner, field)
+                    }
+                    Term::Call(callee, ..) => {
                         let wanted = callee.rsplit('_').next().unwrap_or(callee).to_string();
                         format!("{}.{field}", self.value(inner, &wanted))
                     }
                     _ => format!("{}.{field}", self.value(inner, wanted)),
                 };
             }
-            Term::Call(callee, args) => self.call(callee, args),
+            Term::Call(callee, args, pin) => self.call(callee, args, pin),
             Term::Map(list, item, body) => self.map(list, item, body),
         };
-        let name = self.fresh(wanted);
+        let given = self.names.iter().find(|(named, _)| **named == *term).map(|(_, name)| name.clone());
+        let name = self.fresh(given.as_deref().unwrap_or(wanted));
         self.line(&format!("let {name} = {text}"));
         self.done.push((term.clone(), name.clone()));
         name.to_string()
@@ -101,14 +119,7 @@ impl Writer<'_> {
     }
 
     /// A task with several results is called once, and all its parts get names; what nobody takes is marked so.
-    fn parts(
-        &mut self,
-        callee: &EcoString,
-        args: &[(EcoString, Rc<Term>)],
-        call: &Rc<Term>,
-        field: &EcoString,
-    ) -> String {
-        let text = self.call(callee, args);
+    fn parts(&mut self, callee: &EcoString, text: String, call: &Rc<Term>, field: &EcoString) -> String {
         let fields: Vec<EcoString> = match self.library.tasks.get(callee).map(|t| &t.result) {
             Some(Type::Record(_, fields)) => fields.iter().map(|(n, _)| n.clone()).collect(),
             _ => vec![field.clone()],
@@ -122,10 +133,11 @@ impl Writer<'_> {
         names[place].to_string()
     }
 
-    fn call(&mut self, callee: &EcoString, args: &[(EcoString, Rc<Term>)]) -> String {
+    fn call(&mut self, callee: &EcoString, args: &[(EcoString, Rc<Term>)], pin: &EcoString) -> String {
         let params: Vec<EcoString> = match (self.library.tasks.get(callee), self.library.types.get(callee)) {
             (Some(task), _) => task.params.iter().map(|(n, _)| n.clone()).collect(),
             (None, Some((Type::Record(..), _))) => Vec::new(),
+            (None, _) if callee == AGENT => vec!["goal".into()],
             // Jobs take their arguments in order.
             (None, _) => args.iter().map(|(n, _)| n.clone()).collect(),
         };
@@ -135,12 +147,13 @@ impl Writer<'_> {
             let in_order = params.get(i).is_some_and(|n| n == param);
             written.push(if in_order { value } else { format!("{param}: {value}") });
         }
-        format!("{callee}({})", written.join(", "))
+        let space = if pin.is_empty() { "" } else { " " };
+        format!("{callee}({}){space}{pin}", written.join(", "))
     }
 
     fn map(&mut self, list: &Rc<Term>, item: &EcoString, body: &Rc<Term>) -> String {
         let wanted = match &**list {
-            Term::Call(callee, _) => self.plural(callee),
+            Term::Call(callee, ..) => self.plural(callee),
             _ => "items".to_string(),
         };
         let over = self.value(list, &wanted);
@@ -164,14 +177,14 @@ impl Writer<'_> {
         let used = term.used();
         if !used.contains(item.as_str()) && matches!(**term, Term::Call(..) | Term::Map(..)) {
             let wanted = match &**term {
-                Term::Call(callee, _) => callee.rsplit('_').next().unwrap_or(callee).to_string(),
+                Term::Call(callee, ..) => callee.rsplit('_').next().unwrap_or(callee).to_string(),
                 _ => "values".to_string(),
             };
             self.value(term, &wanted);
             return;
         }
         match &**term {
-            Term::Call(_, args) => args.iter().for_each(|(_, a)| self.hoist(a, item)),
+            Term::Call(_, args, _) => args.iter().for_each(|(_, a)| self.hoist(a, item)),
             // The parts of a call get their names together.
             Term::Field(inner, _) if used.contains(item.as_str()) => self.hoist(inner, item),
             Term::Field(inner, _) if matches!(**inner, Term::Call(..)) => {

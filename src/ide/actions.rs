@@ -6,7 +6,8 @@ use super::{Analysis, Edit};
 use crate::check::program::{Hole, Job};
 use crate::diag::Diagnostic;
 use crate::diag::source::Span;
-use crate::expand::search;
+use crate::expand::rank::Predicted;
+use crate::expand::search::{self, Found};
 use crate::syntax::ast::{ItemKind, StmtKind};
 use crate::types::Type;
 
@@ -51,7 +52,7 @@ pub fn actions(analysis: &Analysis, plans: Option<&Plans>, part: Span) -> Vec<Ac
     }
     for job in &analysis.program.jobs {
         for hole in job.holes.iter().filter(|h| touches(h.span) && h.ty != Type::Unknown) {
-            out.extend(fills(analysis, job, hole));
+            out.extend(fills(analysis, plans, job, hole));
         }
     }
     for step in plans.into_iter().flat_map(|p| &p.jobs).flat_map(|j| &j.steps) {
@@ -76,9 +77,14 @@ fn sentence(title: &str) -> String {
     chars.next().map_or(String::new(), |c| c.to_uppercase().collect::<String>() + chars.as_str())
 }
 
-/// One action for each fill that typed search finds, the best first.
-pub fn fills(analysis: &Analysis, job: &Job, hole: &Hole) -> Vec<Action> {
-    let found = search::search(hole, job, &analysis.program, &analysis.library);
+/// One action for each fill that typed search finds, the best first: by what plans say of them, as far as they do.
+pub fn fills(analysis: &Analysis, plans: Option<&Plans>, job: &Job, hole: &Hole) -> Vec<Action> {
+    let mut found = search::search(hole, job, &analysis.program, &analysis.library);
+    let foretold =
+        plans.into_iter().flat_map(|p| &p.fills).find(|f| f.job == job.name.as_str() && f.hole == hole.name.as_str());
+    let foretold = foretold.map_or(&[][..], |f| &f.fills);
+    let place = |found: &Found| foretold.iter().position(|c| c.found.text == found.text).unwrap_or(foretold.len());
+    found.sort_by_key(place);
     let problem = analysis.diagnostics.iter().find(|d| d.primary.span == hole.span && d.code == "I0501").cloned();
     let actions = found.iter().enumerate().filter_map(|(rank, fill)| {
         let mut edits = placed(analysis, job, hole, &fill.text)?;
@@ -87,7 +93,12 @@ pub fn fills(analysis: &Analysis, job: &Job, hole: &Hole) -> Vec<Action> {
         // Its score and the words that fit are for those who compare fills.
         let value = fill.because.split_once(": ").map_or(fill.because.as_str(), |(_, what)| what);
         let value = value.split_once("; ").map_or(value, |(what, _)| what);
-        let title = format!("Fill the hole: {value}");
+        let figures = match foretold.iter().find(|c| c.found.text == fill.text).map(|c| &c.predicted) {
+            Some(Predicted::Plan(_, figures)) => format!(" · {figures}"),
+            Some(Predicted::NoPlan(_)) => " · no plan keeps the limits".to_string(),
+            Some(Predicted::Unknown) | None => String::new(),
+        };
+        let title = format!("Fill the hole: {value}{figures}");
         Some(Action { title, kind: ActionKind::Fill, mends: problem.clone(), preferred: rank == 0, edits })
     });
     actions.collect()

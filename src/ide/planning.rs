@@ -1,6 +1,7 @@
 //! What a plan says beside a text: the choice, its cost and its time at each step, and what stands in the way of a plan.
 
 use super::cursor::{expressions, is_pinned};
+use super::fills::{Foretold, foretell};
 use super::{Analysis, Beside, Edit, analyse};
 use crate::compile::{Base, Checked, Compiled, Target, fill, plan};
 use crate::diag::source::Span;
@@ -26,6 +27,8 @@ pub struct Plans {
     pub jobs: Vec<JobPlan>,
     /// What planning found wrong: clauses that clash, mostly.
     pub diagnostics: Vec<Diagnostic>,
+    /// The fills of holes, with what plans say of them.
+    pub fills: Vec<Foretold>,
 }
 
 /// What a plan says of a job.
@@ -94,7 +97,8 @@ pub fn plans(base: &mut Base, name: &str, text: Arc<str>, beside: Beside, planne
         out.diagnostics = own(&cx, &analysis);
         return out;
     };
-    let lock = lock.write().ok().filter(|_| !lock.holes.is_empty());
+    let fills = lock;
+    let lock = fills.write().ok().filter(|_| !fills.holes.is_empty());
     for job in checked.program.jobs.iter().take(MAX_JOBS) {
         if (planner.stop)() {
             break;
@@ -137,6 +141,9 @@ pub fn plans(base: &mut Base, name: &str, text: Arc<str>, beside: Beside, planne
     }
     out.diagnostics.retain(|d| !analysis.diagnostics.contains(d));
     out.diagnostics.dedup();
+    if !fills.holes.is_empty() {
+        out.fills = foretell(base, &analysis, &fills, planner);
+    }
     out
 }
 

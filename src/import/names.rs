@@ -1,17 +1,10 @@
 //! Names and texts of others → names and texts that `.mkb` can hold.
 
-use crate::syntax::token::Token;
-use logos::Logos;
+pub use crate::syntax::token::is_name;
 use std::collections::BTreeSet;
 
 /// The longest name that is made.
 const LONGEST: usize = 60;
-
-/// Whether a text is a name as it stands: letters, digits and `_`, and no word of the language.
-pub fn is_name(text: &str) -> bool {
-    let mut tokens = Token::lexer(text);
-    tokens.next() == Some(Ok(Token::Ident)) && tokens.next().is_none() && text.len() <= LONGEST
-}
 
 /// `getForecast-v2` → `get_forecast_v2`.
 pub fn snake(text: &str) -> String {

@@ -1,5 +1,7 @@
 //! Typed job → workflow. Calls of other jobs become part of it.
 
+mod agent;
+
 use super::answers::shares;
 use super::workflow::{Node, Op, Operand, Part, Region, Step, StepId, ValueId, Way, Workflow};
 use crate::check::program::{Block, Composition, Count, Expr, ExprKind, Job, LocalId, Program, TaskCall};
@@ -16,7 +18,8 @@ pub fn lower(job: &Job, program: &Program) -> Option<Workflow> {
     // Under a rate everything stands ready at once, shared instances among it, and a measured rule of quality speaks of the steps
     // that were measured: calls are then taken as they stand.
     let composes = job.rate.is_none() && job.quality_rule.table().is_none();
-    let mut pass = Lower { composes, program, steps: Vec::new(), values: 0, names: BTreeMap::new(), inside: None };
+    let (steps, names) = Default::default();
+    let mut pass = Lower { composes, agents: 0, program, steps, values: 0, names, inside: None };
     let mut scope = Scope::new();
     let mut inputs = Vec::new();
     for id in &job.params {
@@ -41,6 +44,8 @@ struct Lower<'p> {
     names: BTreeMap<EcoString, u32>,
     /// Whether compositions are offered.
     composes: bool,
+    /// Agents so far.
+    agents: u32,
     /// The composition that is being put in place. Calls in it are plain: compositions do not nest.
     inside: Option<Inside>,
 }
@@ -181,6 +186,7 @@ impl<'p> Lower<'p> {
                 Some(Operand::Value(output))
             }
             ExprKind::Block(block) => self.block(block, job, &mut scope.clone(), nodes),
+            ExprKind::Agent(agent) => self.agent(agent, &expr.ty, job, scope, nodes),
         }
     }
 
@@ -218,6 +224,7 @@ impl<'p> Lower<'p> {
             timeout: call.timeout.or(inside.and_then(|inside| inside.timeout)),
             ways: ways.iter().map(|(way, _)| way.clone()).collect(),
             part: inside.map(|inside| Part { way: inside.way.clone(), answers: None, of: Some(inside.of) }),
+            agent: None,
         });
         let mut regions = Vec::with_capacity(ways.len());
         for (number, (way, composition)) in ways.into_iter().enumerate() {

@@ -153,6 +153,13 @@ pub enum Op {
     Or,
     /// `not`.
     Not,
+    /// An agent's account, of which more is noted: a list, and what comes behind.
+    Note {
+        /// The rounds of the loop in which it is noted, of which half on average read it; none where all do.
+        rounds: Option<u32>,
+    },
+    /// A part of what a model said, null where it said none; further operands are values that it may have pointed at.
+    Said(String),
 }
 
 /// A job as data flow.
@@ -187,6 +194,24 @@ pub struct Step {
     pub ways: Vec<Way>,
     /// The composition that it is a part of.
     pub part: Option<Part>,
+    /// The agent that it is a step or a tool of.
+    pub agent: Option<InAgent>,
+}
+
+/// What a call is to an agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InAgent {
+    /// Which agent of the job, from 0.
+    pub number: u32,
+    /// The most steps that it takes in one go.
+    pub steps: u32,
+    /// The most that all its calls may cost together in a run, in dollars, where the job says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_usd: Option<Decimal>,
+    /// Where the job says so; none in a plan.
+    #[serde(skip)]
+    pub cost_at: Option<Span>,
 }
 
 /// A composition with its knobs set.

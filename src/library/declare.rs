@@ -32,7 +32,7 @@ pub type Profiles = BTreeMap<EcoString, FileId>;
 pub type Measured = BTreeMap<EcoString, Vec<FileId>>;
 
 /// The words that lead a plain clause of a task.
-const TASK_WORDS: [&str; 4] = ["quality", "prompt", "system", "max_tokens"];
+const TASK_WORDS: [&str; 5] = ["quality", "prompt", "system", "max_tokens", "functions"];
 
 /// The words that lead a property of a device.
 const DEVICE_WORDS: [&str; 8] = ["kind", "memory", "architecture", "tflops", "bandwidth", "link", "power", "idle"];
@@ -93,7 +93,7 @@ fn declare_task(task: &ast::Task, module: &EcoString, docs: &EcoString, library:
     let scope = Scope { params: &params, knobs: &[] };
     let (mut work, mut sizes) = (Vec::new(), Vec::new());
     let (mut prompt, mut system, mut max_tokens) = (EcoString::new(), EcoString::new(), 512);
-    let mut benchmark = None;
+    let (mut benchmark, mut functions) = (None, EcoString::new());
     for line in &task.lines {
         match &line.kind {
             LibraryLineKind::Work(name, expr) => work.extend(read_work(name.as_ref(), expr, &scope, cx)),
@@ -108,6 +108,10 @@ fn declare_task(task: &ast::Task, module: &EcoString, docs: &EcoString, library:
                     ("prompt", [Atom { kind: AtomKind::Text(t), .. }]) => prompt = t.clone(),
                     ("system", [Atom { kind: AtomKind::Text(t), .. }]) => system = t.clone(),
                     ("max_tokens", [value]) => max_tokens = whole(value, "max_tokens", cx).unwrap_or(max_tokens),
+                    ("functions", [param]) if params.iter().any(|(n, _)| text_of(param).as_ref() == Some(n)) => {
+                        functions = text_of(param).unwrap_or_default();
+                    }
+                    ("functions", _) => cx.push(errors::bad_value(p.span, "functions", "a parameter of the task")),
                     (word, _) if TASK_WORDS.contains(&word) => {
                         cx.push(errors::bad_value(p.span, word, "one text in quotes"))
                     }
@@ -130,7 +134,21 @@ fn declare_task(task: &ast::Task, module: &EcoString, docs: &EcoString, library:
     let (module, docs, span) = (module.clone(), docs.clone(), task.name.span);
     library.tasks.insert(
         name.clone(),
-        Task { name, module, docs, span, params, result, work, sizes, prompt, system, max_tokens, benchmark },
+        Task {
+            name,
+            module,
+            docs,
+            span,
+            params,
+            result,
+            work,
+            sizes,
+            prompt,
+            system,
+            max_tokens,
+            functions,
+            benchmark,
+        },
     );
 }
 

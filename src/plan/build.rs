@@ -9,7 +9,7 @@ use super::reason::reason;
 use super::{compose, engine};
 use crate::check::program::{Job, Metric, QualityRule};
 use crate::diag::source::{FileId, Sources};
-use crate::ir::workflow::{StepId, Workflow};
+use crate::ir::workflow::{InAgent, StepId, Workflow};
 use crate::library::Library;
 use crate::solve::outcome::Solution;
 use crate::space::encode::{Encoded, Origin, wishes};
@@ -163,6 +163,7 @@ fn step(index: usize, input: &BuildInput) -> PlanStep {
         predicted: predicted_of(option),
         instance: None,
         part: None,
+        agent: called.agent.clone().map(|agent| InAgent { cost_at: None, ..agent }),
         evidence: option.evidence.clone(),
         reason: reason(index, &input.solution.choice, input.space, input.encoded, input.job),
     }
@@ -330,7 +331,7 @@ fn clause(origin: &Origin, soft: bool, kept: bool, total: &Totals, input: &Build
             holds: kept,
             price: None,
         }),
-        Origin::StepPin(..) | Origin::EnergyKnown(..) => None,
+        Origin::StepPin(..) | Origin::EnergyKnown(..) | Origin::AgentCost(..) => None,
     }
 }
 

@@ -16,7 +16,7 @@ pub fn explain(conflict: &Conflict, encoded: &Encoded, space: &Space, workflow: 
         Origin::Clause(clause) => Some(clause.span),
         Origin::Rule(rule) => Some(rule.span),
         Origin::StepPin(_, pin) => Some(pin.span),
-        Origin::EnergyKnown(_, span) => Some(*span),
+        Origin::EnergyKnown(_, span) | Origin::AgentCost(_, _, span) => Some(*span),
     };
     let Some((first, rest)) = conflict.core.split_first() else {
         return Diagnostic::error("E0711", "the steps do not fit the machines", job, "no clause is to blame")

@@ -38,6 +38,7 @@ pub fn lower(entry: &Implementation, candidate: &Candidate, task: &Task) -> Engi
         system: task.system.to_string(),
         prompt: task.prompt.to_string(),
         max_tokens: task.max_tokens,
+        functions: task.functions.to_string(),
         reasoning: of_knob("reasoning"),
         prices: prices(entry, candidate),
         serve: serve(entry, candidate).map(|serve| Serve { weights: fill(&serve.weights), ..serve }),

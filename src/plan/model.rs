@@ -1,7 +1,7 @@
 //! The compiled artefact: which implementation, knobs and hardware carry out each step, what that is predicted to take, and
 //! the data flow to execute. Versioned; its JSON schema is published (`mkbc schema plan`).
 
-use crate::ir::workflow::{Region, StepId, ValueId};
+use crate::ir::workflow::{InAgent, Region, StepId, ValueId};
 use crate::library::end_to_end::EndToEnd;
 pub use crate::library::evidence::{Evidence, EvidenceKind};
 use crate::solve::outcome::Proof;
@@ -149,6 +149,9 @@ pub struct PlanStep {
     /// The composition that it is a part of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<PlanPart>,
+    /// The agent that it is a step or a tool of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<InAgent>,
     /// How it is executed.
     pub engine: Engine,
     /// The parameters that the task takes, in order.
@@ -337,6 +340,9 @@ pub struct Provider {
     pub prompt: String,
     /// Largest number of tokens in an answer.
     pub max_tokens: u32,
+    /// The parameter that says what the model may call, where it is asked for a call; empty where it is asked for an answer.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub functions: String,
     /// How long the model is to think: what the API calls `reasoning_effort`; `default` for a model that thinks as it will, empty for
     /// one that does not.
     #[serde(default, skip_serializing_if = "String::is_empty")]

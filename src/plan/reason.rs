@@ -57,6 +57,7 @@ pub fn said(origin: &Origin) -> String {
         Origin::Clause(c) => format!("`{}`", c.text),
         Origin::Rule(r) => format!("`{}`", r.text),
         Origin::StepPin(..) => "the pin at the call".to_string(),
+        Origin::AgentCost(_, usd, _) => format!("what the agent may cost, {} usd", usd.normalize()),
         Origin::EnergyKnown(text, _) => format!("`{text}`, for which energy must be known"),
     }
 }

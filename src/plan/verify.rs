@@ -330,6 +330,7 @@ fn space_of(plan: &Plan, library: &Library) -> space::Space {
         timeout: None,
         ways: Vec::new(),
         part: part(s),
+        agent: s.agent.clone(),
     });
     let workflow = Workflow {
         inputs: plan.inputs.iter().map(|i| (i.name.as_str().into(), i.ty.clone(), i.value)).collect(),

@@ -77,6 +77,7 @@ pub fn plan(subject: Subject, setting: &Candidate) -> Plan {
         hardware: Hardware { device: setting.device.to_string(), units: setting.units, replicas: 1 },
         instance: None,
         part: None,
+        agent: None,
         engine: lower(subject.entry, setting, task),
         params: task.params.iter().map(|(n, t)| (n.to_string(), t.clone())).collect(),
         output: task.result.clone(),

@@ -4,9 +4,10 @@
 //! overspend it. The plan's cost of what is not paid by the call (hardware of one's own) is set aside at the start.
 
 use super::fault::{Fault, FaultKind};
-use crate::plan::model::Plan;
+use crate::plan::model::{Plan, PlanStep};
 use rust_decimal::Decimal;
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use tokio::sync::Notify;
 
 /// The money of a run, in dollars.
@@ -16,6 +17,8 @@ pub struct Budget {
     spent: Cell<Decimal>,
     held: Cell<Decimal>,
     settled: Notify,
+    /// Those of the job's agents that have one of their own, by number.
+    agents: BTreeMap<u32, Budget>,
 }
 
 #[derive(Debug)]
@@ -37,7 +40,25 @@ impl Budget {
             let aside = (plan.total.cost_usd - paid.sum::<Decimal>()).max(Decimal::ZERO);
             Limit { text: clause.text.clone(), usd: (clause.limit - aside).max(Decimal::ZERO), aside }
         });
-        Budget { limit, ..Budget::default() }
+        let agents = plan.steps.iter().filter_map(|s| s.agent.as_ref());
+        let agents = agents.filter_map(|agent| {
+            let usd = agent.cost_usd?;
+            let text = format!("cost: {} usd", usd.normalize());
+            let limit = Some(Limit { text, usd, aside: Decimal::ZERO });
+            Some((agent.number, Budget { limit, ..Budget::default() }))
+        });
+        Budget { limit, agents: agents.collect(), ..Budget::default() }
+    }
+
+    /// Reserves what a call of a step can cost at most, from its agent's budget as well where it is an agent's.
+    pub async fn reserve_for(&self, step: &PlanStep, least: Decimal, most: Decimal) -> Result<Reservation<'_>, Fault> {
+        let Some(agent) = step.agent.as_ref().and_then(|agent| self.agents.get(&agent.number)) else {
+            return self.reserve(least, most).await;
+        };
+        let own = agent.reserve(least, most).await?;
+        let mut held = self.reserve(least, own.usd).await?;
+        held.agent = Some(Box::new(own));
+        Ok(held)
     }
 
     /// What calls have cost so far, in dollars.
@@ -64,7 +85,7 @@ impl Budget {
 
     fn hold(&self, usd: Decimal) -> Reservation<'_> {
         self.held.set(self.held.get() + usd);
-        Reservation { budget: self, usd, open: true }
+        Reservation { budget: self, usd, open: true, agent: None }
     }
 
     fn refuse(&self, limit: &Limit, least: Decimal, left: Decimal) -> Fault {
@@ -100,6 +121,8 @@ pub struct Reservation<'a> {
     /// How much, in dollars.
     pub usd: Decimal,
     open: bool,
+    /// What is kept of the budget of the call's agent.
+    agent: Option<Box<Reservation<'a>>>,
 }
 
 impl Reservation<'_> {
@@ -108,6 +131,9 @@ impl Reservation<'_> {
         self.open = false;
         let cost = cost.filter(|c| *c >= Decimal::ZERO && *c <= self.usd).unwrap_or(self.usd);
         self.budget.settle(self.usd, cost);
+        if let Some(agent) = self.agent.take() {
+            agent.settle(Some(cost));
+        }
         cost
     }
 }

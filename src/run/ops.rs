@@ -15,6 +15,10 @@ pub fn compute(op: &Op, args: &[&Value]) -> Result<Value, Fault> {
             Ok(Value::Object(fields))
         }
         (Op::Field(name), [value]) => field(value, name),
+        (Op::Said(name), [value, ..]) => Ok(value.get(name).cloned().unwrap_or(Value::Null)),
+        (Op::Note { .. }, [Value::Array(list), more]) => {
+            Ok(Value::Array(list.iter().chain([*more]).cloned().collect()))
+        }
         (Op::Neg, [Value::Number(n)]) => arithmetic(&Op::Sub, &Number::from(0), n),
         (Op::Not, [Value::Bool(b)]) => Ok(Value::Bool(!b)),
         (Op::And, [Value::Bool(a), Value::Bool(b)]) => Ok(Value::Bool(*a && *b)),

@@ -41,6 +41,8 @@ pub enum Origin {
     Rule(Rule),
     /// A pin at a call: the step, and the pin.
     StepPin(usize, Pin),
+    /// What all calls of an agent may cost together: which agent, how much in dollars, as written.
+    AgentCost(u32, Decimal, Span),
     /// Energy is limited or wished by this line, and some choices' energy is unknown.
     EnergyKnown(EcoString, Span),
 }
@@ -79,6 +81,12 @@ pub fn encode(input: &Input) -> Encoded {
     origins.extend(input.job.rules.iter().filter(|r| !r.soft).cloned().map(Origin::Rule));
     for (step, s) in input.workflow.steps.iter().enumerate() {
         origins.extend(s.pins.iter().cloned().map(|p| Origin::StepPin(step, p)));
+    }
+    let mut agents = BTreeSet::new();
+    for agent in input.workflow.steps.iter().filter_map(|s| s.agent.as_ref()) {
+        if let (Some(usd), Some(span), true) = (agent.cost_usd, agent.cost_at, agents.insert(agent.number)) {
+            origins.push(Origin::AgentCost(agent.number, usd, span));
+        }
     }
     origins.extend(input.kept.iter().cloned());
     let limit = origins.iter().find_map(|o| match o {
@@ -360,6 +368,11 @@ fn breaks(
     match origin {
         Origin::Clause(_) => false,
         Origin::EnergyKnown(..) => option.figures.energy.is_none(),
+        // No call of an agent by itself may cost more than all may; the run holds their sum.
+        Origin::AgentCost(number, usd, _) => {
+            let agent = input.workflow.steps[step].agent.as_ref();
+            agent.is_some_and(|a| a.number == *number) && option.cost() > *usd
+        }
         Origin::StepPin(pinned, pin) => *pinned == step && !matches_pin(candidate, pin, input.library),
         Origin::Rule(rule) => match &rule.kind {
             RuleKind::Pin(pin) => {

@@ -4,6 +4,7 @@
 use super::table::Table;
 use super::{Candidate, Input, StepSpace, errors};
 use crate::diag::Diagnostics;
+use crate::ir::agent::MOST_SHOWN;
 use crate::ir::workflow::{Node, Op, Operand, Region, StepId, ValueId};
 use crate::library::size::{SizeExpr, SizeOp, apply};
 use ecow::{EcoString, eco_format};
@@ -137,6 +138,27 @@ impl Pass<'_, '_> {
                 let mut list = prefixed("item.", &item);
                 list.insert("count".into(), Table::constant(Decimal::from(shapes.len())));
                 list
+            }
+            Op::Note { rounds } => {
+                let (list, entry) = (shapes.first(), shapes.get(1));
+                let noted = entry.map_or_else(|| Table::constant(Decimal::ZERO), |e| noted(e, rounds.is_some()));
+                // What a round notes is read in all that follow: on average in half of them.
+                let often = rounds.map_or(Decimal::ONE, |n| Decimal::from(n.saturating_sub(1)) / Decimal::TWO);
+                let noted = noted.map(&|t| t.checked_mul(often)).unwrap_or(noted);
+                let before =
+                    list.and_then(|l| l.get("tokens")).cloned().unwrap_or_else(|| Table::constant(Decimal::ZERO));
+                Shape::from([("tokens".into(), sum(&[&before, &noted]).unwrap_or(noted))])
+            }
+            Op::Said(name) => {
+                let (said, pointed) = shapes.split_first().map_or((Shape::new(), &[][..]), |(s, p)| (s.clone(), p));
+                let prefix = format!("{name}.");
+                let own = said.iter().filter_map(|(path, t)| Some((path.strip_prefix(&prefix)?.into(), t.clone())));
+                let mut shape: Shape = own.collect();
+                // A part is no larger than the whole, and neither is an item of it.
+                let whole = said.get("tokens").cloned().unwrap_or_else(|| Table::constant(Decimal::ZERO));
+                let tokens = shape.entry("tokens".into()).or_insert(whole).clone();
+                shape.entry("item.tokens".into()).or_insert(tokens);
+                pointed.iter().fold(shape, |all, one| larger(&all, one))
             }
             Op::Add => {
                 let mut paths: Shape = shapes.iter().flat_map(|s| s.clone()).collect();
@@ -334,6 +356,24 @@ fn larger(a: &Shape, b: &Shape) -> Shape {
     out
 }
 
+/// Tokens of what an agent's model is shown: of a round, its call and what came of it; before the first one, of each thing that is given. What
+/// nothing says the size of counts as the most that is shown.
+fn noted(entry: &Shape, in_round: bool) -> Table {
+    let most = Table::constant(Decimal::from(MOST_SHOWN));
+    let mut parts: Vec<EcoString> = match in_round {
+        true => vec!["turn".into(), "result".into()],
+        false => {
+            entry.keys().filter_map(|path| path.match_indices('.').nth(1).map(|(at, _)| path[..at].into())).collect()
+        }
+    };
+    parts.dedup();
+    parts.iter().fold(Table::constant(Decimal::ZERO), |all, part| {
+        let tokens = entry.get(eco_format!("{part}.tokens").as_str()).unwrap_or(&most);
+        let shown = tokens.zip(&most, &|a, b| Some(a.min(b))).unwrap_or_else(|| most.clone());
+        sum(&[&all, &shown]).unwrap_or(shown)
+    })
+}
+
 /// The sizes of a constant: a token is about four characters.
 fn literal(value: &serde_json::Value) -> Shape {
     match value {
@@ -346,6 +386,10 @@ fn literal(value: &serde_json::Value) -> Shape {
             let mut list = prefixed("item.", &item);
             list.insert("count".into(), Table::constant(Decimal::from(items.len())));
             list
+        }
+        serde_json::Value::Object(_) => {
+            let tokens = value.to_string().chars().count().div_ceil(4);
+            Shape::from([("tokens".into(), Table::constant(Decimal::from(tokens)))])
         }
         _ => Shape::new(),
     }

@@ -209,6 +209,15 @@ pub fn lex(source: &str, file: FileId, cx: &mut Diagnostics) -> Lexed {
     lexed
 }
 
+/// The longest text that is taken for a name, in bytes.
+const LONGEST_NAME: usize = 60;
+
+/// Whether a text is a name as it stands: letters, digits and `_`, and no word of the language.
+pub fn is_name(text: &str) -> bool {
+    let mut tokens = Token::lexer(text);
+    tokens.next() == Some(Ok(Token::Ident)) && tokens.next().is_none() && text.len() <= LONGEST_NAME
+}
+
 /// `////` and more is a ruler, not documentation.
 fn doc_or_comment(source: &str, start: u32, end: u32) -> Token {
     let text = &source[start as usize..end as usize];

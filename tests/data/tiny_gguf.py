@@ -10,7 +10,7 @@ import sys
 import numpy as np
 from gguf import GGUFWriter, TokenType
 
-EMBED, HEADS, FEED, LAYERS, CONTEXT = 32, 2, 64, 1, 16384
+EMBED, HEADS, FEED, LAYERS, CONTEXT = 32, 2, 64, 1, 65536
 
 TEMPLATE = (
     "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}\n{% endfor %}"

@@ -16,11 +16,12 @@ pub struct Act {
     headers: Vec<(&'static str, &'static str)>,
     body: String,
     cut: bool,
+    stall: bool,
 }
 
 /// A response.
 pub fn say(status: u16, body: impl ToString) -> Act {
-    Act { status, headers: Vec::new(), body: body.to_string(), cut: false }
+    Act { status, headers: Vec::new(), body: body.to_string(), cut: false, stall: false }
 }
 
 /// A chat's answer.
@@ -42,6 +43,13 @@ impl Act {
     /// Breaking off after what is there.
     pub fn cut(mut self) -> Act {
         self.cut = true;
+        self
+    }
+
+    /// Saying nothing more after what is there, and not ending either.
+    #[allow(dead_code)]
+    pub fn stall(mut self) -> Act {
+        (self.cut, self.stall) = (true, true);
         self
     }
 }
@@ -122,11 +130,12 @@ async fn respond(State(shared): State<Shared>, uri: Uri, headers: HeaderMap, bod
     }
     let body = if act.cut {
         // The first part must be on its way before the connection breaks.
-        Body::from_stream(futures_util::stream::unfold(Some(act.body), |part| async move {
+        let wait = std::time::Duration::from_millis(if act.stall { 60_000 } else { 100 });
+        Body::from_stream(futures_util::stream::unfold(Some(act.body), move |part| async move {
             match part {
                 Some(part) if !part.is_empty() => Some((Ok(Bytes::from(part)), Some(String::new()))),
                 Some(_) => {
-                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                    tokio::time::sleep(wait).await;
                     Some((Err(std::io::Error::other("broken off")), None))
                 }
                 None => None,

@@ -1,11 +1,16 @@
 //! `mkbc bench expand`: fills the holes of a corpus of goals, and says how often the first choice is right.
 
 use crate::check::program::{Hole, Job};
+use crate::cli::expand::PlannerOptions;
+use crate::cli::expand::candidates::{plain, wrong};
+use crate::cli::expand::planner::Planner;
 use crate::cli::load::{files, library, read};
 use crate::cli::{Failure, note, print};
-use crate::compile::check_file;
+use crate::compile::{Texts, check_file};
 use crate::diag::Diagnostics;
 use crate::expand::corpus::{Case, held_out};
+use crate::expand::lock::Lock;
+use crate::expand::planner::Asked;
 use crate::expand::search::search;
 use clap::Args;
 use std::path::PathBuf;
@@ -14,10 +19,17 @@ use std::time::{Duration, Instant};
 #[derive(Args)]
 pub struct ExpandOptions {
     /// The corpus: a folder of .toml files, each with a job and the shapes that are right for it
+    #[arg(default_value = "tests/expand/corpus")]
     pub corpus: PathBuf,
     /// Name the cases that are wrong and what was chosen, of those that are not held out
     #[arg(long)]
     pub wrong: bool,
+    /// Add made-up tasks until the library has this many
+    #[arg(long, value_name = "N", conflicts_with = "planner")]
+    pub tasks: Option<usize>,
+    /// Ask a language model for the fills, and score its first one that checks in place of typed search's
+    #[command(flatten)]
+    pub planner: PlannerOptions,
 }
 
 /// Right first choices, and how many cases there were.
@@ -33,11 +45,15 @@ impl Score {
     }
 }
 
-/// Scores typed search on a corpus.
+/// Scores typed search, or a language model, on a corpus.
 pub fn expand(options: &ExpandOptions) -> Result<(), Failure> {
     let (mut tuned, mut held) = (Score::default(), Score::default());
     let (mut slowest, mut total) = (Duration::ZERO, Duration::ZERO);
-    let texts = library(&[])?;
+    let mut texts = library(&[])?;
+    if let Some(tasks) = options.tasks {
+        enlarge(&mut texts, tasks);
+    }
+    let mut planner = Planner::of(&options.planner)?;
     for path in files(&options.corpus, "toml")? {
         let name = path.file_stem().and_then(|n| n.to_str()).unwrap_or_default().to_string();
         let about = |why: String| Failure::Message(format!("`{}`: {why}", path.display()));
@@ -58,7 +74,15 @@ pub fn expand(options: &ExpandOptions) -> Result<(), Failure> {
             .find_map(|j| Some((j, j.holes.first()?)))
             .ok_or_else(|| about("its job has no hole".into()))?;
         let started = Instant::now();
-        let found = search(hole, job, &checked.program, &checked.library);
+        let found = match &mut planner {
+            None => search(hole, job, &checked.program, &checked.library),
+            Some(planner) => {
+                let asked = Asked { hole, job, program: &checked.program, library: &checked.library };
+                let base = Lock::default();
+                let check = |text: &str| wrong(&sources, &checked, &base, plain(job, hole, text, "a candidate"));
+                planner.fill(&asked, &mut { check }).found
+            }
+        };
         let took = started.elapsed();
         (slowest, total) = (slowest.max(took), total + took);
         let right = case.accepts(&found);
@@ -74,12 +98,38 @@ pub fn expand(options: &ExpandOptions) -> Result<(), Failure> {
     if cases == 0 {
         return Err(format!("`{}` holds no case", options.corpus.display()).into());
     }
+    let who = planner.as_ref().map_or("typed search", |planner| planner.name());
+    if let Some(planner) = &planner {
+        note(&planner.account());
+    }
     print(&format!(
-        "typed search, first choices that are right\n  tuned on   {}\n  held out   {}\n  {:.1} ms a goal, {:.1} ms the slowest\n",
+        "{who}, first choices that are right\n  tuned on   {}\n  held out   {}\n  {:.1} ms a goal, {:.1} ms the slowest\n",
         tuned.text(),
         held.text(),
         total.as_secs_f64() * 1e3 / cases as f64,
         slowest.as_secs_f64() * 1e3,
     ));
     Ok(())
+}
+
+/// Adds tasks to a library until it has so many: each takes and gives types that are about, so that they lead to each other.
+fn enlarge(texts: &mut Texts, tasks: usize) {
+    let mut alone = texts.clone();
+    let nothing = alone.sources.add("nothing", String::new());
+    let there = check_file(&alone, nothing, &mut Diagnostics::default()).library.tasks.len();
+    const TYPES: [&str; 9] =
+        ["Text", "List[Text]", "Transcript", "Frames", "Audio", "Video", "Document", "Image", "List[Passage]"];
+    const DOES: [&str; 8] = ["name", "find", "tell", "read", "sort", "merge", "count", "show"];
+    let mut text = String::new();
+    for n in 0..tasks.saturating_sub(there) {
+        let ty = |at: usize| TYPES[at % TYPES.len()];
+        let (first, second, gives) = (ty(n * 7 + 3), ty(n * 5 + 1), ty(n * 11 + n / 9));
+        let (does, what) = (DOES[n % DOES.len()], DOES[(n / 8) % DOES.len()]);
+        text += &format!(
+            "/// Can {does} the person or the dress, and {what} what a video, a text or a page has of it.\n\
+             task {does}_{what}_{n}(first: {first}, second: {second}?) -> {gives}\n\n"
+        );
+    }
+    let file = texts.sources.add("made up", text);
+    texts.modules.push(("made_up".into(), file));
 }

@@ -11,7 +11,7 @@ use crate::cli::{Failure, note, print};
 use crate::compile::{self, Checked, Compiled, Target, Texts, check_file};
 use crate::diag::source::FileId;
 use crate::diag::{Diagnostics, Severity};
-use crate::expand::lock::{Entry, Lock, Planner as Provenance, Rejected};
+use crate::expand::lock::{Entry, Foreseen, Lock, Planner as Provenance, Rejected};
 use crate::expand::planner::Asked;
 use crate::expand::rank::{Candidate, Predicted, rank};
 use crate::expand::search::{Found, search};
@@ -30,7 +30,7 @@ const NODES: u64 = 50_000;
 const READ: f64 = 0.05;
 
 /// Makes fills anew and writes the lock file, or shows how it would change.
-pub fn expand(options: &ExpandOptions, path: &Path) -> Result<(), Failure> {
+pub fn expand(options: &ExpandOptions, path: &Path, measured: &InputSizes) -> Result<(), Failure> {
     let (texts, file) = load(&options.source)?;
     let mut cx = Diagnostics::default();
     let checked = check_file(&texts, file, &mut cx);
@@ -55,7 +55,7 @@ pub fn expand(options: &ExpandOptions, path: &Path) -> Result<(), Failure> {
             if locked {
                 continue;
             }
-            let at = At { options, texts: &texts, file, checked: &checked, job, hole };
+            let at = At { options, texts: &texts, file, checked: &checked, job, hole, measured, old: &old };
             match at.entry(&base, planner.as_mut())? {
                 Some(entry) => base.put(entry),
                 None => open.push(format!("{}.{}", job.name, hole.name)),
@@ -109,6 +109,10 @@ struct At<'a> {
     checked: &'a Checked,
     job: &'a Job,
     hole: &'a Hole,
+    /// The sizes of inputs that are given.
+    measured: &'a InputSizes,
+    /// The lock file as it is.
+    old: &'a Lock,
 }
 
 impl At<'_> {
@@ -126,6 +130,12 @@ impl At<'_> {
         if let Some(planner) = planner {
             let asked = Asked { hole, job, program: &self.checked.program, library: &self.checked.library };
             let outcome = planner.fill(&asked, &mut |text| self.wrong(base, text));
+            let kept = self.old.find(&job.name, &hole.name).filter(|e| e.signature == signature(hole, job));
+            if let (true, Some(_), Some(entry)) = (outcome.found.is_empty(), &outcome.stopped, kept) {
+                // Who could not be asked changes nothing.
+                note(&format!("{}.{}: the lock file keeps the fill that it has", job.name, hole.name));
+                return Ok(Some(entry.clone()));
+            }
             let best = candidates.first().map_or(0.0, |c| c.found.score);
             for found in outcome.found {
                 match candidates.iter_mut().find(|c| c.found.text == found.text) {
@@ -161,8 +171,12 @@ impl At<'_> {
         rank(&mut candidates, wish);
         let because = |c: &Candidate| match &c.predicted {
             Predicted::Unknown => c.found.because.clone(),
-            Predicted::Plan(_, figures) => format!("{}; {figures}", c.found.because),
+            Predicted::Plan(_, figures) => format!("{}; predicted {figures}", c.found.because),
             Predicted::NoPlan(why) => format!("{}; no plan: {why}", c.found.because),
+        };
+        let foreseen = |c: &Candidate| match &c.predicted {
+            Predicted::Plan(_, figures) => Some(figures.clone()),
+            Predicted::Unknown | Predicted::NoPlan(_) => None,
         };
         let mut candidates = candidates.into_iter();
         let Some(best) = candidates.next() else { return Ok(None) };
@@ -175,6 +189,7 @@ impl At<'_> {
         rejected.splice(0..0, others);
         Ok(Some(Entry {
             because: because(&best),
+            predicted: foreseen(&best),
             planner: provenance,
             rejected,
             ..self.plain(&best.found.text, &best.by)
@@ -182,39 +197,15 @@ impl At<'_> {
     }
 
     fn plain(&self, fill: &str, by: &str) -> Entry {
-        Entry {
-            job: self.job.name.to_string(),
-            hole: self.hole.name.to_string(),
-            wants: self.hole.ty.to_string(),
-            goal: self.hole.goal.to_string(),
-            signature: signature(self.hole, self.job),
-            filled_by: by.to_string(),
-            because: String::new(),
-            planner: None,
-            fill: fill.to_string(),
-            rejected: Vec::new(),
-        }
+        plain(self.job, self.hole, fill, by)
     }
 
-    /// What is wrong with a fill, in the words of the diagnostics.
     fn wrong(&self, base: &Lock, fill: &str) -> Vec<String> {
-        let mut cx = Diagnostics::default();
-        let done = self.filled(base, fill, &mut cx);
-        let errors = cx.iter().filter(|d| d.severity == Severity::Error);
-        let mut wrong: Vec<String> =
-            errors.map(|d| format!("{}: {} ({})", d.code, d.message, d.primary.text)).collect();
-        if done.is_none() && wrong.is_empty() {
-            wrong.push("it does not check".to_string());
-        }
-        wrong
+        wrong(self.texts, self.checked, base, self.plain(fill, "a candidate"))
     }
 
     fn filled(&self, base: &Lock, fill: &str, cx: &mut Diagnostics) -> Option<(Texts, Checked, Lock)> {
-        let mut lock = base.clone();
-        lock.put(self.plain(fill, "a candidate"));
-        let mut texts = self.texts.clone();
-        let checked = compile::with_fills(&mut texts, self.checked, &lock, cx)?;
-        Some((texts, checked, lock))
+        filled(self.texts, self.checked, base, self.plain(fill, "a candidate"), cx)
     }
 
     /// The machines that the job or the command line names; what is installed here says nothing of a workflow.
@@ -223,36 +214,85 @@ impl At<'_> {
         named.map(|name| machines_of(name, &self.options.source, &self.checked.library)).transpose()
     }
 
-    /// The best plan's figures with a fill.
     fn predict(&self, base: &Lock, fill: &str, machines: &Machines, wish: Metric) -> Predicted {
         let mut cx = Diagnostics::default();
-        let Some((texts, checked, lock)) = self.filled(base, fill, &mut cx) else {
-            return Predicted::NoPlan("it does not check".into());
-        };
-        let usable = usable_on(machines);
-        let limits = Limits { nodes: NODES, certify: Certify::Off, ..Limits::default() };
-        let measured = InputSizes::new();
-        let job = Some(self.job.name.as_str());
-        let target = Target { job, machines, measured: &measured, usable: &usable, limits, end: End::Typical };
-        let text = lock.write().unwrap_or_default();
-        let compiled = Compiled { texts: &texts, file: self.file, checked: &checked, lock: Some(&text) };
-        let planned = compile::plan(compiled, &target, &mut cx);
-        match planned {
-            Ok((_, decision)) => {
-                let total = &decision.plan.total;
-                let quality = total.quality * rust_decimal::dec!(100);
-                let figures = format!(
-                    "predicted ${}, {} s, quality {} %",
-                    total.cost_usd.round_sf(3).unwrap_or_default().normalize(),
-                    total.latency_s.round_sf(3).unwrap_or_default().normalize(),
-                    quality.round_sf(3).unwrap_or_default().normalize()
-                );
-                Predicted::Plan(total_of(wish, total), figures)
+        match self.filled(base, fill, &mut cx) {
+            Some((texts, checked, lock)) => {
+                predict((&texts, self.file, &checked), &lock, self.job, (machines, self.measured), wish)
             }
-            Err(why) => {
-                let said = cx.iter().find(|d| d.severity == Severity::Error);
-                Predicted::NoPlan(said.map_or(why, |d| d.message.clone()))
-            }
+            None => Predicted::NoPlan("it does not check".into()),
+        }
+    }
+}
+
+/// The entry of a fill, and no more than that.
+pub fn plain(job: &Job, hole: &Hole, fill: &str, by: &str) -> Entry {
+    Entry {
+        job: job.name.to_string(),
+        hole: hole.name.to_string(),
+        wants: hole.ty.to_string(),
+        goal: hole.goal.to_string(),
+        signature: signature(hole, job),
+        filled_by: by.to_string(),
+        because: String::new(),
+        planner: None,
+        predicted: None,
+        fill: fill.to_string(),
+        rejected: Vec::new(),
+    }
+}
+
+/// What is wrong with a fill, in the words of the diagnostics.
+pub fn wrong(texts: &Texts, checked: &Checked, base: &Lock, entry: Entry) -> Vec<String> {
+    let mut cx = Diagnostics::default();
+    let done = filled(texts, checked, base, entry, &mut cx);
+    let errors = cx.iter().filter(|d| d.severity == Severity::Error);
+    let mut wrong: Vec<String> = errors.map(|d| format!("{}: {} ({})", d.code, d.message, d.primary.text)).collect();
+    if done.is_none() && wrong.is_empty() {
+        wrong.push("it does not check".to_string());
+    }
+    wrong
+}
+
+fn filled(
+    texts: &Texts,
+    checked: &Checked,
+    base: &Lock,
+    entry: Entry,
+    cx: &mut Diagnostics,
+) -> Option<(Texts, Checked, Lock)> {
+    let mut lock = base.clone();
+    lock.put(entry);
+    let mut texts = texts.clone();
+    let checked = compile::with_fills(&mut texts, checked, &lock, cx)?;
+    Some((texts, checked, lock))
+}
+
+/// The best plan's figures for a file whose holes are filled.
+pub fn predict(
+    (texts, file, checked): (&Texts, FileId, &Checked),
+    lock: &Lock,
+    job: &Job,
+    (machines, measured): (&Machines, &InputSizes),
+    wish: Metric,
+) -> Predicted {
+    let mut cx = Diagnostics::default();
+    let usable = usable_on(machines);
+    let limits = Limits { nodes: NODES, certify: Certify::Off, ..Limits::default() };
+    let target = Target { job: Some(&job.name), machines, measured, usable: &usable, limits, end: End::Typical };
+    let text = lock.write().unwrap_or_default();
+    let compiled = Compiled { texts, file, checked, lock: Some(&text) };
+    match compile::plan(compiled, &target, &mut cx) {
+        Ok((_, decision)) => {
+            let total = &decision.plan.total;
+            Predicted::Plan(
+                total_of(wish, total),
+                Foreseen::of(&machines.name, total.cost_usd, total.latency_s, total.quality),
+            )
+        }
+        Err(why) => {
+            let said = cx.iter().find(|d| d.severity == Severity::Error);
+            Predicted::NoPlan(said.map_or(why, |d| d.message.clone()))
         }
     }
 }

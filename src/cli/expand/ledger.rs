@@ -1,12 +1,17 @@
 //! The lock file as people handle it: taking another of its fills, and checking all of them.
 
+use super::candidates::predict;
 use super::{LockCommand, read_lock, said};
+use crate::check::program::Metric;
 use crate::cli::args::Source;
+use crate::cli::here::machines_of;
 use crate::cli::load::{load, lock_path, show, write};
 use crate::cli::{Failure, print};
 use crate::compile::{check_file, fill};
 use crate::diag::Diagnostics;
 use crate::expand::lock::{Entry, Lock};
+use crate::expand::rank::Predicted;
+use crate::space::sizes::InputSizes;
 use std::path::Path;
 
 /// Takes the N-th fill of a hole; those before and behind it stay in the lock as refused ones.
@@ -40,7 +45,7 @@ pub fn lock(what: &LockCommand) -> Result<(), Failure> {
         return Err(format!("there is no lock file `{}`: run `mkbc expand`", path.display()).into());
     }
     let lock = read_lock(&path)?;
-    let holes = check(&options.source, &lock)?;
+    let (holes, changed) = check_today(&options.source, &lock)?;
     let unknown: Vec<&Entry> =
         lock.holes.iter().filter(|e| !holes.contains(&(e.job.clone(), e.hole.clone()))).collect();
     if let Some(entry) = unknown.first() {
@@ -57,11 +62,47 @@ pub fn lock(what: &LockCommand) -> Result<(), Failure> {
         "; it was edited by hand, and reads the same"
     };
     print(&format!("{}: every fill is current and checks against the library{today}\n", path.display()));
+    changed.iter().for_each(|line| print(&format!("  {line}\n")));
     Ok(())
 }
 
+/// Checks all fills, and that there is still a plan with them where there was one: what it would cost today, where that has changed.
+fn check_today(source: &Source, lock: &Lock) -> Result<(Holes, Vec<String>), Failure> {
+    let holes = check(source, lock)?;
+    let (mut texts, file) = load(source)?;
+    let mut cx = Diagnostics::default();
+    let checked = check_file(&texts, file, &mut cx);
+    let Some((checked, _)) = fill(&mut texts, checked, lock, true, &mut cx) else { return Ok((holes, Vec::new())) };
+    let mut changed = Vec::new();
+    for entry in &lock.holes {
+        let Some(then) = &entry.predicted else { continue };
+        let Some(job) = checked.program.jobs.iter().find(|j| j.name == entry.job) else { continue };
+        let machines = machines_of(&then.on, source, &checked.library)?;
+        let (wish, sizes) = (job.wishes.first().map_or(Metric::Cost, |w| w.metric), InputSizes::new());
+        let name = format!("{}.{}", entry.job, entry.hole);
+        match predict((&texts, file, &checked), lock, job, (&machines, &sizes), wish) {
+            Predicted::Plan(_, now) if now == *then => {}
+            Predicted::Plan(_, now) => {
+                changed.push(format!("{name}: {then} when it was filled, {now} today, on `{}`", then.on));
+            }
+            Predicted::NoPlan(why) => {
+                let what = format!(
+                    "{name}: there was a plan on `{}` when it was filled, and there is none today: {why}",
+                    then.on
+                );
+                return Err(format!("{what}\n  help: `mkbc expand --refresh` looks for another fill").into());
+            }
+            Predicted::Unknown => {}
+        }
+    }
+    Ok((holes, changed))
+}
+
+/// Holes by job and name.
+type Holes = Vec<(String, String)>;
+
 /// Checks that a lock fills every hole of a file, with fills that check; the holes that it has.
-fn check(source: &Source, lock: &Lock) -> Result<Vec<(String, String)>, Failure> {
+fn check(source: &Source, lock: &Lock) -> Result<Holes, Failure> {
     let (mut texts, file) = load(source)?;
     let mut cx = Diagnostics::default();
     let checked = check_file(&texts, file, &mut cx);

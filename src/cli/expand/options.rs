@@ -11,7 +11,7 @@ pub struct ExpandOptions {
     #[arg(long)]
     pub refresh: bool,
     /// Fail where the lock file does not hold every fill
-    #[arg(long, conflicts_with = "refresh")]
+    #[arg(long, conflicts_with_all = ["refresh", "planner"])]
     pub locked: bool,
     /// Take the lock file's N-th fill of a hole in place of the first, as they are listed
     #[arg(long, value_name = "N", conflicts_with_all = ["refresh", "locked", "planner", "diff"])]
@@ -30,10 +30,10 @@ pub struct ExpandOptions {
 }
 
 /// Which language model is asked for fills, and how far.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub struct PlannerOptions {
     /// Ask a language model for fills as well: openai:MODEL
-    #[arg(long, value_name = "openai:MODEL", conflicts_with = "locked")]
+    #[arg(long, value_name = "openai:MODEL")]
     pub planner: Option<String>,
     /// The address of an OpenAI-compatible endpoint [default: OPENAI_BASE_URL, else api.openai.com]; the key is in OPENAI_API_KEY
     #[arg(long, value_name = "URL", requires = "planner")]

@@ -3,10 +3,11 @@
 use super::options::PlannerOptions;
 use crate::cli::{Failure, note};
 use crate::expand::planner::{Asked, Bounds, Outcome, plan};
-use crate::run::chat::Chat;
+use crate::run::chat::{Chat, Listener};
 use crate::run::engines::openai::http::Endpoint;
 use crate::run::fault::Fault;
 use rust_decimal::Decimal;
+use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 /// A language model that fills holes.
@@ -70,8 +71,13 @@ impl<'a> Planner<'a> {
             }
             asked_for += 1;
             note(&format!("{hole}: asking for a fill, request {asked_for}"));
-            let reply =
-                chat.ask(request, &mut |what| note(&format!("{hole}: {what}"))).map_err(|fault| said(&fault))?;
+            let progress = Progress::new(&hole);
+            let listener =
+                Listener { say: &|what| note(&format!("{hole}: {what}")), watch: &|bytes| progress.show(bytes) };
+            let reply = chat.ask(request, &listener);
+            progress.clear();
+            tokens.0 += std::mem::take(&mut chat.in_vain);
+            let reply = reply.map_err(|fault| said(&fault))?;
             tokens = (tokens.0 + reply.tokens.0, tokens.1 + reply.tokens.1);
             Ok(reply)
         };
@@ -101,6 +107,31 @@ impl<'a> Planner<'a> {
             format!(", {} USD", cost(price, self.spent).round_dp(6).normalize())
         });
         format!("{}: {read} tokens read, {written} written{money}", self.name)
+    }
+}
+
+/// How far an answer has come, on a line of the terminal that goes when it is there.
+struct Progress<'a> {
+    hole: &'a str,
+    shown: std::cell::Cell<bool>,
+}
+
+impl<'a> Progress<'a> {
+    fn new(hole: &'a str) -> Progress<'a> {
+        Progress { hole, shown: std::cell::Cell::new(false) }
+    }
+
+    fn show(&self, bytes: usize) {
+        if std::io::stderr().is_terminal() {
+            self.shown.set(true);
+            let _ = write!(std::io::stderr(), "\r{}: {bytes} bytes of an answer", self.hole);
+        }
+    }
+
+    fn clear(&self) {
+        if self.shown.take() {
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
     }
 }
 

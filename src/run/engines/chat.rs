@@ -3,6 +3,7 @@
 //! Each request is paid from the run's budget beforehand. What an endpoint does not understand is asked more simply, and what it
 //! understood is remembered for the run; an answer of another type may be mended once.
 
+pub mod agent;
 pub mod said;
 pub mod stream;
 pub mod wire;
@@ -21,7 +22,7 @@ use serde_json::Value;
 use std::time::Duration;
 use stream::{Deadlines, Exchange, Heard};
 use tokio::time::Instant;
-use wire::{Ask, Dialect, Level, Wire, messages, with_thoughts};
+use wire::{Ask, Dialect, Level, Talk, Wire, mending, messages, with_thoughts};
 
 /// Answers of another type than was asked for that are sent back to be mended, in one attempt.
 const MENDS: u32 = 1;
@@ -35,9 +36,12 @@ const LEAST: u32 = 64;
 
 /// One attempt of a call.
 pub async fn call(call: &Call<'_>, wire: Wire, provider: &Provider, endpoint: &Endpoint) -> Result<Value, Fault> {
+    if !provider.functions.is_empty() {
+        return agent::turn(call, wire, provider, endpoint).await;
+    }
     let shape = Shape::of(&call.step.output);
     let content = prompt::content(&provider.prompt, &call.args).await?;
-    let asked = Asked { call, wire, provider, endpoint, shape: &shape, content: &content };
+    let asked = Asked { call, wire, provider, endpoint, shape: &shape, content: &content, talk: None };
     if matches!(shape, Shape::Text) {
         return asked.attempt().await;
     }
@@ -61,6 +65,7 @@ struct Asked<'a> {
     endpoint: &'a Endpoint,
     shape: &'a Shape,
     content: &'a Value,
+    talk: Option<&'a Talk>,
 }
 
 impl Asked<'_> {
@@ -68,7 +73,7 @@ impl Asked<'_> {
         let limits = self.call.cx.deadlines;
         let total = self.call.step.conditions.timeout_ms.map_or(limits.total, Duration::from_millis);
         let mut left = total;
-        let mut mend: Option<(String, String)> = None;
+        let mut since = Vec::new();
         let mut mends = 0;
         let mut dialect = self.call.shared.dialect(self.endpoint, &self.provider.model);
         if !self.shape.strict() && self.wire != Wire::Messages {
@@ -76,31 +81,46 @@ impl Asked<'_> {
         }
         loop {
             let heard = Heard::default();
-            let deadlines = Deadlines { total: left, ..limits };
-            let begun = Instant::now();
-            let said = self.request(dialect, &mend, deadlines, &heard).await;
-            left = left.saturating_sub(begun.elapsed());
-            let said = match said {
-                Ok(said) => said,
-                Err(refused) => match simpler(self.wire, &refused, dialect, !matches!(self.shape, Shape::Text)) {
-                    Some(next) if !left.is_zero() => {
-                        dialect = next;
-                        self.call.shared.learn(self.endpoint, &self.provider.model, dialect);
-                        continue;
-                    }
-                    _ => return Err(self.kept(&heard, refused.fault)),
-                },
-            };
+            let said = self.said(&mut dialect, &since, (&mut left, limits), &heard).await?;
             let origin = heard.origin.borrow().clone();
             match said.value(&origin, &self.call.step.output, self.shape) {
                 Ok(Ok(value)) => return Ok(value),
                 Ok(Err(mismatch)) if mends < MENDS && !left.is_zero() => {
                     self.kept(&heard, mismatch.fault);
                     mends += 1;
-                    mend = Some((head(&said.text, 8_000).to_owned(), mismatch.why));
+                    since = mending(head(&said.text, 8_000).to_owned(), &mismatch.why);
                 }
                 Ok(Err(mismatch)) => return Err(self.kept(&heard, mismatch.fault)),
                 Err(fault) => return Err(self.kept(&heard, fault)),
+            }
+        }
+    }
+
+    /// What the model says, asked more simply where the endpoint does not understand the request.
+    async fn said(
+        &self,
+        dialect: &mut Dialect,
+        since: &[(&'static str, String)],
+        (left, limits): (&mut Duration, Deadlines),
+        heard: &Heard,
+    ) -> Result<Said, Fault> {
+        loop {
+            let deadlines = Deadlines { total: *left, ..limits };
+            let begun = Instant::now();
+            let said = self.request(*dialect, since, deadlines, heard).await;
+            *left = left.saturating_sub(begun.elapsed());
+            let refused = match said {
+                Ok(said) => return Ok(said),
+                Err(refused) => refused,
+            };
+            let structured = self.talk.is_none() && !matches!(self.shape, Shape::Text);
+            match simpler(self.wire, &refused, *dialect, structured) {
+                Some(next) if !left.is_zero() => {
+                    *dialect = next;
+                    self.call.shared.learn(self.endpoint, &self.provider.model, *dialect);
+                    heard.forget();
+                }
+                _ => return Err(self.kept(heard, refused.fault)),
             }
         }
     }
@@ -109,7 +129,7 @@ impl Asked<'_> {
     async fn request(
         &self,
         dialect: Dialect,
-        mend: &Option<(String, String)>,
+        since: &[(&'static str, String)],
         deadlines: Deadlines,
         heard: &Heard,
     ) -> Result<Said, Refused> {
@@ -121,7 +141,9 @@ impl Asked<'_> {
             max_tokens: with_thoughts(&provider.reasoning, provider.max_tokens),
             content: self.content,
             shape: self.shape,
-            mend: mend.as_ref().map(|(wrong, why)| (wrong.as_str(), why.as_str())),
+            since,
+            seed: None,
+            talk: self.talk,
         };
         let price = Price::of(&provider.prices);
         let held = match price {
@@ -140,8 +162,15 @@ impl Asked<'_> {
             Wire::Messages => request.header("anthropic-version", messages::VERSION),
             _ => request,
         };
-        let exchange =
-            Exchange { wire: self.wire, clients, to: self.endpoint, deadlines, max_tokens: ask.max_tokens, heard };
+        let exchange = Exchange {
+            wire: self.wire,
+            clients,
+            to: self.endpoint,
+            deadlines,
+            max_tokens: ask.max_tokens,
+            heard,
+            watch: None,
+        };
         let said = exchange.run(request).await;
         let charged = said.as_ref().map_or_else(|refused| refused.charged, |_| true);
         let tokens = said.as_ref().ok().and_then(|said| said.tokens);
@@ -155,7 +184,7 @@ impl Asked<'_> {
         let most = price.cost(Tokens { read, cached: 0, written: u64::from(written) });
         let least = price.cost(Tokens { read, cached: 0, written: u64::from(written.min(LEAST)) });
         let planned = step.predicted.cost_usd.checked_div(step.calls).unwrap_or_default();
-        self.call.shared.budget.reserve(least.max(planned).min(most), most).await
+        self.call.shared.budget.reserve_for(step, least.max(planned).min(most), most).await
     }
 
     fn account(&self, held: Option<(Reservation<'_>, Price)>, charged: bool, tokens: Option<Tokens>, heard: &Heard) {
@@ -203,12 +232,17 @@ fn most_read(ask: &Ask<'_>) -> u64 {
     };
     let pictures = parts.map_or(0, |p| p.iter().filter(|p| p["text"].is_null()).count());
     let schema = if matches!(ask.shape, Shape::Text) { 0 } else { ask.shape.schema().to_string().len() };
-    let mend = ask.mend.map_or(0, |(wrong, why)| wrong.len() + why.len());
-    (ask.system.len() + text + pictures * PICTURE + schema + mend + AROUND) as u64
+    let since: usize = ask.since.iter().map(|(_, text)| text.len()).sum();
+    let talk = ask.talk.map_or(0, |talk| {
+        let functions = talk.functions.iter().map(|f| f.name.len() + f.says.len() + f.schema.to_string().len());
+        let told = talk.exchanges.iter().map(|e| e.name.len() + e.arguments.to_string().len() + e.result.len());
+        functions.chain(told).map(|n| n + 40).sum()
+    });
+    (ask.system.len() + text + pictures * PICTURE + schema + since + talk + AROUND) as u64
 }
 
 /// A simpler request that an endpoint may accept after it refused one; each step down is taken once, so that this ends.
-fn simpler(wire: Wire, refused: &Refused, dialect: Dialect, structured: bool) -> Option<Dialect> {
+pub fn simpler(wire: Wire, refused: &Refused, dialect: Dialect, structured: bool) -> Option<Dialect> {
     if !matches!(refused.status, Some(400 | 404 | 415 | 422 | 500 | 501)) {
         return None;
     }

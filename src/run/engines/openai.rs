@@ -157,7 +157,7 @@ pub async fn post(
         (Most::Seconds(s), _, Some(price)) => s.checked_mul(*price).unwrap_or(Decimal::MAX),
         _ => planned,
     };
-    let held = call.shared.budget.reserve(cost, cost).await?;
+    let held = call.shared.budget.reserve_for(call.step, cost, cost).await?;
     let reply = call.shared.clients.post(endpoint, path, body).await;
     let charged = reply.as_ref().map_or_else(|refused| refused.charged, |_| true);
     let tokens = reply.as_ref().ok().and_then(|reply| answer::tokens(&reply.body));

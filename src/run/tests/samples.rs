@@ -30,6 +30,7 @@ pub fn step(id: u32, engine: Engine, params: &[(&str, Type)], output: Type) -> P
         hardware: Hardware { device: "cpu".into(), units: 1, replicas: 1 },
         instance: None,
         part: None,
+        agent: None,
         engine,
         params: params.iter().map(|(n, t)| ((*n).to_owned(), t.clone())).collect(),
         output,

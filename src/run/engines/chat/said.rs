@@ -40,6 +40,8 @@ pub struct Said {
     pub text: String,
     /// A refusal, in its words.
     pub refusal: String,
+    /// The functions that it calls, in order.
+    pub calls: Vec<Called>,
     /// An error that came in the place of the answer, or behind its beginning.
     pub error: Option<Error>,
     /// Why it stopped.
@@ -50,6 +52,15 @@ pub struct Said {
     pub ended: bool,
     /// Whether there was an answer at all, be it empty.
     pub answered: bool,
+}
+
+/// A function that a model calls.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Called {
+    /// Its name, as the model says it.
+    pub name: String,
+    /// The arguments, as JSON that may be broken.
+    pub arguments: String,
 }
 
 /// An error within an answer.
@@ -93,6 +104,32 @@ impl Said {
     /// The typed value, a fault, or an answer of another type.
     pub fn value(&self, origin: &str, ty: &Type, shape: &Shape) -> Result<Result<Value, Mismatch>, Fault> {
         let unusable = |what: &str| Fault::new(FaultKind::Answer, format!("{origin} {what}"));
+        self.whole(origin)?;
+        let text = self.text.trim();
+        if text.is_empty() {
+            return Err(unusable("sent an empty answer").transient());
+        }
+        if matches!(shape, Shape::Text) {
+            return Ok(Ok(Value::from(text)));
+        }
+        let wrong = |why: String| {
+            let message = format!("sent an answer that is no {ty}: {why}");
+            Mismatch { why, fault: unusable(&message).detail(head(text, 500)).transient() }
+        };
+        let Some(found) = extract(text) else {
+            return Ok(Err(wrong("there is no JSON in it".to_owned())));
+        };
+        let inner = found.get("answer").filter(|_| matches!(shape, Shape::Wrapped(..)));
+        let inner = inner.and_then(|inner| check(inner, ty).ok().map(|()| inner.clone()));
+        Ok(match inner {
+            Some(value) => Ok(value),
+            None => check(&found, ty).map(|()| found).map_err(|mismatch| wrong(mismatch.to_string())),
+        })
+    }
+
+    /// Whether the answer came whole, and no error or refusal in its place.
+    pub fn whole(&self, origin: &str) -> Result<(), Fault> {
+        let unusable = |what: &str| Fault::new(FaultKind::Answer, format!("{origin} {what}"));
         if let Some(error) = &self.error {
             let code = if error.code.is_empty() { String::new() } else { format!(" {}", head(&error.code, 60)) };
             let what =
@@ -121,25 +158,6 @@ impl Said {
         if !self.ended {
             return Err(unusable("broke off its answer").transient());
         }
-        let text = self.text.trim();
-        if text.is_empty() {
-            return Err(unusable("sent an empty answer").transient());
-        }
-        if matches!(shape, Shape::Text) {
-            return Ok(Ok(Value::from(text)));
-        }
-        let wrong = |why: String| {
-            let message = format!("sent an answer that is no {ty}: {why}");
-            Mismatch { why, fault: unusable(&message).detail(head(text, 500)).transient() }
-        };
-        let Some(found) = extract(text) else {
-            return Ok(Err(wrong("there is no JSON in it".to_owned())));
-        };
-        let inner = found.get("answer").filter(|_| matches!(shape, Shape::Wrapped(..)));
-        let inner = inner.and_then(|inner| check(inner, ty).ok().map(|()| inner.clone()));
-        Ok(match inner {
-            Some(value) => Ok(value),
-            None => check(&found, ty).map(|()| found).map_err(|mismatch| wrong(mismatch.to_string())),
-        })
+        Ok(())
     }
 }

@@ -45,6 +45,12 @@ pub struct Heard {
 }
 
 impl Heard {
+    /// Forgets what came, for another request.
+    pub fn forget(&self) {
+        self.raw.borrow_mut().clear();
+        self.first.set(None);
+    }
+
     fn keep(&self, part: &[u8]) {
         let mut raw = self.raw.borrow_mut();
         let room = MOST_OF_ERROR.saturating_sub(raw.len());
@@ -66,6 +72,8 @@ pub struct Exchange<'a> {
     pub max_tokens: u32,
     /// What came.
     pub heard: &'a Heard,
+    /// Who is told how long the answer is so far, in bytes.
+    pub watch: Option<&'a dyn Fn(usize)>,
 }
 
 impl Exchange<'_> {
@@ -135,6 +143,9 @@ impl Exchange<'_> {
                     }
                     due = Instant::now() + self.deadlines.between;
                     pieces += 1;
+                    if let Some(watch) = self.watch {
+                        watch(said.text.len());
+                    }
                     self.bounded(pieces, &origin)?;
                 }
                 Step::End => break,

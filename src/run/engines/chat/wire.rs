@@ -67,8 +67,52 @@ pub struct Ask<'a> {
     pub content: &'a Value,
     /// What is wanted.
     pub shape: &'a Shape,
-    /// An answer that was wrong, and why.
-    pub mend: Option<(&'a str, &'a str)>,
+    /// What was said since: role and text.
+    pub since: &'a [(&'static str, String)],
+    /// What makes answers to the same question differ, where that is wanted.
+    pub seed: Option<u32>,
+    /// What it may call, where it is asked for a call.
+    pub talk: Option<&'a Talk>,
+}
+
+/// A conversation with functions.
+#[derive(Clone, Debug, Default)]
+pub struct Talk {
+    /// What may be called.
+    pub functions: Vec<Function>,
+    /// What was called so far, after the user's message.
+    pub exchanges: Vec<Exchanged>,
+    /// The function that must be called.
+    pub forced: Option<&'static str>,
+}
+
+/// A function as a model sees it.
+#[derive(Clone, Debug)]
+pub struct Function {
+    /// Its name.
+    pub name: String,
+    /// What it does.
+    pub says: String,
+    /// The JSON schema of its arguments.
+    pub schema: Value,
+}
+
+/// A call that was made, and what it gave.
+#[derive(Clone, Debug)]
+pub struct Exchanged {
+    /// The function that was called.
+    pub name: String,
+    /// The arguments, a JSON object.
+    pub arguments: Value,
+    /// What came of it.
+    pub result: String,
+}
+
+impl Exchanged {
+    /// The name by which its result is told to belong to it.
+    fn id(index: usize) -> String {
+        format!("call_{}", index + 1)
+    }
 }
 
 /// What an event of a stream brought.
@@ -148,15 +192,14 @@ fn system(ask: &Ask<'_>, by_schema: bool) -> String {
     system.trim().to_owned()
 }
 
-/// The conversation: what the user says; where an answer is to be mended, that answer and what is wrong with it.
+/// The conversation: what the user says, and what was said since.
 fn turns(ask: &Ask<'_>) -> Vec<(&'static str, Value)> {
-    let mut turns = vec![("user", ask.content.clone())];
-    if let Some((wrong, why)) = ask.mend {
-        turns.push(("assistant", json!(wrong)));
-        turns.push((
-            "user",
-            json!(format!("That is not what was asked for: {why}. Answer again, with nothing but the JSON.")),
-        ));
-    }
-    turns
+    let since = ask.since.iter().map(|(role, text)| (*role, json!(text)));
+    std::iter::once(("user", ask.content.clone())).chain(since).collect()
+}
+
+/// The turns that send an answer back to be mended.
+pub fn mending(wrong: String, why: &str) -> Vec<(&'static str, String)> {
+    let asked = format!("That is not what was asked for: {why}. Answer again, with nothing but the JSON.");
+    vec![("assistant", wrong), ("user", asked)]
 }

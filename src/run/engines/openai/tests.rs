@@ -249,6 +249,7 @@ async fn nobody_there() {
         system: String::new(),
         prompt: "{x}".into(),
         max_tokens: 5,
+        functions: String::new(),
         reasoning: String::new(),
         prices: Default::default(),
         serve: None,

@@ -1,9 +1,12 @@
 //! OpenAI's Chat Completions.
 
-use super::{Ask, Dialect, Level, Step, system, turns};
-use crate::run::engines::chat::said::{Error, Said, Stop, Tokens};
+use super::{Ask, Dialect, Exchanged, Function, Level, Step, system, turns};
+use crate::run::engines::chat::said::{Called, Error, Said, Stop, Tokens};
 use crate::run::engines::openai::answer::Shape;
 use serde_json::{Value, json};
+
+/// Calls that are read of one answer; only the first counts.
+const MOST_CALLS: usize = 15;
 
 /// The body of a request.
 pub fn request(ask: &Ask<'_>, dialect: Dialect) -> Value {
@@ -13,9 +16,28 @@ pub fn request(ask: &Ask<'_>, dialect: Dialect) -> Value {
         messages.push(json!({"role": "system", "content": system}));
     }
     messages.extend(turns(ask).into_iter().map(|(role, content)| json!({"role": role, "content": content})));
+    for (index, told) in ask.talk.iter().flat_map(|t| &t.exchanges).enumerate() {
+        let id = Exchanged::id(index);
+        let function = json!({"name": told.name, "arguments": told.arguments.to_string()});
+        let calls = json!([{"id": id, "type": "function", "function": function}]);
+        messages.push(json!({"role": "assistant", "content": null, "tool_calls": calls}));
+        messages.push(json!({"role": "tool", "tool_call_id": id, "content": told.result}));
+    }
     let mut body = json!({"model": ask.model, "messages": messages});
+    if let Some(talk) = ask.talk {
+        let function = |f: &Function| json!({"type": "function", "function": {"name": f.name, "description": f.says, "parameters": f.schema}});
+        body["tools"] = talk.functions.iter().map(function).collect();
+        body["tool_choice"] = match talk.forced {
+            Some(name) => json!({"type": "function", "function": {"name": name}}),
+            None => json!("auto"),
+        };
+        body["parallel_tool_calls"] = json!(false);
+    }
     let limit = if dialect.completion_tokens { "max_completion_tokens" } else { "max_tokens" };
     body[limit] = json!(ask.max_tokens);
+    if let Some(seed) = ask.seed {
+        body["seed"] = json!(seed);
+    }
     if !matches!(ask.reasoning, "" | "default") {
         body["reasoning_effort"] = json!(ask.reasoning);
     }
@@ -75,7 +97,24 @@ fn take(said: &mut Said, message: &Value) -> bool {
         _ => {}
     }
     said.refusal.push_str(message["refusal"].as_str().unwrap_or_default());
-    said.text.len() + said.refusal.len() > before
+    let called = message["tool_calls"].as_array().into_iter().flatten().map(|call| called(said, call)).count();
+    said.text.len() + said.refusal.len() > before || called > 0
+}
+
+/// A call, or a piece of one: the pieces of a stream bear its number.
+fn called(said: &mut Said, call: &Value) {
+    let index = call["index"].as_u64().map_or(said.calls.len(), |i| i as usize).min(MOST_CALLS);
+    if said.calls.len() <= index {
+        said.calls.resize(index + 1, Called::default());
+    }
+    let function = &call["function"];
+    let at = &mut said.calls[index];
+    at.name.push_str(function["name"].as_str().unwrap_or_default());
+    match &function["arguments"] {
+        Value::String(piece) => at.arguments.push_str(piece),
+        Value::Object(whole) => at.arguments = Value::Object(whole.clone()).to_string(),
+        _ => {}
+    }
 }
 
 fn finish(said: &mut Said, choice: &Value) {

@@ -1,7 +1,7 @@
 //! Anthropic's Messages. Structure is asked for by a tool whose input is the answer.
 
-use super::{Ask, Dialect, Level, Step, system, turns};
-use crate::run::engines::chat::said::{Error, Said, Stop, Tokens};
+use super::{Ask, Dialect, Exchanged, Function, Level, Step, system, turns};
+use crate::run::engines::chat::said::{Called, Error, Said, Stop, Tokens};
 use crate::run::engines::openai::answer::Shape;
 use serde_json::{Value, json};
 
@@ -11,7 +11,14 @@ pub const VERSION: &str = "2023-06-01";
 /// The body of a request.
 pub fn request(ask: &Ask<'_>, dialect: Dialect) -> Value {
     let turn = |(role, content)| json!({"role": role, "content": blocks(content)});
-    let messages: Vec<Value> = turns(ask).into_iter().map(turn).collect();
+    let mut messages: Vec<Value> = turns(ask).into_iter().map(turn).collect();
+    for (index, told) in ask.talk.iter().flat_map(|t| &t.exchanges).enumerate() {
+        let id = Exchanged::id(index);
+        let call = json!({"type": "tool_use", "id": id, "name": told.name, "input": told.arguments});
+        messages.push(json!({"role": "assistant", "content": [call]}));
+        let result = json!({"type": "tool_result", "tool_use_id": id, "content": told.result});
+        messages.push(json!({"role": "user", "content": [result]}));
+    }
     let mut body = json!({"model": ask.model, "max_tokens": ask.max_tokens, "messages": messages});
     let by_tool = !matches!(ask.shape, Shape::Text) && dialect.level == Level::Schema;
     let system = system(ask, by_tool);
@@ -26,6 +33,14 @@ pub fn request(ask: &Ask<'_>, dialect: Dialect) -> Value {
         body["tool_choice"] = match thoughts {
             None => json!({"type": "tool", "name": "answer"}),
             Some(_) => json!({"type": "auto"}),
+        };
+    }
+    if let Some(talk) = ask.talk {
+        let function = |f: &Function| json!({"name": f.name, "description": f.says, "input_schema": f.schema});
+        body["tools"] = talk.functions.iter().map(function).collect();
+        body["tool_choice"] = match talk.forced.filter(|_| thoughts.is_none()) {
+            Some(name) => json!({"type": "tool", "name": name}),
+            None => json!({"type": "auto", "disable_parallel_tool_use": true}),
         };
     }
     if let Some(tokens) = thoughts {
@@ -75,6 +90,8 @@ pub fn event(said: &mut Said, data: &Value) -> Step {
             if block["type"] == "tool_use" {
                 // What was said before the tool is called is no part of the answer.
                 said.text.clear();
+                let name = block["name"].as_str().unwrap_or_default().to_owned();
+                said.calls.push(Called { name, arguments: String::new() });
             }
             said.text.push_str(block["text"].as_str().unwrap_or_default());
             Step::Idle
@@ -84,6 +101,9 @@ pub fn event(said: &mut Said, data: &Value) -> Step {
             let delta = &data["delta"];
             let piece = delta["text"].as_str().or(delta["partial_json"].as_str());
             said.text.push_str(piece.unwrap_or_default());
+            if let (Some(piece), Some(call)) = (delta["partial_json"].as_str(), said.calls.last_mut()) {
+                call.arguments.push_str(piece);
+            }
             if piece.or(delta["thinking"].as_str()).is_some_and(|p| !p.is_empty()) { Step::Piece } else { Step::Idle }
         }
         "message_delta" => {
@@ -110,7 +130,11 @@ pub fn whole(body: &Value) -> Said {
     let mut said = Said { error: Error::of(&body["error"]), ..Said::default() };
     for block in body["content"].as_array().into_iter().flatten() {
         match block["type"].as_str() {
-            Some("tool_use") => said.text = block["input"].to_string(),
+            Some("tool_use") => {
+                said.text = block["input"].to_string();
+                let name = block["name"].as_str().unwrap_or_default().to_owned();
+                said.calls.push(Called { name, arguments: said.text.clone() });
+            }
             _ => said.text.push_str(block["text"].as_str().unwrap_or_default()),
         }
     }

@@ -1,7 +1,7 @@
 //! OpenAI's Responses.
 
-use super::{Ask, Dialect, Level, Step, system, turns};
-use crate::run::engines::chat::said::{Error, Said, Stop, Tokens};
+use super::{Ask, Dialect, Exchanged, Function, Level, Step, system, turns};
+use crate::run::engines::chat::said::{Called, Error, Said, Stop, Tokens};
 use crate::run::engines::openai::answer::Shape;
 use serde_json::{Value, json};
 
@@ -16,7 +16,12 @@ pub fn request(ask: &Ask<'_>, dialect: Dialect) -> Value {
         other => other,
     };
     let turn = |(role, c)| json!({"role": role, "content": content(c)});
-    let input: Vec<Value> = turns(ask).into_iter().map(turn).collect();
+    let mut input: Vec<Value> = turns(ask).into_iter().map(turn).collect();
+    for (index, told) in ask.talk.iter().flat_map(|t| &t.exchanges).enumerate() {
+        let (id, arguments) = (Exchanged::id(index), told.arguments.to_string());
+        input.push(json!({"type": "function_call", "call_id": id, "name": told.name, "arguments": arguments}));
+        input.push(json!({"type": "function_call_output", "call_id": id, "output": told.result}));
+    }
     let mut body = json!({"model": ask.model, "input": input, "max_output_tokens": ask.max_tokens, "store": false});
     let system = system(ask, dialect.level == Level::Schema);
     if !system.is_empty() {
@@ -36,6 +41,15 @@ pub fn request(ask: &Ask<'_>, dialect: Dialect) -> Value {
             Level::Prompt => {}
         }
     }
+    if let Some(talk) = ask.talk {
+        let function = |f: &Function| json!({"type": "function", "name": f.name, "description": f.says, "parameters": f.schema, "strict": false});
+        body["tools"] = talk.functions.iter().map(function).collect();
+        body["tool_choice"] = match talk.forced {
+            Some(name) => json!({"type": "function", "name": name}),
+            None => json!("auto"),
+        };
+        body["parallel_tool_calls"] = json!(false);
+    }
     if dialect.stream {
         body["stream"] = json!(true);
     }
@@ -54,6 +68,10 @@ pub fn event(said: &mut Said, data: &Value) -> Step {
         "response.refusal.delta" => {
             said.answered = true;
             said.refusal.push_str(delta);
+            Step::Piece
+        }
+        "response.function_call_arguments.delta" => {
+            said.answered = true;
             Step::Piece
         }
         kind if kind.starts_with("response.reasoning") && kind.ends_with(".delta") => Step::Piece,
@@ -87,6 +105,10 @@ pub fn whole(body: &Value) -> Said {
         said.text.push_str(part["text"].as_str().unwrap_or_default());
         said.refusal.push_str(part["refusal"].as_str().unwrap_or_default());
     }
+    let called = body["output"].as_array().into_iter().flatten().filter(|o| o["type"] == "function_call");
+    let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
+    said.calls = called.map(|c| Called { name: text(&c["name"]), arguments: text(&c["arguments"]) }).collect();
+    said.answered |= !said.calls.is_empty();
     said.stop = match (body["status"].as_str(), body["incomplete_details"]["reason"].as_str()) {
         (Some("completed"), _) => Stop::Done,
         (_, Some("max_output_tokens")) => Stop::Length,

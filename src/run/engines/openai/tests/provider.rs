@@ -184,6 +184,7 @@ impl Question {
             system: "Be brief.".into(),
             prompt: "Answer: {x}".into(),
             max_tokens: self.max_tokens,
+            functions: String::new(),
             reasoning: String::new(),
             prices: self.prices.iter().map(|(n, p)| ((*n).to_owned(), *p)).collect(),
             serve: None,

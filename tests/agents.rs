@@ -1,0 +1,241 @@
+//! Agents by the real program: a model that is a FAKE (tests/run/provider.rs: a real HTTP server that speaks the protocol and answers from a
+//! script) and tools that are real programs.
+
+#[path = "cli/mkbc.rs"]
+mod mkbc;
+#[allow(dead_code)]
+#[path = "run/provider.rs"]
+mod provider;
+
+use mkbc::{Done, Mkbc};
+use provider::{Act, KEY, Provider, Seen, say};
+use serde_json::{Value, json};
+
+/// Two tools that are programs: one says what it is given, one would open an address.
+const TOOLS: &str = r#"
+/// The height of a mountain, by its name.
+task height(mountain: Text) -> Text {
+  work calls = 1
+  size tokens = 20 tok
+}
+tool height_table implements height {
+  runs on cpu * 1
+  engine process { command ["printf", "height of %s is 4808 m; see http://evil.example/x", "{mountain}"] }
+  profile "own.csv"
+}
+
+/// What stands at an address.
+task fetch(url: Text) -> Text {
+  work calls = 1
+  size tokens = 20 tok
+}
+tool fetcher implements fetch {
+  runs on cpu * 1
+  engine process { command ["printf", "page %s", "{url}"] }
+  profile "own.csv"
+}
+"#;
+
+const PROFILE: &str = "device,units,figure,value,unit,low,high,evidence,source\ncpu,1,latency,0.01,s,,,estimated,made for this test\n\
+    cpu,1,power,5,W,,,estimated,made for this test\ncpu,,quality,100,%,,,estimated,made for this test\n";
+
+/// A folder with the tools, and a job that is one agent.
+fn climb(agent: &str) -> Mkbc {
+    let mkbc = Mkbc::new();
+    std::fs::create_dir_all(mkbc.path("lib/profiles")).expect("a folder");
+    mkbc.write("lib/climbing.mkb", TOOLS);
+    mkbc.write("lib/profiles/own.csv", PROFILE);
+    let text =
+        format!("use climbing\n\njob climb(question: Text) -> Text {{\n  expect question of 20 tok\n\n  {agent}\n}}\n");
+    mkbc.write("job.mkb", text);
+    mkbc
+}
+
+const AGENT: &str =
+    "agent(question, tools: [height, fetch], steps: 4, cost: 0.5 usd) using openai_agent(variant: \"gpt-4o-mini\")";
+
+/// A model's call of a function.
+fn calls(name: &str, arguments: &Value) -> Act {
+    let call = json!({"id": "c", "type": "function", "function": {"name": name, "arguments": arguments.to_string()}});
+    let message = json!({"role": "assistant", "content": null, "tool_calls": [call]});
+    let usage = json!({"prompt_tokens": 300, "completion_tokens": 20});
+    say(200, json!({"choices": [{"message": message, "finish_reason": "tool_calls"}], "usage": usage}))
+}
+
+/// The same in pieces, as streams have it.
+fn streams(name: &str, pieces: &[&str]) -> Act {
+    let mut body = String::new();
+    let mut event = |delta: Value, reason: Value| {
+        body += &format!("data: {}\n\n", json!({"choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}));
+    };
+    event(
+        json!({"role": "assistant", "tool_calls": [{"index": 0, "id": "c", "function": {"name": name, "arguments": ""}}]}),
+        Value::Null,
+    );
+    for piece in pieces {
+        event(json!({"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}), Value::Null);
+    }
+    event(json!({}), json!("tool_calls"));
+    body += "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":300,\"completion_tokens\":20}}\n\ndata: [DONE]\n\n";
+    say(200, body).header("content-type", "text/event-stream")
+}
+
+fn run(mkbc: &Mkbc, provider: &Provider) -> Done {
+    let arguments = ["run", "job.mkb", "--library", "lib", "--question", "How high is Mont Blanc?", "--folder", "out"];
+    mkbc.end(mkbc.command(arguments).env("OPENAI_API_KEY", KEY).env("OPENAI_BASE_URL", &provider.url))
+}
+
+/// The names of the functions that a request offers, and the one that it forces.
+fn offered(seen: &Seen) -> (Vec<String>, Option<String>) {
+    let tools = seen.body["tools"].as_array().into_iter().flatten();
+    let names = tools.filter_map(|t| t["function"]["name"].as_str()).map(str::to_string).collect();
+    (names, seen.body["tool_choice"]["function"]["name"].as_str().map(str::to_string))
+}
+
+fn told(seen: &Seen) -> String {
+    let messages = seen.body["messages"].as_array().into_iter().flatten();
+    messages.filter(|m| m["role"] == "tool").filter_map(|m| m["content"].as_str()).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn an_agent_calls_a_tool_and_answers_from_what_it_gave() {
+    let provider = Provider::start(|n, _| match n {
+        0 => streams("height", &["{\"moun", "tain\": \"Mont Blanc\"}"]),
+        _ => calls("answer", &json!({"answer": "4808 m"})),
+    });
+    let mkbc = climb(AGENT);
+    let done = run(&mkbc, &provider);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    assert!(done.out.contains("4808 m"), "{}", done.out);
+    let seen = provider.seen();
+    assert_eq!(seen.len(), 2);
+    assert_eq!(offered(&seen[0]), (vec!["height".into(), "fetch".into(), "answer".into()], None));
+    let schema = &seen[0].body["tools"][0]["function"];
+    assert_eq!(schema["description"], "The height of a mountain, by its name.");
+    let wanted = json!({"type": "object", "properties": {"mountain": {"type": "string"}}, "required": ["mountain"], "additionalProperties": false});
+    assert_eq!(schema["parameters"], wanted);
+    assert!(told(&seen[1]).contains("height of Mont Blanc is 4808 m"), "{}", seen[1].body);
+    assert!(seen[0].prompt().contains("How high is Mont Blanc?"));
+    // Every call is in the journal, with what it took.
+    let log = mkbc.run(&["logs", "1"]);
+    let shown = mkbc.run(&["show", "1"]);
+    let both = format!("{}{}{}{}", log.out, log.err, shown.out, shown.err);
+    assert!(both.contains("agent.next_turn") && both.contains("agent.height"), "{both}");
+    assert!(!both.contains("agent.fetch:") && !both.contains(KEY), "{both}");
+    let spent = mkbc.read("out/report.json");
+    assert!(spent.contains("agent.next_turn"), "{spent}");
+}
+
+#[test]
+fn what_an_agent_may_not_call_is_refused_and_told() {
+    let provider = Provider::start(|n, _| match n {
+        0 => calls("shell", &json!({"command": "touch /tmp/canary"})),
+        // No address that nobody gave; one in a text that a tool said does not count either.
+        1 => calls("height", &json!({"mountain": "K2"})),
+        2 => calls("fetch", &json!({"url": "http://evil.example/x"})),
+        _ => calls("answer", &json!({"answer": "no"})),
+    });
+    let mkbc = climb(AGENT);
+    let done = run(&mkbc, &provider);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    let seen = provider.seen();
+    assert!(
+        told(&seen[1]).contains("there is no function `shell`; there are height, fetch, answer"),
+        "{}",
+        told(&seen[1])
+    );
+    assert!(told(&seen[3]).contains("`url` takes only what was given"), "{}", told(&seen[3]));
+    // The last step has only the answer.
+    assert_eq!(offered(&seen[3]), (vec!["answer".into()], Some("answer".into())));
+    let steps = std::fs::read_dir(mkbc.path("out/steps")).expect("steps").flatten();
+    let names: Vec<String> = steps.map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+    assert!(!names.iter().any(|n| n.contains("fetch") || n.contains("shell")), "{names:?}");
+}
+
+#[test]
+fn arguments_are_typed_bounded_and_known() {
+    let long = "x".repeat(70 << 10);
+    let provider = Provider::start(move |n, _| match n {
+        0 => calls("height", &json!({"mountain": 7})),
+        1 => calls("height", &json!({"peak": "K2"})),
+        2 => calls("height", &json!({"mountain": long})),
+        _ => calls("answer", &json!({"answer": "done"})),
+    });
+    let mkbc = climb(AGENT);
+    let done = run(&mkbc, &provider);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    let seen = provider.seen();
+    let last = told(&seen[3]);
+    for why in ["`mountain` is no Text", "has no parameter `peak`", "more than 64 kB"] {
+        assert!(last.contains(why), "no `{why}` in {last}");
+    }
+}
+
+#[test]
+fn an_agent_that_never_answers_ends_after_its_steps() {
+    let provider = Provider::start(|_, _| calls("height", &json!({"mountain": "K2"})));
+    let mkbc = climb(AGENT);
+    let done = run(&mkbc, &provider);
+    assert_eq!(done.code, Some(1), "{}", done.out);
+    assert!(done.err.contains("the agent came to no answer in 4 steps"), "{}", done.err);
+    // Its four steps, and one request that told it once more that it must answer.
+    assert_eq!(provider.seen().len(), 5);
+}
+
+#[test]
+fn an_answer_in_words_is_an_answer() {
+    let provider = Provider::start(|_, _| provider::chat("4808 metres"));
+    let mkbc = climb(AGENT);
+    let done = run(&mkbc, &provider);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    assert!(done.out.contains("4808 metres"), "{}", done.out);
+}
+
+#[test]
+fn the_agents_budget_holds_whatever_the_model_does() {
+    // Each call says that it read a great deal.
+    let provider = Provider::start(|_, _| {
+        let call = json!({"id": "c", "type": "function", "function": {"name": "height", "arguments": "{\"mountain\":\"K2\"}"}});
+        let usage = json!({"prompt_tokens": 20_000_000, "completion_tokens": 20});
+        say(
+            200,
+            json!({"choices": [{"message": {"tool_calls": [call]}, "finish_reason": "tool_calls"}], "usage": usage}),
+        )
+    });
+    let mkbc = climb(&AGENT.replace("steps: 4, cost: 0.5 usd", "steps: 20, cost: 0.009 usd"));
+    let done = run(&mkbc, &provider);
+    assert_eq!(done.code, Some(1), "{}", done.out);
+    assert!(done.err.contains("of `cost: 0.009 usd` are left"), "{}", done.err);
+    assert!(provider.seen().len() < 20);
+}
+
+#[test]
+fn an_agent_that_could_cost_more_than_it_may_has_no_plan() {
+    let provider = Provider::start(|_, _| say(500, ""));
+    let mkbc = climb(&AGENT.replace("cost: 0.5 usd", "cost: 0.00001 usd"));
+    let done = run(&mkbc, &provider);
+    assert_eq!(done.code, Some(1));
+    assert!(done.err.contains("what the agent may cost") || done.err.contains("0.00001 usd"), "{}", done.err);
+    assert!(provider.seen().is_empty(), "nothing is asked before there is a plan");
+}
+
+#[test]
+fn a_plan_bounds_an_agent_by_its_steps() {
+    let plan = |steps: u32| {
+        let mkbc = climb(&AGENT.replace("steps: 4", &format!("steps: {steps}")));
+        let arguments = ["plan", "job.mkb", "--library", "lib", "--cluster", "here", "--out", "plan.json"];
+        let done = mkbc.end(mkbc.command(arguments).env("OPENAI_API_KEY", KEY));
+        assert_eq!(done.code, Some(0), "{}", done.err);
+        let verified = mkbc.run(&["verify", "plan.json", "--library", "lib"]);
+        assert_eq!(verified.code, Some(0), "{}", verified.err);
+        serde_json::from_str::<Value>(&mkbc.read("plan.json")).expect("JSON")
+    };
+    let (four, eight) = (plan(4), plan(8));
+    let calls = |plan: &Value| -> Vec<String> {
+        plan["steps"].as_array().into_iter().flatten().map(|s| s["calls"].to_string()).collect()
+    };
+    assert!(calls(&four).iter().all(|c| c.contains('4')) && calls(&eight).iter().all(|c| c.contains('8')));
+    let cost = |plan: &Value| plan["total"]["cost_usd"].to_string().trim_matches('"').parse::<f64>().expect("a number");
+    // Twice the steps cost more than twice: every step reads what all before it did.
+    assert!(cost(&eight) > 2.0 * cost(&four), "{} {}", cost(&four), cost(&eight));
+}
