@@ -3,7 +3,9 @@
 //! Executes what the plan says and never chooses. Knows nothing of solvers.
 
 pub mod budget;
+pub mod cache;
 pub mod cancel;
+pub mod carriers;
 pub mod chat;
 pub mod devices;
 pub mod engines;
@@ -18,11 +20,14 @@ pub mod preflight;
 pub mod probe;
 pub mod report;
 pub mod scheduler;
+pub mod steer;
 pub mod store;
+pub mod trace;
 pub mod value;
 
 use crate::plan::model::{PLAN_VERSION, Plan};
 use crate::types::Type;
+use cache::Cache;
 use cancel::Cancel;
 use engines::chat::stream::Deadlines;
 use fault::{Fault, FaultKind, RunError, Site};
@@ -37,6 +42,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use steer::Steer;
 
 /// What a run needs besides the plan.
 pub struct RunContext<'a> {
@@ -61,8 +67,14 @@ pub struct RunContext<'a> {
     /// Where Python modules and programs that a library brings along are looked for, in this order: the job's folder, the
     /// libraries'.
     pub folders: Vec<PathBuf>,
+    /// Whether what built-in functions give is written to the run folder, where no journal holds it.
+    pub outputs: bool,
     /// The journal; none for what is measured and thrown away.
     pub recorder: Option<&'a Recorder>,
+    /// Results of other runs.
+    pub cache: Option<&'a Cache>,
+    /// Who plans the rest again where it does not fit any more.
+    pub steer: Option<&'a dyn Steer>,
 }
 
 impl<'a> RunContext<'a> {
@@ -80,7 +92,10 @@ impl<'a> RunContext<'a> {
             fan_out: 64,
             api_calls: 8,
             folders: vec![PathBuf::from(".")],
+            outputs: true,
             recorder: None,
+            cache: None,
+            steer: None,
         }
     }
 }
@@ -97,6 +112,9 @@ pub struct RunReport {
     pub wall_s: f64,
     /// What each step that began took.
     pub steps: Vec<StepMeasure>,
+    /// What was said of changes of the plan, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub adapted: Vec<String>,
     /// Where the outputs are: `steps/<id>-<name>/<call>/output.json`, `result.json`, `report.json`.
     pub folder: PathBuf,
 }
@@ -125,9 +143,11 @@ pub async fn run(plan: &Plan, inputs: BTreeMap<String, Value>, cx: &RunContext<'
         RunError { site: step.map(|s| Box::new(Site::of(s))), fault }
     });
     let wall_s = meter.elapsed().as_secs_f64();
+    let earlier = cx.recorder.into_iter().flat_map(|r| r.replay().adapted.iter().map(|(_, said)| said.clone()));
+    let adapted = earlier.chain(meter.adapted()).collect();
     let steps = meter.measures();
     let result = recorded(result, cx, cost(&steps)).await;
-    let mut report = RunReport { job: plan.job.clone(), result, wall_s, steps, folder };
+    let mut report = RunReport { job: plan.job.clone(), result, wall_s, steps, adapted, folder };
     if let Err(fault) = record(&report) {
         // A result that is not recorded is not reported; an earlier error says more than this one.
         if report.result.is_ok() {
@@ -170,7 +190,7 @@ async fn execute(
         store::forget(&folder.join(name))?;
     }
     let scope = admit(plan, inputs)?;
-    let scheduler = Scheduler::new(plan, cx, folder, meter, cores);
+    let scheduler = Scheduler::new(plan, cx, folder, meter, cores)?;
     let value = tokio::select! {
         biased;
         () = cx.cancel.cancelled() => return Err(stopped().into()),

@@ -40,6 +40,7 @@ pub fn lower(entry: &Implementation, candidate: &Candidate, task: &Task) -> Engi
         max_tokens: task.max_tokens,
         reasoning: of_knob("reasoning"),
         prices: prices(entry, candidate),
+        calls_per_s: entry.limits.iter().filter(|limit| !limit.tokens).map(|limit| limit.per_second.normalize()).min(),
     };
     match engine.kind.as_str() {
         "process" => Engine::Process {

@@ -54,8 +54,11 @@ impl<'a> Chat<'a> {
             let sent = block_on(async {
                 // Connections belong to the runtime that made them.
                 let clients = Clients::default();
-                tokio::time::timeout(self.timeout, clients.post(&self.endpoint, "chat/completions", Body::Json(&body)))
-                    .await
+                tokio::time::timeout(
+                    self.timeout,
+                    clients.post(&self.endpoint, "chat/completions", Body::Json(&body), None),
+                )
+                .await
             });
             let sent = sent.map_err(|e| Fault::new(FaultKind::Provider, format!("the runtime cannot start: {e}")))?;
             let refused = match sent {

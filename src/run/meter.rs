@@ -85,6 +85,16 @@ pub struct StepMeasure {
     pub energy_basis: Option<Basis>,
     /// The most memory that the programs of one call held at once, gigabytes; none where it runs inside mkbc or elsewhere.
     pub memory_gb: Option<f64>,
+    /// Calls that others than the plan's choice carried out, by implementation.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub stood_in: BTreeMap<String, u64>,
+    /// Calls whose results were those of other runs.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cached: u64,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 /// Collects what the calls of a run took.
@@ -95,6 +105,8 @@ pub struct Meter<'a> {
     cpu: Option<Rapl>,
     cores: u32,
     steps: RefCell<BTreeMap<StepId, StepMeasure>>,
+    /// What was said of changes of the plan.
+    adapted: RefCell<Vec<String>>,
     /// Times to first tokens of a step, added up, and how many.
     firsts: RefCell<BTreeMap<StepId, (Duration, u32)>>,
 }
@@ -111,12 +123,37 @@ impl<'a> Meter<'a> {
         let uses = |wanted: fn(&str) -> bool| plan.steps.iter().any(|s| wanted(&s.hardware.device));
         let gpu = uses(|d| d != "cpu" && d != "api").then(Meters::open).flatten();
         let cpu = uses(|d| d == "cpu").then(Rapl::open).flatten();
-        Meter { plan, begun: Instant::now(), gpu, cpu, cores, steps: RefCell::default(), firsts: RefCell::default() }
+        Meter {
+            plan,
+            begun: Instant::now(),
+            gpu,
+            cpu,
+            cores,
+            steps: RefCell::default(),
+            adapted: RefCell::default(),
+            firsts: RefCell::default(),
+        }
     }
 
     /// Time since the run began.
     pub fn elapsed(&self) -> Duration {
         self.begun.elapsed()
+    }
+
+    /// What the plan has for a step.
+    fn planned<'s>(&'s self, step: &'s PlanStep) -> &'s str {
+        let planned = self.plan.steps.iter().find(|s| s.id == step.id);
+        planned.map_or(step.implementation.as_str(), |s| s.implementation.as_str())
+    }
+
+    /// The rest of the run was planned again, or could not be.
+    pub fn adapt(&self, message: &str) {
+        self.adapted.borrow_mut().push(message.to_owned());
+    }
+
+    /// What was said of changes of the plan, in order.
+    pub fn adapted(&self) -> Vec<String> {
+        self.adapted.borrow().clone()
     }
 
     /// A call has its devices, after waiting for them.
@@ -126,7 +163,7 @@ impl<'a> Meter<'a> {
         let measure = steps.entry(step.id).or_insert_with(|| StepMeasure {
             step: step.id,
             name: step.name.clone(),
-            implementation: step.implementation.clone(),
+            implementation: self.planned(step).to_owned(),
             started: 0,
             calls: 0,
             attempts: 0,
@@ -143,6 +180,8 @@ impl<'a> Meter<'a> {
             energy_wh: None,
             energy_basis: None,
             memory_gb: None,
+            stood_in: BTreeMap::new(),
+            cached: 0,
         });
         measure.started += 1;
         measure.queue_s += queued.as_secs_f64();
@@ -153,42 +192,63 @@ impl<'a> Meter<'a> {
     pub fn stop(&self, step: &PlanStep, reading: &Reading, usage: Usage, good: bool) -> Duration {
         let took = reading.begun.elapsed();
         let joules = reading.joules.zip(self.joules(step)).map(|(from, to)| to - from).filter(|j| *j >= 0.0);
-        if let Some(m) = self.steps.borrow_mut().get_mut(&step.id) {
-            m.calls += u64::from(good);
-            m.attempts += u64::from(usage.attempts);
-            m.tokens_in = m.tokens_in.saturating_add(usage.tokens_in);
-            m.tokens_out = m.tokens_out.saturating_add(usage.tokens_out);
-            m.tokens_cached = m.tokens_cached.saturating_add(usage.tokens_cached);
-            if let Some(cost) = usage.cost_usd.and_then(|usd| usd.to_f64()) {
-                m.cost_usd = Some(m.cost_usd.unwrap_or(0.0) + cost);
-            }
-            if usage.firsts > 0 {
-                let mut firsts = self.firsts.borrow_mut();
-                let (sum, count) = firsts.entry(step.id).or_default();
-                (*sum, *count) = (*sum + usage.first, *count + usage.firsts);
-                m.ttft_s = Some(sum.as_secs_f64() / f64::from(*count));
-            }
-            m.busy_s += took.as_secs_f64();
-            if usage.peak_bytes > 0 {
-                m.memory_gb = Some(m.memory_gb.unwrap_or(0.0).max(usage.peak_bytes as f64 / 1e9));
-            }
-            m.to_s = self.begun.elapsed().as_secs_f64();
-            m.wall_s = m.to_s - m.from_s;
-            if let Some(joules) = joules {
-                m.energy_wh = Some(m.energy_wh.unwrap_or(0.0) + joules / 3600.0);
-                m.energy_basis = Some(Basis::Measured);
-            }
-        }
+        self.add(step, took, joules, usage, good);
         took
+    }
+
+    /// A call's result was that of another run.
+    pub fn cached(&self, step: &PlanStep) {
+        self.start(step, Duration::ZERO);
+        self.add(step, Duration::ZERO, None, Usage::default(), true);
+        if let Some(m) = self.steps.borrow_mut().get_mut(&step.id) {
+            m.cached += 1;
+        }
     }
 
     /// A call was made by an earlier runtime of this run: what it took counts, and happens before this runtime's beginning.
     pub fn earlier(&self, step: &PlanStep, took: Duration, usage: Usage) {
-        let reading = self.start(step, Duration::ZERO);
-        self.stop(step, &Reading { joules: None, ..reading }, usage, true);
-        if let Some(m) = self.steps.borrow_mut().get_mut(&step.id) {
-            m.busy_s += took.as_secs_f64();
+        self.start(step, Duration::ZERO);
+        self.add(step, took, None, usage, true);
+    }
+
+    fn add(&self, step: &PlanStep, took: Duration, joules: Option<f64>, usage: Usage, good: bool) {
+        let mut steps = self.steps.borrow_mut();
+        let Some(m) = steps.get_mut(&step.id) else { return };
+        m.calls += u64::from(good);
+        m.attempts += u64::from(usage.attempts);
+        m.tokens_in = m.tokens_in.saturating_add(usage.tokens_in);
+        m.tokens_out = m.tokens_out.saturating_add(usage.tokens_out);
+        m.tokens_cached = m.tokens_cached.saturating_add(usage.tokens_cached);
+        if good && step.implementation != m.implementation {
+            *m.stood_in.entry(step.implementation.clone()).or_default() += 1;
         }
+        if let Some(cost) = usage.cost_usd.and_then(|usd| usd.to_f64()).or_else(|| self.rent(step, took)) {
+            m.cost_usd = Some(m.cost_usd.unwrap_or(0.0) + cost);
+        }
+        if usage.firsts > 0 {
+            let mut firsts = self.firsts.borrow_mut();
+            let (sum, count) = firsts.entry(step.id).or_default();
+            (*sum, *count) = (*sum + usage.first, *count + usage.firsts);
+            m.ttft_s = Some(sum.as_secs_f64() / f64::from(*count));
+        }
+        m.busy_s += took.as_secs_f64();
+        if usage.peak_bytes > 0 {
+            m.memory_gb = Some(m.memory_gb.unwrap_or(0.0).max(usage.peak_bytes as f64 / 1e9));
+        }
+        m.to_s = self.begun.elapsed().as_secs_f64();
+        m.wall_s = m.to_s - m.from_s;
+        let measured = joules.map(|j| (j / 3600.0, Basis::Measured));
+        if let Some((wh, basis)) = measured.or_else(|| Some((power_w(step)? * took.as_secs_f64(), Basis::Estimated))) {
+            m.energy_wh = Some(m.energy_wh.unwrap_or(0.0) + wh);
+            // One part that is estimated makes the sum so.
+            m.energy_basis = Some(if m.energy_basis == Some(Basis::Estimated) { Basis::Estimated } else { basis });
+        }
+    }
+
+    /// What hardware of one's own costs for a time, dollars; of a provider, each call was counted.
+    fn rent(&self, step: &PlanStep, took: Duration) -> Option<f64> {
+        let pool = self.plan.cluster.pools.get(&step.hardware.device).filter(|_| step.hardware.device != "api")?;
+        Some(pool.usd_per_hour.to_f64()? * f64::from(step.hardware.units) * took.as_secs_f64() / 3600.0)
     }
 
     /// The counter of the devices that a step uses. A package's counter does not tell processes apart: a step gets the share
@@ -204,30 +264,14 @@ impl<'a> Meter<'a> {
         }
     }
 
-    /// What each step took, in the order of the plan.
+    /// What each step took so far, in the order of the plan.
     pub fn measures(&self) -> Vec<StepMeasure> {
-        let mut measures: Vec<StepMeasure> = self.steps.borrow().values().cloned().collect();
-        for m in &mut measures {
-            if let Some(step) = self.plan.steps.iter().find(|s| s.id == m.step) {
-                derive(m, step, self.plan);
-            }
-        }
-        measures
+        self.steps.borrow().values().cloned().collect()
     }
 }
 
-/// Money and energy that no counter gives: own devices cost their time; energy by the plan's power, and said to be estimated.
-fn derive(m: &mut StepMeasure, step: &PlanStep, plan: &Plan) {
-    let pool = plan.cluster.pools.get(&step.hardware.device).filter(|_| step.hardware.device != "api");
-    // Of a provider, each call was counted.
-    m.cost_usd = m.cost_usd.or_else(|| {
-        let hourly = pool?.usd_per_hour.to_f64()? * f64::from(step.hardware.units);
-        Some(hourly * m.busy_s / 3600.0)
-    });
-    if m.energy_wh.is_none() {
-        let latency = step.predicted.latency_s.to_f64().filter(|s| *s > 0.0);
-        let power = latency.zip(step.predicted.energy_wh.and_then(|wh| wh.to_f64())).map(|(s, wh)| wh / s);
-        m.energy_wh = power.map(|p| p * m.busy_s);
-        m.energy_basis = m.energy_wh.map(|_| Basis::Estimated);
-    }
+/// By the plan's figures, for where no counter can be read: watt-hours of a second.
+fn power_w(step: &PlanStep) -> Option<f64> {
+    let latency = step.predicted.latency_s.to_f64().filter(|s| *s > 0.0)?;
+    Some(step.predicted.energy_wh?.to_f64()? / latency)
 }
