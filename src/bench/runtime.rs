@@ -200,5 +200,7 @@ mod tests {
             }
         }
         assert!(peak().is_some_and(|bytes| bytes > 1 << 20));
+        // What docs/speed.md counts a list's items with.
+        assert_eq!(std::mem::size_of::<Value>(), 72);
     }
 }

@@ -5,6 +5,7 @@ mod programs;
 mod python;
 pub mod samples;
 mod sandbox;
+mod stand_ins;
 
 use super::fault::FaultKind;
 use super::*;
