@@ -1,4 +1,4 @@
-//! Recipes and seeds -> problems to measure the solver with.
+//! Recipes and seeds -> problems to measure the solver with; shapes of nodes -> plans to measure the runtime with.
 
 pub mod families;
 pub mod instance;
@@ -7,3 +7,4 @@ pub mod limits;
 pub mod measure;
 pub mod recipe;
 pub mod rng;
+pub mod runtime;

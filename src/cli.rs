@@ -5,7 +5,9 @@
 mod args;
 mod ask;
 mod bench;
+mod cache;
 mod check;
+mod compare;
 mod completions;
 mod describe;
 mod devices;
@@ -35,6 +37,7 @@ mod proof;
 mod resume;
 mod run;
 mod runs;
+mod top;
 mod verify;
 
 use crate::run::fault::{Fault, RunError};
@@ -114,7 +117,10 @@ pub fn main() -> ExitCode {
         Command::Runs(options) => runs::runs(&options),
         Command::Show(options) => runs::show(&options),
         Command::Logs(options) => runs::logs(&options),
+        Command::Compare(options) => compare::compare(&options),
+        Command::Top(options) => top::top(&options),
         Command::Journal(what) => journal::journal(&what),
+        Command::Cache(what) => cache::cache(&what),
         Command::Doc(options) => doc::doc(&options),
         Command::Lsp(options) => lsp::lsp(&options),
         Command::Import(what) => import::import(&what),

@@ -12,6 +12,7 @@
 //!
 //! A pass is `pub fn verb(input: &In, cx: &mut Diagnostics) -> Out`. The core, up to `plan`, does no IO.
 
+pub mod adapt;
 pub mod ask;
 pub mod bench;
 pub mod check;

@@ -6,6 +6,7 @@ pub mod compose;
 pub mod conflict;
 pub mod diff;
 pub mod engine;
+pub mod fallback;
 pub mod model;
 pub mod place;
 pub mod reason;

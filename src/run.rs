@@ -3,7 +3,9 @@
 //! Executes what the plan says and never chooses. Knows nothing of solvers.
 
 pub mod budget;
+pub mod cache;
 pub mod cancel;
+pub mod carriers;
 pub mod chat;
 pub mod devices;
 pub mod engines;
@@ -19,11 +21,14 @@ pub mod probe;
 pub mod report;
 pub mod scheduler;
 pub mod servers;
+pub mod steer;
 pub mod store;
+pub mod trace;
 pub mod value;
 
 use crate::plan::model::{PLAN_VERSION, Plan};
 use crate::types::Type;
+use cache::Cache;
 use cancel::Cancel;
 use devices::cpu::POWERCAP;
 use engines::chat::stream::Deadlines;
@@ -42,6 +47,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use steer::Steer;
 
 /// What a run needs besides the plan.
 pub struct RunContext<'a> {
@@ -66,12 +72,18 @@ pub struct RunContext<'a> {
     /// Where Python modules and programs that a library brings along are looked for, in this order: the job's folder, the
     /// libraries'.
     pub folders: Vec<PathBuf>,
+    /// Whether what built-in functions give is written to the run folder, where no journal holds it.
+    pub outputs: bool,
     /// The journal; none for what is measured and thrown away.
     pub recorder: Option<&'a Recorder>,
     /// Model servers that outlive the run; without, those that it starts end with it.
     pub servers: Option<Servers>,
     /// The folder of the processor's energy counters.
     pub powercap: PathBuf,
+    /// Results of other runs.
+    pub cache: Option<&'a Cache>,
+    /// Who plans the rest again where it does not fit any more.
+    pub steer: Option<&'a dyn Steer>,
 }
 
 impl<'a> RunContext<'a> {
@@ -89,9 +101,12 @@ impl<'a> RunContext<'a> {
             fan_out: 64,
             api_calls: 8,
             folders: vec![PathBuf::from(".")],
+            outputs: true,
             recorder: None,
             servers: None,
             powercap: PathBuf::from(POWERCAP),
+            cache: None,
+            steer: None,
         }
     }
 }
@@ -114,6 +129,9 @@ pub struct RunReport {
     /// The energy of each device that has a counter, and how much of it no step used.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub energy: Vec<DeviceEnergy>,
+    /// What was said of changes of the plan, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub adapted: Vec<String>,
     /// Where the outputs are: `steps/<id>-<name>/<call>/output.json`, `result.json`, `report.json`.
     pub folder: PathBuf,
 }
@@ -149,9 +167,11 @@ pub async fn run(plan: &Plan, inputs: BTreeMap<String, Value>, cx: &RunContext<'
     });
     let (elapsed, energy) = wall.unwrap_or_else(|| (meter.elapsed(), Vec::new()));
     let wall_s = elapsed.as_secs_f64();
+    let earlier = cx.recorder.into_iter().flat_map(|r| r.replay().adapted.iter().map(|(_, said)| said.clone()));
+    let adapted = earlier.chain(meter.adapted()).collect();
     let steps = meter.measures();
     let result = recorded(result, cx, cost(&steps)).await;
-    let mut report = RunReport { job: plan.job.clone(), result, wall_s, steps, servers, energy, folder };
+    let mut report = RunReport { job: plan.job.clone(), result, wall_s, steps, servers, energy, adapted, folder };
     if let Err(fault) = record(&report) {
         // A result that is not recorded is not reported; an earlier error says more than this one.
         if report.result.is_ok() {
@@ -195,7 +215,7 @@ async fn execute(
         store::forget(&folder.join(name))?;
     }
     let scope = admit(plan, inputs)?;
-    let scheduler = Scheduler::new(plan, cx, folder, meter, serving, cores);
+    let scheduler = Scheduler::new(plan, cx, folder, meter, serving, cores)?;
     let value = tokio::select! {
         biased;
         () = cx.cancel.cancelled() => return Err(stopped().into()),

@@ -14,7 +14,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Programs that the jobs on video need.
 const VIDEO: [&str; 4] = ["bash", "ffmpeg", "ffprobe", "pocketsphinx_continuous"];
@@ -233,11 +233,9 @@ fn what_is_no_video_is_refused_before_anything_runs() {
         ("/dev/zero", "is no regular file"),
     ];
     for (file, why) in cases {
-        let start = Instant::now();
         let done = mkbc.run(&["run", "road_trip.mkb", "--videos", file, "--folder", "out"]);
         failed(&mkbc, &done, &["--videos", file.trim_end_matches(".mp4"), why]);
         assert!(!mkbc.path("out").exists(), "{file}: a run folder was made");
-        assert!(start.elapsed() < Duration::from_secs(10), "{file} took {:?}", start.elapsed());
     }
     // One bad video among good ones is named.
     let done =
@@ -574,11 +572,10 @@ fn processes_in(folder: &Path) -> Vec<String> {
     found
 }
 
-/// Waits until something holds.
-fn wait_for(what: &str, within: Duration, holds: impl Fn() -> bool) {
-    let start = Instant::now();
+/// Waits until something holds, however slow the machine is; what never comes hangs the test, and `goes_on` says that it cannot come.
+fn wait_for(what: &str, mut goes_on: impl FnMut() -> bool, holds: impl Fn() -> bool) {
     while !holds() {
-        assert!(start.elapsed() < within, "{what}: not within {within:?}");
+        assert!(goes_on(), "{what}: it cannot come any more");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -588,9 +585,9 @@ fn listening(mkbc: &Mkbc) -> Child {
     let video = media("road_trip.mp4");
     let job = ["run", "road_trip.mkb", "--videos", text(&video), "--folder", "out", "--grace", "1"];
     let mut command = mkbc.command(job);
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
     let listens = || processes_in(&mkbc.path("")).iter().any(|line| line.contains("pocketsphinx"));
-    wait_for("speech recognition starts", Duration::from_secs(60), listens);
+    wait_for("speech recognition starts", || child.try_wait().expect("a status").is_none(), listens);
     child
 }
 
@@ -606,18 +603,19 @@ fn ctrl_c_stops_a_run_and_everything_it_started() {
     }
     let mkbc = example("road_trip");
     let child = listening(&mkbc);
-    let start = Instant::now();
     signal(&child, "INT");
     let output = child.wait_with_output().expect("it ends");
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(130), "{error}");
-    assert!(start.elapsed() < Duration::from_secs(5), "it took {:?}", start.elapsed());
     assert!(error.contains("stopped") && error.contains("kept"), "{error}");
     assert!(output.stdout.is_empty());
-    wait_for("its children end", Duration::from_secs(5), || processes_in(&mkbc.path("")).is_empty());
+    wait_for("its children end", || true, || processes_in(&mkbc.path("")).is_empty());
     nothing_half_written(&mkbc.path("out"));
     assert!(mkbc.path("out/steps/00-scene_detection/0000/output.json").is_file(), "finished steps are kept");
     assert!(!mkbc.path("out/result.json").exists());
+    let listened =
+        walk(&mkbc.path("out")).into_iter().any(|p| text(&p).contains("speech_to_text") && p.ends_with("output.json"));
+    assert!(!listened, "what was under way was not waited for");
     let report: Value = serde_json::from_str(&mkbc.read("out/report.json")).expect("a report");
     assert_eq!(report["result"]["error"]["fault"]["kind"], "cancelled", "{report:#}");
 }
@@ -629,7 +627,7 @@ fn children_die_with_a_run_that_is_killed() {
         let mut child = listening(&mkbc);
         signal(&child, "KILL");
         child.wait().expect("it ends");
-        wait_for("its children end", Duration::from_secs(5), || processes_in(&mkbc.path("")).is_empty());
+        wait_for("its children end", || true, || processes_in(&mkbc.path("")).is_empty());
     }
 }
 

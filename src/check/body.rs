@@ -56,6 +56,7 @@ pub(super) fn check_flow(
         wishes: Vec::new(),
         rules: Vec::new(),
         quality_rule: QualityRule::Product,
+        cache: None,
         expectations: Vec::new(),
         rate: None,
         cluster: None,

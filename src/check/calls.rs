@@ -16,6 +16,8 @@ pub(super) struct Conditions {
     pub(super) pins: Vec<Pin>,
     pub(super) retries: u32,
     pub(super) timeout: Option<rust_decimal::Decimal>,
+    pub(super) fallbacks: Vec<EcoString>,
+    pub(super) cache: Option<bool>,
 }
 
 impl BodyPass<'_> {
@@ -39,6 +41,8 @@ impl BodyPass<'_> {
                 pins: conditions.pins,
                 retries: conditions.retries,
                 timeout: conditions.timeout,
+                fallbacks: conditions.fallbacks,
+                cache: conditions.cache,
             }));
             return Expr { span, ty: task.result.clone(), kind };
         }
@@ -138,17 +142,18 @@ impl BodyPass<'_> {
                     out.timeout = quantity::of_dimension(q, Dimension::TIME, "a timeout", "30 s", self.cx)
                 }
                 Suffix::Fallback(name) => {
-                    self.cx.push(errors::unsupported(
-                        name.span,
-                        "`fallback`",
-                        "remove it: a failed step ends the run, and what was finished is kept",
-                    ));
+                    let named = Some(ast::Name { text: name.text.clone(), span: name.span });
+                    let using =
+                        ast::Using { span: name.span, implementation: named, knobs: Vec::new(), hardware: None };
+                    let pin = rules::pin(&using, Some(task), self.context.library, self.cx);
+                    out.fallbacks.extend(pin.and_then(|pin| pin.implementation));
                 }
-                Suffix::Cache(word) if word.text == "off" => {}
+                Suffix::Cache(word) if word.text == "off" => out.cache = Some(false),
+                Suffix::Cache(word) if word.text == "on" => out.cache = Some(true),
                 Suffix::Cache(word) => self.cx.push(errors::unsupported(
                     word.span,
-                    "a cache across runs",
-                    "remove it, or write `cache off`",
+                    "a cache for a time",
+                    "write `cache on` or `cache off`",
                 )),
             }
         }

@@ -76,6 +76,8 @@ pub struct Job {
     pub rules: Vec<Rule>,
     /// How per-step quality becomes the job's.
     pub quality_rule: QualityRule,
+    /// `cache on`, `cache off`: for the calls that say nothing of it.
+    pub cache: Option<bool>,
     /// What is known of its inputs' sizes.
     pub expectations: Vec<Expectation>,
     /// How often it is run: runs a second, from `expect 30 requests/s`.
@@ -189,6 +191,10 @@ pub struct TaskCall {
     pub retries: u32,
     /// `timeout 30 s`, in seconds.
     pub timeout: Option<Decimal>,
+    /// `fallback pocketsphinx`: the implementations, in order.
+    pub fallbacks: Vec<EcoString>,
+    /// `cache on`, `cache off`.
+    pub cache: Option<bool>,
 }
 
 /// A model that calls tools until it can answer: a bounded number of steps, a declared set of tools.

@@ -96,7 +96,11 @@ fn rule(
             }
             None
         }
-        ("pii", [_, ..]) | ("cache", ["off"]) => None,
+        ("pii", [_, ..]) => None,
+        ("cache", [word @ ("on" | "off")]) => {
+            job.cache = Some(*word == "on");
+            None
+        }
         ("no", ["pii", "to", "closed", "models"]) => {
             let inputs = if personal.is_empty() { job.params.clone() } else { personal.to_vec() };
             Some(RuleKind::NoPiiToClosed { inputs })

@@ -50,9 +50,16 @@ pub enum Command {
     Show(super::runs::OneRun),
     /// Print what a run did, in order
     Logs(super::runs::OneRun),
+    /// Compare two runs step by step: choices, time, cost, tokens, quality, and how their plans differ
+    Compare(super::compare::CompareOptions),
+    /// Watch the project's runs, live
+    Top(super::top::TopOptions),
     /// Check the journal of runs, or export from it
     #[command(subcommand)]
     Journal(super::journal::JournalCommand),
+    /// List or remove results that are kept for other runs
+    #[command(subcommand)]
+    Cache(super::cache::CacheCommand),
     /// Write pages about every task, model and tool of the library, with all figures and their evidence
     Doc(super::doc::DocOptions),
     /// Serve an editor: the language server over standard input and output
@@ -229,6 +236,8 @@ pub struct RunOptions {
     pub key: Option<String>,
     #[command(flatten)]
     pub durable: super::run::Durable,
+    #[command(flatten)]
+    pub adapt: super::run::AdaptOptions,
     /// Write a page with the answer, a timeline, and what was measured against what was planned
     #[arg(long, value_name = "FILE.html")]
     pub report: Option<PathBuf>,

@@ -3,6 +3,7 @@
 mod expand;
 mod joint;
 mod lsp;
+mod runtime;
 mod search;
 
 use std::path::{Path, PathBuf};
@@ -37,6 +38,8 @@ pub enum Bench {
     Search(search::SearchOptions),
     /// Fill the holes of a corpus of goals, and say how often the first choice is right
     Expand(expand::ExpandOptions),
+    /// Run nodes that do nothing, and show what the runtime takes for each
+    Runtime(runtime::RuntimeOptions),
     /// Type into a file before the language server, and show how long diagnostics take
     Lsp(lsp::LspOptions),
 }
@@ -110,6 +113,7 @@ pub fn bench(what: &Bench) -> Result<(), Failure> {
         Bench::Search(options) => search::search(options),
         Bench::Expand(options) => expand::expand(options),
         Bench::Lsp(options) => lsp::lsp(options),
+        Bench::Runtime(options) => runtime::runtime(options),
     }
 }
 

@@ -8,7 +8,7 @@ use super::expand::{self, ExpandOptions, PlannerOptions};
 use super::here::HERE;
 use super::inputs::Inputs;
 use super::load::{lock_path, read, writable, write};
-use super::run::Durable;
+use super::run::{AdaptOptions, Durable};
 use super::{Failure, note, plan, print, run, width};
 use crate::plan::render;
 use crate::run::journal::PROJECT;
@@ -88,7 +88,8 @@ pub fn ask(options: AskOptions) -> Result<(), Failure> {
     let planning = planning(&options, &file);
     let (report, key, folder) = (None, None, None);
     let (plan, json, quiet) = (Some(plan_file), false, options.quiet);
-    run::run(&RunOptions { planning, plan, folder, key, durable: options.durable, report, json, quiet }, &values)
+    let adapt = AdaptOptions { adapt: None };
+    run::run(&RunOptions { planning, plan, folder, key, durable: options.durable, adapt, report, json, quiet }, &values)
 }
 
 fn fill_and_plan(options: &AskOptions, file: &Path, values: &Inputs) -> Result<PathBuf, Failure> {
@@ -104,7 +105,7 @@ fn fill_and_plan(options: &AskOptions, file: &Path, values: &Inputs) -> Result<P
         planner: options.planner.clone(),
     };
     expand::expand_for(&of_job, values)?;
-    let planned = plan::make(&planning(options, file), values, Some(HERE))?;
+    let planned = plan::make_and(&planning(options, file), values, Some(HERE), |planned, _, _| Ok(planned))?;
     print(&render::text(&planned.plan, width()));
     let plan_file = file.with_extension("plan.json");
     let json = serde_json::to_string_pretty(&planned.plan).map_err(|e| e.to_string())?;

@@ -14,7 +14,8 @@ use crate::ask::render::first_measurement;
 use crate::ask::sensitivity::{Work, measure};
 use crate::check::program::Job;
 use crate::check::select;
-use crate::compile::{self, Compiled, Offer, Prepared, Seen, Target, anywhere, offers};
+use crate::compile::{self, Compiled, Decision, Offer, Prepared, Seen, Target, Texts, anywhere, offers};
+use crate::diag::Diagnostics;
 use crate::library::Implementation;
 use crate::library::evidence::{Demand, EvidenceKind};
 use crate::plan::diff::diff;
@@ -152,13 +153,26 @@ pub fn read_plan(path: &Path) -> Result<Plan, Failure> {
     })
 }
 
-/// Plans a job; `cluster` overrides what the job says.
-pub fn make(options: &Planning, inputs: &Inputs, cluster: Option<&str>) -> Result<Planned, Failure> {
-    make_seen(options, inputs, cluster, Extras::default(), &mut |_| {})
+/// Plans a job, and does something with the plan while all that it was made from is there; `cluster` overrides what the job says.
+pub fn make_and<T>(
+    options: &Planning,
+    inputs: &Inputs,
+    cluster: Option<&str>,
+    mut then: impl FnMut(Planned, &Prepared, &Decision) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let mut done = None;
+    let mut run = |planned: Planned, prepared: &Prepared, decision: &Decision| {
+        done = Some(then(planned, prepared, decision));
+    };
+    made(options, inputs, cluster, Extras::default(), &mut |_| {}, &mut run)?;
+    done.unwrap_or(Err(Failure::Said))
 }
 
 /// What is shown what the solver came to.
 type See<'a> = &'a mut dyn FnMut(Seen);
+
+/// What is done with a plan.
+type Then<'a> = &'a mut dyn FnMut(Planned, &Prepared, &Decision);
 
 fn make_seen(
     options: &Planning,
@@ -167,19 +181,34 @@ fn make_seen(
     extras: Extras<'_>,
     see: See,
 ) -> Result<Planned, Failure> {
+    let mut planned = None;
+    made(options, inputs, cluster, extras, see, &mut |made, _, _| planned = Some(made))?;
+    planned.ok_or(Failure::Said)
+}
+
+fn made(
+    options: &Planning,
+    inputs: &Inputs,
+    cluster: Option<&str>,
+    extras: Extras<'_>,
+    see: See,
+    then: Then,
+) -> Result<(), Failure> {
     // z3 takes some milliseconds to wake up; it can do so while the file is read.
     let waking = std::thread::spawn(warm_up);
     let mut filled = filled(&options.source, options.locked, false)?;
     filled.checked.library.demand = demand(options.evidence);
-    let made = with_filled(options, inputs, cluster, extras, &mut filled, see);
-    let _ = waking.join();
-    if options.source.format == Format::Text || made.is_err() {
-        show(&filled.cx, &filled.texts, options.source.format);
-    } else if filled.cx.iter().next().is_some() {
+    with_filled(options, inputs, cluster, extras, &mut filled, (see, then), waking)
+}
+
+/// Shows what there is to say of a file before anything is done with its plan.
+fn tell(options: &Planning, cx: &Diagnostics, texts: &Texts, failed: bool) {
+    if options.source.format == Format::Text || failed {
+        show(cx, texts, options.source.format);
+    } else if cx.iter().next().is_some() {
         // Standard output is the plan's.
-        let _ = writeln!(std::io::stderr(), "{:#}", crate::diag::render::json(&filled.cx, &filled.texts.sources));
+        let _ = writeln!(std::io::stderr(), "{:#}", crate::diag::render::json(cx, &texts.sources));
     }
-    made
 }
 
 fn with_filled(
@@ -188,9 +217,17 @@ fn with_filled(
     cluster: Option<&str>,
     extras: Extras<'_>,
     filled: &mut Filled,
-    see: See,
-) -> Result<Planned, Failure> {
-    let terms = terms(options, inputs, cluster, filled)?;
+    (see, then): (See, Then),
+    waking: std::thread::JoinHandle<()>,
+) -> Result<(), Failure> {
+    let terms = match terms(options, inputs, cluster, filled) {
+        Ok(terms) => terms,
+        Err(why) => {
+            let _ = waking.join();
+            tell(options, &filled.cx, &filled.texts, true);
+            return Err(why);
+        }
+    };
     let started = Instant::now();
     let out_of_time = move || started.elapsed() >= terms.limit;
     let target = terms.target(&out_of_time);
@@ -204,6 +241,8 @@ fn with_filled(
         }
     };
     let made = compile::plan_seen(compiled, &target, &mut filled.cx, &mut seen);
+    let _ = waking.join();
+    tell(options, &filled.cx, &filled.texts, made.is_err() || stored.is_err());
     let (prepared, decision) = match made {
         Ok(made) => {
             stored?;
@@ -230,7 +269,8 @@ fn with_filled(
         first_measurement(&list, wish)
     });
     let offers = offers(&prepared.workflow, &prepared.space);
-    Ok(Planned { plan, offers, inputs: terms.values.clone(), measure })
+    then(Planned { plan, offers, inputs: terms.values.clone(), measure }, &prepared, &decision);
+    Ok(())
 }
 
 /// What figures must rest on.

@@ -37,7 +37,7 @@ pub fn resume(options: &ResumeOptions) -> Result<(), Failure> {
     }
     let plan = journal.plan(&run.info)?;
     let inputs = journal.inputs(&run.info)?;
-    execute(journal, Running { run, plan, inputs }, &options.durable, &showing)
+    execute(journal, Running { run, plan, inputs, steer: None }, &options.durable, &showing)
 }
 
 /// A run by its number.

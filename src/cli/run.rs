@@ -1,27 +1,44 @@
 //! `mkbc run`
 
 use super::args::{RunOptions, Source};
+use super::cache::Reuse;
 use super::here::HERE;
 use super::inputs::Inputs;
 use super::load::{writable, write};
-use super::plan::{Planned, given, make, read_plan};
+use super::plan::{given, make_and, read_plan};
 use super::verify::against_source;
 use super::{Failure, note, print};
+use crate::adapt::{Adapt, Mode};
 use crate::digest::{digest, file_digest};
 use crate::eval::measure::now;
 use crate::plan::model::Plan;
+use crate::run::cache::MOST;
 use crate::run::fault::FaultKind;
 use crate::run::journal::recorder::Recording;
 use crate::run::journal::replay::{End, Replay};
 use crate::run::journal::{Journal, PROJECT, Run, RunInfo};
-use crate::run::observer::{Bars, Observer, Silent};
-use crate::run::{RunContext, RunReport, preflight, report, run_to_end, store};
-use clap::Args;
+use crate::run::observer::{Bars, Event, Observer, Silent};
+use crate::run::steer::Steer;
+use crate::run::trace::{self, Traced};
+use crate::run::{RunContext, RunReport, block_on, preflight, report, run_to_end, store, value};
+use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+
+/// Tells of what changed, where no bars are drawn.
+struct Notes;
+
+impl Observer for Notes {
+    fn event(&self, event: &Event<'_>) {
+        match event {
+            Event::Left { .. } | Event::Adapted { .. } => note(&event.to_string()),
+            _ => {}
+        }
+    }
+}
 
 /// How a run bears being stopped.
 #[derive(Args)]
@@ -29,6 +46,40 @@ pub struct Durable {
     /// After Ctrl-C or SIGTERM, seconds that what is under way has to end; a second signal stops at once
     #[arg(long, default_value_t = 10.0, value_name = "SECONDS")]
     pub grace: f64,
+    #[command(flatten)]
+    pub reuse: Reuse,
+    /// Send the run's trace to this collector of OpenTelemetry (http://localhost:4318); no prompt or answer is in it
+    #[arg(long, value_name = "URL")]
+    pub otlp: Option<String>,
+}
+
+/// What is done where the plan does not fit any more.
+#[derive(Args)]
+pub struct AdaptOptions {
+    /// Where a step runs late or dear, and a limit on time or money would be broken: plan the rest again within what remains, leave the
+    /// plan as it is, or only say what would be changed [default: on where the job is planned here]
+    #[arg(long, value_enum, value_name = "WHEN")]
+    pub adapt: Option<Adapting>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Adapting {
+    /// Plan the rest again
+    On,
+    /// Leave the plan as it is
+    Off,
+    /// Say what would be changed
+    Show,
+}
+
+impl AdaptOptions {
+    fn mode(&self) -> Option<Mode> {
+        match self.adapt {
+            None | Some(Adapting::On) => Some(Mode::Change),
+            Some(Adapting::Show) => Some(Mode::Show),
+            Some(Adapting::Off) => None,
+        }
+    }
 }
 
 /// How an outcome is shown.
@@ -42,28 +93,40 @@ pub struct Showing<'a> {
 }
 
 /// A run of the journal, with what it needs.
-pub struct Running {
+pub struct Running<'a> {
     /// The run.
     pub run: Run,
     /// Its plan.
     pub plan: Plan,
     /// Its inputs.
     pub inputs: BTreeMap<String, Value>,
+    /// Who plans the rest again.
+    pub steer: Option<&'a dyn Steer>,
 }
 
 /// Plans a job for this machine, or takes a plan as it is, and runs it.
 pub fn run(options: &RunOptions, inputs: &Inputs) -> Result<(), Failure> {
-    let (plan, inputs) = match &options.plan {
-        None => {
-            let Planned { plan, inputs, .. } = make(&options.planning, inputs, Some(HERE))?;
-            (plan, inputs)
-        }
-        Some(path) => {
-            let plan = trusted(path, options)?;
-            let (inputs, _) = given(plan.inputs.iter().map(|i| (i.name.as_str(), &i.ty)), inputs)?;
-            (plan, inputs)
-        }
+    let Some(path) = &options.plan else {
+        return make_and(&options.planning, inputs, Some(HERE), |planned, prepared, decision| {
+            let adapt = options.adapt.mode().map(|mode| Adapt::new(prepared, decision, mode));
+            let steer = adapt.as_ref().map(|adapt| adapt as &dyn Steer);
+            run_plan(options, planned.plan, planned.inputs, steer)
+        });
     };
+    if let Some(Adapting::On | Adapting::Show) = options.adapt.adapt {
+        return Err(Failure::Usage("a plan from a file is run as it is: `--adapt` needs the job alone".to_string()));
+    }
+    let plan = trusted(path, options)?;
+    let (inputs, _) = given(plan.inputs.iter().map(|i| (i.name.as_str(), &i.ty)), inputs)?;
+    run_plan(options, plan, inputs, None)
+}
+
+fn run_plan(
+    options: &RunOptions,
+    plan: Plan,
+    inputs: BTreeMap<String, Value>,
+    steer: Option<&dyn Steer>,
+) -> Result<(), Failure> {
     for input in &plan.inputs {
         if !inputs.contains_key(&input.name) && !matches!(input.ty, crate::types::Type::Optional(_)) {
             return Err(Failure::Usage(format!(
@@ -104,7 +167,7 @@ pub fn run(options: &RunOptions, inputs: &Inputs) -> Result<(), Failure> {
             run
         }
     };
-    execute(journal, Running { run, plan, inputs }, &options.durable, &showing)
+    execute(journal, Running { run, plan, inputs, steer }, &options.durable, &showing)
 }
 
 /// The journal of the project in this folder, which must be there.
@@ -128,10 +191,8 @@ fn identity(plan: &Plan, inputs: &BTreeMap<String, Value>, contents: bool) -> Re
     let plan = serde_json::to_string(plan).map_err(|e| e.to_string())?;
     let mut texts = vec![plan, serde_json::to_string(inputs).map_err(|e| e.to_string())?];
     if contents {
-        let mut files = Vec::new();
-        inputs.values().for_each(|value| named_files(value, &mut files));
-        for file in files {
-            texts.push(file_digest(Path::new(&file)).map_err(|e| format!("cannot read `{file}`: {e}"))?);
+        for file in inputs.values().flat_map(value::files) {
+            texts.push(file_digest(Path::new(file)).map_err(|e| format!("cannot read `{file}`: {e}"))?);
         }
     }
     Ok(digest(texts.iter().map(String::as_str)))
@@ -176,8 +237,13 @@ pub fn again(journal: &Journal, run: &Run, showing: &Showing<'_>) -> Result<bool
 }
 
 /// Works on a run until it ends.
-pub fn execute(journal: Journal, running: Running, durable: &Durable, showing: &Showing<'_>) -> Result<(), Failure> {
-    let Running { run, plan, inputs } = running;
+pub fn execute(
+    journal: Journal,
+    running: Running<'_>,
+    durable: &Durable,
+    showing: &Showing<'_>,
+) -> Result<(), Failure> {
+    let Running { run, plan, inputs, steer } = running;
     let folders = run.info.folders.clone();
     able(&plan, &folders)?;
     let grace = Duration::try_from_secs_f64(durable.grace);
@@ -188,13 +254,37 @@ pub fn execute(journal: Journal, running: Running, durable: &Durable, showing: &
     let env = |name: &str| std::env::var(name).ok();
     let loud = !showing.quiet && !showing.json && std::io::stderr().is_terminal();
     let bars = Bars::new();
-    let inner: &dyn Observer = if loud { &bars } else { &Silent };
+    let inner: &dyn Observer = match loud {
+        true => &bars,
+        false if showing.quiet => &Silent,
+        false => &Notes,
+    };
+    let traced = Traced::new(inner);
+    let inner: &dyn Observer = if durable.otlp.is_some() { &traced } else { inner };
     let recording = Recording { recorder: &recorder, inner };
-    let cx = RunContext { folders, recorder: Some(&recorder), ..RunContext::new(recorder.folder(), &recording, &env) };
+    let cache = durable.reuse.open();
+    let cx = RunContext {
+        folders,
+        recorder: Some(&recorder),
+        cache: cache.as_ref(),
+        steer,
+        ..RunContext::new(recorder.folder(), &recording, &env)
+    };
     let done = run_to_end(&plan, inputs, &cx, grace).map_err(|e| format!("cannot start the runtime: {e}"))?;
     if recorder.recovered() > 0 {
         let calls = recorder.recovered();
         note(&format!("{calls} finished calls were missing from the journal, and were taken from their folders"));
+    }
+    if let Some(to) = &durable.otlp {
+        // A collector that is away takes nothing from a run that is done.
+        match block_on(trace::export(to, &plan, &done.0, &traced, &run.info.identity)) {
+            Ok(Ok(_)) => {}
+            Ok(Err(fault)) => note(&fault.message),
+            Err(error) => note(&format!("the trace could not be sent: {error}")),
+        }
+    }
+    if let Some(cache) = cache {
+        cache.collect(MOST, None, SystemTime::now());
     }
     let id = run.id;
     // The journal is closed, and the run free, before anybody is told.
@@ -270,16 +360,4 @@ fn free(folder: &Path) -> Result<PathBuf, Failure> {
         return Err(format!("`{}` holds an earlier run: give another folder", folder.display()).into());
     }
     Ok(store::run_folder(folder)?)
-}
-
-/// The files that a value names.
-fn named_files(value: &Value, files: &mut Vec<String>) {
-    match value {
-        Value::Array(items) => items.iter().for_each(|item| named_files(item, files)),
-        Value::Object(fields) => {
-            files.extend(fields.get("file").and_then(Value::as_str).map(str::to_owned));
-            fields.values().for_each(|field| named_files(field, files));
-        }
-        _ => {}
-    }
 }

@@ -3,21 +3,17 @@
 use super::resume::find;
 use super::run::journal;
 use super::{Failure, print};
-use crate::plan::model::{Plan, PlanStep};
-use crate::run::devices::cpu;
 use crate::run::fault::printable;
+use crate::run::journal::Run;
 use crate::run::journal::record::{Record, Source};
-use crate::run::journal::replay::{End, Replay};
-use crate::run::journal::{Journal, Run, lock::Lock};
-use crate::run::meter::Meter;
+use crate::run::journal::replay::Replay;
+use crate::run::journal::view::state;
 use crate::run::servers::{ServerEvent, ServerState};
+use crate::units::counted;
 use clap::Args;
 use comfy_table::Table;
 use comfy_table::presets::ASCII_MARKDOWN;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::time::Duration;
 
 #[derive(Args)]
 pub struct RunsOptions {
@@ -33,19 +29,6 @@ pub struct OneRun {
     /// As JSON
     #[arg(long)]
     pub json: bool,
-}
-
-/// What state a run is in, in a word.
-fn state(journal: &Journal, run: &Run, replay: &Replay) -> &'static str {
-    if Lock::held(&journal.folder(run)).is_some() {
-        return "running";
-    }
-    match &replay.end {
-        End::Answered(_) => "done",
-        End::Paused { stopped: true, .. } => "stopped",
-        End::Paused { stopped: false, .. } => "failed",
-        End::Open => "interrupted",
-    }
 }
 
 /// Lists the runs of the project.
@@ -96,117 +79,55 @@ fn table(header: &[&str]) -> Table {
     table
 }
 
-fn figure(n: Option<f64>, digits: usize) -> String {
+/// A figure, or a dash.
+pub fn figure(n: Option<f64>, digits: usize) -> String {
     n.map_or_else(|| "-".to_owned(), |n| format!("{n:.digits$}"))
-}
-
-struct StepState {
-    state: &'static str,
-    calls: u64,
-    open: u64,
-    attempts: u64,
-    recovered: u64,
-    error: Option<String>,
-}
-
-fn step_state(step: &PlanStep, records: &[Record], replay: &Replay, finished: bool) -> StepState {
-    let done = replay.done.values().filter(|d| d.call.step == step.id);
-    let calls = done.clone().count() as u64;
-    let recovered = done.filter(|d| d.source == Source::Recovered).count() as u64;
-    let open = replay.begun.iter().filter(|(path, b)| b.call.step == step.id && !replay.done.contains_key(*path));
-    let open = open.count() as u64;
-    let (mut attempts, mut error) = (0, None);
-    for record in records {
-        match record {
-            Record::Intent { call, .. } if call.step == step.id => attempts += 1,
-            Record::Failed { call, message, .. } if call.step == step.id => error = Some(message.clone()),
-            Record::Retried { step: of, message, .. } if *of == step.id => {
-                attempts += 1;
-                error = Some(message.clone());
-            }
-            Record::Result { call, .. } if call.step == step.id => error = None,
-            _ => {}
-        }
-    }
-    let state = match (calls, open) {
-        (0, 0) if finished => "not needed",
-        (0, 0) => "waiting",
-        (_, 0) => "done",
-        _ if error.is_some() => "failed",
-        _ => "unfinished",
-    };
-    StepState { state, calls, open, attempts, recovered, error }
 }
 
 /// Shows a run, step by step.
 pub fn show(options: &OneRun) -> Result<(), Failure> {
     let journal = journal()?;
-    let run = find(&journal, options.run)?;
-    let records = journal.records(run.id)?;
-    let plan: Plan = journal.plan(&run.info)?;
-    let replay = Replay::of(&records);
-    let meter = Meter::new(&plan, cpu::cores(), Path::new(cpu::POWERCAP));
-    for done in replay.done.values() {
-        if let Some(step) = plan.steps.iter().find(|s| s.id == done.call.step) {
-            meter.earlier(step, Duration::try_from_secs_f64(done.wall_s).unwrap_or_default(), done.usage);
-        }
-    }
-    let measures: BTreeMap<_, _> = meter.measures().into_iter().map(|m| (m.step, m)).collect();
-    let state = state(&journal, &run, &replay);
-    let finished = matches!(replay.end, End::Answered(_));
-    let error = match &replay.end {
-        End::Paused { message, .. } => Some(message.as_str()),
-        _ => None,
-    };
-    let steps = plan.steps.iter().map(|s| (s, step_state(s, &records, &replay, finished), measures.get(&s.id)));
+    let run = journal.view(&find(&journal, options.run)?)?;
     if options.json {
-        let row = |(step, s, m): (&PlanStep, StepState, Option<&crate::run::meter::StepMeasure>)| {
-            json!({
-                "step": step.name, "implementation": step.implementation, "state": s.state, "calls": s.calls,
-                "unfinished": s.open, "attempts": s.attempts, "recovered": s.recovered,
-                "busy_s": m.map(|m| m.busy_s), "cost_usd": m.and_then(|m| m.cost_usd), "error": s.error,
-            })
-        };
-        let steps: Vec<Value> = steps.map(row).collect();
-        let shown = json!({
-            "id": run.id, "job": run.info.job, "key": run.info.key, "state": state, "started": run.info.at,
-            "took_s": replay.took_s, "cost_usd": replay.cost_usd, "runtimes": replay.runtimes, "error": error,
-            "folder": journal.folder(&run), "steps": steps,
-        });
+        let shown = serde_json::to_value(&run).map_err(|e| e.to_string())?;
         print(&format!("{shown:#}\n"));
         return Ok(());
     }
     let mut table = table(&["step", "by", "state", "calls", "attempts", "time s", "usd", "error"]);
-    for (step, s, m) in steps {
-        let calls = if s.open == 0 { s.calls.to_string() } else { format!("{} of {}", s.calls, s.calls + s.open) };
+    for step in &run.steps {
+        let all = step.calls + step.unfinished;
+        let calls = if step.unfinished == 0 { all.to_string() } else { format!("{} of {all}", step.calls) };
+        let others: Vec<&str> = step.stood_in.keys().map(String::as_str).collect();
+        let others = if others.is_empty() { String::new() } else { format!(", then {}", others.join(", ")) };
         table.add_row([
-            printable(&step.name),
-            printable(&step.implementation),
-            s.state.to_owned(),
+            printable(&step.step),
+            printable(&format!("{}{others}", step.implementation)),
+            step.state.to_owned(),
             calls,
-            s.attempts.to_string(),
-            figure(m.map(|m| m.busy_s), 3),
-            figure(m.and_then(|m| m.cost_usd), 6),
-            s.error.as_deref().map(one_line).unwrap_or_default(),
+            step.attempts.to_string(),
+            figure(step.busy_s, 3),
+            figure(step.cost_usd, 6),
+            step.error.as_deref().map(one_line).unwrap_or_default(),
         ]);
     }
     let mut text = format!(
-        "run {} of `{}`: {state}; begun {}; {:.2} s in {} runtime{}\n",
+        "run {} of `{}`: {}; begun {}; {:.2} s in {}\n",
         run.id,
-        printable(&run.info.job),
-        printable(&run.info.at),
-        replay.took_s,
-        replay.runtimes,
-        if replay.runtimes == 1 { "" } else { "s" }
+        printable(&run.job),
+        run.state,
+        printable(&run.started),
+        run.took_s,
+        counted(run.runtimes, "runtime"),
     );
-    if let Some(error) = error {
-        text.push_str(&format!("{}\n", one_line(error)));
+    for said in run.adapted.iter().chain(&run.error) {
+        text.push_str(&format!("{}\n", one_line(said)));
     }
     print(&format!("{text}{}\n", table.trim_fmt()));
     Ok(())
 }
 
-fn one_line(text: &str) -> String {
+/// A text of others in one line.
+pub fn one_line(text: &str) -> String {
     printable(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -240,6 +161,12 @@ pub fn logs(options: &OneRun) -> Result<(), Failure> {
                 format!("{}: attempt {attempt} failed, again: {message}", name(*step))
             }
             Record::Server { event, .. } => server(event),
+            Record::Left { from, to, message, .. } => {
+                format!("{call}: {from} failed for good, {to} stands in: {message}")
+            }
+            Record::Reserved { id, usd, .. } => format!("{usd} usd kept for request {id}"),
+            Record::Settled { id, usd, .. } => format!("request {id} cost {usd} usd"),
+            Record::Adapted { message, .. } => message.clone(),
             Record::Paused { stopped: true, message, .. } => format!("stopped: {message}"),
             Record::Paused { message, .. } => format!("failed: {message}"),
             Record::Answer { .. } => "answered".to_owned(),

@@ -124,7 +124,7 @@ pub fn decide(prepared: &Prepared, changes: &Changes, limits: &Limits) -> Result
             }
         };
         let (encoded, solution, kept, broken) = prefer(job, hard, first, &encoding, limits);
-        let plan = build(&BuildInput {
+        let built = build(&BuildInput {
             job,
             workflow,
             space,
@@ -139,6 +139,7 @@ pub fn decide(prepared: &Prepared, changes: &Changes, limits: &Limits) -> Result
             file: compiled.file,
             hashes: prepared.hashes.clone(),
         });
+        let plan = built.map_err(Undecided::Unknown)?;
         // The verifier knows nothing of the solver: what else it finds is a fault of ours, and such a plan goes nowhere.
         let mut wrong = verify::verify_against(&plan, library);
         wrong.extend(audit(&plan, job, &compiled.checked.program, library));

@@ -30,6 +30,7 @@ pub fn lower(job: &Job, program: &Program) -> Option<Workflow> {
     }
     let body = pass.region(&job.body, job, &scope)?;
     let mut workflow = Workflow { inputs, result: job.result.clone(), body, steps: pass.steps };
+    workflow.steps.iter_mut().for_each(|step| step.cache = step.cache.or(job.cache));
     super::passes::merge_equal(&mut workflow);
     super::passes::drop_dead(&mut workflow);
     Some(workflow)
@@ -56,6 +57,7 @@ struct Inside {
     span: Span,
     retries: u32,
     timeout: Option<Decimal>,
+    cache: Option<bool>,
     way: Way,
     of: (StepId, usize),
 }
@@ -222,6 +224,8 @@ impl<'p> Lower<'p> {
             pins: call.pins.clone(),
             retries: inside.map_or(0, |inside| inside.retries).max(call.retries),
             timeout: call.timeout.or(inside.and_then(|inside| inside.timeout)),
+            fallbacks: call.fallbacks.clone(),
+            cache: call.cache.or(inside.and_then(|inside| inside.cache)),
             ways: ways.iter().map(|(way, _)| way.clone()).collect(),
             part: inside.map(|inside| Part { way: inside.way.clone(), answers: None, of: Some(inside.of) }),
             agent: None,
@@ -285,8 +289,8 @@ impl<'p> Lower<'p> {
         }
         let knobs: String = way.knobs.iter().map(|(_, value)| format!("_{value}")).collect();
         let name = self.unique(eco_format!("{}{knobs}", way.composition));
-        let (span, retries, timeout) = (call.span, call.retries, call.timeout);
-        self.inside = Some(Inside { name, span, retries, timeout, way, of: (of, number) });
+        let (span, retries, timeout, cache) = (call.span, call.retries, call.timeout, call.cache);
+        self.inside = Some(Inside { name, span, retries, timeout, cache, way, of: (of, number) });
         let region = self.region(&job.body, job, &scope);
         self.inside = None;
         let region = region?;

@@ -1,6 +1,6 @@
 //! Workflow → smaller workflow: equal steps merged, dead nodes dropped.
 
-use super::workflow::{Node, Operand, Region, StepId, ValueId, Workflow};
+use super::workflow::{Node, Operand, Region, Step, StepId, ValueId, Workflow};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Merges calls of the same task with the same arguments and conditions in one region: steps are pure, so one run serves both.
@@ -8,7 +8,8 @@ pub fn merge_equal(workflow: &mut Workflow) {
     let steps = workflow.steps.clone();
     let same = |a: StepId, b: StepId| {
         let (a, b) = (&steps[a.0 as usize], &steps[b.0 as usize]);
-        a.task == b.task && a.pins.is_empty() && b.pins.is_empty() && a.retries == b.retries && a.timeout == b.timeout
+        let said = |s: &Step| (s.retries, s.timeout, s.cache, s.fallbacks.clone());
+        a.task == b.task && a.pins.is_empty() && b.pins.is_empty() && said(a) == said(b)
     };
     merge_region(&mut workflow.body, &same, &mut BTreeMap::new());
 }

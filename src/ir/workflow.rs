@@ -190,6 +190,10 @@ pub struct Step {
     pub retries: u32,
     /// The limit of one attempt, in seconds.
     pub timeout: Option<Decimal>,
+    /// Implementations that are to stand in where the chosen one fails, in order.
+    pub fallbacks: Vec<EcoString>,
+    /// Whether its results are kept for other runs, where the job says so.
+    pub cache: Option<bool>,
     /// The compositions that can carry it out as well, each with its knobs set.
     pub ways: Vec<Way>,
     /// The composition that it is a part of.

@@ -1,8 +1,8 @@
 //! Plan + the job that it claims to be for → what the plan does not keep of it. Every clause, rule and pin is read from the
 //! checked job again and judged on the plan alone; nothing of the solver or of its encoding is used.
 
-use super::compose;
 use super::model::{Plan, PlanClause, PlanComposition, PlanPart, PlanStep};
+use super::{compose, fallback};
 use crate::check::program::{Clause, Job, Metric, Pin, Program, Rule, RuleKind};
 use crate::ir::lower::lower;
 use crate::ir::resolve::{Resolved, resolve};
@@ -55,8 +55,9 @@ pub fn audit(plan: &Plan, job: &Job, program: &Program, library: &Library) -> Ve
         expected += 1;
         let stated = plan.clauses.iter().find(|c| c.metric == "rule" && c.text == rule.text && c.soft == rule.soft);
         let offers = |s: &PlanStep| from.get(s.id.0 as usize).map_or(&[][..], |old| whole.steps[*old].ways.as_slice());
-        let breaking = plan.steps.iter().find(|s| !keeps(s, offers(s), rule, plan, job, library));
-        let breaking = breaking.map(|s| s.name.as_str());
+        let all = plan.steps.iter().flat_map(|s| std::iter::once(s.clone()).chain(fallback::in_place(s)));
+        let breaking = all.into_iter().find(|s| !keeps(s, offers(s), rule, plan, job, library));
+        let breaking = breaking.as_ref().map(|s| s.name.as_str());
         let composed = plan.compositions.iter().find(|c| !composes(c, rule, library)).map(|c| c.call.as_str());
         let breaking = breaking.or(composed);
         match (stated, breaking) {
@@ -85,9 +86,11 @@ pub fn audit(plan: &Plan, job: &Job, program: &Program, library: &Library) -> Ve
         let timeout = called.timeout.map(|t| (t * rust_decimal::Decimal::from(1000)).ceil());
         if step.conditions.retries != called.retries
             || step.conditions.timeout_ms.map(rust_decimal::Decimal::from) != timeout
+            || step.conditions.cache != called.cache
         {
             wrong.push(format!("step `{}` has other conditions than its call", step.name));
         }
+        wrong.extend(fallback::unasked(step, called, library));
         let composition = |part: &PlanPart| plan.compositions.get(part.composition).map(|c| c.call.as_str());
         let stated = step.part.as_ref().map(|part| (composition(part), part.answers));
         let of =
@@ -155,7 +158,7 @@ fn keeps(step: &PlanStep, offers: &[Way], rule: &Rule, plan: &Plan, job: &Job, l
     }
 }
 
-fn fits(step: &PlanStep, pin: &Pin, library: &Library) -> bool {
+pub(super) fn fits(step: &PlanStep, pin: &Pin, library: &Library) -> bool {
     let gpu = library.devices.get(step.hardware.device.as_str()).is_some_and(|d| d.gpu);
     let device = pin.device.as_ref().is_none_or(|d| d.as_str() == step.hardware.device || (d == "gpu" && gpu));
     pin.implementation.as_ref().is_none_or(|i| i.as_str() == step.implementation)

@@ -6,7 +6,7 @@ use super::model::{
 };
 use super::place::place;
 use super::reason::reason;
-use super::{compose, engine};
+use super::{compose, engine, fallback};
 use crate::check::program::{Job, Metric, QualityRule};
 use crate::diag::source::{FileId, Sources};
 use crate::ir::workflow::{InAgent, StepId, Workflow};
@@ -55,8 +55,8 @@ pub struct BuildInput<'a> {
     pub hashes: Hashes,
 }
 
-/// Builds the plan.
-pub fn build(input: &BuildInput) -> Plan {
+/// Builds the plan; an error where a fallback that the job names cannot be had, in words.
+pub fn build(input: &BuildInput) -> Result<Plan, String> {
     let (whole, chosen) = (input.workflow, &input.solution.choice);
     let left = compose::taken(whole, input.space, chosen, input.library);
     let (compositions, parts) =
@@ -66,12 +66,18 @@ pub fn build(input: &BuildInput) -> Plan {
     let instances: Vec<PlanInstance> = used.iter().map(|at| instance(&input.space.instances[*at], input)).collect();
     let mut steps: Vec<PlanStep> = left.from.iter().map(|index| step(*index, input)).collect();
     for ((index, step), part) in steps.iter_mut().enumerate().zip(parts) {
+        step.fallbacks = fallback::of_step(index, step, &left, input);
         step.id = StepId(index as u32);
         step.part = part;
         step.instance = taken(index).shared.and_then(|at| used.iter().position(|u| *u == at));
         if let Some(at) = step.instance {
             step.hardware = instances[at].hardware.clone();
         }
+    }
+    if fallback::named(whole)
+        && let Some(why) = fallback::unkept(input, &left, &steps)
+    {
+        return Err(why);
     }
     let placement = match input.space.terms.rate {
         Some(_) => place(&steps, &instances, input.library),
@@ -89,7 +95,7 @@ pub fn build(input: &BuildInput) -> Plan {
         .pools
         .iter()
         .map(|(n, (units, price))| (n.to_string(), Pool { units: *units, usd_per_hour: *price }));
-    Plan {
+    Ok(Plan {
         version: PLAN_VERSION,
         compiler: concat!("mkbc ", env!("CARGO_PKG_VERSION")).to_string(),
         job: input.job.name.to_string(),
@@ -120,7 +126,7 @@ pub fn build(input: &BuildInput) -> Plan {
         rate_per_s: input.space.terms.rate,
         robust: input.space.terms.end == End::Worst,
         proof: input.solution.proof.clone(),
-    }
+    })
 }
 
 fn instance(shared: &Instance, input: &BuildInput) -> PlanInstance {
@@ -159,6 +165,7 @@ fn step(index: usize, input: &BuildInput) -> PlanStep {
         conditions: Conditions {
             retries: called.retries,
             timeout_ms: called.timeout.and_then(|t| (t * Decimal::from(1000)).ceil().to_u64()),
+            cache: called.cache,
         },
         predicted: predicted_of(option),
         instance: None,
@@ -166,6 +173,7 @@ fn step(index: usize, input: &BuildInput) -> PlanStep {
         agent: called.agent.clone().map(|agent| InAgent { cost_at: None, ..agent }),
         evidence: option.evidence.clone(),
         reason: reason(index, &input.solution.choice, input.space, input.encoded, input.job),
+        fallbacks: Vec::new(),
     }
 }
 
@@ -265,7 +273,7 @@ fn cost_of(shared: &Instance, space: &Space) -> Decimal {
 }
 
 /// An option's figures as a plan holds them, beside what a shared instance costs.
-fn predicted_of(option: &Figured) -> Predicted {
+pub(super) fn predicted_of(option: &Figured) -> Predicted {
     Predicted { cost_usd: option.cost().round_dp(DIGITS).normalize(), ..predicted(&option.figures) }
 }
 

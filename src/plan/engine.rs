@@ -42,6 +42,7 @@ pub fn lower(entry: &Implementation, candidate: &Candidate, task: &Task) -> Engi
         reasoning: of_knob("reasoning"),
         prices: prices(entry, candidate),
         serve: serve(entry, candidate).map(|serve| Serve { weights: fill(&serve.weights), ..serve }),
+        calls_per_s: entry.limits.iter().filter(|limit| !limit.tokens).map(|limit| limit.per_second.normalize()).min(),
     };
     match engine.kind.as_str() {
         "process" => Engine::Process {

@@ -1,6 +1,7 @@
 //! Plan → text for people: every choice with its figures, its reason and its evidence; clauses with their slack; the proof.
 
 use super::build::weakest;
+use super::fallback::in_place;
 use super::model::{EvidenceKind, Hardware, Placed, Plan, PlanClause, PlanStep, PriceChange, ShadowPrice};
 use crate::ir::workflow::StepId;
 use crate::solve::outcome::Status;
@@ -77,6 +78,13 @@ pub fn text(plan: &Plan, width: u16) -> String {
     }
     for step in &plan.steps {
         let _ = writeln!(out, "  {}: {}", step.name, step.reason);
+    }
+    if plan.steps.iter().any(|s| !s.fallbacks.is_empty()) {
+        let _ = writeln!(out, "\nif it fails for good");
+        for step in plan.steps.iter().filter(|s| !s.fallbacks.is_empty()) {
+            let by = in_place(step).map(|s| format!("{} on {}", carried_out_by(&s), hardware(&s)));
+            let _ = writeln!(out, "  {}: {}", step.name, by.collect::<Vec<_>>().join(", then "));
+        }
     }
     if !plan.clauses.is_empty() {
         let _ = writeln!(out, "\nclauses");

@@ -1,6 +1,7 @@
 //! Plan → what is wrong with it. Knows nothing of the solver: every total and clause is computed again from the plan's data
 //! flow and figures, and the figures from the library.
 
+mod fallbacks;
 mod flow;
 mod placed;
 
@@ -48,15 +49,7 @@ pub fn verify(plan: &Plan) -> Vec<String> {
         if !called.contains(&index) {
             wrong.push(format!("step `{}` is never called", step.name));
         }
-        let p = &step.predicted;
-        let times = [p.latency_s, p.latency_p95_s, p.latency_p99_s];
-        let others = [p.cost_usd, p.energy_wh.unwrap_or_default(), p.quality, p.memory_gb, step.calls];
-        let tokens = p.streamed.iter().flat_map(self::times);
-        let numbers: Vec<Decimal> = times.into_iter().chain(others).chain(tokens).collect();
-        if numbers.iter().any(|n| n.is_sign_negative() && !n.is_zero())
-            || p.quality > Decimal::ONE
-            || numbers.iter().any(|n| *n > dec!(1e15))
-        {
+        if strange(step) {
             wrong.push(format!("step `{}` has a figure that is negative or beyond reason", step.name));
         }
         let has = plan.cluster.pools.get(&step.hardware.device).map_or(0, |p| p.units);
@@ -137,6 +130,7 @@ pub fn verify(plan: &Plan) -> Vec<String> {
             wrong.push(format!("`{}` cannot be checked: the energy of a step is not known", clause.text));
         }
     }
+    wrong.extend(fallbacks::unfit(plan, &dag, &rule));
     wrong.extend(strange_prices(plan));
     for wish in &plan.wishes {
         let metric =
@@ -146,6 +140,15 @@ pub fn verify(plan: &Plan) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// Whether a step has a figure that is negative or beyond reason.
+fn strange(step: &PlanStep) -> bool {
+    let p = &step.predicted;
+    let times = [p.latency_s, p.latency_p95_s, p.latency_p99_s];
+    let others = [p.cost_usd, p.energy_wh.unwrap_or_default(), p.quality, p.memory_gb, step.calls];
+    let mut numbers = times.into_iter().chain(others).chain(p.streamed.iter().flat_map(self::times));
+    p.quality > Decimal::ONE || numbers.any(|n| n.is_sign_negative() && !n.is_zero() || n > dec!(1e15))
 }
 
 /// What a step contributes to the job's quality.
@@ -328,6 +331,8 @@ fn space_of(plan: &Plan, library: &Library) -> space::Space {
         pins: Vec::new(),
         retries: s.conditions.retries,
         timeout: None,
+        fallbacks: Vec::new(),
+        cache: None,
         ways: Vec::new(),
         part: part(s),
         agent: s.agent.clone(),
@@ -448,6 +453,7 @@ pub fn verify_against(plan: &Plan, library: &Library) -> Vec<String> {
             ));
         }
     }
+    wrong.extend(fallbacks::unlike(plan, &space, &taken, library));
     wrong.extend(placed::overfilled(plan, library));
     if gpus(&plan.steps, &plan.instances, library) != plan.total.gpus {
         wrong.push("the number of GPUs is not what the steps hold".to_string());

@@ -95,6 +95,7 @@ pub fn plan(subject: Subject, setting: &Candidate) -> Plan {
         },
         evidence: Vec::new(),
         reason: "it is measured".into(),
+        fallbacks: Vec::new(),
     };
     let pool = Pool { units: setting.units, usd_per_hour: Decimal::ZERO };
     Plan {

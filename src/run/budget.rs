@@ -32,8 +32,9 @@ struct Limit {
 }
 
 impl Budget {
-    /// The budget of a plan: its tightest clause on cost that is no wish; none where it has none.
-    pub fn of(plan: &Plan) -> Budget {
+    /// The budget of a plan: its tightest clause on cost that is no wish; none where it has none. `spent` is what earlier runtimes of
+    /// the run spent, dollars, with all that they kept for requests of which nobody knows.
+    pub fn of(plan: &Plan, spent: Decimal) -> Budget {
         let clauses = plan.clauses.iter().filter(|c| c.metric == "cost" && !c.soft);
         let limit = clauses.min_by_key(|c| c.limit).map(|clause| {
             let paid = plan.steps.iter().filter(|s| s.engine.provider().is_some()).map(|s| s.predicted.cost_usd);
@@ -47,7 +48,7 @@ impl Budget {
             let limit = Some(Limit { text, usd, aside: Decimal::ZERO });
             Some((agent.number, Budget { limit, ..Budget::default() }))
         });
-        Budget { limit, agents: agents.collect(), ..Budget::default() }
+        Budget { limit, spent: Cell::new(spent), agents: agents.collect(), ..Budget::default() }
     }
 
     /// Reserves what a call of a step can cost at most, from its agent's budget as well where it is an agent's.
@@ -59,6 +60,17 @@ impl Budget {
         let mut held = self.reserve(least, own.usd).await?;
         held.agent = Some(Box::new(own));
         Ok(held)
+    }
+
+    /// Sets money aside for hardware that the plan did not count with, dollars; an error where it is not there.
+    pub fn set_aside(&self, usd: Decimal) -> Result<(), Fault> {
+        let Some(limit) = &self.limit else { return Ok(()) };
+        let left = limit.usd - self.spent.get() - self.held.get();
+        if usd > left {
+            return Err(self.refuse(limit, usd, left));
+        }
+        self.spent.set(self.spent.get() + usd);
+        Ok(())
     }
 
     /// What calls have cost so far, in dollars.

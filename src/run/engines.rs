@@ -25,6 +25,7 @@ use super::observer::Event;
 use super::servers::serving::Lease;
 use super::store;
 use super::value::check;
+use crate::digest::digest;
 use crate::plan::model::{Engine, PlanStep};
 use serde_json::Value;
 use std::cell::Cell;
@@ -66,6 +67,8 @@ pub struct Call<'a> {
     pub server: Option<&'a Lease<'a>>,
     /// What it used, over all attempts.
     pub usage: Cell<Usage>,
+    /// Answers of a provider so far, good or bad.
+    pub answers: Cell<u32>,
 }
 
 impl Call<'_> {
@@ -74,6 +77,19 @@ impl Call<'_> {
         let mut usage = self.usage.get();
         add(&mut usage);
         self.usage.set(usage);
+    }
+
+    /// The key of a request: the same where the same request may have been made before and nobody knows what came of it, another one
+    /// after an answer, since a provider would give that again.
+    pub fn idempotency(&self, request: &[&str]) -> Option<String> {
+        let call = self.asked?.idempotency.as_str();
+        let answers = self.answers.get().to_string();
+        Some(digest([call, &self.step.implementation, &answers].into_iter().chain(request.iter().copied())))
+    }
+
+    /// A request came to its end, with an answer or not.
+    pub fn heard(&self, answered: bool) {
+        self.answers.set(self.answers.get() + u32::from(answered));
     }
 
     /// The folder of an attempt. What an earlier runtime left running may still write to its own, never to this one's.
@@ -98,7 +114,9 @@ pub async fn call(call: &Call<'_>) -> Result<Value, Fault> {
         }
         call.used(|u| u.attempts += 1);
         let out = call.folder.join(call.out(attempt));
-        store::fresh_folder(&out)?;
+        if writes(&call.step.engine) {
+            store::fresh_folder(&out)?;
+        }
         let work = once(call, &out);
         let limit = match provider.and_then(openai::wire) {
             // It has deadlines of its own, for which waiting for money does not count.
@@ -158,6 +176,11 @@ async fn once(call: &Call<'_>, out: &Path) -> Result<Value, Fault> {
     }
 }
 
+/// Whether an engine's attempt has a folder that it may write to.
+fn writes(engine: &Engine) -> bool {
+    !matches!(engine, Engine::Builtin { .. } | Engine::Openai(_) | Engine::Anthropic(_) | Engine::Http(_))
+}
+
 /// A provider that says nothing would otherwise hold the run for ever; a program may well take long.
 fn usual_limit(engine: &Engine) -> Option<Duration> {
     let limited =
@@ -171,7 +194,8 @@ fn too_long(limit: Duration) -> Fault {
         .transient()
 }
 
-fn checked(value: Value, step: &PlanStep) -> Result<Value, Fault> {
+/// A value, if it is what a step yields.
+pub fn checked(value: Value, step: &PlanStep) -> Result<Value, Fault> {
     match check(&value, &step.output) {
         Ok(()) => Ok(value),
         Err(mismatch) => {

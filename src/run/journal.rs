@@ -10,6 +10,7 @@ pub mod recorder;
 pub mod replay;
 pub mod seal;
 pub mod verify;
+pub mod view;
 pub mod writer;
 
 use super::fault::{Fault, FaultKind};
@@ -28,7 +29,9 @@ pub const PROJECT: &str = ".mkbc";
 /// `mkbc` in the database's header.
 const APPLICATION: i32 = 0x6d6b_6263;
 /// The version of the format. A journal of another version is refused.
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
+/// The version before, whose records this one knows as well: such a journal is taken over as it is.
+const BEFORE: i32 = 1;
 /// The place of a run's own description, which is no record's.
 const DESCRIPTION: u64 = u64::MAX;
 
@@ -107,6 +110,10 @@ impl Journal {
         let number = |name| tx.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(failed);
         match (number("application_id")?, number("user_version")?) {
             (APPLICATION, VERSION) => drop(tx),
+            (APPLICATION, BEFORE) => {
+                tx.pragma_update(None, "user_version", VERSION).map_err(failed)?;
+                tx.commit().map_err(failed)?;
+            }
             (0, 0) if !expected => {
                 tx.execute_batch(SCHEMA).map_err(failed)?;
                 tx.pragma_update(None, "application_id", APPLICATION).map_err(failed)?;

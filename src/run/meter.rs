@@ -93,6 +93,12 @@ pub struct StepMeasure {
     pub memory_gb: Option<f64>,
     /// What the plan says of it.
     pub planned: Option<Planned>,
+    /// Calls that others than the plan's choice carried out, by implementation.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub stood_in: BTreeMap<String, u64>,
+    /// Calls whose results were those of other runs.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cached: u64,
 }
 
 /// What a plan says of a step, for all its calls in one run.
@@ -120,6 +126,10 @@ impl Planned {
     }
 }
 
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
 /// Collects what the calls of a run took.
 pub struct Meter<'a> {
     plan: &'a Plan,
@@ -128,6 +138,8 @@ pub struct Meter<'a> {
     /// The devices that a step's server is on, where mkbc started one.
     placed: RefCell<BTreeMap<StepId, Vec<String>>>,
     steps: RefCell<BTreeMap<StepId, StepMeasure>>,
+    /// What was said of changes of the plan.
+    adapted: RefCell<Vec<String>>,
     /// Times to first tokens of a step, added up, and how many.
     firsts: RefCell<BTreeMap<StepId, (Duration, u32)>>,
 }
@@ -152,8 +164,8 @@ impl<'a> Meter<'a> {
         if let Some(cpu) = uses(|d| d == "cpu").then(|| Rapl::open(powercap)).flatten() {
             energy.add("cpu", "cpu", Some(cores), Box::new(move || cpu.joules()), 0.0);
         }
-        let (steps, firsts, placed) = Default::default();
-        Meter { plan, begun: Instant::now(), energy, placed, steps, firsts }
+        let (steps, adapted, firsts, placed) = Default::default();
+        Meter { plan, begun: Instant::now(), energy, placed, steps, adapted, firsts }
     }
 
     /// A step's server is on these devices.
@@ -173,6 +185,22 @@ impl<'a> Meter<'a> {
         self.begun.elapsed()
     }
 
+    /// What the plan has for a step.
+    fn planned<'s>(&'s self, step: &'s PlanStep) -> &'s str {
+        let planned = self.plan.steps.iter().find(|s| s.id == step.id);
+        planned.map_or(step.implementation.as_str(), |s| s.implementation.as_str())
+    }
+
+    /// The rest of the run was planned again, or could not be.
+    pub fn adapt(&self, message: &str) {
+        self.adapted.borrow_mut().push(message.to_owned());
+    }
+
+    /// What was said of changes of the plan, in order.
+    pub fn adapted(&self) -> Vec<String> {
+        self.adapted.borrow().clone()
+    }
+
     /// A call has its devices, after waiting for them.
     pub fn start(&self, step: &PlanStep, queued: Duration) -> Reading {
         let mut steps = self.steps.borrow_mut();
@@ -180,7 +208,7 @@ impl<'a> Meter<'a> {
         let measure = steps.entry(step.id).or_insert_with(|| StepMeasure {
             step: step.id,
             name: step.name.clone(),
-            implementation: step.implementation.clone(),
+            implementation: self.planned(step).to_owned(),
             started: 0,
             calls: 0,
             attempts: 0,
@@ -198,6 +226,8 @@ impl<'a> Meter<'a> {
             energy_basis: None,
             memory_gb: None,
             planned: Planned::of(step),
+            stood_in: BTreeMap::new(),
+            cached: 0,
         });
         measure.started += 1;
         measure.queue_s += queued.as_secs_f64();
@@ -215,33 +245,16 @@ impl<'a> Meter<'a> {
             self.energy.end(step.id, held, self.begun.elapsed().as_secs_f64());
         }
         let joules = reading.held.as_ref().and_then(|_| self.energy.joules(step.id));
-        if let Some(m) = self.steps.borrow_mut().get_mut(&step.id) {
-            m.calls += u64::from(good);
-            m.attempts += u64::from(usage.attempts);
-            m.tokens_in = m.tokens_in.saturating_add(usage.tokens_in);
-            m.tokens_out = m.tokens_out.saturating_add(usage.tokens_out);
-            m.tokens_cached = m.tokens_cached.saturating_add(usage.tokens_cached);
-            if let Some(cost) = usage.cost_usd.and_then(|usd| usd.to_f64()) {
-                m.cost_usd = Some(m.cost_usd.unwrap_or(0.0) + cost);
-            }
-            if usage.firsts > 0 {
-                let mut firsts = self.firsts.borrow_mut();
-                let (sum, count) = firsts.entry(step.id).or_default();
-                (*sum, *count) = (*sum + usage.first, *count + usage.firsts);
-                m.ttft_s = Some(sum.as_secs_f64() / f64::from(*count));
-            }
-            m.busy_s += took.as_secs_f64();
-            if usage.peak_bytes > 0 {
-                m.memory_gb = Some(m.memory_gb.unwrap_or(0.0).max(usage.peak_bytes as f64 / 1e9));
-            }
-            m.to_s = self.begun.elapsed().as_secs_f64();
-            m.wall_s = m.to_s - m.from_s;
-            if let Some(joules) = joules {
-                m.energy_wh = Some(joules / 3600.0);
-                m.energy_basis = Some(Basis::Measured);
-            }
-        }
+        self.add(step, took, joules, usage, good);
         took
+    }
+
+    /// A call's result was that of another run.
+    pub fn cached(&self, step: &PlanStep) {
+        self.earlier(step, Duration::ZERO, Usage::default());
+        if let Some(m) = self.steps.borrow_mut().get_mut(&step.id) {
+            m.cached += 1;
+        }
     }
 
     /// A call was made by an earlier runtime of this run: what it took counts, and happens before this runtime's beginning.
@@ -250,36 +263,63 @@ impl<'a> Meter<'a> {
         if let Some(held) = reading.held.take() {
             self.energy.end(step.id, &held, self.begun.elapsed().as_secs_f64());
         }
-        self.stop(step, &reading, usage, true);
-        if let Some(m) = self.steps.borrow_mut().get_mut(&step.id) {
-            m.busy_s += took.as_secs_f64();
+        self.add(step, took, None, usage, true);
+    }
+
+    /// Adds a call to its step's figures. `joules` is what the step took so far by a counter, all its calls together.
+    fn add(&self, step: &PlanStep, took: Duration, joules: Option<f64>, usage: Usage, good: bool) {
+        let mut steps = self.steps.borrow_mut();
+        let Some(m) = steps.get_mut(&step.id) else { return };
+        m.calls += u64::from(good);
+        m.attempts += u64::from(usage.attempts);
+        m.tokens_in = m.tokens_in.saturating_add(usage.tokens_in);
+        m.tokens_out = m.tokens_out.saturating_add(usage.tokens_out);
+        m.tokens_cached = m.tokens_cached.saturating_add(usage.tokens_cached);
+        if good && step.implementation != m.implementation {
+            *m.stood_in.entry(step.implementation.clone()).or_default() += 1;
+        }
+        if let Some(cost) = usage.cost_usd.and_then(|usd| usd.to_f64()).or_else(|| self.rent(step, took)) {
+            m.cost_usd = Some(m.cost_usd.unwrap_or(0.0) + cost);
+        }
+        if usage.firsts > 0 {
+            let mut firsts = self.firsts.borrow_mut();
+            let (sum, count) = firsts.entry(step.id).or_default();
+            (*sum, *count) = (*sum + usage.first, *count + usage.firsts);
+            m.ttft_s = Some(sum.as_secs_f64() / f64::from(*count));
+        }
+        m.busy_s += took.as_secs_f64();
+        if usage.peak_bytes > 0 {
+            m.memory_gb = Some(m.memory_gb.unwrap_or(0.0).max(usage.peak_bytes as f64 / 1e9));
+        }
+        m.to_s = self.begun.elapsed().as_secs_f64();
+        m.wall_s = m.to_s - m.from_s;
+        match joules {
+            Some(joules) => {
+                m.energy_wh = Some(joules / 3600.0);
+                m.energy_basis = Some(Basis::Measured);
+            }
+            None => {
+                let Some(power) = power_w(step) else { return };
+                m.energy_wh = Some(m.energy_wh.unwrap_or(0.0) + power * took.as_secs_f64());
+                m.energy_basis = Some(Basis::Estimated);
+            }
         }
     }
 
-    /// What each step took, in the order of the plan.
+    /// What hardware of one's own costs for a time, dollars; of a provider, each call was counted.
+    fn rent(&self, step: &PlanStep, took: Duration) -> Option<f64> {
+        let pool = self.plan.cluster.pools.get(&step.hardware.device).filter(|_| step.hardware.device != "api")?;
+        Some(pool.usd_per_hour.to_f64()? * f64::from(step.hardware.units) * took.as_secs_f64() / 3600.0)
+    }
+
+    /// What each step took so far, in the order of the plan.
     pub fn measures(&self) -> Vec<StepMeasure> {
-        let mut measures: Vec<StepMeasure> = self.steps.borrow().values().cloned().collect();
-        for m in &mut measures {
-            if let Some(step) = self.plan.steps.iter().find(|s| s.id == m.step) {
-                derive(m, step, self.plan);
-            }
-        }
-        measures
+        self.steps.borrow().values().cloned().collect()
     }
 }
 
-/// Money and energy that no counter gives: own devices cost their time; energy by the plan's power, and said to be estimated.
-fn derive(m: &mut StepMeasure, step: &PlanStep, plan: &Plan) {
-    let pool = plan.cluster.pools.get(&step.hardware.device).filter(|_| step.hardware.device != "api");
-    // Of a provider, each call was counted.
-    m.cost_usd = m.cost_usd.or_else(|| {
-        let hourly = pool?.usd_per_hour.to_f64()? * f64::from(step.hardware.units);
-        Some(hourly * m.busy_s / 3600.0)
-    });
-    if m.energy_wh.is_none() {
-        let latency = step.predicted.latency_s.to_f64().filter(|s| *s > 0.0);
-        let power = latency.zip(step.predicted.energy_wh.and_then(|wh| wh.to_f64())).map(|(s, wh)| wh / s);
-        m.energy_wh = power.map(|p| p * m.busy_s);
-        m.energy_basis = m.energy_wh.map(|_| Basis::Estimated);
-    }
+/// By the plan's figures, for where no counter can be read: watt-hours of a second.
+fn power_w(step: &PlanStep) -> Option<f64> {
+    let latency = step.predicted.latency_s.to_f64().filter(|s| *s > 0.0)?;
+    Some(step.predicted.energy_wh?.to_f64()? / latency)
 }

@@ -6,6 +6,7 @@ use crate::ir::workflow::StepId;
 use crate::plan::model::PlanStep;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -44,6 +45,20 @@ pub enum Event<'a> {
         /// Why it failed.
         fault: &'a Fault,
     },
+    /// A call failed for good, and a fallback carries it out.
+    Left {
+        /// The step, in the hands of what failed.
+        step: &'a PlanStep,
+        /// The step, in the hands of what stands in.
+        to: &'a PlanStep,
+        /// Why.
+        fault: &'a Fault,
+    },
+    /// The rest of the run was planned again, or cannot be.
+    Adapted {
+        /// What is said about it.
+        message: &'a str,
+    },
     /// All calls of a step are done.
     StepFinished {
         /// The step.
@@ -60,6 +75,24 @@ pub enum Event<'a> {
         /// Why.
         fault: &'a Fault,
     },
+}
+
+impl fmt::Display for Event<'_> {
+    /// What there is to say of a change of the plan; nothing of what goes as planned.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::Left { step, to, fault } => {
+                let why = fault.message.lines().next().unwrap_or_default();
+                let text = format!(
+                    "{}: {} failed for good ({why}); {} stands in",
+                    step.name, step.implementation, to.implementation
+                );
+                f.write_str(&printable(&text))
+            }
+            Event::Adapted { message } => f.write_str(&printable(message)),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Watches a run. Called on the scheduler's thread: must return at once.
@@ -89,6 +122,12 @@ impl Bars {
         Bars::default()
     }
 
+    /// A line above the bars.
+    fn say(&self, line: &str) {
+        // A terminal that has gone away is no reason to stop.
+        let _ = self.all.println(line);
+    }
+
     fn bar(&self, step: &PlanStep, of: u64) -> ProgressBar {
         let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
         let bar = steps.entry(step.id).or_insert_with(|| {
@@ -116,6 +155,11 @@ impl Observer for Bars {
                 self.bar(step, 1)
                     .set_message(format!("attempt {attempt}: {why}; again in {:.1} s", wait.as_secs_f64()));
             }
+            Event::Left { step, to, .. } => {
+                self.bar(step, 1).set_message(printable(&to.implementation));
+                self.say(&event.to_string());
+            }
+            Event::Adapted { .. } => self.say(&event.to_string()),
             Event::StepFinished { step, calls } => {
                 let bar = self.bar(step, *calls);
                 bar.set_length(*calls);

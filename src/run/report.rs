@@ -7,6 +7,7 @@ use super::RunReport;
 use super::fault::printable;
 use super::meter::{Basis, StepMeasure};
 use crate::plan::model::{Plan, PlanStep};
+use crate::units::counted;
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{Cell, CellAlignment, Table};
 use rust_decimal::prelude::ToPrimitive;
@@ -53,6 +54,22 @@ pub fn table(plan: &Plan, report: &RunReport) -> String {
     }
     if report.steps.iter().any(|m| m.energy_basis == Some(Basis::Estimated)) {
         text.push_str("\n~ estimated: the plan's power times the measured time; no energy counter could be read");
+    }
+    for message in &report.adapted {
+        text.push_str(&format!("\n{}", printable(message)));
+    }
+    for m in &report.steps {
+        for (by, calls) in &m.stood_in {
+            let (name, first) = (printable(&m.name), printable(&m.implementation));
+            let calls = counted(*calls, "call");
+            text.push_str(&format!(
+                "\n{name}: {} stood in for {first}, which failed for good, in {calls}",
+                printable(by)
+            ));
+        }
+        if m.cached > 0 {
+            text.push_str(&format!("\n{}: {} from the cache", printable(&m.name), counted(m.cached, "result")));
+        }
     }
     if report.steps.iter().any(|m| m.cost_usd.is_none()) {
         text.push_str("\n- not known: a provider's bill is not visible here");

@@ -3,15 +3,23 @@
 //! All on one thread: nodes are futures in one set, woken singly; their work happens in child processes, over the network or on
 //! the blocking pool. Dropping the set (an error, a cancelled run) drops every call, which kills its children.
 
-use super::engines::{self, Args, Call, kept::Kept, openai};
+mod calls;
+mod flow;
+mod scope;
+
+use self::flow::{dependencies, steps_in};
+pub use self::scope::Scope;
+use super::RunContext;
+use super::carriers::Carriers;
+use super::engines::{Args, kept::Kept, openai};
 use super::fault::Fault;
-use super::journal::recorder::{Asked, Earlier, Known, Made, Recorder};
 use super::meter::Meter;
 use super::observer::Event;
 use super::ops::compute;
 use super::pool::Pools;
+use super::report::measured_s;
 use super::servers::serving::Serving;
-use super::{RunContext, store};
+use super::steer::{Now, Stage, StepNow};
 use crate::ir::workflow::{Node, Operand, Region, StepId, ValueId};
 use crate::plan::model::{Plan, PlanStep};
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -22,7 +30,7 @@ use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 type Local<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
@@ -38,47 +46,6 @@ pub struct Failure {
 impl From<Fault> for Failure {
     fn from(fault: Fault) -> Failure {
         Failure { step: None, fault }
-    }
-}
-
-/// Values by id; what is not here is looked up further out.
-#[derive(Default)]
-pub struct Scope<'a> {
-    /// Items of maps and rounds of loops around it: `m4[7]/`.
-    path: String,
-    values: RefCell<BTreeMap<ValueId, Arc<Value>>>,
-    outer: Option<&'a Scope<'a>>,
-}
-
-impl<'a> Scope<'a> {
-    fn inside(outer: &'a Scope<'a>) -> Scope<'a> {
-        Scope { path: outer.path.clone(), values: RefCell::default(), outer: Some(outer) }
-    }
-
-    /// The scope of one item of a map (`m`) or round of a loop (`r`), that defines a value.
-    fn repeated(outer: &'a Scope<'a>, kind: char, of: ValueId, index: usize) -> Scope<'a> {
-        let path = format!("{}{kind}{}[{index}]/", outer.path, of.0);
-        Scope { path, values: RefCell::default(), outer: Some(outer) }
-    }
-
-    /// Defines a value.
-    pub fn set(&self, id: ValueId, value: Arc<Value>) {
-        self.values.borrow_mut().insert(id, value);
-    }
-
-    fn get(&self, operand: &Operand) -> Result<Arc<Value>, Fault> {
-        let id = match operand {
-            Operand::Literal(value) => return Ok(Arc::new(value.clone())),
-            Operand::Value(id) => *id,
-        };
-        let mut scope = Some(self);
-        while let Some(s) = scope {
-            if let Some(value) = s.values.borrow().get(&id) {
-                return Ok(value.clone());
-            }
-            scope = s.outer;
-        }
-        Err(Fault::plan(format!("value {} is used and not defined", id.0)))
     }
 }
 
@@ -100,7 +67,14 @@ pub struct Scheduler<'a> {
     shared: openai::Shared,
     kept: Kept,
     serving: &'a Serving<'a>,
+    carriers: Carriers,
     progress: RefCell<BTreeMap<StepId, Progress>>,
+    /// Steps all of whose calls are done.
+    finished: RefCell<BTreeSet<StepId>>,
+    /// Steps of which somebody was asked, before their first call, whether they still fit.
+    steered: RefCell<BTreeSet<StepId>>,
+    /// Calls under way that a fallback carries out, by path.
+    stood_in: RefCell<BTreeSet<String>>,
     under_way: Cell<usize>,
 }
 
@@ -121,7 +95,7 @@ impl Drop for UnderWay<'_> {
 }
 
 impl<'a> Scheduler<'a> {
-    /// A scheduler for one run.
+    /// A scheduler for one run; an error where what an earlier runtime had changed of the plan cannot be read.
     pub fn new(
         plan: &'a Plan,
         cx: &'a RunContext<'a>,
@@ -129,11 +103,57 @@ impl<'a> Scheduler<'a> {
         meter: &'a Meter<'a>,
         serving: &'a Serving<'a>,
         cores: u32,
-    ) -> Scheduler<'a> {
+    ) -> Result<Scheduler<'a>, Fault> {
         let pools = Pools::new(&plan.cluster, cores, cx.api_calls);
-        let (shared, kept) = (openai::Shared::new(plan), Kept::new(folder));
-        let (progress, under_way) = Default::default();
-        Scheduler { plan, cx, folder, meter, pools, shared, kept, serving, progress, under_way }
+        let spent = cx.recorder.map(|r| r.replay().spent()).unwrap_or_default();
+        let (shared, kept) = (openai::Shared::new(plan, spent), Kept::new(folder));
+        let carriers = Carriers::of(plan);
+        for step in cx.recorder.map(|r| r.adaptations()).transpose()?.unwrap_or_default() {
+            carriers.replace(step);
+        }
+        let (progress, finished, steered, stood_in, under_way) = Default::default();
+        Ok(Scheduler {
+            plan,
+            cx,
+            folder,
+            meter,
+            pools,
+            shared,
+            kept,
+            serving,
+            carriers,
+            progress,
+            finished,
+            steered,
+            stood_in,
+            under_way,
+        })
+    }
+
+    /// What the run took so far.
+    fn now(&self) -> Now {
+        let measures = self.meter.measures();
+        let elapsed_s = self.meter.elapsed().as_secs_f64();
+        let (progress, finished, steered) = (self.progress.borrow(), self.finished.borrow(), self.steered.borrow());
+        let steps = self.plan.steps.iter().map(|step| {
+            let Progress { known, started, done } = progress.get(&step.id).copied().unwrap_or_default();
+            let m = measures.iter().find(|m| m.step == step.id);
+            let by = self.carriers.first(step.id);
+            StepNow {
+                step: step.id,
+                stage: match (finished.contains(&step.id), started > 0 || steered.contains(&step.id)) {
+                    (true, _) => Stage::Done,
+                    (false, true) => Stage::Begun,
+                    (false, false) => Stage::Waiting,
+                },
+                known,
+                done,
+                took_s: m.zip(by).map_or(0.0, |(m, by)| measured_s(m, &by)),
+                running_s: m.map_or(0.0, |m| elapsed_s - m.from_s),
+                cost_usd: m.and_then(|m| m.cost_usd).unwrap_or(0.0),
+            }
+        });
+        Now { elapsed_s, steps: steps.collect() }
     }
 
     /// Runs the whole data flow.
@@ -153,6 +173,14 @@ impl<'a> Scheduler<'a> {
 
     /// Runs the nodes of a region; their values are in the scope afterwards.
     async fn nodes(&self, region: &Region, scope: &Scope<'_>, outermost: bool) -> Result<(), Failure> {
+        // The body of most maps: nobody waits for anybody.
+        if let [node] = region.nodes.as_slice() {
+            scope.set(node.output(), self.node(node, scope).await?);
+            if outermost {
+                self.finished(node);
+            }
+            return Ok(());
+        }
         let (mut missing, dependents) = dependencies(region);
         let mut running = FuturesUnordered::new();
         let start = |i: usize| async move { (i, self.node(&region.nodes[i], scope).await) };
@@ -255,7 +283,7 @@ impl<'a> Scheduler<'a> {
         output: ValueId,
         scope: &Scope<'_>,
     ) -> Result<Arc<Value>, Failure> {
-        let step = self.plan.steps.iter().find(|s| s.id == id);
+        let step = self.carriers.first(id);
         let step =
             step.ok_or_else(|| Fault::plan(format!("the data flow calls step {}, which the plan lacks", id.0)))?;
         let mut given: Args = step.params.iter().map(|(name, _)| (name.clone(), Arc::new(Value::Null))).collect();
@@ -264,68 +292,6 @@ impl<'a> Scheduler<'a> {
         }
         let path = format!("{}v{}", scope.path, output.0);
         self.journalled(step, &path, given).await.map_err(|fault| Failure { step: Some(id), fault })
-    }
-
-    /// A call's value: from the journal where it is done, else made.
-    async fn journalled(&self, step: &PlanStep, path: &str, args: Args) -> Result<Arc<Value>, Fault> {
-        let Some(recorder) = self.cx.recorder else { return self.measured(step, args, None).await };
-        match recorder.ask(step, path, &args).await? {
-            Known::Done(Earlier { value, usage, wall, .. }) => {
-                self.begin(step);
-                self.meter.earlier(step, wall, usage);
-                self.done(step, wall);
-                Ok(Arc::new(value))
-            }
-            Known::Open(asked) => self.measured(step, args, Some((recorder, &asked))).await,
-        }
-    }
-
-    async fn measured(
-        &self,
-        step: &PlanStep,
-        args: Args,
-        journal: Option<(&Recorder, &Asked)>,
-    ) -> Result<Arc<Value>, Fault> {
-        let ready = Instant::now();
-        let held = self.serving.hold(step, &self.pools).await?;
-        if self.cx.cancel.is_draining() {
-            // What is under way ends; the run does, when nothing is.
-            std::future::pending::<()>().await;
-        }
-        let _under_way = UnderWay::new(&self.under_way);
-        let begun = self.begin(step);
-        let number = journal.map_or(begun, |(_, asked)| asked.call.number);
-        let folder = store::call_folder(self.folder, step, number);
-        store::folder(&folder)?;
-        if let Some((recorder, asked)) = journal {
-            recorder.intend(asked).await?;
-        }
-        self.meter.placed(step.id, self.serving.devices(step.id));
-        let reading = self.meter.start(step, ready.elapsed());
-        let (shared, kept, asked) = (&self.shared, &self.kept, journal.map(|(_, asked)| asked));
-        let (server, usage) = (held.lease(), Cell::default());
-        let call = Call { step, args, folder, number, asked, cx: self.cx, shared, kept, server, usage };
-        let result = engines::call(&call).await;
-        let Call { folder, usage, .. } = call;
-        let usage = usage.get();
-        let wall = self.meter.stop(step, &reading, usage, result.is_ok());
-        drop(held);
-        let value = match (result, journal) {
-            (Ok(value), _) => value,
-            (Err(fault), None) => return Err(fault),
-            (Err(fault), Some((recorder, asked))) => {
-                recorder.failed(asked, &fault).await?;
-                return Err(fault);
-            }
-        };
-        // Written before anybody is told: a result that is reported is on disk.
-        store::write(&folder.join(store::OUTPUT), format!("{value:#}\n").as_bytes())?;
-        if let Some((recorder, asked)) = journal {
-            let made = Made { value: &value, usage, wall, folder: &folder };
-            recorder.made(asked, made).await?;
-        }
-        self.done(step, wall);
-        Ok(Arc::new(value))
     }
 
     /// Returns once no call is under way.
@@ -370,70 +336,11 @@ impl<'a> Scheduler<'a> {
         steps_in(node, &mut steps);
         for id in steps {
             self.serving.finished(id);
+            self.finished.borrow_mut().insert(id);
             let calls = self.change(id, |_| ()).done;
             if let Some(step) = self.plan.steps.iter().find(|s| s.id == id).filter(|_| calls > 0) {
                 self.cx.observer.event(&Event::StepFinished { step, calls });
             }
         }
     }
-}
-
-fn regions(node: &Node) -> Vec<&Region> {
-    match node {
-        Node::Map { body, .. } | Node::Repeat { body, .. } => vec![body],
-        Node::Branch { then, otherwise, .. } => vec![then, otherwise],
-        Node::Choose { ways, .. } => ways.iter().collect(),
-        Node::Call { .. } | Node::Compute { .. } => Vec::new(),
-    }
-}
-
-fn steps_in(node: &Node, steps: &mut BTreeSet<StepId>) {
-    if let Node::Call { step, .. } = node {
-        steps.insert(*step);
-    }
-    for inner in regions(node).into_iter().flat_map(|r| &r.nodes) {
-        steps_in(inner, steps);
-    }
-}
-
-/// Every value that a node mentions, its inner regions included. Ids are unique in a workflow, so that values defined inside
-/// cannot be mistaken for values of the region around it.
-fn uses(node: &Node, used: &mut BTreeSet<ValueId>) {
-    let mut add = |operand: &Operand| {
-        if let Operand::Value(id) = operand {
-            used.insert(*id);
-        }
-    };
-    match node {
-        Node::Call { args, .. } | Node::Choose { args, .. } => args.iter().for_each(|(_, a)| add(a)),
-        Node::Map { over, .. } => add(over),
-        Node::Branch { when, .. } => add(when),
-        Node::Repeat { carry, until, .. } => {
-            add(until);
-            carry.iter().for_each(|(_, first)| add(first));
-        }
-        Node::Compute { args, .. } => args.iter().for_each(&mut add),
-    }
-    for region in regions(node) {
-        add(&region.result);
-    }
-    for inner in regions(node).into_iter().flat_map(|r| &r.nodes) {
-        uses(inner, used);
-    }
-}
-
-/// For each node, how many nodes of the region it waits for, and which wait for it.
-fn dependencies(region: &Region) -> (Vec<usize>, Vec<Vec<usize>>) {
-    let defined: BTreeMap<ValueId, usize> = region.nodes.iter().enumerate().map(|(i, n)| (n.output(), i)).collect();
-    let mut missing = vec![0; region.nodes.len()];
-    let mut dependents = vec![Vec::new(); region.nodes.len()];
-    for (i, node) in region.nodes.iter().enumerate() {
-        let mut used = BTreeSet::new();
-        uses(node, &mut used);
-        for &on in used.iter().filter_map(|id| defined.get(id)) {
-            missing[i] += 1;
-            dependents[on].push(i);
-        }
-    }
-    (missing, dependents)
 }

@@ -6,6 +6,7 @@ mod python;
 pub mod samples;
 mod sandbox;
 mod servers;
+mod stand_ins;
 
 use super::fault::FaultKind;
 use super::*;

@@ -172,6 +172,33 @@ pub fn sizes(value: &Value, ty: &Type) -> BTreeMap<String, f64> {
     found
 }
 
+/// The files that a value names: every text in a field `file`.
+pub fn files(value: &Value) -> Vec<&str> {
+    match value {
+        Value::Array(items) => items.iter().flat_map(files).collect(),
+        Value::Object(fields) => {
+            let own = fields.get("file").and_then(Value::as_str);
+            own.into_iter().chain(fields.values().flat_map(files)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// A value with other names for its files.
+pub fn with_files(value: &Value, name: &dyn Fn(&str) -> String) -> Value {
+    match value {
+        Value::Array(items) => items.iter().map(|item| with_files(item, name)).collect(),
+        Value::Object(fields) => {
+            let field = |(key, value): (&String, &Value)| match value {
+                Value::String(file) if key == "file" => (key.clone(), Value::from(name(file))),
+                other => (key.clone(), with_files(other, name)),
+            };
+            Value::Object(fields.iter().map(field).collect())
+        }
+        other => other.clone(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -309,7 +309,7 @@ fn load(option: &Figured, rate: Option<Decimal>) -> i64 {
 }
 
 /// A figure in integers, rounded up.
-fn up(value: Decimal, metric: Metric) -> i64 {
+pub fn up(value: Decimal, metric: Metric) -> i64 {
     let scaled = value.checked_mul(scale(metric)).map(|d| d.round_dp_with_strategy(0, RoundingStrategy::AwayFromZero));
     scaled.and_then(|d| d.to_i64()).unwrap_or(MOST).min(MOST)
 }

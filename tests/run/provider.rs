@@ -1,6 +1,8 @@
 //! A FAKE provider: a real HTTP server on the loopback interface that answers from a script. There is no model behind it; it shows
 //! that requests, answers, refusals and loops are handled, and says nothing about the quality of any model.
 
+#![allow(dead_code)]
+
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, Response, Uri};
@@ -60,6 +62,8 @@ pub struct Seen {
     pub path: String,
     /// Whether the key was sent as it should be.
     pub key: bool,
+    /// The idempotency key.
+    pub once: String,
     /// The body.
     pub body: Value,
 }
@@ -116,6 +120,7 @@ async fn respond(State(shared): State<Shared>, uri: Uri, headers: HeaderMap, bod
     let seen = Seen {
         path: uri.path().to_string(),
         key: sent == format!("Bearer {KEY}"),
+        once: headers.get("idempotency-key").and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned(),
         body: serde_json::from_slice(&body).unwrap_or(Value::Null),
     };
     let act = {

@@ -136,9 +136,20 @@ impl Lower<'_> {
         let id = StepId(self.steps.len() as u32);
         let name = self.unique(eco_format!("agent.{task}"));
         let pins = if task == TURN { agent.pins.clone() } else { Vec::new() };
-        let (retries, timeout) = (agent.retries, agent.timeout);
-        let (ways, part, agent) = (Vec::new(), None, Some(within.clone()));
-        self.steps.push(Step { task, name, span: Some(span), pins, retries, timeout, ways, part, agent });
+        self.steps.push(Step {
+            task,
+            name,
+            span: Some(span),
+            pins,
+            retries: agent.retries,
+            timeout: agent.timeout,
+            // What a model did in a round is no result that another run could use.
+            fallbacks: Vec::new(),
+            cache: Some(false),
+            ways: Vec::new(),
+            part: None,
+            agent: Some(within.clone()),
+        });
         id
     }
 

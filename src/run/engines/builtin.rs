@@ -52,7 +52,7 @@ impl Given {
 type Function = fn(&Given) -> Result<Value, Fault>;
 
 /// The functions, by name.
-pub const FUNCTIONS: [(&str, Function); 16] = [
+pub const FUNCTIONS: [(&str, Function); 17] = [
     ("bm25_answer", passages::answer),
     ("bm25_pages", passages::pages),
     ("best_answer", passages::best),
@@ -69,7 +69,13 @@ pub const FUNCTIONS: [(&str, Function); 16] = [
     ("bm25_passages", retrieval::answer),
     ("labelled_fields", fields::extract),
     ("calculator", arithmetic::calculate),
+    ("same", same),
 ];
+
+/// `x` as it is: what the runtime is measured with.
+fn same(given: &Given) -> Result<Value, Fault> {
+    Ok(given.value("x").clone())
+}
 
 /// Calls a function.
 pub async fn call(call: &Call<'_>, function: &str, options: &BTreeMap<String, String>) -> Result<Value, Fault> {

@@ -10,11 +10,11 @@ pub mod wire;
 
 use super::Call;
 use super::openai::answer::Shape;
-use super::openai::http::{Body, Endpoint, MOST_OF_ERROR, Refused};
+use super::openai::http::{Body, Endpoint, IDEMPOTENCY, MOST_OF_ERROR, Refused};
+use super::openai::paid::Paid;
 use super::openai::price::Price;
 use super::openai::prompt;
 use crate::plan::model::Provider;
-use crate::run::budget::Reservation;
 use crate::run::fault::{Fault, FaultKind, head};
 use crate::run::store;
 use said::{Said, Tokens};
@@ -150,7 +150,7 @@ impl Asked<'_> {
             Some(price) => {
                 let read = most_read(&ask);
                 let held = self.reserve(price, read, ask.max_tokens).await?;
-                ask.max_tokens = price.affords(held.usd, read, ask.max_tokens);
+                ask.max_tokens = price.affords(held.usd(), read, ask.max_tokens);
                 Some((held, price))
             }
             None => None,
@@ -162,6 +162,10 @@ impl Asked<'_> {
             Wire::Messages => request.header("anthropic-version", messages::VERSION),
             _ => request,
         };
+        let request = match self.call.idempotency(&[self.wire.path(), &body.to_string()]) {
+            Some(key) => request.header(IDEMPOTENCY, key),
+            None => request,
+        };
         let exchange = Exchange {
             wire: self.wire,
             clients,
@@ -172,6 +176,7 @@ impl Asked<'_> {
             watch: None,
         };
         let said = exchange.run(request).await;
+        self.call.heard(said.as_ref().map_or_else(Refused::answered, |_| true));
         let charged = said.as_ref().map_or_else(|refused| refused.charged, |_| true);
         let tokens = said.as_ref().ok().and_then(|said| said.tokens);
         self.account(held, charged, tokens, heard);
@@ -179,15 +184,15 @@ impl Asked<'_> {
     }
 
     /// Reserves what the request can cost at most; with less, if that is still what the plan counts with.
-    async fn reserve(&self, price: Price, read: u64, written: u32) -> Result<Reservation<'_>, Fault> {
+    async fn reserve(&self, price: Price, read: u64, written: u32) -> Result<Paid<'_>, Fault> {
         let step = self.call.step;
         let most = price.cost(Tokens { read, cached: 0, written: u64::from(written) });
         let least = price.cost(Tokens { read, cached: 0, written: u64::from(written.min(LEAST)) });
         let planned = step.predicted.cost_usd.checked_div(step.calls).unwrap_or_default();
-        self.call.shared.budget.reserve_for(step, least.max(planned).min(most), most).await
+        Paid::reserve(self.call, least.max(planned).min(most), most).await
     }
 
-    fn account(&self, held: Option<(Reservation<'_>, Price)>, charged: bool, tokens: Option<Tokens>, heard: &Heard) {
+    fn account(&self, held: Option<(Paid<'_>, Price)>, charged: bool, tokens: Option<Tokens>, heard: &Heard) {
         // A model that was asked something has read something.
         let believed = tokens.filter(|t| t.read > 0);
         let cost = held.map(|(held, price)| match (charged, believed) {

@@ -1,6 +1,6 @@
 //! A call of an HTTP interface's operation -> its typed answer. Arguments fill places of the request and can become no other part of it.
 
-use super::openai::http::Endpoint;
+use super::openai::http::{Endpoint, IDEMPOTENCY};
 use super::typed::conform;
 use super::{Args, Call};
 use crate::plan::model::HttpCall;
@@ -62,6 +62,11 @@ pub async fn call(call: &Call<'_>, request: &HttpCall) -> Result<Value, Fault> {
             .iter()
             .filter_map(|(param, name)| Some((name.clone(), argument(&call.args, param)?.clone())));
         sent = sent.json(&fields.collect::<Map<_, _>>());
+    }
+    if request.method != "get"
+        && let Some(key) = call.idempotency(&[&request.method, &request.path])
+    {
+        sent = sent.header(IDEMPOTENCY, key);
     }
     let (said, origin) = clients.text(&endpoint, sent).await.map_err(|refused| match refused.status {
         Some(404) => Fault {

@@ -4,7 +4,7 @@
 
 pub mod pin;
 pub mod session;
-mod transport;
+pub mod transport;
 
 use super::typed::conform;
 use super::{Args, Call};

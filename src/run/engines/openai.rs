@@ -2,6 +2,8 @@
 
 pub mod answer;
 pub mod http;
+pub mod pace;
+pub mod paid;
 pub mod price;
 pub mod prompt;
 pub mod retrieval;
@@ -16,6 +18,7 @@ use crate::run::budget::Budget;
 use crate::run::fault::Fault;
 use crate::types::Type;
 use http::Endpoint;
+use paid::Paid;
 use price::Price;
 use rust_decimal::Decimal;
 use serde_json::Value;
@@ -46,18 +49,21 @@ pub struct Shared {
     plain: RefCell<BTreeSet<Asked>>,
     /// When a provider that asked us to wait may be asked again, by its address.
     waits: RefCell<BTreeMap<String, Instant>>,
+    /// How fast models may be asked.
+    pace: pace::Pace,
 }
 
 impl Shared {
-    /// What the calls of a run of a plan share.
-    pub fn new(plan: &Plan) -> Shared {
+    /// What the calls of a run of a plan share; earlier runtimes spent so many dollars.
+    pub fn new(plan: &Plan, spent: Decimal) -> Shared {
         Shared {
             clients: http::Clients::default(),
-            budget: Budget::of(plan),
+            budget: Budget::of(plan, spent),
             dialects: RefCell::default(),
             probes: RefCell::default(),
             plain: RefCell::default(),
             waits: RefCell::default(),
+            pace: pace::Pace::default(),
         }
     }
 
@@ -90,6 +96,7 @@ impl Shared {
         if let Some(until) = until {
             tokio::time::sleep_until(until).await;
         }
+        self.pace.turn(&address(provider), provider).await;
     }
 }
 
@@ -157,8 +164,14 @@ pub async fn post(
         (Most::Seconds(s), _, Some(price)) => s.checked_mul(*price).unwrap_or(Decimal::MAX),
         _ => planned,
     };
-    let held = call.shared.budget.reserve_for(call.step, cost, cost).await?;
-    let reply = call.shared.clients.post(endpoint, path, body).await;
+    let held = Paid::reserve(call, cost, cost).await?;
+    let what = match &body {
+        http::Body::Json(json) => json.to_string(),
+        http::Body::Sound { format, .. } => (*format).to_owned(),
+    };
+    let key = call.idempotency(&[path, &what]);
+    let reply = call.shared.clients.post(endpoint, path, body, key.as_deref()).await;
+    call.heard(reply.as_ref().map_or_else(http::Refused::answered, |_| true));
     let charged = reply.as_ref().map_or_else(|refused| refused.charged, |_| true);
     let tokens = reply.as_ref().ok().and_then(|reply| answer::tokens(&reply.body));
     let reported = match (most, tokens) {

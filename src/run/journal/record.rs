@@ -3,6 +3,7 @@
 use crate::ir::workflow::StepId;
 use crate::run::meter::Usage;
 use crate::run::servers::ServerEvent;
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -78,6 +79,46 @@ pub enum Record {
         /// Seconds since the runtime took over.
         t: f64,
     },
+    /// A call failed for good, and a fallback of the plan carries it out.
+    Left {
+        /// The call.
+        call: CallId,
+        /// What failed.
+        from: String,
+        /// What carries it out.
+        to: String,
+        /// What went wrong.
+        message: String,
+        /// Seconds since the runtime took over.
+        t: f64,
+    },
+    /// Money is kept for a request that is about to be made; until it is settled, all of it counts as spent.
+    Reserved {
+        /// Which reservation of the run.
+        id: u64,
+        /// Dollars.
+        usd: Decimal,
+        /// Seconds since the runtime took over.
+        t: f64,
+    },
+    /// A request is over.
+    Settled {
+        /// Which reservation.
+        id: u64,
+        /// What it cost, dollars.
+        usd: Decimal,
+        /// Seconds since the runtime took over.
+        t: f64,
+    },
+    /// The rest of the run was planned again.
+    Adapted {
+        /// The steps that are carried out otherwise from now on: a list of steps as in a plan; empty where nothing could be changed.
+        steps: Stored,
+        /// What is said about it.
+        message: String,
+        /// Seconds since the runtime took over.
+        t: f64,
+    },
     /// The runtime gave up the run, which can be resumed.
     Paused {
         /// Whether somebody stopped it; it failed otherwise.
@@ -144,6 +185,10 @@ impl Record {
             | Record::Failed { t, .. }
             | Record::Retried { t, .. }
             | Record::Server { t, .. }
+            | Record::Left { t, .. }
+            | Record::Reserved { t, .. }
+            | Record::Settled { t, .. }
+            | Record::Adapted { t, .. }
             | Record::Paused { t, .. }
             | Record::Answer { t, .. } => *t,
         }
@@ -152,7 +197,10 @@ impl Record {
     /// The call that it is about.
     pub fn call(&self) -> Option<&CallId> {
         match self {
-            Record::Intent { call, .. } | Record::Result { call, .. } | Record::Failed { call, .. } => Some(call),
+            Record::Intent { call, .. }
+            | Record::Result { call, .. }
+            | Record::Failed { call, .. }
+            | Record::Left { call, .. } => Some(call),
             _ => None,
         }
     }
@@ -222,7 +270,16 @@ pub(super) mod tests {
                 source: Source::Made,
                 t
             }),
-            (call, ".{0,20}", t.clone()).prop_map(|(call, message, t)| Record::Failed { call, message, t }),
+            (call.clone(), ".{0,20}", t.clone()).prop_map(|(call, message, t)| Record::Failed { call, message, t }),
+            (call, "[a-c]", ".{0,20}", t.clone()).prop_map(|(call, to, message, t)| Record::Left {
+                call,
+                from: "first".into(),
+                to,
+                message,
+                t
+            }),
+            (0..4_u64, 0..99_i64, t.clone()).prop_map(|(id, n, t)| Record::Reserved { id, usd: Decimal::new(n, 2), t }),
+            (0..4_u64, 0..99_i64, t.clone()).prop_map(|(id, n, t)| Record::Settled { id, usd: Decimal::new(n, 2), t }),
             (any::<bool>(), ".{0,20}", t).prop_map(|(stopped, message, t)| Record::Paused {
                 stopped,
                 message,

@@ -11,12 +11,14 @@ use crate::ir::workflow::StepId;
 use crate::library::embedded;
 use crate::plan::model::{Engine, Plan, PlanStep};
 use crate::run::engines::Args;
+use crate::run::engines::process::TESTS;
 use crate::run::fault::{Fault, FaultKind};
 use crate::run::meter::Usage;
 use crate::run::observer::{Event, Observer};
 use rusqlite::TransactionBehavior;
+use rust_decimal::Decimal;
 use serde_json::Value;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -80,7 +82,9 @@ pub struct Recorder {
     lost: BTreeMap<String, (Seal, Value)>,
     recovered: RefCell<BTreeSet<String>>,
     numbers: RefCell<BTreeMap<StepId, u64>>,
+    reservations: Cell<u64>,
     standard: BTreeSet<String>,
+    weighs_all: bool,
     blobs: super::Blobs,
     begun: Instant,
     writer: Writer,
@@ -129,6 +133,7 @@ impl Journal {
         answer(writer.send(opened, true).blocking_recv())?;
         let (fence, recovered, numbers) = (run.fence, RefCell::default(), RefCell::new(numbers));
         let begun = Instant::now();
+        let reservations = Cell::new(replay.next_reservation);
         Ok(Recorder {
             run,
             folder,
@@ -137,7 +142,9 @@ impl Journal {
             lost,
             recovered,
             numbers,
+            reservations,
             standard,
+            weighs_all: false,
             blobs,
             begun,
             writer,
@@ -188,9 +195,15 @@ impl Recorder {
         self.begun.elapsed().as_secs_f64()
     }
 
+    /// The same, with every call taken for one that may cost money.
+    pub fn weighing_all(self) -> Recorder {
+        Recorder { weighs_all: true, ..self }
+    }
+
     /// Whether a call of a step may cost money or change something. Functions of the runtime and tools of the standard library do neither.
-    fn weighty(&self, step: &PlanStep) -> bool {
+    pub fn weighty(&self, step: &PlanStep) -> bool {
         match &step.engine {
+            _ if self.weighs_all => true,
             Engine::Builtin { .. } => false,
             Engine::Process { .. } => !self.standard.contains(&step.implementation),
             _ => true,
@@ -285,6 +298,59 @@ impl Recorder {
     pub async fn failed(&self, asked: &Asked, fault: &Fault) -> Result<(), Fault> {
         let record = Record::Failed { call: asked.call.clone(), message: fault.message.clone(), t: self.t() };
         answer(self.writer.send(record, asked.weighty).await)
+    }
+
+    /// A call failed for good, and a fallback carries it out.
+    pub async fn left(&self, asked: &Asked, from: &str, to: &str, fault: &Fault) -> Result<(), Fault> {
+        let (call, message) = (asked.call.clone(), fault.message.clone());
+        let record = Record::Left { call, from: from.to_owned(), to: to.to_owned(), message, t: self.t() };
+        answer(self.writer.send(record, true).await)
+    }
+
+    /// Money is kept for a request: on the disk when this returns. Returns the number of the reservation.
+    pub async fn reserved(&self, usd: Decimal) -> Result<u64, Fault> {
+        let id = self.reservations.get();
+        self.reservations.set(id + 1);
+        answer(self.writer.send(Record::Reserved { id, usd, t: self.t() }, true).await)?;
+        Ok(id)
+    }
+
+    /// A request is over. Nobody waits: until this is written, all that was kept counts as spent.
+    pub fn settled(&self, id: u64, usd: Decimal) {
+        drop(self.writer.send(Record::Settled { id, usd, t: self.t() }, false));
+    }
+
+    /// The rest of the run is carried out otherwise.
+    pub async fn adapted(&self, steps: &[PlanStep], message: &str) -> Result<(), Fault> {
+        let steps = serde_json::to_value(steps).map_err(|e| Fault::new(FaultKind::Storage, e.to_string()))?;
+        let record = Record::Adapted { steps: self.blobs.keep(&steps)?, message: message.to_owned(), t: self.t() };
+        answer(self.writer.send(record, true).await)
+    }
+
+    /// The steps that an earlier runtime had carried out otherwise, in order.
+    pub fn adaptations(&self) -> Result<Vec<PlanStep>, Fault> {
+        let mut steps = Vec::new();
+        for (stored, _) in &self.replay.adapted {
+            let value = self.blobs.value(stored)?;
+            let read = serde_json::from_value::<Vec<PlanStep>>(value);
+            steps.extend(read.map_err(|e| damaged(&format!("a change of the plan cannot be read: {e}")))?);
+        }
+        Ok(steps)
+    }
+
+    /// Another run had made the same call: its result is this one's.
+    pub async fn cached(&self, asked: &Asked, value: &Value) -> Result<(), Fault> {
+        let (usage, wall) = (Usage::default(), Duration::ZERO);
+        self.finish(asked.call.clone(), &asked.input, value, usage, wall, Source::Cached, false).await
+    }
+
+    /// Whether results of a step are kept for other runs where nobody says anything of it: they follow from the arguments alone, and cost
+    /// more than looking them up.
+    pub fn cacheable(&self, step: &PlanStep) -> bool {
+        match &step.engine {
+            Engine::Process { reader, .. } => self.standard.contains(&step.implementation) && reader != TESTS,
+            _ => false,
+        }
     }
 
     /// The run has an answer. Recorded once, however often it is said.

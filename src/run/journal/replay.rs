@@ -3,6 +3,7 @@
 use super::record::{CallId, Record, Source, Stored};
 use crate::ir::workflow::StepId;
 use crate::run::meter::Usage;
+use rust_decimal::Decimal;
 use std::collections::BTreeMap;
 
 /// A call that is done.
@@ -63,6 +64,16 @@ pub struct Replay {
     pub cost_usd: Option<f64>,
     /// Runtimes that worked on it.
     pub runtimes: u64,
+    /// Who carries a call out in place of the plan's choice, by path.
+    pub stand_ins: BTreeMap<String, String>,
+    /// What the rest was planned to be, in order: steps as in a plan, and what was said.
+    pub adapted: Vec<(Stored, String)>,
+    /// Money that is kept for requests of which nobody knows what they cost, by reservation.
+    pub reserved: BTreeMap<u64, Decimal>,
+    /// What requests cost, dollars.
+    pub settled: Decimal,
+    /// The next number of a reservation.
+    pub next_reservation: u64,
     /// Seconds of the last runtime so far.
     last_s: f64,
 }
@@ -104,6 +115,20 @@ impl Replay {
                 });
             }
             Record::Failed { .. } | Record::Retried { .. } | Record::Server { .. } => {}
+            Record::Left { call, to, .. } => {
+                self.stand_ins.insert(call.path.clone(), to.clone());
+            }
+            Record::Reserved { id, usd, .. } => {
+                self.reserved.insert(*id, *usd);
+                self.next_reservation = self.next_reservation.max(id + 1);
+            }
+            Record::Settled { id, usd, .. } => {
+                // What was never reserved was never spent; what is settled twice is spent once.
+                if self.reserved.remove(id).is_some() {
+                    self.settled += *usd;
+                }
+            }
+            Record::Adapted { steps, message, .. } => self.adapted.push((steps.clone(), message.clone())),
             Record::Paused { stopped, message, cost_usd, .. } => {
                 if !matches!(self.end, End::Answered(_)) {
                     self.end = End::Paused { stopped: *stopped, message: message.clone() };
@@ -118,6 +143,13 @@ impl Replay {
             }
         }
         self.last_s = self.last_s.max(record.t());
+    }
+
+    /// What counts as spent, dollars: what requests cost, all that was kept for those of which nobody knows; of a journal without
+    /// reservations, what finished calls cost.
+    pub fn spent(&self) -> Decimal {
+        let known: Decimal = self.done.values().filter_map(|done| done.usage.cost_usd).sum();
+        (self.settled + self.reserved.values().sum::<Decimal>()).max(known)
     }
 
     /// The next free folder number of each step.
@@ -149,6 +181,7 @@ mod tests {
             }
             prop_assert!(late.begun.len() >= early.begun.len());
             prop_assert!(late.took_s >= early.took_s);
+            prop_assert!(late.settled >= early.settled);
             for (step, n) in early.next_numbers() {
                 prop_assert!(late.next_numbers().get(&step).is_some_and(|later| *later >= n));
             }

@@ -37,6 +37,15 @@ pub fn page(plan: &Plan, report: &RunReport) -> String {
     out.push_str("</p>");
     let steps: Vec<(&StepMeasure, &PlanStep)> =
         report.steps.iter().filter_map(|m| Some((m, plan.steps.iter().find(|s| s.id == m.step)?))).collect();
+    for message in &report.adapted {
+        let _ = write!(out, "<p>{}</p>", escaped(message));
+    }
+    for (m, _) in &steps {
+        for (by, calls) in &m.stood_in {
+            let (name, first) = (escaped(&m.name), escaped(&m.implementation));
+            let _ = write!(out, "<p>{name}: {} stood in for {first}, which failed for good: {calls}</p>", escaped(by));
+        }
+    }
     timeline(&mut out, &steps, report.wall_s);
     table(&mut out, &steps);
     machine::tables(&mut out, report);

@@ -134,8 +134,9 @@ impl<'a> Serving<'a> {
     }
 
     /// Waits for what a call of a step needs: a place among those that its server answers at once, the server, and its devices.
-    pub async fn hold(&self, step: &PlanStep, pools: &Pools) -> Result<Holding<'_>, Fault> {
-        let Some(users) = self.of_step.get(&step.id) else {
+    /// `planned` says that the plan's own choice makes the call; who stands in for it has no server here.
+    pub async fn hold(&self, step: &PlanStep, planned: bool, pools: &Pools) -> Result<Holding<'_>, Fault> {
+        let Some(users) = self.of_step.get(&step.id).filter(|_| planned) else {
             let devices = Rc::new(pools.hold(&step.hardware).await?);
             return Ok(Holding { lease: None, _slot: None, _devices: devices });
         };

@@ -45,20 +45,27 @@ fn attempts_deadlines_and_results_of_another_type() {
     };
     let folder = tempfile::tempdir().expect("a folder");
     let diary = Diary::default();
-    let failing = with(process(&[&["false"]], "lines"), Type::Text, Conditions { retries: 2, timeout_ms: None });
+    let failing =
+        with(process(&[&["false"]], "lines"), Type::Text, Conditions { retries: 2, timeout_ms: None, cache: None });
     let report = go(&failing, json!("a"), folder.path(), &diary);
     assert_eq!(report.result.expect_err("fails").fault.message, "`false` ended with status 1 (attempt 3)");
     assert_eq!((report.steps[0].attempts, report.steps[0].calls, report.steps[0].started), (3, 0, 1));
     assert_eq!(diary.0.into_inner().expect("a diary")[1..3], ["retry 1", "retry 2"]);
-    let slow =
-        with(process(&[&["sleep", "93.1"]], "lines"), Type::Text, Conditions { retries: 0, timeout_ms: Some(200) });
+    let slow = with(
+        process(&[&["sleep", "93.1"]], "lines"),
+        Type::Text,
+        Conditions { retries: 0, timeout_ms: Some(200), cache: None },
+    );
     assert_eq!(result(&slow, json!("a")).expect_err("too slow").kind, FaultKind::Timeout);
     let wrong = with(process(&[&["echo", "{\"a\": 1}"]], "json"), Type::Int, Conditions::default());
     assert!(result(&wrong, json!("a")).expect_err("no Int").message.starts_with("the result is no Int: at `$`"));
     let absent = with(process(&[&["echo", "[{y}]"]], "lines"), Type::Text, Conditions::default());
     assert_eq!(result(&absent, json!("a")), Ok(json!("[]")));
-    let none =
-        with(process(&[&["no-such-program-here"]], "lines"), Type::Text, Conditions { retries: 5, timeout_ms: None });
+    let none = with(
+        process(&[&["no-such-program-here"]], "lines"),
+        Type::Text,
+        Conditions { retries: 5, timeout_ms: None, cache: None },
+    );
     assert_eq!(
         result(&none, json!("a")).expect_err("missing").message,
         "the program `no-such-program-here` is not installed"

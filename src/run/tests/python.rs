@@ -154,7 +154,7 @@ fn output_of_user_code_is_never_taken_for_the_protocol() {
 #[test]
 fn a_function_that_hangs_is_killed_with_what_it_started_and_tried_again_in_a_new_worker() {
     let mut steps = vec![python("act", Type::Text, Type::Text)];
-    steps[0].conditions = crate::plan::model::Conditions { retries: 1, timeout_ms: Some(700) };
+    steps[0].conditions = crate::plan::model::Conditions { retries: 1, timeout_ms: Some(700), cache: None };
     let plan = plan(Type::Text, vec![call(0, value(0), 1)], (value(1), Type::Text), steps);
     let (report, _folder) = beside(MODULE, &plan, json!("hang"));
     let fault = report.result.expect_err("hangs").fault;

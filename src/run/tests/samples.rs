@@ -48,6 +48,7 @@ pub fn step(id: u32, engine: Engine, params: &[(&str, Type)], output: Type) -> P
         },
         evidence: Vec::new(),
         reason: String::new(),
+        fallbacks: Vec::new(),
     }
 }
 
@@ -112,6 +113,8 @@ impl Observer for Diary {
             Event::StepStarted { step, .. } => format!("start {}", step.name),
             Event::ItemDone { step, done, of, .. } => format!("item {} {done}/{of}", step.name),
             Event::Retried { attempt, .. } => format!("retry {attempt}"),
+            Event::Left { step, to, .. } => format!("left {} {}", step.implementation, to.implementation),
+            Event::Adapted { message } => format!("adapted {message}"),
             Event::StepFinished { step, calls } => format!("finish {} {calls}", step.name),
             Event::Server(event) => format!("server {:?}", event.state),
             Event::Failed { step, .. } => format!("fail {}", step.map_or("", |s| s.name.as_str())),

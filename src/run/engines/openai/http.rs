@@ -17,6 +17,9 @@ const MOST: usize = 16 << 20;
 pub const MOST_OF_ERROR: usize = 64 << 10;
 const ERROR_WAIT: Duration = Duration::from_secs(5);
 
+/// The header by which a provider can tell that two requests are one.
+pub const IDEMPOTENCY: &str = "idempotency-key";
+
 /// Where a provider is.
 #[derive(Clone)]
 pub struct Endpoint {
@@ -47,6 +50,13 @@ pub struct Refused {
     pub fault: Fault,
     /// Whether the provider may have worked, and charge for it.
     pub charged: bool,
+}
+
+impl Refused {
+    /// Whether the provider answered, be it with a refusal: the same request would be given the same.
+    pub fn answered(&self) -> bool {
+        self.status.is_some() || self.fault.kind == FaultKind::Answer
+    }
 }
 
 /// Where a provider wants the key.
@@ -197,9 +207,13 @@ impl Clients {
         Ok(request.header(name, value))
     }
 
-    /// Sends a request and reads the JSON that comes back.
-    pub async fn post(&self, to: &Endpoint, path: &str, body: Body<'_>) -> Result<Reply, Refused> {
+    /// Sends a request and reads the JSON that comes back; requests with the same idempotency key are one.
+    pub async fn post(&self, to: &Endpoint, path: &str, body: Body<'_>, once: Option<&str>) -> Result<Reply, Refused> {
         let request = self.posting(to, path, body, KeyIn::Bearer)?;
+        let request = match once {
+            Some(key) => request.header(IDEMPOTENCY, key),
+            None => request,
+        };
         let (text, origin) = self.text(to, request).await?;
         let body = json(&text, &origin)?;
         Ok(Reply { body, origin })

@@ -191,7 +191,7 @@ async fn unusable_bodies_are_typed_errors() {
 #[tokio::test]
 async fn a_provider_that_drips_is_given_up() {
     let begun = Instant::now();
-    let conditions = Conditions { retries: 0, timeout_ms: Some(300) };
+    let conditions = Conditions { retries: 0, timeout_ms: Some(300), cache: None };
     let outcome = ask(vec![Act::Drip], "chat", Type::Text, (Type::Text, json!("x")), conditions).await;
     assert_eq!(outcome.fault().kind, FaultKind::Timeout);
     assert!(begun.elapsed() < Duration::from_secs(2));
@@ -253,6 +253,7 @@ async fn nobody_there() {
         reasoning: String::new(),
         prices: Default::default(),
         serve: None,
+        calls_per_s: None,
     });
     let mut s = step(0, engine, &[("x", Type::Text)], Type::Text);
     s.hardware.device = "api".into();

@@ -158,7 +158,7 @@ impl Default for Question {
             output: Type::Text,
             x: (Type::Text, json!("hello {x}")),
             each: false,
-            conditions: Conditions { retries: 0, timeout_ms: Some(3000) },
+            conditions: Conditions { retries: 0, timeout_ms: Some(3000), cache: None },
             max_tokens: 50,
             prices: &[],
             limit: None,
@@ -188,6 +188,7 @@ impl Question {
             reasoning: String::new(),
             prices: self.prices.iter().map(|(n, p)| ((*n).to_owned(), *p)).collect(),
             serve: None,
+            calls_per_s: None,
         };
         let engine = if self.api == "messages" { Engine::Anthropic(provider) } else { Engine::Openai(provider) };
         let (ty, result) = match &self.x.0 {
@@ -286,11 +287,18 @@ pub fn chat(content: &str) -> Act {
 
 /// One call that yields text.
 pub async fn text(acts: Vec<Act>, retries: u32) -> Outcome {
-    ask(acts, "chat", Type::Text, (Type::Text, json!("hello {x}")), Conditions { retries, timeout_ms: Some(3000) })
-        .await
+    ask(
+        acts,
+        "chat",
+        Type::Text,
+        (Type::Text, json!("hello {x}")),
+        Conditions { retries, timeout_ms: Some(3000), cache: None },
+    )
+    .await
 }
 
 /// One call that yields a value of a type.
 pub async fn typed(acts: Vec<Act>, output: Type, retries: u32) -> Outcome {
-    ask(acts, "chat", output, (Type::Text, json!("hello")), Conditions { retries, timeout_ms: Some(3000) }).await
+    ask(acts, "chat", output, (Type::Text, json!("hello")), Conditions { retries, timeout_ms: Some(3000), cache: None })
+        .await
 }

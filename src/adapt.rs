@@ -1,0 +1,295 @@
+//! What a run took so far + the job that it was planned for → how the rest is carried out, where the plan does not fit any more.
+//!
+//! The one place where measurements meet the solver. What has begun is fixed, with what it took; what is left is chosen anew within what
+//! remains of money and time, under the same lines: quality is never lowered below its line, and no rule is broken for speed.
+
+mod standing;
+
+use self::standing::Standing;
+use crate::check::program::{Clause, Metric, Pin};
+use crate::compile::{Decision, Prepared};
+use crate::plan::audit::audit;
+use crate::plan::build::{BuildInput, build};
+use crate::plan::compose::taken;
+use crate::plan::model::{Plan, PlanStep};
+use crate::plan::reason::{said, shown};
+use crate::plan::render::metric;
+use crate::plan::verify::verify_against;
+use crate::run::steer::{Now, Stage, Steer, Turn};
+use crate::solve::outcome::{Outcome, Solution};
+use crate::solve::problem::{self, Bound};
+use crate::solve::{Certify, Limits, solve};
+use crate::space::encode::{Encoded, Origin, figure, limit, up};
+use rust_decimal::Decimal;
+use rust_decimal::dec;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+/// Nodes that one search may visit: a run waits for it.
+const NODES: u64 = 200_000;
+
+/// What is done where the plan does not fit any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The rest is carried out otherwise.
+    Change,
+    /// It is said what would be changed.
+    Show,
+}
+
+/// Plans the rest of one run again.
+pub struct Adapt<'p, 'a> {
+    prepared: &'p Prepared<'a>,
+    decision: &'p Decision,
+    mode: Mode,
+    limits: Limits<'p>,
+    state: RefCell<State>,
+}
+
+struct State {
+    /// One option per step of the whole workflow.
+    choice: Vec<usize>,
+    /// Lines of which it was said that they cannot be kept.
+    given_up: BTreeSet<String>,
+}
+
+impl<'p, 'a> Adapt<'p, 'a> {
+    /// For a run of the plan that was decided on.
+    pub fn new(prepared: &'p Prepared<'a>, decision: &'p Decision, mode: Mode) -> Adapt<'p, 'a> {
+        let limits = Limits { nodes: NODES, out_of_time: None, z3_ms: 0, certify: Certify::Off };
+        let state = State { choice: decision.solution.choice.clone(), given_up: BTreeSet::new() };
+        Adapt { prepared, decision, mode, limits, state: RefCell::new(state) }
+    }
+
+    /// The lines on money and time that the rest of a choice breaks, with what they come to.
+    fn broken(&self, standing: &Standing, choice: &[usize], tolerant: bool) -> Vec<(&'p Clause, Decimal)> {
+        let clauses = self.decision.encoded.origins.iter().filter_map(|origin| match origin {
+            Origin::Clause(clause) if bounded(clause.metric) => Some(clause),
+            _ => None,
+        });
+        let late = |(clause, value): &(&Clause, Decimal)| {
+            let slack = if tolerant { tolerance(clause) } else { Decimal::ZERO };
+            *value > clause.limit + slack
+        };
+        clauses.map(|c| (c, standing.comes_to(c.metric, choice))).filter(late).collect()
+    }
+
+    /// The problem of the rest: what has begun is pinned, with the figures that it has now.
+    fn rest(&self, standing: &Standing, choice: &[usize], strict: bool) -> Encoded {
+        let mut encoded = self.decision.encoded.clone();
+        let steps = encoded.problem.steps.len();
+        let waiting = |step: usize| standing.waits(step);
+        for (step, chosen) in choice.iter().enumerate() {
+            if waiting(step) {
+                for (option, choice) in encoded.problem.steps[step].choices.iter_mut().enumerate() {
+                    for of in [Metric::Latency, Metric::LatencyP95, Metric::LatencyP99, Metric::Cost] {
+                        choice.figures[figure(of).index()] = up(standing.figure(of, step, option), of);
+                    }
+                }
+                continue;
+            }
+            let rule = encoded.problem.clauses.len();
+            encoded.problem.clauses.push(problem::Clause { bound: Bound::Rule });
+            encoded.origins.push(Origin::StepPin(step, self.pin(step, *chosen)));
+            for (option, choice) in encoded.problem.steps[step].choices.iter_mut().enumerate() {
+                if option != *chosen {
+                    choice.breaks.push(rule);
+                    continue;
+                }
+                for of in [Metric::Latency, Metric::LatencyP95, Metric::LatencyP99, Metric::Cost] {
+                    choice.figures[figure(of).index()] = up(standing.figure(of, step, option), of);
+                }
+            }
+        }
+        let slack = if strict { 0 } else { steps as i64 };
+        for (clause, origin) in encoded.problem.clauses.iter_mut().zip(&encoded.origins) {
+            if let (Origin::Clause(said), Bound::AtMost { limit: most, .. }) = (origin, &mut clause.bound)
+                && bounded(said.metric)
+            {
+                let left = Clause { limit: standing.left(said), ..said.clone() };
+                *most = limit(&left, slack).max(0);
+            }
+        }
+        encoded
+    }
+
+    fn pin(&self, step: usize, option: usize) -> Pin {
+        let candidate = self.prepared.space.steps[step].taken(option).0;
+        let span = self.prepared.workflow.steps[step].span.unwrap_or(self.prepared.job.span);
+        let implementation = Some(candidate.implementation.clone());
+        let (knobs, device) = (candidate.knobs.clone(), Some(candidate.device.clone()));
+        Pin { implementation, knobs, device, units: vec![candidate.units], span }
+    }
+
+    /// The best choice for the rest that keeps every line exactly; the lines that clash where there is none.
+    fn choose(&self, standing: &Standing, choice: &[usize]) -> Result<(Encoded, Solution), Vec<String>> {
+        let mut clash = Vec::new();
+        for strict in [false, true] {
+            let encoded = self.rest(standing, choice, strict);
+            match solve(&encoded.problem, &self.limits) {
+                Outcome::Solved(found) if self.broken(standing, &found.choice, false).is_empty() => {
+                    return Ok((encoded, found));
+                }
+                Outcome::Solved(_) => {}
+                Outcome::Conflict(conflict) => {
+                    let lines = conflict.core.iter().filter_map(|at| encoded.origins.get(*at));
+                    clash = lines.filter(|o| !matches!(o, Origin::StepPin(..))).map(said).collect();
+                    clash.dedup();
+                    break;
+                }
+                Outcome::Unknown(_) => break,
+            }
+        }
+        Err(clash)
+    }
+
+    /// The plan of a choice for the rest, if it passes every check that a plan passes.
+    fn plan(&self, encoded: &Encoded, solution: &Solution) -> Option<Plan> {
+        let Prepared { compiled, library, machines, space, job, workflow, sizes, hashes, .. } = self.prepared;
+        let soft = |origin: &&Origin| match origin {
+            Origin::Clause(clause) => job.preferred.iter().any(|soft| soft.span == clause.span),
+            Origin::Rule(rule) => rule.soft,
+            Origin::StepPin(..) | Origin::EnergyKnown(..) | Origin::AgentCost(..) => false,
+        };
+        let kept: Vec<Origin> = encoded.origins.iter().filter(soft).cloned().collect();
+        let is_kept = |start: u32| kept.iter().any(|k| place(k) == Some(start));
+        let clauses = job.preferred.iter().cloned().map(Origin::Clause);
+        let rules = job.rules.iter().filter(|rule| rule.soft).cloned().map(Origin::Rule);
+        let broken: Vec<Origin> = clauses.chain(rules).filter(|o| !place(o).is_some_and(is_kept)).collect();
+        let input = BuildInput {
+            job,
+            workflow,
+            space,
+            encoded,
+            solution,
+            library,
+            machines,
+            sizes,
+            kept: &kept,
+            broken: &broken,
+            sources: &compiled.texts.sources,
+            file: compiled.file,
+            hashes: hashes.clone(),
+        };
+        let plan = build(&input).ok()?;
+        let mut wrong = verify_against(&plan, library);
+        wrong.extend(audit(&plan, job, &compiled.checked.program, library));
+        wrong.is_empty().then_some(plan)
+    }
+}
+
+impl Steer for Adapt<'_, '_> {
+    fn steer(&self, now: &Now) -> Option<Turn> {
+        let Prepared { library, space, workflow, .. } = self.prepared;
+        // What stands ready for a load is not chosen anew for one run.
+        if space.terms.rate.is_some() {
+            return None;
+        }
+        let mut state = self.state.borrow_mut();
+        let left = taken(workflow, space, &state.choice, library);
+        let standing = Standing::new(now, &self.prepared.space, &left);
+        let broken = self.broken(&standing, &state.choice, true);
+        let news = broken.iter().any(|(clause, _)| !state.given_up.contains(clause.text.as_str()));
+        if broken.is_empty() || !news {
+            return None;
+        }
+        let why = because(&broken, &standing, &left.choice, now, self);
+        let (encoded, solution) = match self.choose(&standing, &state.choice) {
+            Ok(found) => found,
+            Err(clash) => return Some(give_up(&mut state, &broken, &why, &clash)),
+        };
+        let plan = match self.plan(&encoded, &solution) {
+            Some(plan) => plan,
+            None => return Some(give_up(&mut state, &broken, &why, &[])),
+        };
+        let mut steps: Vec<PlanStep> = Vec::new();
+        let mut lines = Vec::new();
+        for (position, step) in left.from.iter().enumerate() {
+            let (old, new) = (state.choice[*step], solution.choice[*step]);
+            let (before, after) = (space.steps[*step].taken(old).0, space.steps[*step].taken(new).0);
+            if before == after || now.steps.get(position).is_none_or(|s| s.stage != Stage::Waiting) {
+                continue;
+            }
+            lines.push(format!("{}: {} instead of {}", workflow.steps[*step].name, shown(after), shown(before)));
+            steps.extend(plan.steps.get(position).cloned());
+        }
+        if steps.is_empty() {
+            return None;
+        }
+        let totals = broken.iter().map(|(clause, _)| {
+            let value = standing.comes_to(clause.metric, &solution.choice);
+            format!("{} {}", clause.metric.name(), metric(clause.metric.name(), value))
+        });
+        let (change, now) = (lines.join("; "), totals.collect::<Vec<_>>().join(", "));
+        Some(match self.mode {
+            Mode::Show => {
+                state.given_up.extend(broken.iter().map(|(clause, _)| clause.text.to_string()));
+                Turn { steps: Vec::new(), message: format!("{why}; the rest could be planned again: {change} ({now})") }
+            }
+            Mode::Change => {
+                state.choice = solution.choice;
+                Turn { steps, message: format!("{why}; the rest is planned again: {change} ({now})") }
+            }
+        })
+    }
+}
+
+/// Whether a line bounds what is used up as a run goes on.
+fn bounded(metric: Metric) -> bool {
+    matches!(metric, Metric::Cost | Metric::Latency | Metric::LatencyP95 | Metric::LatencyP99)
+}
+
+/// By how much a prediction may miss a line before anything is changed for it: what starting and waiting take is in no prediction.
+fn tolerance(clause: &Clause) -> Decimal {
+    match clause.metric {
+        Metric::Cost => Decimal::ZERO,
+        _ => (clause.limit * dec!(0.02)).max(dec!(0.1)),
+    }
+}
+
+fn place(origin: &Origin) -> Option<u32> {
+    match origin {
+        Origin::Clause(clause) => Some(clause.span.start),
+        Origin::Rule(rule) => Some(rule.span.start),
+        Origin::StepPin(..) | Origin::EnergyKnown(..) | Origin::AgentCost(..) => None,
+    }
+}
+
+/// `` `cost <= 1 usd` would be broken ($1.2): draft took $0.9, planned $0.1 ``
+fn because(
+    broken: &[(&Clause, Decimal)],
+    standing: &Standing,
+    choice: &[usize],
+    now: &Now,
+    adapt: &Adapt<'_, '_>,
+) -> String {
+    let lines = broken.iter().map(|(clause, value)| {
+        let name = clause.metric.name();
+        let mut worst: Vec<(Decimal, String)> = Vec::new();
+        for (position, step) in now.steps.iter().enumerate().filter(|(_, s)| s.stage != Stage::Waiting) {
+            let (took, planned) = standing.against(clause.metric, position, choice[position]);
+            if took > planned {
+                let called = &adapt.prepared.workflow.steps[standing.whole(position)].name;
+                let verb = if step.stage == Stage::Done { "took" } else { "takes" };
+                let text = format!("{called} {verb} {}, planned {}", metric(name, took), metric(name, planned));
+                worst.push((took - planned, text));
+            }
+        }
+        worst.sort_by(|a, b| b.cmp(a));
+        let worst = worst.first().map_or(String::new(), |(_, text)| format!(": {text}"));
+        format!("`{}` would be broken ({}){worst}", clause.text, metric(name, *value))
+    });
+    lines.collect::<Vec<_>>().join(", and ")
+}
+
+/// What is said where nothing that is left keeps the lines.
+fn give_up(state: &mut State, broken: &[(&Clause, Decimal)], why: &str, clash: &[String]) -> Turn {
+    state.given_up.extend(broken.iter().map(|(clause, _)| clause.text.to_string()));
+    let what = match clash {
+        [] => "nothing better was found for what is left".to_string(),
+        lines => format!("nothing that is left keeps {}", lines.join(" and ")),
+    };
+    let money = broken.iter().any(|(clause, _)| clause.metric == Metric::Cost);
+    let end = if money { "no call is made that could cost more than is left" } else { "the run goes on as planned" };
+    Turn { steps: Vec::new(), message: format!("{why}; {what}: {end}") }
+}

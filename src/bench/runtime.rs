@@ -1,0 +1,207 @@
+//! A shape of nodes that do nothing → how long the runtime takes for them, and the memory it takes.
+
+use crate::ir::workflow::{Node, Op, Operand, Region, StepId, ValueId};
+use crate::plan::model::{
+    ClusterSpec, Conditions, Engine, Hardware, Hashes, Input, PLAN_VERSION, Plan, PlanStep, Pool, Predicted, Streamed,
+    Totals,
+};
+use crate::run::journal::{Journal, RunInfo, record::Stored};
+use crate::run::observer::Silent;
+use crate::run::{RunContext, block_on, run};
+use crate::solve::outcome::{Proof, Status};
+use crate::types::Type;
+use rust_decimal::Decimal;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How nodes hang together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Each waits for the one before.
+    Chain,
+    /// None waits for another: a map over a list.
+    Fan,
+}
+
+/// What a node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// An operation of the language.
+    Compute,
+    /// A call of a step: it is admitted, measured, checked and, with a journal, recorded.
+    Step,
+}
+
+/// Where it is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// Nowhere.
+    Memory,
+    /// In the journal, as a step without cost is (`synchronous=NORMAL`).
+    Normal,
+    /// In the journal and on the disk before it counts, as a step that costs money is (`FULL`).
+    Full,
+}
+
+/// Runs so many nodes in a folder; the time from the start of the run to its answer.
+pub fn measure(shape: Shape, kind: Kind, store: Store, nodes: u32, folder: &Path) -> Result<Duration, String> {
+    let plan = plan(shape, kind, nodes);
+    let input = match shape {
+        Shape::Chain => json!(0),
+        Shape::Fan => Value::Array((0..nodes).map(Value::from).collect()),
+    };
+    let recorder = match store {
+        Store::Memory => None,
+        Store::Normal | Store::Full => {
+            let said = |fault: crate::run::fault::Fault| fault.message;
+            let mut journal = Journal::open(&folder.join(".mkbc")).map_err(said)?;
+            let text = serde_json::to_string(&plan).map_err(|e| e.to_string())?;
+            let info = RunInfo {
+                job: plan.job.clone(),
+                key: None,
+                identity: "bench".into(),
+                plan: journal.blobs().put(&text).map_err(said)?,
+                inputs: Stored::Inline(Value::Null),
+                folder: None,
+                folders: Vec::new(),
+                at: String::new(),
+            };
+            let run = journal.begin(&info).map_err(said)?;
+            let recorder = journal.attach(&run, String::new()).map_err(said)?;
+            Some(if store == Store::Full { recorder.weighing_all() } else { recorder })
+        }
+    };
+    let env = |name: &str| std::env::var(name).ok();
+    let place = recorder.as_ref().map_or_else(|| folder.join("run"), |r| r.folder().to_path_buf());
+    let cx = RunContext { recorder: recorder.as_ref(), outputs: false, ..RunContext::new(place, &Silent, &env) };
+    let begun = Instant::now();
+    let report = block_on(run(&plan, BTreeMap::from([("x".to_owned(), input)]), &cx)).map_err(|e| e.to_string())?;
+    let took = begun.elapsed();
+    report.result.map(|_| took).map_err(|e| e.to_string())
+}
+
+/// The most memory that this process held so far, bytes; none where the system does not say.
+pub fn peak() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib << 10)
+}
+
+fn node(kind: Kind, x: Operand, output: u32) -> Node {
+    match kind {
+        Kind::Compute => {
+            Node::Compute { op: Op::Add, args: vec![x, Operand::Literal(json!(0))], output: ValueId(output) }
+        }
+        Kind::Step => Node::Call { step: StepId(0), args: vec![("x".to_owned(), x)], output: ValueId(output) },
+    }
+}
+
+fn plan(shape: Shape, kind: Kind, nodes: u32) -> Plan {
+    let value = |id: u32| Operand::Value(ValueId(id));
+    let (input, result, body) = match shape {
+        Shape::Chain => {
+            let nodes = (0..nodes).map(|n| node(kind, value(n), n + 1));
+            (Type::Int, Type::Int, Region { result: value(nodes.len() as u32), nodes: nodes.collect() })
+        }
+        Shape::Fan => {
+            let list = Type::List(Box::new(Type::Int));
+            let body = Region { nodes: vec![node(kind, value(1), 2)], result: value(2) };
+            let map = Node::Map { over: value(0), item: ValueId(1), body, output: ValueId(3) };
+            (list.clone(), list, Region { nodes: vec![map], result: value(3) })
+        }
+    };
+    Plan {
+        version: PLAN_VERSION,
+        compiler: concat!("mkbc ", env!("CARGO_PKG_VERSION")).to_string(),
+        job: "bench".into(),
+        hashes: Hashes { source: String::new(), library: String::new(), lock: None },
+        cluster: ClusterSpec {
+            name: "here".into(),
+            pools: BTreeMap::from([("cpu".into(), Pool { units: 64, usd_per_hour: Decimal::ZERO })]),
+        },
+        inputs: vec![Input { name: "x".into(), ty: input, value: ValueId(0), sizes: BTreeMap::new() }],
+        result,
+        body,
+        steps: if kind == Kind::Step { vec![step(nodes)] } else { Vec::new() },
+        instances: Vec::new(),
+        compositions: Vec::new(),
+        tail_steps: None,
+        placement: Vec::new(),
+        clauses: Vec::new(),
+        wishes: Vec::new(),
+        total: Totals {
+            latency_s: Decimal::ZERO,
+            latency_p95_s: Decimal::ZERO,
+            latency_p99_s: Decimal::ZERO,
+            cost_usd: Decimal::ZERO,
+            energy_wh: Decimal::ZERO,
+            energy_known: true,
+            quality: Decimal::ONE,
+            gpus: 0,
+            streamed: Streamed::default(),
+        },
+        quality_rule: "product".into(),
+        measured_quality: None,
+        rate_per_s: None,
+        robust: false,
+        proof: Proof { status: Status::Optimal, by: "bench".into(), z3_checks: 0, nodes: 0, kept: (0, 0) },
+    }
+}
+
+/// A step that gives back what it is given.
+fn step(calls: u32) -> PlanStep {
+    PlanStep {
+        id: StepId(0),
+        name: "same".into(),
+        task: "same".into(),
+        line: 0,
+        implementation: "same".into(),
+        label: None,
+        knobs: BTreeMap::new(),
+        hardware: Hardware { device: "cpu".into(), units: 1, replicas: 1 },
+        instance: None,
+        part: None,
+        engine: Engine::Builtin { function: "same".into(), options: BTreeMap::new() },
+        params: vec![("x".into(), Type::Int)],
+        output: Type::Int,
+        calls: Decimal::from(calls),
+        conditions: Conditions::default(),
+        predicted: Predicted {
+            latency_s: Decimal::ZERO,
+            latency_p95_s: Decimal::ZERO,
+            latency_p99_s: Decimal::ZERO,
+            cost_usd: Decimal::ZERO,
+            energy_wh: None,
+            quality: Decimal::ONE,
+            memory_gb: Decimal::ZERO,
+            streamed: None,
+        },
+        evidence: Vec::new(),
+        reason: String::new(),
+        fallbacks: Vec::new(),
+        agent: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shape_kind_and_store_runs() {
+        for shape in [Shape::Chain, Shape::Fan] {
+            for kind in [Kind::Compute, Kind::Step] {
+                for store in [Store::Memory, Store::Normal, Store::Full] {
+                    let folder = tempfile::tempdir().expect("a folder");
+                    let took = measure(shape, kind, store, 20, folder.path());
+                    assert!(took.is_ok(), "{shape:?} {kind:?} {store:?}: {took:?}");
+                }
+            }
+        }
+        assert!(peak().is_some_and(|bytes| bytes > 1 << 20));
+        // What docs/speed.md counts a list's items with.
+        assert_eq!(std::mem::size_of::<Value>(), 72);
+    }
+}

@@ -1,0 +1,195 @@
+//! A run of the journal -> what there is to show of it: its state, and what each step took so far.
+
+use super::lock::Lock;
+use super::record::{Record, Source};
+use super::replay::{End, Replay};
+use super::{Journal, Run};
+use crate::plan::model::{Plan, PlanStep};
+use crate::run::devices::cpu;
+use crate::run::fault::Fault;
+use crate::run::meter::Meter;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RunView {
+    /// Its number.
+    pub id: u64,
+    /// The job.
+    pub job: String,
+    /// The user's key.
+    pub key: Option<String>,
+    /// `running`, `done`, `stopped`, `failed` or `interrupted`.
+    pub state: &'static str,
+    /// When it was begun, for people.
+    pub started: String,
+    /// Seconds of all runtimes that worked on it.
+    pub took_s: f64,
+    /// Money, dollars, where it is known.
+    pub cost_usd: Option<f64>,
+    /// Runtimes that worked on it.
+    pub runtimes: u64,
+    /// Why it failed or stopped.
+    pub error: Option<String>,
+    /// What was said of changes of the plan.
+    pub adapted: Vec<String>,
+    /// Where its outputs are.
+    pub folder: PathBuf,
+    /// Step by step, in the order of the plan.
+    pub steps: Vec<StepView>,
+}
+
+/// A step of a run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StepView {
+    /// Its name.
+    pub step: String,
+    /// What the plan has for it.
+    pub implementation: String,
+    /// `waiting`, `done`, `failed`, `unfinished` or `not needed`.
+    pub state: &'static str,
+    /// Calls that are done.
+    pub calls: u64,
+    /// Calls that were begun and are not done.
+    pub unfinished: u64,
+    /// Attempts of all calls.
+    pub attempts: u64,
+    /// Calls whose results the journal had lost, and their folders had not.
+    pub recovered: u64,
+    /// Calls whose results were those of other runs.
+    pub cached: u64,
+    /// Calls that others than the plan's choice carried out, by implementation.
+    pub stood_in: BTreeMap<String, u64>,
+    /// Time of all calls added up, seconds.
+    pub busy_s: Option<f64>,
+    /// Money, dollars.
+    pub cost_usd: Option<f64>,
+    /// Tokens read by a provider.
+    pub tokens_in: u64,
+    /// Tokens written by a provider.
+    pub tokens_out: u64,
+    /// What went wrong last, where it was not mended.
+    pub error: Option<String>,
+}
+
+/// What state a run is in, in a word.
+pub fn state(journal: &Journal, run: &Run, replay: &Replay) -> &'static str {
+    if Lock::held(&journal.folder(run)).is_some() {
+        return "running";
+    }
+    match &replay.end {
+        End::Answered(_) => "done",
+        End::Paused { stopped: true, .. } => "stopped",
+        End::Paused { stopped: false, .. } => "failed",
+        End::Open => "interrupted",
+    }
+}
+
+impl Journal {
+    /// What there is to show of a run.
+    pub fn view(&self, run: &Run) -> Result<RunView, Fault> {
+        let records = self.records(run.id)?;
+        let plan = self.plan(&run.info)?;
+        let replay = Replay::of(&records);
+        let state = state(self, run, &replay);
+        let finished = matches!(replay.end, End::Answered(_));
+        let error = match &replay.end {
+            End::Paused { message, .. } => Some(message.clone()),
+            _ => None,
+        };
+        Ok(RunView {
+            id: run.id,
+            job: run.info.job.clone(),
+            key: run.info.key.clone(),
+            state,
+            started: run.info.at.clone(),
+            took_s: replay.took_s,
+            cost_usd: replay.cost_usd,
+            runtimes: replay.runtimes,
+            error,
+            adapted: replay.adapted.iter().map(|(_, said)| said.clone()).collect(),
+            folder: self.folder(run),
+            steps: steps(&plan, &records, &replay, finished),
+        })
+    }
+}
+
+fn steps(plan: &Plan, records: &[Record], replay: &Replay, finished: bool) -> Vec<StepView> {
+    let meter = Meter::new(plan, cpu::cores(), Path::new(cpu::POWERCAP));
+    for (path, done) in &replay.done {
+        let Some(step) = plan.steps.iter().find(|s| s.id == done.call.step) else { continue };
+        if done.source == Source::Cached {
+            meter.cached(step);
+            continue;
+        }
+        let by = replay.stand_ins.get(path).and_then(|by| step.fallbacks.iter().find(|f| f.implementation == *by));
+        let by = by.map(|by| step.standing_in(by));
+        let wall = Duration::try_from_secs_f64(done.wall_s).unwrap_or_default();
+        meter.earlier(by.as_ref().unwrap_or(step), wall, done.usage);
+    }
+    let measures: BTreeMap<_, _> = meter.measures().into_iter().map(|m| (m.step, m)).collect();
+    let of = |step: &PlanStep| {
+        let shown = StepRecords::of(step, records, replay, finished);
+        let m = measures.get(&step.id);
+        StepView {
+            step: step.name.clone(),
+            implementation: step.implementation.clone(),
+            state: shown.state,
+            calls: shown.calls,
+            unfinished: shown.open,
+            attempts: shown.attempts,
+            recovered: shown.recovered,
+            cached: m.map_or(0, |m| m.cached),
+            stood_in: m.map(|m| m.stood_in.clone()).unwrap_or_default(),
+            busy_s: m.map(|m| m.busy_s),
+            cost_usd: m.and_then(|m| m.cost_usd),
+            tokens_in: m.map_or(0, |m| m.tokens_in),
+            tokens_out: m.map_or(0, |m| m.tokens_out),
+            error: shown.error,
+        }
+    };
+    plan.steps.iter().map(of).collect()
+}
+
+struct StepRecords {
+    state: &'static str,
+    calls: u64,
+    open: u64,
+    attempts: u64,
+    recovered: u64,
+    error: Option<String>,
+}
+
+impl StepRecords {
+    fn of(step: &PlanStep, records: &[Record], replay: &Replay, finished: bool) -> StepRecords {
+        let done = replay.done.values().filter(|d| d.call.step == step.id);
+        let calls = done.clone().count() as u64;
+        let recovered = done.filter(|d| d.source == Source::Recovered).count() as u64;
+        let open = replay.begun.iter().filter(|(path, b)| b.call.step == step.id && !replay.done.contains_key(*path));
+        let open = open.count() as u64;
+        let (mut attempts, mut error) = (0, None);
+        for record in records {
+            match record {
+                Record::Intent { call, .. } if call.step == step.id => attempts += 1,
+                Record::Failed { call, message, .. } if call.step == step.id => error = Some(message.clone()),
+                Record::Retried { step: of, message, .. } if *of == step.id => {
+                    attempts += 1;
+                    error = Some(message.clone());
+                }
+                Record::Result { call, .. } if call.step == step.id => error = None,
+                _ => {}
+            }
+        }
+        let state = match (calls, open) {
+            (0, 0) if finished => "not needed",
+            (0, 0) => "waiting",
+            (_, 0) => "done",
+            _ if error.is_some() => "failed",
+            _ => "unfinished",
+        };
+        StepRecords { state, calls, open, attempts, recovered, error }
+    }
+}

@@ -1,0 +1,205 @@
+//! A call of a step -> its value: from the journal, from the cache of other runs, or made, by the plan's choice or by whoever stands in for
+//! it. A result counts only once it is recorded.
+
+use super::{Scheduler, UnderWay};
+use crate::plan::model::{Engine, PlanStep};
+use crate::run::carriers::replaceable;
+use crate::run::engines::{self, Args, Call};
+use crate::run::fault::{Fault, FaultKind};
+use crate::run::journal::recorder::{Asked, Earlier, Known, Made, Recorder};
+use crate::run::observer::Event;
+use crate::run::steer::Turn;
+use crate::run::store;
+use rust_decimal::Decimal;
+use serde_json::Value;
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+impl Scheduler<'_> {
+    /// A call's value.
+    pub(super) async fn journalled(&self, step: Rc<PlanStep>, path: &str, args: Args) -> Result<Arc<Value>, Fault> {
+        let Some(recorder) = self.cx.recorder else { return self.made(&step, args, None).await };
+        let asked = match recorder.ask(&step, path, &args).await? {
+            Known::Done(Earlier { value, usage, wall, .. }) => {
+                let by = recorder.replay().stand_ins.get(path).and_then(|by| self.carriers.by_name(step.id, by));
+                let by = by.unwrap_or(step);
+                self.begin(&by);
+                self.meter.earlier(&by, wall, usage);
+                self.done(&by, wall);
+                return Ok(Arc::new(value));
+            }
+            Known::Open(asked) => asked,
+        };
+        let Some(cache) = self.cx.cache.filter(|cache| cache.wants(&step, recorder.cacheable(&step))) else {
+            return self.made(&step, args, Some((recorder, &asked))).await;
+        };
+        let folder = store::call_folder(self.folder, &step, asked.call.number);
+        let key = cache.key(&step, &args, self.cx).await;
+        if let Some(key) = &key
+            && let Some(value) = cache.find(key, &args, &folder).await
+            && engines::checked(value.clone(), &step).is_ok()
+        {
+            store::folder(&folder)?;
+            store::write(&folder.join(store::OUTPUT), format!("{value:#}\n").as_bytes())?;
+            recorder.cached(&asked, &value).await?;
+            self.begin(&step);
+            self.meter.cached(&step);
+            self.done(&step, Duration::ZERO);
+            return Ok(Arc::new(value));
+        }
+        let value = self.made(&step, args, Some((recorder, &asked))).await?;
+        // What a fallback gave is not what the choice gives.
+        if let Some(key) = key.filter(|_| !self.stood_in.borrow_mut().remove(path)) {
+            cache.keep(&key, &step, &value).await;
+        }
+        Ok(value)
+    }
+
+    /// Makes a call: by the first that can, each after the one before has failed for good.
+    async fn made(
+        &self,
+        step: &Rc<PlanStep>,
+        args: Args,
+        journal: Option<(&Recorder, &Asked)>,
+    ) -> Result<Arc<Value>, Fault> {
+        self.steer(step).await?;
+        let carrier = || Fault::plan(format!("nobody carries out step `{}`", step.name));
+        let (mut at, mut by) = self.carriers.next(step.id, 0).ok_or_else(carrier)?;
+        let mut first: Option<Fault> = None;
+        if at > 0 {
+            // The circuit of the choice is open: the call begins with a fallback.
+            let fault = Fault::new(FaultKind::Provider, "it has failed for good in this run");
+            let choice = self.carriers.first(step.id).ok_or_else(carrier)?;
+            self.hardware(&choice, &by)?;
+            self.left(&choice, &by, &fault, journal).await?;
+        }
+        loop {
+            let fault = match self.measured(&by, args.clone(), journal).await {
+                Ok(value) => {
+                    self.carriers.good(&by);
+                    return Ok(value);
+                }
+                Err(fault) => fault,
+            };
+            if !replaceable(&fault) {
+                // Of several faults the first says what a person has to mend, unless the run was stopped or cannot go on.
+                return Err(fault);
+            }
+            self.carriers.bad(&by, &fault);
+            let next = self.carriers.next(step.id, at + 1);
+            let said = first.get_or_insert(fault.clone()).clone();
+            let Some((next_at, next)) = next else {
+                return Err(if at > 0 { said.help("no fallback of the plan could do better") } else { said });
+            };
+            self.hardware(&by, &next)?;
+            self.left(&by, &next, &fault, journal).await?;
+            (at, by) = (next_at, next);
+        }
+    }
+
+    /// Says and records that somebody else carries a call out.
+    async fn left(
+        &self,
+        from: &PlanStep,
+        to: &PlanStep,
+        fault: &Fault,
+        journal: Option<(&Recorder, &Asked)>,
+    ) -> Result<(), Fault> {
+        if let Some((recorder, asked)) = journal {
+            recorder.left(asked, &from.implementation, &to.implementation, fault).await?;
+            self.stood_in.borrow_mut().insert(asked.call.path.clone());
+        }
+        self.cx.observer.event(&Event::Left { step: from, to, fault });
+        Ok(())
+    }
+
+    /// What a fallback on hardware of one's own costs is no provider's bill: it is taken from the limit here.
+    fn hardware(&self, from: &PlanStep, to: &PlanStep) -> Result<(), Fault> {
+        if to.engine.provider().is_some() {
+            return Ok(());
+        }
+        let each = |s: &PlanStep| s.predicted.cost_usd.checked_div(s.calls).unwrap_or_default();
+        let counted = if from.engine.provider().is_some() { Decimal::ZERO } else { each(from) };
+        self.shared.budget.set_aside((each(to) - counted).max(Decimal::ZERO))
+    }
+
+    /// Before the first call of a step: whether the rest of the plan still fits what was measured.
+    async fn steer(&self, step: &PlanStep) -> Result<(), Fault> {
+        let Some(steer) = self.cx.steer else { return Ok(()) };
+        if self.steered.borrow().contains(&step.id) {
+            return Ok(());
+        }
+        let turn = steer.steer(&self.now());
+        self.steered.borrow_mut().insert(step.id);
+        let Some(Turn { steps, message }) = turn else { return Ok(()) };
+        if let Some(recorder) = self.cx.recorder {
+            recorder.adapted(&steps, &message).await?;
+        }
+        self.meter.adapt(&message);
+        self.cx.observer.event(&Event::Adapted { message: &message });
+        steps.into_iter().for_each(|step| self.carriers.replace(step));
+        Ok(())
+    }
+
+    async fn measured(
+        &self,
+        step: &PlanStep,
+        args: Args,
+        journal: Option<(&Recorder, &Asked)>,
+    ) -> Result<Arc<Value>, Fault> {
+        let ready = Instant::now();
+        let planned = self.plan.steps.iter().any(|s| s.id == step.id && s.engine == step.engine);
+        let held = self.serving.hold(step, planned, &self.pools).await?;
+        if self.cx.cancel.is_draining() {
+            // What is under way ends; the run does, when nothing is.
+            std::future::pending::<()>().await;
+        }
+        let _under_way = UnderWay::new(&self.under_way);
+        let begun = self.begin(step);
+        let number = journal.map_or(begun, |(_, asked)| asked.call.number);
+        let folder = store::call_folder(self.folder, step, number);
+        // Whoever stands in may cost what the choice does not.
+        let weighty =
+            journal.map(|(r, asked)| (r, Asked { weighty: asked.weighty || r.weighty(step), ..asked.clone() }));
+        let journal = weighty.as_ref().map(|(recorder, asked)| (*recorder, asked));
+        // What a function of the runtime gives stands in the journal: a folder and a file for each would take longer than it does.
+        let elsewhere = journal.map_or(!self.cx.outputs, |(_, asked)| !asked.weighty);
+        let slight = elsewhere && matches!(step.engine, Engine::Builtin { .. });
+        if !slight {
+            store::folder(&folder)?;
+        }
+        if let Some((recorder, asked)) = journal {
+            recorder.intend(asked).await?;
+        }
+        self.meter.placed(step.id, self.serving.devices(step.id).filter(|_| planned));
+        let reading = self.meter.start(step, ready.elapsed());
+        let (shared, kept, asked) = (&self.shared, &self.kept, journal.map(|(_, asked)| asked));
+        let (server, usage, answers) = (held.lease(), Cell::default(), Cell::default());
+        let call = Call { step, args, folder, number, asked, cx: self.cx, shared, kept, server, usage, answers };
+        let result = engines::call(&call).await;
+        let Call { folder, usage, .. } = call;
+        let usage = usage.get();
+        let wall = self.meter.stop(step, &reading, usage, result.is_ok());
+        drop(held);
+        let value = match (result, journal) {
+            (Ok(value), _) => value,
+            (Err(fault), None) => return Err(fault),
+            (Err(fault), Some((recorder, asked))) => {
+                recorder.failed(asked, &fault).await?;
+                return Err(fault);
+            }
+        };
+        // Written before anybody is told: a result that is reported is on disk.
+        if !slight {
+            store::write(&folder.join(store::OUTPUT), format!("{value:#}\n").as_bytes())?;
+        }
+        if let Some((recorder, asked)) = journal {
+            let made = Made { value: &value, usage, wall, folder: &folder };
+            recorder.made(asked, made).await?;
+        }
+        self.done(step, wall);
+        Ok(Arc::new(value))
+    }
+}

@@ -1,0 +1,59 @@
+//! What a run took so far -> how the rest of it is to be carried out, by somebody who knows more than the plan. The runtime asks and does what
+//! it is told; it chooses nothing.
+
+use crate::ir::workflow::StepId;
+use crate::plan::model::PlanStep;
+
+/// How far a step is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// None of its calls was begun.
+    Waiting,
+    /// Some of its calls were begun.
+    Begun,
+    /// All of them are done.
+    Done,
+}
+
+/// What a step took so far.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepNow {
+    /// The step.
+    pub step: StepId,
+    /// How far it is.
+    pub stage: Stage,
+    /// Calls that are certain so far.
+    pub known: u64,
+    /// Calls that are done.
+    pub done: u64,
+    /// Time of its calls added up, as a plan predicts it, seconds.
+    pub took_s: f64,
+    /// Since its first call began, seconds.
+    pub running_s: f64,
+    /// Money, dollars.
+    pub cost_usd: f64,
+}
+
+/// What a run took so far.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Now {
+    /// Since it began, seconds.
+    pub elapsed_s: f64,
+    /// Step by step, in the order of the plan.
+    pub steps: Vec<StepNow>,
+}
+
+/// What is changed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Turn {
+    /// Steps none of whose calls was begun, as they are to be carried out; none where nothing can be changed.
+    pub steps: Vec<PlanStep>,
+    /// What is said about it.
+    pub message: String,
+}
+
+/// Whoever plans the rest of a run again.
+pub trait Steer {
+    /// Asked before the first call of each step; none where the plan still fits. Called on the scheduler's thread.
+    fn steer(&self, now: &Now) -> Option<Turn>;
+}

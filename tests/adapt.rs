@@ -1,0 +1,521 @@
+//! Runs that do not go as planned: what fails for good is left for a fallback of the plan, what is late or dear makes the rest be planned again,
+//! what was reserved stays spent, what was made is found again. The tools and models here are FAKES that say so; the fake provider
+//! (`tests/run/provider.rs`) answers from a script.
+
+#[path = "cli/mkbc.rs"]
+mod mkbc;
+#[path = "run/provider.rs"]
+mod provider;
+
+use mkbc::{Bless, Done, Mkbc, repository};
+use murakkab::run::journal::Journal;
+use murakkab::run::journal::record::{Record, Source};
+use provider::{KEY, Provider, chat, say};
+use serde_json::{Value, json};
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Two tasks. `slow` takes as long as its file says, whatever its profile does; `thorough` and `quick` say who they are.
+const DESK: &str = r#"
+/// Fakes with round figures, made for these tests.
+task first(text: Text) -> Text {
+  work text.tokens
+  size tokens = text.tokens
+}
+task second(text: Text) -> Text {
+  work text.tokens
+  size tokens = text.tokens
+}
+tool slow implements first {
+  runs on cpu * 1
+  engine process { command ["sh", "slow.sh", "{text}"] }
+  profile "slow.csv"
+}
+tool other implements first {
+  runs on cpu * 1
+  engine process { command ["sh", "-c", "echo by-other"] }
+  profile "other.csv"
+}
+tool thorough implements second {
+  runs on cpu * 1
+  engine process { command ["sh", "thorough.sh", "{text}"] }
+  profile "thorough.csv"
+}
+tool quick implements second {
+  runs on cpu * 1
+  engine process { command ["echo", "{text} quick"] }
+  profile "quick.csv"
+}
+"#;
+
+fn profile(latency: &str, quality: &str) -> String {
+    format!(
+        "device,units,figure,value,unit,low,high,evidence,source\ncpu,,latency,{latency},s,,,estimated,made for tests\n\
+         ,,quality,{quality},%,,,estimated,made for tests\n"
+    )
+}
+
+/// A project whose tool `slow` and `thorough` are these scripts.
+fn desk(slow: &str, thorough: &str, job: &str) -> Mkbc {
+    let mkbc = Mkbc::new();
+    fs::create_dir_all(mkbc.path("lib/profiles")).expect("a folder");
+    for (name, latency, quality) in
+        [("slow", "0.05", "99"), ("other", "0.5", "98"), ("thorough", "4", "99"), ("quick", "0.05", "90")]
+    {
+        mkbc.write(&format!("lib/profiles/{name}.csv"), profile(latency, quality));
+    }
+    let at = |name: &str| mkbc.path(name).display().to_string();
+    mkbc.write("slow.sh", slow);
+    mkbc.write("thorough.sh", thorough);
+    mkbc.write("lib/desk.mkb", DESK.replace("slow.sh", &at("slow.sh")).replace("thorough.sh", &at("thorough.sh")));
+    mkbc.write("job.mkb", job);
+    mkbc
+}
+
+const JOB: &str = "use desk\n\njob answer(text: Text) -> Text {\n  expect text of 10 tok\n  slo {\n    latency <= 5 s\n    \
+                   quality >= 80 %\n  }\n  maximize quality\n\n  let a = first(text)\n  second(a)\n}\n";
+
+fn run(mkbc: &Mkbc, more: &[&str]) -> Done {
+    mkbc.run(&[&["run", "job.mkb", "--library", "lib", "--text", "x"], more].concat())
+}
+
+fn records(mkbc: &Mkbc, run: u64) -> Vec<Record> {
+    let journal = Journal::existing(&mkbc.path(".mkbc")).expect("a journal").expect("one");
+    journal.records(run).expect("records")
+}
+
+fn adapted(mkbc: &Mkbc) -> Vec<String> {
+    let message = |record: Record| if let Record::Adapted { message, .. } = record { Some(message) } else { None };
+    records(mkbc, 1).into_iter().filter_map(message).collect()
+}
+
+// ---- late ----
+
+#[test]
+fn a_step_that_is_late_makes_a_later_one_quicker() {
+    let late = "sleep 1.5; echo late\n";
+    let mkbc = desk(late, "echo \"$1 thorough\"\n", JOB);
+    let done = run(&mkbc, &[]);
+    assert_eq!((done.code, done.out.trim()), (Some(0), "late quick"), "{}", done.err);
+    let said = adapted(&mkbc);
+    assert_eq!(said.len(), 1, "{said:?}");
+    for part in [
+        "`latency <= 5 s` would be broken",
+        "first took 1.",
+        "planned 0.05 s",
+        "second: `quick` on cpu * 1 instead of `thorough`",
+    ] {
+        assert!(said[0].contains(part), "{part}: {}", said[0]);
+    }
+    assert!(done.err.contains("the rest is planned again"), "{}", done.err);
+    let report: Value =
+        serde_json::from_str(&fs::read_to_string(mkbc.path(".mkbc/runs/1/report.json")).expect("a report"))
+            .expect("JSON");
+    assert_eq!(report["adapted"][0], said[0]);
+    assert_eq!(report["steps"][1]["stood_in"]["quick"], 1, "{report:#}");
+    assert!(mkbc.run(&["logs", "1"]).out.contains("the rest is planned again"));
+}
+
+#[test]
+fn it_is_only_said_or_nothing_is_done_where_that_is_asked_for() {
+    let late = "sleep 1.5; echo late\n";
+    let mkbc = desk(late, "echo \"$1 thorough\"\n", JOB);
+    let done = run(&mkbc, &["--adapt", "show"]);
+    assert_eq!((done.code, done.out.trim()), (Some(0), "late thorough"), "{}", done.err);
+    assert!(done.err.contains("the rest could be planned again: second: `quick`"), "{}", done.err);
+    let mkbc = desk(late, "echo \"$1 thorough\"\n", JOB);
+    let done = run(&mkbc, &["--adapt", "off"]);
+    assert_eq!((done.code, done.out.trim()), (Some(0), "late thorough"), "{}", done.err);
+    assert!(adapted(&mkbc).is_empty());
+}
+
+#[test]
+fn quality_is_not_lowered_below_its_line() {
+    let job = JOB.replace("80 %", "95 %");
+    let mkbc = desk("sleep 1.5; echo late\n", "echo \"$1 thorough\"\n", &job);
+    let done = run(&mkbc, &[]);
+    assert_eq!((done.code, done.out.trim()), (Some(0), "late thorough"), "{}", done.err);
+    let said = adapted(&mkbc);
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("nothing that is left keeps"), "{said:?}");
+    assert!(said[0].contains("`quality >= 95 %`") && said[0].contains("the run goes on as planned"), "{said:?}");
+}
+
+#[test]
+fn a_run_that_goes_as_planned_is_left_alone() {
+    let mkbc = desk("echo early\n", "echo \"$1 thorough\"\n", JOB);
+    let done = run(&mkbc, &[]);
+    assert_eq!((done.code, done.out.trim()), (Some(0), "early thorough"), "{}", done.err);
+    assert!(adapted(&mkbc).is_empty());
+}
+
+#[test]
+fn a_resumed_run_goes_by_the_plan_that_it_was_changed_to() {
+    // The tool that is put in fails as long as nobody mends it.
+    let mkbc = desk("sleep 1.5; echo late\n", "echo \"$1 thorough\"\n", JOB);
+    let text = fs::read_to_string(mkbc.path("lib/desk.mkb")).expect("the library");
+    let script = mkbc.path("quick.sh").display().to_string();
+    mkbc.write(
+        "lib/desk.mkb",
+        text.replace(r#"["echo", "{text} quick"]"#, &format!(r#"["sh", "{script}", "{{text}}"]"#)),
+    );
+    mkbc.write("quick.sh", "exit 3\n");
+    mkbc.write("thorough.sh", "exit 4\n");
+    let done = run(&mkbc, &[]);
+    assert_eq!(done.code, Some(1), "{}{}", done.out, done.err);
+    mkbc.write("quick.sh", "echo \"$1 mended\"\n");
+    let done = mkbc.run(&["resume", "1"]);
+    assert_eq!((done.code, done.out.trim()), (Some(0), "late mended"), "{}", done.err);
+    assert!(done.err.contains("the rest is planned again"), "the report still says so: {}", done.err);
+}
+
+// ---- fallbacks ----
+
+const FALLBACK: &str = "use desk\n\njob answer(text: Text) -> Text {\n  expect text of 10 tok\n  slo { quality >= 80 % }\n  \
+                        maximize quality\n\n  let a = first(text) fallback other\n  second(a)\n}\n";
+
+#[test]
+fn what_fails_for_good_is_left_for_the_next() {
+    let mkbc = desk("echo broken >&2; exit 7\n", "echo \"$1 thorough\"\n", FALLBACK);
+    let plan = mkbc.run(&["plan", "job.mkb", "--library", "lib", "--cluster", "here", "-o", "plan.json"]);
+    assert!(plan.out.contains("if it fails for good") && plan.out.contains("first: other on cpu * 1"), "{}", plan.out);
+    assert!(plan.out.contains("second: quick on cpu * 1"), "what nobody names is found as well: {}", plan.out);
+    let verified = mkbc.run(&["verify", "plan.json", "--library", "lib", "--source", "job.mkb"]);
+    assert_eq!(verified.code, Some(0), "{}", verified.err);
+    let done = run(&mkbc, &[]);
+    assert_eq!((done.code, done.out.trim()), (Some(0), "by-other thorough"), "{}", done.err);
+    assert!(done.err.contains("first: slow failed for good (`sh` ended with status 7"), "{}", done.err);
+    assert!(done.err.contains("other stood in for slow"), "{}", done.err);
+    let left = records(&mkbc, 1)
+        .into_iter()
+        .any(|r| matches!(r, Record::Left { from, to, .. } if from == "slow" && to == "other"));
+    assert!(left, "it is journalled");
+    assert!(mkbc.run(&["logs", "1"]).out.contains("slow failed for good, other stands in"));
+}
+
+#[test]
+fn a_plan_whose_fallback_breaks_a_line_does_not_pass() {
+    let mkbc = desk("echo a\n", "echo b\n", FALLBACK);
+    let planned = mkbc.run(&["plan", "job.mkb", "--library", "lib", "--cluster", "here", "-o", "plan.json"]);
+    assert_eq!(planned.code, Some(0), "{}", planned.err);
+    let mut plan: Value = serde_json::from_str(&mkbc.read("plan.json")).expect("JSON");
+    let verify = |plan: &Value| {
+        mkbc.write("changed.json", plan.to_string());
+        mkbc.run(&["verify", "changed.json", "--library", "lib", "--source", "job.mkb"])
+    };
+    assert_eq!(verify(&plan).code, Some(0));
+    let good = plan["steps"][0]["fallbacks"][0].clone();
+    plan["steps"][0]["fallbacks"][0]["predicted"]["quality"] = json!("0.5");
+    let wrong = verify(&plan);
+    assert!(
+        wrong.code == Some(1) && wrong.err.contains("the fallback `other` of step `first` breaks `quality >= 80 %`"),
+        "{}",
+        wrong.err
+    );
+    plan["steps"][0]["fallbacks"][0] = good.clone();
+    plan["steps"][0]["fallbacks"][0]["engine"]["commands"][0][0] = json!("rm");
+    let wrong = verify(&plan);
+    assert!(wrong.code == Some(1) && wrong.err.contains("is not as the library has it"), "{}", wrong.err);
+    plan["steps"][0]["fallbacks"] = json!([]);
+    let wrong = verify(&plan);
+    assert!(wrong.code == Some(1) && wrong.err.contains("lacks the fallback `other`"), "{}", wrong.err);
+}
+
+#[test]
+fn a_fallback_that_cannot_keep_a_line_is_refused_with_the_line() {
+    let job = FALLBACK.replace("80 %", "98 %");
+    let mkbc = desk("echo a\n", "echo b\n", &job);
+    let done = mkbc.run(&["plan", "job.mkb", "--library", "lib", "--cluster", "here"]);
+    assert_eq!(done.code, Some(1), "{}", done.out);
+    assert!(
+        done.err.contains("`other` cannot be the fallback of `first` (line 8): it breaks `quality >= 98 %`"),
+        "{}",
+        done.err
+    );
+}
+
+// ---- providers: dear, lying, refusing ----
+
+/// Models of two providers, and a dear and a cheap one of the first.
+fn models(job: &str) -> Mkbc {
+    let mkbc = Mkbc::new();
+    fs::create_dir_all(mkbc.path("lib/profiles")).expect("a folder");
+    let mut library = String::from(
+        "/// Fakes with round figures, made for these tests.\ntask draft(text: Text) -> Text {\n  work input = text.tokens\n  \
+         work output = 100 tok\n  size tokens = 100 tok\n  system \"You draft.\"\n  prompt \"{text}\"\n  max_tokens 1000\n}\n\
+         task polish(text: Text) -> Text {\n  work input = text.tokens\n  work output = 100 tok\n  size tokens = 100 tok\n  \
+         system \"You polish.\"\n  prompt \"{text}\"\n  max_tokens 1000\n}\n",
+    );
+    for (name, account, tasks, price, quality) in [
+        ("large", "A", "draft, polish", "20", "99"),
+        ("small", "A", "polish", "2", "90"),
+        ("elsewhere", "B", "draft, polish", "20", "95"),
+    ] {
+        library.push_str(&format!(
+            "model {name} implements {tasks} {{\n  access closed\n  runs on api\n  engine openai {{\n    model \"{name}\"\n    \
+             url \"https://example.org/{account}\"\n    url_env URL_{account}\n    key env KEY_{account}\n  }}\n  profile \"{name}.csv\"\n}}\n"
+        ));
+        mkbc.write(
+            &format!("lib/profiles/{name}.csv"),
+            format!(
+                "device,units,figure,value,unit,low,high,evidence,source\n,,latency,0.1,s,,,estimated,made for tests\n\
+                 ,,cost.per.input,1,usd/Mtok,,,estimated,made for tests\n,,cost.per.output,{price},usd/Mtok,,,estimated,made for tests\n\
+                 ,,quality,{quality},%,,,estimated,made for tests\n"
+            ),
+        );
+    }
+    mkbc.write("lib/models.mkb", library);
+    mkbc.write("job.mkb", job);
+    mkbc
+}
+
+const PAID: &str = "use models\n\njob answer(text: Text) -> Text {\n  expect text of 100 tok\n  slo {\n    cost <= LIMIT usd\n    \
+                    quality >= 80 %\n  }\n  maximize quality\n\n  let a = draft(text)\n  polish(a)\n}\n";
+
+fn with(mkbc: &Mkbc, a: &str, b: Option<&str>, arguments: &[&str]) -> Done {
+    let mut command = mkbc.command(arguments);
+    command.env("URL_A", a).env("KEY_A", KEY);
+    if let Some(b) = b {
+        command.env("URL_B", b).env("KEY_B", KEY);
+    }
+    mkbc.end(&mut command)
+}
+
+const ARGUMENTS: [&str; 6] = ["run", "job.mkb", "--library", "lib", "--text", "Something."];
+
+/// An answer that says how many tokens it was.
+fn tokens(content: &str, read: u64, written: u64) -> provider::Act {
+    let usage = json!({"prompt_tokens": read, "completion_tokens": written});
+    say(
+        200,
+        json!({"choices": [{"message": {"role": "assistant", "content": content}, "finish_reason": "stop"}], "usage": usage}),
+    )
+}
+
+#[test]
+fn a_step_that_is_dear_makes_a_later_one_cheaper() {
+    // The draft writes nine times as much as was planned: what is left pays no second answer of the large model.
+    let provider =
+        Provider::start(|n, _| if n == 0 { tokens("a draft", 100, 900) } else { tokens("polished", 100, 100) });
+    let mkbc = models(&PAID.replace("LIMIT", "0.02"));
+    let done = with(&mkbc, &provider.url, None, &[&ARGUMENTS[..], &["--quiet"]].concat());
+    assert_eq!((done.code, done.out.trim()), (Some(0), "polished"), "{}", done.err);
+    let seen = provider.seen();
+    let asked: Vec<&str> = seen.iter().filter_map(|s| s.body["model"].as_str()).collect();
+    assert_eq!(asked, ["large", "small"]);
+    let bless = Bless::default();
+    bless.golden(&repository().join("tests/adapt/dear.txt"), &format!("{}\n", adapted(&mkbc).join("\n")));
+    bless.end();
+}
+
+#[test]
+fn a_refused_key_opens_the_circuit_and_another_provider_answers() {
+    let a = Provider::start(|_, _| say(401, json!({"error": {"message": "no"}})));
+    let b = Provider::start(|_, _| tokens("from elsewhere", 10, 10));
+    let mkbc = models(&PAID.replace("LIMIT", "1"));
+    let done = with(&mkbc, &a.url, Some(&b.url), &ARGUMENTS);
+    assert_eq!((done.code, done.out.trim()), (Some(0), "from elsewhere"), "{}", done.err);
+    assert_eq!(a.seen().len(), 1, "nobody asks again with a key that was refused");
+    assert_eq!(b.seen().len(), 2);
+    assert!(done.err.contains("draft: large failed for good"), "{}", done.err);
+    assert!(done.err.contains("elsewhere stands in"), "{}", done.err);
+    // What stood in is what the report counts, at its own prices.
+    let report: Value =
+        serde_json::from_str(&fs::read_to_string(mkbc.path(".mkbc/runs/1/report.json")).expect("a report"))
+            .expect("JSON");
+    assert_eq!(report["steps"][0]["stood_in"]["elsewhere"], 1, "{report:#}");
+    assert_eq!(report["steps"][0]["implementation"], "large");
+    let cost = report["steps"][0]["cost_usd"].as_f64().expect("a cost");
+    assert!((cost - (10.0 * 1e-6 + 10.0 * 20e-6)).abs() < 1e-12, "{cost}");
+}
+
+#[test]
+fn money_that_was_reserved_stays_spent_after_a_crash() {
+    // The first runtime dies between its call and the record of it: the provider may have charged.
+    let arrived = Arc::new(AtomicBool::new(false));
+    let seen = arrived.clone();
+    let provider = Provider::start(move |_, _| {
+        if !seen.swap(true, Ordering::SeqCst) {
+            std::thread::sleep(std::time::Duration::from_secs(30));
+        }
+        tokens("late", 100, 100)
+    });
+    let mkbc = models(&PAID.replace("LIMIT", "0.03"));
+    let mut command = mkbc.command(ARGUMENTS);
+    let mut child = command.env("URL_A", &provider.url).env("KEY_A", KEY).spawn().expect("it starts");
+    while !arrived.load(Ordering::SeqCst) {
+        assert!(child.try_wait().expect("a status").is_none(), "it ended before it asked");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    child.kill().expect("killed");
+    child.wait().expect("dead");
+    let kept: Vec<String> = records(&mkbc, 1)
+        .into_iter()
+        .filter_map(|r| if let Record::Reserved { usd, .. } = r { Some(usd.normalize().to_string()) } else { None })
+        .collect();
+    assert_eq!(kept.len(), 1, "it was on the disk before the request: {kept:?}");
+    let spent: f64 = kept[0].parse().expect("dollars");
+    assert!(spent > 0.02 && spent < 0.03, "the most that a thousand tokens can cost: {spent}");
+    // Nothing like a second draft at the most that it can cost is left; the last of it is, and is not exceeded.
+    let healthy = Provider::start(|_, _| tokens("again", 100, 2000));
+    let done = with(&mkbc, &healthy.url, None, &["resume", "1"]);
+    assert_eq!(done.code, Some(1), "{}{}", done.out, done.err);
+    assert!(done.err.contains("of `cost <= 0.03 usd` are left"), "{}", done.err);
+    let after = records(&mkbc, 1);
+    let settled: f64 = after
+        .iter()
+        .filter_map(|r| if let Record::Settled { usd, .. } = r { usd.to_string().parse::<f64>().ok() } else { None })
+        .sum();
+    let open = spent;
+    assert!(settled + open <= 0.03 + 1e-12, "{settled} + {open}");
+}
+
+#[test]
+fn a_provider_that_lies_spends_all_that_was_reserved_also_after_a_restart() {
+    let lying = Provider::start(|_, _| tokens("free of charge", 0, 0));
+    let mkbc = models(&PAID.replace("LIMIT", "0.03"));
+    let done = with(&mkbc, &lying.url, None, &[&ARGUMENTS[..], &["--adapt", "off"]].concat());
+    // The draft counts as the most that it could have cost; the polish may write what is left of it.
+    let spent: f64 = records(&mkbc, 1)
+        .iter()
+        .filter_map(|r| if let Record::Settled { usd, .. } = r { usd.to_string().parse::<f64>().ok() } else { None })
+        .sum();
+    assert!(spent > 0.02 && spent <= 0.03 + 1e-12, "{spent}: {}", done.err);
+}
+
+#[test]
+fn the_same_request_carries_the_same_key_until_it_is_answered() {
+    let provider = Provider::start(|n, _| match n {
+        0 => say(200, "{\"choices\": [").cut(),
+        1 => say(500, json!({"error": {"message": "oops"}})),
+        _ => chat("done"),
+    });
+    let job = PAID.replace("LIMIT", "1").replace("draft(text)", "draft(text) retry 3");
+    let mkbc = models(&job);
+    let done = with(&mkbc, &provider.url, None, &[&ARGUMENTS[..], &["--quiet"]].concat());
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    let keys: Vec<String> = provider.seen().into_iter().map(|s| s.once).collect();
+    assert!(keys.iter().all(|key| key.len() == 64), "{keys:?}");
+    assert_eq!(keys[0], keys[1], "nobody knows what came of the first");
+    assert_ne!(keys[1], keys[2], "the second was answered, and that answer is not wanted again");
+    assert_ne!(keys[2], keys[3], "another step");
+}
+
+// ---- the cache ----
+
+#[test]
+fn a_second_run_finds_what_the_first_one_made() {
+    let job = "use desk\n\njob answer(text: Text) -> Text {\n  expect text of 10 tok\n\n  let a = first(text) cache on\n  second(a)\n}\n";
+    let mkbc = desk("echo once >> made.txt; echo kept\n", "echo \"$1 thorough\"\n", job);
+    let made = mkbc.path("made.txt").display().to_string();
+    mkbc.write("slow.sh", format!("echo once >> {made}; echo kept\n"));
+    let times = || mkbc.read("made.txt").lines().count();
+    let first = run(&mkbc, &[]);
+    assert_eq!((first.code, first.out.trim()), (Some(0), "kept thorough"), "{}", first.err);
+    let second = run(&mkbc, &[]);
+    assert_eq!((second.code, second.out.trim()), (Some(0), "kept thorough"), "{}", second.err);
+    assert_eq!(times(), 1);
+    assert!(second.err.contains("first: 1 result from the cache"), "{}", second.err);
+    let cached = records(&mkbc, 2).into_iter().any(|r| matches!(r, Record::Result { source: Source::Cached, .. }));
+    assert!(cached, "it is journalled");
+    assert_eq!(run(&mkbc, &["--no-cache"]).code, Some(0));
+    assert_eq!(times(), 2);
+    // Another tool is another key.
+    mkbc.write("slow.sh", format!("echo once >> {made}; echo changed\n"));
+    assert_eq!(run(&mkbc, &[]).out.trim(), "changed thorough");
+    assert_eq!(times(), 3);
+    let listed = mkbc.run(&["cache", "list", "--json"]);
+    let listed: Value = serde_json::from_str(&listed.out).expect("JSON");
+    assert_eq!(listed.as_array().map(Vec::len), Some(2), "{listed:#}");
+    assert_eq!(listed[0]["implementation"], "slow");
+    assert!(mkbc.run(&["cache", "gc", "--most", "0"]).out.starts_with("2 results removed"));
+    assert_eq!(run(&mkbc, &[]).out.trim(), "changed thorough");
+    assert_eq!(times(), 4);
+}
+
+#[test]
+fn failures_and_what_nobody_asked_to_keep_are_not_kept() {
+    let job = "use desk\n\njob answer(text: Text) -> Text {\n  expect text of 10 tok\n\n  first(text)\n}\n";
+    let mkbc = desk("exit 1\n", "", job);
+    mkbc.write("job.mkb", job.replace("first(text)", "first(text) using slow cache on"));
+    assert_eq!(run(&mkbc, &[]).code, Some(1));
+    let empty = |mkbc: &Mkbc| mkbc.run(&["cache", "list", "--json"]).out.trim() == "[]";
+    assert!(empty(&mkbc));
+    let mkbc = desk("echo a\n", "", job);
+    assert_eq!(run(&mkbc, &[]).code, Some(0));
+    assert!(empty(&mkbc), "a tool of one's own may have effects");
+    assert_eq!(run(&mkbc, &["--cache"]).code, Some(0));
+    assert!(!empty(&mkbc), "unless one says that it has none");
+}
+
+// ---- looking at runs ----
+
+#[test]
+fn two_runs_are_compared_step_by_step() {
+    let mkbc = desk("echo a\n", "echo \"$1 thorough\"\n", JOB);
+    assert_eq!(run(&mkbc, &[]).code, Some(0));
+    mkbc.write("job.mkb", JOB.replace("second(a)", "second(a) using quick"));
+    assert_eq!(run(&mkbc, &[]).code, Some(0));
+    let shown = mkbc.run(&["compare", "1", "2"]);
+    assert_eq!(shown.code, Some(0), "{}", shown.err);
+    for part in [
+        "thorough on cpu * 1",
+        "quick on cpu * 1",
+        "the plans differ:",
+        "second: thorough → quick",
+        "the answers differ",
+        "whole run",
+        "99 %",
+        "90 %",
+    ] {
+        assert!(shown.out.contains(part), "{part}: {}", shown.out);
+    }
+    let json: Value = serde_json::from_str(&mkbc.run(&["compare", "1", "2", "--json"]).out).expect("JSON");
+    assert_eq!(json["steps"][1]["before"]["choice"], "thorough on cpu * 1", "{json:#}");
+    assert_eq!(
+        (json["same_answer"].as_bool(), json["steps"][0]["after"]["measured"]["calls"].as_u64()),
+        (Some(false), Some(1))
+    );
+    let same = mkbc.run(&["compare", "1", "1"]).out;
+    assert!(same.contains("the plans are the same") && same.contains("the answers are the same"), "{same}");
+    assert_eq!(mkbc.run(&["compare", "1", "9"]).code, Some(1));
+}
+
+#[test]
+fn top_shows_runs_as_text_and_on_a_real_terminal() {
+    use std::io::{Read, Write};
+    let mkbc = desk("echo a\n", "echo b\n", JOB);
+    assert_eq!(run(&mkbc, &[]).code, Some(0));
+    let once = mkbc.run(&["top", "--once"]);
+    assert_eq!(once.code, Some(0), "{}", once.err);
+    for part in ["0 live, 1 shown", "answer", "done", "2 of 2 steps", "thorough"] {
+        assert!(once.out.contains(part), "{part}: {}", once.out);
+    }
+    if !mkbc::have(&["script", "stty"]) {
+        return;
+    }
+    // `script` gives it a terminal; it draws until q is pressed, and leaves the terminal as it was.
+    let command = format!("stty rows 30 cols 110; {} top --every 0.1; echo left with $?", mkbc::BINARY);
+    let mut child = std::process::Command::new("script")
+        .args(["-qefc", &command, "/dev/null"])
+        .current_dir(mkbc.path(""))
+        .env("TERM", "xterm")
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("script starts");
+    let mut from = child.stdout.take().expect("output");
+    let mut seen = Vec::new();
+    let mut part = [0; 4096];
+    while !String::from_utf8_lossy(&seen).contains("q quits") {
+        let n = from.read(&mut part).expect("output");
+        assert!(n > 0, "it ended before it drew: {}", String::from_utf8_lossy(&seen));
+        seen.extend_from_slice(&part[..n]);
+    }
+    child.stdin.as_mut().expect("input").write_all(b"q").expect("a key");
+    from.read_to_end(&mut seen).expect("output");
+    child.wait().expect("it ends");
+    let seen = String::from_utf8_lossy(&seen);
+    assert!(seen.contains("left with 0") && seen.contains("\u{1b}[?1049l"), "{seen}");
+}
