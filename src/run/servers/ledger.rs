@@ -223,12 +223,10 @@ mod tests {
                 let need = need(["h100", "l4", RAM][kind], devices, each);
                 let victims = ledger.victims(&need, &[0, 1, 2, 3, 4, 5]);
                 prop_assert_eq!(victims.is_some(), ledger.possible(&need));
-                if ledger.take(holder, &need).is_none() {
-                    if let Some(victims) = victims {
-                        prop_assert!(!victims.is_empty());
-                        victims.into_iter().for_each(|v| ledger.give_back(v));
-                        prop_assert!(ledger.take(holder, &need).is_some());
-                    }
+                if ledger.take(holder, &need).is_none() && let Some(victims) = victims {
+                    prop_assert!(!victims.is_empty());
+                    victims.into_iter().for_each(|v| ledger.give_back(v));
+                    prop_assert!(ledger.take(holder, &need).is_some());
                 }
                 for account in ledger.accounts.values() {
                     prop_assert!(account.held.values().sum::<u64>() <= account.room);
