@@ -54,7 +54,7 @@ pub async fn turn(call: &Call<'_>, wire: Wire, provider: &Provider, endpoint: &E
     let tools = if last { &[][..] } else { &powers.tools };
     let mut functions: Vec<Function> = tools.iter().map(function).collect();
     functions.push(answer_function(&powers.answer));
-    let exchanges = story.rounds.iter().map(|round| told(round)).collect();
+    let exchanges = story.rounds.iter().map(told).collect();
     let mut talk = Talk { functions, exchanges, forced: last.then_some(ANSWER) };
     let limits = call.cx.deadlines;
     let mut left = call.step.conditions.timeout_ms.map_or(limits.total, std::time::Duration::from_millis);
