@@ -6,4 +6,5 @@ pub mod joint_families;
 pub mod limits;
 pub mod measure;
 pub mod recipe;
+pub mod recovery;
 pub mod rng;

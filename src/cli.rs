@@ -18,6 +18,7 @@ mod export;
 mod feedback;
 mod fleet;
 mod fmt;
+mod graph;
 mod here;
 mod highs;
 mod import;
@@ -34,7 +35,9 @@ mod proof;
 mod resume;
 mod run;
 mod runs;
+mod validate;
 mod verify;
+mod watch;
 
 use crate::run::fault::{Fault, RunError};
 use args::{Cli, Command};
@@ -101,6 +104,9 @@ pub fn main() -> ExitCode {
         Command::Expand(options) => expand::expand(&options),
         Command::Lock(what) => expand::lock(&what),
         Command::Plan(options) => plan::plan(&options, &inputs),
+        Command::Graph(options) => graph::graph(&options, &inputs),
+        Command::Inputs(options) => validate::inputs(&options),
+        Command::Validate(options) => validate::validate(&options, &inputs),
         Command::Why(options) => ask::why(&options, &inputs),
         Command::WhyNot(options) => ask::why_not(&options, &inputs),
         Command::WhatIf(options) => ask::what_if(&options, &inputs),

@@ -3,6 +3,7 @@
 mod expand;
 mod joint;
 mod lsp;
+mod recovery;
 mod search;
 
 use std::path::{Path, PathBuf};
@@ -39,6 +40,8 @@ pub enum Bench {
     Expand(expand::ExpandOptions),
     /// Type into a file before the language server, and show how long diagnostics take
     Lsp(lsp::LspOptions),
+    /// Break files with one random edit each, and show how much is still read and how much is said
+    Recovery(recovery::RecoveryOptions),
 }
 
 /// What z3 is asked.
@@ -109,6 +112,7 @@ pub fn bench(what: &Bench) -> Result<(), Failure> {
         Bench::Joint(options) => joint::joint(options),
         Bench::Search(options) => search::search(options),
         Bench::Expand(options) => expand::expand(options),
+        Bench::Recovery(options) => recovery::recovery(options),
         Bench::Lsp(options) => lsp::lsp(options),
     }
 }

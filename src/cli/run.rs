@@ -2,7 +2,7 @@
 
 use super::args::{RunOptions, Source};
 use super::here::HERE;
-use super::inputs::Inputs;
+use super::inputs::{Inputs, missing};
 use super::load::{writable, write};
 use super::plan::{Planned, given, make, read_plan};
 use super::verify::against_source;
@@ -64,14 +64,8 @@ pub fn run(options: &RunOptions, inputs: &Inputs) -> Result<(), Failure> {
             (plan, inputs)
         }
     };
-    for input in &plan.inputs {
-        if !inputs.contains_key(&input.name) && !matches!(input.ty, crate::types::Type::Optional(_)) {
-            return Err(Failure::Usage(format!(
-                "the input `{}` ({}) is missing: give `--{} …`",
-                input.name, input.ty, input.name
-            )));
-        }
-    }
+    let needed = plan.inputs.iter().map(|i| (i.name.as_str(), &i.ty));
+    missing(needed, &|name| inputs.contains_key(name))?;
     let folders = folders(&options.planning.source);
     able(&plan, &folders)?;
     if let Some(path) = &options.report {
