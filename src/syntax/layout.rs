@@ -107,8 +107,8 @@ struct Layout<'a> {
     line: u32,
     /// How many brackets are open where the line begins.
     line_open: usize,
-    /// The line of a head whose `{` has not come yet.
-    awaits_block: Option<u32>,
+    /// The line of a head whose `{` has not come yet, and whether the indentation of the next line may stand for it.
+    awaits_block: Option<(u32, bool)>,
 }
 
 impl Layout<'_> {
@@ -180,22 +180,18 @@ impl Layout<'_> {
             return;
         }
         let head = self.awaits_block.take();
-        let first = std::mem::replace(&mut self.line, at);
+        self.line = at;
         self.line_open = self.open.len() - usize::from(token == Token::CloseBrace && !self.open.is_empty());
         if token.begins_item() && token != Token::Use && !is_name(token, next) && self.open.is_empty() {
-            self.awaits_block = Some(at);
+            self.awaits_block = Some((at, true));
             return;
         }
         // A line end that is made up has had its error.
         let ends = self.out.last().is_some_and(|(start, token, end)| *token == Token::Newline && start < end);
-        if head.is_none() || !ends {
-            return;
-        }
+        let Some((head, indented)) = head.filter(|_| ends) else { return };
         let closes = matches!(token, Token::CloseBrace | Token::CloseParen | Token::CloseBracket);
-        if closes
-            || self.open.len() >= MAX_DEPTH
-            || (token != Token::OpenBrace && self.indentation(at) <= self.indentation(first))
-        {
+        let deeper = indented && self.indentation(at) > self.indentation(head);
+        if closes || self.open.len() >= MAX_DEPTH || !(deeper || token == Token::OpenBrace) {
             return;
         }
         self.out.pop();
@@ -211,10 +207,10 @@ impl Layout<'_> {
         self.out.push((end, Token::OpenBrace, end));
     }
 
-    /// A keyword with a block behind it. Behind a bracket of the same line its block is told by that bracket alone.
+    /// A keyword with a block behind it. Behind a `{` of the same line, a line that is indented may belong to that one.
     fn head(&mut self) {
-        if self.open.len() == self.line_open {
-            self.awaits_block = Some(self.line);
+        if !matches!(self.open.last(), Some((_, Token::OpenParen | Token::OpenBracket, _))) {
+            self.awaits_block = Some((self.line, self.open.len() == self.line_open));
         }
     }
 
@@ -302,6 +298,7 @@ impl Layout<'_> {
         self.open.pop();
         if token == Token::CloseBrace {
             self.awaits_block = None;
+            self.line_open = self.line_open.min(self.open.len());
             self.drop_newline();
             self.chains.pop();
         }
