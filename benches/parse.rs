@@ -1,6 +1,10 @@
 //! Bytes a second of lexer, layout and parser, of the formatter, and of the whole check, over a file of 10,000 lines.
 
+#[path = "texts/large.rs"]
+mod large;
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use large::large_file;
 use murakkab::compile::{Texts, check_file};
 use murakkab::diag::Diagnostics;
 use murakkab::diag::source::{FileId, Span};
@@ -8,46 +12,8 @@ use murakkab::syntax::fmt::format;
 use murakkab::syntax::layout::layout;
 use murakkab::syntax::parse::parse_text;
 use murakkab::syntax::token::lex;
-use std::fmt::Write;
 use std::hint::black_box;
 use std::time::Duration;
-
-const LINES: usize = 10_000;
-
-/// The jobs that are repeated, each under a new name, until the file is long enough.
-const EXAMPLES: [(&str, &str); 4] = [
-    ("video_qa", include_str!("../examples/video_qa.mkb")),
-    ("document_qa", include_str!("../examples/document_qa.mkb")),
-    ("code_generation", include_str!("../examples/code_generation.mkb")),
-    ("math_qa", include_str!("../examples/math_qa.mkb")),
-];
-
-/// A file of [`LINES`] lines or a few more, without errors.
-fn large_file() -> String {
-    let mut uses: Vec<&str> = EXAMPLES.iter().flat_map(|(_, text)| text.lines().filter(|l| is_use(l))).collect();
-    uses.sort_unstable();
-    uses.dedup();
-    let mut file = uses.join("\n");
-    let mut lines = uses.len();
-    for round in 0.. {
-        for (name, text) in EXAMPLES {
-            if lines >= LINES {
-                return file;
-            }
-            for line in text.lines().filter(|l| !is_use(l)) {
-                let line =
-                    line.replace(name, &format!("{name}_{round}")).replace("Attempt", &format!("Attempt{name}{round}"));
-                writeln!(file, "{line}").expect("a text can be written to");
-                lines += 1;
-            }
-        }
-    }
-    file
-}
-
-fn is_use(line: &str) -> bool {
-    line.starts_with("use ")
-}
 
 fn throughput(c: &mut Criterion) {
     let source = large_file();

@@ -6,5 +6,6 @@ pub mod joint_families;
 pub mod limits;
 pub mod measure;
 pub mod recipe;
+pub mod recovery;
 pub mod rng;
 pub mod runtime;

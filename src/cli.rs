@@ -21,6 +21,7 @@ mod feedback;
 mod fleet;
 mod fmt;
 mod goal;
+mod graph;
 mod here;
 mod highs;
 mod import;
@@ -38,7 +39,9 @@ mod resume;
 mod run;
 mod runs;
 mod top;
+mod validate;
 mod verify;
+mod watch;
 
 use crate::run::fault::{Fault, RunError};
 use args::{Cli, Command};
@@ -106,6 +109,9 @@ pub fn main() -> ExitCode {
         Command::Ask(options) => goal::ask(*options),
         Command::Lock(what) => expand::lock(&what),
         Command::Plan(options) => plan::plan(&options, &inputs),
+        Command::Graph(options) => graph::graph(&options, &inputs),
+        Command::Inputs(options) => validate::inputs(&options),
+        Command::Validate(options) => validate::validate(&options, &inputs),
         Command::Why(options) => ask::why(&options, &inputs),
         Command::WhyNot(options) => ask::why_not(&options, &inputs),
         Command::WhatIf(options) => ask::what_if(&options, &inputs),

@@ -43,14 +43,23 @@ enum Event {
     Planned(String, i64, Plans),
 }
 
-/// Serves until the client says `exit` or goes away. `true` where it said `shutdown` before.
+/// Serves over standard input and output until the client says `exit` or goes away. `true` where it said `shutdown` before.
 pub fn serve(setup: Setup) -> Result<bool, String> {
+    converse(setup, std::io::stdin(), std::io::stdout())
+}
+
+/// The same over any two streams.
+pub fn converse(
+    setup: Setup,
+    from: impl std::io::Read + Send + 'static,
+    to: impl std::io::Write + Send + 'static,
+) -> Result<bool, String> {
     let texts = (setup.texts)()?;
     let (events, happened) = channel();
     let (out, written) = channel::<Value>();
     let from_client = events.clone();
     std::thread::spawn(move || {
-        let mut input = std::io::BufReader::new(std::io::stdin());
+        let mut input = std::io::BufReader::new(from);
         loop {
             let frame = wire::read(&mut input);
             let last = matches!(frame, wire::Frame::End);
@@ -60,7 +69,7 @@ pub fn serve(setup: Setup) -> Result<bool, String> {
         }
     });
     let writer = std::thread::spawn(move || {
-        let mut output = std::io::BufWriter::new(std::io::stdout());
+        let mut output = std::io::BufWriter::new(to);
         written.iter().all(|message| wire::write(&mut output, &message).is_ok());
     });
     let (wanted, plan) = channel();

@@ -306,16 +306,16 @@ async fn drain_on_signals(
 }
 
 /// The signals that ask a program to end.
-struct Signals(tokio::signal::unix::Signal, tokio::signal::unix::Signal);
+pub(crate) struct Signals(tokio::signal::unix::Signal, tokio::signal::unix::Signal);
 
 impl Signals {
-    fn new() -> Option<Signals> {
+    pub(crate) fn new() -> Option<Signals> {
         use tokio::signal::unix::{SignalKind, signal};
         Some(Signals(signal(SignalKind::interrupt()).ok()?, signal(SignalKind::terminate()).ok()?))
     }
 
     /// Waits for one. Returns the exit status that goes with it.
-    async fn next(&mut self) -> u8 {
+    pub(crate) async fn next(&mut self) -> u8 {
         tokio::select! {
             _ = self.0.recv() => 130,
             _ = self.1.recv() => 143,

@@ -2,7 +2,7 @@
 
 use super::jobs::Signature;
 use super::program::{Block, Expr, ExprKind, If, Job, Let, Local, LocalId, QualityRule};
-use super::{Context, compose, errors, quantity, types};
+use super::{Context, compose, errors, quantity, rules, types};
 use crate::diag::source::Span;
 use crate::diag::{Diagnostics, nearest};
 use crate::syntax::ast::{self, BinaryOp, StmtKind, UnaryOp};
@@ -136,7 +136,11 @@ impl BodyPass<'_> {
             }
         }
         let last_value = stmts.iter().rposition(|s| matches!(s.kind, StmtKind::Expr(_) | StmtKind::Let(..)));
-        let broken = stmts.iter().any(|s| matches!(s.kind, StmtKind::Error));
+        let broken = stmts.iter().any(|s| match &s.kind {
+            StmtKind::Error => true,
+            StmtKind::Let(_, _, value) => matches!(value.kind, ast::ExprKind::Error),
+            _ => false,
+        });
         let mut block = Block::default();
         for (i, stmt) in stmts.iter().enumerate() {
             match &stmt.kind {
@@ -146,7 +150,8 @@ impl BodyPass<'_> {
                 }
                 StmtKind::Expr(value) => {
                     let value = self.expr(value, None);
-                    if !matches!(value.kind, ExprKind::Error) {
+                    // The rest of a line that broke off looks like a value of its own.
+                    if !broken && !matches!(value.kind, ExprKind::Error) {
                         self.cx.push(errors::value_not_used(value.span));
                     }
                     block.lets.push(Let { names: Vec::new(), value });
@@ -352,6 +357,9 @@ impl BodyPass<'_> {
         self.job.broken = true;
         if let Some((_, defined)) = self.coming.iter().find(|(n, _)| n == name) {
             self.cx.push(errors::used_before(span, name, *defined));
+        } else if let Some(example) = rules::example(name) {
+            // A rule without its words looks like a value.
+            self.cx.push(errors::bad_rule(span, name, example));
         } else {
             let names: Vec<&str> = self.scope.iter().map(|id| self.job.local(*id).name.as_str()).collect();
             self.cx.push(errors::unknown_name(span, name, nearest(name, names)));

@@ -10,7 +10,22 @@ use crate::syntax::ast::{self, AtomKind, Preference, Property, StmtKind, Using};
 use ecow::EcoString;
 use std::sync::Arc;
 
-const WORDS: [&str; 8] = ["avoid", "only", "region", "license", "quality", "pii", "no", "cache"];
+/// The words that begin rules, each with a rule that it begins.
+const WORDS: [(&str, &str); 8] = [
+    ("avoid", "avoid whisper"),
+    ("only", "only open_models"),
+    ("region", "region eu"),
+    ("license", "license permissive"),
+    ("quality", "quality product"),
+    ("pii", "pii videos"),
+    ("no", "no pii to closed models"),
+    ("cache", "cache off"),
+];
+
+/// A rule that begins with this word, if any does.
+pub fn example(word: &str) -> Option<&'static str> {
+    WORDS.iter().find(|(begins, _)| *begins == word).map(|(_, example)| *example)
+}
 
 /// Reads the pins and rules of a job.
 pub fn check_rules(body: &[ast::Stmt], job: &mut Job, context: &Context, cx: &mut Diagnostics) {
@@ -105,25 +120,13 @@ fn rule(
             let inputs = if personal.is_empty() { job.params.clone() } else { personal.to_vec() };
             Some(RuleKind::NoPiiToClosed { inputs })
         }
-        (word, _) if WORDS.contains(&word) => {
-            let example = match word {
-                "avoid" => "avoid whisper",
-                "only" => "only open_models",
-                "region" => "region eu",
-                "license" => "license permissive",
-                "quality" => "quality product",
-                "pii" => "pii videos",
-                "cache" => "cache off",
-                _ => "no pii to closed models",
-            };
-            cx.push(errors::bad_rule(p.span, word, example));
-            None
-        }
         (word, _) => {
-            let near = nearest(
-                word,
-                WORDS.iter().copied().chain(["minimize", "maximize", "expect", "prefer", "using", "goal"]),
-            );
+            if let Some(example) = example(word) {
+                cx.push(errors::bad_rule(p.span, word, example));
+                return None;
+            }
+            let rules = WORDS.iter().map(|(word, _)| *word);
+            let near = nearest(word, rules.chain(["minimize", "maximize", "expect", "prefer", "using", "goal"]));
             cx.push(errors::unknown_rule(p.name.span, word, near));
             None
         }

@@ -12,9 +12,9 @@ use std::collections::BTreeMap;
 /// Records and enums by name, with their place.
 pub type Declared = BTreeMap<EcoString, (Type, Span)>;
 
-/// Declares the records and enums of some items; records may use those declared before them.
+/// Declares the records and enums of some items, in whatever order they stand; a record cannot contain itself.
 pub fn declare<'a>(items: impl Iterator<Item = &'a Item>, declared: &mut Declared, cx: &mut Diagnostics) {
-    for item in items {
+    for item in in_order(items) {
         let (name, ty) = match &item.kind {
             ItemKind::Record(name, fields) => (name, Type::Record(name.text.clone(), params(fields, declared, cx))),
             ItemKind::Enum(name, values) => {
@@ -29,6 +29,52 @@ pub fn declare<'a>(items: impl Iterator<Item = &'a Item>, declared: &mut Declare
         } else {
             declared.insert(name.text.clone(), (ty, name.span));
         }
+    }
+}
+
+/// Records and enums, each behind those that it uses; the others of a ring as they stand.
+fn in_order<'a>(items: impl Iterator<Item = &'a Item>) -> Vec<&'a Item> {
+    let items: Vec<(&'a EcoString, &'a Item)> = items
+        .filter_map(|item| match &item.kind {
+            ItemKind::Record(name, _) | ItemKind::Enum(name, _) => Some((&name.text, item)),
+            _ => None,
+        })
+        .collect();
+    let mut place: BTreeMap<&str, usize> = BTreeMap::new();
+    for (at, (name, _)) in items.iter().enumerate() {
+        place.entry(name.as_str()).or_insert(at);
+    }
+    let uses = |at: usize| {
+        let mut names = Vec::new();
+        if let ItemKind::Record(_, fields) = &items[at].1.kind {
+            fields.iter().for_each(|field| named(&field.ty, &mut names));
+        }
+        names.into_iter().filter_map(|name| place.get(name.as_str()).copied()).collect::<Vec<usize>>()
+    };
+    let (mut order, mut seen) = (Vec::with_capacity(items.len()), vec![false; items.len()]);
+    for first in 0..items.len() {
+        // A stack of its own: a long chain of records must not use up that of the process.
+        let mut open = vec![(first, 0)];
+        while let Some((at, next)) = open.pop() {
+            if next == 0 && std::mem::replace(&mut seen[at], true) {
+                continue;
+            }
+            match uses(at).get(next) {
+                Some(used) => open.extend([(at, next + 1), (*used, 0)]),
+                None => order.push(items[at].1),
+            }
+        }
+    }
+    order
+}
+
+/// The names in a type.
+fn named<'a>(ty: &'a TypeExpr, names: &mut Vec<&'a EcoString>) {
+    match &ty.kind {
+        TypeKind::Name(name) => names.push(name),
+        TypeKind::Applied(_, inner) | TypeKind::Optional(inner) => named(inner, names),
+        TypeKind::Tuple(fields) => fields.iter().for_each(|field| named(&field.ty, names)),
+        TypeKind::Error => {}
     }
 }
 

@@ -30,6 +30,12 @@ pub enum Command {
     Lock(super::expand::LockCommand),
     /// Choose model, knobs and hardware for every step, and show the plan; nothing is run
     Plan(PlanOptions),
+    /// Draw a job's steps and who waits for whom, with the choices of its plan: DOT, Mermaid or SVG
+    Graph(super::graph::GraphOptions),
+    /// Print a template of a job's inputs, or their JSON schema
+    Inputs(super::validate::InputsOptions),
+    /// Say whether values are what a job takes
+    Validate(super::validate::ValidateOptions),
     /// Say why a step is carried out as it is: what decided, what else there is and what it would break
     Why(WhyOptions),
     /// Say why a model or tool was not chosen: its price, the lines that clash with it, or why it cannot be used

@@ -3,6 +3,7 @@
 mod expand;
 mod joint;
 mod lsp;
+mod recovery;
 mod runtime;
 mod search;
 
@@ -42,6 +43,8 @@ pub enum Bench {
     Runtime(runtime::RuntimeOptions),
     /// Type into a file before the language server, and show how long diagnostics take
     Lsp(lsp::LspOptions),
+    /// Break files with one random edit each, and show how much is still read and how much is said
+    Recovery(recovery::RecoveryOptions),
 }
 
 /// What z3 is asked.
@@ -112,6 +115,7 @@ pub fn bench(what: &Bench) -> Result<(), Failure> {
         Bench::Joint(options) => joint::joint(options),
         Bench::Search(options) => search::search(options),
         Bench::Expand(options) => expand::expand(options),
+        Bench::Recovery(options) => recovery::recovery(options),
         Bench::Lsp(options) => lsp::lsp(options),
         Bench::Runtime(options) => runtime::runtime(options),
     }

@@ -1,7 +1,8 @@
 //! `mkbc check`
 
 use super::args::{Format, Source};
-use super::load::{load, show, sources, write};
+use super::load::{load, read, show, sources, write};
+use super::watch::watch;
 use super::{Failure, note, print};
 use crate::check::hole::report_holes;
 use crate::compile::{Texts, check_file};
@@ -24,6 +25,9 @@ pub struct CheckOptions {
     /// Apply the fixes that diagnostics offer, and check again
     #[arg(long)]
     pub fix: bool,
+    /// Check again whenever a file changes, until Ctrl-C
+    #[arg(long, conflicts_with = "fix")]
+    pub watch: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -43,8 +47,25 @@ pub enum Report {
 /// How many times fixes are applied before it is taken that they undo each other.
 const MAX_ROUNDS: usize = 8;
 
-/// Checks files; with `--fix`, applies what can be applied first.
+/// Checks files; with `--fix`, applies what can be applied first; with `--watch`, again after every change.
 pub fn check(options: &CheckOptions) -> Result<(), Failure> {
+    if !options.watch {
+        return once(options);
+    }
+    // A path that is wrong from the start is a mistake, and one that goes later is not.
+    sources(&options.files)?.iter().try_for_each(|path| read(path).map(drop))?;
+    let paths: Vec<PathBuf> = options.files.iter().chain(&options.library).cloned().collect();
+    watch(&paths, &mut || {
+        if let Err(failure) = once(options)
+            && !matches!(failure, Failure::Said)
+        {
+            note(&failure.to_string());
+        }
+        note("waiting for changes; Ctrl-C ends");
+    })
+}
+
+fn once(options: &CheckOptions) -> Result<(), Failure> {
     let files = sources(&options.files)?;
     let alone = files.len() == 1;
     let mut failed = false;

@@ -3,6 +3,7 @@
 use super::Failure;
 use super::args::Cli;
 use crate::diag::nearest;
+use crate::types::Type;
 use clap::CommandFactory;
 use std::collections::BTreeMap;
 
@@ -10,7 +11,8 @@ use std::collections::BTreeMap;
 pub type Inputs = BTreeMap<String, Vec<String>>;
 
 /// The commands that take a job's inputs.
-const TAKE_INPUTS: [&str; 8] = ["plan", "profile", "run", "why", "why-not", "what-if", "pareto", "sensitivity"];
+const TAKE_INPUTS: [&str; 10] =
+    ["graph", "plan", "profile", "run", "why", "why-not", "what-if", "pareto", "sensitivity", "validate"];
 
 /// Parts the arguments of commands that plan into the command's own and the job's inputs.
 pub fn split(all: Vec<String>) -> (Vec<String>, Inputs) {
@@ -80,6 +82,18 @@ pub fn known(inputs: &Inputs, names: &[&str]) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Refuses a command line that leaves out an input that the job needs.
+pub fn missing<'a>(
+    params: impl Iterator<Item = (&'a str, &'a Type)>,
+    given: &dyn Fn(&str) -> bool,
+) -> Result<(), Failure> {
+    let mut needed = params.filter(|(name, ty)| !given(name) && !matches!(ty, Type::Optional(_)));
+    match needed.next() {
+        Some((name, ty)) => Err(Failure::Usage(format!("the input `{name}` ({ty}) is missing: give `--{name} …`"))),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::args::{RunOptions, Source};
 use super::cache::Reuse;
 use super::here::HERE;
-use super::inputs::Inputs;
+use super::inputs::{Inputs, missing};
 use super::load::{writable, write};
 use super::plan::{given, make_and, read_plan};
 use super::verify::against_source;
@@ -127,14 +127,8 @@ fn run_plan(
     inputs: BTreeMap<String, Value>,
     steer: Option<&dyn Steer>,
 ) -> Result<(), Failure> {
-    for input in &plan.inputs {
-        if !inputs.contains_key(&input.name) && !matches!(input.ty, crate::types::Type::Optional(_)) {
-            return Err(Failure::Usage(format!(
-                "the input `{}` ({}) is missing: give `--{} …`",
-                input.name, input.ty, input.name
-            )));
-        }
-    }
+    let needed = plan.inputs.iter().map(|i| (i.name.as_str(), &i.ty));
+    missing(needed, &|name| inputs.contains_key(name))?;
     let folders = folders(&options.planning.source);
     able(&plan, &folders)?;
     if let Some(path) = &options.report {

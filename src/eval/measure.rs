@@ -8,10 +8,11 @@ use crate::digest::digest;
 use crate::plan::model::Plan;
 use crate::run::cancel::Cancel;
 use crate::run::fault::{FaultKind, RunError};
+use crate::run::input::{self, Cells};
 use crate::run::observer::Silent;
 use crate::run::probe::{self, Env};
 use crate::run::servers::Servers;
-use crate::run::{RunContext, RunReport, input, run};
+use crate::run::{RunContext, RunReport, run};
 use crate::types::Type;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use indicatif::ProgressBar;
@@ -92,9 +93,9 @@ pub async fn ready(
             let value = match item.cells.get(column) {
                 None if matches!(ty, Type::Optional(_)) => continue,
                 None => return Err(about(column, format!("there is no value, and the input `{name}` needs one"))),
-                Some(cell) => admit(cell, ty, &set.folder, set.plain),
+                Some(cell) => input::admit(cell, ty, Cells { folder: &set.folder, plain: set.plain }, "$"),
             };
-            let mut value = value.map_err(|why| about(column, why))?;
+            let mut value = value.map_err(|fault| about(column, fault.message))?;
             probe::measure(&mut value, ty, env).await.map_err(|fault| about(column, fault.message))?;
             inputs.insert(name.clone(), value);
         }
@@ -108,28 +109,6 @@ pub async fn ready(
         all.push(Ready { item: item.clone(), inputs, expected });
     }
     Ok(all)
-}
-
-/// A cell as a value of a type; `plain` cells are texts whatever they mean.
-fn admit(cell: &Value, ty: &Type, folder: &Path, plain: bool) -> Result<Value, String> {
-    let said = |fault: crate::run::fault::Fault| fault.message;
-    match (ty, cell) {
-        (Type::Optional(_), Value::Null) => Ok(Value::Null),
-        (Type::Optional(inner), cell) => admit(cell, inner, folder, plain),
-        (Type::Bytes | Type::Image | Type::Audio | Type::Video | Type::Document, Value::String(path)) => {
-            let path = folder.join(path);
-            input::parse_input(&[path.to_string_lossy().into_owned()], ty).map_err(said)
-        }
-        (Type::List(item), Value::Array(cells)) => {
-            cells.iter().map(|cell| admit(cell, item, folder, false)).collect::<Result<_, _>>().map(Value::Array)
-        }
-        (Type::List(_), Value::String(text)) if plain => match serde_json::from_str::<Value>(text) {
-            Ok(list @ Value::Array(_)) => admit(&list, ty, folder, false),
-            _ => Err(format!("a {ty} is needed: write it as a JSON array")),
-        },
-        (_, Value::String(text)) if plain => input::parse_input(std::slice::from_ref(text), ty).map_err(said),
-        (_, cell) => crate::run::value::check(cell, ty).map(|()| cell.clone()).map_err(|m| m.to_string()),
-    }
 }
 
 /// What an evaluation runs with.
@@ -292,22 +271,4 @@ fn children_seconds() -> Option<f64> {
     };
     let seconds = |t: libc::timeval| t.tv_sec as f64 + t.tv_usec as f64 * 1e-6;
     Some(seconds(usage.ru_utime) + seconds(usage.ru_stime))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cells_become_values() {
-        let here = Path::new("/");
-        assert_eq!(admit(&json!("3"), &Type::Int, here, true), Ok(json!(3)));
-        assert_eq!(
-            admit(&json!("[\"a\", \"b\"]"), &Type::List(Box::new(Type::Text)), here, true),
-            Ok(json!(["a", "b"]))
-        );
-        assert!(admit(&json!("3"), &Type::Int, here, false).expect_err("a text").contains("expected Int"));
-        assert!(admit(&json!("a,b"), &Type::List(Box::new(Type::Text)), here, true).is_err());
-        assert!(admit(&json!("none.wav"), &Type::Audio, here, false).expect_err("no file").contains("does not exist"));
-    }
 }

@@ -215,7 +215,8 @@ pub fn table(width: u16, header: &[&str]) -> Table {
     table
 }
 
-fn carried_out_by(step: &PlanStep) -> String {
+/// `whisper (variant small) [lowest tier]`.
+pub fn carried_out_by(step: &PlanStep) -> String {
     let knobs: Vec<String> = step.knobs.iter().map(|(n, v)| format!("{n} {v}")).collect();
     let knobs = if knobs.is_empty() { String::new() } else { format!(" ({})", knobs.join(", ")) };
     let label = step.label.as_ref().map_or(String::new(), |l| format!(" [{l}]"));

@@ -1,7 +1,7 @@
-//! What was typed on the command line, and the input's type -> a runtime value, checked.
+//! What was typed on the command line or stands in a file of inputs, and the input's type -> a runtime value, checked.
 
 use super::fault::{Fault, FaultKind};
-use super::value::check;
+use super::value::{check, check_at};
 use crate::types::Type;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -17,6 +17,52 @@ pub fn parse_input(texts: &[String], ty: &Type) -> Result<Value, Fault> {
         (ty, [text]) => one(text, ty),
         (ty, []) => Err(bad(format!("a value is missing: one {ty} is needed"))),
         (ty, texts) => Err(bad(format!("one {ty} is needed, and {} were given", texts.len()))),
+    }
+}
+
+/// Where JSON values are from.
+#[derive(Clone, Copy, Debug)]
+pub struct Cells<'a> {
+    /// The folder that paths of media are relative to.
+    pub folder: &'a Path,
+    /// Whether a cell is a text, whatever it means (CSV).
+    pub plain: bool,
+}
+
+/// The value that JSON stands for: a medium is the path of its file. `path` says in errors where it is: `$.videos`.
+pub fn admit(cell: &Value, ty: &Type, cells: Cells<'_>, path: &str) -> Result<Value, Fault> {
+    let inner = Cells { plain: false, ..cells };
+    // Whoever gives one value knows where it is.
+    let placed = |fault: Fault| {
+        if path == "$" { fault } else { Fault { message: format!("at `{path}`: {}", fault.message), ..fault } }
+    };
+    match (ty, cell) {
+        (Type::Optional(_), Value::Null) => Ok(Value::Null),
+        (Type::Optional(ty), cell) => admit(cell, ty, cells, path),
+        (Type::Bytes | Type::Image | Type::Audio | Type::Video | Type::Document, Value::String(text)) => {
+            file(&cells.folder.join(text).to_string_lossy()).map_err(placed)
+        }
+        (Type::List(item), Value::Array(all)) => {
+            let item = |(at, cell)| admit(cell, item, inner, &format!("{path}[{at}]"));
+            all.iter().enumerate().map(item).collect::<Result<_, _>>().map(Value::Array)
+        }
+        (Type::List(_), Value::String(text)) if cells.plain => match serde_json::from_str::<Value>(text) {
+            Ok(list @ Value::Array(_)) => admit(&list, ty, inner, path),
+            _ => Err(placed(bad(format!("a {ty} is needed: write it as a JSON array")))),
+        },
+        (_, Value::String(text)) if cells.plain => parse_input(std::slice::from_ref(text), ty).map_err(placed),
+        (Type::Record(_, fields), Value::Object(given)) => {
+            let mut object = given.clone();
+            for (name, ty) in fields.iter().filter(|(_, ty)| !ty.is_data()) {
+                if let Some(field) = object.get_mut(name.as_str()) {
+                    *field = admit(field, ty, inner, &format!("{path}.{name}"))?;
+                }
+            }
+            let value = Value::Object(object);
+            check_at(&value, ty, path).map_err(|m| bad(m.to_string()))?;
+            Ok(value)
+        }
+        (_, cell) => check_at(cell, ty, path).map(|()| cell.clone()).map_err(|m| bad(m.to_string())),
     }
 }
 
@@ -101,6 +147,25 @@ mod tests {
         assert_eq!(parse_input(&["a".into(), "b".into()], &list), Ok(json!(["a", "b"])));
         assert!(parse_input(&["a".into(), "b".into()], &Type::Text).is_err());
         assert!(parse(&"[".repeat(100_000), &Type::Json).is_err());
+    }
+
+    #[test]
+    fn cells_become_values() {
+        let at = |plain| Cells { folder: Path::new("/"), plain };
+        let texts = Type::List(Box::new(Type::Text));
+        assert_eq!(admit(&json!("3"), &Type::Int, at(true), "$"), Ok(json!(3)));
+        assert_eq!(admit(&json!("[\"a\", \"b\"]"), &texts, at(true), "$"), Ok(json!(["a", "b"])));
+        let said = |cell: Value, ty: &Type, plain| admit(&cell, ty, at(plain), "$.x").expect_err("wrong").message;
+        assert_eq!(said(json!("3"), &Type::Int, false), "at `$.x`: expected Int, found the text \"3\"");
+        assert_eq!(said(json!("a,b"), &texts, true), "at `$.x`: a List[Text] is needed: write it as a JSON array");
+        assert_eq!(said(json!(["a", 1]), &texts, false), "at `$.x[1]`: expected Text, found 1");
+        assert!(said(json!("none.wav"), &Type::Audio, false).ends_with("does not exist"));
+        let clip = Type::Record("Clip".into(), vec![("sound".into(), Type::Audio), ("name".into(), Type::Text)]);
+        assert!(
+            said(json!({"sound": "none.wav", "name": ""}), &clip, false).starts_with("at `$.x.sound`: `/none.wav`")
+        );
+        let extra = said(json!({"sound": {"file": "/a"}, "name": "", "more": 1}), &clip, false);
+        assert_eq!(extra, "at `$.x.more`: expected no such field in Clip, found 1");
     }
 
     #[test]

@@ -27,7 +27,12 @@ impl fmt::Display for Mismatch {
 
 /// Whether a value is of a type. Records may hold no field that their type lacks.
 pub fn check(value: &Value, ty: &Type) -> Result<(), Mismatch> {
-    at(value, ty, &mut String::from("$"))
+    check_at(value, ty, "$")
+}
+
+/// The same for a value that is a part of another one; `path` says where.
+pub fn check_at(value: &Value, ty: &Type, path: &str) -> Result<(), Mismatch> {
+    at(value, ty, &mut String::from(path))
 }
 
 fn at(value: &Value, ty: &Type, path: &mut String) -> Result<(), Mismatch> {

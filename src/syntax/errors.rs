@@ -17,10 +17,47 @@ pub fn no_token(at: Span, text: &str) -> Diagnostic {
     if text.contains('\'') {
         return d.help("write texts in double quotes");
     }
-    if text.starts_with('#') {
-        return d.help("a comment begins with `//`").fix("write `//`", Span { end: at.start + 1, ..at }, "//");
-    }
     d.help("remove it").fix("remove it", at, "")
+}
+
+/// E0101: a text in single quotes.
+pub fn single_quotes(at: Span, text: &str) -> Diagnostic {
+    let inner = text.trim_matches('\'').replace("\\'", "'").replace('"', "\\\"");
+    Diagnostic::error("E0101", "a text stands in double quotes", at, "in single quotes")
+        .help("write texts in double quotes")
+        .fix("write double quotes", at, format!("\"{inner}\""))
+}
+
+/// E0101: a comment behind `#`.
+pub fn hash_comment(at: Span, text: &str) -> Diagnostic {
+    let sign = text.len() - text.trim_start_matches('#').len();
+    let sign = Span { end: at.start + sign as u32, ..at };
+    Diagnostic::error("E0101", "`#` begins no comment", sign, "not part of the language")
+        .help("a comment begins with `//`")
+        .fix("write `//`", sign, "//")
+}
+
+/// E0105: `=` where two values are compared.
+pub fn assign_for_compare(at: Span) -> Diagnostic {
+    Diagnostic::error("E0105", "`=` cannot stand here", at, "expected `==`").help("write `==` to compare").fix(
+        "write `==`",
+        at,
+        "==",
+    )
+}
+
+/// E0105: a block without its `{`.
+pub fn no_opening_brace(at: Span) -> Diagnostic {
+    Diagnostic::error("E0105", "the end of the line cannot stand here", at, "expected `{`")
+        .help("a block begins with `{` at the end of its head's line")
+        .fix("add `{`", at, " {")
+}
+
+/// E0105: a `{` that does not stand on the line of its head; `between` is what parts them.
+pub fn brace_on_its_own_line(at: Span, between: Span) -> Diagnostic {
+    Diagnostic::error("E0105", "the end of the line cannot stand here", at, "expected `{`")
+        .because(between.after(), "it stands here")
+        .help("write the `{` at the end of its head's line")
 }
 
 /// E0102: a text without its second quote.
@@ -61,6 +98,13 @@ pub fn unexpected(at: Span, found: Option<Token>, text: &str, expected: &[String
     let label = if wanted.is_empty() { "not expected here".to_string() } else { format!("expected {wanted}") };
     let d = Diagnostic::error("E0105", format!("{what} cannot stand here"), at, label);
     let expects = |t: &str| expected.iter().any(|e| e.trim_matches('"') == t);
+    if let Some(colon) = colon_of_a_value(line_before).filter(|_| expects("=") || line_before.trim_end().ends_with(':'))
+    {
+        let start = at.start - (line_before.len() - colon) as u32;
+        let colon = Span { start, end: start + 1, ..at };
+        let d = Diagnostic::error("E0105", "`:` gives a type, and no value", colon, "expected `=`");
+        return d.help("write `=` to give a value").fix("write `=`", colon, " =");
+    }
     if found == Some(Token::Colon) && expects("=") {
         return d.help("write `=` to give a value").fix("write `=`", at, " =");
     }
@@ -85,6 +129,10 @@ pub fn unexpected(at: Span, found: Option<Token>, text: &str, expected: &[String
             "-> Text ",
         );
     }
+    if found == Some(Token::Ident) && expects("->") {
+        let before = Span { end: at.start, ..at };
+        return d.help("write `->` in front of the result").fix("add `->`", before, "-> ");
+    }
     if found == Some(Token::Ident) {
         let keywords = expected
             .iter()
@@ -99,6 +147,14 @@ pub fn unexpected(at: Span, found: Option<Token>, text: &str, expected: &[String
         return d.help(format!("`{text}` is a word of the language: choose another name, `{text}_` say"));
     }
     d
+}
+
+/// Where the `:` stands in `let a: summarise`, behind which there is no type: types begin with capitals.
+fn colon_of_a_value(line: &str) -> Option<usize> {
+    let colon = line.find(':').filter(|_| line.trim_start().starts_with("let "))?;
+    let behind = line[colon + 1..].trim_start();
+    let is_type = behind.starts_with(|c: char| c.is_ascii_uppercase() || c == '(');
+    (!is_type && !line.contains('=')).then_some(colon)
 }
 
 /// The expected tokens, in groups that people know.

@@ -21,6 +21,10 @@ pub fn layout(source: &str, tokens: &[Spanned], file: FileId, cx: &mut Diagnosti
         chains: vec![0],
         cutting: false,
         skipped: None,
+        condition: false,
+        line: 0,
+        line_open: 0,
+        awaits_block: None,
     };
     let mut at = 0;
     let mut line_start = true;
@@ -35,6 +39,7 @@ pub fn layout(source: &str, tokens: &[Spanned], file: FileId, cx: &mut Diagnosti
         if line_start {
             let next = tokens.get(at).map(|t| t.1);
             pass.repair_at_line_start(start, token, next);
+            pass.begin_line(start, token, next);
         }
         line_start = false;
         if pass.too_deep(start, token, end) {
@@ -45,11 +50,30 @@ pub fn layout(source: &str, tokens: &[Spanned], file: FileId, cx: &mut Diagnosti
             Token::CloseBrace | Token::CloseParen | Token::CloseBracket => pass.close(start, token, end),
             Token::Else => {
                 pass.drop_newline();
+                pass.head();
                 pass.out.push((start, token, end));
             }
             Token::Number => {
                 pass.out.push((start, token, end));
                 at = pass.unit(tokens, at);
+            }
+            Token::If | Token::Until => {
+                pass.condition = true;
+                pass.head();
+                pass.out.push((start, token, end));
+            }
+            Token::Slo | Token::For | Token::Repeat | Token::Engine => {
+                pass.head();
+                pass.out.push((start, token, end));
+            }
+            Token::Eq if pass.condition => {
+                pass.cx.push(errors::assign_for_compare(Span::new(file, start, end)));
+                pass.out.push((start, Token::EqEq, end));
+            }
+            Token::Arrow => {
+                // No result stands inside a group: the group was never closed.
+                pass.close_groups(start);
+                pass.out.push((start, token, end));
             }
             _ => pass.out.push((start, token, end)),
         }
@@ -77,6 +101,14 @@ struct Layout<'a> {
     cutting: bool,
     /// Brackets beyond [`MAX_DEPTH`] that are left out, so that their closers are left out too.
     skipped: Option<usize>,
+    /// Between `if` or `until` and the end of the condition behind it.
+    condition: bool,
+    /// Where the first token of the line stands.
+    line: u32,
+    /// How many brackets are open where the line begins.
+    line_open: usize,
+    /// The line of a head whose `{` has not come yet, and whether the indentation of the next line may stand for it.
+    awaits_block: Option<(u32, bool)>,
 }
 
 impl Layout<'_> {
@@ -85,6 +117,7 @@ impl Layout<'_> {
         let ends_something = !matches!(self.out.last(), None | Some((_, Token::Newline | Token::OpenBrace, _)));
         if !inside_group {
             self.cutting = false;
+            self.condition = false;
             if let Some(chain) = self.chains.last_mut() {
                 *chain = 0;
             }
@@ -132,16 +165,66 @@ impl Layout<'_> {
             if !cannot_stay {
                 break;
             }
-            self.cx.push(errors::unclosed_bracket(
-                Span::new(self.file, start, end),
-                opener,
-                Span::new(self.file, at, at),
-            ));
+            self.never_closed((start, opener, end), Span::new(self.file, at, at));
             self.insert_closer(at);
             closed = true;
         }
         if closed {
             self.newline(at, at);
+        }
+    }
+
+    /// A line that is indented below a head without its `{` is the first of the block: the `{` is made up.
+    fn begin_line(&mut self, at: u32, token: Token, next: Option<Token>) {
+        if matches!(self.open.last(), Some((_, Token::OpenParen | Token::OpenBracket, _))) {
+            return;
+        }
+        let head = self.awaits_block.take();
+        self.line = at;
+        self.line_open = self.open.len() - usize::from(token == Token::CloseBrace && !self.open.is_empty());
+        if token.begins_item() && token != Token::Use && !is_name(token, next) && self.open.is_empty() {
+            self.awaits_block = Some((at, true));
+            return;
+        }
+        // A line end that is made up has had its error.
+        let ends = self.out.last().is_some_and(|(start, token, end)| *token == Token::Newline && start < end);
+        let Some((head, indented)) = head.filter(|_| ends) else { return };
+        let closes = matches!(token, Token::CloseBrace | Token::CloseParen | Token::CloseBracket);
+        let deeper = indented && self.indentation(at) > self.indentation(head);
+        if closes || self.open.len() >= MAX_DEPTH || !(deeper || token == Token::OpenBrace) {
+            return;
+        }
+        self.out.pop();
+        let Some(&(_, _, end)) = self.out.last() else { return };
+        let here = Span::new(self.file, end, end);
+        if token == Token::OpenBrace {
+            self.cx.push(errors::brace_on_its_own_line(here, Span::new(self.file, end, at)));
+            return;
+        }
+        self.cx.push(errors::no_opening_brace(here));
+        self.chains.push(0);
+        self.open.push((end, Token::OpenBrace, end));
+        self.out.push((end, Token::OpenBrace, end));
+    }
+
+    /// A keyword with a block behind it. Behind a `{` of the same line, a line that is indented may belong to that one.
+    fn head(&mut self) {
+        if !matches!(self.open.last(), Some((_, Token::OpenParen | Token::OpenBracket, _))) {
+            self.awaits_block = Some((self.line, self.open.len() == self.line_open));
+        }
+    }
+
+    /// How far the line of a place is indented, in bytes.
+    fn indentation(&self, at: u32) -> usize {
+        let line = self.source.get(..at as usize).and_then(|before| before.rfind('\n')).map_or(0, |end| end + 1);
+        let line = self.source.get(line..).unwrap_or_default();
+        line.len() - line.trim_start_matches([' ', '\t']).len()
+    }
+
+    fn never_closed(&mut self, (start, opener, end): Spanned, here: Span) {
+        // That a bracket which was made up is not closed has the same cause.
+        if start < end {
+            self.cx.push(errors::unclosed_bracket(Span::new(self.file, start, end), opener, here));
         }
     }
 
@@ -172,16 +255,23 @@ impl Layout<'_> {
             return;
         }
         if token == Token::OpenBrace {
-            // No block stands inside a group: the group was never closed.
-            while let Some(&(s, opener @ (Token::OpenParen | Token::OpenBracket), e)) = self.open.last() {
-                let here = Span::new(self.file, start, start);
-                self.cx.push(errors::unclosed_bracket(Span::new(self.file, s, e), opener, here));
-                self.insert_closer(start);
-            }
+            // No block stands inside a group.
+            self.close_groups(start);
+            self.condition = false;
+            self.awaits_block = None;
             self.chains.push(0);
         }
         self.open.push((start, token, end));
         self.out.push((start, token, end));
+    }
+
+    /// Closes the groups that are open where nothing inside a group can stand.
+    fn close_groups(&mut self, at: u32) {
+        while let Some(&(start, opener @ (Token::OpenParen | Token::OpenBracket), end)) = self.open.last() {
+            let here = Span::new(self.file, at, at);
+            self.cx.push(errors::unclosed_bracket(Span::new(self.file, start, end), opener, here));
+            self.insert_closer(at);
+        }
     }
 
     fn close(&mut self, start: u32, token: Token, end: u32) {
@@ -202,15 +292,13 @@ impl Layout<'_> {
         }
         while self.open.len() > matching + 1 {
             let (s, opener, e) = self.open[self.open.len() - 1];
-            self.cx.push(errors::unclosed_bracket(
-                Span::new(self.file, s, e),
-                opener,
-                Span::new(self.file, start, end),
-            ));
+            self.never_closed((s, opener, e), Span::new(self.file, start, end));
             self.insert_closer(start);
         }
         self.open.pop();
         if token == Token::CloseBrace {
+            self.awaits_block = None;
+            self.line_open = self.line_open.min(self.open.len());
             self.drop_newline();
             self.chains.pop();
         }
@@ -238,11 +326,7 @@ impl Layout<'_> {
 
     fn finish(&mut self, at: u32) {
         while let Some(&(start, opener, end)) = self.open.last() {
-            self.cx.push(errors::unclosed_bracket(
-                Span::new(self.file, start, end),
-                opener,
-                Span::new(self.file, at, at),
-            ));
+            self.never_closed((start, opener, end), Span::new(self.file, at, at));
             self.insert_closer(at);
         }
         self.drop_newline();

@@ -92,8 +92,9 @@ impl Builder<'_> {
     /// The text inside quotes, escapes resolved.
     pub fn unquote(&self, l: u32, r: u32) -> EcoString {
         let quoted = self.source.get(l as usize..r as usize).unwrap_or("");
-        let inner = quoted.strip_prefix('"').unwrap_or(quoted);
-        let inner = inner.strip_suffix('"').unwrap_or(inner);
+        let quote = if quoted.starts_with('\'') { '\'' } else { '"' };
+        let inner = quoted.strip_prefix(quote).unwrap_or(quoted);
+        let inner = inner.strip_suffix(quote).unwrap_or(inner);
         if !inner.contains('\\') {
             return inner.into();
         }
@@ -113,6 +114,12 @@ impl Builder<'_> {
     /// Notes what lalrpop recovered from.
     pub fn recovered(&self, recovery: ErrorRecovery<u32, Token, ()>) {
         self.errors.borrow_mut().push(recovery.error);
+    }
+
+    /// Notes a value that is named without `let`.
+    pub fn no_let(&self, l: u32, r: u32) {
+        let expected = vec!["let".to_string()];
+        self.errors.borrow_mut().push(ParseError::UnrecognizedToken { token: (l, Token::Eq, r), expected });
     }
 
     /// An item, with the doc comment right above it.

@@ -32,6 +32,8 @@ tokens! {
     #[regex(r"[0-9][0-9_]*(\.[0-9]+)?")] Number = "number",
     #[regex(r#""([^"\\\n]|\\[^\n])*""#)] Str = "text",
     #[regex(r#""([^"\\\n]|\\[^\n])*"#)] OpenStr = "unclosed text",
+    #[regex(r"'([^'\\\n]|\\[^\n])*'")] SingleStr = "text in single quotes",
+    #[regex(r"#[^\n]*", allow_greedy = true)] Hash = "comment behind `#`",
     /// Made by the layout pass from what follows a number; never by logos.
     Unit = "unit",
     #[token("use")] Use = "use",
@@ -147,6 +149,8 @@ impl Token {
                     | Token::Number
                     | Token::Str
                     | Token::OpenStr
+                    | Token::SingleStr
+                    | Token::Hash
                     | Token::Unit
             )
     }
@@ -191,6 +195,17 @@ pub fn lex(source: &str, file: FileId, cx: &mut Diagnostics) -> Lexed {
             Ok(Token::OpenStr) => {
                 cx.push(errors::unclosed_text(Span::new(file, start, end)));
                 lexed.tokens.push((start, Token::Str, end));
+            }
+            // What others write for a text or a comment is read as one: the line has no further errors.
+            Ok(Token::SingleStr) => {
+                let text = &source[range];
+                cx.push(errors::single_quotes(Span::new(file, start, end), text));
+                lexed.tokens.push((start, Token::Str, end));
+            }
+            Ok(Token::Hash) => {
+                let text = &source[range];
+                cx.push(errors::hash_comment(Span::new(file, start, end), text));
+                lexed.comments.push((start, Token::Comment, end));
             }
             Ok(token) => lexed.tokens.push((start, token, end)),
             Err(()) => match &mut bad {

@@ -95,6 +95,9 @@ impl Pass<'_> {
         }
         if piece.start == piece.end {
             // Made up: there is nothing to write.
+            if opens {
+                self.heads.push(self.leader(self.line.clone()));
+            }
             return;
         }
         if self.line.is_empty() {
@@ -111,7 +114,8 @@ impl Pass<'_> {
     fn closes_block(&self, open: usize, first: usize) -> bool {
         let Piece { kind: token, stray, .. } = self.pieces[first];
         let next = self.pieces.get(first + 1).map(|p| p.kind);
-        let before = self.pieces[..open].iter().rev().find(|p| !p.stray);
+        let means = |p: &&Piece| !p.stray && !matches!(p.kind, Token::Newline | Token::Comment);
+        let before = self.pieces[..open].iter().rev().find(means);
         let is_slo = before.is_some_and(|p| p.kind == Token::Slo);
         // The layout pass does not see what is stray: the word behind it would come first.
         if stray {

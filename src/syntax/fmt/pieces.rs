@@ -100,10 +100,13 @@ impl Pass<'_> {
             && start <= place
         {
             self.kept = rest;
-            if token == Token::Newline {
-                self.line_end(start, end);
-            } else {
-                self.close(Piece::new(token, start, end));
+            match token {
+                Token::Newline => self.line_end(start, end),
+                Token::OpenBrace => {
+                    self.open.push(self.out.len() as u32);
+                    self.out.push(Piece { verbatim: true, ..Piece::new(token, start, end) });
+                }
+                _ => self.close(Piece::new(token, start, end)),
             }
         }
     }
