@@ -3,10 +3,11 @@
 use super::engines::child::unstarted;
 use super::engines::openai::http::Endpoint;
 use super::engines::process::TESTS;
-use super::engines::{browser, http, interpreter, mcp, python, sandbox};
+use super::engines::{browser, builtin, http, interpreter, mcp, python, sandbox};
 use super::fault::{Fault, FaultKind, RunError, Site};
+use super::kernels::Place;
 use super::probe::Env;
-use crate::plan::model::{Engine, Plan};
+use crate::plan::model::{Engine, Plan, PlanStep};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -14,16 +15,15 @@ use std::path::{Path, PathBuf};
 pub fn missing(plan: &Plan, env: Env<'_>, folders: &[PathBuf]) -> Vec<RunError> {
     let mut found: Vec<RunError> = Vec::new();
     for step in &plan.steps {
-        let faults = lacks(&step.engine, env, folders)
-            .into_iter()
-            .map(|fault| RunError { site: Some(Box::new(Site::of(step))), fault });
+        let faults =
+            lacks(step, env, folders).into_iter().map(|fault| RunError { site: Some(Box::new(Site::of(step))), fault });
         found.extend(faults);
     }
     found
 }
 
-fn lacks(engine: &Engine, env: Env<'_>, folders: &[PathBuf]) -> Vec<Fault> {
-    match engine {
+fn lacks(step: &PlanStep, env: Env<'_>, folders: &[PathBuf]) -> Vec<Fault> {
+    match &step.engine {
         Engine::Process { commands, options, reader } => {
             let packages = options.get(PACKAGES).map_or("", String::as_str);
             let programs = commands.iter().filter_map(|c| c.first()).filter_map(|p| lacking(p, packages, env));
@@ -44,7 +44,7 @@ fn lacks(engine: &Engine, env: Env<'_>, folders: &[PathBuf]) -> Vec<Fault> {
         Engine::Http(request) => http::endpoint(request, env).err().into_iter().collect(),
         Engine::Mcp { server, .. } => mcp::lacks(server, env),
         Engine::Browser { .. } => browser::launch::lacking(env).into_iter().collect(),
-        Engine::Builtin { .. } => Vec::new(),
+        Engine::Builtin { function, .. } => builtin::lacks(function, &Place::of(&step.hardware), env),
     }
 }
 

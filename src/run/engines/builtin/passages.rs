@@ -178,7 +178,7 @@ mod tests {
 
     fn given(args: Value) -> Given {
         let args = args.as_object().into_iter().flatten().map(|(n, v)| (n.clone(), Arc::new(v.clone()))).collect();
-        Given { args, options: BTreeMap::new() }
+        Given { args, ..Given::default() }
     }
 
     #[test]

@@ -114,7 +114,7 @@ mod tests {
 
     fn given(args: &[(&str, Value)]) -> Given {
         let args = args.iter().map(|(n, v)| (n.to_string(), Arc::new(v.clone()))).collect();
-        Given { args, options: BTreeMap::new() }
+        Given { args, ..Given::default() }
     }
 
     fn vote(answers: &[&str]) -> Value {
