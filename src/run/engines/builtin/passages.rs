@@ -173,7 +173,6 @@ pub fn clock(seconds: f64) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
-    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     fn given(args: Value) -> Given {

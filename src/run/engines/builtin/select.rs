@@ -109,7 +109,6 @@ fn last_number(text: &str) -> Option<String> {
 mod tests {
     use super::*;
     use serde_json::json;
-    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     fn given(args: &[(&str, Value)]) -> Given {
