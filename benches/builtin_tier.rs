@@ -151,6 +151,7 @@ fn call(name: &str, options: &[(&str, &str)], args: &Value) -> Value {
     let given = Given {
         args: args.map(|(n, v)| (n.clone(), Arc::new(v.clone()))).collect(),
         options: options.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect::<BTreeMap<_, _>>(),
+        ..Given::default()
     };
     function(&given).unwrap_or(Value::Null)
 }

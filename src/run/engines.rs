@@ -157,7 +157,7 @@ pub async fn call(call: &Call<'_>) -> Result<Value, Fault> {
 async fn once(call: &Call<'_>, out: &Path) -> Result<Value, Fault> {
     match &call.step.engine {
         Engine::Process { commands, reader, options } => process::call(call, commands, reader, options, out).await,
-        Engine::Builtin { function, options } => builtin::call(call, function, options).await,
+        Engine::Builtin { function, options } => builtin::call(call, function, options, out).await,
         Engine::Browser { action } => browser::call(call, action, out).await,
         Engine::Openai(provider) | Engine::Anthropic(provider) => openai::call(call, provider).await,
         Engine::Python { module, function, interpreter } => {

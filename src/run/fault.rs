@@ -29,6 +29,8 @@ pub enum FaultKind {
     Budget,
     /// The data do not allow the operation: division by zero, say.
     Data,
+    /// A GPU is missing or refuses, or a kernel on it failed.
+    Device,
     /// The run folder cannot be read or written.
     Storage,
     /// The plan asks for what this version cannot execute.

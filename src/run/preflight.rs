@@ -4,12 +4,13 @@ use super::devices::inventory;
 use super::engines::child::unstarted;
 use super::engines::openai::http::Endpoint;
 use super::engines::process::TESTS;
-use super::engines::{browser, http, interpreter, mcp, python, sandbox};
+use super::engines::{browser, builtin, http, interpreter, mcp, python, sandbox};
 use super::fault::{Fault, FaultKind, RunError, Site};
+use super::kernels::Place;
 use super::probe::Env;
 use super::servers::find;
 use super::servers::ledger::RAM;
-use crate::plan::model::{Engine, Plan};
+use crate::plan::model::{Engine, Plan, PlanStep};
 use std::cell::OnceCell;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -22,7 +23,7 @@ pub fn missing(plan: &Plan, env: Env<'_>, folders: &[PathBuf]) -> Vec<RunError> 
         let serves = step.engine.provider().is_some_and(|p| find::managed(p, env).is_some());
         let gpu = serves && step.hardware.device != RAM;
         let device = gpu.then(|| find::lacking(&step.hardware, machine.get_or_init(inventory))).flatten();
-        let faults = lacks(&step.engine, env, folders)
+        let faults = lacks(step, env, folders)
             .into_iter()
             .chain(device)
             .map(|fault| RunError { site: Some(Box::new(Site::of(step))), fault });
@@ -31,8 +32,8 @@ pub fn missing(plan: &Plan, env: Env<'_>, folders: &[PathBuf]) -> Vec<RunError> 
     found
 }
 
-fn lacks(engine: &Engine, env: Env<'_>, folders: &[PathBuf]) -> Vec<Fault> {
-    match engine {
+fn lacks(step: &PlanStep, env: Env<'_>, folders: &[PathBuf]) -> Vec<Fault> {
+    match &step.engine {
         Engine::Process { commands, options, reader } => {
             let packages = options.get(PACKAGES).map_or("", String::as_str);
             let programs = commands.iter().filter_map(|c| c.first()).filter_map(|p| lacking(p, packages, env));
@@ -54,7 +55,7 @@ fn lacks(engine: &Engine, env: Env<'_>, folders: &[PathBuf]) -> Vec<Fault> {
         Engine::Http(request) => http::endpoint(request, env).err().into_iter().collect(),
         Engine::Mcp { server, .. } => mcp::lacks(server, env),
         Engine::Browser { .. } => browser::launch::lacking(env).into_iter().collect(),
-        Engine::Builtin { .. } => Vec::new(),
+        Engine::Builtin { function, .. } => builtin::lacks(function, &Place::of(&step.hardware), env),
     }
 }
 

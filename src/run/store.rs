@@ -1,6 +1,7 @@
 //! Outputs of steps -> files in the run folder that only their owner can read, whole or not at all.
 
 use super::fault::Fault;
+use super::probe::Env;
 use crate::plan::model::PlanStep;
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::Write;
@@ -25,6 +26,14 @@ pub fn fresh_folder(path: &Path) -> Result<(), Fault> {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Fault::storage("clear the folder", path, &e)),
         _ => folder(path),
     }
+}
+
+/// Where mkbc keeps what can be had again: the folder `mkbc` of the user's cache.
+pub fn cache(env: Env<'_>) -> PathBuf {
+    let set = |name: &str| env(name).filter(|v| !v.is_empty());
+    let cache = set("XDG_CACHE_HOME").map(PathBuf::from).filter(|p| p.is_absolute());
+    let cache = cache.unwrap_or_else(|| Path::new(&set("HOME").unwrap_or_else(|| "/".into())).join(".cache"));
+    cache.join("mkbc")
 }
 
 /// Removes a file of an earlier run, if there is one.

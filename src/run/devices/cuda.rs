@@ -102,7 +102,8 @@ fn uuid(bytes: &[std::ffi::c_char; 16]) -> String {
     text
 }
 
-fn words(error: DriverError) -> String {
+/// What the driver says of an error.
+pub fn words(error: DriverError) -> String {
     // The words of an error come from the driver as well.
     if !["cuGetErrorName", "cuGetErrorString"].into_iter().all(offers) {
         return format!("the driver answers {:?}", error.0);

@@ -4,23 +4,34 @@
 
 pub mod arithmetic;
 pub mod colour_regions;
+pub mod distinct;
 pub mod extract;
 pub mod fields;
 pub mod passages;
 pub mod retrieval;
+pub mod scenes;
 pub mod select;
 
 use super::{Args, Call};
 use crate::run::fault::{Fault, FaultKind};
+use crate::run::kernels::{Place, gpu};
+use crate::run::preflight::absent;
+use crate::run::probe::Env;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 /// What a function is given.
+#[derive(Default)]
 pub struct Given {
     /// The arguments.
     pub args: Args,
     /// The settings.
     pub options: BTreeMap<String, String>,
+    /// Where it is computed; most functions are for one core.
+    pub place: Place,
+    /// The folder that files of the result belong into.
+    pub out: PathBuf,
 }
 
 impl Given {
@@ -61,6 +72,7 @@ pub const FUNCTIONS: [(&str, Function); 17] = [
     ("first_passing", select::first_passing),
     ("join_texts", select::join),
     ("colour_regions", colour_regions::colour_regions),
+    ("distinct_frames", distinct::distinct_frames),
     ("split_passages", retrieval::split),
     ("vector_index", retrieval::index),
     ("nearest_vectors", retrieval::nearest),
@@ -78,13 +90,32 @@ fn same(given: &Given) -> Result<Value, Fault> {
 }
 
 /// Calls a function.
-pub async fn call(call: &Call<'_>, function: &str, options: &BTreeMap<String, String>) -> Result<Value, Fault> {
+pub async fn call(
+    call: &Call<'_>,
+    function: &str,
+    options: &BTreeMap<String, String>,
+    out: &Path,
+) -> Result<Value, Fault> {
+    let place = Place::of(&call.step.hardware);
+    if function == scenes::NAME {
+        return scenes::call(call, options, place, out).await;
+    }
     let Some((_, function)) = FUNCTIONS.iter().find(|(name, _)| *name == function).copied() else {
         return Err(Fault::new(FaultKind::Unsupported, format!("this version has no built-in function `{function}`")));
     };
-    let given = Given { args: call.args.clone(), options: options.clone() };
+    let given = Given { args: call.args.clone(), options: options.clone(), place, out: out.to_path_buf() };
     let work = tokio::task::spawn_blocking(move || function(&given));
     work.await.unwrap_or_else(|_| {
         Err(Fault::new(FaultKind::Process, "a built-in function broke down; this is a bug in mkbc"))
     })
+}
+
+/// What a function lacks on this machine.
+pub fn lacks(function: &str, place: &Place, env: Env<'_>) -> Vec<Fault> {
+    let program = (function == scenes::NAME).then(|| absent("ffmpeg", env)).flatten();
+    let device = match place {
+        Place::Cpu { .. } => None,
+        Place::Gpu { kind } => gpu::lacking(kind),
+    };
+    program.into_iter().chain(device).collect()
 }

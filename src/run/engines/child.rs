@@ -5,6 +5,7 @@ use crate::run::fault::{Fault, FaultKind, tail};
 use crate::run::probe::Env;
 use std::cell::Cell;
 use std::convert::Infallible;
+use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -151,6 +152,43 @@ pub async fn run_any(command: Command<'_>) -> Result<Captured, Fault> {
     };
     group.kill();
     Ok(Captured { status, stdout, stderr, peak: peak.get() })
+}
+
+/// Runs a program whose standard output is too much to keep: `take` reads it, on a thread that may block, while the program writes.
+pub async fn piped<T: Send + 'static>(
+    command: Command<'_>,
+    take: impl FnOnce(File) -> Result<T, Fault> + Send + 'static,
+) -> Result<(T, Captured), Fault> {
+    let Some((program, arguments)) = command.argv.split_first() else {
+        return Err(Fault::plan("an empty command"));
+    };
+    let mut start = prepared(program, arguments, &command);
+    start.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = start.spawn().map_err(|e| unstarted(program, &e))?;
+    // Dropped with this future: the program dies, its output ends, and with it the thread that reads it.
+    let mut group = Group::of(&child);
+    let peak = Cell::new(0);
+    let watch = watch(child.id(), &peak);
+    let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+        return Err(Fault::new(FaultKind::Process, format!("`{program}` has no output")));
+    };
+    let stdout = stdout.into_owned_fd().map_err(|e| unread(program, &e))?;
+    let taking = tokio::task::spawn_blocking(move || take(File::from(stdout)));
+    let unwaited = |e: std::io::Error| Fault::new(FaultKind::Process, format!("`{program}` cannot be waited for: {e}"));
+    let broken = || {
+        Fault::new(FaultKind::Process, format!("reading the output of `{program}` broke down; this is a bug in mkbc"))
+    };
+    let work = async {
+        let (taken, stderr) = tokio::join!(taking, last(stderr, command.limits.errors, program));
+        Ok::<_, Fault>((taken.map_err(|_| broken())?, stderr?, child.wait().await.map_err(unwaited)?))
+    };
+    let (taken, stderr, status) = tokio::select! {
+        done = work => done?,
+        never = watch => match never {},
+    };
+    group.kill();
+    // A reader that gave up ends the program as well: its reason comes first.
+    Ok((taken?, Captured { status, stdout: Vec::new(), stderr, peak: peak.get() }))
 }
 
 /// Notes the most memory that a process and its descendants hold, until dropped. The kernel's own high-water mark of a process makes

@@ -6,6 +6,7 @@
 use super::child::{self, Command, Limits};
 use crate::run::fault::{Fault, FaultKind};
 use crate::run::probe::Env;
+use crate::run::store::cache;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -14,13 +15,10 @@ pub const NAME: &str = "mkbc-python";
 
 /// Where the interpreter is, or should be.
 pub fn path(env: Env<'_>) -> PathBuf {
-    let set = |name: &str| env(name).filter(|v| !v.is_empty());
-    if let Some(named) = set("MKBC_PYTHON") {
-        return named.into();
+    match env("MKBC_PYTHON").filter(|v| !v.is_empty()) {
+        Some(named) => named.into(),
+        None => cache(env).join("tools/bin/python"),
     }
-    let cache = set("XDG_CACHE_HOME").map(PathBuf::from).filter(|p| p.is_absolute());
-    let cache = cache.unwrap_or_else(|| Path::new(&set("HOME").unwrap_or_else(|| "/".into())).join(".cache"));
-    cache.join("mkbc/tools/bin/python")
 }
 
 /// What is missing for a tool that needs these packages (names as on PyPI, parted by spaces), if anything is.

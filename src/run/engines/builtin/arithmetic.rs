@@ -89,7 +89,7 @@ mod tests {
 
     fn value(expression: &str) -> Result<String, Fault> {
         let args = BTreeMap::from([("expression".to_owned(), Arc::new(json!(expression)))]);
-        calculate(&Given { args, options: BTreeMap::new() }).map(|v| v.as_str().unwrap_or_default().to_owned())
+        calculate(&Given { args, ..Given::default() }).map(|v| v.as_str().unwrap_or_default().to_owned())
     }
 
     #[test]

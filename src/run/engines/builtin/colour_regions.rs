@@ -1,14 +1,12 @@
 //! Frames -> the colours in each, by share of its pixels. These are colours and not objects, and the text says so.
 
 use super::Given;
-use crate::run::fault::{Fault, FaultKind};
+use crate::run::fault::Fault;
+use crate::run::picture::Picture;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::BufReader;
+use std::path::Path;
 
-/// The largest picture, in pixels: a small file can claim to be an enormous one.
-const MOST_PIXELS: u64 = 64 << 20;
 /// The least share of a picture that is named, percent.
 const LEAST: u64 = 3;
 
@@ -54,33 +52,12 @@ const NAMES: [&str; 11] =
 
 /// The colours of a PNG and their shares in percent, largest first.
 fn shares(file: &str) -> Result<Vec<(&'static str, u64)>, Fault> {
-    let unreadable = |why: String| Fault::new(FaultKind::Process, format!("the frame `{file}` cannot be read: {why}"));
-    let opened = File::open(file).map_err(|e| unreadable(e.to_string()))?;
-    let mut decoder = png::Decoder::new(BufReader::new(opened));
-    decoder.set_limits(png::Limits { bytes: 512 << 20 });
-    decoder.set_transformations(png::Transformations::normalize_to_color8());
-    let mut reader = decoder.read_info().map_err(|e| unreadable(e.to_string()))?;
-    let info = reader.info();
-    if u64::from(info.width) * u64::from(info.height) > MOST_PIXELS {
-        return Err(unreadable(format!("{} by {} pixels are too many", info.width, info.height)));
-    }
-    let size = reader.output_buffer_size().ok_or_else(|| unreadable("it is too large".to_owned()))?;
-    let mut buffer = vec![0; size];
-    let frame = reader.next_frame(&mut buffer).map_err(|e| unreadable(e.to_string()))?;
-    let samples = frame.color_type.samples();
+    let picture = Picture::read(Path::new(file))?;
     let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
-    let mut total = 0;
-    for row in buffer[..frame.buffer_size()].chunks_exact(frame.line_size.max(1)) {
-        for pixel in row[..frame.width as usize * samples].chunks_exact(samples) {
-            let (r, g, b) = match pixel {
-                [r, g, b] | [r, g, b, _] => (*r, *g, *b),
-                [y] | [y, _] => (*y, *y, *y),
-                _ => continue,
-            };
-            *counts.entry(name(r, g, b)).or_default() += 1;
-            total += 1;
-        }
+    for pixel in picture.rgb.chunks_exact(3) {
+        *counts.entry(name(pixel[0], pixel[1], pixel[2])).or_default() += 1;
     }
+    let total = picture.shape.pixels().max(1) as u64;
     let mut shares: Vec<(&'static str, u64)> =
         counts.into_iter().map(|(n, count)| (n, (count * 100 + total / 2) / total)).collect();
     shares.retain(|(_, percent)| *percent >= LEAST);
@@ -123,6 +100,7 @@ fn name(r: u8, g: u8, b: u8) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::File;
     use std::sync::Arc;
 
     fn picture(at: &std::path::Path, left: [u8; 3], right: [u8; 3]) {
@@ -143,7 +121,7 @@ mod tests {
         let frames: Vec<Value> = (0..3).map(|i| json!({"file": path(i), "time": f64::from(i)})).collect();
         let mut given = Given {
             args: BTreeMap::from([("frames".into(), Arc::new(json!({"frames": frames})))]),
-            options: BTreeMap::new(),
+            ..Given::default()
         };
         let seen = colour_regions(&given).expect("colours");
         assert_eq!(seen[0]["text"], "colours, not objects: blue 75 %, red 25 %");
@@ -159,7 +137,7 @@ mod tests {
     #[test]
     fn what_is_no_picture_is_an_error() {
         let frames = json!({"frames": [{"file": "/etc/hostname", "time": 0.0}]});
-        let given = Given { args: BTreeMap::from([("frames".into(), Arc::new(frames))]), options: BTreeMap::new() };
+        let given = Given { args: BTreeMap::from([("frames".into(), Arc::new(frames))]), ..Given::default() };
         assert!(colour_regions(&given).is_err());
     }
 }

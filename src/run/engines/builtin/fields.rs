@@ -277,7 +277,7 @@ mod tests {
             ("text".to_owned(), Arc::new(json!(text))),
             ("schema".to_owned(), Arc::new(json!({"properties": schema}))),
         ]);
-        extract(&Given { args, options: BTreeMap::new() })
+        extract(&Given { args, ..Given::default() })
     }
 
     #[test]
@@ -313,7 +313,7 @@ mod tests {
         let with = |schema: Value| {
             let args =
                 BTreeMap::from([("text".to_owned(), Arc::new(json!("x"))), ("schema".to_owned(), Arc::new(schema))]);
-            extract(&Given { args, options: BTreeMap::new() })
+            extract(&Given { args, ..Given::default() })
         };
         assert!(with(json!("{")).is_err());
         assert!(with(json!({"type": "object"})).is_err());

@@ -173,12 +173,11 @@ pub fn clock(seconds: f64) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
-    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     fn given(args: Value) -> Given {
         let args = args.as_object().into_iter().flatten().map(|(n, v)| (n.clone(), Arc::new(v.clone()))).collect();
-        Given { args, options: BTreeMap::new() }
+        Given { args, ..Given::default() }
     }
 
     #[test]

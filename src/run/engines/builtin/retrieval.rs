@@ -3,6 +3,7 @@
 use super::Given;
 use super::passages::{Line, quote, scores, sentences};
 use crate::run::fault::{Fault, FaultKind};
+use crate::run::kernels::{self, nearest::Rows};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 
@@ -55,7 +56,7 @@ pub fn index(given: &Given) -> Result<Value, Fault> {
         let message = format!("{} passages have {} embeddings", count(passages), count(embeddings));
         return Err(data(message).help("embed the text of each passage, in their order"));
     }
-    vectors(embeddings)?;
+    Vectors::of(embeddings)?;
     Ok(json!({"passages": passages, "embeddings": embeddings}))
 }
 
@@ -64,21 +65,23 @@ pub fn index(given: &Given) -> Result<Value, Fault> {
 pub fn nearest(given: &Given) -> Result<Value, Fault> {
     let top = top(given, 5.0)?;
     let index = given.value("index");
-    let known = vectors(&index["embeddings"])?;
-    let asked = vectors(given.value("query"))?;
+    let known = Vectors::of(&index["embeddings"])?;
+    let asked = Vectors::of(given.value("query"))?;
     let passages = index["passages"].as_array().map_or(&[][..], Vec::as_slice);
-    if passages.len() != known.len() {
-        return Err(data(format!("the index has {} passages and {} embeddings", passages.len(), known.len())));
+    if passages.len() != known.rows().count() {
+        let message = format!("the index has {} passages and {} embeddings", passages.len(), known.rows().count());
+        return Err(data(message));
     }
-    let Some(query) = asked.first() else {
+    let Some(query) = asked.values.get(..asked.length).filter(|q| !q.is_empty()) else {
         return Err(data("the query has no vector"));
     };
-    if let Some(other) = known.first().filter(|v| v.len() != query.len()) {
-        let message = format!("the query's vector has {} numbers, and those of the index {}", query.len(), other.len());
+    if known.length != 0 && known.length != query.len() {
+        let message =
+            format!("the query's vector has {} numbers, and those of the index {}", query.len(), known.length);
         return Err(data(message).help("embed both with the same model: pin it with `using`"));
     }
-    let ranked = ranked(known.iter().map(|v| f64::from(cosine(query, v))));
-    Ok(ranked.into_iter().take(top).map(|(i, score)| scored(&passages[i], score)).collect())
+    let found = kernels::nearest::at(&given.place, known.rows(), query, top)?;
+    Ok(found.into_iter().map(|(i, score)| scored(&passages[i], f64::from(score))).collect())
 }
 
 /// `question`, `passages` -> the `top` that share most with the question (BM25), best first; those that share no word are left out.
@@ -129,35 +132,38 @@ fn ranked(scores: impl Iterator<Item = f64>) -> Vec<(usize, f64)> {
     ranked
 }
 
-/// Vectors of one length, of finite numbers.
-fn vectors(value: &Value) -> Result<Vec<Vec<f32>>, Fault> {
-    let rows = value.as_array().map_or(&[][..], Vec::as_slice);
-    let mut found: Vec<Vec<f32>> = Vec::with_capacity(rows.len());
-    for row in rows {
-        let numbers = row.as_array().map_or(&[][..], Vec::as_slice);
-        let vector: Vec<f32> = numbers.iter().filter_map(Value::as_f64).map(|n| n as f32).collect();
-        let first = found.first().map_or(vector.len(), Vec::len);
-        if vector.len() != numbers.len() || vector.is_empty() || vector.iter().any(|n| !n.is_finite()) {
-            return Err(data("an embedding is no list of finite numbers"));
-        }
-        if vector.len() != first {
-            return Err(data(format!("embeddings have {first} and {} numbers", vector.len()))
-                .help("embed all texts with the same model: pin it with `using`"));
-        }
-        found.push(vector);
-    }
-    Ok(found)
+/// Vectors of one length, of finite numbers, one after the other.
+#[derive(Default)]
+struct Vectors {
+    values: Vec<f32>,
+    length: usize,
 }
 
-fn cosine(a: &[f32], b: &[f32]) -> f32 {
-    let (mut dot, mut aa, mut bb) = (0.0_f32, 0.0_f32, 0.0_f32);
-    for (x, y) in a.iter().zip(b) {
-        dot += x * y;
-        aa += x * x;
-        bb += y * y;
+impl Vectors {
+    fn of(value: &Value) -> Result<Vectors, Fault> {
+        let rows = value.as_array().map_or(&[][..], Vec::as_slice);
+        let mut found = Vectors::default();
+        for row in rows {
+            let numbers = row.as_array().map_or(&[][..], Vec::as_slice);
+            let before = found.values.len();
+            let finite = numbers.iter().filter_map(Value::as_f64).map(|n| n as f32).filter(|n| n.is_finite());
+            found.values.extend(finite);
+            if numbers.is_empty() || found.values.len() - before != numbers.len() {
+                return Err(data("an embedding is no list of finite numbers"));
+            }
+            if before == 0 {
+                found.length = numbers.len();
+            } else if numbers.len() != found.length {
+                return Err(data(format!("embeddings have {} and {} numbers", found.length, numbers.len()))
+                    .help("embed all texts with the same model: pin it with `using`"));
+            }
+        }
+        Ok(found)
     }
-    let length = (aa * bb).sqrt();
-    if length > 0.0 { dot / length } else { 0.0 }
+
+    fn rows(&self) -> Rows<'_> {
+        Rows { values: &self.values, length: self.length }
+    }
 }
 
 fn data(message: impl Into<String>) -> Fault {
@@ -172,7 +178,8 @@ mod tests {
 
     fn given(args: Value, options: &[(&str, &str)]) -> Given {
         let args = args.as_object().into_iter().flatten().map(|(n, v)| (n.clone(), Arc::new(v.clone()))).collect();
-        Given { args, options: options.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect::<BTreeMap<_, _>>() }
+        let options = options.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect::<BTreeMap<_, _>>();
+        Given { args, options, ..Given::default() }
     }
 
     #[test]

@@ -109,12 +109,11 @@ fn last_number(text: &str) -> Option<String> {
 mod tests {
     use super::*;
     use serde_json::json;
-    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     fn given(args: &[(&str, Value)]) -> Given {
         let args = args.iter().map(|(n, v)| (n.to_string(), Arc::new(v.clone()))).collect();
-        Given { args, options: BTreeMap::new() }
+        Given { args, ..Given::default() }
     }
 
     fn vote(answers: &[&str]) -> Value {
