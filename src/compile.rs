@@ -2,6 +2,7 @@
 
 pub mod base;
 pub mod decide;
+pub mod predict;
 pub mod prepare;
 pub mod proof;
 

@@ -51,7 +51,7 @@ pub fn actions(analysis: &Analysis, plans: Option<&Plans>, part: Span) -> Vec<Ac
     }
     for job in &analysis.program.jobs {
         for hole in job.holes.iter().filter(|h| touches(h.span) && h.ty != Type::Unknown) {
-            out.extend(fills(analysis, job, hole));
+            out.extend(fills(analysis, plans, job, hole));
         }
     }
     for step in plans.into_iter().flat_map(|p| &p.jobs).flat_map(|j| &j.steps) {
@@ -76,10 +76,13 @@ fn sentence(title: &str) -> String {
     chars.next().map_or(String::new(), |c| c.to_uppercase().collect::<String>() + chars.as_str())
 }
 
-/// One action for each fill that typed search finds, the best first.
-pub fn fills(analysis: &Analysis, job: &Job, hole: &Hole) -> Vec<Action> {
-    let found = search::search(hole, job, &analysis.program, &analysis.library);
+/// One action for each fill that typed search finds, the best first: by their plans where those are known, else by their words.
+pub fn fills(analysis: &Analysis, plans: Option<&Plans>, job: &Job, hole: &Hole) -> Vec<Action> {
+    let mut found = search::search(hole, job, &analysis.program, &analysis.library);
     let problem = analysis.diagnostics.iter().find(|d| d.primary.span == hole.span && d.code == "I0501").cloned();
+    let ranked = plans.and_then(|p| p.fills.iter().find(|r| r.hole == hole.span)).map_or(&[][..], |r| &r.fills);
+    let place = |text: &str| ranked.iter().position(|(t, _)| t == text);
+    found.sort_by_key(|fill| place(&fill.text).unwrap_or(usize::MAX));
     let actions = found.iter().enumerate().filter_map(|(rank, fill)| {
         let mut edits = placed(analysis, job, hole, &fill.text)?;
         edits.extend(uses(analysis, &fill.text));
@@ -87,7 +90,8 @@ pub fn fills(analysis: &Analysis, job: &Job, hole: &Hole) -> Vec<Action> {
         // Its score and the words that fit are for those who compare fills.
         let value = fill.because.split_once(": ").map_or(fill.because.as_str(), |(_, what)| what);
         let value = value.split_once("; ").map_or(value, |(what, _)| what);
-        let title = format!("Fill the hole: {value}");
+        let figures = place(&fill.text).map_or(String::new(), |at| format!(" · {}", ranked[at].1));
+        let title = format!("Fill the hole: {value}{figures}");
         Some(Action { title, kind: ActionKind::Fill, mends: problem.clone(), preferred: rank == 0, edits })
     });
     actions.collect()

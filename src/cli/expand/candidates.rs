@@ -3,12 +3,13 @@
 use super::options::ExpandOptions;
 use super::planner::Planner;
 use super::{list, read_lock, said};
-use crate::check::program::{Hole, Job, Metric};
+use crate::check::program::{Hole, Job};
 use crate::cli::here::machines_of;
 use crate::cli::load::{load, show, write};
 use crate::cli::plan::usable_on;
 use crate::cli::{Failure, note, print};
-use crate::compile::{self, Checked, Compiled, Target, Texts, check_file};
+use crate::compile::predict::{Filling, compared_by, predict};
+use crate::compile::{self, Checked, Texts, check_file};
 use crate::diag::source::FileId;
 use crate::diag::{Diagnostics, Severity};
 use crate::expand::lock::{Entry, Lock, Planner as Provenance, Rejected};
@@ -16,15 +17,8 @@ use crate::expand::planner::Asked;
 use crate::expand::rank::{Candidate, Predicted, rank};
 use crate::expand::search::{Found, search};
 use crate::expand::signature;
-use crate::plan::build::total_of;
-use crate::solve::{Certify, Limits};
 use crate::space::Machines;
-use crate::space::ends::End;
-use crate::space::sizes::InputSizes;
 use std::path::Path;
-
-/// Nodes that predicting a fill may take.
-const NODES: u64 = 50_000;
 
 /// A model's fill, where it checks, is taken to fit as well as typed search's best, and a little better: a model has read the goal.
 const READ: f64 = 0.05;
@@ -152,16 +146,17 @@ impl At<'_> {
                 date: jiff::Zoned::now().date().to_string(),
             });
         }
-        let wish = job.wishes.first().map_or(Metric::Cost, |w| w.metric);
         if let Some(machines) = self.machines()? {
+            let (file, checked, usable) = (self.file, self.checked, &usable_on(&machines));
+            let filling = Filling { file, checked, lock: base, job, hole, machines: &machines, usable, stop: None };
             for candidate in &mut candidates {
-                candidate.predicted = self.predict(base, &candidate.found.text, &machines, wish);
+                candidate.predicted = predict(&mut self.texts.clone(), &filling, &candidate.found.text);
             }
         }
-        rank(&mut candidates, wish);
+        rank(&mut candidates, compared_by(job));
         let because = |c: &Candidate| match &c.predicted {
             Predicted::Unknown => c.found.because.clone(),
-            Predicted::Plan(_, figures) => format!("{}; {figures}", c.found.because),
+            Predicted::Plan(_, figures) => format!("{}; predicted {figures}", c.found.because),
             Predicted::NoPlan(why) => format!("{}; no plan: {why}", c.found.because),
         };
         let mut candidates = candidates.into_iter();
@@ -177,23 +172,8 @@ impl At<'_> {
             because: because(&best),
             planner: provenance,
             rejected,
-            ..self.plain(&best.found.text, &best.by)
+            ..Entry::plain(job, hole, &best.found.text, &best.by)
         }))
-    }
-
-    fn plain(&self, fill: &str, by: &str) -> Entry {
-        Entry {
-            job: self.job.name.to_string(),
-            hole: self.hole.name.to_string(),
-            wants: self.hole.ty.to_string(),
-            goal: self.hole.goal.to_string(),
-            signature: signature(self.hole, self.job),
-            filled_by: by.to_string(),
-            because: String::new(),
-            planner: None,
-            fill: fill.to_string(),
-            rejected: Vec::new(),
-        }
     }
 
     /// What is wrong with a fill, in the words of the diagnostics.
@@ -209,50 +189,15 @@ impl At<'_> {
         wrong
     }
 
-    fn filled(&self, base: &Lock, fill: &str, cx: &mut Diagnostics) -> Option<(Texts, Checked, Lock)> {
+    fn filled(&self, base: &Lock, fill: &str, cx: &mut Diagnostics) -> Option<Checked> {
         let mut lock = base.clone();
-        lock.put(self.plain(fill, "a candidate"));
-        let mut texts = self.texts.clone();
-        let checked = compile::with_fills(&mut texts, self.checked, &lock, cx)?;
-        Some((texts, checked, lock))
+        lock.put(Entry::plain(self.job, self.hole, fill, "a candidate"));
+        compile::with_fills(&mut self.texts.clone(), self.checked, &lock, cx)
     }
 
     /// The machines that the job or the command line names; what is installed here says nothing of a workflow.
     fn machines(&self) -> Result<Option<Machines>, Failure> {
         let named = self.options.cluster.as_deref().or(self.job.cluster.as_ref().map(|(name, _)| name.as_str()));
         named.map(|name| machines_of(name, &self.options.source, &self.checked.library)).transpose()
-    }
-
-    /// The best plan's figures with a fill.
-    fn predict(&self, base: &Lock, fill: &str, machines: &Machines, wish: Metric) -> Predicted {
-        let mut cx = Diagnostics::default();
-        let Some((texts, checked, lock)) = self.filled(base, fill, &mut cx) else {
-            return Predicted::NoPlan("it does not check".into());
-        };
-        let usable = usable_on(machines);
-        let limits = Limits { nodes: NODES, certify: Certify::Off, ..Limits::default() };
-        let measured = InputSizes::new();
-        let job = Some(self.job.name.as_str());
-        let target = Target { job, machines, measured: &measured, usable: &usable, limits, end: End::Typical };
-        let text = lock.write().unwrap_or_default();
-        let compiled = Compiled { texts: &texts, file: self.file, checked: &checked, lock: Some(&text) };
-        let planned = compile::plan(compiled, &target, &mut cx);
-        match planned {
-            Ok((_, decision)) => {
-                let total = &decision.plan.total;
-                let quality = total.quality * rust_decimal::dec!(100);
-                let figures = format!(
-                    "predicted ${}, {} s, quality {} %",
-                    total.cost_usd.round_sf(3).unwrap_or_default().normalize(),
-                    total.latency_s.round_sf(3).unwrap_or_default().normalize(),
-                    quality.round_sf(3).unwrap_or_default().normalize()
-                );
-                Predicted::Plan(total_of(wish, total), figures)
-            }
-            Err(why) => {
-                let said = cx.iter().find(|d| d.severity == Severity::Error);
-                Predicted::NoPlan(said.map_or(why, |d| d.message.clone()))
-            }
-        }
     }
 }

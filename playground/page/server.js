@@ -1,0 +1,47 @@
+// The compiler in a worker: messages of the language server's protocol in, messages out.
+
+let core;
+let planning;
+
+addEventListener("message", async ({ data }) => {
+  if (data.start !== undefined) return start(data.start);
+  call(() => core.tell(), data);
+  clearTimeout(planning);
+  // A text that stands still is planned.
+  if (core.waits()) planning = setTimeout(() => call(() => core.plan()), 150);
+});
+
+async function start(cluster) {
+  try {
+    const imports = { page: { now: () => performance.now() } };
+    const begun = performance.now();
+    const bytes = await (await fetch("core.wasm")).arrayBuffer();
+    const { instance } = await WebAssembly.instantiate(bytes, imports);
+    core = instance.exports;
+    write(cluster);
+    const clusters = read(core.start());
+    postMessage({ started: clusters, ms: performance.now() - begun });
+  } catch (error) {
+    postMessage({ fault: `the compiler cannot be loaded: ${error.message}` });
+  }
+}
+
+function call(run, message) {
+  try {
+    if (message) write(JSON.stringify(message));
+    const begun = performance.now();
+    const said = read(run());
+    postMessage({ said, ms: performance.now() - begun, planned: !message });
+  } catch (error) {
+    postMessage({ fault: error.message });
+  }
+}
+
+function write(text) {
+  const bytes = new TextEncoder().encode(text);
+  new Uint8Array(core.memory.buffer, core.room(bytes.length), bytes.length).set(bytes);
+}
+
+function read(length) {
+  return JSON.parse(new TextDecoder().decode(new Uint8Array(core.memory.buffer, core.answer(), length)));
+}
