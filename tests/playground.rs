@@ -185,7 +185,7 @@ async fn a_job_is_written_mended_filled_and_drawn_in_a_browser() {
     ))
     .await;
     page.key(".", "Period", 2).await;
-    page.until(CALM).await;
+    page.until("document.getElementById('text').value.includes('speech_to_text')").await;
     assert_eq!(page.text().await, format!("use std.speech\n\n{}", HOLE.replace('?', "speech_to_text(audio)")));
     page.until("document.querySelectorAll('#graph .node').length === 3").await;
     page.until("!!document.querySelector('.paint i')").await;

@@ -52,7 +52,7 @@ export class Client {
 
   /** Asks about the document. */
   ask(feature, params = {}) {
-    return this.request(feature.includes("/") ? feature : `textDocument/${feature}`, { textDocument: { uri: URI }, ...params });
+    return this.request(feature.startsWith("mkbc/") ? feature : `textDocument/${feature}`, { textDocument: { uri: URI }, ...params });
   }
 
   /** Replaces a range, or the whole text where there is none. */

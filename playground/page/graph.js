@@ -31,7 +31,7 @@ export function draw({ nodes, edges }, choose) {
 
   const lines = nodes.map((n) => [n.name, ...split(n.detail), n.figures].filter(Boolean));
   const size = lines.map((l) => ({ w: Math.max(84, 22 + Math.max(...l.map((t, i) => t.length * (i ? 6.1 : 7.4)))), h: 14 + l.length * 15 }));
-  const [gap, between] = [16, 34];
+  const [gap, between] = [16, 28];
   const rows = layers.map((row) => ({
     wide: row.reduce((sum, n) => sum + size[n].w + gap, -gap),
     high: Math.max(...row.map((n) => size[n].h)),

@@ -23,7 +23,7 @@ export function markdown(text) {
   return out;
 }
 
-function inline(tag, text) {
+export function inline(tag, text) {
   const out = document.createElement(tag);
   for (const piece of text.split(/(`[^`]+`|\*\*[^*]+\*\*)/)) {
     if (piece.startsWith("`") && piece.length > 1) out.append(element("code", piece.slice(1, -1)));

@@ -4,7 +4,7 @@ import { Client, URI } from "./client.js";
 import { Completions } from "./completion.js";
 import { Editor } from "./editor.js";
 import { draw } from "./graph.js";
-import { element, markdown } from "./markdown.js";
+import { element, inline, markdown } from "./markdown.js";
 
 const $ = (id) => document.getElementById(id);
 const LEGEND = "namespace type class enumMember parameter variable property function method keyword comment string number operator".split(" ");
@@ -68,6 +68,7 @@ function show(text) {
 
 function clear() {
   diagnostics = [];
+  $("graph").classList.remove("one", "stale");
   $("graph").replaceChildren(element("p", "…", { class: "quiet" }));
   $("summary").textContent = "";
 }
@@ -114,12 +115,15 @@ async function planned(ms) {
   if (!drawn.length) {
     // While a file has errors, the picture of its last whole version stays.
     if (!diagnostics.some((d) => d.severity === 1) && !jobs.length) $("graph").replaceChildren(element("p", "No job.", { class: "quiet" }));
-    $("graph").classList.toggle("stale", true);
+    $("graph").classList.toggle("stale", !!$("graph").querySelector("svg"));
     $("summary").textContent = jobs.map((j) => j.summary).join(" · ");
     return;
   }
   $("graph").classList.remove("stale");
+  $("graph").classList.toggle("one", drawn.length === 1);
   $("summary").textContent = jobs.length === 1 ? jobs[0].summary : "";
+  // Fills are ranked now.
+  if (diagnostics.some((d) => d.code === "I0501")) problems();
   $("graph").replaceChildren(
     ...drawn.flatMap((job) => {
       const picture = draw(job.graph, (node) => editor.select(node.range));
@@ -153,7 +157,8 @@ async function problems() {
     if (fixes.length) {
       const group = element("div", "", { class: "fixes" });
       for (const action of fixes) {
-        const button = element("button", action.title, action.isPreferred ? { class: "preferred" } : {});
+        const button = inline("button", action.title);
+        if (action.isPreferred) button.className = "preferred";
         button.onclick = () => editor.apply(action.edit.changes[URI]);
         group.append(button);
       }

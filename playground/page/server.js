@@ -39,7 +39,9 @@ function call(run, message) {
 
 function write(text) {
   const bytes = new TextEncoder().encode(text);
-  new Uint8Array(core.memory.buffer, core.room(bytes.length), bytes.length).set(bytes);
+  // The memory is another buffer once it has grown.
+  const at = core.room(bytes.length);
+  new Uint8Array(core.memory.buffer, at, bytes.length).set(bytes);
 }
 
 function read(length) {

@@ -17,8 +17,16 @@ import { chromium } from "playwright-core";
 
 const HERE = import.meta.dirname;
 const VSIX = resolve(HERE, "../mkb.vsix");
-const JOB = "use std.llm\n\njob who(audio: Audio, question: Text) -> Text {\n  let words: Transcript = ?\n  question_anser(question, words)\n}\n";
-const HOLE = { line: 4, column: 27 };
+const JOB = `use std.video
+use std.llm
+
+job who(video: Video, question: Text) -> Text {
+  let (frames, audio) = scene_detection(video)
+  let words: Transcript = ?
+  question_anser(question, words, frames)
+}
+`;
+const HOLE = { line: 6, column: 27 };
 
 const programs = {
   "code-server": found(process.env.CODE_SERVER, ["code-server"]),
@@ -90,8 +98,8 @@ async function run() {
     await actions(page, "Fill the hole");
     await until(async () => (await shown(page)).includes("speech_to_text(audio)"), () => shown(page));
 
-    // The mistake is mended: its line is the one before the last.
-    await goTo(page, { line: 6, column: 6 });
+    // The mistake is mended; the fill has brought a `use` line.
+    await goTo(page, { line: 8, column: 6 });
     await actions(page, "question_answer");
     await page.locator(".squiggly-error").first().waitFor({ state: "detached" });
     await page.keyboard.press("Control+S");
