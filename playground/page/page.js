@@ -39,7 +39,7 @@ async function boot() {
 function connect() {
   client?.end();
   ready = false;
-  client = new Client(cluster, editor.text, {
+  client = new Client(cluster, () => editor.text, {
     started(clusters, ms) {
       ready = true;
       if (!$("clusters").options.length) $("clusters").replaceChildren(...clusters.map((c) => new Option(c, c)));
@@ -114,7 +114,8 @@ async function planned(ms) {
   const drawn = jobs.filter((j) => j.graph);
   if (!drawn.length) {
     // While a file has errors, the picture of its last whole version stays.
-    if (!diagnostics.some((d) => d.severity === 1) && !jobs.length) $("graph").replaceChildren(element("p", "No job.", { class: "quiet" }));
+    const why = diagnostics.some((d) => d.severity === 1) ? "The picture comes once the file has no errors." : "There is no job to draw.";
+    if (!$("graph").querySelector("svg") || !diagnostics.length) $("graph").replaceChildren(element("p", why, { class: "quiet" }));
     $("graph").classList.toggle("stale", !!$("graph").querySelector("svg"));
     $("summary").textContent = jobs.map((j) => j.summary).join(" · ");
     return;

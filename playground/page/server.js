@@ -1,14 +1,21 @@
 // The compiler in a worker: messages of the language server's protocol in, messages out.
 
 let core;
+let plans;
 let planning;
+let version;
 
 addEventListener("message", async ({ data }) => {
-  if (data.start !== undefined) return start(data.start);
+  if (data.start !== undefined) {
+    plans = data.plans;
+    return start(data.start);
+  }
+  version = data.params.textDocument?.version ?? version;
   call(() => core.tell(), data);
-  clearTimeout(planning);
+  if (!plans || !core.waits()) return;
   // A text that stands still is planned.
-  if (core.waits()) planning = setTimeout(() => call(() => core.plan()), 150);
+  clearTimeout(planning);
+  planning = setTimeout(() => call(() => core.plan()), 150);
 });
 
 async function start(cluster) {
@@ -31,7 +38,7 @@ function call(run, message) {
     if (message) write(JSON.stringify(message));
     const begun = performance.now();
     const said = read(run());
-    postMessage({ said, ms: performance.now() - begun, planned: !message });
+    postMessage({ said, ms: performance.now() - begun, planned: message ? 0 : version });
   } catch (error) {
     postMessage({ fault: error.message });
   }

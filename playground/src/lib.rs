@@ -16,8 +16,8 @@ use murakkab::space::Machines;
 use serde_json::Value;
 use std::cell::RefCell;
 
-/// How long the plans of a text may take, in milliseconds: the page answers nothing meanwhile.
-const LIMIT: f64 = 1_500.0;
+/// How long the plans of a text may take, in milliseconds: a worker that plans answers nothing meanwhile.
+const LIMIT: f64 = 6_000.0;
 
 #[link(wasm_import_module = "page")]
 unsafe extern "C" {
