@@ -2,6 +2,7 @@
 //! `<|>`, `----`, and what the feature answers there. `BLESS=1 cargo test --test ide` writes the answers again.
 
 use murakkab::compile::{Base, Texts, anywhere};
+use murakkab::diag::Diagnostics;
 use murakkab::diag::source::Span;
 use murakkab::ide::{
     Analysis, Beside, Edit, actions, analyse, calls, completion, definition, folding, hints, hover, links, outline,
@@ -242,4 +243,19 @@ fn no_feature_panics_on_a_file_that_is_being_typed() {
         outline::outline(&analysis).iter().for_each(|e| inside(e.span));
         let _ = (hints::hints(&analysis, None), links::links(&analysis));
     }
+}
+
+#[test]
+fn the_compositions_of_a_module_are_checked_once() {
+    let mut base = Base::new(Texts::with_stdlib());
+    let text = include_str!("../examples/code_generation.mkb");
+    let mut checked = |text: &str| base.check(("test.mkb", text), &|_| None, &mut Diagnostics::default()).program;
+    let (first, again) = (checked(text), checked(&format!("// typed\n{text}")));
+    assert!(!first.compositions.is_empty());
+    assert_eq!(first.compositions.len(), again.compositions.len());
+    for (name, composition) in &first.compositions {
+        assert!(std::sync::Arc::ptr_eq(composition, &again.compositions[name]), "`{name}` was checked again");
+    }
+    // A file that uses no module has none of them.
+    assert!(checked("job j(text: Text) -> Text { text }\n").compositions.is_empty());
 }

@@ -1,7 +1,7 @@
 //! The library, parsed and declared once for many checks of files that build on it: what makes an editor's check fast.
 
 use super::{Texts, declared, module_trees, table_names};
-use crate::check::program::Program;
+use crate::check::program::{Composition, Program};
 use crate::check::{self, Context};
 use crate::diag::Diagnostics;
 use crate::diag::source::FileId;
@@ -9,7 +9,11 @@ use crate::library::Library;
 use crate::syntax::ast::{File, Item, ItemKind};
 use crate::syntax::parse::parse;
 use ecow::EcoString;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+/// Sets of modules whose compositions are kept.
+const MOST_COMPOSED: usize = 16;
 
 /// A library that many files are checked against, one after the other.
 pub struct Base {
@@ -19,6 +23,8 @@ pub struct Base {
     library: Arc<Library>,
     problems: Diagnostics,
     own: usize,
+    /// The compositions of the modules that files used, by these modules: they are the library's, and checked once.
+    composed: BTreeMap<BTreeSet<EcoString>, BTreeMap<EcoString, Arc<Composition>>>,
 }
 
 /// A file that was checked against a base.
@@ -40,7 +46,7 @@ impl Base {
         let trees = module_trees(&texts, &mut problems);
         let library = Arc::new(declared(&texts, &trees, &File::default(), &mut problems));
         let own = texts.sources.count();
-        Base { texts, trees, library, problems, own }
+        Base { texts, trees, library, problems, own, composed: BTreeMap::new() }
     }
 
     /// What is wrong with the library itself.
@@ -103,7 +109,15 @@ impl Base {
         } else {
             self.library.clone()
         };
-        let program = check::check(&tree, &Context { library: &library, sources: &self.texts.sources }, cx);
+        let used = Arc::ptr_eq(&library, &self.library).then(|| check::used_modules(&tree, &library));
+        let composed = used.as_ref().and_then(|used| self.composed.get(used));
+        let program = check::check(&tree, &Context { composed, ..Context::new(&library, &self.texts.sources) }, cx);
+        if let (Some(used), None) = (used, composed) {
+            if self.composed.len() >= MOST_COMPOSED {
+                self.composed.clear();
+            }
+            self.composed.insert(used, program.compositions.clone());
+        }
         BaseChecked { file, tree, library, program }
     }
 }
