@@ -18,10 +18,11 @@ pub mod unused;
 use crate::diag::Diagnostics;
 use crate::diag::source::Sources;
 use crate::library::Library;
-use crate::syntax::ast::{File, ItemKind, StmtKind};
+use crate::syntax::ast::{File, ItemKind, Name, StmtKind};
 use ecow::EcoString;
-use program::{Job, Program};
-use std::collections::BTreeSet;
+use program::{Composition, Job, Program};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// What a job's file may name.
 pub struct Context<'a> {
@@ -29,13 +30,23 @@ pub struct Context<'a> {
     pub library: &'a Library,
     /// The sources, for the text of clauses.
     pub sources: &'a Sources,
+    /// The compositions of the modules that the file uses, where they were checked before.
+    pub composed: Option<&'a BTreeMap<EcoString, Arc<Composition>>>,
+}
+
+impl<'a> Context<'a> {
+    /// A context in which nothing was checked before.
+    pub fn new(library: &'a Library, sources: &'a Sources) -> Context<'a> {
+        Context { library, sources, composed: None }
+    }
 }
 
 /// Checks the jobs of a file.
 pub fn check(file: &File, context: &Context, cx: &mut Diagnostics) -> Program {
     let used = imports(file, context.library, cx);
     let signatures = jobs::signatures(file, context.library, cx);
-    let mut program = Program { compositions: compose::offered(&used, context, cx), ..Program::default() };
+    let compositions = context.composed.cloned().unwrap_or_else(|| compose::offered(&used, context, cx));
+    let mut program = Program { compositions, ..Program::default() };
     for item in &file.items {
         if let ItemKind::Job(job) = &item.kind {
             let Some(signature) = signatures.get(&job.name.text) else { continue };
@@ -52,12 +63,23 @@ pub fn check(file: &File, context: &Context, cx: &mut Diagnostics) -> Program {
     program
 }
 
+/// The modules of the library that a file uses.
+pub fn used_modules(file: &File, library: &Library) -> BTreeSet<EcoString> {
+    let uses =
+        file.items.iter().filter_map(|item| if let ItemKind::Use(path) = &item.kind { Some(path) } else { None });
+    uses.map(|path| dotted(path)).filter(|name| library.modules.contains(name)).collect()
+}
+
+fn dotted(path: &[Name]) -> EcoString {
+    path.iter().map(|n| n.text.as_str()).collect::<Vec<_>>().join(".").into()
+}
+
 /// The modules that a file uses.
 fn imports(file: &File, library: &Library, cx: &mut Diagnostics) -> BTreeSet<EcoString> {
     let mut used = BTreeSet::new();
     for item in &file.items {
         let ItemKind::Use(path) = &item.kind else { continue };
-        let name: EcoString = path.iter().map(|n| n.text.as_str()).collect::<Vec<_>>().join(".").into();
+        let name = dotted(path);
         let at = path[0].span.to(path[path.len() - 1].span);
         if library.modules.contains(&name) {
             if !used.insert(name.clone()) {

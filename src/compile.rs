@@ -2,6 +2,7 @@
 
 pub mod base;
 pub mod decide;
+pub mod predict;
 pub mod prepare;
 pub mod proof;
 
@@ -93,7 +94,7 @@ pub fn check_file(texts: &Texts, file: FileId, cx: &mut Diagnostics) -> Checked 
 pub fn check_tree(texts: &Texts, tree: File, cx: &mut Diagnostics) -> Checked {
     let trees = module_trees(texts, cx);
     let library = declared(texts, &trees, &tree, cx);
-    let program = check::check(&tree, &Context { library: &library, sources: &texts.sources }, cx);
+    let program = check::check(&tree, &Context::new(&library, &texts.sources), cx);
     Checked { tree, library, program }
 }
 
@@ -171,7 +172,7 @@ fn with(texts: &mut Texts, checked: &Checked, fills: &Lock, cx: &mut Diagnostics
     }
     // The first check has said what there is to say of the file; the second speaks of the fills.
     let mut again = Diagnostics::default();
-    let program = check::check(&tree, &Context { library: &checked.library, sources: &texts.sources }, &mut again);
+    let program = check::check(&tree, &Context::new(&checked.library, &texts.sources), &mut again);
     if again.has_errors() {
         cx.append(again);
         return None;

@@ -46,19 +46,10 @@ pub fn fills(program: &Program, library: &Library, lock: &Lock, locked: bool, cx
                     open = true;
                 }
                 None => match search::search(hole, job, program, library).into_iter().next() {
-                    Some(found) => out.holes.push(Entry {
-                        job: job.name.to_string(),
-                        hole: hole.name.to_string(),
-                        wants: hole.ty.to_string(),
-                        goal: hole.goal.to_string(),
-                        signature,
-                        filled_by: "typed search".to_string(),
-                        because: found.because,
-                        planner: None,
-                        predicted: None,
-                        fill: found.text,
-                        rejected: Vec::new(),
-                    }),
+                    Some(found) => {
+                        let entry = Entry::plain(job, hole, &found.text, "typed search");
+                        out.holes.push(Entry { because: found.because, ..entry });
+                    }
                     None => {
                         cx.push(errors::nothing_fits(hole.span, &hole.ty));
                         open = true;

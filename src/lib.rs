@@ -10,30 +10,40 @@
 //!                                                          run (engines, devices, meter)
 //! ```
 //!
-//! A pass is `pub fn verb(input: &In, cx: &mut Diagnostics) -> Out`. The core, up to `plan`, does no IO.
+//! A pass is `pub fn verb(input: &In, cx: &mut Diagnostics) -> Out`. The core, up to `plan`, does no IO: it is also built for
+//! WebAssembly (`playground/`), where the modules that need an operating system are left out.
 
+#[cfg(not(target_family = "wasm"))]
 pub mod adapt;
+#[cfg(not(target_family = "wasm"))]
 pub mod ask;
+#[cfg(not(target_family = "wasm"))]
 pub mod bench;
 pub mod check;
+#[cfg(not(target_family = "wasm"))]
 pub mod cli;
 pub mod compile;
 pub mod diag;
 pub mod digest;
 pub mod doc;
+#[cfg(not(target_family = "wasm"))]
 pub mod eval;
 pub mod expand;
+#[cfg(not(target_family = "wasm"))]
 pub mod fleet;
 pub mod graph;
 pub mod html;
 pub mod ide;
+#[cfg(not(target_family = "wasm"))]
 pub mod import;
 pub mod inputs;
 pub mod ir;
 pub mod library;
 pub mod lsp;
 pub mod plan;
+#[cfg(not(target_family = "wasm"))]
 pub mod profile;
+#[cfg(not(target_family = "wasm"))]
 pub mod run;
 pub mod solve;
 pub mod space;

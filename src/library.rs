@@ -52,6 +52,13 @@ impl Library {
         self.implementations.values().filter(move |i| i.tasks.iter().any(|t| t == task))
     }
 
+    /// The data flows of the compositions that carry out a task. Few entries have one: that is looked at first, since every call of a
+    /// file that is being typed asks.
+    pub fn composing<'a>(&'a self, task: &'a str) -> impl Iterator<Item = &'a Flow> {
+        let composed = self.implementations.values().filter_map(|i| Some((i, i.flow.as_ref()?)));
+        composed.filter(move |(i, _)| i.tasks.iter().any(|t| t == task)).map(|(_, flow)| flow)
+    }
+
     /// The tasks that holes are filled with: those of modules that compose serve what they compose.
     pub fn for_holes(&self) -> impl Iterator<Item = &Task> {
         let composes = |task: &Task| {

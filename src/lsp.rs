@@ -1,97 +1,88 @@
-//! `mkbc lsp`: the language server over standard input and output. It speaks the protocol; what it says comes from [`crate::ide`].
+//! The language server: messages of the protocol in, messages of the protocol out. What it says comes from [`crate::ide`].
 //!
-//! One thread owns the documents and answers in the order of the messages; one reads, one writes, one plans. Changes that wait
-//! in the queue are taken together, so that a burst of keystrokes is checked once.
+//! [`Server`] has no threads, pipes or files of its own. `mkbc lsp` (`stdio.rs`) gives it those of a process: one thread owns the
+//! documents and answers in the order of the messages; one reads, one writes, one plans. A page that has a loop of its own keeps a
+//! [`Session`].
 
 mod capabilities;
 mod convert;
+#[cfg(not(target_family = "wasm"))]
+pub mod disk;
 pub mod document;
-mod files;
+pub mod files;
 mod requests;
+mod semantic;
+mod session;
+#[cfg(not(target_family = "wasm"))]
+mod stdio;
 pub mod wire;
+#[cfg(not(target_family = "wasm"))]
 mod worker;
 
-use crate::compile::{Base, Texts};
-use crate::ide::planning::{MachinesOf, Plans, Usability};
+pub use session::Session;
+#[cfg(not(target_family = "wasm"))]
+pub use stdio::serve;
+
+use crate::compile::Base;
+use crate::ide::planning::{MachinesOf, Planner, Plans, Usability, plans};
 use crate::ide::{Analysis, Beside, analyse};
 use crate::space::Machines;
 use document::{Document, Encoding};
+use files::Files;
 use gen_lsp_types::TextDocumentContentChangeEvent;
 use lsp_server::{ErrorCode, Message, Notification, Request};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use worker::Wanted;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 /// What the server is started with; whatever reads files or looks at this machine is handed in.
 pub struct Setup {
-    /// Reads the library.
-    pub texts: Box<dyn Fn() -> Result<Texts, String> + Send + Sync>,
     /// The machines of a cluster's name, or of a job that names none.
     pub machines: Box<MachinesOf>,
     /// Whether what clashes on these machines is to be reported.
     pub reports: fn(&Machines) -> bool,
     /// What can be used on machines.
     pub usable: fn(&Machines) -> Usability,
+    /// What lies beside documents.
+    pub files: Box<dyn Files>,
 }
 
-/// Something that happened.
-enum Event {
-    Frame(wire::Frame),
-    Planned(String, i64, Plans),
+impl Setup {
+    /// Plans a text; `stop` is asked between jobs and while the solver looks.
+    fn plans(&self, base: &mut Base, text: &Wanted, stop: &(dyn Fn() -> bool + Sync)) -> Plans {
+        let planner = Planner {
+            machines: self.machines.as_ref(),
+            reports: &|machines| (self.reports)(machines),
+            usable: &|machines| (self.usable)(machines),
+            stop,
+        };
+        let table = |name: &str| self.files.table(&text.uri, name);
+        let beside = Beside { table: &table, lock: self.files.lock(&text.uri) };
+        plans(base, &text.uri, text.text.clone(), beside, &planner)
+    }
 }
 
-/// Serves over standard input and output until the client says `exit` or goes away. `true` where it said `shutdown` before.
-pub fn serve(setup: Setup) -> Result<bool, String> {
-    converse(setup, std::io::stdin(), std::io::stdout())
+/// A text to be planned.
+pub(crate) struct Wanted {
+    /// The document.
+    pub uri: String,
+    /// Its version.
+    pub version: i64,
+    /// The document's newest version.
+    pub newest: Arc<AtomicI64>,
+    /// The text.
+    pub text: Arc<str>,
 }
 
-/// The same over any two streams.
-pub fn converse(
-    setup: Setup,
-    from: impl std::io::Read + Send + 'static,
-    to: impl std::io::Write + Send + 'static,
-) -> Result<bool, String> {
-    let texts = (setup.texts)()?;
-    let (events, happened) = channel();
-    let (out, written) = channel::<Value>();
-    let from_client = events.clone();
-    std::thread::spawn(move || {
-        let mut input = std::io::BufReader::new(from);
-        loop {
-            let frame = wire::read(&mut input);
-            let last = matches!(frame, wire::Frame::End);
-            if from_client.send(Event::Frame(frame)).is_err() || last {
-                return;
-            }
-        }
-    });
-    let writer = std::thread::spawn(move || {
-        let mut output = std::io::BufWriter::new(to);
-        written.iter().all(|message| wire::write(&mut output, &message).is_ok());
-    });
-    let (wanted, plan) = channel();
-    std::thread::spawn(move || {
-        worker::work(&setup, &plan, &|uri, version, plans| {
-            let _ = events.send(Event::Planned(uri, version, plans));
-        });
-    });
-    let mut server = Server {
-        base: Base::new(texts),
-        documents: BTreeMap::new(),
-        encoding: Encoding::Utf16,
-        client: Client::default(),
-        state: State::New,
-        out,
-        wanted,
-        next_id: 0,
-    };
-    let clean = server.run(&happened);
-    drop(server);
-    let _ = writer.join();
-    Ok(clean)
+impl Wanted {
+    /// Whether the document has changed since.
+    fn stale(&self) -> bool {
+        self.newest.load(Ordering::Relaxed) != self.version
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -114,59 +105,60 @@ struct Client {
 /// An error for a request: the code and the message.
 type Refusal = (ErrorCode, String);
 
-struct Server {
+/// A server for one client. What it sends and what it wants planned goes where its owner says.
+pub(crate) struct Server {
     base: Base,
+    setup: Arc<Setup>,
     documents: BTreeMap<String, Document>,
     encoding: Encoding,
     client: Client,
     state: State,
-    out: Sender<Value>,
-    wanted: Sender<Wanted>,
+    out: Box<dyn Fn(Value)>,
+    want: Box<dyn Fn(Wanted)>,
     next_id: i32,
 }
 
 impl Server {
-    fn run(&mut self, happened: &Receiver<Event>) -> bool {
-        let mut queue: VecDeque<Event> = VecDeque::new();
-        loop {
-            queue.extend(happened.try_iter());
-            let Some(event) = queue.pop_front() else {
-                self.publish_all();
-                match happened.recv() {
-                    Ok(event) => queue.push_back(event),
-                    Err(_) => return false,
-                }
-                continue;
-            };
-            match event {
-                Event::Planned(uri, version, plans) => self.planned(&uri, version, plans),
-                Event::Frame(wire::Frame::End) => return self.state == State::ShutDown,
-                Event::Frame(wire::Frame::Fault(why, id)) => {
-                    let code = if id.is_some() { ErrorCode::InvalidRequest } else { ErrorCode::ParseError };
-                    self.send(json!({"id": id, "error": {"code": code as i32, "message": why}}));
-                }
-                Event::Frame(wire::Frame::Message(Message::Request(request))) => {
-                    let cancelled = queue.iter().any(|e| cancels(e, &request));
-                    self.request(request, cancelled);
-                }
-                Event::Frame(wire::Frame::Message(Message::Notification(note))) => {
-                    if note.method == "exit" {
-                        return self.state == State::ShutDown;
-                    }
-                    let method = note.method.clone();
-                    if let Err(why) = guarded(|| self.notification(note)) {
-                        self.log(&format!("`{method}`: {why}"));
-                    }
-                }
-                Event::Frame(wire::Frame::Message(Message::Response(_))) => {}
-            }
+    fn new(base: Base, setup: Arc<Setup>, out: Box<dyn Fn(Value)>, want: Box<dyn Fn(Wanted)>) -> Server {
+        Server {
+            base,
+            setup,
+            documents: BTreeMap::new(),
+            encoding: Encoding::Utf16,
+            client: Client::default(),
+            state: State::New,
+            out,
+            want,
+            next_id: 0,
         }
+    }
+
+    /// Takes a message; breaks at `exit`, with whether the client said `shutdown` before. A request that was taken back is refused.
+    fn take(&mut self, frame: wire::Frame, cancelled: bool) -> ControlFlow<bool> {
+        match frame {
+            wire::Frame::End => return ControlFlow::Break(self.state == State::ShutDown),
+            wire::Frame::Fault(why, id) => {
+                let code = if id.is_some() { ErrorCode::InvalidRequest } else { ErrorCode::ParseError };
+                self.send(json!({"id": id, "error": {"code": code as i32, "message": why}}));
+            }
+            wire::Frame::Message(Message::Request(request)) => self.request(request, cancelled),
+            wire::Frame::Message(Message::Notification(note)) => {
+                if note.method == "exit" {
+                    return ControlFlow::Break(self.state == State::ShutDown);
+                }
+                let method = note.method.clone();
+                if let Err(why) = guarded(|| self.notification(note)) {
+                    self.log(&format!("`{method}`: {why}"));
+                }
+            }
+            wire::Frame::Message(Message::Response(_)) => {}
+        }
+        ControlFlow::Continue(())
     }
 
     fn send(&self, mut message: Value) {
         message["jsonrpc"] = "2.0".into();
-        // The writer ends only with the client.
-        let _ = self.out.send(message);
+        (self.out)(message);
     }
 
     fn notify(&self, method: &str, params: Value) {
@@ -281,9 +273,8 @@ impl Server {
         if let Some(known) = &document.analysis {
             return Some(known.clone());
         }
-        let path = files::path_of(uri);
-        let path = path.as_deref();
-        let beside = Beside { table: &|name| files::beside_table(path, name), lock: files::beside_lock(path) };
+        let files = &self.setup.files;
+        let beside = Beside { table: &|name| files.table(uri, name), lock: files.lock(uri) };
         let analysis = Rc::new(analyse(&mut self.base, uri, document.lines.text.clone(), beside));
         document.analysis = Some(analysis.clone());
         Some(analysis)
@@ -299,12 +290,11 @@ impl Server {
             document.unpublished = false;
             match checked {
                 Ok(_) => {
-                    let _ = self.wanted.send(Wanted {
+                    (self.want)(Wanted {
                         uri: uri.clone(),
                         version: document.version,
                         newest: document.newest.clone(),
                         text: document.lines.text.clone(),
-                        path: files::path_of(&uri),
                     });
                     self.publish(&uri);
                 }
@@ -341,16 +331,6 @@ impl Server {
             self.next_id += 1;
             self.send(json!({"id": format!("mkbc-{}", self.next_id), "method": method}));
         }
-    }
-}
-
-/// Whether an event takes back a request.
-fn cancels(event: &Event, request: &Request) -> bool {
-    match event {
-        Event::Frame(wire::Frame::Message(Message::Notification(note))) if note.method == "$/cancelRequest" => {
-            serde_json::to_value(&request.id).is_ok_and(|id| note.params["id"] == id)
-        }
-        _ => false,
     }
 }
 

@@ -32,13 +32,12 @@ mod record;
 mod relax;
 mod search;
 mod simplex;
+#[cfg_attr(target_family = "wasm", path = "solve/smt/absent.rs")]
 mod smt;
 #[cfg(test)]
 mod tests;
 mod validate;
 mod wish;
-
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use self::budget::Budget;
 use self::model::Model;
@@ -48,7 +47,7 @@ use self::price::Price;
 use self::problem::{Problem, Wish};
 use self::propagate::{Cutoff, propagate};
 use self::search::Found;
-use self::smt::{Ask, Oracle, Verdict};
+use self::smt::{Oracle, Verdict};
 use self::validate::HUGE;
 use self::wish::minimise_under;
 
@@ -142,20 +141,11 @@ enum Settled {
 
 impl<'a> Session<'a> {
     fn new(space: &'a Space<'a>, limits: &Limits<'a>) -> Self {
-        let oracle = Oracle {
-            ask: Ask { ms: limits.z3_ms, clock: limits.out_of_time },
-            certify: limits.certify,
-            checks: AtomicU32::new(0),
-        };
+        let oracle = Oracle::of(limits);
         let mut budget = Budget::new(limits.nodes, limits.out_of_time);
         budget.prices = MOST_CARRIED;
-        budget.record = limits.certify != Certify::Off;
-        Session {
-            space,
-            clauses: (0..space.problem.clauses.len()).collect(),
-            budget,
-            oracle: (limits.certify != Certify::Off).then_some(oracle),
-        }
+        budget.record = oracle.is_some();
+        Session { space, clauses: (0..space.problem.clauses.len()).collect(), budget, oracle }
     }
 
     fn run(&self) -> Outcome {
@@ -210,7 +200,7 @@ impl<'a> Session<'a> {
         Proof {
             status,
             by: if by_z3 { smt::name() } else { "native".to_owned() },
-            z3_checks: self.oracle.as_ref().map_or(0, |oracle| oracle.checks.load(Ordering::Relaxed)),
+            z3_checks: self.oracle.as_ref().map_or(0, Oracle::checks),
             nodes: self.budget.spent(),
             kept: (
                 (0..self.space.stated()).map(|step| domain.of(step).len()).sum(),

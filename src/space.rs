@@ -22,7 +22,7 @@ use crate::ir::stream::Role;
 use crate::ir::workflow::{Step, Workflow};
 use crate::library::end_to_end::Form;
 use crate::library::evidence::Evidence;
-use crate::library::{Implementation, Library};
+use crate::library::{Cluster, Implementation, Library};
 use crate::types::Type;
 use compose::Chooser;
 use ecow::EcoString;
@@ -42,6 +42,14 @@ pub struct Machines {
     pub name: EcoString,
     /// Pools by device: how many, dollars an hour.
     pub pools: BTreeMap<EcoString, (u32, Decimal)>,
+}
+
+impl Machines {
+    /// The machines of a cluster.
+    pub fn of(cluster: &Cluster) -> Machines {
+        let pools = cluster.pools.iter().map(|(device, units, price)| (device.clone(), (*units, *price)));
+        Machines { name: cluster.name.clone(), pools: pools.collect() }
+    }
 }
 
 /// Says whether an implementation can be used at all (its program is installed, its key is set); the reason where it cannot.

@@ -2,6 +2,7 @@
 //! `<|>`, `----`, and what the feature answers there. `BLESS=1 cargo test --test ide` writes the answers again.
 
 use murakkab::compile::{Base, Texts, anywhere};
+use murakkab::diag::Diagnostics;
 use murakkab::diag::source::Span;
 use murakkab::ide::{
     Analysis, Beside, Edit, actions, analyse, calls, completion, definition, folding, hints, hover, links, outline,
@@ -242,4 +243,40 @@ fn no_feature_panics_on_a_file_that_is_being_typed() {
         outline::outline(&analysis).iter().for_each(|e| inside(e.span));
         let _ = (hints::hints(&analysis, None), links::links(&analysis));
     }
+}
+
+#[test]
+fn the_compositions_of_a_module_are_checked_once() {
+    let mut base = Base::new(Texts::with_stdlib());
+    let text = "use std.compose\nuse std.math\n\njob j(problem: Text) -> Text { solve_math(problem) }\n";
+    let mut checked = |text: &str| base.check(("test.mkb", text), &|_| None, &mut Diagnostics::default()).program;
+    let (first, again) = (checked(text), checked(&format!("// typed\n{text}")));
+    assert!(!first.compositions.is_empty());
+    assert_eq!(first.compositions.len(), again.compositions.len());
+    for (name, composition) in &first.compositions {
+        assert!(std::sync::Arc::ptr_eq(composition, &again.compositions[name]), "`{name}` was checked again");
+    }
+    // A file that uses no module has none of them.
+    assert!(checked("job j(text: Text) -> Text { text }\n").compositions.is_empty());
+}
+
+#[test]
+fn a_files_own_items_are_declared_again_only_when_they_change() {
+    let mut base = Base::new(Texts::with_stdlib());
+    let own = "task shout(text: Text) -> Text {\n  work input = text.tokens\n}\n";
+    let mut said = Vec::new();
+    let mut library = |text: &str| {
+        let mut cx = Diagnostics::default();
+        let library = base.check(("test.mkb", text), &|_| None, &mut cx).library;
+        said.push(cx.sorted().into_iter().map(|d| (d.code, d.primary.span.start)).collect::<Vec<_>>());
+        library
+    };
+    let first = library(&format!("{own}job j(text: Text) -> Text {{ shout(text) }}\n"));
+    let typed = library(&format!("{own}job j(words: Text) -> Text {{ shout(words) }}\n"));
+    assert!(std::sync::Arc::ptr_eq(&first, &typed), "only a job changed");
+    let moved = library(&format!("\n{own}job j(text: Text) -> Text {{ shout(text) }}\n"));
+    assert!(!std::sync::Arc::ptr_eq(&first, &moved), "its items have other places");
+    let without = library("job j(text: Text) -> Text { text }\n");
+    assert!(!without.tasks.contains_key("shout"));
+    assert_eq!(said[0], said[1], "what is wrong with the items is said each time");
 }

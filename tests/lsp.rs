@@ -233,6 +233,44 @@ fn a_session_from_the_first_message_to_the_last() {
     }
     let lenses = editor.ask("textDocument/codeLens", json!({"textDocument": {"uri": uri}}));
     assert!(lenses["result"].to_string().contains("quality"), "{lenses}");
+    let drawn = editor.ask("mkbc/graph", json!({"textDocument": {"uri": uri}}));
+    let graph = &drawn["result"][0]["graph"];
+    let names: Vec<&str> =
+        graph["nodes"].as_array().expect("nodes").iter().filter_map(|n| n["name"].as_str()).collect();
+    assert_eq!(names, ["audio", "speech_to_text", "result"], "{drawn}");
+    assert_eq!(graph["edges"], json!([[0, 1], [1, 2]]));
+    assert_eq!(graph["nodes"][1]["range"]["start"]["line"], 3, "the call's place");
+    assert_eq!(editor.end(), Some(0));
+}
+
+#[test]
+fn semantic_tokens_come_whole_in_part_and_as_what_changed() {
+    let mut editor = Editor::initialized(json!({}));
+    let uri = editor.open(JOB);
+    let document = json!({"textDocument": {"uri": uri}});
+    let first = editor.ask("textDocument/semanticTokens/full", document.clone());
+    let numbers = |v: &Value| -> Vec<u64> { v.as_array().expect("a list").iter().filter_map(Value::as_u64).collect() };
+    let mut data = numbers(&first["result"]["data"]);
+    let range = json!({"start": place(3, 0), "end": place(4, 0)});
+    let part = editor.ask("textDocument/semanticTokens/range", json!({"textDocument": {"uri": uri}, "range": range}));
+    let part = numbers(&part["result"]["data"]);
+    assert!(part[0] == 3 && part.len() < data.len() && data.ends_with(&part[5..]), "{part:?}");
+    editor.tell(
+        "textDocument/didChange",
+        json!({"textDocument": {"uri": uri, "version": 2},
+        "contentChanges": [{"range": {"start": place(3, 0), "end": place(3, 0)}, "text": "  // a comment\n"}]}),
+    );
+    let asked = json!({"textDocument": {"uri": uri}, "previousResultId": first["result"]["resultId"]});
+    let changed = editor.ask("textDocument/semanticTokens/full/delta", asked.clone());
+    let edits = changed["result"]["edits"].as_array().expect("edits");
+    assert_eq!(edits.len(), 1, "{changed}");
+    let at = |name: &str| edits[0][name].as_u64().expect("a number") as usize;
+    data.splice(at("start")..at("start") + at("deleteCount"), numbers(&edits[0]["data"]));
+    let whole = editor.ask("textDocument/semanticTokens/full", document);
+    assert_eq!(data, numbers(&whole["result"]["data"]));
+    // An answer that the server no longer has is followed by all tokens.
+    let late = editor.ask("textDocument/semanticTokens/full/delta", asked);
+    assert_eq!(data, numbers(&late["result"]["data"]));
     assert_eq!(editor.end(), Some(0));
 }
 

@@ -149,7 +149,7 @@ fn read_line(
                  pin (`using whisper on a100`), a rule (`avoid whisper`), an expectation or `on CLUSTER`"
             )));
         };
-        let context = Context { library, sources };
+        let context = Context::new(library, sources);
         check_clauses(body, &mut read, &context, &mut said);
         check_rules(body, &mut read, &context, &mut said);
     }

@@ -30,7 +30,7 @@ impl BodyPass<'_> {
                 self.cx.push(errors::not_imported(call.callee.span, name, &task.module));
             }
             self.job.modules.insert(task.module.clone());
-            let composed = library.implementing(name).filter_map(|i| i.flow.as_ref()).map(|flow| &flow.module);
+            let composed = library.composing(name).map(|flow| &flow.module);
             self.job.modules.extend(composed.filter(|module| self.used.contains(*module)).cloned());
             let args = self.arguments(call, &task.params, span);
             let conditions = self.conditions(&call.suffixes, name);

@@ -13,6 +13,7 @@ use crate::units::Dimension;
 use ecow::EcoString;
 use rust_decimal::Decimal;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// No loop over a range is longer.
 const LONGEST: u32 = 1000;
@@ -22,14 +23,14 @@ pub fn offered(
     used: &BTreeSet<EcoString>,
     context: &Context,
     cx: &mut Diagnostics,
-) -> BTreeMap<EcoString, Composition> {
+) -> BTreeMap<EcoString, Arc<Composition>> {
     let mut all = BTreeMap::new();
     for entry in context.library.implementations.values() {
         let Some(flow) = &entry.flow else { continue };
         if (flow.module.is_empty() || used.contains(&flow.module))
             && let Some(composition) = check(entry, &flow.stmts, used, context, cx)
         {
-            all.insert(entry.name.clone(), composition);
+            all.insert(entry.name.clone(), Arc::new(composition));
         }
     }
     all

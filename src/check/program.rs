@@ -15,7 +15,7 @@ pub struct Program {
     /// Its jobs, in order.
     pub jobs: Vec<Job>,
     /// The compositions that its jobs may be carried out by, by name.
-    pub compositions: BTreeMap<EcoString, Composition>,
+    pub compositions: BTreeMap<EcoString, Arc<Composition>>,
 }
 
 /// A checked composition.

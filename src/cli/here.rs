@@ -29,10 +29,7 @@ pub fn machines(name: &str, library: &Library) -> Result<Machines, Failure> {
         return Ok(this_machine(&inventory(), library));
     }
     match library.clusters.get(name) {
-        Some(cluster) => {
-            let pools = cluster.pools.iter().map(|(device, units, price)| (device.clone(), (*units, *price)));
-            Ok(Machines { name: cluster.name.clone(), pools: pools.collect() })
-        }
+        Some(cluster) => Ok(Machines::of(cluster)),
         None => {
             let names: Vec<&str> = library.clusters.keys().map(|k| k.as_str()).chain([HERE]).collect();
             let hint = crate::diag::nearest(name, names.iter().copied())

@@ -4,6 +4,7 @@ use super::Failure;
 use super::here::{HERE, machines};
 use super::load::library;
 use super::plan::usable_on;
+use crate::lsp::disk::Disk;
 use crate::lsp::{Setup, serve};
 use clap::Args;
 use std::path::PathBuf;
@@ -23,17 +24,16 @@ pub struct LspOptions {
 
 /// Serves one client; fails where it goes without having said `shutdown`.
 pub fn lsp(options: &LspOptions) -> Result<(), Failure> {
-    let folders = options.library.clone();
     let default = options.cluster.clone().unwrap_or_else(|| HERE.to_string());
     let said = |failure: Failure| failure.to_string();
     let setup = Setup {
-        texts: Box::new(move || library(&folders).map_err(said)),
         machines: Box::new(move |name, library| machines(name.unwrap_or(&default), library).map_err(said)),
         // What this machine lacks is no fault of the job.
         reports: |machines| machines.name != HERE,
         usable: usable_on,
+        files: Box::<Disk>::default(),
     };
-    match serve(setup).map_err(Failure::Message)? {
+    match serve(setup, library(&options.library)?) {
         true => Ok(()),
         false => Err(Failure::Said),
     }

@@ -1,15 +1,19 @@
 //! The library, parsed and declared once for many checks of files that build on it: what makes an editor's check fast.
 
 use super::{Texts, declared, module_trees, table_names};
-use crate::check::program::Program;
+use crate::check::program::{Composition, Program};
 use crate::check::{self, Context};
-use crate::diag::Diagnostics;
 use crate::diag::source::FileId;
+use crate::diag::{Diagnostic, Diagnostics};
 use crate::library::Library;
 use crate::syntax::ast::{File, Item, ItemKind};
 use crate::syntax::parse::parse;
 use ecow::EcoString;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+/// Sets of modules whose compositions are kept.
+const MOST_COMPOSED: usize = 16;
 
 /// A library that many files are checked against, one after the other.
 pub struct Base {
@@ -19,6 +23,9 @@ pub struct Base {
     library: Arc<Library>,
     problems: Diagnostics,
     own: usize,
+    /// The compositions of the modules that files used, by these modules: they are the library's, and checked once.
+    composed: BTreeMap<BTreeSet<EcoString>, BTreeMap<EcoString, Arc<Composition>>>,
+    extended: Option<Extended>,
 }
 
 /// A file that was checked against a base.
@@ -40,7 +47,7 @@ impl Base {
         let trees = module_trees(&texts, &mut problems);
         let library = Arc::new(declared(&texts, &trees, &File::default(), &mut problems));
         let own = texts.sources.count();
-        Base { texts, trees, library, problems, own }
+        Base { texts, trees, library, problems, own, composed: BTreeMap::new(), extended: None }
     }
 
     /// What is wrong with the library itself.
@@ -92,18 +99,58 @@ impl Base {
                 self.texts.tables.insert(name, file);
             }
         }
-        // Only what declares something, or brings tables, needs a library of its own.
-        let declares = |item: &Item| !matches!(item.kind, ItemKind::Use(_) | ItemKind::Job(_) | ItemKind::Error);
-        let library = if tree.items.iter().any(declares) || !self.texts.tables.is_empty() {
-            let mut said = Diagnostics::default();
-            let library = declared(&self.texts, &self.trees, &tree, &mut said);
-            let new: Vec<_> = said.iter().filter(|d| d.primary.span.file.0 as usize >= self.own).cloned().collect();
-            new.into_iter().for_each(|d| cx.push(d));
-            Arc::new(library)
-        } else {
-            self.library.clone()
-        };
-        let program = check::check(&tree, &Context { library: &library, sources: &self.texts.sources }, cx);
+        let library = self.library_of(&tree, cx);
+        let used = Arc::ptr_eq(&library, &self.library).then(|| check::used_modules(&tree, &library));
+        let composed = used.as_ref().and_then(|used| self.composed.get(used));
+        let program = check::check(&tree, &Context { composed, ..Context::new(&library, &self.texts.sources) }, cx);
+        if let (Some(used), None) = (used, composed) {
+            if self.composed.len() >= MOST_COMPOSED {
+                self.composed.clear();
+            }
+            self.composed.insert(used, program.compositions.clone());
+        }
         BaseChecked { file, tree, library, program }
     }
+
+    /// The library with a file's own items and tables. While only other parts of the file are typed at, it is the one from before.
+    fn library_of(&mut self, tree: &File, cx: &mut Diagnostics) -> Arc<Library> {
+        let declares = |item: &&Item| !matches!(item.kind, ItemKind::Use(_) | ItemKind::Job(_) | ItemKind::Error);
+        let items: Vec<&Item> = tree.items.iter().filter(declares).collect();
+        if items.is_empty() && self.texts.tables.is_empty() {
+            return self.library.clone();
+        }
+        let text = |file: &FileId| self.texts.sources.get(*file).text.as_str();
+        let tables = self.texts.tables.iter().map(|(name, file)| (name.clone(), text(file).into()));
+        let tables: Vec<(EcoString, EcoString)> = tables.collect();
+        let same = |kept: &Extended| kept.items.iter().eq(items.iter().copied()) && kept.tables == tables;
+        let kept = match self.extended.take().filter(same) {
+            Some(kept) => kept,
+            None => {
+                let mut said = Diagnostics::default();
+                let library = Arc::new(declared(&self.texts, &self.trees, tree, &mut said));
+                let own = |d: &&Diagnostic| d.primary.span.file.0 as usize >= self.own;
+                Extended {
+                    items: items.into_iter().cloned().collect(),
+                    tables,
+                    said: said.iter().filter(own).cloned().collect(),
+                    library,
+                }
+            }
+        };
+        kept.said.iter().for_each(|d| cx.push(d.clone()));
+        let library = kept.library.clone();
+        self.extended = Some(kept);
+        library
+    }
+}
+
+/// The library with items of the file that was checked last.
+struct Extended {
+    /// The file's items that declare something, in their places.
+    items: Vec<Item>,
+    /// Its tables of quality: name and text.
+    tables: Vec<(EcoString, EcoString)>,
+    /// What is wrong with them.
+    said: Vec<Diagnostic>,
+    library: Arc<Library>,
 }

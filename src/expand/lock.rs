@@ -1,5 +1,6 @@
 //! The lock file: which fill each hole has, who filled it, and what it depends on. TOML, for people to review.
 
+use crate::check::program::{Hole, Job};
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
@@ -116,6 +117,23 @@ pub struct Rejected {
 }
 
 impl Entry {
+    /// A fill of a hole, with nothing said of why.
+    pub fn plain(job: &Job, hole: &Hole, fill: &str, filled_by: &str) -> Entry {
+        Entry {
+            job: job.name.to_string(),
+            hole: hole.name.to_string(),
+            wants: hole.ty.to_string(),
+            goal: hole.goal.to_string(),
+            signature: super::signature(hole, job),
+            filled_by: filled_by.to_string(),
+            because: String::new(),
+            planner: None,
+            predicted: None,
+            fill: fill.to_string(),
+            rejected: Vec::new(),
+        }
+    }
+
     /// The fills that people can choose from, by number from 1: the one that is taken, then the usable others.
     pub fn choices(&self) -> impl Iterator<Item = (usize, Rejected)> + '_ {
         let taken = Rejected {

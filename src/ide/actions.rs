@@ -6,8 +6,7 @@ use super::{Analysis, Edit};
 use crate::check::program::{Hole, Job};
 use crate::diag::Diagnostic;
 use crate::diag::source::Span;
-use crate::expand::rank::Predicted;
-use crate::expand::search::{self, Found};
+use crate::expand::search;
 use crate::syntax::ast::{ItemKind, StmtKind};
 use crate::types::Type;
 
@@ -77,15 +76,13 @@ fn sentence(title: &str) -> String {
     chars.next().map_or(String::new(), |c| c.to_uppercase().collect::<String>() + chars.as_str())
 }
 
-/// One action for each fill that typed search finds, the best first: by what plans say of them, as far as they do.
+/// One action for each fill that typed search finds, the best first: by their plans where those are known, else by their words.
 pub fn fills(analysis: &Analysis, plans: Option<&Plans>, job: &Job, hole: &Hole) -> Vec<Action> {
     let mut found = search::search(hole, job, &analysis.program, &analysis.library);
-    let foretold =
-        plans.into_iter().flat_map(|p| &p.fills).find(|f| f.job == job.name.as_str() && f.hole == hole.name.as_str());
-    let foretold = foretold.map_or(&[][..], |f| &f.fills);
-    let place = |found: &Found| foretold.iter().position(|c| c.found.text == found.text).unwrap_or(foretold.len());
-    found.sort_by_key(place);
     let problem = analysis.diagnostics.iter().find(|d| d.primary.span == hole.span && d.code == "I0501").cloned();
+    let ranked = plans.and_then(|p| p.fills.iter().find(|r| r.hole == hole.span)).map_or(&[][..], |r| &r.fills);
+    let place = |text: &str| ranked.iter().position(|(t, _)| t == text);
+    found.sort_by_key(|fill| place(&fill.text).unwrap_or(usize::MAX));
     let actions = found.iter().enumerate().filter_map(|(rank, fill)| {
         let mut edits = placed(analysis, job, hole, &fill.text)?;
         edits.extend(uses(analysis, &fill.text));
@@ -93,11 +90,7 @@ pub fn fills(analysis: &Analysis, plans: Option<&Plans>, job: &Job, hole: &Hole)
         // Its score and the words that fit are for those who compare fills.
         let value = fill.because.split_once(": ").map_or(fill.because.as_str(), |(_, what)| what);
         let value = value.split_once("; ").map_or(value, |(what, _)| what);
-        let figures = match foretold.iter().find(|c| c.found.text == fill.text).map(|c| &c.predicted) {
-            Some(Predicted::Plan(_, figures)) => format!(" · {figures}"),
-            Some(Predicted::NoPlan(_)) => " · no plan keeps the limits".to_string(),
-            Some(Predicted::Unknown) | None => String::new(),
-        };
+        let figures = place(&fill.text).map_or(String::new(), |at| format!(" · {}", ranked[at].1));
         let title = format!("Fill the hole: {value}{figures}");
         Some(Action { title, kind: ActionKind::Fill, mends: problem.clone(), preferred: rank == 0, edits })
     });

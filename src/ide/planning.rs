@@ -1,11 +1,13 @@
 //! What a plan says beside a text: the choice, its cost and its time at each step, and what stands in the way of a plan.
 
 use super::cursor::{expressions, is_pinned};
-use super::fills::{Foretold, foretell};
+use super::graph::{self, Graph};
+use super::ranking::{Ranked, ranked};
 use super::{Analysis, Beside, Edit, analyse};
 use crate::compile::{Base, Checked, Compiled, Target, fill, plan};
 use crate::diag::source::Span;
 use crate::diag::{Diagnostic, Diagnostics};
+use crate::ir::lower::lower;
 use crate::library::{Implementation, Library};
 use crate::plan::model::{Plan, PlanStep};
 use crate::plan::render::{dollars, hardware, percent, seconds};
@@ -27,8 +29,8 @@ pub struct Plans {
     pub jobs: Vec<JobPlan>,
     /// What planning found wrong: clauses that clash, mostly.
     pub diagnostics: Vec<Diagnostic>,
-    /// The fills of holes, with what plans say of them.
-    pub fills: Vec<Foretold>,
+    /// The fills of holes, ranked by their plans.
+    pub fills: Vec<Ranked>,
 }
 
 /// What a plan says of a job.
@@ -42,6 +44,8 @@ pub struct JobPlan {
     pub summary: String,
     /// What was chosen at each call.
     pub steps: Vec<StepPlan>,
+    /// The data flow, holes filled, with what was chosen where there is a plan; none for a job that is not whole.
+    pub graph: Option<Graph>,
 }
 
 /// What was chosen at a call.
@@ -92,23 +96,31 @@ pub fn plans(base: &mut Base, name: &str, text: Arc<str>, beside: Beside, planne
         library: (*analysis.library).clone(),
         program: analysis.program.clone(),
     };
+    let open = (checked.program.jobs.iter().any(|j| !j.holes.is_empty())).then(|| Checked {
+        tree: checked.tree.clone(),
+        library: checked.library.clone(),
+        program: checked.program.clone(),
+    });
     let mut cx = Diagnostics::default();
-    let Some((checked, lock)) = fill(base.texts_mut(), checked, &lock, false, &mut cx) else {
+    let Some((checked, filled)) = fill(base.texts_mut(), checked, &lock, false, &mut cx) else {
         out.diagnostics = own(&cx, &analysis);
         return out;
     };
-    let fills = lock;
-    let lock = fills.write().ok().filter(|_| !fills.holes.is_empty());
+    let lock = filled.write().ok().filter(|_| !filled.holes.is_empty());
     for job in checked.program.jobs.iter().take(MAX_JOBS) {
         if (planner.stop)() {
             break;
         }
         let span = job.span;
-        let mut add = |summary, steps| out.jobs.push(JobPlan { job: job.name.to_string(), span, summary, steps });
+        let workflow = lower(job, &checked.program);
+        let mut drawn = workflow.as_ref().map(|workflow| graph::of_workflow(workflow, analysis.file));
+        let mut add = |summary, steps, graph| {
+            out.jobs.push(JobPlan { job: job.name.to_string(), span, summary, steps, graph });
+        };
         let machines = match (planner.machines)(job.cluster.as_ref().map(|(n, _)| n.as_str()), &checked.library) {
             Ok(machines) => machines,
             Err(why) => {
-                add(format!("no plan: {why}"), Vec::new());
+                add(format!("no plan: {why}"), Vec::new(), drawn);
                 continue;
             }
         };
@@ -126,24 +138,26 @@ pub fn plans(base: &mut Base, name: &str, text: Arc<str>, beside: Beside, planne
         let compiled = Compiled { texts: base.texts(), file: analysis.file, checked: &checked, lock: lock.as_deref() };
         let mut said = Diagnostics::default();
         match plan(compiled, &target, &mut said) {
-            Ok((_, decision)) => add(summary(&decision.plan), steps(&decision.plan, &analysis, &job.name)),
+            Ok((prepared, decision)) => {
+                let plan = &decision.plan;
+                drawn = Some(graph::of_plan(plan, &prepared.workflow, analysis.file));
+                add(summary(plan), steps(plan, &analysis, &job.name), drawn);
+            }
             Err(why) => {
                 let first = said.sorted().into_iter().find(|d| d.severity == crate::diag::Severity::Error);
-                add(
-                    format!("no plan on {}: {}", machines.name, first.map_or(why.clone(), |d| d.message.clone())),
-                    Vec::new(),
-                );
+                let why = first.map_or(why.clone(), |d| d.message.clone());
+                add(format!("no plan on {}: {why}", machines.name), Vec::new(), drawn);
             }
         }
         if (planner.reports)(&machines) {
             out.diagnostics.extend(own(&said, &analysis));
         }
     }
+    if let Some(open) = open {
+        out.fills = ranked(base, &analysis, &open, &filled, planner);
+    }
     out.diagnostics.retain(|d| !analysis.diagnostics.contains(d));
     out.diagnostics.dedup();
-    if !fills.holes.is_empty() {
-        out.fills = foretell(base, &analysis, &fills, planner);
-    }
     out
 }
 

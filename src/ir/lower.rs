@@ -260,7 +260,7 @@ impl<'p> Lower<'p> {
                 };
                 settings = settings.into_iter().flat_map(with).collect();
             }
-            ways.extend(settings.into_iter().map(|knobs| (Way { composition: name.clone(), knobs }, composition)));
+            ways.extend(settings.into_iter().map(|knobs| (Way { composition: name.clone(), knobs }, &**composition)));
         }
         ways
     }

@@ -37,8 +37,8 @@ pub fn answer(encoding: Encoding) -> Value {
             "documentOnTypeFormattingProvider": {"firstTriggerCharacter": "\n", "moreTriggerCharacter": ["}"]},
             "semanticTokensProvider": {
                 "legend": {"tokenTypes": types, "tokenModifiers": ["declaration", "defaultLibrary"]},
-                "full": true,
-                "range": false,
+                "full": {"delta": true},
+                "range": true,
             },
         },
     })

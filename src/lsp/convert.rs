@@ -1,6 +1,6 @@
 //! Answers of [`crate::ide`] → the protocol's JSON.
 
-use super::{Server, files};
+use super::Server;
 use crate::diag::codes::{page, title};
 use crate::diag::source::Span;
 use crate::diag::{Diagnostic, Severity};
@@ -27,9 +27,9 @@ impl Server {
         if span.file.0 as usize >= texts.sources.count() {
             return None;
         }
-        let path = files::library_file(texts, span.file)?;
+        let uri = self.setup.files.library(texts, span.file)?;
         let lines = Lines::new(texts.sources.get(span.file).text.as_str().into());
-        Some((files::uri_of(&path)?, lines.range(span, self.encoding)))
+        Some((uri, lines.range(span, self.encoding)))
     }
 
     pub(super) fn diagnostic(&self, uri: &str, d: &Diagnostic, source: &str) -> Value {

@@ -3,6 +3,7 @@
 use crate::diag::source::Span;
 use crate::ide::Analysis;
 use crate::ide::planning::Plans;
+use crate::lsp::semantic::Sent;
 use gen_lsp_types::{Position, Range};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -100,6 +101,8 @@ pub struct Document {
     pub plans: Option<(i64, Rc<Plans>)>,
     /// Whether this version's diagnostics are yet to be published.
     pub unpublished: bool,
+    /// The semantic tokens that the client was sent last.
+    pub sent: Option<Sent>,
 }
 
 impl Document {
@@ -112,6 +115,7 @@ impl Document {
             analysis: None,
             plans: None,
             unpublished: true,
+            sent: None,
         }
     }
 

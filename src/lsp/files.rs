@@ -1,59 +1,28 @@
-//! Documents ↔ files: what lies beside a document, and the library's texts as files that an editor can open.
+//! What a server wants of the files around a document. Without an implementation of its own, a place has none.
 
-use crate::compile::{Texts, library_digest};
+use crate::compile::Texts;
 use crate::diag::source::FileId;
 use crate::expand::lock::Lock;
-use reqwest::Url;
-use std::path::{Path, PathBuf};
 
-/// The file of a document; none for one that was never saved.
-pub fn path_of(uri: &str) -> Option<PathBuf> {
-    Url::parse(uri).ok().filter(|u| u.scheme() == "file")?.to_file_path().ok()
-}
-
-/// The address of a file.
-pub fn uri_of(path: &Path) -> Option<String> {
-    Url::from_file_path(path).ok().map(|u| u.to_string())
-}
-
-/// The text of a table of quality beside a document.
-pub fn beside_table(path: Option<&Path>, name: &str) -> Option<String> {
-    std::fs::read_to_string(path?.parent()?.join(name)).ok()
-}
-
-/// The lock file beside a document.
-pub fn beside_lock(path: Option<&Path>) -> Option<Lock> {
-    let mut lock = path?.as_os_str().to_owned();
-    lock.push(".lock");
-    Lock::read(&std::fs::read_to_string(lock).ok()?).ok()
-}
-
-/// A library's file that an editor can open: its own path, or a copy of an embedded text in the user's cache folder.
-pub fn library_file(texts: &Texts, file: FileId) -> Option<PathBuf> {
-    let source = texts.sources.get(file);
-    if !source.name.starts_with("std/") {
-        return std::fs::canonicalize(&source.name).ok();
+/// The files around documents, by the documents' addresses.
+pub trait Files: Send + Sync {
+    /// The text of a table of quality beside a document.
+    fn table(&self, _uri: &str, _name: &str) -> Option<String> {
+        None
     }
-    let digest = library_digest(texts);
-    let path = cache().join(format!("mkbc/{}", digest.get(..12)?)).join(&source.name);
-    if std::fs::read_to_string(&path).is_ok_and(|text| text == source.text) {
-        return Some(path);
-    }
-    let folder = path.parent()?;
-    std::fs::create_dir_all(folder).ok()?;
-    // Read-only: an edit there would change nothing.
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o444);
-    let mut copy = tempfile::Builder::new().permissions(mode).tempfile_in(folder).ok()?;
-    std::io::Write::write_all(&mut copy, source.text.as_bytes()).ok()?;
-    copy.persist(&path).ok()?;
-    Some(path)
-}
 
-/// The user's cache folder.
-fn cache() -> PathBuf {
-    let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    set("XDG_CACHE_HOME")
-        .or_else(|| set("HOME").map(|home| home.join(".cache")))
-        .filter(|path| path.is_absolute())
-        .unwrap_or_else(std::env::temp_dir)
+    /// The lock file beside a document.
+    fn lock(&self, _uri: &str) -> Option<Lock> {
+        None
+    }
+
+    /// The address of the first of these names that is a file, relative to a document.
+    fn beside(&self, _uri: &str, _names: &[String]) -> Option<String> {
+        None
+    }
+
+    /// The address where an editor can open a text of the library.
+    fn library(&self, _texts: &Texts, _file: FileId) -> Option<String> {
+        None
+    }
 }

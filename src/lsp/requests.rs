@@ -1,15 +1,16 @@
 //! Requests → answers: the method's name, its parameters, and the feature of [`crate::ide`] that it asks.
 
 use super::convert::symbol_kind;
-use super::{Refusal, Server, files};
+use super::{Refusal, Server};
 use crate::ide::actions::{Action, ActionKind};
 use crate::ide::calls::Calls;
 use crate::ide::folding::FoldKind;
+use crate::ide::graph::{GraphNode, Kind};
 use crate::ide::outline::Entry;
-use crate::ide::tokens::TokenKind;
+use crate::ide::planning::JobPlan;
 use crate::ide::{
     Analysis, actions, calls, completion, definition, folding, formatting, hints, hover, links, outline, rename,
-    selection, signature, tokens,
+    selection, signature,
 };
 use gen_lsp_types::{Position, Range};
 use lsp_server::ErrorCode;
@@ -27,6 +28,10 @@ impl Server {
             "workspace/symbol" => Ok(self.workspace_symbols(params["query"].as_str().unwrap_or_default())),
             "callHierarchy/incomingCalls" => self.calls(params, true),
             "callHierarchy/outgoingCalls" => self.calls(params, false),
+            "mkbc/graph" => {
+                let (uri, _) = self.of(&params["textDocument"]["uri"])?;
+                Ok(self.graphs(&uri))
+            }
             _ if method.starts_with("textDocument/") => {
                 let (uri, analysis) = self.of(&params["textDocument"]["uri"])?;
                 self.of_document(method, params, &uri, &analysis)
@@ -109,7 +114,14 @@ impl Server {
                 let places: Result<Vec<u32>, Refusal> = places.iter().map(|p| self.offset(uri, p)).collect();
                 places?.into_iter().map(|at| self.selection(uri, analysis, at)).collect()
             }
-            "textDocument/semanticTokens/full" => json!({"data": self.semantic(uri, analysis)}),
+            "textDocument/semanticTokens/full" => self.semantic_since(uri, analysis, None),
+            "textDocument/semanticTokens/full/delta" => {
+                self.semantic_since(uri, analysis, params["previousResultId"].as_str())
+            }
+            "textDocument/semanticTokens/range" => {
+                let part = self.part(uri, &params["range"], analysis)?;
+                json!({"data": self.semantic(uri, analysis, Some(part))})
+            }
             "textDocument/documentLink" => self.links(uri, analysis),
             "textDocument/inlayHint" => {
                 let part = self.part(uri, &params["range"], analysis)?;
@@ -172,38 +184,13 @@ impl Server {
         if out.is_null() { json!({"range": self.range(uri, analysis.span(at as usize, at as usize))}) } else { out }
     }
 
-    fn semantic(&self, uri: &str, analysis: &Analysis) -> Vec<u32> {
-        let mut data = Vec::new();
-        let (mut line, mut column) = (0, 0);
-        for token in tokens::semantic(analysis) {
-            let Some(range) = self.range(uri, token.span) else { continue };
-            if range.start.line != range.end.line {
-                continue;
-            }
-            let kind = TokenKind::ALL.iter().position(|(k, _)| *k == token.kind).unwrap_or(0) as u32;
-            let length = range.end.character - range.start.character;
-            let moved = range.start.line - line;
-            let right = if moved == 0 { range.start.character.saturating_sub(column) } else { range.start.character };
-            data.extend([moved, right, length, kind, u32::from(token.definition) | u32::from(token.library) << 1]);
-            (line, column) = (range.start.line, range.start.character);
-        }
-        data
-    }
-
     fn links(&self, uri: &str, analysis: &Analysis) -> Value {
-        let folder = files::path_of(uri).and_then(|p| p.parent().map(|p| p.to_path_buf()));
         let link = |link: &links::Link| {
-            let path = link
-                .paths
-                .iter()
-                .map(|p| folder.as_ref().map(|f| f.join(p)))
-                .find(|p| p.as_ref().is_some_and(|p| p.is_file()));
             let embedded = || {
-                let name = link.paths.last()?;
-                let file = self.base.texts().profiles.get(name.as_str())?;
-                files::library_file(self.base.texts(), *file)
+                let file = self.base.texts().profiles.get(link.paths.last()?.as_str())?;
+                self.setup.files.library(self.base.texts(), *file)
             };
-            let target = files::uri_of(&path.flatten().or_else(embedded)?)?;
+            let target = self.setup.files.beside(uri, &link.paths).or_else(embedded)?;
             Some(json!({"range": self.range(uri, link.span), "target": target}))
         };
         links::links(analysis).iter().filter_map(link).collect()
@@ -253,6 +240,29 @@ impl Server {
             }
         }
         out.into()
+    }
+
+    /// The pictures of a document's jobs, in order; null until this version of it is planned.
+    fn graphs(&self, uri: &str) -> Value {
+        let Some(plans) = self.documents.get(uri).and_then(|d| d.current_plans()) else { return Value::Null };
+        let node = |n: &GraphNode| {
+            let kind = match n.kind {
+                Kind::Input => "input",
+                Kind::Step => "step",
+                Kind::Result => "result",
+            };
+            let range = n.call.and_then(|call| self.range(uri, call));
+            json!({"kind": kind, "name": n.name, "detail": n.detail, "figures": n.figures, "inside": n.inside,
+                "range": range, "critical": n.critical})
+        };
+        let job = |p: &JobPlan| {
+            let graph = p
+                .graph
+                .as_ref()
+                .map(|g| json!({"nodes": g.nodes.iter().map(node).collect::<Vec<_>>(), "edges": g.edges}));
+            json!({"job": p.job, "range": self.range(uri, p.span), "summary": p.summary, "graph": graph})
+        };
+        plans.jobs.iter().map(job).collect()
     }
 
     fn workspace_symbols(&mut self, query: &str) -> Value {

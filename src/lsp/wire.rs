@@ -1,6 +1,6 @@
 //! Bytes ↔ messages. What is no message is reported and left out: a client's fault ends no session.
 
-use lsp_server::Message;
+use lsp_server::{Message, Notification, Request};
 use serde_json::Value;
 use std::io::{self, BufRead, Read, Write};
 
@@ -54,13 +54,24 @@ pub fn read(from: &mut impl BufRead) -> Frame {
     }
     match serde_json::from_slice::<Value>(&body) {
         Err(e) => Frame::Fault(format!("no JSON: {e}"), None),
-        Ok(value) => {
-            let id = value.get("id").filter(|id| id.is_string() || id.is_number()).cloned();
-            match serde_json::from_value(value) {
-                Ok(message) => Frame::Message(message),
-                Err(_) => Frame::Fault("neither request, response nor notification".to_string(), id),
-            }
+        Ok(value) => frame(value),
+    }
+}
+
+/// What a value is as a message. By hand, since an untagged enum would copy the whole value for each of its variants.
+pub fn frame(mut value: Value) -> Frame {
+    let id = value.get("id").filter(|id| id.is_string() || id.is_number()).cloned();
+    let method = value.get("method").and_then(Value::as_str).map(str::to_string);
+    let message = match (method, id.clone().and_then(|id| serde_json::from_value(id).ok())) {
+        (Some(method), Some(id)) => Some(Message::Request(Request { id, method, params: value["params"].take() })),
+        (Some(method), None) if value.get("id").is_none() => {
+            Some(Message::Notification(Notification { method, params: value["params"].take() }))
         }
+        _ => serde_json::from_value(value).ok(),
+    };
+    match message {
+        Some(message) => Frame::Message(message),
+        None => Frame::Fault("neither request, response nor notification".to_string(), id),
     }
 }
 

@@ -54,6 +54,7 @@ pub struct Hints {
     /// What the search did.
     pub record: Record,
     /// Paths that were critical.
+    #[cfg_attr(target_family = "wasm", expect(dead_code, reason = "only z3 is told"))]
     pub paths: Vec<(Figure, Vec<usize>)>,
 }
 

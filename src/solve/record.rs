@@ -83,6 +83,7 @@ impl Cases {
     }
 
     /// What a case leaves to each step that it or a case around it divides.
+    #[cfg_attr(target_family = "wasm", expect(dead_code, reason = "only z3 is told"))]
     pub fn sides(&self, case: usize) -> Vec<&Side> {
         let (mut sides, mut at) = (Vec::new(), case);
         while let Some(side) = &self.list[at].side {
@@ -112,6 +113,7 @@ impl Default for Record {
 
 impl Record {
     /// A combination as a row over the given columns, for plans whose goal is at most `value`: coefficients and limit.
+    #[cfg_attr(target_family = "wasm", expect(dead_code, reason = "only z3 is told"))]
     pub fn price(&self, space: &Space, proof: &Multipliers, columns: &[u32], value: i64) -> (Vec<i128>, i128) {
         // Multipliers have far fewer than 64 bits, so that one wide product per coefficient is enough.
         let wide = |y: i128, a: i64| i128::from(y as i64) * i128::from(a);

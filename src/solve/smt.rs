@@ -21,11 +21,11 @@ use z3::ast::Bool;
 use z3::{Config, Params, Solver, with_z3_config};
 
 use self::question::Question;
-use super::Certify;
 use super::budget::Clock;
 use super::model::{Domain, Model, Row};
 use super::price::{Hints, Multipliers, Price};
 use super::propagate::{Cutoff, propagate};
+use super::{Certify, Limits};
 
 /// z3's word on a model.
 pub enum Verdict {
@@ -48,12 +48,9 @@ pub struct Ask<'a> {
 
 /// How often z3 may be asked, and how it was.
 pub struct Oracle<'a> {
-    /// How much one check may take.
-    pub ask: Ask<'a>,
-    /// What z3 is given.
-    pub certify: Certify,
-    /// Checks made.
-    pub checks: AtomicU32,
+    ask: Ask<'a>,
+    certify: Certify,
+    checks: AtomicU32,
 }
 
 /// Steps of work that one check may take: the same on every machine, so that the word does not depend on its speed.
@@ -90,6 +87,19 @@ pub fn warm_up() {
     solver.assert(exactly_one(taken.iter().collect()));
     solver.assert(Bool::pb_le(&terms, 3));
     solver.check();
+}
+
+impl<'a> Oracle<'a> {
+    /// The oracle that limits want; none where nothing is to be certified.
+    pub fn of(limits: &Limits<'a>) -> Option<Oracle<'a>> {
+        let Limits { z3_ms: ms, out_of_time: clock, certify, .. } = *limits;
+        (certify != Certify::Off).then(|| Oracle { ask: Ask { ms, clock }, certify, checks: AtomicU32::new(0) })
+    }
+
+    /// Checks made.
+    pub fn checks(&self) -> u32 {
+        self.checks.load(Ordering::Relaxed)
+    }
 }
 
 impl Oracle<'_> {

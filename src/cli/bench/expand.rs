@@ -2,14 +2,14 @@
 
 use crate::check::program::{Hole, Job};
 use crate::cli::expand::PlannerOptions;
-use crate::cli::expand::candidates::{plain, wrong};
+use crate::cli::expand::candidates::wrong;
 use crate::cli::expand::planner::Planner;
 use crate::cli::load::{files, library, read};
 use crate::cli::{Failure, note, print};
 use crate::compile::{Texts, check_file};
 use crate::diag::Diagnostics;
 use crate::expand::corpus::{Case, held_out};
-use crate::expand::lock::Lock;
+use crate::expand::lock::{Entry, Lock};
 use crate::expand::planner::Asked;
 use crate::expand::search::search;
 use clap::Args;
@@ -79,7 +79,7 @@ pub fn expand(options: &ExpandOptions) -> Result<(), Failure> {
             Some(planner) => {
                 let asked = Asked { hole, job, program: &checked.program, library: &checked.library };
                 let base = Lock::default();
-                let check = |text: &str| wrong(&sources, &checked, &base, plain(job, hole, text, "a candidate"));
+                let check = |text: &str| wrong(&sources, &checked, &base, Entry::plain(job, hole, text, "a candidate"));
                 planner.fill(&asked, &mut { check }).found
             }
         };

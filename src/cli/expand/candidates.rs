@@ -3,28 +3,23 @@
 use super::options::ExpandOptions;
 use super::planner::Planner;
 use super::{list, read_lock, said};
-use crate::check::program::{Hole, Job, Metric};
+use crate::check::program::{Hole, Job};
 use crate::cli::here::machines_of;
 use crate::cli::load::{load, show, write};
 use crate::cli::plan::usable_on;
 use crate::cli::{Failure, note, print};
-use crate::compile::{self, Checked, Compiled, Target, Texts, check_file};
+use crate::compile::predict::{Filling, compared_by, predict};
+use crate::compile::{self, Checked, Texts, check_file};
 use crate::diag::source::FileId;
 use crate::diag::{Diagnostics, Severity};
-use crate::expand::lock::{Entry, Foreseen, Lock, Planner as Provenance, Rejected};
+use crate::expand::lock::{Entry, Lock, Planner as Provenance, Rejected};
 use crate::expand::planner::Asked;
 use crate::expand::rank::{Candidate, Predicted, rank};
 use crate::expand::search::{Found, search};
 use crate::expand::signature;
-use crate::plan::build::total_of;
-use crate::solve::{Certify, Limits};
 use crate::space::Machines;
-use crate::space::ends::End;
 use crate::space::sizes::InputSizes;
 use std::path::Path;
-
-/// Nodes that predicting a fill may take.
-const NODES: u64 = 50_000;
 
 /// A model's fill, where it checks, is taken to fit as well as typed search's best, and a little better: a model has read the goal.
 const READ: f64 = 0.05;
@@ -162,13 +157,23 @@ impl At<'_> {
                 date: jiff::Zoned::now().date().to_string(),
             });
         }
-        let wish = job.wishes.first().map_or(Metric::Cost, |w| w.metric);
         if let Some(machines) = self.machines()? {
+            let (file, checked, usable) = (self.file, self.checked, &usable_on(&machines));
+            let filling = Filling {
+                file,
+                checked,
+                lock: base,
+                job,
+                machines: &machines,
+                usable,
+                measured: self.measured,
+                stop: None,
+            };
             for candidate in &mut candidates {
-                candidate.predicted = self.predict(base, &candidate.found.text, &machines, wish);
+                candidate.predicted = predict(&mut self.texts.clone(), &filling, hole, &candidate.found.text);
             }
         }
-        rank(&mut candidates, wish);
+        rank(&mut candidates, compared_by(job));
         let because = |c: &Candidate| match &c.predicted {
             Predicted::Unknown => c.found.because.clone(),
             Predicted::Plan(_, figures) => format!("{}; predicted {figures}", c.found.because),
@@ -192,20 +197,12 @@ impl At<'_> {
             predicted: foreseen(&best),
             planner: provenance,
             rejected,
-            ..self.plain(&best.found.text, &best.by)
+            ..Entry::plain(job, hole, &best.found.text, &best.by)
         }))
     }
 
-    fn plain(&self, fill: &str, by: &str) -> Entry {
-        plain(self.job, self.hole, fill, by)
-    }
-
     fn wrong(&self, base: &Lock, fill: &str) -> Vec<String> {
-        wrong(self.texts, self.checked, base, self.plain(fill, "a candidate"))
-    }
-
-    fn filled(&self, base: &Lock, fill: &str, cx: &mut Diagnostics) -> Option<(Texts, Checked, Lock)> {
-        filled(self.texts, self.checked, base, self.plain(fill, "a candidate"), cx)
+        wrong(self.texts, self.checked, base, Entry::plain(self.job, self.hole, fill, "a candidate"))
     }
 
     /// The machines that the job or the command line names; what is installed here says nothing of a workflow.
@@ -213,86 +210,18 @@ impl At<'_> {
         let named = self.options.cluster.as_deref().or(self.job.cluster.as_ref().map(|(name, _)| name.as_str()));
         named.map(|name| machines_of(name, &self.options.source, &self.checked.library)).transpose()
     }
-
-    fn predict(&self, base: &Lock, fill: &str, machines: &Machines, wish: Metric) -> Predicted {
-        let mut cx = Diagnostics::default();
-        match self.filled(base, fill, &mut cx) {
-            Some((texts, checked, lock)) => {
-                predict((&texts, self.file, &checked), &lock, self.job, (machines, self.measured), wish)
-            }
-            None => Predicted::NoPlan("it does not check".into()),
-        }
-    }
-}
-
-/// The entry of a fill, and no more than that.
-pub fn plain(job: &Job, hole: &Hole, fill: &str, by: &str) -> Entry {
-    Entry {
-        job: job.name.to_string(),
-        hole: hole.name.to_string(),
-        wants: hole.ty.to_string(),
-        goal: hole.goal.to_string(),
-        signature: signature(hole, job),
-        filled_by: by.to_string(),
-        because: String::new(),
-        planner: None,
-        predicted: None,
-        fill: fill.to_string(),
-        rejected: Vec::new(),
-    }
 }
 
 /// What is wrong with a fill, in the words of the diagnostics.
 pub fn wrong(texts: &Texts, checked: &Checked, base: &Lock, entry: Entry) -> Vec<String> {
     let mut cx = Diagnostics::default();
-    let done = filled(texts, checked, base, entry, &mut cx);
+    let mut lock = base.clone();
+    lock.put(entry);
+    let done = compile::with_fills(&mut texts.clone(), checked, &lock, &mut cx);
     let errors = cx.iter().filter(|d| d.severity == Severity::Error);
     let mut wrong: Vec<String> = errors.map(|d| format!("{}: {} ({})", d.code, d.message, d.primary.text)).collect();
     if done.is_none() && wrong.is_empty() {
         wrong.push("it does not check".to_string());
     }
     wrong
-}
-
-fn filled(
-    texts: &Texts,
-    checked: &Checked,
-    base: &Lock,
-    entry: Entry,
-    cx: &mut Diagnostics,
-) -> Option<(Texts, Checked, Lock)> {
-    let mut lock = base.clone();
-    lock.put(entry);
-    let mut texts = texts.clone();
-    let checked = compile::with_fills(&mut texts, checked, &lock, cx)?;
-    Some((texts, checked, lock))
-}
-
-/// The best plan's figures for a file whose holes are filled.
-pub fn predict(
-    (texts, file, checked): (&Texts, FileId, &Checked),
-    lock: &Lock,
-    job: &Job,
-    (machines, measured): (&Machines, &InputSizes),
-    wish: Metric,
-) -> Predicted {
-    let mut cx = Diagnostics::default();
-    let usable = usable_on(machines);
-    let limits = Limits { nodes: NODES, certify: Certify::Off, ..Limits::default() };
-    let target = Target { job: Some(&job.name), machines, measured, usable: &usable, limits, end: End::Typical };
-    let text = lock.write().unwrap_or_default();
-    let compiled = Compiled { texts, file, checked, lock: Some(&text) };
-    match compile::plan(compiled, &target, &mut cx) {
-        Ok((_, decision)) => {
-            let total = &decision.plan.total;
-            Predicted::Plan(
-                total_of(wish, total),
-                Foreseen::of(&machines.name, total.cost_usd, total.latency_s, total.quality),
-            )
-        }
-        Err(why) => {
-            let said = cx.iter().find(|d| d.severity == Severity::Error);
-            Predicted::NoPlan(said.map_or(why, |d| d.message.clone()))
-        }
-    }
 }

@@ -1,12 +1,12 @@
 //! The lock file as people handle it: taking another of its fills, and checking all of them.
 
-use super::candidates::predict;
 use super::{LockCommand, read_lock, said};
-use crate::check::program::Metric;
 use crate::cli::args::Source;
 use crate::cli::here::machines_of;
 use crate::cli::load::{load, lock_path, show, write};
+use crate::cli::plan::usable_on;
 use crate::cli::{Failure, print};
+use crate::compile::predict::{Filling, best};
 use crate::compile::{check_file, fill};
 use crate::diag::Diagnostics;
 use crate::expand::lock::{Entry, Lock};
@@ -78,9 +78,11 @@ fn check_today(source: &Source, lock: &Lock) -> Result<(Holes, Vec<String>), Fai
         let Some(then) = &entry.predicted else { continue };
         let Some(job) = checked.program.jobs.iter().find(|j| j.name == entry.job) else { continue };
         let machines = machines_of(&then.on, source, &checked.library)?;
-        let (wish, sizes) = (job.wishes.first().map_or(Metric::Cost, |w| w.metric), InputSizes::new());
+        let (usable, measured) = (&usable_on(&machines), &InputSizes::new());
+        let (machines, checked, stop) = (&machines, &checked, None);
+        let filled = Filling { file, checked, lock, job, machines, usable, measured, stop };
         let name = format!("{}.{}", entry.job, entry.hole);
-        match predict((&texts, file, &checked), lock, job, (&machines, &sizes), wish) {
+        match best(&texts, &filled) {
             Predicted::Plan(_, now) if now == *then => {}
             Predicted::Plan(_, now) => {
                 changed.push(format!("{name}: {then} when it was filled, {now} today, on `{}`", then.on));

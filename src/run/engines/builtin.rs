@@ -63,7 +63,7 @@ impl Given {
 type Function = fn(&Given) -> Result<Value, Fault>;
 
 /// The functions, by name.
-pub const FUNCTIONS: [(&str, Function); 17] = [
+pub const FUNCTIONS: [(&str, Function); 18] = [
     ("bm25_answer", passages::answer),
     ("bm25_pages", passages::pages),
     ("best_answer", passages::best),
