@@ -519,3 +519,19 @@ fn top_shows_runs_as_text_and_on_a_real_terminal() {
     let seen = String::from_utf8_lossy(&seen);
     assert!(seen.contains("left with 0") && seen.contains("\u{1b}[?1049l"), "{seen}");
 }
+
+#[test]
+fn a_plan_from_a_file_is_run_as_it_is() {
+    let job = "use desk\n\njob answer(texts: List[Text]) -> List[Text] {\n  expect texts * 2 of 10 tok\n  slo {\n    latency <= 9 s\n    \
+               quality >= 80 %\n  }\n  maximize quality\n\n  for text in texts {\n    let a = first(text)\n    second(a)\n  }\n}\n";
+    let mkbc = desk("echo \"$1\"\n", "echo \"$1 thorough\"\n", job);
+    let words = ["run", "job.mkb", "--library", "lib", "--plan", "plan.json", "--texts", "a", "b", "c", "d", "e", "f"];
+    let planned = mkbc.run(&["plan", "job.mkb", "--library", "lib", "--cluster", "here", "-o", "plan.json"]);
+    assert!(planned.out.contains("thorough"), "{}{}", planned.out, planned.err);
+    // A plan from a file is run as it is, and says that it is.
+    let done = mkbc.run(&words);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    assert!(done.out.contains("a thorough") && adapted(&mkbc).is_empty(), "{}", done.out);
+    let refused = mkbc.run(&[&words[..], &["--adapt", "on"]].concat());
+    assert_eq!(refused.code, Some(2), "{}", refused.err);
+}

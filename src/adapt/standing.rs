@@ -124,3 +124,54 @@ fn projected(planned: Decimal, so_far: f64, now: &StepNow, figures: &Figures) ->
 fn decimal(measured: f64) -> Decimal {
     Decimal::from_f64_retain(measured.clamp(0.0, 1e12)).unwrap_or_default().round_dp(6)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ir::workflow::StepId;
+    use rust_decimal::dec;
+
+    fn figures(calls: Decimal) -> Figures {
+        let zero = Decimal::ZERO;
+        Figures {
+            calls,
+            replicas: 1,
+            busy: zero,
+            standing: zero,
+            latency: dec!(10),
+            latency_p95: dec!(20),
+            latency_p99: dec!(30),
+            streamed: None,
+            cost: dec!(1),
+            energy: None,
+            quality: Decimal::ONE,
+            memory: zero,
+        }
+    }
+
+    fn now(known: u64, done: u64) -> StepNow {
+        StepNow { step: StepId(0), stage: Stage::Begun, known, done, took_s: 0.0, running_s: 0.0, cost_usd: 0.0 }
+    }
+
+    #[test]
+    fn calls_that_are_done_tell_of_those_to_come() {
+        let planned = figures(dec!(10));
+        // Three of ten calls took six seconds: all take twenty.
+        assert_eq!(projected(dec!(10), 6.0, &now(10, 3), &planned), dec!(20));
+        // There are twice as many as were planned.
+        assert_eq!(projected(dec!(10), 6.0, &now(20, 3), &planned), dec!(40));
+        // Nothing is done: as planned, or as long as it runs already.
+        assert_eq!(projected(dec!(10), 0.0, &now(10, 0), &planned), dec!(10));
+        assert_eq!(projected(dec!(10), 15.0, &now(10, 0), &planned), dec!(15));
+        assert_eq!(projected(dec!(10), 0.0, &now(20, 0), &planned), dec!(20));
+    }
+
+    #[test]
+    fn fewer_calls_so_far_promise_nothing_and_odd_figures_do_no_harm() {
+        assert_eq!(more(&now(2, 0), &figures(dec!(10))), Decimal::ONE);
+        assert_eq!(more(&now(25, 0), &figures(dec!(10))), dec!(2.5));
+        assert_eq!(more(&now(5, 0), &figures(Decimal::ZERO)), Decimal::ONE);
+        assert_eq!(decimal(-1.0), Decimal::ZERO);
+        assert_eq!(decimal(f64::INFINITY), Decimal::from(1_000_000_000_000_u64));
+    }
+}

@@ -187,6 +187,17 @@ mod tests {
         assert!(fault.help.is_some_and(|h| h.contains("1.001 usd")));
     }
 
+    #[tokio::test]
+    async fn hardware_of_a_fallback_and_earlier_runtimes_take_their_share() {
+        let budget = Budget { spent: Cell::new(dec!(0.5)), ..of(dec!(1)) };
+        budget.set_aside(dec!(0.2)).expect("it fits");
+        let held = budget.reserve(dec!(0.1), dec!(0.4)).await.expect("what is left");
+        assert_eq!(held.usd, dec!(0.3));
+        let fault = budget.set_aside(dec!(0.1)).expect_err("all is kept for a call");
+        assert_eq!(fault.kind, FaultKind::Budget);
+        assert_eq!(Budget::default().set_aside(dec!(9)), Ok(()), "no limit, no refusal");
+    }
+
     proptest::proptest! {
         /// Whatever calls ask for, whatever they say that they cost, in whatever order they end.
         #[test]

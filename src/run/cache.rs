@@ -37,9 +37,11 @@ pub enum Policy {
 pub struct Cache {
     folder: PathBuf,
     policy: Policy,
-    /// Digests of files, by path, size and time of change.
-    digests: Arc<Mutex<BTreeMap<(PathBuf, u64, Option<SystemTime>), String>>>,
+    digests: Arc<Mutex<Digests>>,
 }
+
+/// Digests of files, by path, size and time of change.
+type Digests = BTreeMap<(PathBuf, u64, Option<SystemTime>), String>;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

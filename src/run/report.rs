@@ -88,7 +88,9 @@ pub fn measured_s(m: &StepMeasure, step: &PlanStep) -> f64 {
 /// By what share of the prediction a step's time is off; none where nothing was predicted, or the step did not finish.
 pub fn error(m: &StepMeasure, step: &PlanStep) -> Option<f64> {
     let predicted = step.predicted.latency_s.to_f64().filter(|s| *s > 0.0)?;
-    (m.calls > 0 && m.calls == m.started).then(|| measured_s(m, step) / predicted - 1.0)
+    // What another run made, or somebody else carried out, says nothing of the prediction.
+    let own = m.cached == 0 && m.stood_in.is_empty();
+    (own && m.calls > 0 && m.calls == m.started).then(|| measured_s(m, step) / predicted - 1.0)
 }
 
 /// The median of the errors' sizes over the steps that take a hundredth of the run, and ten milliseconds, or more: what takes no time
