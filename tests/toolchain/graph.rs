@@ -82,7 +82,7 @@ fn well_formed(name: &str, svg: &str) {
             None if tag.ends_with('/') => {}
             None => open.push(&tag[..word(tag)]),
         }
-        assert!(tag.matches('"').count() % 2 == 0, "{name}: {tag}");
+        assert!(tag.matches('"').count().is_multiple_of(2), "{name}: {tag}");
         rest = &rest[end + 1..];
     }
     assert!(open.is_empty(), "{name}: {open:?}");
