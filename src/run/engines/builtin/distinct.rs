@@ -68,12 +68,11 @@ pub fn distinct_frames(given: &Given) -> Result<Value, Fault> {
     Ok(found)
 }
 
+/// A frame, its smaller picture where it was too wide, and what it is compared by.
+type Worked<'a> = (&'a Value, Option<Picture>, Vec<f32>);
+
 /// Each picture of a group of one shape made smaller, where it is too wide, and what it is compared by.
-fn worked<'a>(
-    place: &Place,
-    group: &[(&'a Value, Picture)],
-    most: u32,
-) -> Result<Vec<(&'a Value, Option<Picture>, Vec<f32>)>, Fault> {
+fn worked<'a>(place: &Place, group: &[(&'a Value, Picture)], most: u32) -> Result<Vec<Worked<'a>>, Fault> {
     let from = group[0].1.shape;
     let whole: Vec<&[u8]> = group.iter().map(|(_, picture)| picture.rgb.as_slice()).collect();
     let to = narrower(from, most);
