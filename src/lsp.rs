@@ -21,7 +21,7 @@ mod worker;
 
 pub use session::Session;
 #[cfg(not(target_family = "wasm"))]
-pub use stdio::serve;
+pub use stdio::{converse, serve};
 
 use crate::compile::Base;
 use crate::ide::planning::{MachinesOf, Planner, Plans, Usability, plans};

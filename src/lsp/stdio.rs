@@ -7,6 +7,7 @@ use crate::ide::planning::Plans;
 use lsp_server::{Message, Request};
 use serde_json::Value;
 use std::collections::VecDeque;
+use std::io::{Read, Write};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
@@ -19,12 +20,17 @@ enum Event {
 
 /// Serves until the client says `exit` or goes away. `true` where it said `shutdown` before.
 pub fn serve(setup: Setup, texts: Texts) -> bool {
+    converse(setup, texts, std::io::stdin(), std::io::stdout())
+}
+
+/// The same over any two streams.
+pub fn converse(setup: Setup, texts: Texts, from: impl Read + Send + 'static, to: impl Write + Send + 'static) -> bool {
     let setup = Arc::new(setup);
     let (events, happened) = channel();
     let (out, written) = channel::<Value>();
     let from_client = events.clone();
     std::thread::spawn(move || {
-        let mut input = std::io::BufReader::new(std::io::stdin());
+        let mut input = std::io::BufReader::new(from);
         loop {
             let frame = wire::read(&mut input);
             let last = matches!(frame, wire::Frame::End);
@@ -34,7 +40,7 @@ pub fn serve(setup: Setup, texts: Texts) -> bool {
         }
     });
     let writer = std::thread::spawn(move || {
-        let mut output = std::io::BufWriter::new(std::io::stdout());
+        let mut output = std::io::BufWriter::new(to);
         written.iter().all(|message| wire::write(&mut output, &message).is_ok());
     });
     let (wanted, plan) = channel::<Wanted>();

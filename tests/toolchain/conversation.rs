@@ -2,6 +2,7 @@
 //! libFuzzer in `fuzz/targets/messages.rs`.
 
 use murakkab::compile::{Texts, anywhere};
+use murakkab::lsp::files::Files;
 use murakkab::lsp::{Setup, converse};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -181,6 +182,11 @@ fn said(choices: &[u8]) -> (Vec<u8>, BTreeMap<i64, usize>) {
     (bytes, asked)
 }
 
+/// No file is beside any document.
+struct Alone;
+
+impl Files for Alone {}
+
 #[derive(Clone, Default)]
 struct Written(Arc<Mutex<Vec<u8>>>);
 
@@ -201,14 +207,14 @@ pub fn hold(choices: &[u8]) -> (usize, usize) {
     let (bytes, asked) = said(choices);
     let sent = bytes.windows(15).filter(|w| w == b"Content-Length:").count();
     let setup = Setup {
-        texts: Box::new(|| Ok(Texts::with_stdlib())),
         // Plans are another thread's, and take long: here every job has machines that are not there.
         machines: Box::new(|_, _| Err("no machines".to_string())),
         reports: |_| false,
         usable: |_| anywhere,
+        files: Box::new(Alone),
     };
     let written = Written::default();
-    let clean = converse(setup, Cursor::new(bytes), written.clone()).expect("it starts");
+    let clean = converse(setup, Texts::with_stdlib(), Cursor::new(bytes), written.clone());
     assert!(clean, "the client said `shutdown` and `exit`");
     let text = String::from_utf8(written.0.lock().expect("all is written").clone()).expect("UTF-8");
     let (mut answered, mut received, mut rest) = (BTreeMap::<i64, usize>::new(), 0, text.as_str());

@@ -52,9 +52,11 @@ impl Stage {
             system: String::new(),
             prompt: "{x}".into(),
             max_tokens: 5,
+            functions: String::new(),
             reasoning: String::new(),
             prices: Default::default(),
             serve: Some(serve),
+            calls_per_s: None,
         });
         step(id, engine, &[("x", Type::Text)], Type::Text)
     }

@@ -46,6 +46,8 @@ mod tests {
             system: String::new(),
             prompt: String::new(),
             max_tokens: 1,
+            functions: String::new(),
+            serve: None,
             reasoning: String::new(),
             prices: BTreeMap::new(),
             calls_per_s,
