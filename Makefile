@@ -3,7 +3,7 @@
 MKBC := target/release/mkbc
 MEDIA := examples/media
 
-.PHONY: demo test setup build media lint bench chaos editors
+.PHONY: demo test setup build media lint bench chaos editors editors-browser playground
 
 # The main job on real input: make a video, check the job, plan it, run the plan, print the answer.
 demo: setup build media
@@ -44,3 +44,12 @@ chaos: setup
 # The extension for VS Code: its tests, and editors/vscode/mkb.vsix. Needs Node.js 20.
 editors:
 	cd editors/vscode && npm ci && npm test && npm run package
+
+# The same extension in code-server, driven in Chromium (editors/vscode/README.md says what that needs).
+editors-browser:
+	cd editors/vscode && npm ci && npm run package && npm run test:browser
+
+# The core as WebAssembly behind one page, in playground/dist, and its test. Needs a Rust for wasm32, or Debian's rustc-web.
+playground: setup
+	playground/build.sh
+	cargo test --test playground

@@ -19,7 +19,7 @@ GPUS = {"h100": (50e9, 3350e9, 700, 70), "h200": (50e9, 4800e9, 700, 78), "b200"
         "a100_40gb": (25e9, 1555e9, 400, 59), "l4": (25e9, 300e9, 72, 12), "l40s": (25e9, 864e9, 350, 31), "t4": (12.5e9, 320e9, 70, 10)}
 LINKS = "bytes over the link at 80 % of PCIe's rate in one direction (5.0 x16 63 GB/s, 4.0 x16 31.5, 3.0 x16 15.75)"
 START, START_LOW, START_HIGH = 0.0005, 0.0001, 0.5  # pinned memory, copies and launches; a first call also makes the context and loads the code
-COUNTING = 0.00022  # processor seconds for the counts of a frame of 320 x 180 (2-core x86-64 VM; 2026-11-29; `cargo bench --bench kernels` measures it)
+COUNTING = 0.00022  # processor seconds for the counts of a frame of 320 x 180: 7.9 ms for 1920 x 1080 (one core, 2026-11-29), by pixels
 READING = 0.00215  # processor seconds to read a frame of 640 x 360: all of colour_regions, which reads the same pictures (measured/colour_regions.csv)
 COMPARED = 12.5 * 320 * 180 * 3  # bytes a second of video that histogram_scenes compares
 PICTURE = 640 * 360 * 3
@@ -115,7 +115,7 @@ def histogram_scenes(mkbc, folder, made, whole, out):
         how = ("processor seconds of FFmpeg with %d frames/s as PNG: %.2f and %.2f for %d and %d s of video 640x360 24/s (2-core x86-64 VM; 2026-11-29)"
                % (fps, small, large, made[0][1], total))
         cores(rows, [frames], "latency", "s", fixed, how)
-        cores(rows, [frames], "latency.per.duration", "s/s", per, how + "; + 12.5 x %.2f ms to count" % (1e3 * COUNTING))
+        cores(rows, [frames], "latency.per.duration", "s/s", per, how + "; + 12.5 x %.2f ms to count (by pixels from 7.9 ms for 1920x1080)" % (1e3 * COUNTING))
         for device, (link, _, _, _) in GPUS.items():
             more = COMPARED / link
             rows.append([frames, device, 1, "latency", "%.6f" % (0.6 * fixed + START), "s", "%.6f" % (0.35 * fixed + START_LOW), "%.6f" % (1.5 * fixed + START_HIGH), "estimated",
