@@ -177,8 +177,12 @@ async fn once(call: &Call<'_>, out: &Path) -> Result<Value, Fault> {
 }
 
 /// Whether an engine's attempt has a folder that it may write to.
-fn writes(engine: &Engine) -> bool {
-    !matches!(engine, Engine::Builtin { .. } | Engine::Openai(_) | Engine::Anthropic(_) | Engine::Http(_))
+pub fn writes(engine: &Engine) -> bool {
+    match engine {
+        Engine::Builtin { function, .. } => builtin::writes(function),
+        Engine::Openai(_) | Engine::Anthropic(_) | Engine::Http(_) => false,
+        _ => true,
+    }
 }
 
 /// A provider that says nothing would otherwise hold the run for ever; a program may well take long.

@@ -45,7 +45,12 @@ pub fn format(text: &str) -> String {
     }
     align::write(&lines::lines(body, &pieces), &mut out);
     let first_line = body.find('\n').and_then(|at| body.get(..at));
-    if first_line.is_some_and(|line| line.ends_with('\r')) { out.replace('\n', "\r\n") } else { out }
+    if first_line.is_some_and(|line| line.ends_with('\r')) {
+        out = out.replace('\n', "\r\n");
+    }
+    // What is made up of a broken text may go by its indentation: where the layout would say something else, all stays as it is written.
+    let broken = pieces.iter().any(|piece| piece.stray || piece.start == piece.end);
+    if broken && !same_tokens(text, &out) { text.to_string() } else { out }
 }
 
 /// The edits that format the lines which a range of bytes touches; none where the tokens would not stay the same.

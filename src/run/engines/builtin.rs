@@ -72,7 +72,7 @@ pub const FUNCTIONS: [(&str, Function); 18] = [
     ("first_passing", select::first_passing),
     ("join_texts", select::join),
     ("colour_regions", colour_regions::colour_regions),
-    ("distinct_frames", distinct::distinct_frames),
+    (distinct::NAME, distinct::distinct_frames),
     ("split_passages", retrieval::split),
     ("vector_index", retrieval::index),
     ("nearest_vectors", retrieval::nearest),
@@ -108,6 +108,11 @@ pub async fn call(
     work.await.unwrap_or_else(|_| {
         Err(Fault::new(FaultKind::Process, "a built-in function broke down; this is a bug in mkbc"))
     })
+}
+
+/// Whether a function writes files of its result.
+pub fn writes(function: &str) -> bool {
+    matches!(function, scenes::NAME | distinct::NAME)
 }
 
 /// What a function lacks on this machine.

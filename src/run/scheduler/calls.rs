@@ -166,7 +166,7 @@ impl Scheduler<'_> {
         let journal = weighty.as_ref().map(|(recorder, asked)| (*recorder, asked));
         // What a function of the runtime gives stands in the journal: a folder and a file for each would take longer than it does.
         let elsewhere = journal.map_or(!self.cx.outputs, |(_, asked)| !asked.weighty);
-        let slight = elsewhere && matches!(step.engine, Engine::Builtin { .. });
+        let slight = elsewhere && matches!(&step.engine, Engine::Builtin { .. }) && !engines::writes(&step.engine);
         if !slight {
             store::folder(&folder)?;
         }

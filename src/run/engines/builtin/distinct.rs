@@ -9,6 +9,8 @@ use crate::run::picture::Picture;
 use serde_json::{Value, json};
 use std::path::Path;
 
+/// Its name in `engine builtin`.
+pub const NAME: &str = "distinct_frames";
 /// Frames that are held in memory at a time.
 const AT_ONCE: usize = 32;
 /// Pictures that are more alike show the same, unless the setting `likeness` says otherwise.
