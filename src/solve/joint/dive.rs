@@ -10,7 +10,7 @@ const HALVES: [f64; 5] = [0.5, 0.35, 0.65, 0.42, 0.58];
 /// Kinds in use that are so near to whole replicas are settled together with the nearest.
 const NEAR: f64 = 0.3;
 /// Steps between two looks for a plan.
-const LOOK: usize = 8;
+const LOOK: u64 = 8;
 
 /// How many dives there were, what came of them, and the work they took.
 #[derive(Default)]
@@ -41,7 +41,7 @@ impl Search<'_> {
         let (from, cost) = (master.work(), primal.best.as_ref().map(|best| best.cost));
         dives.count += 1;
         dives.fruitless += 1;
-        let mut spent = 0;
+        let mut spent = 0u64;
         while !(self.late)() && settle(&mut node, &lean, half) {
             let limit = primal.best.as_ref().map_or(i128::MAX, |best| best.cost);
             // What the node above was bounded by would end this one at once.
@@ -51,7 +51,7 @@ impl Search<'_> {
             if node.bound >= limit {
                 break;
             }
-            if spent as usize % LOOK == 0 {
+            if spent.is_multiple_of(LOOK) {
                 self.fit(primal, &lean, half);
             }
         }
