@@ -3,7 +3,6 @@
 
 #[path = "cli/mkbc.rs"]
 mod mkbc;
-#[allow(dead_code, reason = "other tests use the rest")]
 #[path = "run/provider.rs"]
 mod provider;
 

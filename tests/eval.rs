@@ -5,7 +5,6 @@
 #[path = "cli/mkbc.rs"]
 mod mkbc;
 #[path = "run/provider.rs"]
-#[allow(dead_code)]
 mod provider;
 
 use mkbc::{Bless, Done, Mkbc, have, repository};

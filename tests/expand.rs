@@ -3,7 +3,6 @@
 
 #[path = "cli/mkbc.rs"]
 mod mkbc;
-#[allow(dead_code)]
 #[path = "run/provider.rs"]
 mod provider;
 

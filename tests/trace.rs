@@ -94,7 +94,7 @@ fn a_collector_gets_the_run_its_steps_and_their_calls_and_no_text() {
         ("gen_ai.usage.output_tokens", json!("5")),
     ] {
         let found = &of_step[name];
-        assert!(*found == value || found.to_string() == value.as_str().unwrap_or_default(), "{name}: {found}");
+        assert!(*found == value || found.to_string().as_str() == value.as_str().unwrap_or_default(), "{name}: {found}");
     }
     assert!(of_step.contains_key("mkbc.cost_usd") && of_step.contains_key("mkbc.planned.latency_s"), "{of_step:?}");
     let events = step["events"].as_array().into_iter().flatten().filter(|e| e["name"] == "mkbc.retried").count();
