@@ -38,7 +38,7 @@ impl Watching {
                 Ok(line) => said.push(line),
                 Err(_) => panic!("`{part}` is not said: {said:?}"),
             }
-            let waits = said.last().is_some_and(|line| line.contains("waiting for changes"));
+            let waits = said.iter().any(|line| line.contains("waiting for changes"));
             // The two outputs are read by two threads, and the last lines may come in any order.
             if waits && said.iter().any(|line| line.contains(part)) {
                 return said;
