@@ -90,11 +90,7 @@ impl<'a> Primal<'a> {
                 None => return,
             }
         }
-        let mut draft = self.empty(dishes);
-        for job in 0..self.menus.len() {
-            self.put(&mut draft, job, 1);
-        }
-        self.keep(&draft);
+        let mut draft = self.drafted(dishes);
         for _ in 0..3 {
             let before = draft.cost;
             for job in 0..self.menus.len() {
@@ -104,6 +100,21 @@ impl<'a> Primal<'a> {
                 break;
             }
         }
+        self.take_up(draft);
+    }
+
+    /// The draft of a choice for every job, kept where it is the best so far.
+    fn drafted(&mut self, dishes: Vec<Vec<u32>>) -> Draft {
+        let mut draft = self.empty(dishes);
+        for job in 0..self.menus.len() {
+            self.put(&mut draft, job, 1);
+        }
+        self.keep(&draft);
+        draft
+    }
+
+    /// Goes on from a draft where it is better than what the search is at.
+    fn take_up(&mut self, draft: Draft) {
         self.keep(&draft);
         if self.current.as_ref().is_none_or(|current| draft.cost < current.cost) {
             self.current = Some(draft);
@@ -217,23 +228,29 @@ impl<'a> Primal<'a> {
     /// Chooses for a job that is not in the draft. `whole` of 1024 parts of the price are for whole replicas, the rest for
     /// the share of one; `warm` says that what it had is a start.
     fn choose(&mut self, draft: &mut Draft, job: usize, whole: i64, lure: Lure, warm: bool) {
+        let price = |search: &Self, draft: &Draft, dish: &Dish, share: i64| {
+            let at = dish.kind as usize;
+            if dish.kind == OWN || Some(at) == lure.free {
+                dish.fee
+            } else if Some(at) == lure.barred {
+                NEVER
+            } else {
+                let marginal = search.marginal(draft, at, dish.load);
+                let mixed = marginal * whole + share * (1024 - whole);
+                // A little of the share in any case, so that room that is free is not wasted.
+                dish.fee + mixed / 1024 + share / 64
+            }
+        };
+        self.ask(draft, job, warm, price);
+    }
+
+    /// Chooses for a job at prices of its options. `price` is given an option and what its share of a replica costs.
+    fn ask(&mut self, draft: &mut Draft, job: usize, warm: bool, price: impl Fn(&Self, &Draft, &Dish, i64) -> i64) {
         let mut table = std::mem::take(&mut self.table);
         table.resize_with(self.menus[job].steps.len().max(table.len()), Vec::new);
         for ((step, shares), prices) in self.menus[job].steps.iter().zip(&self.shares[job]).zip(&mut table) {
             prices.clear();
-            for (dish, &share) in step.iter().zip(shares) {
-                let at = dish.kind as usize;
-                prices.push(if dish.kind == OWN || Some(at) == lure.free {
-                    dish.fee
-                } else if Some(at) == lure.barred {
-                    NEVER
-                } else {
-                    let marginal = self.marginal(draft, at, dish.load);
-                    let mixed = marginal * whole + share * (1024 - whole);
-                    // A little of the share in any case, so that room that is free is not wasted.
-                    dish.fee + mixed / 1024 + share / 64
-                });
-            }
+            prices.extend(step.iter().zip(shares).map(|(dish, &share)| price(self, draft, dish, share)));
         }
         let found = self.chefs[job].best(&table, warm.then_some(draft.dishes[job].as_slice()));
         self.table = table;

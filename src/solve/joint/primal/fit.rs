@@ -1,7 +1,7 @@
 //! Replicas that are given -> a plan that comes as near to them as can be found. Load beyond them costs its share of a replica, times a
 //! penalty that grows: unlike the whole replica that it would take, a share says which way is better before the last of it is gone.
 
-use super::{Draft, OWN, Primal};
+use super::{Dish, Draft, OWN, Primal};
 
 /// Penalties in quarters of the price of a replica.
 const PENALTIES: [i128; 6] = [4, 6, 9, 14, 22, 40];
@@ -11,11 +11,7 @@ const PASSES: usize = 2;
 impl Primal<'_> {
     /// Moves jobs off kinds with more load than `replicas` carry, and takes up what comes of it.
     pub fn fit(&mut self, dishes: Vec<Vec<u32>>, replicas: &[i64], clock: &dyn Fn() -> bool) {
-        let mut draft = self.empty(dishes);
-        for job in 0..self.menus.len() {
-            self.put(&mut draft, job, 1);
-        }
-        self.keep(&draft);
+        let mut draft = self.drafted(dishes);
         let room: Vec<i64> =
             self.fleet.kinds.iter().zip(replicas).map(|(kind, most)| kind.capacity.saturating_mul(*most)).collect();
         let mut order: Vec<usize> = (0..self.menus.len()).collect();
@@ -40,10 +36,7 @@ impl Primal<'_> {
         for job in 0..self.menus.len() {
             self.answer(&mut draft, job);
         }
-        self.keep(&draft);
-        if self.current.as_ref().is_none_or(|current| draft.cost < current.cost) {
-            self.current = Some(draft);
-        }
+        self.take_up(draft);
     }
 
     /// Whether a job uses a kind that has too much load.
@@ -59,28 +52,17 @@ impl Primal<'_> {
         let before = self.fees(draft, job) + self.excess(draft, room, penalty);
         let dishes = draft.dishes[job].clone();
         self.put(draft, job, -1);
-        let mut table = std::mem::take(&mut self.table);
-        table.resize_with(self.menus[job].steps.len().max(table.len()), Vec::new);
-        for ((step, shares), prices) in self.menus[job].steps.iter().zip(&self.shares[job]).zip(&mut table) {
-            prices.clear();
-            for (dish, &share) in step.iter().zip(shares) {
-                let at = dish.kind as usize;
-                prices.push(if dish.kind == OWN {
-                    dish.fee
-                } else {
-                    let more = self.over(draft.loads[at].saturating_add(dish.load), at, room)
-                        - self.over(draft.loads[at], at, room);
-                    let price = more * penalty / 4 + i128::from(share / 64);
-                    dish.fee + price.clamp(0, 1 << 52) as i64
-                });
+        let price = |search: &Self, draft: &Draft, dish: &Dish, share: i64| {
+            let at = dish.kind as usize;
+            if dish.kind == OWN {
+                return dish.fee;
             }
-        }
-        let found = self.chefs[job].best(&table, Some(dishes.as_slice()));
-        self.table = table;
-        self.solves += 1;
-        if let Some(best) = found.best {
-            draft.dishes[job] = best.dishes;
-        }
+            let load = draft.loads[at];
+            let more = search.over(load.saturating_add(dish.load), at, room) - search.over(load, at, room);
+            let price = more * penalty / 4 + i128::from(share / 64);
+            dish.fee + price.clamp(0, 1 << 52) as i64
+        };
+        self.ask(draft, job, true, price);
         self.put(draft, job, 1);
         let after = self.fees(draft, job) + self.excess(draft, room, penalty);
         if after >= before {
