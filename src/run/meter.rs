@@ -138,6 +138,8 @@ pub struct Meter<'a> {
     /// The devices that a step's server is on, where mkbc started one.
     placed: RefCell<BTreeMap<StepId, Vec<String>>>,
     steps: RefCell<BTreeMap<StepId, StepMeasure>>,
+    /// Watt-hours of a step's calls that no counter was read for.
+    estimated: RefCell<BTreeMap<StepId, f64>>,
     /// What was said of changes of the plan.
     adapted: RefCell<Vec<String>>,
     /// Times to first tokens of a step, added up, and how many.
@@ -164,8 +166,8 @@ impl<'a> Meter<'a> {
         if let Some(cpu) = uses(|d| d == "cpu").then(|| Rapl::open(powercap)).flatten() {
             energy.add("cpu", "cpu", Some(cores), Box::new(move || cpu.joules()), 0.0);
         }
-        let (steps, adapted, firsts, placed) = Default::default();
-        Meter { plan, begun: Instant::now(), energy, placed, steps, adapted, firsts }
+        let (steps, estimated, adapted, firsts, placed) = Default::default();
+        Meter { plan, begun: Instant::now(), energy, placed, steps, estimated, adapted, firsts }
     }
 
     /// A step's server is on these devices.
@@ -244,8 +246,8 @@ impl<'a> Meter<'a> {
         if let Some(held) = &reading.held {
             self.energy.end(step.id, held, self.begun.elapsed().as_secs_f64());
         }
-        let joules = reading.held.as_ref().and_then(|_| self.energy.joules(step.id));
-        self.add(step, took, joules, usage, good);
+        let counted = reading.held.is_some() && self.energy.joules(step.id).is_some();
+        self.add(step, took, counted, usage, good);
         took
     }
 
@@ -263,11 +265,11 @@ impl<'a> Meter<'a> {
         if let Some(held) = reading.held.take() {
             self.energy.end(step.id, &held, self.begun.elapsed().as_secs_f64());
         }
-        self.add(step, took, None, usage, true);
+        self.add(step, took, false, usage, true);
     }
 
-    /// Adds a call to its step's figures. `joules` is what the step took so far by a counter, all its calls together.
-    fn add(&self, step: &PlanStep, took: Duration, joules: Option<f64>, usage: Usage, good: bool) {
+    /// Adds a call to its step's figures. `counted` says that a counter was read for it.
+    fn add(&self, step: &PlanStep, took: Duration, counted: bool, usage: Usage, good: bool) {
         let mut steps = self.steps.borrow_mut();
         let Some(m) = steps.get_mut(&step.id) else { return };
         m.calls += u64::from(good);
@@ -293,16 +295,16 @@ impl<'a> Meter<'a> {
         }
         m.to_s = self.begun.elapsed().as_secs_f64();
         m.wall_s = m.to_s - m.from_s;
-        match joules {
-            Some(joules) => {
-                m.energy_wh = Some(joules / 3600.0);
-                m.energy_basis = Some(Basis::Measured);
-            }
-            None => {
-                let Some(power) = power_w(step) else { return };
-                m.energy_wh = Some(m.energy_wh.unwrap_or(0.0) + power * took.as_secs_f64());
-                m.energy_basis = Some(Basis::Estimated);
-            }
+        let mut estimated = self.estimated.borrow_mut();
+        if !counted && let Some(power) = power_w(step) {
+            *estimated.entry(step.id).or_default() += power * took.as_secs_f64();
+        }
+        let part = estimated.get(&step.id).copied();
+        if counted || part.is_some() {
+            let joules = self.energy.joules(step.id).unwrap_or(0.0);
+            m.energy_wh = Some(joules / 3600.0 + part.unwrap_or(0.0));
+            // One part that is estimated makes the sum so.
+            m.energy_basis = Some(if part.is_some() { Basis::Estimated } else { Basis::Measured });
         }
     }
 
