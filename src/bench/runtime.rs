@@ -1,14 +1,10 @@
 //! A shape of nodes that do nothing → how long the runtime takes for them, and the memory it takes.
 
 use crate::ir::workflow::{Node, Op, Operand, Region, StepId, ValueId};
-use crate::plan::model::{
-    ClusterSpec, Conditions, Engine, Hardware, Hashes, Input, PLAN_VERSION, Plan, PlanStep, Pool, Predicted, Streamed,
-    Totals,
-};
+use crate::plan::model::{Conditions, Engine, Hardware, Input, Plan, PlanStep, Pool, Predicted};
 use crate::run::journal::{Journal, RunInfo, record::Stored};
 use crate::run::observer::Silent;
 use crate::run::{RunContext, block_on, run};
-use crate::solve::outcome::{Proof, Status};
 use crate::types::Type;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
@@ -112,42 +108,10 @@ fn plan(shape: Shape, kind: Kind, nodes: u32) -> Plan {
             (list.clone(), list, Region { nodes: vec![map], result: value(3) })
         }
     };
-    Plan {
-        version: PLAN_VERSION,
-        compiler: concat!("mkbc ", env!("CARGO_PKG_VERSION")).to_string(),
-        job: "bench".into(),
-        hashes: Hashes { source: String::new(), library: String::new(), lock: None },
-        cluster: ClusterSpec {
-            name: "here".into(),
-            pools: BTreeMap::from([("cpu".into(), Pool { units: 64, usd_per_hour: Decimal::ZERO })]),
-        },
-        inputs: vec![Input { name: "x".into(), ty: input, value: ValueId(0), sizes: BTreeMap::new() }],
-        result,
-        body,
-        steps: if kind == Kind::Step { vec![step(nodes)] } else { Vec::new() },
-        instances: Vec::new(),
-        compositions: Vec::new(),
-        tail_steps: None,
-        placement: Vec::new(),
-        clauses: Vec::new(),
-        wishes: Vec::new(),
-        total: Totals {
-            latency_s: Decimal::ZERO,
-            latency_p95_s: Decimal::ZERO,
-            latency_p99_s: Decimal::ZERO,
-            cost_usd: Decimal::ZERO,
-            energy_wh: Decimal::ZERO,
-            energy_known: true,
-            quality: Decimal::ONE,
-            gpus: 0,
-            streamed: Streamed::default(),
-        },
-        quality_rule: "product".into(),
-        measured_quality: None,
-        rate_per_s: None,
-        robust: false,
-        proof: Proof { status: Status::Optimal, by: "bench".into(), z3_checks: 0, nodes: 0, kept: (0, 0) },
-    }
+    let pools = BTreeMap::from([("cpu".into(), Pool { units: 64, usd_per_hour: Decimal::ZERO })]);
+    let inputs = vec![Input { name: "x".into(), ty: input, value: ValueId(0), sizes: BTreeMap::new() }];
+    let steps = if kind == Kind::Step { vec![step(nodes)] } else { Vec::new() };
+    Plan::to_measure("bench".into(), pools, inputs, body, result, steps)
 }
 
 /// A step that gives back what it is given.
@@ -168,16 +132,7 @@ fn step(calls: u32) -> PlanStep {
         output: Type::Int,
         calls: Decimal::from(calls),
         conditions: Conditions::default(),
-        predicted: Predicted {
-            latency_s: Decimal::ZERO,
-            latency_p95_s: Decimal::ZERO,
-            latency_p99_s: Decimal::ZERO,
-            cost_usd: Decimal::ZERO,
-            energy_wh: None,
-            quality: Decimal::ONE,
-            memory_gb: Decimal::ZERO,
-            streamed: None,
-        },
+        predicted: Predicted::default(),
         evidence: Vec::new(),
         reason: String::new(),
         fallbacks: Vec::new(),

@@ -9,7 +9,7 @@ pub use self::figures::{PlanClause, PlanWish, Predicted, PriceChange, ShadowPric
 use crate::ir::workflow::{InAgent, Region, StepId, ValueId};
 use crate::library::end_to_end::EndToEnd;
 pub use crate::library::evidence::{Evidence, EvidenceKind};
-use crate::solve::outcome::Proof;
+use crate::solve::outcome::{Proof, Status};
 pub use crate::space::Streamed;
 use crate::types::Type;
 use rust_decimal::Decimal;
@@ -75,6 +75,46 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// A data flow with those who carry it out, and no word of what that takes: what is run in order to be measured.
+    pub fn to_measure(
+        job: String,
+        pools: BTreeMap<String, Pool>,
+        inputs: Vec<Input>,
+        body: Region,
+        result: Type,
+        steps: Vec<PlanStep>,
+    ) -> Plan {
+        Plan {
+            version: PLAN_VERSION,
+            compiler: concat!("mkbc ", env!("CARGO_PKG_VERSION")).into(),
+            job,
+            hashes: Hashes { source: String::new(), library: String::new(), lock: None },
+            cluster: ClusterSpec { name: "here".into(), pools },
+            inputs,
+            result,
+            body,
+            steps,
+            instances: Vec::new(),
+            compositions: Vec::new(),
+            tail_steps: None,
+            placement: Vec::new(),
+            clauses: Vec::new(),
+            wishes: Vec::new(),
+            total: Totals::default(),
+            quality_rule: "product".into(),
+            measured_quality: None,
+            rate_per_s: None,
+            robust: false,
+            proof: Proof {
+                status: Status::Feasible { wish: 0, bound: 0 },
+                by: "nobody".into(),
+                z3_checks: 0,
+                nodes: 0,
+                kept: (0, 0),
+            },
+        }
+    }
+
     /// Whether a clause or wish speaks of a metric.
     pub fn speaks_of(&self, metric: &str) -> bool {
         let wished = self.wishes.iter().filter_map(|w| w.text.split_once(' ')).any(|(_, m)| m == metric);

@@ -6,14 +6,10 @@ use crate::digest::digest;
 use crate::ir::workflow::{Node, Operand, Region, StepId, ValueId};
 use crate::library::Concurrency;
 use crate::plan::engine::lower;
-use crate::plan::model::{
-    ClusterSpec, Conditions, Engine, Hardware, Hashes, Input, PLAN_VERSION, Plan, PlanStep, Pool, Predicted, Streamed,
-    Totals,
-};
+use crate::plan::model::{Conditions, Engine, Hardware, Input, Plan, PlanStep, Pool, Predicted};
 use crate::run::fault::{Fault, RunError};
 use crate::run::meter::Basis;
 use crate::run::{RunContext, block_on};
-use crate::solve::outcome::{Proof, Status};
 use crate::space::Candidate;
 use crate::types::Type;
 use rust_decimal::Decimal;
@@ -83,60 +79,15 @@ pub fn plan(subject: Subject, setting: &Candidate) -> Plan {
         output: task.result.clone(),
         calls: Decimal::from(rounds),
         conditions: Conditions::default(),
-        predicted: Predicted {
-            latency_s: Decimal::ZERO,
-            latency_p95_s: Decimal::ZERO,
-            latency_p99_s: Decimal::ZERO,
-            cost_usd: Decimal::ZERO,
-            energy_wh: None,
-            quality: Decimal::ZERO,
-            memory_gb: Decimal::ZERO,
-            streamed: None,
-        },
+        predicted: Predicted::default(),
         evidence: Vec::new(),
         reason: "it is measured".into(),
         fallbacks: Vec::new(),
     };
     let pool = Pool { units: setting.units, usd_per_hour: Decimal::ZERO };
-    Plan {
-        version: PLAN_VERSION,
-        compiler: format!("mkbc {}", env!("CARGO_PKG_VERSION")),
-        job: format!("profile_{}", subject.entry.name),
-        hashes: Hashes { source: String::new(), library: String::new(), lock: None },
-        cluster: ClusterSpec { name: "here".into(), pools: BTreeMap::from([(setting.device.to_string(), pool)]) },
-        inputs,
-        result: ty,
-        body: Region { nodes, result: Operand::Value(result) },
-        steps: vec![step],
-        instances: Vec::new(),
-        compositions: Vec::new(),
-        tail_steps: None,
-        placement: Vec::new(),
-        clauses: Vec::new(),
-        wishes: Vec::new(),
-        total: Totals {
-            latency_s: Decimal::ZERO,
-            latency_p95_s: Decimal::ZERO,
-            latency_p99_s: Decimal::ZERO,
-            cost_usd: Decimal::ZERO,
-            energy_wh: Decimal::ZERO,
-            energy_known: false,
-            quality: Decimal::ZERO,
-            gpus: 0,
-            streamed: Streamed::default(),
-        },
-        quality_rule: "product".into(),
-        measured_quality: None,
-        rate_per_s: None,
-        robust: false,
-        proof: Proof {
-            status: Status::Feasible { wish: 0, bound: 0 },
-            by: "nobody".into(),
-            z3_checks: 0,
-            nodes: 0,
-            kept: (0, 0),
-        },
-    }
+    let pools = BTreeMap::from([(setting.device.to_string(), pool)]);
+    let body = Region { nodes, result: Operand::Value(result) };
+    Plan::to_measure(format!("profile_{}", subject.entry.name), pools, inputs, body, ty, vec![step])
 }
 
 /// Runs a plan of one step once.

@@ -150,8 +150,7 @@ impl Scheduler<'_> {
         journal: Option<(&Recorder, &Asked)>,
     ) -> Result<Arc<Value>, Fault> {
         let ready = Instant::now();
-        let planned = self.plan.steps.iter().any(|s| s.id == step.id && s.engine == step.engine);
-        let held = self.serving.hold(step, planned, &self.pools).await?;
+        let held = self.serving.hold(step, &self.pools).await?;
         if self.cx.cancel.is_draining() {
             // What is under way ends; the run does, when nothing is.
             std::future::pending::<()>().await;
@@ -173,7 +172,7 @@ impl Scheduler<'_> {
         if let Some((recorder, asked)) = journal {
             recorder.intend(asked).await?;
         }
-        self.meter.placed(step.id, self.serving.devices(step.id).filter(|_| planned));
+        self.meter.placed(step.id, self.serving.devices(step));
         let reading = self.meter.start(step, ready.elapsed());
         let (shared, kept, asked) = (&self.shared, &self.kept, journal.map(|(_, asked)| asked));
         let (server, usage, answers) = (held.lease(), Cell::default(), Cell::default());

@@ -5,7 +5,7 @@ use super::instance::{Address, Instance, Needed, Setting, Wanted};
 use super::ledger::RAM;
 use super::{Force, Servers};
 use crate::ir::workflow::{Node, Region, StepId};
-use crate::plan::model::{Plan, PlanStep, Provider, Serve};
+use crate::plan::model::{Engine, Plan, PlanStep, Provider, Serve};
 use crate::run::RunContext;
 use crate::run::engines::openai::http::Endpoint;
 use crate::run::fault::{Fault, FaultKind};
@@ -75,7 +75,8 @@ pub struct Serving<'a> {
     cx: &'a RunContext<'a>,
     folder: PathBuf,
     users: Vec<Rc<Users>>,
-    of_step: BTreeMap<StepId, Rc<Users>>,
+    /// By step: the engine that the plan has for it, and those it shares a server with.
+    of_step: BTreeMap<StepId, (Engine, Rc<Users>)>,
     /// Steps that are certain to be needed, in the order of the data flow.
     certain: Vec<StepId>,
 }
@@ -112,8 +113,8 @@ impl<'a> Serving<'a> {
         for (key, group) in &sharers {
             let alone = sharers.values().filter(|s| s.managed && s.wanted.device == group.wanted.device).count() == 1;
             let one = Rc::new(group.users(key, alone, &servers));
-            for step in &one.steps {
-                of_step.insert(*step, one.clone());
+            for step in &group.steps {
+                of_step.insert(step.id, (step.engine.clone(), one.clone()));
             }
             users.push(one);
         }
@@ -121,6 +122,11 @@ impl<'a> Serving<'a> {
         surely(&plan.body, &mut certain);
         let folder = servers.0.folder.clone().unwrap_or_else(|| folder.join("servers"));
         Serving { servers, own: cx.servers.is_none(), cx, folder, users, of_step, certain }
+    }
+
+    /// Those a step shares a server with; none where somebody stands in for the plan's choice.
+    fn users(&self, step: &PlanStep) -> Option<&Rc<Users>> {
+        self.of_step.get(&step.id).filter(|(engine, _)| *engine == step.engine).map(|(_, users)| users)
     }
 
     fn setting(&self) -> Setting<'_> {
@@ -134,9 +140,8 @@ impl<'a> Serving<'a> {
     }
 
     /// Waits for what a call of a step needs: a place among those that its server answers at once, the server, and its devices.
-    /// `planned` says that the plan's own choice makes the call; who stands in for it has no server here.
-    pub async fn hold(&self, step: &PlanStep, planned: bool, pools: &Pools) -> Result<Holding<'_>, Fault> {
-        let Some(users) = self.of_step.get(&step.id).filter(|_| planned) else {
+    pub async fn hold(&self, step: &PlanStep, pools: &Pools) -> Result<Holding<'_>, Fault> {
+        let Some(users) = self.users(step) else {
             let devices = Rc::new(pools.hold(&step.hardware).await?);
             return Ok(Holding { lease: None, _slot: None, _devices: devices });
         };
@@ -164,7 +169,7 @@ impl<'a> Serving<'a> {
 
     /// Starts servers before they are needed, where there is memory that nobody needs; does not end.
     pub async fn preload(&self) -> Infallible {
-        let of = |step: &StepId| self.of_step.get(step).and_then(|users| users.replicas.first());
+        let of = |step: &StepId| self.of_step.get(step).and_then(|(_, users)| users.replicas.first());
         let mut first: Vec<&Arc<Instance>> = Vec::new();
         for instance in self.certain.iter().filter_map(of) {
             if !first.iter().any(|i| Arc::ptr_eq(i, instance)) {
@@ -195,7 +200,7 @@ impl<'a> Serving<'a> {
 
     /// A step is done: a server whose steps are all done is the first to go.
     pub fn finished(&self, step: StepId) {
-        let Some(users) = self.of_step.get(&step) else { return };
+        let Some((_, users)) = self.of_step.get(&step) else { return };
         users.done.set(users.done.get() + 1);
         if users.done.get() >= users.steps.len() {
             users.replicas.iter().for_each(|i| i.set_spare(true));
@@ -204,8 +209,8 @@ impl<'a> Serving<'a> {
     }
 
     /// The devices that a step's server is on, where mkbc started it.
-    pub fn devices(&self, step: StepId) -> Option<Vec<String>> {
-        let instance = self.of_step.get(&step)?.replicas.first()?;
+    pub fn devices(&self, step: &PlanStep) -> Option<Vec<String>> {
+        let instance = self.users(step)?.replicas.first()?;
         Some(instance.known().devices).filter(|d| !d.is_empty())
     }
 
