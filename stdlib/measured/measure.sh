@@ -1,11 +1,14 @@
 #!/bin/bash
 # Measures every tool of the standard library that runs on a CPU, on this machine, into stdlib/measured.
 #   stdlib/measured/measure.sh [NAME…]     all, or only these; what is recorded already is not measured again
+#   OUT=DIR stdlib/measured/measure.sh …   into DIR/measured: a library of this machine alone (`--library DIR`)
+#   MOST=3 LONGEST=10 …                    at most so many runs and seconds of each setting and sample; else 8 and 30
 # Needs what `.ci/setup all` installs and a release build. Let the machine do nothing else meanwhile: the load is in every row.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 mkbc=${MKBC:-target/release/mkbc}
 work=target/measure
+out=${OUT:-stdlib} most=${MOST:-8} longest=${LONGEST:-30}
 mkdir -p "$work"
 only=("$@")
 
@@ -77,6 +80,10 @@ def pdf(name, pages):
     out += "xref\n0 %d\n0000000000 65535 f \n%strailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (len(objects) + 1, table, len(objects) + 1, len(out))
     open("%s/%s.pdf" % (work, name), "w", encoding="latin-1").write(out)
 pdf("text2", 2), pdf("text40", 40)
+# Models that take seconds a frame see one, and six.
+for n in (1, 6):
+    frames_of = json.load(open("%s/road_trip.5/steps/00-scene_detection/0000/output.json" % work))["frames"]
+    json.dump({**frames_of, "frames": frames_of["frames"][:n]}, open("%s/frames%d.json" % (work, n), "w"))
 code = "def add(a, b):\n    return a + b\n"
 tests = "import unittest\nfrom candidate import add\nclass T(unittest.TestCase):\n    def test(self):\n        self.assertEqual(add(1, 2), 3)\n"
 save("run_tests", [{"code": code, "tests": tests}])
@@ -99,7 +106,7 @@ measure() { # NAME [OPTIONS…]
   local name=$1
   shift
   if [ ${#only[@]} -gt 0 ] && [[ ! " ${only[*]} " == *" $name "* ]]; then return; fi
-  "$mkbc" profile "$name" "$@" --units 1,2 --most 8 --seconds 30 -o stdlib
+  "$mkbc" profile "$name" "$@" --units 1,2 --most "$most" --seconds "$longest" -o "$out"
 }
 text() { measure "$1" --samples "$work/$2.jsonl" "${@:3}"; } # NAME SAMPLES [OPTIONS…]
 
@@ -112,7 +119,7 @@ if [ ${#only[@]} -eq 0 ] || [[ " ${only[*]} " =~ \ (clip|omdet|grounding_dino)\ 
   export MKBC_PYTHON=${MKBC_VISION_PYTHON:-${XDG_CACHE_HOME:-$HOME/.cache}/mkbc/vision/bin/python} MKBC_WEIGHTS=$PWD/$work/weights
   [ -d "$work/weights" ] || "$MKBC_PYTHON" tests/tools/random_weights.py "$work/weights" true
   for model in clip omdet grounding_dino; do
-    measure $model --frames "@$work/road_trip.5/$frames" "@$work/road_trip.30/$frames" --looking_for "people and what they wear"
+    measure $model --frames "@$work/frames1.json" "@$work/frames6.json" --looking_for "people and what they wear"
   done
   unset MKBC_PYTHON MKBC_WEIGHTS
 fi

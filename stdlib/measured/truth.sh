@@ -22,7 +22,7 @@ export MKBC_WEB_ALLOW=$PWD/$media/site
 one() { # NAME JOB ARGUMENTS…
   local name=$1
   shift
-  "$mkbc" run "$@" "${library[@]}" --folder "$work/$name" --report "$work/$name.html" --quiet >/dev/null 2>"$work/$name.err" ||
+  "$mkbc" run "$@" "${library[@]}" --no-cache --folder "$work/$name" --report "$work/$name.html" --quiet >/dev/null 2>"$work/$name.err" ||
     { cat "$work/$name.err" >&2; exit 1; }
   # The page says it in one sentence: "2.06 s, planned 3.75 s; the latency of steps is 11 % off in the median".
   printf '%-22s %s\n' "$name" "$(grep -o '[^<>]* s, planned [^<>]*' "$work/$name.html" | head -1)"

@@ -58,11 +58,12 @@ def clip(name, size, patch, hidden, layers, heads, text_hidden, text_layers, tex
     CLIPProcessor(images, tokenizer).save_pretrained(path)
 
 
-def omdet(name, backbone):
+def omdet(name, backbone, channels=(192, 384, 768)):
     path = place(name)
     tokenizer, words = clip_tokenizer(path)
     text = dict(model_type="clip_text_model", eos_token_id=words - 1, bos_token_id=words - 2, pad_token_id=words - 1, projection_dim=512)
     config = dict(text_config=text, use_timm_backbone=True, backbone=backbone, use_pretrained_backbone=False,
+                  encoder_in_channels=list(channels),
                   backbone_kwargs={"img_size": 640, "out_indices": [1, 2, 3], "always_partition": True}, apply_layernorm_after_vision_backbone=True)
     if tiny:
         text.update(hidden_size=512, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2, vocab_size=words)
@@ -103,5 +104,5 @@ else:
     clip("openai/clip-vit-large-patch14", 224, 14, 1024, 24, 16, 768, 12, 12, 768)
     clip("openai/clip-vit-large-patch14-336", 336, 14, 1024, 24, 16, 768, 12, 12, 768)
     omdet("omlab/omdet-turbo-swin-tiny-hf", "swin_tiny_patch4_window7_224")
-    omdet("omlab/omdet-turbo-swin-base-hf", "swin_base_patch4_window7_224")
+    omdet("omlab/omdet-turbo-swin-base-hf", "swin_base_patch4_window7_224", (256, 512, 1024))
 grounding_dino("IDEA-Research/grounding-dino-tiny")
