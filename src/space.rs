@@ -120,6 +120,8 @@ pub struct StepSpace {
     pub excluded: Vec<(EcoString, String)>,
     /// How many different ways its output sizes can behave.
     pub classes: u32,
+    /// How often a loop around it begins again: these calls wait for one another, however many could be under way at once.
+    pub in_turn: Decimal,
     /// A size that its work needs and nothing says.
     pub missing: Option<shape::Missing>,
     /// What it counts for in the composition that it is a part of.

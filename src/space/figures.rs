@@ -32,7 +32,7 @@ pub fn fill(
     let task = &input.workflow.steps[index].task;
     let chooser = choosers.get(&index);
     let own = chooser.map(|c| [(c.step, c.classes)]);
-    let role = terms.role(index);
+    let (role, in_turn) = (terms.role(index), step.in_turn);
     let mut options = Vec::new();
     let mut excluded = Vec::new();
     for (number, candidate) in step.candidates.iter().enumerate() {
@@ -58,7 +58,8 @@ pub fn fill(
                 continue;
             }
             let amounts: Vec<(EcoString, Decimal)> = work.iter().map(|(n, t)| (n.clone(), t.at(&classes))).collect();
-            let alone = option(number, entry, candidate, amounts, (shape.calls.at(&classes), role), terms);
+            let called = Called { calls: shape.calls.at(&classes), in_turn, role };
+            let alone = option(number, entry, candidate, amounts, called, terms);
             // What a composition leaves of the errors is evidence like any other: it may be refused.
             match alone.map(|figured| as_part(figured, step.role.as_ref(), candidate, terms, input)) {
                 Some(figured) if let Some(why) = overloaded(entry, candidate, &figured, terms, input) => {
@@ -127,17 +128,28 @@ fn overloaded(
     (needed > u64::from(*has)).then(|| format!("the load needs {needed} `{device}`, and `{machines}` has {has}"))
 }
 
+/// How a step is called in one run.
+#[derive(Clone, Copy, Debug)]
+pub struct Called {
+    /// How often.
+    pub calls: Decimal,
+    /// Into how many parts loops divide these, of which each waits for the one before.
+    pub in_turn: Decimal,
+    /// What it is to the job's result.
+    pub role: Role,
+}
+
 /// A candidate with its figures, for so much work a call and so many calls.
 fn option(
     number: usize,
     entry: &Implementation,
     candidate: &Candidate,
     work: Vec<(EcoString, Decimal)>,
-    (calls, role): (Decimal, Role),
+    called: Called,
     terms: &Terms,
 ) -> Option<Figured> {
     let rows = Rows::of(entry, candidate, &work)?;
-    let at = |end| figures(entry, candidate, &rows, (calls, role), terms, &Ends::all(end));
+    let at = |end| figures(entry, candidate, &rows, called, terms, &Ends::all(end));
     let (best, worst) = (at(End::Best)?, at(End::Worst)?);
     let figures = if terms.end == End::Typical { at(End::Typical)? } else { worst.clone() };
     let evidence = evidence(&rows, &work);
@@ -168,18 +180,18 @@ pub fn figures_with(
     entry: &Implementation,
     candidate: &Candidate,
     work: &[(EcoString, Decimal)],
-    calls: (Decimal, Role),
+    called: Called,
     terms: &Terms,
     ends: &Ends,
 ) -> Option<Figures> {
-    figures(entry, candidate, &Rows::of(entry, candidate, work)?, calls, terms, ends)
+    figures(entry, candidate, &Rows::of(entry, candidate, work)?, called, terms, ends)
 }
 
 fn figures(
     entry: &Implementation,
     candidate: &Candidate,
     rows: &Rows,
-    (calls, role): (Decimal, Role),
+    Called { calls, in_turn, role }: Called,
     terms: &Terms,
     ends: &Ends,
 ) -> Option<Figures> {
@@ -193,7 +205,7 @@ fn figures(
     for (row, amount) in &rows.cost_per {
         fee = fee.checked_add(value(row).checked_mul(*amount)?)?;
     }
-    let calls_at_once = Calls { count: calls, width: load::width(entry, candidate) };
+    let calls_at_once = Calls { count: calls, width: load::width(entry, candidate), in_turn };
     let latency = once.checked_mul(calls_at_once.rounds())?;
     let late = |level| late(rows, calls_at_once, level, terms, ends);
     let (latency_p95, latency_p99) = (late(Level::P95)?, late(Level::P99)?);

@@ -31,8 +31,23 @@ pub fn propagate(input: &Input, steps: &mut [StepSpace], cx: &mut Diagnostics) -
         values.insert(*id, sizes.map(|(path, value)| (path.clone(), Table::constant(*value))).collect());
     }
     let mut pass = Pass { input, steps, values, out: vec![None; input.workflow.steps.len()], cx };
-    pass.region(&input.workflow.body, &Table::constant(Decimal::ONE));
+    pass.region(&input.workflow.body, &Times { calls: Table::constant(Decimal::ONE), in_turn: Decimal::ONE });
     pass.out
+}
+
+/// How often a region is carried out in one run.
+#[derive(Clone)]
+struct Times {
+    calls: Table,
+    /// Into how many parts loops divide these.
+    in_turn: Decimal,
+}
+
+impl Times {
+    /// The same so many times; as it was where that cannot be said.
+    fn often(&self, times: Option<Table>) -> Times {
+        Times { calls: times.unwrap_or_else(|| self.calls.clone()), in_turn: self.in_turn }
+    }
 }
 
 type SizeRule = Vec<(EcoString, SizeExpr)>;
@@ -64,7 +79,7 @@ struct Pass<'a, 'b> {
 }
 
 impl Pass<'_, '_> {
-    fn region(&mut self, region: &Region, times: &Table) -> Shape {
+    fn region(&mut self, region: &Region, times: &Times) -> Shape {
         for node in &region.nodes {
             let shape = match node {
                 Node::Call { step, args, .. } => self.call(*step, args, times),
@@ -76,13 +91,13 @@ impl Pass<'_, '_> {
                     let each =
                         list.iter().filter_map(|(path, t)| Some((path.strip_prefix("item.")?.into(), t.clone())));
                     self.values.insert(*item, each.collect());
-                    let inner = times.zip(&count, &|a, b| a.checked_mul(b)).unwrap_or_else(|| times.clone());
+                    let inner = times.often(times.calls.zip(&count, &|a, b| a.checked_mul(b)));
                     let mut shape = prefixed("item.", &self.region(body, &inner));
                     shape.insert("count".into(), count);
                     shape
                 }
                 Node::Branch { share, then, otherwise, .. } => {
-                    let often = |share: Decimal| times.map(&|t| t.checked_mul(share)).unwrap_or_else(|| times.clone());
+                    let often = |share: Decimal| times.often(times.calls.map(&|t| t.checked_mul(share)));
                     let sides = share.map(|s| (often(s), often(Decimal::ONE - s)));
                     let (first, second) = sides.unwrap_or_else(|| (times.clone(), times.clone()));
                     let (a, b) = (self.region(then, &first), self.region(otherwise, &second));
@@ -90,7 +105,8 @@ impl Pass<'_, '_> {
                 }
                 Node::Repeat { limit, expected, carry, body, .. } => {
                     let rounds = Decimal::from(expected.unwrap_or(*limit));
-                    let inner = times.map(&|t| t.checked_mul(rounds)).unwrap_or_else(|| times.clone());
+                    let mut inner = times.often(times.calls.map(&|t| t.checked_mul(rounds)));
+                    inner.in_turn = inner.in_turn.checked_mul(rounds.max(Decimal::ONE)).unwrap_or(inner.in_turn);
                     if let Some((item, first)) = carry {
                         // The second pass sees what the first leaves behind, so that later rounds are not taken too small.
                         let first = self.shape(first);
@@ -173,12 +189,12 @@ impl Pass<'_, '_> {
         }
     }
 
-    fn call(&mut self, id: StepId, args: &[(String, Operand)], times: &Table) -> Shape {
+    fn call(&mut self, id: StepId, args: &[(String, Operand)], times: &Times) -> Shape {
         self.choose(id, args, &[], times)
     }
 
     /// A call, or one of several ways to carry it out: each way has a class of its own behind those of the call.
-    fn choose(&mut self, id: StepId, args: &[(String, Operand)], ways: &[Region], times: &Table) -> Shape {
+    fn choose(&mut self, id: StepId, args: &[(String, Operand)], ways: &[Region], times: &Times) -> Shape {
         let index = id.0 as usize;
         let Some(step) = self.input.workflow.steps.get(index) else { return Shape::new() };
         let Some(task) = self.input.library.tasks.get(&step.task) else { return Shape::new() };
@@ -222,7 +238,8 @@ impl Pass<'_, '_> {
                 }
             }
         }
-        self.out[index] = Some(StepShape { args, calls: times.clone() });
+        self.steps[index].in_turn = times.in_turn;
+        self.out[index] = Some(StepShape { args, calls: times.calls.clone() });
         shape
     }
 

@@ -85,14 +85,24 @@ pub fn sigma(ratio: f64, beyond: f64) -> f64 {
 pub struct Calls {
     /// How many.
     pub count: Decimal,
-    /// How many are under way at once.
+    /// How many can be under way at once.
     pub width: Decimal,
+    /// Into how many equal parts a loop divides them, of which each waits for the one before; at least 1.
+    pub in_turn: Decimal,
 }
 
 impl Calls {
     /// How often calls are started, if all that run at once start together.
     pub fn rounds(self) -> Decimal {
-        (self.count / self.width).ceil()
+        let each = (self.count / self.in_turn / self.width).ceil();
+        // Calls on one side of a branch may be fewer than the loop's rounds.
+        let most = self.count.ceil();
+        each.checked_mul(self.in_turn).map_or(most, |rounds| rounds.min(most))
+    }
+
+    /// How many are under way at once at most.
+    fn at_once(self) -> Decimal {
+        self.width.min((self.count / self.in_turn).ceil()).max(Decimal::ONE)
     }
 }
 
@@ -109,7 +119,7 @@ pub fn until(parts: &[Vec<Part>], last: &[Vec<Part>], calls: Calls, level: Level
     }
     let before = calls.rounds() - Decimal::ONE;
     let count = calls.count.ceil().max(Decimal::ONE).to_f64()?;
-    let width = calls.width.to_f64()?.min(count).max(1.0);
+    let width = calls.at_once().to_f64()?;
     let sum = |factor: &dyn Fn(f64) -> f64| -> Option<Decimal> {
         total(parts, factor)?.checked_mul(before)?.checked_add(total(last, factor)?)
     };

@@ -17,7 +17,7 @@ fn the_normal_distribution_is_that_of_the_tables() {
 #[test]
 fn one_call_of_one_part_has_its_exact_quantile() {
     let part = Part { median: dec!(2), sigma: sigma(1.5, 0.05) };
-    let calls = Calls { count: dec!(1), width: dec!(1) };
+    let calls = Calls { count: dec!(1), width: dec!(1), in_turn: dec!(1) };
     let p95 = step(&[vec![part]], calls, Level::P95, Combine::Steps(1)).expect("in range");
     assert!(p95 >= dec!(3) && p95 < dec!(3.00001), "{p95}");
 }
@@ -63,7 +63,7 @@ impl Run {
                 })
                 .collect();
             let (count, width) = (rng.u32(1..=6), if rng.bool() { 1 } else { rng.u32(2..=4) });
-            (parts, Calls { count: count.into(), width: width.into() })
+            (parts, Calls { count: count.into(), width: width.into(), in_turn: dec!(1) })
         });
         Run { dag: Dag::from_edges(n, &edges), steps: steps.collect() }
     }
@@ -140,7 +140,7 @@ fn coverage_of_simulated_runs_is_at_least_the_level() {
 #[test]
 fn steps_against_each_other_stay_within_the_bound() {
     let part = Part { median: dec!(1), sigma: 0.8 };
-    let calls = Calls { count: dec!(1), width: dec!(1) };
+    let calls = Calls { count: dec!(1), width: dec!(1), in_turn: dec!(1) };
     let dag = Dag::from_edges(2, &[(0, 1)]);
     let bound =
         2.0 * step(&[vec![part]], calls, Level::P95, Combine::of(&dag, 2)).and_then(|b| b.to_f64()).expect("a number");
@@ -167,4 +167,17 @@ fn steps_against_each_other_stay_within_the_bound() {
             / runs as f64
             > 0.05
     );
+}
+
+#[test]
+fn rounds_of_a_loop_wait_for_one_another() {
+    let rounds = |count: Decimal, width: u32, in_turn: u32| {
+        Calls { count, width: width.into(), in_turn: in_turn.into() }.rounds()
+    };
+    assert_eq!(rounds(dec!(16), 8, 1), dec!(2));
+    // Four rounds of a call each; of four calls each; of ten each.
+    assert_eq!([rounds(dec!(4), 8, 4), rounds(dec!(16), 8, 4), rounds(dec!(40), 8, 4)], [dec!(4), dec!(4), dec!(8)]);
+    // Three in ten of four rounds.
+    assert_eq!(rounds(dec!(1.2), 8, 4), dec!(2));
+    assert_eq!(rounds(Decimal::MAX, 1, 7), Decimal::MAX);
 }
