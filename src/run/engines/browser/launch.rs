@@ -11,6 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
+use tempfile::TempDir;
 use tokio::net::unix::pipe::{Receiver, Sender};
 
 /// Width of the page, in pixels.
@@ -28,7 +29,7 @@ pub struct Browser<'a> {
     pub client: Client<'a>,
     child: tokio::process::Child,
     group: Group,
-    profile: PathBuf,
+    profile: TempDir,
     log: PathBuf,
 }
 
@@ -45,20 +46,21 @@ pub fn lacking(env: Env<'_>) -> Option<Fault> {
 }
 
 impl<'a> Browser<'a> {
-    /// Starts one, with its profile in `out`.
+    /// Starts one for an attempt whose folder is `out`. Its profile is elsewhere: the browser makes a socket in it, whose path may have a
+    /// hundred bytes, and folders of runs may lie deep.
     pub fn start(reach: &'a Reach, out: &Path, env: Env<'_>) -> Result<Browser<'a>, Fault> {
         let program = program(env);
         let unusable = |e: std::io::Error| unstarted(&program, &e);
-        let (profile, log) = (out.join("profile"), out.join("browser.log"));
-        crate::run::store::folder(&profile)?;
-        let arguments = arguments(reach, &profile)?;
+        let (profile, log) = (tempfile::Builder::new().prefix("mkbc-").tempdir(), out.join("browser.log"));
+        let profile = profile.map_err(|e| Fault::storage("make a folder in", &std::env::temp_dir(), &e))?;
+        let arguments = arguments(reach, profile.path())?;
         let limits = Limits { file: 512 << 20, cpu: Some(300), ..Limits::default() };
         let mut start = prepared(&program, &arguments, &Command { argv: &[], folder: out, env, threads: 1, limits });
         start
-            .env("HOME", &profile)
-            .env("XDG_CONFIG_HOME", &profile)
-            .env("XDG_CACHE_HOME", &profile)
-            .env("TMPDIR", &profile);
+            .env("HOME", profile.path())
+            .env("XDG_CONFIG_HOME", profile.path())
+            .env("XDG_CACHE_HOME", profile.path())
+            .env("TMPDIR", profile.path());
         let errors = std::fs::File::create(&log).map_err(|e| Fault::storage("write", &log, &e))?;
         start.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors);
         let (theirs_in, ours_out) = std::io::pipe().map_err(unusable)?;
@@ -77,16 +79,17 @@ impl<'a> Browser<'a> {
         self.group.kill();
         let _ = tokio::time::timeout(Duration::from_secs(5), self.child.wait()).await;
         let said = std::fs::read(&self.log).unwrap_or_default();
-        // A profile that stays costs space and nothing else.
+        // What stays costs space and nothing else.
         let _ = std::fs::remove_file(&self.log);
-        let _ = std::fs::remove_dir_all(&self.profile);
+        let _ = self.profile.close();
         tail(&String::from_utf8_lossy(&said), 1000).to_owned()
     }
 }
 
 fn arguments(reach: &Reach, profile: &Path) -> Result<Vec<String>, Fault> {
     let profile = profile.to_str();
-    let profile = profile.ok_or_else(|| Fault::new(FaultKind::Storage, "the run folder's path is not UTF-8"))?;
+    let profile = profile
+        .ok_or_else(|| Fault::new(FaultKind::Storage, "the path of the folder for temporary files is not UTF-8"))?;
     let mut arguments: Vec<String> = [
         "--headless=new",
         "--remote-debugging-pipe",
