@@ -38,6 +38,7 @@ mod proof;
 mod resume;
 mod run;
 mod runs;
+mod streaming;
 mod top;
 mod validate;
 mod verify;

@@ -17,6 +17,7 @@ pub mod meter;
 pub mod observer;
 pub mod ops;
 pub mod picture;
+pub mod pins;
 pub mod pool;
 pub mod preflight;
 pub mod probe;
@@ -69,6 +70,8 @@ pub struct RunContext<'a> {
     pub deadlines: Deadlines,
     /// Items of one map that are under way at a time.
     pub fan_out: usize,
+    /// Whether what does not wait for a step that failed goes on.
+    pub keep_going: bool,
     /// Calls to providers at a time.
     pub api_calls: u32,
     /// Where Python modules and programs that a library brings along are looked for, in this order: the job's folder, the
@@ -101,6 +104,7 @@ impl<'a> RunContext<'a> {
             backoff,
             deadlines: Deadlines::default(),
             fan_out: 64,
+            keep_going: false,
             api_calls: 8,
             folders: vec![PathBuf::from(".")],
             outputs: true,

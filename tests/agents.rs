@@ -206,6 +206,12 @@ fn the_agents_budget_holds_whatever_the_model_does() {
     assert_eq!(done.code, Some(1), "{}", done.out);
     assert!(done.err.contains("of `cost: 0.009 usd` are left"), "{}", done.err);
     assert!(provider.seen().len() < 20);
+    // Going on gives it no more.
+    let mut resume = mkbc.command(["resume"]);
+    let again = mkbc.end(resume.env("OPENAI_API_KEY", KEY).env("OPENAI_BASE_URL", &provider.url));
+    assert_eq!(again.code, Some(1), "{}", again.out);
+    assert!(again.err.contains("of `cost: 0.009 usd` are left"), "{}", again.err);
+    assert!(provider.seen().is_empty());
 }
 
 #[test]
@@ -237,4 +243,112 @@ fn a_plan_bounds_an_agent_by_its_steps() {
     let cost = |plan: &Value| plan["total"]["cost_usd"].to_string().trim_matches('"').parse::<f64>().expect("a number");
     // Twice the steps cost more than twice: every step reads what all before it did.
     assert!(cost(&eight) > 2.0 * cost(&four), "{} {}", cost(&four), cost(&eight));
+}
+
+/// What the two other protocols have of a call in a stream.
+mod others {
+    use super::*;
+
+    /// Events of a stream, each with its name where the protocol has names.
+    fn events(events: &[Value]) -> Act {
+        let line = |e: &Value| format!("event: {}\ndata: {e}\n\n", e["type"].as_str().unwrap_or_default());
+        say(200, events.iter().map(line).collect::<String>()).header("content-type", "text/event-stream")
+    }
+
+    /// Anthropic's: something is said, then a function is called, its arguments in pieces.
+    fn messages(name: &str, pieces: &[&str]) -> Act {
+        let mut all = vec![
+            json!({"type": "message_start", "message": {"usage": {"input_tokens": 300, "output_tokens": 1}}}),
+            json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}),
+            json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Let me see."}}),
+            json!({"type": "content_block_stop", "index": 0}),
+            json!({"type": "content_block_start", "index": 1, "content_block":
+                {"type": "tool_use", "id": "toolu_1", "name": name, "input": {}}}),
+        ];
+        all.extend(pieces.iter().map(|piece| {
+            json!({"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": piece}})
+        }));
+        all.push(json!({"type": "content_block_stop", "index": 1}));
+        all.push(
+            json!({"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 20}}),
+        );
+        all.push(json!({"type": "message_stop"}));
+        events(&all)
+    }
+
+    /// OpenAI's Responses: the last event has all of the answer.
+    fn responses(name: &str, pieces: &[&str]) -> Act {
+        let delta =
+            |piece: &&str| json!({"type": "response.function_call_arguments.delta", "output_index": 0, "delta": piece});
+        let mut all: Vec<Value> = vec![json!({"type": "response.created", "response": {"status": "in_progress"}})];
+        all.extend(pieces.iter().map(delta));
+        let call = json!({"type": "function_call", "call_id": "c", "name": name, "arguments": pieces.concat()});
+        let usage = json!({"input_tokens": 300, "output_tokens": 20});
+        let response = json!({"status": "completed", "error": null, "output": [call], "usage": usage});
+        all.push(json!({"type": "response.completed", "response": response}));
+        events(&all)
+    }
+
+    fn climbed(mkbc: &Mkbc, provider: &Provider) -> Vec<Seen> {
+        let arguments = ["run", "job.mkb", "--library", "lib", "--question", "How high is Mont Blanc?"];
+        let mut command = mkbc.command(arguments);
+        for name in ["OPENAI", "ANTHROPIC"] {
+            command.env(format!("{name}_API_KEY"), KEY).env(format!("{name}_BASE_URL"), &provider.url);
+        }
+        let done = mkbc.end(&mut command);
+        assert_eq!(done.code, Some(0), "{}", done.err);
+        assert!(done.out.contains("4808 m"), "{}", done.out);
+        provider.seen()
+    }
+
+    #[test]
+    fn an_agent_speaks_anthropics_messages() {
+        let provider = Provider::start(|n, _| match n {
+            0 => messages("height", &["{\"moun", "tain\": \"Mont Blanc\"}"]),
+            _ => messages("answer", &["{\"answer\":", "\"4808 m\"}"]),
+        });
+        let agent =
+            AGENT.replace("openai_agent(variant: \"gpt-4o-mini\")", "claude_agent(variant: \"claude-haiku-4-5\")");
+        let seen = climbed(&climb(&agent), &provider);
+        assert_eq!(seen.len(), 2);
+        assert!(seen.iter().all(|s| s.path == "/v1/messages"));
+        let names: Vec<&str> =
+            seen[0].body["tools"].as_array().into_iter().flatten().filter_map(|t| t["name"].as_str()).collect();
+        assert_eq!(names, ["height", "fetch", "answer"]);
+        assert_eq!(seen[0].body["tool_choice"], json!({"type": "auto", "disable_parallel_tool_use": true}));
+        let said = seen[1].body["messages"].as_array().expect("messages");
+        let (call, result) = (&said[said.len() - 2]["content"][0], &said[said.len() - 1]["content"][0]);
+        assert_eq!((&call["type"], &call["input"]), (&json!("tool_use"), &json!({"mountain": "Mont Blanc"})));
+        assert_eq!((&result["type"], &result["tool_use_id"]), (&json!("tool_result"), &call["id"]));
+        assert!(result["content"].as_str().is_some_and(|c| c.contains("4808 m; see")), "{result}");
+    }
+
+    #[test]
+    fn an_agent_speaks_openais_responses() {
+        let provider = Provider::start(|n, _| match n {
+            0 => responses("height", &["{\"moun", "tain\": \"Mont Blanc\"}"]),
+            _ => responses("answer", &["{\"answer\":", "\"4808 m\"}"]),
+        });
+        let mkbc = climb(&AGENT.replace("openai_agent(variant: \"gpt-4o-mini\")", "other_agent"));
+        let model = "\nmodel other_agent implements next_turn {\n  runs on api\n  engine openai {\n    api responses\n    model \"other\"\n    \
+             url \"https://api.example/v1\"\n    url_env OPENAI_BASE_URL\n    key env OPENAI_API_KEY\n  }\n  profile \"other.csv\"\n}\n";
+        mkbc.write("lib/climbing.mkb", format!("use std.agent\n{TOOLS}{model}"));
+        mkbc.write(
+            "lib/profiles/other.csv",
+            "benchmark,device,units,figure,value,unit,low,high,evidence,source\n\
+             mmlu_pro,,,quality,80,%,,,estimated,made for this test\n,api,,latency,1,s,,,estimated,made for this test\n\
+             ,api,,cost,0.001,usd,,,estimated,made for this test\n",
+        );
+        let seen = climbed(&mkbc, &provider);
+        assert_eq!(seen.len(), 2);
+        assert!(seen.iter().all(|s| s.path == "/v1/responses" && s.key));
+        let names: Vec<&str> =
+            seen[0].body["tools"].as_array().into_iter().flatten().filter_map(|t| t["name"].as_str()).collect();
+        assert_eq!(names, ["height", "fetch", "answer"]);
+        let said = seen[1].body["input"].as_array().expect("turns");
+        let (call, result) = (&said[said.len() - 2], &said[said.len() - 1]);
+        assert_eq!((&call["type"], &call["name"]), (&json!("function_call"), &json!("height")));
+        assert_eq!((&result["type"], &result["call_id"]), (&json!("function_call_output"), &call["call_id"]));
+        assert!(result["output"].as_str().is_some_and(|c| c.contains("4808 m; see")), "{result}");
+    }
 }

@@ -4,8 +4,9 @@
 mod mkbc;
 
 use mkbc::{Mkbc, have, repository};
+use std::io::Write;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 const VIDEO: [&str; 4] = ["bash", "ffmpeg", "ffprobe", "pocketsphinx_continuous"];
@@ -107,4 +108,30 @@ fn what_cannot_be_asked_is_said_before_anything_is_done() {
     assert!(done.err.contains("the job is kept in .mkbc/asked/1.mkb"), "{}", done.err);
     let job = mkbc.read(".mkbc/asked/1.mkb");
     assert_eq!(job.matches("\njob ").count(), 1, "{job}");
+}
+
+#[test]
+fn on_a_terminal_it_asks_and_only_a_yes_runs() {
+    if !have(&["script"]) {
+        return;
+    }
+    let mkbc = Mkbc::new();
+    mkbc.write("note.txt", "The meeting is on Tuesday.\nThe total is 12.50 EUR.\nLunch is at noon.\n");
+    let asked = |says: &str| {
+        let command = format!("'{}' ask 'What is the total?' note.txt --quiet", mkbc::BINARY);
+        let mut script = Command::new("script");
+        script.args(["--quiet", "--return", "--command", &command, "/dev/null"]).current_dir(mkbc.path(""));
+        script.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", mkbc.path(""));
+        let mut terminal = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a terminal");
+        terminal.stdin.take().expect("its keys").write_all(says.as_bytes()).expect("typed");
+        let output = terminal.wait_with_output().expect("it ends");
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).replace('\r', ""))
+    };
+    let (code, no) = asked("n\n");
+    assert_eq!(code, Some(1), "{no}");
+    assert!(no.contains("plan for `asked`") && no.contains("nothing was run"), "{no}");
+    assert!(!mkbc.path(".mkbc/runs").exists());
+    let (code, yes) = asked("y\n");
+    assert_eq!(code, Some(0), "{yes}");
+    assert!(yes.contains("12.50 EUR") && !yes.contains("nothing was run"), "{yes}");
 }

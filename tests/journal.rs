@@ -3,6 +3,8 @@
 //!
 //! `MKBC_CHAOS=500 MKBC_CHAOS_NODES=200 cargo test --release --test journal kill -- --nocapture` kills as often as it says.
 
+#[path = "journal/faults.rs"]
+mod faults;
 #[path = "cli/mkbc.rs"]
 mod mkbc;
 

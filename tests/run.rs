@@ -644,3 +644,28 @@ fn a_medium_of_another_kind_is_refused() {
         refused("document_qa", "--document", "road_trip.mp4", "is neither a PDF nor a picture of a page");
     }
 }
+
+#[test]
+fn an_answer_is_printed_while_it_is_written() {
+    let event = |w: &&str| format!("data: {}\n\n", json!({"choices": [{"index": 0, "delta": {"content": w}}]}));
+    let broken: String =
+        ["Something ", "that breaks off, and is long enough ", "to be seen before it does"].iter().map(event).collect();
+    // The key, in pieces, in the middle of the answer: neither the pieces nor their sum is shown.
+    let (head, tail) = KEY.split_at(7);
+    let whole: String =
+        ["First, ", "the \u{1b}[31mkey is ", head, tail, ". ", "Then ", "more."].iter().map(event).collect();
+    let end = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]});
+    let whole = format!("{whole}data: {end}\n\ndata: [DONE]\n\n");
+    let provider = Provider::start(move |n, _| match n {
+        0 => say(200, &broken).header("content-type", "text/event-stream").cut(),
+        _ => say(200, &whole).header("content-type", "text/event-stream"),
+    });
+    let mkbc = one_request(1);
+    let done = with_provider(&mkbc, &provider.url, &["run", "short.mkb", "--text", "A text.", "--stream", "--quiet"]);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    assert_eq!(provider.seen().len(), 2);
+    let (first, second) = done.out.split_once('\n').expect("two attempts");
+    assert!(first.starts_with("Something that breaks off"), "{}", done.out);
+    assert_eq!(second, "First, the [31mkey is [key]. Then more.\n");
+    assert!(done.err.contains("the answer begins anew"), "{}", done.err);
+}

@@ -196,6 +196,9 @@ pub struct PlanOptions {
     /// Write a proof that no plan is better, or that there is none, for `mkbc verify --proof`
     #[arg(long, value_name = "FILE")]
     pub proof: Option<PathBuf>,
+    /// Pin the programs that carry the plan out on this machine: `run --plan` begins only where their bytes are the same
+    #[arg(long)]
+    pub pin: bool,
     /// Leave out what each limit costs, which takes two more plans a limit
     #[arg(long)]
     pub no_prices: bool,
@@ -244,15 +247,8 @@ pub struct RunOptions {
     pub durable: super::run::Durable,
     #[command(flatten)]
     pub adapt: super::run::AdaptOptions,
-    /// Write a page with the answer, a timeline, and what was measured against what was planned
-    #[arg(long, value_name = "FILE.html")]
-    pub report: Option<PathBuf>,
-    /// Print the answer, and what it took, as JSON
-    #[arg(long)]
-    pub json: bool,
-    /// No progress bars and no report, only the answer
-    #[arg(long, short)]
-    pub quiet: bool,
+    #[command(flatten)]
+    pub show: super::run::Showing,
 }
 
 #[derive(Args)]

@@ -8,7 +8,7 @@ use super::expand::{self, ExpandOptions, PlannerOptions};
 use super::here::HERE;
 use super::inputs::Inputs;
 use super::load::{lock_path, read, writable, write};
-use super::run::{AdaptOptions, Durable};
+use super::run::{AdaptOptions, Durable, Showing};
 use super::{Failure, note, plan, print, run, width};
 use crate::plan::render;
 use crate::run::journal::PROJECT;
@@ -86,10 +86,10 @@ pub fn ask(options: AskOptions) -> Result<(), Failure> {
         .into());
     }
     let planning = planning(&options, &file);
-    let (report, key, folder) = (None, None, None);
-    let (plan, json, quiet) = (Some(plan_file), false, options.quiet);
+    let (key, folder) = (None, None);
+    let (plan, show) = (Some(plan_file), Showing { quiet: options.quiet, ..Showing::default() });
     let adapt = AdaptOptions { adapt: None };
-    run::run(&RunOptions { planning, plan, folder, key, durable: options.durable, adapt, report, json, quiet }, &values)
+    run::run(&RunOptions { planning, plan, folder, key, durable: options.durable, adapt, show }, &values)
 }
 
 fn fill_and_plan(options: &AskOptions, file: &Path, values: &Inputs) -> Result<PathBuf, Failure> {

@@ -21,7 +21,7 @@ use crate::library::evidence::{Demand, EvidenceKind};
 use crate::plan::diff::diff;
 use crate::plan::model::Plan;
 use crate::plan::render;
-use crate::run::{block_on, input, probe, value};
+use crate::run::{block_on, input, pins, probe, value};
 use crate::solve::{Certify, Limits, warm_up};
 use crate::space::Machines;
 use crate::space::ends::End;
@@ -92,7 +92,11 @@ pub fn plan(options: &PlanOptions, inputs: &Inputs) -> Result<(), Failure> {
     if let Some(decided) = &decided {
         hand_on(options, decided)?;
     }
-    let planned = made?;
+    let mut planned = made?;
+    if options.pin {
+        let (folders, env) = (super::run::folders(&options.planning.source), |name: &str| std::env::var(name).ok());
+        planned.plan.programs = pins::pinned(&planned.plan, &folders, &env)?;
+    }
     let json = serde_json::to_string_pretty(&planned.plan).map_err(|e| e.to_string())?;
     if options.json {
         print(&format!("{json}\n"));

@@ -5,7 +5,6 @@ use super::run::{Durable, Running, Showing, again, execute, journal};
 use crate::run::journal::replay::{End, Replay};
 use crate::run::journal::{Journal, Run, lock::Lock};
 use clap::Args;
-use std::path::PathBuf;
 
 #[derive(Args)]
 pub struct ResumeOptions {
@@ -13,15 +12,8 @@ pub struct ResumeOptions {
     pub run: Option<u64>,
     #[command(flatten)]
     pub durable: Durable,
-    /// Write a page with the answer, a timeline, and what was measured against what was planned
-    #[arg(long, value_name = "FILE.html")]
-    pub report: Option<PathBuf>,
-    /// Print the answer, and what it took, as JSON
-    #[arg(long)]
-    pub json: bool,
-    /// No progress bars and no report, only the answer
-    #[arg(long, short)]
-    pub quiet: bool,
+    #[command(flatten)]
+    pub show: Showing,
 }
 
 /// Goes on with a run that was killed, stopped or failed: what is finished is not done again.
@@ -31,13 +23,13 @@ pub fn resume(options: &ResumeOptions) -> Result<(), Failure> {
         Some(id) => find(&journal, id)?,
         None => last(&journal)?,
     };
-    let showing = Showing { report: options.report.as_deref(), json: options.json, quiet: options.quiet };
-    if again(&journal, &run, &showing)? {
+    let showing = &options.show;
+    if again(&journal, &run, showing)? {
         return Ok(());
     }
     let plan = journal.plan(&run.info)?;
     let inputs = journal.inputs(&run.info)?;
-    execute(journal, Running { run, plan, inputs, steer: None }, &options.durable, &showing)
+    execute(journal, Running { run, plan, inputs, steer: None }, &options.durable, showing)
 }
 
 /// A run by its number.

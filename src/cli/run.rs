@@ -6,6 +6,7 @@ use super::here::HERE;
 use super::inputs::{Inputs, missing};
 use super::load::{writable, write};
 use super::plan::{given, make_and, read_plan};
+use super::streaming::Streaming;
 use super::verify::against_source;
 use super::{Failure, note, print};
 use crate::adapt::{Adapt, Mode};
@@ -13,14 +14,14 @@ use crate::digest::{digest, file_digest};
 use crate::eval::measure::now;
 use crate::plan::model::Plan;
 use crate::run::cache::MOST;
-use crate::run::fault::FaultKind;
+use crate::run::fault::{FaultKind, RunError};
 use crate::run::journal::recorder::Recording;
 use crate::run::journal::replay::{End, Replay};
 use crate::run::journal::{Journal, PROJECT, Run, RunInfo};
 use crate::run::observer::{Bars, Event, Observer, Silent};
 use crate::run::steer::Steer;
 use crate::run::trace::{self, Traced};
-use crate::run::{RunContext, RunReport, block_on, preflight, report, run_to_end, store, value};
+use crate::run::{RunContext, RunReport, block_on, pins, preflight, report, run_to_end, store, value};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -46,6 +47,9 @@ pub struct Durable {
     /// After Ctrl-C or SIGTERM, seconds that what is under way has to end; a second signal stops at once
     #[arg(long, default_value_t = 10.0, value_name = "SECONDS")]
     pub grace: f64,
+    /// Where a step fails, let everything end that does not wait for it; `resume` then has only the rest to do
+    #[arg(long, short = 'k')]
+    pub keep_going: bool,
     #[command(flatten)]
     pub reuse: Reuse,
     /// Send the run's trace to this collector of OpenTelemetry (http://localhost:4318); no prompt or answer is in it
@@ -83,13 +87,20 @@ impl AdaptOptions {
 }
 
 /// How an outcome is shown.
-pub struct Showing<'a> {
-    /// Where a page about it is written.
-    pub report: Option<&'a Path>,
-    /// As JSON.
+#[derive(Args, Default)]
+pub struct Showing {
+    /// Write a page with the answer, a timeline, and what was measured against what was planned
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
+    /// Print the answer, and what it took, as JSON
+    #[arg(long)]
     pub json: bool,
-    /// Only the answer.
+    /// No progress bars and no report, only the answer
+    #[arg(long, short)]
     pub quiet: bool,
+    /// Print the answer while a model writes it, where it is a text that the job yields as it is
+    #[arg(long, conflicts_with = "json")]
+    pub stream: bool,
 }
 
 /// A run of the journal, with what it needs.
@@ -131,10 +142,10 @@ fn run_plan(
     missing(needed, &|name| inputs.contains_key(name))?;
     let folders = folders(&options.planning.source);
     able(&plan, &folders)?;
-    if let Some(path) = &options.report {
+    let showing = &options.show;
+    if let Some(path) = &showing.report {
         writable(path)?;
     }
-    let showing = Showing { report: options.report.as_deref(), json: options.json, quiet: options.quiet };
     let mut journal = Journal::open(Path::new(PROJECT))?;
     let key = options.key.clone();
     let identity = identity(&plan, &inputs, key.is_some())?;
@@ -143,7 +154,7 @@ fn run_plan(
         Some(key) => of_key(&journal, key, &identity)?,
     };
     let run = match before {
-        Some(run) if again(&journal, &run, &showing)? => return Ok(()),
+        Some(run) if again(&journal, &run, showing)? => return Ok(()),
         Some(run) => run,
         None => {
             let text = serde_json::to_string(&plan).map_err(|e| e.to_string())?;
@@ -161,7 +172,7 @@ fn run_plan(
             run
         }
     };
-    execute(journal, Running { run, plan, inputs, steer }, &options.durable, &showing)
+    execute(journal, Running { run, plan, inputs, steer }, &options.durable, showing)
 }
 
 /// The journal of the project in this folder, which must be there.
@@ -172,7 +183,10 @@ pub fn journal() -> Result<Journal, Failure> {
 
 /// Whether this machine can run a plan.
 fn able(plan: &Plan, folders: &[PathBuf]) -> Result<(), Failure> {
-    let missing = preflight::missing(plan, &|name| std::env::var(name).ok(), folders);
+    let env = |name: &str| std::env::var(name).ok();
+    let missing = preflight::missing(plan, &env, folders);
+    let changed = pins::changed(plan, folders, &env).into_iter().map(RunError::from);
+    let missing: Vec<RunError> = missing.into_iter().chain(changed).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -209,7 +223,7 @@ fn other_run(run: &Run) -> Failure {
 }
 
 /// Shows the answer of a run that has one; whether it did.
-pub fn again(journal: &Journal, run: &Run, showing: &Showing<'_>) -> Result<bool, Failure> {
+pub fn again(journal: &Journal, run: &Run, showing: &Showing) -> Result<bool, Failure> {
     let records = journal.records(run.id)?;
     let End::Answered(value) = Replay::of(&records).end else { return Ok(false) };
     // Without its report it was killed between the two: everything is replayed, and the report written.
@@ -231,12 +245,7 @@ pub fn again(journal: &Journal, run: &Run, showing: &Showing<'_>) -> Result<bool
 }
 
 /// Works on a run until it ends.
-pub fn execute(
-    journal: Journal,
-    running: Running<'_>,
-    durable: &Durable,
-    showing: &Showing<'_>,
-) -> Result<(), Failure> {
+pub fn execute(journal: Journal, running: Running<'_>, durable: &Durable, showing: &Showing) -> Result<(), Failure> {
     let Running { run, plan, inputs, steer } = running;
     let folders = run.info.folders.clone();
     able(&plan, &folders)?;
@@ -255,6 +264,8 @@ pub fn execute(
     };
     let traced = Traced::new(inner);
     let inner: &dyn Observer = if durable.otlp.is_some() { &traced } else { inner };
+    let streaming = Streaming::new(inner);
+    let inner: &dyn Observer = if showing.stream { &streaming } else { inner };
     let recording = Recording { recorder: &recorder, inner };
     let cache = durable.reuse.open();
     let cx = RunContext {
@@ -262,6 +273,7 @@ pub fn execute(
         recorder: Some(&recorder),
         cache: cache.as_ref(),
         steer,
+        keep_going: durable.keep_going,
         ..RunContext::new(recorder.folder(), &recording, &env)
     };
     let done = run_to_end(&plan, inputs, &cx, grace).map_err(|e| format!("cannot start the runtime: {e}"))?;
@@ -283,7 +295,7 @@ pub fn execute(
     let id = run.id;
     // The journal is closed, and the run free, before anybody is told.
     drop(recorder);
-    finish(showing, &plan, &done.0, (id, done.1))
+    finish(showing, &plan, &done.0, (id, done.1), &streaming)
 }
 
 /// Where what a job or a library brings along is looked for: beside the job, then in each library.
@@ -306,22 +318,26 @@ fn trusted(path: &Path, options: &RunOptions) -> Result<Plan, Failure> {
 }
 
 fn finish(
-    showing: &Showing<'_>,
+    showing: &Showing,
     plan: &Plan,
     done: &RunReport,
     (id, signal): (u64, Option<u8>),
+    streaming: &Streaming<'_>,
 ) -> Result<(), Failure> {
-    if let Some(path) = showing.report {
+    if let Some(path) = &showing.report {
         write(path, &report::html::page(plan, done))?;
     }
     if showing.json {
         let report = serde_json::to_value(done).map_err(|e| e.to_string())?;
         print(&format!("{report:#}\n"));
     }
+    if done.result.is_err() {
+        streaming.broken_off();
+    }
     match &done.result {
         Ok(answer) => {
             if !showing.json {
-                print(&format!("{}\n", shown(answer)));
+                print(&streaming.rest(&shown(answer)));
             }
             if !showing.json && !showing.quiet {
                 let _ = writeln!(std::io::stderr(), "\n{}", report::table(plan, done));

@@ -94,6 +94,23 @@ impl Dag {
         (total, path)
     }
 
+    /// For each step, the largest sum of weights along a path that begins with it.
+    pub fn behind<T>(&self, weight: &dyn Fn(usize) -> T) -> Vec<T>
+    where
+        T: Copy + PartialOrd + std::ops::Add<Output = T> + Default,
+    {
+        let mut behind = vec![T::default(); self.reach.len()];
+        for node in toposort(&self.graph, None).unwrap_or_default().into_iter().rev() {
+            let longest = self
+                .graph
+                .neighbors(node)
+                .map(|next| behind[next.index()])
+                .fold(T::default(), |a, b| if b > a { b } else { a });
+            behind[node.index()] = longest + weight(node.index());
+        }
+        behind
+    }
+
     /// The maximal sets of steps of which none waits for another, at most `limit` of them; `None` beyond that.
     pub fn antichains(&self, limit: usize) -> Option<Vec<Vec<usize>>> {
         let n = self.reach.len();
@@ -233,6 +250,7 @@ mod tests {
         let dag = Dag::from_edges(4, &[(0, 1), (1, 3), (0, 2), (2, 3)]);
         let (total, path) = dag.longest(&|i| [1u64, 1, 5, 1][i]);
         assert_eq!((total, path), (7, vec![0, 2, 3]));
+        assert_eq!(dag.behind(&|i| [1u64, 1, 5, 1][i]), [7, 2, 6, 1]);
     }
 
     #[test]

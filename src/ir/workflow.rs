@@ -37,6 +37,17 @@ pub struct Region {
     pub result: Operand,
 }
 
+impl Region {
+    /// The step whose value the region yields as it is, where one does.
+    pub fn given_by(&self) -> Option<StepId> {
+        let Operand::Value(result) = self.result else { return None };
+        self.nodes.iter().find(|node| node.output() == result).and_then(|node| match node {
+            Node::Call { step, .. } => Some(*step),
+            _ => None,
+        })
+    }
+}
+
 /// One node of a region. Each defines the value `output`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]

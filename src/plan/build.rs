@@ -20,7 +20,7 @@ use crate::space::sizes::InputSizes;
 use crate::space::{Candidate, Figured, Machines, Space, Streamed, until_first};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Digits that a plan keeps behind the point.
 const DIGITS: u32 = 9;
@@ -126,6 +126,7 @@ pub fn build(input: &BuildInput) -> Result<Plan, String> {
         rate_per_s: input.space.terms.rate,
         robust: input.space.terms.end == End::Worst,
         proof: input.solution.proof.clone(),
+        programs: BTreeMap::new(),
     })
 }
 

@@ -72,6 +72,10 @@ pub struct Plan {
     pub robust: bool,
     /// How far the choice is proved.
     pub proof: Proof,
+    /// Programs and scripts that carry it out on the machine that it was made for, by path, with the SHA-256 of their bytes: a run begins
+    /// only where they are still these. Empty where none are pinned.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub programs: BTreeMap<String, String>,
 }
 
 impl Plan {
@@ -112,6 +116,7 @@ impl Plan {
                 nodes: 0,
                 kept: (0, 0),
             },
+            programs: BTreeMap::new(),
         }
     }
 

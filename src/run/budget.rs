@@ -4,6 +4,7 @@
 //! overspend it. The plan's cost of what is not paid by the call (hardware of one's own) is set aside at the start.
 
 use super::fault::{Fault, FaultKind};
+use super::journal::replay::Replay;
 use crate::plan::model::{Plan, PlanStep};
 use rust_decimal::Decimal;
 use std::cell::Cell;
@@ -32,9 +33,9 @@ struct Limit {
 }
 
 impl Budget {
-    /// The budget of a plan: its tightest clause on cost that is no wish; none where it has none. `spent` is what earlier runtimes of
-    /// the run spent, dollars, with all that they kept for requests of which nobody knows.
-    pub fn of(plan: &Plan, spent: Decimal) -> Budget {
+    /// The budget of a plan: its tightest clause on cost that is no wish; none where it has none. What earlier runtimes of the run spent,
+    /// with all that they kept for requests of which nobody knows, is spent.
+    pub fn of(plan: &Plan, earlier: Option<&Replay>) -> Budget {
         let clauses = plan.clauses.iter().filter(|c| c.metric == "cost" && !c.soft);
         let limit = clauses.min_by_key(|c| c.limit).map(|clause| {
             let paid = plan.steps.iter().filter(|s| s.engine.provider().is_some()).map(|s| s.predicted.cost_usd);
@@ -46,8 +47,10 @@ impl Budget {
             let usd = agent.cost_usd?;
             let text = format!("cost: {} usd", usd.normalize());
             let limit = Some(Limit { text, usd, aside: Decimal::ZERO });
-            Some((agent.number, Budget { limit, ..Budget::default() }))
+            let spent = Cell::new(earlier.map(|replay| replay.spent_by(agent.number)).unwrap_or_default());
+            Some((agent.number, Budget { limit, spent, ..Budget::default() }))
         });
+        let spent = earlier.map(Replay::spent).unwrap_or_default();
         Budget { limit, spent: Cell::new(spent), agents: agents.collect(), ..Budget::default() }
     }
 

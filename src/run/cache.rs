@@ -6,7 +6,7 @@
 
 use super::RunContext;
 use super::engines::Args;
-use super::preflight::found;
+use super::pins::programs;
 use super::store;
 use super::value::{files, with_files};
 use crate::digest::{digest, file_digest};
@@ -97,7 +97,7 @@ impl Cache {
         let mut texts = vec![FORMAT.to_owned(), env!("CARGO_PKG_VERSION").to_owned(), step.task.clone()];
         texts.extend([step.implementation.clone(), step.hardware.device.clone()]);
         texts.push(serde_json::to_string(&(&step.knobs, &step.engine, &step.output)).ok()?);
-        let programs = programs(&step.engine, cx);
+        let programs = programs(&step.engine, &cx.folders, cx.env);
         let (cache, args) = (self.clone(), args.clone());
         let work = move || {
             for program in programs {
@@ -233,25 +233,6 @@ fn entry(path: &Path) -> Option<Entry> {
     let sealed: Sealed = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
     let whole = digest([sealed.entry.as_str()]) == sealed.sum;
     serde_json::from_str(&sealed.entry).ok().filter(|_| whole)
-}
-
-/// The programs and modules that carry an engine's calls out, as far as they are files that can be found: another version of one is
-/// another implementation.
-fn programs(engine: &Engine, cx: &RunContext<'_>) -> Vec<PathBuf> {
-    let in_folders = |name: &str| cx.folders.iter().map(|f| f.join(name)).find(|p| p.is_file());
-    match engine {
-        Engine::Process { commands, .. } => {
-            let words = commands.iter().flat_map(|command| {
-                let program = command.first().and_then(|p| found(p, cx.env));
-                // A script that is handed to an interpreter is the program.
-                let scripts = command.iter().skip(1).filter(|a| !a.contains('{')).map(PathBuf::from);
-                program.into_iter().chain(scripts.filter(|p| p.is_file()))
-            });
-            words.collect()
-        }
-        Engine::Python { module, .. } => in_folders(module).into_iter().collect(),
-        _ => Vec::new(),
-    }
 }
 
 #[cfg(test)]

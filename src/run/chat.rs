@@ -12,6 +12,7 @@ use super::fault::{Fault, FaultKind};
 use super::value;
 use crate::expand::planner::{Reply, Request};
 use serde_json::Value;
+use std::cell::Cell;
 use std::time::Duration;
 
 /// The longest that a provider's wish to wait is followed.
@@ -103,6 +104,8 @@ impl<'a> Chat<'a> {
         let body = Wire::Completions.request(&ask, self.dialect);
         let (clients, heard) = (Clients::default(), Heard::default());
         let between = self.timeout.min(Deadlines::default().between);
+        let bytes = Cell::new(0);
+        let watch = |piece: &str| (listener.watch)(bytes.replace(bytes.get() + piece.len()) + piece.len());
         let exchange = Exchange {
             wire: Wire::Completions,
             clients: &clients,
@@ -110,7 +113,7 @@ impl<'a> Chat<'a> {
             deadlines: Deadlines { first: self.timeout, between, total: self.timeout },
             max_tokens: request.max_tokens,
             heard: &heard,
-            watch: Some(listener.watch),
+            watch: Some(&watch),
         };
         let to = (Wire::Completions.path(), Wire::Completions.key());
         let said = exchange.run(clients.posting(&self.endpoint, to.0, Body::Json(&body), to.1)?).await?;

@@ -65,6 +65,8 @@ pub struct Call<'a> {
     pub kept: &'a kept::Kept,
     /// The model server that answers it, where mkbc started one.
     pub server: Option<&'a Lease<'a>>,
+    /// Whether its value is a text and the run's answer: whoever watches has it as it is made.
+    pub answers_run: bool,
     /// What it used, over all attempts.
     pub usage: Cell<Usage>,
     /// Answers of a provider so far, good or bad.

@@ -59,6 +59,13 @@ pub enum Event<'a> {
         /// What is said about it.
         message: &'a str,
     },
+    /// A piece of the run's answer came. What a call that fails gave so far is told as well: the next attempt begins anew.
+    Piece {
+        /// The step whose value is the answer.
+        step: &'a PlanStep,
+        /// The piece, as the model wrote it.
+        text: &'a str,
+    },
     /// All calls of a step are done.
     StepFinished {
         /// The step.
@@ -165,8 +172,8 @@ impl Observer for Bars {
                 bar.set_length(*calls);
                 bar.finish_with_message(printable(&step.implementation));
             }
-            // What waits for it has a bar of its own.
-            Event::Server(_) => {}
+            // What waits for it has a bar of its own; an answer is for another place.
+            Event::Server(_) | Event::Piece { .. } => {}
             Event::Failed { step, fault } => {
                 if let Some(step) = step {
                     self.bar(step, 1).abandon_with_message(printable(&fault.message));

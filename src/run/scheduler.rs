@@ -12,7 +12,7 @@ pub use self::scope::Scope;
 use super::RunContext;
 use super::carriers::Carriers;
 use super::engines::{Args, kept::Kept, openai};
-use super::fault::Fault;
+use super::fault::{Fault, FaultKind};
 use super::meter::Meter;
 use super::observer::Event;
 use super::ops::compute;
@@ -68,6 +68,8 @@ pub struct Scheduler<'a> {
     kept: Kept,
     serving: &'a Serving<'a>,
     carriers: Carriers,
+    /// The step whose value is the run's answer as it is.
+    answers: Option<StepId>,
     progress: RefCell<BTreeMap<StepId, Progress>>,
     /// Steps all of whose calls are done.
     finished: RefCell<BTreeSet<StepId>>,
@@ -104,9 +106,8 @@ impl<'a> Scheduler<'a> {
         serving: &'a Serving<'a>,
         cores: u32,
     ) -> Result<Scheduler<'a>, Fault> {
-        let pools = Pools::new(&plan.cluster, cores, cx.api_calls);
-        let spent = cx.recorder.map(|r| r.replay().spent()).unwrap_or_default();
-        let (shared, kept) = (openai::Shared::new(plan, spent), Kept::new(folder));
+        let pools = Pools::new(plan, cores, cx.api_calls);
+        let (shared, kept) = (openai::Shared::new(plan, cx.recorder.map(|r| r.replay())), Kept::new(folder));
         let carriers = Carriers::of(plan);
         for step in cx.recorder.map(|r| r.adaptations()).transpose()?.unwrap_or_default() {
             carriers.replace(step);
@@ -122,6 +123,7 @@ impl<'a> Scheduler<'a> {
             kept,
             serving,
             carriers,
+            answers: plan.body.given_by(),
             progress,
             finished,
             steered,
@@ -185,9 +187,15 @@ impl<'a> Scheduler<'a> {
         let mut running = FuturesUnordered::new();
         let start = |i: usize| async move { (i, self.node(&region.nodes[i], scope).await) };
         running.extend((0..region.nodes.len()).filter(|i| missing[*i] == 0).map(start));
-        let mut done = 0;
+        let (mut done, mut first) = (0, None);
         while let Some((i, result)) = running.next().await {
-            scope.set(region.nodes[i].output(), result?);
+            match result {
+                Ok(value) => scope.set(region.nodes[i].output(), value),
+                Err(failure) => {
+                    first.get_or_insert(self.bearable(failure)?);
+                    continue;
+                }
+            }
             done += 1;
             if outermost {
                 self.finished(&region.nodes[i]);
@@ -199,7 +207,17 @@ impl<'a> Scheduler<'a> {
                 }
             }
         }
-        if done == region.nodes.len() { Ok(()) } else { Err(Fault::plan("the data flow goes in a circle").into()) }
+        match first {
+            Some(failure) => Err(failure),
+            None if done == region.nodes.len() => Ok(()),
+            None => Err(Fault::plan("the data flow goes in a circle").into()),
+        }
+    }
+
+    /// A failure beside which the rest may go on; an error where nothing may.
+    fn bearable(&self, failure: Failure) -> Result<Failure, Failure> {
+        let for_all = matches!(failure.fault.kind, FaultKind::Cancelled | FaultKind::Storage | FaultKind::Plan);
+        if self.cx.keep_going && !for_all { Ok(failure) } else { Err(failure) }
     }
 
     fn node<'s>(&'s self, node: &'s Node, scope: &'s Scope<'s>) -> Local<'s, Result<Arc<Value>, Failure>> {
@@ -269,11 +287,17 @@ impl<'a> Scheduler<'a> {
         let mut waiting = items.iter().enumerate();
         let mut running: FuturesUnordered<_> = waiting.by_ref().take(self.cx.fan_out.max(1)).map(start).collect();
         let mut results: Vec<Value> = vec![Value::Null; items.len()];
+        let mut first = None;
         while let Some((i, result)) = running.next().await {
-            results[i] = Arc::unwrap_or_clone(result?);
+            match result {
+                Ok(value) => results[i] = Arc::unwrap_or_clone(value),
+                Err(failure) => {
+                    first.get_or_insert(self.bearable(failure)?);
+                }
+            }
             running.extend(waiting.next().map(start));
         }
-        Ok(Arc::new(Value::Array(results)))
+        first.map_or(Ok(Arc::new(Value::Array(results))), Err)
     }
 
     async fn call(

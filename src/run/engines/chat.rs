@@ -16,6 +16,7 @@ use super::openai::price::Price;
 use super::openai::prompt;
 use crate::plan::model::Provider;
 use crate::run::fault::{Fault, FaultKind, head};
+use crate::run::observer::Event;
 use crate::run::store;
 use said::{Said, Tokens};
 use serde_json::Value;
@@ -166,6 +167,9 @@ impl Asked<'_> {
             Some(key) => request.header(IDEMPOTENCY, key),
             None => request,
         };
+        let step = self.call.step;
+        let tell = |text: &str| self.call.cx.observer.event(&Event::Piece { step, text });
+        let watched = self.call.answers_run && self.talk.is_none() && matches!(self.shape, Shape::Text);
         let exchange = Exchange {
             wire: self.wire,
             clients,
@@ -173,7 +177,7 @@ impl Asked<'_> {
             deadlines,
             max_tokens: ask.max_tokens,
             heard,
-            watch: None,
+            watch: watched.then_some(&tell as &dyn Fn(&str)),
         };
         let said = exchange.run(request).await;
         self.call.heard(said.as_ref().map_or_else(Refused::answered, |_| true));

@@ -16,6 +16,7 @@ use super::chat::{self, unknown};
 use crate::plan::model::{Plan, Provider};
 use crate::run::budget::Budget;
 use crate::run::fault::Fault;
+use crate::run::journal::replay::Replay;
 use crate::types::Type;
 use http::Endpoint;
 use paid::Paid;
@@ -54,11 +55,11 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// What the calls of a run of a plan share; earlier runtimes spent so many dollars.
-    pub fn new(plan: &Plan, spent: Decimal) -> Shared {
+    /// What the calls of a run of a plan share; what earlier runtimes of the run spent is spent.
+    pub fn new(plan: &Plan, earlier: Option<&Replay>) -> Shared {
         Shared {
             clients: http::Clients::default(),
-            budget: Budget::of(plan, spent),
+            budget: Budget::of(plan, earlier),
             dialects: RefCell::default(),
             probes: RefCell::default(),
             plain: RefCell::default(),

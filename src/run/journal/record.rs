@@ -98,6 +98,9 @@ pub enum Record {
         id: u64,
         /// Dollars.
         usd: Decimal,
+        /// The agent of whose budget it is kept as well, by number.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent: Option<u32>,
         /// Seconds since the runtime took over.
         t: f64,
     },
@@ -278,7 +281,8 @@ pub(super) mod tests {
                 message,
                 t
             }),
-            (0..4_u64, 0..99_i64, t.clone()).prop_map(|(id, n, t)| Record::Reserved { id, usd: Decimal::new(n, 2), t }),
+            (0..4_u64, 0..99_i64, proptest::option::of(0..2_u32), t.clone())
+                .prop_map(|(id, n, agent, t)| { Record::Reserved { id, usd: Decimal::new(n, 2), agent, t } }),
             (0..4_u64, 0..99_i64, t.clone()).prop_map(|(id, n, t)| Record::Settled { id, usd: Decimal::new(n, 2), t }),
             (any::<bool>(), ".{0,20}", t).prop_map(|(stopped, message, t)| Record::Paused {
                 stopped,

@@ -307,11 +307,11 @@ impl Recorder {
         answer(self.writer.send(record, true).await)
     }
 
-    /// Money is kept for a request: on the disk when this returns. Returns the number of the reservation.
-    pub async fn reserved(&self, usd: Decimal) -> Result<u64, Fault> {
+    /// Money is kept for a request, of an agent's as it may be: on the disk when this returns. Returns the number of the reservation.
+    pub async fn reserved(&self, usd: Decimal, agent: Option<u32>) -> Result<u64, Fault> {
         let id = self.reservations.get();
         self.reservations.set(id + 1);
-        answer(self.writer.send(Record::Reserved { id, usd, t: self.t() }, true).await)?;
+        answer(self.writer.send(Record::Reserved { id, usd, agent, t: self.t() }, true).await)?;
         Ok(id)
     }
 

@@ -68,10 +68,12 @@ pub struct Replay {
     pub stand_ins: BTreeMap<String, String>,
     /// What the rest was planned to be, in order: steps as in a plan, and what was said.
     pub adapted: Vec<(Stored, String)>,
-    /// Money that is kept for requests of which nobody knows what they cost, by reservation.
-    pub reserved: BTreeMap<u64, Decimal>,
+    /// Money that is kept for requests of which nobody knows what they cost, by reservation, with the agent whose it is.
+    pub reserved: BTreeMap<u64, (Decimal, Option<u32>)>,
     /// What requests cost, dollars.
     pub settled: Decimal,
+    /// Of it, what agents' requests cost, by the agent's number.
+    pub settled_by: BTreeMap<u32, Decimal>,
     /// The next number of a reservation.
     pub next_reservation: u64,
     /// Seconds of the last runtime so far.
@@ -118,14 +120,17 @@ impl Replay {
             Record::Left { call, to, .. } => {
                 self.stand_ins.insert(call.path.clone(), to.clone());
             }
-            Record::Reserved { id, usd, .. } => {
-                self.reserved.insert(*id, *usd);
+            Record::Reserved { id, usd, agent, .. } => {
+                self.reserved.insert(*id, (*usd, *agent));
                 self.next_reservation = self.next_reservation.max(id + 1);
             }
             Record::Settled { id, usd, .. } => {
                 // What was never reserved was never spent; what is settled twice is spent once.
-                if self.reserved.remove(id).is_some() {
+                if let Some((_, agent)) = self.reserved.remove(id) {
                     self.settled += *usd;
+                    if let Some(agent) = agent {
+                        *self.settled_by.entry(agent).or_default() += *usd;
+                    }
                 }
             }
             Record::Adapted { steps, message, .. } => self.adapted.push((steps.clone(), message.clone())),
@@ -149,7 +154,13 @@ impl Replay {
     /// reservations, what finished calls cost.
     pub fn spent(&self) -> Decimal {
         let known: Decimal = self.done.values().filter_map(|done| done.usage.cost_usd).sum();
-        (self.settled + self.reserved.values().sum::<Decimal>()).max(known)
+        (self.settled + self.reserved.values().map(|(usd, _)| *usd).sum::<Decimal>()).max(known)
+    }
+
+    /// What of it counts as spent by an agent.
+    pub fn spent_by(&self, agent: u32) -> Decimal {
+        let kept = self.reserved.values().filter(|(_, by)| *by == Some(agent)).map(|(usd, _)| *usd);
+        self.settled_by.get(&agent).copied().unwrap_or_default() + kept.sum::<Decimal>()
     }
 
     /// The next free folder number of each step.
@@ -182,6 +193,7 @@ mod tests {
             prop_assert!(late.begun.len() >= early.begun.len());
             prop_assert!(late.took_s >= early.took_s);
             prop_assert!(late.settled >= early.settled);
+            prop_assert!((0..2).map(|agent| late.spent_by(agent)).sum::<Decimal>() <= late.spent());
             for (step, n) in early.next_numbers() {
                 prop_assert!(late.next_numbers().get(&step).is_some_and(|later| *later >= n));
             }

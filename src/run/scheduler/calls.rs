@@ -159,10 +159,15 @@ impl Scheduler<'_> {
         let begun = self.begin(step);
         let number = journal.map_or(begun, |(_, asked)| asked.call.number);
         let folder = store::call_folder(self.folder, step, number);
-        // Whoever stands in may cost what the choice does not.
-        let weighty =
-            journal.map(|(r, asked)| (r, Asked { weighty: asked.weighty || r.weighty(step), ..asked.clone() }));
-        let journal = weighty.as_ref().map(|(recorder, asked)| (*recorder, asked));
+        let weightier;
+        let journal = match journal {
+            // Whoever stands in may cost what the choice does not.
+            Some((recorder, asked)) if !asked.weighty && recorder.weighty(step) => {
+                weightier = Asked { weighty: true, ..asked.clone() };
+                Some((recorder, &weightier))
+            }
+            known => known,
+        };
         // What a function of the runtime gives stands in the journal: a folder and a file for each would take longer than it does.
         let elsewhere = journal.map_or(!self.cx.outputs, |(_, asked)| !asked.weighty);
         let slight = elsewhere && matches!(&step.engine, Engine::Builtin { .. }) && !engines::writes(&step.engine);
@@ -176,7 +181,8 @@ impl Scheduler<'_> {
         let reading = self.meter.start(step, ready.elapsed());
         let (shared, kept, asked) = (&self.shared, &self.kept, journal.map(|(_, asked)| asked));
         let (server, usage, answers) = (held.lease(), Cell::default(), Cell::default());
-        let call = Call { step, args, folder, number, asked, cx: self.cx, shared, kept, server, usage, answers };
+        let (cx, answers_run) = (self.cx, self.answers == Some(step.id));
+        let call = Call { step, args, folder, number, asked, cx, shared, kept, server, answers_run, usage, answers };
         let result = engines::call(&call).await;
         let Call { folder, usage, .. } = call;
         let usage = usage.get();

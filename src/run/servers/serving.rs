@@ -9,7 +9,7 @@ use crate::plan::model::{Engine, Plan, PlanStep, Provider, Serve};
 use crate::run::RunContext;
 use crate::run::engines::openai::http::Endpoint;
 use crate::run::fault::{Fault, FaultKind};
-use crate::run::pool::Pools;
+use crate::run::pool::{Permit, Pools};
 use rust_decimal::prelude::ToPrimitive;
 use serde::Serialize;
 use std::cell::Cell;
@@ -18,7 +18,7 @@ use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 
 /// How often a call may lose its server and be made again; the server itself is given up after a few deaths in a row.
 const MOST_LOST: u32 = 8;
@@ -62,7 +62,7 @@ struct Users {
     /// As many calls as are to be under way at once.
     slots: Semaphore,
     /// The devices, which all calls under way hold together.
-    devices: Mutex<Weak<OwnedSemaphorePermit>>,
+    devices: Mutex<Weak<Permit>>,
     /// Steps that are done.
     done: Cell<usize>,
 }
@@ -85,7 +85,7 @@ pub struct Serving<'a> {
 pub struct Holding<'s> {
     lease: Option<Lease<'s>>,
     _slot: Option<SemaphorePermit<'s>>,
-    _devices: Rc<OwnedSemaphorePermit>,
+    _devices: Rc<Permit>,
 }
 
 /// A server that answers, and that nobody else's memory goes to while a call needs it.
@@ -142,7 +142,7 @@ impl<'a> Serving<'a> {
     /// Waits for what a call of a step needs: a place among those that its server answers at once, the server, and its devices.
     pub async fn hold(&self, step: &PlanStep, pools: &Pools) -> Result<Holding<'_>, Fault> {
         let Some(users) = self.users(step) else {
-            let devices = Rc::new(pools.hold(&step.hardware).await?);
+            let devices = Rc::new(pools.hold(step).await?);
             return Ok(Holding { lease: None, _slot: None, _devices: devices });
         };
         let slot = users.slots.acquire().await.map_err(|_| Fault::plan("the places of a server were closed"))?;
@@ -158,7 +158,7 @@ impl<'a> Serving<'a> {
         let devices = match shared.upgrade() {
             Some(held) => held,
             None => {
-                let held = Rc::new(pools.hold(&step.hardware).await?);
+                let held = Rc::new(pools.hold(step).await?);
                 *shared = Rc::downgrade(&held);
                 held
             }

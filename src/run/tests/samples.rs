@@ -5,7 +5,6 @@ use crate::plan::model::*;
 use crate::run::fault::Fault;
 use crate::run::observer::{Event, Observer};
 use crate::run::{RunContext, RunReport, block_on, run};
-use crate::solve::outcome::{Proof, Status};
 use crate::types::Type;
 use rust_decimal::Decimal;
 use serde_json::Value;
@@ -65,42 +64,14 @@ pub fn call(step: u32, x: Operand, output: u32) -> Node {
 
 /// A plan with one input `x` (value 0).
 pub fn plan(x: Type, nodes: Vec<Node>, result: (Operand, Type), steps: Vec<PlanStep>) -> Plan {
-    Plan {
-        version: PLAN_VERSION,
-        compiler: "test".into(),
-        job: "job".into(),
-        hashes: Hashes { source: String::new(), library: String::new(), lock: None },
-        cluster: ClusterSpec {
-            name: "here".into(),
-            pools: BTreeMap::from([("cpu".into(), Pool { units: 2, usd_per_hour: Decimal::ONE })]),
-        },
-        inputs: vec![Input { name: "x".into(), ty: x, value: ValueId(0), sizes: BTreeMap::new() }],
-        result: result.1,
-        body: Region { nodes, result: result.0 },
-        steps,
-        clauses: Vec::new(),
-        wishes: Vec::new(),
-        quality_rule: "product".into(),
-        measured_quality: None,
-        instances: Vec::new(),
-        compositions: Vec::new(),
-        tail_steps: None,
-        placement: Vec::new(),
-        rate_per_s: None,
-        robust: false,
-        total: Totals {
-            latency_s: Decimal::ONE,
-            latency_p95_s: Decimal::ONE,
-            latency_p99_s: Decimal::ONE,
-            cost_usd: Decimal::ONE,
-            energy_wh: Decimal::ONE,
-            quality: Decimal::ONE,
-            gpus: 0,
-            energy_known: true,
-            streamed: Streamed::default(),
-        },
-        proof: Proof { status: Status::Optimal, by: "test".into(), z3_checks: 0, nodes: 0, kept: (0, 0) },
-    }
+    let pools = BTreeMap::from([("cpu".into(), Pool { units: 2, usd_per_hour: Decimal::ONE })]);
+    let inputs = vec![Input { name: "x".into(), ty: x, value: ValueId(0), sizes: BTreeMap::new() }];
+    let body = Region { nodes, result: result.0 };
+    let plan = Plan::to_measure("job".into(), pools, inputs, body, result.1, steps);
+    let one = Decimal::ONE;
+    let total =
+        Totals { latency_s: one, cost_usd: one, energy_wh: one, quality: one, energy_known: true, ..plan.total };
+    Plan { total, ..plan }
 }
 
 /// Remembers the kinds of events.
@@ -117,6 +88,7 @@ impl Observer for Diary {
             Event::Adapted { message } => format!("adapted {message}"),
             Event::StepFinished { step, calls } => format!("finish {} {calls}", step.name),
             Event::Server(event) => format!("server {:?}", event.state),
+            Event::Piece { text, .. } => format!("piece {text}"),
             Event::Failed { step, .. } => format!("fail {}", step.map_or("", |s| s.name.as_str())),
         };
         self.0.lock().expect("a diary").push(entry);

@@ -72,8 +72,8 @@ pub struct Exchange<'a> {
     pub max_tokens: u32,
     /// What came.
     pub heard: &'a Heard,
-    /// Who is told how long the answer is so far, in bytes.
-    pub watch: Option<&'a dyn Fn(usize)>,
+    /// Who is told the answer piece by piece, without the key.
+    pub watch: Option<&'a dyn Fn(&str)>,
 }
 
 impl Exchange<'_> {
@@ -117,7 +117,7 @@ impl Exchange<'_> {
         let mut events = std::pin::pin!(EventStream::new(lines));
         let mut said = Said::default();
         let mut due = first;
-        let mut pieces = 0_u64;
+        let (mut pieces, mut told) = (0_u64, 0);
         loop {
             let event = timeout_at(due.min(whole), events.next()).await;
             let after = due.min(whole) - begun;
@@ -143,18 +143,27 @@ impl Exchange<'_> {
                     }
                     due = Instant::now() + self.deadlines.between;
                     pieces += 1;
-                    if let Some(watch) = self.watch {
-                        watch(said.text.len());
-                    }
+                    self.tell(&said.text, &mut told, false);
                     self.bounded(pieces, &origin)?;
                 }
                 Step::End => break,
             }
         }
+        self.tell(&said.text, &mut told, true);
         // The key may have come in pieces.
         said.text = self.to.redact(&said.text);
         said.refusal = self.to.redact(&said.refusal);
         Ok(said)
+    }
+
+    /// Tells what came of an answer since `told`, but what may be the beginning of the key.
+    fn tell(&self, text: &str, told: &mut usize, whole: bool) {
+        let Some((watch, rest)) = self.watch.zip(text.get(*told..)) else { return };
+        let settled = if whole { rest.len() } else { self.to.settled(rest) };
+        if settled > 0 {
+            watch(&self.to.redact(&rest[..settled]));
+            *told += settled;
+        }
     }
 
     /// A piece is a token or more, rarely less.

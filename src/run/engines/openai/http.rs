@@ -145,17 +145,32 @@ impl Endpoint {
 
     /// A text without the key, also where a provider returns it in another form.
     pub fn redact(&self, text: &str) -> String {
-        let Some(key) = self.key.as_ref().filter(|k| k.len() >= 4) else {
-            return text.to_owned();
-        };
+        self.forms().iter().fold(text.to_owned(), |text, form| text.replace(form.as_str(), "[key]"))
+    }
+
+    /// How many bytes of a text that goes on may be told once they are redacted: what comes next makes no key of their end.
+    pub fn settled(&self, text: &str) -> usize {
+        let forms = self.forms();
+        let open = forms.iter().map(|form| form.len() - 1).max().unwrap_or(0);
+        let mut end = text.len().saturating_sub(open);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let keys =
+            forms.iter().flat_map(|form| text.match_indices(form.as_str()).map(|(at, key)| (at, at + key.len())));
+        keys.filter(|(from, _)| *from < end).map(|(_, to)| to).max().map_or(end, |to| to.max(end))
+    }
+
+    /// The forms in which a provider may return the key.
+    fn forms(&self) -> Vec<String> {
+        let Some(key) = self.key.as_ref().filter(|k| k.len() >= 4) else { return Vec::new() };
         let encoded: String = key
             .bytes()
             .map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") })
             .collect();
         // Some servers write `\/` for `/` in JSON.
         let escaped = key.replace('/', "\\/");
-        let forms = [key.clone(), escaped, base64::engine::general_purpose::STANDARD.encode(key), encoded];
-        forms.iter().fold(text.to_owned(), |text, form| text.replace(form.as_str(), "[key]"))
+        vec![key.clone(), escaped, base64::engine::general_purpose::STANDARD.encode(key), encoded]
     }
 }
 

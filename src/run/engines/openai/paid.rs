@@ -17,7 +17,10 @@ impl<'a> Paid<'a> {
     pub async fn reserve(call: &'a Call<'_>, least: Decimal, most: Decimal) -> Result<Paid<'a>, Fault> {
         let held = call.shared.budget.reserve_for(call.step, least, most).await?;
         let journal = match call.cx.recorder {
-            Some(recorder) => Some((recorder, recorder.reserved(held.usd).await?)),
+            Some(recorder) => {
+                let agent = call.step.agent.as_ref().map(|agent| agent.number);
+                Some((recorder, recorder.reserved(held.usd, agent).await?))
+            }
             None => None,
         };
         Ok(Paid { held, journal })
