@@ -2,7 +2,11 @@
 //!
 //! The one place where measurements meet the solver. What has begun is fixed, with what it took; what is left is chosen anew within what
 //! remains of money and time, under the same lines: quality is never lowered below its line, and no rule is broken for speed.
+//!
+//! Of a fleet that serves many runs, [`forecast`] says what load is to come, and [`epochs`] when its joint plan is made anew, and how.
 
+pub mod epochs;
+pub mod forecast;
 mod standing;
 
 use self::standing::Standing;

@@ -184,18 +184,12 @@ fn settings(options: &FleetOptions) -> Result<Settings, Failure> {
     };
     let mut running: BTreeMap<Instance, i64> = BTreeMap::new();
     if let Some(path) = &options.from {
-        let old = read_joint(path)?;
-        running.extend(
-            old.instances
-                .into_iter()
-                .filter(|i| i.replicas > 0 && !i.instance.is_account())
-                .map(|i| (i.instance, i.replicas)),
-        );
+        running = read_joint(path)?.running();
         if running.values().any(|replicas| *replicas > 1 << 40) {
             return Err(Failure::Message(format!("`{}` has a number of replicas beyond reason", path.display())));
         }
     }
-    Ok(Settings { utilisation, switching: Switching { start, stop: Decimal::ZERO }, running })
+    Ok(Settings { utilisation, switching: Switching { start, stop: Decimal::ZERO, per_gb: Decimal::ZERO }, running })
 }
 
 /// The rate of every job: what `--load` says of it, or what the job expects.

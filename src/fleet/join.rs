@@ -1,17 +1,18 @@
 //! Jobs of a fleet + a cluster → the joint plan, verified; or the problem in which nothing fits.
 
-use super::instance::{Instance, millionths};
+use super::instance::millionths;
 use super::model::{JOINT_VERSION, JointJob, JointPlan, JointProof, JointTotals, Replicas, Route};
 use super::translate::{Member, Settings, Translated, translate};
 use super::verify::faults;
 use crate::check::program::Pin;
-use crate::compile::{Changes, Undecided, decide};
+use crate::compile::{Changes, Decision, Prepared, Undecided, decide};
 use crate::plan::model::{ClusterSpec, Plan, Pool};
 use crate::solve::joint::problem::{Fleet, Kind};
 use crate::solve::joint::{self, Outcome, Planned};
 use crate::solve::{Certify, Limits};
-use crate::space::Machines;
+use crate::space::{Candidate, Machines};
 use rust_decimal::Decimal;
+use std::borrow::Borrow;
 
 /// How long to look for what a job costs alone.
 const ALONE: joint::Limits = joint::Limits { rounds: 2_000, out_of_time: None, any: false };
@@ -32,11 +33,21 @@ pub fn join(
     limits: &joint::Limits,
 ) -> Result<JointPlan, Unjoined> {
     let translated = translate(members, machines, settings).map_err(Unjoined::Unknown)?;
-    let planned = match joint::solve(&translated.fleet, limits) {
-        Outcome::Planned(planned) => planned,
-        Outcome::Refused(_) => return Err(Unjoined::Refused(Box::new(translated))),
-        Outcome::Unknown(why) => return Err(Unjoined::Unknown(why)),
-    };
+    match joint::solve(&translated.fleet, limits) {
+        Outcome::Planned(planned) => described(members, machines, settings, &translated, &planned),
+        Outcome::Refused(_) => Err(Unjoined::Refused(Box::new(translated))),
+        Outcome::Unknown(why) => Err(Unjoined::Unknown(why)),
+    }
+}
+
+/// The joint plan that an answer of the engine is, verified.
+pub fn described(
+    members: &[Member],
+    machines: &Machines,
+    settings: &Settings,
+    translated: &Translated,
+    planned: &Planned,
+) -> Result<JointPlan, Unjoined> {
     let (fleet, instances) = (&translated.fleet, &translated.instances);
     // Kinds that nothing uses and nothing used are not part of the plan.
     let shown: Vec<usize> =
@@ -73,7 +84,7 @@ pub fn join(
             plan,
         });
     }
-    let used: Vec<Replicas> = shown.iter().map(|kind| replicas(*kind, &planned, &loads, fleet, instances)).collect();
+    let used: Vec<Replicas> = shown.iter().map(|kind| replicas(*kind, planned, &loads, translated)).collect();
     let library = members.first().map(|member| member.prepared.library);
     let gpu =
         |kind: &&Replicas| library.is_some_and(|l| l.devices.get(kind.instance.device.as_str()).is_some_and(|d| d.gpu));
@@ -115,11 +126,12 @@ pub fn cluster(machines: &Machines) -> ClusterSpec {
     ClusterSpec { name: machines.name.to_string(), pools: pools.collect() }
 }
 
-fn replicas(kind: usize, planned: &Planned, loads: &[i64], fleet: &Fleet, instances: &[Instance]) -> Replicas {
-    let (of, replicas): (&Kind, i64) = (&fleet.kinds[kind], planned.replicas[kind]);
+fn replicas(kind: usize, planned: &Planned, loads: &[i64], translated: &Translated) -> Replicas {
+    let (of, replicas): (&Kind, i64) = (&translated.fleet.kinds[kind], planned.replicas[kind]);
     let rent = i128::from(of.price) * i128::from(replicas);
     Replicas {
-        instance: instances[kind].clone(),
+        instance: translated.instances[kind].clone(),
+        memory_gb: translated.memory[kind],
         replicas,
         running: of.running,
         load: millionths(i128::from(loads[kind])),
@@ -131,21 +143,11 @@ fn replicas(kind: usize, planned: &Planned, loads: &[i64], fleet: &Fleet, instan
 /// A job's own plan with the options that the fleet has chosen: each step is pinned to its option.
 fn part(member: &Member, choice: &[usize]) -> Result<Plan, String> {
     let prepared = &member.prepared;
-    let pin = |(step, option): (usize, &usize)| {
+    let chosen = choice.iter().enumerate().map(|(step, option)| {
         let space = &prepared.space.steps[step];
-        let candidate = &space.candidates[space.options[*option].candidate];
-        let pin = Pin {
-            implementation: Some(candidate.implementation.clone()),
-            knobs: candidate.knobs.clone(),
-            device: Some(candidate.device.clone()),
-            units: vec![candidate.units],
-            span: prepared.job.span,
-        };
-        (step, pin)
-    };
-    let pins = choice.iter().enumerate().map(pin).collect();
-    let limits = Limits { certify: Certify::Off, ..Limits::default() };
-    match decide(prepared, &Changes { pins, ..Changes::default() }, &limits) {
+        &space.candidates[space.options[*option].candidate]
+    });
+    match pinned(prepared, chosen) {
         Ok(decision) => {
             let mut plan = decision.plan;
             for step in &mut plan.steps {
@@ -158,6 +160,22 @@ fn part(member: &Member, choice: &[usize]) -> Result<Plan, String> {
         }
         Err(Undecided::Unknown(why)) => Err(why),
     }
+}
+
+/// A job decided with each step's candidate given, in the order of the steps.
+pub fn pinned<C: Borrow<Candidate>>(
+    prepared: &Prepared,
+    candidates: impl Iterator<Item = C>,
+) -> Result<Decision, Undecided> {
+    let pin = |(step, candidate): (usize, C)| {
+        let Candidate { implementation, knobs, device, units, .. } = candidate.borrow();
+        let implementation = Some(implementation.clone());
+        let (knobs, device, units) = (knobs.clone(), Some(device.clone()), vec![*units]);
+        (step, Pin { implementation, knobs, device, units, span: prepared.job.span })
+    };
+    let pins = candidates.enumerate().map(pin).collect();
+    let limits = Limits { certify: Certify::Off, ..Limits::default() };
+    decide(prepared, &Changes { pins, ..Changes::default() }, &limits)
 }
 
 /// What the cheapest fleet of one job costs by the hour at least; every replica is its own, and none runs yet.

@@ -6,6 +6,7 @@ use crate::plan::model::{ClusterSpec, Plan};
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The version of the format. A joint plan of another version is refused.
 pub const JOINT_VERSION: u32 = 2;
@@ -34,6 +35,14 @@ pub struct JointPlan {
     pub proof: JointProof,
 }
 
+impl JointPlan {
+    /// The replicas that run once this plan is in force, by instance.
+    pub fn running(&self) -> BTreeMap<Instance, i64> {
+        let own = self.instances.iter().filter(|i| i.replicas > 0 && !i.instance.is_account());
+        own.map(|i| (i.instance.clone(), i.replicas)).collect()
+    }
+}
+
 /// What switching costs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -42,6 +51,17 @@ pub struct Switching {
     pub start: Decimal,
     /// Stopping one, likewise.
     pub stop: Decimal,
+    /// Loading the models of a started replica, likewise, for each gigabyte that they fill. Where it is left out, that is in
+    /// `start`.
+    #[serde(default, skip_serializing_if = "Decimal::is_zero")]
+    pub per_gb: Decimal,
+}
+
+impl Switching {
+    /// Starting a replica whose models fill so many gigabytes, as a share of its price by the hour.
+    pub fn starting(&self, memory_gb: Decimal) -> Decimal {
+        self.start + self.per_gb * memory_gb
+    }
 }
 
 /// Replicas of an instance.
@@ -54,6 +74,9 @@ pub struct Replicas {
     pub replicas: i64,
     /// Replicas that ran before.
     pub running: i64,
+    /// The gigabytes that the models of a replica fill, where starting one depends on that.
+    #[serde(default, skip_serializing_if = "Decimal::is_zero")]
+    pub memory_gb: Decimal,
     /// The load of all jobs, in replicas that are busy all the time.
     pub load: Decimal,
     /// What the replicas cost by the hour.

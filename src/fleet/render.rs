@@ -110,6 +110,6 @@ fn busy(used: &Replicas) -> String {
 }
 
 /// Dollars to the cent, and small amounts to two digits that count.
-fn money(value: Decimal) -> String {
+pub fn money(value: Decimal) -> String {
     rounded(value, 2)
 }

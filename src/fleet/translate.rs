@@ -41,6 +41,8 @@ pub struct Translated {
     pub fleet: Fleet,
     /// By kind.
     pub instances: Vec<Instance>,
+    /// The gigabytes that a replica fills, by kind; 0 where starting one does not depend on it.
+    pub memory: Vec<Decimal>,
 }
 
 /// Translates.
@@ -59,6 +61,7 @@ pub fn translate(members: &[Member], machines: &Machines, settings: &Settings) -
         at(instance.clone());
     });
     let mut jobs = Vec::new();
+    let mut memory: BTreeMap<usize, Decimal> = BTreeMap::new();
     for member in members {
         let Prepared { library, space, job, .. } = &member.prepared;
         let mut problem = member.alone.encoded.problem.clone();
@@ -85,8 +88,10 @@ pub fn translate(members: &[Member], machines: &Machines, settings: &Settings) -
                     || format!("the load of `{}` at {} runs/s is too large to plan with", job.name, member.rate);
                 choice.uses.clear();
                 choice.instance = Instance::of(entry, candidate).map(&mut at);
-                if choice.instance.is_some() {
+                if let Some(kind) = choice.instance {
                     choice.load = carried.load(member.rate).ok_or_else(too_much)?;
+                    let fills = memory.entry(kind).or_default();
+                    *fills = predicted.memory_gb.max(*fills);
                 }
                 own.push(carried.fee(member.rate).ok_or_else(too_much)?);
             }
@@ -94,8 +99,11 @@ pub fn translate(members: &[Member], machines: &Machines, settings: &Settings) -
         }
         jobs.push(Job { name: job.name.to_string(), problem, fees });
     }
+    let loads = !settings.switching.per_gb.is_zero();
+    let filled = |kind: usize| memory.get(&kind).copied().filter(|_| loads).unwrap_or_default();
+    let memory: Vec<Decimal> = (0..instances.len()).map(filled).collect();
     let capacity = (settings.utilisation * Decimal::from(1_000_000)).floor().to_i64().unwrap_or(0);
-    let kinds = instances.iter().map(|instance| {
+    let kinds = instances.iter().zip(&memory).map(|(instance, memory)| {
         if instance.is_account() {
             return account(instance);
         }
@@ -112,14 +120,14 @@ pub fn translate(members: &[Member], machines: &Machines, settings: &Settings) -
             // The cluster may no longer have what runs there now.
             most: pool.is_none().then_some(0),
             running: settings.running.get(instance).copied().unwrap_or(0),
-            start: if settings.running.is_empty() { 0 } else { money(price * settings.switching.start) },
+            start: if settings.running.is_empty() { 0 } else { money(price * settings.switching.starting(*memory)) },
             stop: if settings.running.is_empty() { 0 } else { money(price * settings.switching.stop) },
         }
     });
     let kinds = kinds.collect();
     let pools =
         machines.pools.iter().map(|(name, (units, _))| Pool { name: name.to_string(), units: i64::from(*units) });
-    Ok(Translated { fleet: Fleet { pools: pools.collect(), kinds, jobs }, instances })
+    Ok(Translated { fleet: Fleet { pools: pools.collect(), kinds, jobs }, instances, memory })
 }
 
 /// What a provider takes: there is one of it, it costs nothing by itself, and its whole limit may be used.

@@ -1,12 +1,11 @@
 //! Joint plan + library → what is wrong with it. Knows nothing of the engine: every load, price and total is computed again
 //! from the jobs' plans, and those are verified like any plan.
 
-use super::instance::{Carried, Instance, millionths, up};
+use super::instance::{Carried, Instance, carried_out, millionths, up};
 use super::model::{JOINT_VERSION, JointJob, JointPlan};
 use crate::library::Library;
 use crate::plan::model::PlanStep;
 use crate::plan::verify::{verify_against, works};
-use crate::space::Candidate;
 use crate::units::counted;
 use ecow::EcoString;
 use rust_decimal::Decimal;
@@ -35,6 +34,7 @@ pub fn faults(joint: &JointPlan, library: &Library) -> Vec<String> {
         return wrong;
     }
     let mut loads = vec![0i64; joint.instances.len()];
+    let mut memory = vec![Decimal::ZERO; joint.instances.len()];
     let mut fees = 0i64;
     for job in &joint.jobs {
         let works = works(&job.plan, library);
@@ -48,11 +48,20 @@ pub fn faults(joint: &JointPlan, library: &Library) -> Vec<String> {
                     if let Some(sum) = instance.and_then(|instance| loads.get_mut(instance)) {
                         *sum = sum.saturating_add(load);
                     }
+                    if let Some(most) = instance.and_then(|instance| memory.get_mut(instance)) {
+                        *most = step.predicted.memory_gb.max(*most);
+                    }
                     fees = fees.saturating_add(fee);
                 }
                 Err(why) => wrong.push(format!("step `{}` of `{}` {why}", step.name, job.plan.job)),
             }
         }
+    }
+    let by_memory = !joint.switching.per_gb.is_zero();
+    for (used, memory) in
+        joint.instances.iter().zip(memory).filter(|(used, memory)| by_memory && used.memory_gb < *memory)
+    {
+        wrong.push(format!("{} fills {memory} GB, and the plan says {}", used.instance.shown(), used.memory_gb));
     }
     if wrong.is_empty() {
         wrong.extend(shares(joint, &loads));
@@ -69,7 +78,8 @@ fn insane(joint: &JointPlan) -> Vec<String> {
         wrong.push("the utilisation is not between 0 and 1".to_string());
     }
     let priced = joint.cluster.pools.values().map(|pool| pool.usd_per_hour);
-    let figures = priced.chain([joint.switching.start, joint.switching.stop]);
+    let figures = priced.chain([joint.switching.start, joint.switching.stop, joint.switching.per_gb]);
+    let figures = figures.chain(joint.instances.iter().map(|used| used.memory_gb));
     let figures = figures.chain(joint.jobs.iter().map(|job| job.rate));
     if figures.into_iter().any(|value| outside(value) || value > dec!(1e9)) {
         wrong.push("a price, rate or share is negative or beyond reason".to_string());
@@ -93,14 +103,7 @@ fn route(
 ) -> Result<(Option<usize>, i64, i64), String> {
     let route = &job.routes[at];
     let entry = library.implementations.get(step.implementation.as_str()).ok_or("uses what the library lacks")?;
-    let candidate = Candidate {
-        task: step.task.as_str().into(),
-        implementation: step.implementation.as_str().into(),
-        knobs: step.knobs.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into())).collect(),
-        device: step.hardware.device.as_str().into(),
-        units: step.hardware.units,
-        class: 0,
-    };
+    let candidate = carried_out(step);
     let own = Instance::of(entry, &candidate);
     let stated = route.instance.map(|at| joint.instances.get(at));
     match (&own, stated) {
@@ -184,7 +187,8 @@ fn sums(joint: &JointPlan, loads: &[i64], fees: i64, library: &Library) -> Vec<S
         let part = |share: Decimal| if switched { micro(price * share) } else { 0 };
         let rent = micro(price) * i128::from(used.replicas);
         let (more, less) = ((used.replicas - used.running).max(0), (used.running - used.replicas).max(0));
-        let switching = part(joint.switching.start) * i128::from(more) + part(joint.switching.stop) * i128::from(less);
+        let start = part(joint.switching.starting(used.memory_gb));
+        let switching = start * i128::from(more) + part(joint.switching.stop) * i128::from(less);
         if millionths(rent) != used.usd_per_hour || millionths(switching) != used.switching_usd {
             wrong.push(format!("{shown} costs {} usd/h and {} for switching", millionths(rent), millionths(switching)));
         }
