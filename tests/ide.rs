@@ -5,8 +5,8 @@ use murakkab::compile::{Base, Texts, anywhere};
 use murakkab::diag::Diagnostics;
 use murakkab::diag::source::Span;
 use murakkab::ide::{
-    Analysis, Beside, Edit, actions, analyse, calls, completion, definition, folding, hints, hover, links, outline,
-    planning, rename, selection, signature, tokens,
+    Analysis, Beside, actions, analyse, calls, completion, definition, folding, hints, hover, links, outline, planning,
+    references, rename, selection, signature, tokens,
 };
 use murakkab::space::Machines;
 use std::fmt::Write;
@@ -33,17 +33,6 @@ impl Case<'_> {
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
         format!("{line}:{column} `{}`", self.analysis.slice(span).replace('\n', "⏎"))
-    }
-
-    /// The text with edits applied.
-    fn applied(&self, edits: &[Edit]) -> String {
-        let mut edits = edits.to_vec();
-        edits.sort();
-        let mut text = self.analysis.text.to_string();
-        for edit in edits.iter().rev() {
-            text.replace_range(edit.span.range(), &edit.insert);
-        }
-        text
     }
 }
 
@@ -85,16 +74,19 @@ fn answer(feature: &str, case: &mut Case) -> String {
             None => out.push_str("nothing\n"),
         },
         "references" => {
-            for o in definition::references(&case.analysis, at, true) {
+            for o in references::references(&case.analysis, at, true) {
                 let _ = writeln!(out, "{}{}", case.place(o.span), if o.definition { " defines it" } else { "" });
             }
         }
-        "rename" => match rename::rename(&case.analysis, at, case.name.rsplit(' ').next().unwrap_or("x")) {
-            Ok(edits) => out.push_str(&case.applied(&edits)),
-            Err(why) => {
-                let _ = writeln!(out, "refused: {why}");
+        "rename" => {
+            let to = case.name.rsplit(' ').next().unwrap_or("x");
+            match rename::rename(&case.analysis, case.base, at, to, Beside::default()) {
+                Ok(edits) => out.push_str(&rename::applied(&case.analysis.text, &edits)),
+                Err(why) => {
+                    let _ = writeln!(out, "refused: {why}");
+                }
             }
-        },
+        }
         "symbols" => outline::outline(&case.analysis).iter().for_each(|e| show_entry(e, case, 0, &mut out)),
         "folding" => {
             for (span, kind) in folding::folds(&case.analysis) {
@@ -144,7 +136,7 @@ fn answer(feature: &str, case: &mut Case) -> String {
         "actions" => {
             let plans = plans(case);
             for action in actions::actions(&case.analysis, Some(&plans), case.analysis.span(at as usize, at as usize)) {
-                let text = case.applied(&action.edits);
+                let text = rename::applied(&case.analysis.text, &action.edits);
                 let after = analyse(case.base, "after.mkb", text.as_str().into(), Beside::default());
                 let errors = after.diagnostics.iter().filter(|d| d.severity == murakkab::diag::Severity::Error).count();
                 let preferred = if action.preferred { ", preferred" } else { "" };
@@ -232,7 +224,7 @@ fn no_feature_panics_on_a_file_that_is_being_typed() {
             hover::hover(&analysis, at).iter().for_each(|(s, _)| inside(*s));
             completion::completions(&analysis, at).iter().for_each(|c| inside(c.span));
             definition::definition(&analysis, &base, at).iter().for_each(|(s, _)| inside(*s));
-            let _ = rename::rename(&analysis, at, "other");
+            let _ = rename::rename(&analysis, &mut base, at, "other", Beside::default());
             let _ = signature::signature(&analysis, at);
             selection::selections(&analysis, at).into_iter().for_each(inside);
             let part = analysis.span(at as usize, at as usize);

@@ -1,12 +1,12 @@
 //! What a plan says beside a text: the choice, its cost and its time at each step, and what stands in the way of a plan.
 
 use super::cursor::{expressions, is_pinned};
-use super::graph::{self, Graph};
 use super::ranking::{Ranked, ranked};
 use super::{Analysis, Beside, Edit, analyse};
 use crate::compile::{Base, Checked, Compiled, Target, fill, plan};
 use crate::diag::source::Span;
 use crate::diag::{Diagnostic, Diagnostics};
+use crate::graph::{self, Picture};
 use crate::ir::lower::lower;
 use crate::library::{Implementation, Library};
 use crate::plan::model::{Plan, PlanStep};
@@ -45,7 +45,7 @@ pub struct JobPlan {
     /// What was chosen at each call.
     pub steps: Vec<StepPlan>,
     /// The data flow, holes filled, with what was chosen where there is a plan; none for a job that is not whole.
-    pub graph: Option<Graph>,
+    pub graph: Option<Picture>,
 }
 
 /// What was chosen at a call.
@@ -91,11 +91,8 @@ pub fn plans(base: &mut Base, name: &str, text: Arc<str>, beside: Beside, planne
     {
         return out;
     }
-    let checked = Checked {
-        tree: analysis.tree.clone(),
-        library: (*analysis.library).clone(),
-        program: analysis.program.clone(),
-    };
+    let checked =
+        Checked { tree: analysis.tree.clone(), library: analysis.library.clone(), program: analysis.program.clone() };
     let open = (checked.program.jobs.iter().any(|j| !j.holes.is_empty())).then(|| Checked {
         tree: checked.tree.clone(),
         library: checked.library.clone(),
@@ -113,7 +110,8 @@ pub fn plans(base: &mut Base, name: &str, text: Arc<str>, beside: Beside, planne
         }
         let span = job.span;
         let workflow = lower(job, &checked.program);
-        let mut drawn = workflow.as_ref().map(|workflow| graph::of_workflow(workflow, analysis.file));
+        let line = |call: Span| if call.file == analysis.file { line_of(&analysis.text, call.start) } else { 0 };
+        let mut drawn = workflow.as_ref().map(|workflow| graph::of_workflow(&job.name, workflow, &line));
         let mut add = |summary, steps, graph| {
             out.jobs.push(JobPlan { job: job.name.to_string(), span, summary, steps, graph });
         };
@@ -140,7 +138,9 @@ pub fn plans(base: &mut Base, name: &str, text: Arc<str>, beside: Beside, planne
         match plan(compiled, &target, &mut said) {
             Ok((prepared, decision)) => {
                 let plan = &decision.plan;
-                drawn = Some(graph::of_plan(plan, &prepared.workflow, analysis.file));
+                let calls: BTreeMap<&str, Option<Span>> =
+                    prepared.workflow.steps.iter().map(|step| (step.name.as_str(), step.span)).collect();
+                drawn = Some(graph::of_plan(plan, &|step| calls.get(step.name.as_str()).copied().flatten()));
                 add(summary(plan), steps(plan, &analysis, &job.name), drawn);
             }
             Err(why) => {

@@ -141,7 +141,13 @@ impl Document {
     pub fn changed(&mut self, version: i64) {
         self.version = version;
         self.newest.store(version, std::sync::atomic::Ordering::Relaxed);
+        self.recheck();
+    }
+
+    /// Forgets what was known of the text, since what it builds on is another.
+    pub fn recheck(&mut self) {
         self.analysis = None;
+        self.plans = None;
         self.unpublished = true;
     }
 
