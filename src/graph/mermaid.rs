@@ -27,7 +27,7 @@ pub fn mermaid(picture: &Picture) -> String {
     let longest = picture.boxes.iter().enumerate().filter(|(_, shape)| shape.critical);
     let longest: Vec<String> = longest.map(|(at, _)| format!("n{at}")).collect();
     if !longest.is_empty() {
-        let _ = writeln!(out, "  style {} stroke-width:4px", longest.join(","));
+        let _ = writeln!(out, "  classDef critical stroke-width:4px\n  class {} critical", longest.join(","));
     }
     out
 }
