@@ -26,7 +26,7 @@ pub use stdio::{converse, serve};
 
 use crate::compile::Base;
 use crate::diag::source::FileId;
-use crate::ide::planning::{MachinesOf, Planner, Plans, Usability, plans};
+use crate::ide::planning::{MachinesOf, Memory, Planner, Plans, Usability, plans};
 use crate::ide::{Analysis, Beside, analyse};
 use crate::space::Machines;
 use document::{Document, Encoding};
@@ -55,7 +55,7 @@ pub struct Setup {
 
 impl Setup {
     /// Plans a text; `stop` is asked between jobs and while the solver looks.
-    fn plans(&self, base: &mut Base, text: &Wanted, stop: &(dyn Fn() -> bool + Sync)) -> Plans {
+    fn plans(&self, base: &mut Base, memory: &mut Memory, text: &Wanted, stop: &(dyn Fn() -> bool + Sync)) -> Plans {
         let planner = Planner {
             machines: self.machines.as_ref(),
             reports: &|machines| (self.reports)(machines),
@@ -64,7 +64,8 @@ impl Setup {
         };
         let table = |name: &str| self.files.table(&text.uri, name);
         let beside = Beside { table: &table, lock: self.files.lock(&text.uri) };
-        plans(base, &text.uri, text.text.clone(), beside, &planner)
+        memory.since(&text.uri, text.saved);
+        plans(base, &text.uri, text.text.clone(), beside, &planner, memory)
     }
 }
 
@@ -78,6 +79,8 @@ pub(crate) struct Wanted {
     pub newest: Arc<AtomicI64>,
     /// The text.
     pub text: Arc<str>,
+    /// How often the document has been saved.
+    pub saved: u64,
     /// The library's files that have other texts than at the start.
     pub library: Changed,
 }
@@ -273,6 +276,7 @@ impl Server {
                 // The lock file and tables beside it may be others now.
                 if let Some(document) = self.documents.get_mut(&uri) {
                     let version = document.version;
+                    document.saved += 1;
                     document.changed(version);
                 }
             }
@@ -326,6 +330,7 @@ impl Server {
                         version: document.version,
                         newest: document.newest.clone(),
                         text: document.lines.text.clone(),
+                        saved: document.saved,
                         library: self.library.clone(),
                     });
                     self.publish(&uri);

@@ -11,6 +11,7 @@ use murakkab::ide::{
 use murakkab::space::Machines;
 use std::fmt::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 const CURSOR: &str = "<|>";
 
@@ -36,15 +37,20 @@ impl Case<'_> {
     }
 }
 
-/// The planner of the tests: whatever cluster is named, and no clock.
+/// The plans of a case.
 fn plans(case: &mut Case) -> planning::Plans {
+    planned(case.base, case.analysis.text.clone(), &mut planning::Memory::default())
+}
+
+/// The planner of the tests: whatever cluster is named, and no clock.
+fn planned(base: &mut Base, text: Arc<str>, memory: &mut planning::Memory) -> planning::Plans {
     let machines = |name: Option<&str>, library: &murakkab::library::Library| {
         let cluster = library.clusters.get(name.unwrap_or("azure_mixed")).ok_or("no such cluster")?;
         let pools = cluster.pools.iter().map(|(d, n, price)| (d.clone(), (*n, *price)));
         Ok(Machines { name: cluster.name.clone(), pools: pools.collect() })
     };
     let planner = planning::Planner { machines: &machines, reports: &|_| true, usable: &|_| anywhere, stop: &|| false };
-    planning::plans(case.base, "test.mkb", case.analysis.text.clone(), Beside::default(), &planner)
+    planning::plans(base, "test.mkb", text, Beside::default(), &planner, memory)
 }
 
 fn answer(feature: &str, case: &mut Case) -> String {
@@ -271,4 +277,36 @@ fn a_files_own_items_are_declared_again_only_when_they_change() {
     let without = library("job j(text: Text) -> Text { text }\n");
     assert!(!without.tasks.contains_key("shout"));
     assert_eq!(said[0], said[1], "what is wrong with the items is said each time");
+}
+
+#[test]
+fn a_plan_that_is_remembered_is_the_plan_that_would_be_made() {
+    let job = |name: &str, seconds: u32| {
+        format!(
+            "job {name}(audio: Audio) -> Transcript {{\n  expect audio of {seconds} s\n  speech_to_text(audio)\n}}\n"
+        )
+    };
+    let (uses, first, second) = ("use std.speech\nuse std.llm\n\n", job("first", 60), job("second", 90));
+    let texts = [
+        format!("{uses}{first}{second}"),
+        format!("{uses}// typed 😀\n\n{first}{second}"),
+        format!("{uses}{}{second}", job("first", 600)),
+        format!("{uses}{second}{first}"),
+        format!("use std.speech\n\n{second}"),
+        format!(
+            "{uses}{first}{}",
+            second.replace("s\n", "s\n  slo {{ cost <= 0 usd }}\n").replace("{{", "{").replace("}}", "}")
+        ),
+        format!("{uses}{first}job second(audio: Audio) -> Transcript {{ first(audio) }}\n"),
+        format!("{uses}{first}{second}"),
+    ];
+    let mut base = Base::new(Texts::with_stdlib());
+    let mut memory = planning::Memory::default();
+    for text in texts {
+        let text: Arc<str> = text.into();
+        let remembered = planned(&mut base, text.clone(), &mut memory);
+        let made = planned(&mut base, text.clone(), &mut planning::Memory::default());
+        assert!(!made.jobs.is_empty(), "{text}");
+        assert_eq!(format!("{remembered:#?}"), format!("{made:#?}"), "{text}");
+    }
 }

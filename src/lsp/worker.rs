@@ -2,7 +2,7 @@
 
 use super::{Changed, Setup, Wanted, guarded};
 use crate::compile::{Base, Texts};
-use crate::ide::planning::Plans;
+use crate::ide::planning::{Memory, Plans};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -17,6 +17,7 @@ const LIMIT: Duration = Duration::from_secs(3);
 pub fn work(setup: &Setup, texts: Texts, wanted: &Receiver<Wanted>, done: &dyn Fn(String, i64, Plans)) {
     let mut base = Base::new(texts);
     let mut library = Changed::default();
+    let mut memory = Memory::default();
     let mut queue: BTreeMap<String, Wanted> = BTreeMap::new();
     loop {
         if queue.is_empty() {
@@ -43,7 +44,7 @@ pub fn work(setup: &Setup, texts: Texts, wanted: &Receiver<Wanted>, done: &dyn F
             base = base.with(&library);
         }
         // A fault of ours loses one hint, not the thread.
-        let made = guarded(|| setup.plans(&mut base, &text, &stop));
+        let made = guarded(|| setup.plans(&mut base, &mut memory, &text, &stop));
         if let (Ok(plans), false) = (made, text.stale()) {
             done(text.uri, text.version, plans);
         }
