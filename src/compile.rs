@@ -29,6 +29,10 @@ use crate::space::{self, Machines, Space, StepSpace};
 use crate::syntax::ast::{Atom, AtomKind, File, ItemKind, StmtKind};
 use crate::syntax::parse::parse;
 use ecow::EcoString;
+use std::sync::Arc;
+
+/// How the names of the standard library's files begin.
+const STANDARD: &str = "std/";
 
 /// The texts of a compilation.
 #[derive(Clone, Default)]
@@ -50,15 +54,15 @@ impl Texts {
     pub fn with_stdlib() -> Texts {
         let mut texts = Texts::default();
         for (name, text) in embedded::modules() {
-            let file = texts.sources.add(format!("std/{name}.mkb"), text);
+            let file = texts.sources.add(format!("{STANDARD}{name}.mkb"), text);
             texts.modules.push((ecow::eco_format!("std.{name}"), file));
         }
         for (name, text) in embedded::profiles() {
-            let file = texts.sources.add(format!("std/profiles/{name}"), text);
+            let file = texts.sources.add(format!("{STANDARD}profiles/{name}"), text);
             texts.profiles.insert(name.into(), file);
         }
         for (name, text) in embedded::measured() {
-            let file = texts.sources.add(format!("std/measured/{name}"), text);
+            let file = texts.sources.add(format!("{STANDARD}measured/{name}"), text);
             texts.add_measured(&name, file);
         }
         texts
@@ -66,6 +70,11 @@ impl Texts {
 }
 
 impl Texts {
+    /// Whether a file is the standard library's, which nobody edits.
+    pub fn is_standard(&self, file: FileId) -> bool {
+        self.sources.get(file).name.starts_with(STANDARD)
+    }
+
     /// Adds a measured profile; the implementation is what its file's name begins with: `whisper.csv`, `whisper.eval.csv`. Those that
     /// come later stand before earlier ones.
     pub fn add_measured(&mut self, name: &str, file: FileId) {
@@ -79,7 +88,7 @@ pub struct Checked {
     /// Its tree, holes filled where the lock fills them.
     pub tree: File,
     /// The library, the file's own items included.
-    pub library: Library,
+    pub library: Arc<Library>,
     /// Its jobs.
     pub program: Program,
 }
@@ -93,7 +102,7 @@ pub fn check_file(texts: &Texts, file: FileId, cx: &mut Diagnostics) -> Checked 
 /// Checks a tree with its library.
 pub fn check_tree(texts: &Texts, tree: File, cx: &mut Diagnostics) -> Checked {
     let trees = module_trees(texts, cx);
-    let library = declared(texts, &trees, &tree, cx);
+    let library = Arc::new(declared(texts, &trees, &tree, cx));
     let program = check::check(&tree, &Context::new(&library, &texts.sources), cx);
     Checked { tree, library, program }
 }

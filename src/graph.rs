@@ -6,6 +6,8 @@ mod layout;
 pub mod mermaid;
 pub mod svg;
 
+use crate::diag::source::Span;
+use crate::ir::dag::Dag;
 use crate::ir::workflow::Workflow;
 use crate::plan::model::{Hardware, Plan, PlanStep};
 use crate::plan::render::{carried_out_by, dollars, hardware, percent, seconds};
@@ -40,6 +42,10 @@ pub struct Shape {
     pub lines: Vec<String>,
     /// Its line in the source, from 1; 0 where there is none.
     pub line: u32,
+    /// The call that it stands for, where its place is known.
+    pub call: Option<Span>,
+    /// Whether it lies on the longest path of a plan, which is what a run takes.
+    pub critical: bool,
     /// The innermost group around it.
     pub group: Option<usize>,
     /// The place in the legend of what carries it out.
@@ -75,18 +81,24 @@ pub struct Arrow {
     pub to: usize,
     /// It waits to be started, and takes nothing: the condition of a branch.
     pub control: bool,
+    /// Whether it lies on the longest path of a plan.
+    pub critical: bool,
 }
 
-/// The picture of a plan: what was chosen for each step, by colour and in words, and what that is predicted to take.
-pub fn of_plan(plan: &Plan) -> Picture {
+/// The picture of a plan: what was chosen for each step, by colour and in words, and what that is predicted to take. `call` knows the
+/// places of steps' calls, which a plan does not hold.
+pub fn of_plan(plan: &Plan, call: &dyn Fn(&PlanStep) -> Option<Span>) -> Picture {
+    let (_, longest) = Dag::of(&plan.body, plan.steps.len()).longest(&|step| plan.steps[step].predicted.latency_s);
     let kinds: BTreeSet<String> = plan.steps.iter().map(choice).collect();
     let legend: Vec<String> = kinds.into_iter().collect();
-    let made = |step: usize| {
-        let step = &plan.steps[step];
+    let made = |at: usize| {
+        let step = &plan.steps[at];
         Made {
             name: step.name.clone(),
             lines: vec![carried_out_by(step), hardware(step), figures(step)],
             line: step.line,
+            call: call(step),
+            critical: longest.contains(&at),
             colour: legend.iter().position(|kind| *kind == choice(step)),
             composition: step.part.as_ref().map(|part| part.composition),
         }
@@ -99,7 +111,7 @@ pub fn of_plan(plan: &Plan) -> Picture {
     });
     let mut flow = Flow::new(&steps, compositions.collect());
     plan.inputs.iter().for_each(|input| flow.input(&input.name, &input.ty, input.value));
-    let (boxes, groups, arrows) = flow.finish(&plan.body, &plan.result);
+    let (boxes, groups, arrows) = flow.finish(&plan.body, &plan.result, &longest);
     let total = &plan.total;
     let summary = format!(
         "on {}: {} · {} · quality {}",
@@ -111,18 +123,20 @@ pub fn of_plan(plan: &Plan) -> Picture {
     Picture { title: plan.job.clone(), summary, boxes, groups, arrows, legend }
 }
 
-/// The picture of a workflow that is not planned. A call that compositions can carry out too is one step, and names them.
-pub fn of_workflow(job: &str, workflow: &Workflow, line: &dyn Fn(usize) -> u32) -> Picture {
-    let made = |(at, step): (usize, &crate::ir::workflow::Step)| {
+/// The picture of a workflow that is not planned. A call that compositions can carry out too is one step, and names them; `line` knows the
+/// lines of places, from 1, and 0 for one in another file.
+pub fn of_workflow(job: &str, workflow: &Workflow, line: &dyn Fn(Span) -> u32) -> Picture {
+    let made = |step: &crate::ir::workflow::Step| {
         let mut ways: Vec<&str> = step.ways.iter().map(|way| way.composition.as_str()).collect();
         ways.dedup();
         let lines = if ways.is_empty() { Vec::new() } else { vec![format!("or by {}", ways.join(", "))] };
-        Made { name: step.name.to_string(), lines, line: line(at), colour: None, composition: None }
+        let (call, line) = (step.span, step.span.map_or(0, line));
+        Made { name: step.name.to_string(), lines, line, call, critical: false, colour: None, composition: None }
     };
-    let steps: Vec<Made> = workflow.steps.iter().enumerate().map(made).collect();
+    let steps: Vec<Made> = workflow.steps.iter().map(made).collect();
     let mut flow = Flow::new(&steps, Vec::new());
     workflow.inputs.iter().for_each(|(name, ty, value)| flow.input(name, ty, *value));
-    let (boxes, groups, arrows) = flow.finish(&workflow.body, &workflow.result);
+    let (boxes, groups, arrows) = flow.finish(&workflow.body, &workflow.result, &[]);
     Picture { title: job.to_string(), boxes, groups, arrows, ..Picture::default() }
 }
 

@@ -8,7 +8,6 @@ pub mod cursor;
 pub mod definition;
 pub mod folding;
 pub mod formatting;
-pub mod graph;
 pub mod hints;
 pub mod hover;
 pub mod links;
@@ -16,6 +15,7 @@ pub mod names;
 pub mod outline;
 pub mod planning;
 pub mod ranking;
+pub mod references;
 pub mod rename;
 pub mod selection;
 pub mod signature;
@@ -59,7 +59,7 @@ pub struct Analysis {
     pub diagnostics: Vec<Diagnostic>,
     /// The fills of its holes, where it has a lock file.
     pub lock: Option<Lock>,
-    /// Whether it is a file of the library, which is not checked and not changed.
+    /// Whether it is a file of the library: it is checked with the library, and has no jobs that are looked at.
     pub is_library: bool,
     lexed: OnceLock<Lexed>,
     names: OnceLock<Names>,
@@ -88,8 +88,14 @@ pub fn analyse(base: &mut Base, name: &str, text: Arc<str>, beside: Beside) -> A
             file,
             tree,
             library,
-            program: Program::default(),
-            diagnostics: Vec::new(),
+            program: Program { compositions: base.compositions(file), ..Program::default() },
+            diagnostics: base
+                .problems()
+                .sorted()
+                .into_iter()
+                .filter(|d| d.primary.span.file == file)
+                .cloned()
+                .collect(),
             lock: None,
             is_library: true,
             lexed: OnceLock::new(),
@@ -124,12 +130,17 @@ impl Analysis {
 
     /// Its names, each with what it means.
     pub fn names(&self) -> &Names {
-        self.names.get_or_init(|| walk::names(&self.tree, &self.library))
+        self.names.get_or_init(|| walk::names(&self.tree, &self.text, &self.library, &self.program))
     }
 
     /// A place in it.
     pub fn span(&self, start: usize, end: usize) -> Span {
         Span::new(self.file, start as u32, end as u32)
+    }
+
+    /// The name at a place; empty where none is.
+    pub fn slice_at(&self, at: u32) -> &str {
+        self.names().at(at).map_or("", |name| self.slice(name.span))
     }
 
     /// The text of a place.

@@ -18,13 +18,15 @@ mod stdio;
 pub mod wire;
 #[cfg(not(target_family = "wasm"))]
 mod worker;
+mod workspace;
 
 pub use session::Session;
 #[cfg(not(target_family = "wasm"))]
 pub use stdio::{converse, serve};
 
 use crate::compile::Base;
-use crate::ide::planning::{MachinesOf, Planner, Plans, Usability, plans};
+use crate::diag::source::FileId;
+use crate::ide::planning::{MachinesOf, Memory, Planner, Plans, Usability, plans};
 use crate::ide::{Analysis, Beside, analyse};
 use crate::space::Machines;
 use document::{Document, Encoding};
@@ -32,7 +34,7 @@ use files::Files;
 use gen_lsp_types::TextDocumentContentChangeEvent;
 use lsp_server::{ErrorCode, Message, Notification, Request};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -53,7 +55,7 @@ pub struct Setup {
 
 impl Setup {
     /// Plans a text; `stop` is asked between jobs and while the solver looks.
-    fn plans(&self, base: &mut Base, text: &Wanted, stop: &(dyn Fn() -> bool + Sync)) -> Plans {
+    fn plans(&self, base: &mut Base, memory: &mut Memory, text: &Wanted, stop: &(dyn Fn() -> bool + Sync)) -> Plans {
         let planner = Planner {
             machines: self.machines.as_ref(),
             reports: &|machines| (self.reports)(machines),
@@ -62,7 +64,8 @@ impl Setup {
         };
         let table = |name: &str| self.files.table(&text.uri, name);
         let beside = Beside { table: &table, lock: self.files.lock(&text.uri) };
-        plans(base, &text.uri, text.text.clone(), beside, &planner)
+        memory.since(&text.uri, text.saved);
+        plans(base, &text.uri, text.text.clone(), beside, &planner, memory)
     }
 }
 
@@ -76,7 +79,14 @@ pub(crate) struct Wanted {
     pub newest: Arc<AtomicI64>,
     /// The text.
     pub text: Arc<str>,
+    /// How often the document has been saved.
+    pub saved: u64,
+    /// The library's files that have other texts than at the start.
+    pub library: Changed,
 }
+
+/// Files of the library with their texts.
+type Changed = Arc<Vec<(FileId, Arc<str>)>>;
 
 impl Wanted {
     /// Whether the document has changed since.
@@ -98,6 +108,8 @@ struct Client {
     refreshes_hints: bool,
     refreshes_lenses: bool,
     snippets: bool,
+    /// Whether it tells of files that change, where it is asked to.
+    watches: bool,
     /// The client's commands that lenses may name.
     commands: Vec<String>,
 }
@@ -110,6 +122,12 @@ pub(crate) struct Server {
     base: Base,
     setup: Arc<Setup>,
     documents: BTreeMap<String, Document>,
+    /// The folders that the client has open, by their addresses.
+    folders: Vec<String>,
+    /// The files whose texts may be others than the library has.
+    touched: BTreeSet<String>,
+    /// The library's files that have other texts than at the start.
+    library: Changed,
     encoding: Encoding,
     client: Client,
     state: State,
@@ -124,6 +142,9 @@ impl Server {
             base,
             setup,
             documents: BTreeMap::new(),
+            folders: Vec::new(),
+            touched: BTreeSet::new(),
+            library: Changed::default(),
             encoding: Encoding::Utf16,
             client: Client::default(),
             state: State::New,
@@ -201,11 +222,15 @@ impl Server {
             refreshes_hints: can("/workspace/inlayHint/refreshSupport"),
             refreshes_lenses: can("/workspace/codeLens/refreshSupport"),
             snippets: can("/textDocument/completion/completionItem/snippetSupport"),
+            watches: can("/workspace/didChangeWatchedFiles/dynamicRegistration"),
             commands: params["initializationOptions"]["commands"]
                 .as_array()
                 .map(|list| list.iter().filter_map(|c| c.as_str().map(str::to_string)).collect())
                 .unwrap_or_default(),
         };
+        let folders = params["workspaceFolders"].as_array();
+        let folders = folders.map(|list| list.iter().filter_map(|f| f["uri"].as_str()).map(str::to_string).collect());
+        self.folders = folders.unwrap_or_else(|| params["rootUri"].as_str().map(str::to_string).into_iter().collect());
         let offered = params["capabilities"]["general"]["positionEncodings"].as_array();
         if offered.is_some_and(|list| list.iter().any(|e| e == "utf-8")) {
             self.encoding = Encoding::Utf8;
@@ -219,12 +244,9 @@ impl Server {
         }
         let params = note.params;
         let Some(uri) = params["textDocument"]["uri"].as_str().map(str::to_string) else {
-            if note.method == "initialized" {
-                let problems: Vec<String> = self.base.problems().sorted().iter().map(|d| d.message.clone()).collect();
-                problems.iter().for_each(|p| self.log(&format!("the library: {p}")));
-            }
-            return;
+            return self.of_the_workspace(&note.method, &params);
         };
+        self.touched.insert(uri.clone());
         let version = params["textDocument"]["version"].as_i64().unwrap_or(0);
         match note.method.as_str() {
             "textDocument/didOpen" => {
@@ -254,6 +276,7 @@ impl Server {
                 // The lock file and tables beside it may be others now.
                 if let Some(document) = self.documents.get_mut(&uri) {
                     let version = document.version;
+                    document.saved += 1;
                     document.changed(version);
                 }
             }
@@ -267,8 +290,19 @@ impl Server {
         }
     }
 
+    /// A request of ours; its answer says nothing that is needed.
+    fn ask(&mut self, method: &str, params: Value) {
+        self.next_id += 1;
+        let mut request = json!({"id": format!("mkbc-{}", self.next_id), "method": method});
+        if !params.is_null() {
+            request["params"] = params;
+        }
+        self.send(request);
+    }
+
     /// What the check says of a document's text.
     fn analysis(&mut self, uri: &str) -> Option<Rc<Analysis>> {
+        self.settle();
         let document = self.documents.get_mut(uri)?;
         if let Some(known) = &document.analysis {
             return Some(known.clone());
@@ -282,6 +316,7 @@ impl Server {
 
     /// Publishes what changed since the last time, and asks for plans of it.
     fn publish_all(&mut self) {
+        self.settle();
         let changed: Vec<String> =
             self.documents.iter().filter(|(_, d)| d.unpublished).map(|(uri, _)| uri.clone()).collect();
         for uri in changed {
@@ -295,6 +330,8 @@ impl Server {
                         version: document.version,
                         newest: document.newest.clone(),
                         text: document.lines.text.clone(),
+                        saved: document.saved,
+                        library: self.library.clone(),
                     });
                     self.publish(&uri);
                 }
@@ -328,8 +365,7 @@ impl Server {
             (self.client.refreshes_lenses, "workspace/codeLens/refresh"),
         ];
         for (_, method) in refreshes.into_iter().filter(|(can, _)| *can) {
-            self.next_id += 1;
-            self.send(json!({"id": format!("mkbc-{}", self.next_id), "method": method}));
+            self.ask(method, Value::Null);
         }
     }
 }

@@ -5,12 +5,13 @@ use murakkab::compile::{Base, Texts, anywhere};
 use murakkab::diag::Diagnostics;
 use murakkab::diag::source::Span;
 use murakkab::ide::{
-    Analysis, Beside, Edit, actions, analyse, calls, completion, definition, folding, hints, hover, links, outline,
-    planning, rename, selection, signature, tokens,
+    Analysis, Beside, actions, analyse, calls, completion, definition, folding, hints, hover, links, outline, planning,
+    references, rename, selection, signature, tokens,
 };
 use murakkab::space::Machines;
 use std::fmt::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 const CURSOR: &str = "<|>";
 
@@ -34,28 +35,22 @@ impl Case<'_> {
         let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
         format!("{line}:{column} `{}`", self.analysis.slice(span).replace('\n', "⏎"))
     }
+}
 
-    /// The text with edits applied.
-    fn applied(&self, edits: &[Edit]) -> String {
-        let mut edits = edits.to_vec();
-        edits.sort();
-        let mut text = self.analysis.text.to_string();
-        for edit in edits.iter().rev() {
-            text.replace_range(edit.span.range(), &edit.insert);
-        }
-        text
-    }
+/// The plans of a case.
+fn plans(case: &mut Case) -> planning::Plans {
+    planned(case.base, case.analysis.text.clone(), &mut planning::Memory::default())
 }
 
 /// The planner of the tests: whatever cluster is named, and no clock.
-fn plans(case: &mut Case) -> planning::Plans {
+fn planned(base: &mut Base, text: Arc<str>, memory: &mut planning::Memory) -> planning::Plans {
     let machines = |name: Option<&str>, library: &murakkab::library::Library| {
         let cluster = library.clusters.get(name.unwrap_or("azure_mixed")).ok_or("no such cluster")?;
         let pools = cluster.pools.iter().map(|(d, n, price)| (d.clone(), (*n, *price)));
         Ok(Machines { name: cluster.name.clone(), pools: pools.collect() })
     };
     let planner = planning::Planner { machines: &machines, reports: &|_| true, usable: &|_| anywhere, stop: &|| false };
-    planning::plans(case.base, "test.mkb", case.analysis.text.clone(), Beside::default(), &planner)
+    planning::plans(base, "test.mkb", text, Beside::default(), &planner, memory)
 }
 
 fn answer(feature: &str, case: &mut Case) -> String {
@@ -85,16 +80,19 @@ fn answer(feature: &str, case: &mut Case) -> String {
             None => out.push_str("nothing\n"),
         },
         "references" => {
-            for o in definition::references(&case.analysis, at, true) {
+            for o in references::references(&case.analysis, at, true) {
                 let _ = writeln!(out, "{}{}", case.place(o.span), if o.definition { " defines it" } else { "" });
             }
         }
-        "rename" => match rename::rename(&case.analysis, at, case.name.rsplit(' ').next().unwrap_or("x")) {
-            Ok(edits) => out.push_str(&case.applied(&edits)),
-            Err(why) => {
-                let _ = writeln!(out, "refused: {why}");
+        "rename" => {
+            let to = case.name.rsplit(' ').next().unwrap_or("x");
+            match rename::rename(&case.analysis, case.base, at, to, Beside::default()) {
+                Ok(edits) => out.push_str(&rename::applied(&case.analysis.text, &edits)),
+                Err(why) => {
+                    let _ = writeln!(out, "refused: {why}");
+                }
             }
-        },
+        }
         "symbols" => outline::outline(&case.analysis).iter().for_each(|e| show_entry(e, case, 0, &mut out)),
         "folding" => {
             for (span, kind) in folding::folds(&case.analysis) {
@@ -144,7 +142,7 @@ fn answer(feature: &str, case: &mut Case) -> String {
         "actions" => {
             let plans = plans(case);
             for action in actions::actions(&case.analysis, Some(&plans), case.analysis.span(at as usize, at as usize)) {
-                let text = case.applied(&action.edits);
+                let text = rename::applied(&case.analysis.text, &action.edits);
                 let after = analyse(case.base, "after.mkb", text.as_str().into(), Beside::default());
                 let errors = after.diagnostics.iter().filter(|d| d.severity == murakkab::diag::Severity::Error).count();
                 let preferred = if action.preferred { ", preferred" } else { "" };
@@ -232,7 +230,7 @@ fn no_feature_panics_on_a_file_that_is_being_typed() {
             hover::hover(&analysis, at).iter().for_each(|(s, _)| inside(*s));
             completion::completions(&analysis, at).iter().for_each(|c| inside(c.span));
             definition::definition(&analysis, &base, at).iter().for_each(|(s, _)| inside(*s));
-            let _ = rename::rename(&analysis, at, "other");
+            let _ = rename::rename(&analysis, &mut base, at, "other", Beside::default());
             let _ = signature::signature(&analysis, at);
             selection::selections(&analysis, at).into_iter().for_each(inside);
             let part = analysis.span(at as usize, at as usize);
@@ -279,4 +277,36 @@ fn a_files_own_items_are_declared_again_only_when_they_change() {
     let without = library("job j(text: Text) -> Text { text }\n");
     assert!(!without.tasks.contains_key("shout"));
     assert_eq!(said[0], said[1], "what is wrong with the items is said each time");
+}
+
+#[test]
+fn a_plan_that_is_remembered_is_the_plan_that_would_be_made() {
+    let job = |name: &str, seconds: u32| {
+        format!(
+            "job {name}(audio: Audio) -> Transcript {{\n  expect audio of {seconds} s\n  speech_to_text(audio)\n}}\n"
+        )
+    };
+    let (uses, first, second) = ("use std.speech\nuse std.llm\n\n", job("first", 60), job("second", 90));
+    let texts = [
+        format!("{uses}{first}{second}"),
+        format!("{uses}// typed 😀\n\n{first}{second}"),
+        format!("{uses}{}{second}", job("first", 600)),
+        format!("{uses}{second}{first}"),
+        format!("use std.speech\n\n{second}"),
+        format!(
+            "{uses}{first}{}",
+            second.replace("s\n", "s\n  slo {{ cost <= 0 usd }}\n").replace("{{", "{").replace("}}", "}")
+        ),
+        format!("{uses}{first}job second(audio: Audio) -> Transcript {{ first(audio) }}\n"),
+        format!("{uses}{first}{second}"),
+    ];
+    let mut base = Base::new(Texts::with_stdlib());
+    let mut memory = planning::Memory::default();
+    for text in texts {
+        let text: Arc<str> = text.into();
+        let remembered = planned(&mut base, text.clone(), &mut memory);
+        let made = planned(&mut base, text.clone(), &mut planning::Memory::default());
+        assert!(!made.jobs.is_empty(), "{text}");
+        assert_eq!(format!("{remembered:#?}"), format!("{made:#?}"), "{text}");
+    }
 }

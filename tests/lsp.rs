@@ -17,10 +17,15 @@ struct Editor {
 
 impl Editor {
     fn start() -> Editor {
-        let folder = tempfile::tempdir().expect("a folder");
+        Editor::start_in(tempfile::tempdir().expect("a folder"), &[])
+    }
+
+    fn start_in(folder: tempfile::TempDir, options: &[&str]) -> Editor {
         let mut server = Command::new(env!("CARGO_BIN_EXE_mkbc"))
             .args(["lsp", "--stdio", "--cluster", "azure_mixed"])
-            .env("XDG_CACHE_HOME", folder.path())
+            .args(options)
+            .current_dir(folder.path())
+            .env("XDG_CACHE_HOME", folder.path().join(".cache"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -234,12 +239,11 @@ fn a_session_from_the_first_message_to_the_last() {
     let lenses = editor.ask("textDocument/codeLens", json!({"textDocument": {"uri": uri}}));
     assert!(lenses["result"].to_string().contains("quality"), "{lenses}");
     let drawn = editor.ask("mkbc/graph", json!({"textDocument": {"uri": uri}}));
-    let graph = &drawn["result"][0]["graph"];
-    let names: Vec<&str> =
-        graph["nodes"].as_array().expect("nodes").iter().filter_map(|n| n["name"].as_str()).collect();
-    assert_eq!(names, ["audio", "speech_to_text", "result"], "{drawn}");
-    assert_eq!(graph["edges"], json!([[0, 1], [1, 2]]));
-    assert_eq!(graph["nodes"][1]["range"]["start"]["line"], 3, "the call's place");
+    let picture = drawn["result"][0]["svg"].as_str().expect("a picture");
+    let boxes: Vec<&str> =
+        picture.split("<g class=\"box ").skip(1).map(|b| b.split("><title>").next().unwrap()).collect();
+    assert_eq!(boxes, ["input\"", "step critical\" data-line=\"4\" data-column=\"3\"", "result\""], "{picture}");
+    assert_eq!(picture.matches("class=\"arrow").count(), 2, "{picture}");
     assert_eq!(editor.end(), Some(0));
 }
 
@@ -388,5 +392,138 @@ fn a_file_of_a_megabyte_is_answered() {
         "contentChanges": [{"text": "(".repeat(1 << 20)}]}),
     );
     assert!(!editor.diagnostics(2).is_empty());
+    assert_eq!(editor.end(), Some(0));
+}
+
+/// A library of one's own, a job that is open, and files that are not: one that uses the library, one that declares the same names for
+/// itself, and one in a folder that nobody looks into.
+const HOUSE: [(&str, &str); 6] = [
+    (
+        "lib/house.mkb",
+        "type Remark {\n  text: Text\n  loud: Bool\n}\n\n/// Says it loudly.\ntask shout(words: Text) -> Remark {\n  \
+         work input = words.tokens\n  size text.tokens = words.tokens\n  prompt \"Shout: {words}\"\n}\n\n\
+         tool megaphone implements shout {\n  knob strength in [1, 2]\n  runs on cpu * 1\n  \
+         engine process { command [\"shout\", \"{words}\", \"{strength}\"] }\n  profile \"megaphone.csv\"\n}\n",
+    ),
+    (
+        "lib/profiles/megaphone.csv",
+        "strength,device,units,figure,value,unit,low,high,evidence,source\n1,cpu,1,latency,1,s,,,estimated,a guess\n\
+         ,cpu,1,quality,90,%,,,estimated,a guess\n2,cpu,1,latency,2,s,,,estimated,a guess\n",
+    ),
+    (
+        "jobs/open.mkb",
+        "use house\n\njob open(text: Text) -> Text {\n  let remark = shout(words: text) using megaphone(strength: 1)\n  \
+         remark.text\n}\n",
+    ),
+    (
+        "jobs/far/closed.mkb",
+        "use house\n\njob closed(words: Text) -> Text {\n  using megaphone(strength: 2)\n  shout(words: words).text\n}\n",
+    ),
+    (
+        "jobs/own.mkb",
+        "type Remark { text: Text }\njob own(words: Text) -> Text {\n  let remark = Remark(text: words)\n  remark.text\n}\n",
+    ),
+    ("jobs/.hidden/house.mkb", "use house\njob hidden(text: Text) -> Text { shout(words: text).text }\n"),
+];
+
+#[test]
+fn names_of_a_library_are_found_and_renamed_in_files_that_are_not_open() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().canonicalize().expect("a path");
+    for (name, text) in HOUSE {
+        let path = root.join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        std::fs::write(path, text).expect("written");
+    }
+    let uri = |name: &str| format!("file://{}/{name}", root.display());
+    let read = |name: &str| std::fs::read_to_string(root.join(name)).expect("a file");
+    let mut editor = Editor::start_in(folder, &["--library", "lib"]);
+    editor.ask(
+        "initialize",
+        json!({"capabilities": {}, "workspaceFolders": [{"uri": uri(""), "name": "house"}], "processId": null}),
+    );
+    let open = uri("jobs/open.mkb");
+    let document = json!({"uri": open, "languageId": "mkb", "version": 1, "text": read("jobs/open.mkb")});
+    editor.tell("textDocument/didOpen", json!({"textDocument": document}));
+    assert_eq!(editor.diagnostics(1), Vec::<Value>::new());
+
+    // The parameter, from a call that names it.
+    let mut asked = at(&open, 3, 22);
+    asked["context"] = json!({"includeDeclaration": true});
+    let found = editor.ask("textDocument/references", asked);
+    let mut places: Vec<(String, u64)> = found["result"]
+        .as_array()
+        .expect("places")
+        .iter()
+        .map(|p| {
+            (p["uri"].as_str().expect("a file").to_string(), p["range"]["start"]["line"].as_u64().expect("a line"))
+        })
+        .collect();
+    places.sort();
+    let house = |line| (uri("lib/house.mkb"), line);
+    let wanted =
+        [(uri("jobs/far/closed.mkb"), 4), (open.clone(), 3), house(6), house(7), house(8), house(9), house(15)];
+    assert_eq!(places, wanted, "{found}");
+
+    // Each of these in turn, on the disk; then the files are what the command line accepts, and the open document is still right.
+    let mut version = 1;
+    for (line, character, to) in [(3, 22, "said"), (3, 49, "power"), (4, 9, "written"), (3, 15, "cry"), (3, 38, "horn")]
+    {
+        let asked = json!({"textDocument": {"uri": open}, "position": place(line, character), "newName": to});
+        let renamed = editor.ask("textDocument/rename", asked);
+        let changes = renamed["result"]["changes"].as_object().unwrap_or_else(|| panic!("{renamed}")).clone();
+        for (file, edits) in &changes {
+            let path = file.strip_prefix("file://").expect("a file");
+            let text = std::fs::read_to_string(path).expect("a file");
+            std::fs::write(path, applied(&text, edits)).expect("written");
+        }
+        let watched: Vec<Value> = changes.keys().map(|file| json!({"uri": file, "type": 2})).collect();
+        version += 1;
+        let text = read("jobs/open.mkb");
+        let change = json!({"textDocument": {"uri": open, "version": version}, "contentChanges": [{"text": text}]});
+        editor.tell("textDocument/didChange", change);
+        editor.tell("workspace/didChangeWatchedFiles", json!({"changes": watched}));
+        // What is published between the two messages is of the library before.
+        editor.wait(|n| n["params"]["version"] == version && n["params"]["diagnostics"] == json!([]));
+    }
+    let lib = read("lib/house.mkb");
+    for part in ["task cry(said: Text)", "size written.tokens = said.tokens", "knob power", "tool horn implements cry"]
+    {
+        assert!(lib.contains(part), "{part}: {lib}");
+    }
+    assert!(lib.contains("[\"shout\", \"{said}\", \"{power}\"]"), "a command is no name: {lib}");
+    assert!(read("lib/profiles/megaphone.csv").starts_with("power,device,"));
+    assert_eq!(read("jobs/own.mkb"), HOUSE[4].1, "its own names are its own");
+    assert_eq!(read("jobs/.hidden/house.mkb"), HOUSE[5].1);
+    for job in ["jobs/open.mkb", "jobs/far/closed.mkb"] {
+        let check = Command::new(env!("CARGO_BIN_EXE_mkbc"))
+            .args(["check", "--library", "lib", job])
+            .current_dir(&root)
+            .output()
+            .expect("mkbc starts");
+        assert!(check.status.success(), "{job}: {}{}", String::from_utf8_lossy(&check.stderr), read(job));
+    }
+
+    // Names that are taken in the library and in a file that is not open, and one that is a file's.
+    for (line, character, to, why) in [
+        (0, 5, "home", "`house` is called as its file is"),
+        (3, 15, "summarise", "`summarise` is already the name of a task"),
+        (3, 15, "closed", "closed.mkb: `closed` is already the name of a job"),
+    ] {
+        let asked = json!({"textDocument": {"uri": open}, "position": place(line, character), "newName": to});
+        let refused = editor.ask("textDocument/rename", asked);
+        let said = refused["error"]["message"].as_str().unwrap_or_default();
+        assert!(said.ends_with(why), "{to}: {refused}");
+    }
+
+    // The library's file is typed at: what builds on it is checked against what is typed.
+    let house = uri("lib/house.mkb");
+    let typed = lib.replace("task cry", "task yell");
+    let document = json!({"uri": house, "languageId": "mkb", "version": 100, "text": typed});
+    editor.tell("textDocument/didOpen", json!({"textDocument": document}));
+    let mentions = |n: &Value, uri: &str| n["method"] == "textDocument/publishDiagnostics" && n["params"]["uri"] == uri;
+    editor.wait(|n| mentions(n, &open) && n["params"]["diagnostics"].to_string().contains("there is no task `cry`"));
+    let said = editor.wait(|n| mentions(n, &house));
+    assert!(said["params"]["diagnostics"].to_string().contains("cry"), "its tool names a task that is gone: {said}");
     assert_eq!(editor.end(), Some(0));
 }

@@ -146,18 +146,21 @@ async fn a_job_is_written_mended_filled_and_drawn_in_a_browser() {
 
     // The first example is there, checked, planned and drawn.
     page.until(CALM).await;
-    page.until("document.querySelectorAll('#graph .node.step').length === 5").await;
+    page.until("document.querySelectorAll('#graph .box.step').length === 5").await;
     let drawn =
-        page.look("[...document.querySelectorAll('#graph .node')].map(n => n.getAttribute('aria-label'))").await;
+        page.look("[...document.querySelectorAll('#graph .box')].map(n => n.querySelector('title').textContent)").await;
     let nodes: Vec<&str> = drawn.as_array().expect("a list").iter().filter_map(Value::as_str).collect();
-    assert!(
-        nodes.iter().any(|n| n.starts_with("combine_answers; ") && n.contains("after question_answer")),
-        "{nodes:?}"
-    );
-    assert!(nodes.iter().any(|n| n.starts_with("input videos; List[Video]")), "{nodes:?}");
+    assert!(nodes.iter().any(|n| n.starts_with("combine_answers\n")), "{nodes:?}");
+    assert!(nodes.iter().any(|n| n.starts_with("videos\nList[Video]")), "{nodes:?}");
     let summary = page.look("document.getElementById('summary').textContent").await;
     assert!(summary.as_str().is_some_and(|s| s.starts_with('$') && s.ends_with(" on azure_mixed")), "{summary}");
     page.photograph("playground-light.png").await;
+    // A step leads to its call.
+    let step = "[...document.querySelectorAll('#graph .step')].find(n => n.textContent.startsWith('combine_answers'))";
+    page.look(&format!("{step}.dispatchEvent(new MouseEvent('click')), true")).await;
+    let behind = "(t => t.value.slice(t.selectionStart))(document.getElementById('text'))";
+    let behind = page.look(behind).await;
+    assert!(behind.as_str().is_some_and(|text| text.starts_with("combine_answers(")), "{behind}");
 
     // A mistake is underlined and said, and its fix mends it.
     page.write(WRONG).await;
@@ -187,7 +190,7 @@ async fn a_job_is_written_mended_filled_and_drawn_in_a_browser() {
     page.key(".", "Period", 2).await;
     page.until("document.getElementById('text').value.includes('speech_to_text')").await;
     assert_eq!(page.text().await, format!("use std.speech\n\n{}", HOLE.replace('?', "speech_to_text(audio)")));
-    page.until("document.querySelectorAll('#graph .node').length === 3").await;
+    page.until("document.querySelectorAll('#graph .box').length === 3").await;
     page.until("!!document.querySelector('.paint i')").await;
 
     // A name is completed.

@@ -3,7 +3,7 @@
 import { Client, URI } from "./client.js";
 import { Completions } from "./completion.js";
 import { Editor } from "./editor.js";
-import { draw } from "./graph.js";
+import { picture } from "./graph.js";
 import { element, inline, markdown } from "./markdown.js";
 
 const $ = (id) => document.getElementById(id);
@@ -111,7 +111,7 @@ async function planned(ms) {
   }
   editor.hint(lines);
   document.body.dataset.planMs = ms.toFixed(1);
-  const drawn = jobs.filter((j) => j.graph);
+  const drawn = jobs.filter((j) => j.svg);
   if (!drawn.length) {
     // While a file has errors, the picture of its last whole version stays.
     const why = diagnostics.some((d) => d.severity === 1) ? "The picture comes once the file has no errors." : "There is no job to draw.";
@@ -127,8 +127,8 @@ async function planned(ms) {
   if (diagnostics.some((d) => d.code === "I0501")) problems();
   $("graph").replaceChildren(
     ...drawn.flatMap((job) => {
-      const picture = draw(job.graph, (node) => editor.select(node.range));
-      return jobs.length === 1 ? [picture] : [element("h3", `${job.job}: ${job.summary}`), picture];
+      const steps = picture(job.svg, (place) => editor.select({ start: place, end: place }));
+      return jobs.length === 1 ? [steps] : [element("h3", `${job.job}: ${job.summary}`), steps];
     }),
   );
 }

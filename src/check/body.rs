@@ -48,6 +48,7 @@ pub(super) fn check_flow(
         }),
         body: Block::default(),
         holes: Vec::new(),
+        fields: BTreeMap::new(),
         calls: BTreeSet::new(),
         modules: BTreeSet::new(),
         broken: false,
@@ -369,6 +370,9 @@ impl BodyPass<'_> {
 
     fn field(&mut self, inner: &ast::Expr, name: &ast::Name, span: Span) -> Expr {
         let inner = self.expr(inner, None);
+        if let Type::Record(record, _) = &inner.ty {
+            self.job.fields.insert(name.span, record.clone());
+        }
         let ty = match &inner.ty {
             Type::Record(_, fields) => fields.iter().find(|(n, _)| *n == name.text).map(|(_, t)| t.clone()),
             Type::Json | Type::Unknown => Some(if inner.ty == Type::Json { Type::Json } else { Type::Unknown }),

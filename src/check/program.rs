@@ -60,6 +60,8 @@ pub struct Job {
     pub body: Block,
     /// Its holes.
     pub holes: Vec<Hole>,
+    /// The record of each of its fields that is read, by the place of the field's name.
+    pub fields: BTreeMap<Span, EcoString>,
     /// The jobs that it calls.
     pub calls: BTreeSet<EcoString>,
     /// The modules that it takes tasks from.

@@ -18,6 +18,7 @@ use crate::ask::{Asked, names, what_if, why, why_not};
 use crate::compile::{Changes, Compiled, Decision, Prepared, Target, Undecided, decide, prepare_job};
 use crate::diag::Diagnostics;
 use crate::solve::{Certify, Limits};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Nodes that a single question may visit: each asks many.
@@ -164,7 +165,7 @@ pub fn sensitivity(options: &SensitivityOptions, inputs: &Inputs) -> Result<(), 
 /// Loads and checks what a question is about, and measures its inputs.
 fn open(planning: &Planning, inputs: &Inputs) -> Result<(Filled, Terms), Failure> {
     let mut filled = filled(&planning.source, planning.locked, false)?;
-    filled.checked.library.demand = demand(planning.evidence);
+    Arc::make_mut(&mut filled.checked.library).demand = demand(planning.evidence);
     let terms = terms(planning, inputs, None, &filled)?;
     Ok((filled, terms))
 }

@@ -28,6 +28,7 @@ use rust_decimal::Decimal;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A trace larger than this is not read.
@@ -68,7 +69,7 @@ pub fn plan(options: &PlanOptions, inputs: &Inputs) -> Result<(), Failure> {
     // A fleet places the calls of a job as they stand: what composes them is chosen for a job by itself.
     sources.iter_mut().for_each(|filled| filled.checked.program.compositions.clear());
     for filled in &mut sources {
-        filled.checked.library.demand = super::plan::demand(planning.evidence);
+        Arc::make_mut(&mut filled.checked.library).demand = super::plan::demand(planning.evidence);
     }
     let mut jobs = Vec::new();
     for (filled, file) in sources.iter().zip(&files) {

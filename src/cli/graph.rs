@@ -7,6 +7,7 @@ use super::load::{show, writable, write};
 use super::plan::make_and;
 use super::{Failure, note, print};
 use crate::check::select;
+use crate::diag::source::Span;
 use crate::graph::{Picture, dot::dot, mermaid::mermaid, of_plan, of_workflow, svg::svg};
 use crate::ir::lower::lower;
 use clap::{Args, ValueEnum};
@@ -111,7 +112,7 @@ fn planned(options: &GraphOptions, inputs: &Inputs) -> Result<Option<Picture>, F
         robust: *robust,
         evidence: *evidence,
     };
-    match make_and(&planning, inputs, None, |planned, _, _| Ok(of_plan(&planned.plan))) {
+    match make_and(&planning, inputs, None, |planned, _, _| Ok(of_plan(&planned.plan, &|_| None))) {
         Ok(picture) => Ok(Some(picture)),
         Err(Failure::Said) => Ok(None),
         Err(other) => Err(other),
@@ -130,9 +131,9 @@ fn unplanned(options: &GraphOptions) -> Result<Picture, Failure> {
     let job = select(program, options.job.as_deref()).map_err(Failure::Usage)?;
     let workflow =
         lower(job, program).ok_or_else(|| format!("`{}` still has holes: `mkbc expand` fills them", job.name))?;
-    let line = |step: usize| {
-        let span = workflow.steps[step].span.filter(|span| span.file == filled.file);
-        span.map_or(0, |span| filled.texts.sources.line_column(span).0 as u32)
+    let line = |span: Span| match span.file == filled.file {
+        true => filled.texts.sources.line_column(span).0 as u32,
+        false => 0,
     };
     Ok(of_workflow(&job.name, &workflow, &line))
 }

@@ -33,6 +33,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Milliseconds that one call of z3 may take.
@@ -201,7 +202,7 @@ fn made(
     // z3 takes some milliseconds to wake up; it can do so while the file is read.
     let waking = std::thread::spawn(warm_up);
     let mut filled = filled(&options.source, options.locked, false)?;
-    filled.checked.library.demand = demand(options.evidence);
+    Arc::make_mut(&mut filled.checked.library).demand = demand(options.evidence);
     with_filled(options, inputs, cluster, extras, &mut filled, (see, then), waking)
 }
 

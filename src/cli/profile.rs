@@ -30,6 +30,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 #[derive(Args)]
@@ -150,7 +151,7 @@ fn declared(texts: &Texts) -> Result<Library, Failure> {
         show(&cx, texts, super::args::Format::Text);
         return Err(Failure::Said);
     }
-    Ok(library)
+    Ok(Arc::unwrap_or_clone(library))
 }
 
 /// The implementation of a name.

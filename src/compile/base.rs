@@ -50,6 +50,23 @@ impl Base {
         Base { texts, trees, library, problems, own, composed: BTreeMap::new(), extended: None }
     }
 
+    /// The same library with other texts in the place of some of its files.
+    pub fn with(&self, changes: &[(FileId, Arc<str>)]) -> Base {
+        let mut texts = self.texts.clone();
+        texts.sources.truncate(self.own);
+        texts.tables.clear();
+        changes.iter().for_each(|(file, text)| texts.sources.replace(*file, &**text));
+        Base::new(texts)
+    }
+
+    /// The compositions that a module declares, checked.
+    pub fn compositions(&self, module: FileId) -> BTreeMap<EcoString, Arc<Composition>> {
+        let names = self.texts.modules.iter().filter(|(_, file)| *file == module).map(|(name, _)| name.clone());
+        let context = Context::new(&self.library, &self.texts.sources);
+        let all = check::compose::offered(&names.collect(), &context, &mut Diagnostics::default());
+        all.into_iter().filter(|(_, c)| c.job.span.file == module).collect()
+    }
+
     /// What is wrong with the library itself.
     pub fn problems(&self) -> &Diagnostics {
         &self.problems

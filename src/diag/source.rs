@@ -71,6 +71,11 @@ impl Sources {
         self.files.truncate(count);
     }
 
+    /// Gives a file that [`Sources::add`] returned another text.
+    pub fn replace(&mut self, file: FileId, text: impl Into<String>) {
+        self.files[file.0 as usize].text = text.into();
+    }
+
     /// A file that [`Sources::add`] returned.
     pub fn get(&self, file: FileId) -> &Source {
         &self.files[file.0 as usize]

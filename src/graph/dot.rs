@@ -19,7 +19,9 @@ pub fn dot(picture: &Picture) -> String {
         out.push_str("  }\n");
     }
     for arrow in &picture.arrows {
-        let style = if arrow.control { " [style=dashed]" } else { "" };
+        let style = [(arrow.control, "style=dashed"), (arrow.critical, "penwidth=2.6")];
+        let style: Vec<&str> = style.into_iter().filter(|(is, _)| *is).map(|(_, style)| style).collect();
+        let style = if style.is_empty() { String::new() } else { format!(" [{}]", style.join(", ")) };
         let _ = writeln!(out, "  n{} -> n{}{style}", arrow.from, arrow.to);
     }
     out.push_str("}\n");
@@ -32,7 +34,11 @@ fn group(picture: &Picture, inside: Option<usize>, depth: usize, out: &mut Strin
     for (at, shape) in picture.boxes.iter().enumerate().filter(|(_, shape)| shape.group == inside) {
         let (fill, line) = colours(shape.colour);
         let texts: Vec<&str> = shape.lines.iter().map(String::as_str).collect();
-        let ends = if shape.kind == ShapeKind::Step { "" } else { ", shape=ellipse, style=filled" };
+        let ends = match shape.kind {
+            ShapeKind::Step if shape.critical => ", penwidth=3",
+            ShapeKind::Step => "",
+            ShapeKind::Input | ShapeKind::Result => ", shape=ellipse, style=filled",
+        };
         let _ = writeln!(out, "{indent}n{at} [label={}, fillcolor={fill:?}, color={line:?}{ends}]", lines(&texts));
     }
     for (at, inner) in picture.groups.iter().enumerate().filter(|(_, inner)| inner.parent == inside) {

@@ -2,6 +2,7 @@
 //! that their operands come from.
 
 use super::{Arrow, Group, Shape, ShapeKind};
+use crate::diag::source::Span;
 use crate::ir::workflow::{Node, Op, Operand, Region, StepId, ValueId};
 use crate::types::Type;
 use rust_decimal::Decimal;
@@ -18,6 +19,10 @@ pub struct Made {
     pub lines: Vec<String>,
     /// Its line in the source; 0 for none.
     pub line: u32,
+    /// Its call, where its place is known.
+    pub call: Option<Span>,
+    /// Whether it lies on the longest path.
+    pub critical: bool,
     /// Its place in the legend.
     pub colour: Option<usize>,
     /// The composition that it is a part of.
@@ -29,6 +34,8 @@ pub struct Flow<'a> {
     steps: &'a [Made],
     /// Titles.
     compositions: Vec<String>,
+    /// The box of each step that is drawn.
+    placed: BTreeMap<usize, usize>,
     /// The group of each composition, once a box of it is drawn.
     drawn: BTreeMap<usize, usize>,
     boxes: Vec<Shape>,
@@ -46,6 +53,7 @@ impl<'a> Flow<'a> {
         Flow {
             steps,
             compositions,
+            placed: BTreeMap::new(),
             drawn: BTreeMap::new(),
             boxes: Vec::new(),
             groups: Vec::new(),
@@ -58,18 +66,30 @@ impl<'a> Flow<'a> {
     /// Draws an input.
     pub fn input(&mut self, name: &str, ty: &Type, value: ValueId) {
         let lines = vec![name.to_string(), ty.to_string()];
-        let at = self.shape(Shape { kind: ShapeKind::Input, lines, line: 0, group: None, colour: None });
+        let at = self.end(ShapeKind::Input, lines);
         self.makers.insert(value, BTreeSet::from([at]));
         self.texts.insert(value, name.to_string());
     }
 
-    /// Draws a body and its result.
-    pub fn finish(mut self, body: &Region, result: &Type) -> (Vec<Shape>, Vec<Group>, Vec<Arrow>) {
+    /// Draws a body and its result; `longest` are the steps of the longest path, in order.
+    pub fn finish(mut self, body: &Region, result: &Type, longest: &[usize]) -> (Vec<Shape>, Vec<Group>, Vec<Arrow>) {
         let made = self.region(body, None, None);
         let lines = vec!["result".to_string(), result.to_string()];
-        let to = self.shape(Shape { kind: ShapeKind::Result, lines, line: 0, group: None, colour: None });
-        self.arrows.extend(made.into_iter().map(|from| Arrow { from, to, control: false }));
-        (self.boxes, self.groups, self.arrows.into_iter().collect())
+        let to = self.end(ShapeKind::Result, lines);
+        made.into_iter().for_each(|from| self.arrow(from, to, false));
+        let path: Vec<usize> = longest.iter().filter_map(|step| self.placed.get(step).copied()).chain([to]).collect();
+        let critical = |arrow: &Arrow| path.windows(2).any(|pair| pair == [arrow.from, arrow.to]);
+        let arrows = self.arrows.into_iter().map(|arrow| Arrow { critical: critical(&arrow), ..arrow });
+        (self.boxes, self.groups, arrows.collect())
+    }
+
+    /// Draws an input or the result.
+    fn end(&mut self, kind: ShapeKind, lines: Vec<String>) -> usize {
+        self.shape(Shape { kind, lines, line: 0, call: None, critical: false, group: None, colour: None })
+    }
+
+    fn arrow(&mut self, from: usize, to: usize, control: bool) {
+        self.arrows.insert(Arrow { from, to, control, critical: false });
     }
 
     fn shape(&mut self, shape: Shape) -> usize {
@@ -124,13 +144,15 @@ impl<'a> Flow<'a> {
     fn node(&mut self, node: &Node, group: Option<usize>, inside: Option<usize>) -> (BTreeSet<usize>, String) {
         match node {
             Node::Call { step, args, .. } | Node::Choose { step, args, .. } => {
-                let step = &self.steps[step.0 as usize];
+                let number = step.0 as usize;
+                let step = &self.steps[number];
                 let name = step.name.clone();
                 let lines = std::iter::once(name.clone()).chain(step.lines.iter().cloned()).collect();
-                let (line, colour) = (step.line, step.colour);
-                let to = self.shape(Shape { kind: ShapeKind::Step, lines, line, group, colour });
+                let (line, call, critical, colour) = (step.line, step.call, step.critical, step.colour);
+                let to = self.shape(Shape { kind: ShapeKind::Step, lines, line, call, critical, group, colour });
+                self.placed.insert(number, to);
                 for from in args.iter().flat_map(|(_, a)| self.of(a)).collect::<BTreeSet<_>>() {
-                    self.arrows.insert(Arrow { from, to, control: false });
+                    self.arrow(from, to, false);
                 }
                 (BTreeSet::from([to]), name)
             }
@@ -211,7 +233,7 @@ impl<'a> Flow<'a> {
             }
             let waits = |from: &usize| self.arrows.iter().any(|a| a.to == to && a.from == *from);
             let new: Vec<usize> = gate.iter().copied().filter(|from| !waits(from)).collect();
-            self.arrows.extend(new.into_iter().map(|from| Arrow { from, to, control: true }));
+            new.into_iter().for_each(|from| self.arrow(from, to, true));
         }
         (made, self.text(&body.result))
     }

@@ -24,6 +24,11 @@ pub fn mermaid(picture: &Picture) -> String {
         let (fill, line) = colours(colour);
         let _ = writeln!(out, "  classDef {name} fill:{fill},stroke:{line},color:#111111");
     }
+    let longest = picture.boxes.iter().enumerate().filter(|(_, shape)| shape.critical);
+    let longest: Vec<String> = longest.map(|(at, _)| format!("n{at}")).collect();
+    if !longest.is_empty() {
+        let _ = writeln!(out, "  classDef critical stroke-width:4px\n  class {} critical", longest.join(","));
+    }
     out
 }
 

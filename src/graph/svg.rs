@@ -1,6 +1,6 @@
 //! Picture → an SVG document that needs nothing else.
 
-use super::layout::{Places, Rect, place};
+use super::layout::{self, Places, Rect};
 use super::{Picture, Shape, ShapeKind, colours};
 use crate::html::escaped;
 use std::fmt::Write;
@@ -16,11 +16,19 @@ const LINE: f64 = 17.0;
 /// Characters of a line that are shown; all of it is in the box's tooltip.
 const MOST: usize = 44;
 
-/// The picture, drawn.
+/// The picture, drawn; a box says the line that it stands for.
 pub fn svg(picture: &Picture) -> String {
+    svg_at(picture, &|shape| (shape.line > 0).then_some((shape.line, None)))
+}
+
+/// Line and column in a source, from 1.
+pub type Place = (u32, Option<u32>);
+
+/// The same; `place` knows where in the source a box leads. Classes say what is what, so that a page may give it its own colours.
+pub fn svg_at(picture: &Picture, place: &dyn Fn(&Shape) -> Option<Place>) -> String {
     let sizes: Vec<(f64, f64)> = picture.boxes.iter().map(size).collect();
     let titles: Vec<f64> = picture.groups.iter().map(|g| width(&shown(&g.title), 12.0)).collect();
-    let places = place(picture, &sizes, &titles);
+    let places = layout::place(picture, &sizes, &titles);
     let legend: f64 = picture.legend.iter().map(|name| entry(name)).sum();
     let head = width(&picture.title, 18.0).max(width(&picture.summary, 12.0));
     let w = places.width.max(legend).max(head) + 2.0 * MARGIN;
@@ -35,16 +43,19 @@ pub fn svg(picture: &Picture) -> String {
         "<defs><marker id=\"tip\" markerWidth=\"9\" markerHeight=\"8\" refX=\"8\" refY=\"4\" orient=\"auto\">\
          <path d=\"M0 0 L9 4 L0 8 z\" fill=\"#555555\"/></marker></defs>\n",
     );
-    let _ = writeln!(out, "<rect width=\"{w}\" height=\"{h}\" fill=\"#ffffff\"/>");
+    let _ = writeln!(out, "<rect class=\"paper\" width=\"{w}\" height=\"{h}\" fill=\"#ffffff\"/>");
     let (x, y) = (MARGIN, MARGIN + 16.0);
     let title = escaped(&picture.title);
     let _ = writeln!(
         out,
-        "<text x=\"{x}\" y=\"{y}\" font-size=\"18\" font-weight=\"bold\" fill=\"#111111\">{title}</text>"
+        "<text class=\"title\" x=\"{x}\" y=\"{y}\" font-size=\"18\" font-weight=\"bold\" fill=\"#111111\">{title}</text>"
     );
     if !picture.summary.is_empty() {
         let (y, summary) = (y + 20.0, escaped(&picture.summary));
-        let _ = writeln!(out, "<text x=\"{x}\" y=\"{y}\" font-size=\"12\" fill=\"#444444\">{summary}</text>");
+        let _ = writeln!(
+            out,
+            "<text class=\"about\" x=\"{x}\" y=\"{y}\" font-size=\"12\" fill=\"#444444\">{summary}</text>"
+        );
     }
     // A narrow picture stands in the middle of a wide legend.
     let left = ((w - places.width) / 2.0).round();
@@ -56,12 +67,12 @@ pub fn svg(picture: &Picture) -> String {
         let (x, y, title) = (x + 12.0, y + 19.0, escaped(&shown(&group.title)));
         let _ = writeln!(
             out,
-            "<text x=\"{x}\" y=\"{y}\" font-size=\"12\" fill=\"#444444\" stroke=\"#ffffff\" stroke-width=\"4\" \
+            "<text class=\"about over\" x=\"{x}\" y=\"{y}\" font-size=\"12\" fill=\"#444444\" stroke=\"#ffffff\" stroke-width=\"4\" \
              paint-order=\"stroke\">{title}</text>"
         );
     }
-    for (shape, place) in picture.boxes.iter().zip(&places.boxes) {
-        boxed(shape, *place, &mut out);
+    for (shape, at) in picture.boxes.iter().zip(&places.boxes) {
+        boxed(shape, *at, place(shape), &mut out);
     }
     out.push_str("</g>\n");
     let mut x = MARGIN;
@@ -72,7 +83,7 @@ pub fn svg(picture: &Picture) -> String {
         let _ = writeln!(
             out,
             "<rect x=\"{x}\" y=\"{y}\" width=\"16\" height=\"14\" rx=\"3\" fill=\"{fill}\" stroke=\"{line}\"/>\
-             <text x=\"{name_x}\" y=\"{name_y}\" font-size=\"12\" fill=\"#111111\">{text}</text>"
+             <text class=\"about\" x=\"{name_x}\" y=\"{name_y}\" font-size=\"12\" fill=\"#111111\">{text}</text>"
         );
         x += entry(name);
     }
@@ -85,7 +96,7 @@ fn groups(picture: &Picture, places: &Places, out: &mut String) {
         let Rect { x, y, w, h } = places.groups[at];
         let _ = writeln!(
             out,
-            "<rect x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\" rx=\"8\" fill=\"#808080\" fill-opacity=\"0.05\" \
+            "<rect class=\"group\" x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\" rx=\"8\" fill=\"#808080\" fill-opacity=\"0.05\" \
              stroke=\"#999999\" stroke-dasharray=\"5 3\"><title>{}</title></rect>",
             escaped(&group.title)
         );
@@ -106,23 +117,35 @@ fn arrows(picture: &Picture, places: &Places, out: &mut String) {
             }
         }
         let dashed = if arrow.control { " stroke-dasharray=\"4 3\"" } else { "" };
+        let (class, wide) = if arrow.critical { ("arrow critical", 2.6) } else { ("arrow", 1.3) };
         let _ = writeln!(
             out,
-            "<path d=\"{path}\" fill=\"none\" stroke=\"#555555\" stroke-width=\"1.3\"{dashed} marker-end=\"url(#tip)\"/>"
+            "<path class=\"{class}\" d=\"{path}\" fill=\"none\" stroke=\"#555555\" stroke-width=\"{wide}\"{dashed} \
+             marker-end=\"url(#tip)\"/>"
         );
     }
 }
 
-fn boxed(shape: &Shape, place: Rect, out: &mut String) {
-    let Rect { x, y, w, h } = place;
+fn boxed(shape: &Shape, at: Rect, place: Option<Place>, out: &mut String) {
+    let Rect { x, y, w, h } = at;
     let (fill, line) = colours(shape.colour);
     let round = if shape.kind == ShapeKind::Step { 6.0 } else { h / 2.0 };
-    let source = if shape.line > 0 { format!(" data-line=\"{}\"", shape.line) } else { String::new() };
-    let whole = escaped(&shape.lines.join("\n"));
+    let kind = match shape.kind {
+        ShapeKind::Input => "input",
+        ShapeKind::Step => "step",
+        ShapeKind::Result => "result",
+    };
+    let (critical, wide) = if shape.critical { (" critical", 3.0) } else { ("", 1.5) };
+    let source = place.map_or(String::new(), |(line, column)| {
+        let column = column.map_or(String::new(), |column| format!(" data-column=\"{column}\""));
+        format!(" data-line=\"{line}\"{column}")
+    });
+    let longest = if shape.critical { "\non the longest path" } else { "" };
+    let whole = escaped(&format!("{}{longest}", shape.lines.join("\n")));
     let _ = write!(
         out,
-        "<g{source}><title>{whole}</title><rect x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\" rx=\"{round}\" \
-         fill=\"{fill}\" stroke=\"{line}\" stroke-width=\"1.5\"/>"
+        "<g class=\"box {kind}{critical}\"{source}><title>{whole}</title><rect x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\" rx=\"{round}\" \
+         fill=\"{fill}\" stroke=\"{line}\" stroke-width=\"{wide}\"/>"
     );
     for (at, text) in shape.lines.iter().enumerate() {
         let (x, y) = ((x + w / 2.0).round(), y + 8.0 + LINE * (at as f64 + 0.72));

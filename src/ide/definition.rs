@@ -1,7 +1,7 @@
-//! Where a name is defined, and where it is used.
+//! Where a name is defined.
 
 use super::Analysis;
-use super::names::{Occurrence, Target};
+use super::names::Target;
 use crate::compile::Base;
 use crate::diag::source::Span;
 use crate::syntax::ast::{ItemKind, LibraryLineKind, StmtKind};
@@ -14,10 +14,7 @@ pub fn definition(analysis: &Analysis, base: &Base, at: u32) -> Option<(Span, Sp
 
 /// Where something is defined.
 pub fn defined(analysis: &Analysis, base: &Base, target: &Target) -> Option<Span> {
-    // A field may be declared several times; which one is meant needs its record.
-    if !matches!(target, Target::Field(_))
-        && let Some(own) = analysis.names().of(target).find(|o| o.definition)
-    {
+    if let Some(own) = analysis.names().of(target).find(|o| o.definition) {
         return Some(own.span);
     }
     let library = &analysis.library;
@@ -50,16 +47,18 @@ pub fn defined(analysis: &Analysis, base: &Base, target: &Target) -> Option<Span
             }),
             _ => None,
         }),
-        Target::Value(of, _) => library.types.get(of).map(|(_, span)| *span),
-        Target::Field(name) => {
-            analysis.names().of(target).find(|o| o.definition).map(|o| o.span).filter(|_| !name.is_empty())
-        }
-        Target::Local(_) | Target::Job(_) | Target::Metric(_) => None,
+        Target::Value(of, value) => base.items().find_map(|(_, item)| match &item.kind {
+            ItemKind::Enum(name, values) if name.text == *of => {
+                values.iter().find(|v| v.text == *value).map(|v| v.span)
+            }
+            _ => None,
+        }),
+        Target::Field(of, field) => base.items().find_map(|(_, item)| match &item.kind {
+            ItemKind::Record(name, fields) if name.text == *of => {
+                fields.iter().find(|f| f.name.text == *field).map(|f| f.name.span)
+            }
+            _ => None,
+        }),
+        Target::Local(_) | Target::Job(_) | Target::Part(_) | Target::Metric(_) => None,
     }
-}
-
-/// Every use of the name at a place in the file, its definition where it is in the file and `definition` asks for it.
-pub fn references(analysis: &Analysis, at: u32, definition: bool) -> Vec<&Occurrence> {
-    let Some(name) = analysis.names().at(at) else { return Vec::new() };
-    analysis.names().of(&name.target).filter(|o| definition || !o.definition).collect()
 }

@@ -114,7 +114,12 @@ fn meaning(analysis: &Analysis, target: &Target, at: Span) -> Option<String> {
             code(&format!("cluster {name} {{\n{}\n}}", pools.collect::<Vec<_>>().join("\n")))
         }
         Target::Metric(name) => format!("{}\n{}", code(name), METRICS.iter().find(|(n, _)| n == name)?.1),
-        Target::Field(_) => return None,
+        Target::Field(of, field) => {
+            let (Type::Record(_, fields), _) = library.types.get(of)? else { return None };
+            let (_, ty) = fields.iter().find(|(n, _)| n == field)?;
+            format!("{}\nA field of `{of}`.", code(&format!("{field}: {ty}")))
+        }
+        Target::Part(_) => return None,
     })
 }
 

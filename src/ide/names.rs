@@ -20,8 +20,10 @@ pub enum Target {
     Knob(EcoString, EcoString),
     /// A parameter of a task.
     Parameter(EcoString, EcoString),
-    /// A field or size behind a dot, or a field of a record.
-    Field(EcoString),
+    /// A field of a record, by the record's name.
+    Field(EcoString, EcoString),
+    /// A size, or a field of a value whose type has no name or is not known.
+    Part(EcoString),
     /// A device.
     Device(EcoString),
     /// A cluster.

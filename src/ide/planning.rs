@@ -1,12 +1,16 @@
 //! What a plan says beside a text: the choice, its cost and its time at each step, and what stands in the way of a plan.
 
+mod memory;
+
+pub use memory::Memory;
+
 use super::cursor::{expressions, is_pinned};
-use super::graph::{self, Graph};
 use super::ranking::{Ranked, ranked};
 use super::{Analysis, Beside, Edit, analyse};
 use crate::compile::{Base, Checked, Compiled, Target, fill, plan};
 use crate::diag::source::Span;
 use crate::diag::{Diagnostic, Diagnostics};
+use crate::graph::{self, Picture};
 use crate::ir::lower::lower;
 use crate::library::{Implementation, Library};
 use crate::plan::model::{Plan, PlanStep};
@@ -16,6 +20,7 @@ use crate::space::Machines;
 use crate::space::ends::End;
 use crate::space::sizes::InputSizes;
 use crate::syntax::ast::{self, ExprKind};
+use memory::Basis;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -45,7 +50,7 @@ pub struct JobPlan {
     /// What was chosen at each call.
     pub steps: Vec<StepPlan>,
     /// The data flow, holes filled, with what was chosen where there is a plan; none for a job that is not whole.
-    pub graph: Option<Graph>,
+    pub graph: Option<Picture>,
 }
 
 /// What was chosen at a call.
@@ -81,8 +86,15 @@ pub struct Planner<'a> {
     pub stop: &'a (dyn Fn() -> bool + Sync),
 }
 
-/// Plans every job of a text against its lock.
-pub fn plans(base: &mut Base, name: &str, text: Arc<str>, beside: Beside, planner: &Planner) -> Plans {
+/// Plans every job of a text against its lock. A job that is as it was when it was planned last keeps that plan.
+pub fn plans(
+    base: &mut Base,
+    name: &str,
+    text: Arc<str>,
+    beside: Beside,
+    planner: &Planner,
+    memory: &mut Memory,
+) -> Plans {
     let lock = beside.lock.clone().unwrap_or_default();
     let analysis = analyse(base, name, text.clone(), beside);
     let mut out = Plans::default();
@@ -91,11 +103,8 @@ pub fn plans(base: &mut Base, name: &str, text: Arc<str>, beside: Beside, planne
     {
         return out;
     }
-    let checked = Checked {
-        tree: analysis.tree.clone(),
-        library: (*analysis.library).clone(),
-        program: analysis.program.clone(),
-    };
+    let checked =
+        Checked { tree: analysis.tree.clone(), library: analysis.library.clone(), program: analysis.program.clone() };
     let open = (checked.program.jobs.iter().any(|j| !j.holes.is_empty())).then(|| Checked {
         tree: checked.tree.clone(),
         library: checked.library.clone(),
@@ -112,12 +121,19 @@ pub fn plans(base: &mut Base, name: &str, text: Arc<str>, beside: Beside, planne
             break;
         }
         let span = job.span;
+        let machines = (planner.machines)(job.cluster.as_ref().map(|(n, _)| n.as_str()), &checked.library);
+        let basis = machines.as_ref().ok().and_then(|machines| Basis::of(job, &analysis, machines));
+        if let Some(plan) = basis.as_ref().and_then(|basis| memory.recall(name, &job.name, basis, &analysis)) {
+            out.jobs.push(plan);
+            continue;
+        }
         let workflow = lower(job, &checked.program);
-        let mut drawn = workflow.as_ref().map(|workflow| graph::of_workflow(workflow, analysis.file));
+        let line = |call: Span| if call.file == analysis.file { line_of(&analysis.text, call.start) } else { 0 };
+        let mut drawn = workflow.as_ref().map(|workflow| graph::of_workflow(&job.name, workflow, &line));
         let mut add = |summary, steps, graph| {
             out.jobs.push(JobPlan { job: job.name.to_string(), span, summary, steps, graph });
         };
-        let machines = match (planner.machines)(job.cluster.as_ref().map(|(n, _)| n.as_str()), &checked.library) {
+        let machines = match machines {
             Ok(machines) => machines,
             Err(why) => {
                 add(format!("no plan: {why}"), Vec::new(), drawn);
@@ -137,11 +153,15 @@ pub fn plans(base: &mut Base, name: &str, text: Arc<str>, beside: Beside, planne
         };
         let compiled = Compiled { texts: base.texts(), file: analysis.file, checked: &checked, lock: lock.as_deref() };
         let mut said = Diagnostics::default();
+        let mut whole = false;
         match plan(compiled, &target, &mut said) {
             Ok((prepared, decision)) => {
                 let plan = &decision.plan;
-                drawn = Some(graph::of_plan(plan, &prepared.workflow, analysis.file));
+                let calls: BTreeMap<&str, Option<Span>> =
+                    prepared.workflow.steps.iter().map(|step| (step.name.as_str(), step.span)).collect();
+                drawn = Some(graph::of_plan(plan, &|step| calls.get(step.name.as_str()).copied().flatten()));
                 add(summary(plan), steps(plan, &analysis, &job.name), drawn);
+                whole = !(planner.stop)();
             }
             Err(why) => {
                 let first = said.sorted().into_iter().find(|d| d.severity == crate::diag::Severity::Error);
@@ -149,8 +169,12 @@ pub fn plans(base: &mut Base, name: &str, text: Arc<str>, beside: Beside, planne
                 add(format!("no plan on {}: {why}", machines.name), Vec::new(), drawn);
             }
         }
+        let said = own(&said, &analysis);
+        if let (true, true, Some(basis), Some(plan)) = (whole, said.is_empty(), basis, out.jobs.last()) {
+            memory.keep(name, basis, plan.clone());
+        }
         if (planner.reports)(&machines) {
-            out.diagnostics.extend(own(&said, &analysis));
+            out.diagnostics.extend(said);
         }
     }
     if let Some(open) = open {

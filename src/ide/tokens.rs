@@ -84,7 +84,7 @@ pub fn semantic(analysis: &Analysis) -> Vec<SemanticToken> {
                     Target::Job(_) => (TokenKind::Function, false),
                     Target::Task(_) => (TokenKind::Function, !own()),
                     Target::Implementation(_) | Target::Device(_) | Target::Cluster(_) => (TokenKind::Class, !own()),
-                    Target::Knob(..) | Target::Field(_) => (TokenKind::Property, false),
+                    Target::Knob(..) | Target::Field(..) | Target::Part(_) => (TokenKind::Property, false),
                     Target::Parameter(..) => (TokenKind::Parameter, false),
                     Target::Type(_) => (TokenKind::Type, !own()),
                     Target::Value(..) => (TokenKind::EnumMember, false),

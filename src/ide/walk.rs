@@ -1,6 +1,10 @@
 //! Tree → names with their meanings. Works on what parsed, whatever else is wrong with the file.
 
+mod entries;
+
 use super::names::{Names, Occurrence, Target};
+use crate::check::agents::AGENT;
+use crate::check::program::Program;
 use crate::diag::source::Span;
 use crate::library::Library;
 use crate::syntax::ast::*;
@@ -8,13 +12,23 @@ use crate::types::Type;
 use ecow::EcoString;
 use std::collections::BTreeMap;
 
-/// The names of a file.
-pub(super) fn names(tree: &File, library: &Library) -> Names {
+/// The names of a file. What a value is, the checked program knows; what stands in quotes, the text.
+pub(super) fn names(tree: &File, text: &str, library: &Library, program: &Program) -> Names {
     let jobs = tree.items.iter().filter_map(|item| match &item.kind {
         ItemKind::Job(job) => Some((job.name.text.clone(), job)),
         _ => None,
     });
-    let mut walk = Walk { library, jobs: jobs.collect(), scope: Vec::new(), params: Vec::new(), out: Vec::new() };
+    let composed = program.compositions.values().map(|c| &c.job);
+    let fields = program.jobs.iter().chain(composed).flat_map(|job| &job.fields).map(|(at, of)| (*at, of));
+    let mut walk = Walk {
+        library,
+        text,
+        jobs: jobs.collect(),
+        fields: fields.collect(),
+        scope: Vec::new(),
+        params: Vec::new(),
+        out: Vec::new(),
+    };
     tree.items.iter().for_each(|item| walk.item(item));
     Names::new(walk.out)
 }
@@ -24,7 +38,10 @@ type Scope = Vec<(EcoString, Target)>;
 
 struct Walk<'a> {
     library: &'a Library,
+    text: &'a str,
     jobs: BTreeMap<EcoString, &'a Job>,
+    /// The record of each field that the program reads, by the place of the field's name.
+    fields: BTreeMap<Span, &'a EcoString>,
     scope: Scope,
     /// The inputs of the job.
     params: Scope,
@@ -69,7 +86,10 @@ impl Walk<'_> {
             ItemKind::Device(device) => self.define(device.name.span, Target::Device(device.name.text.clone())),
             ItemKind::Record(name, fields) => {
                 self.define(name.span, Target::Type(name.text.clone()));
-                self.fields(fields);
+                for field in fields {
+                    self.define(field.name.span, Target::Field(name.text.clone(), field.name.text.clone()));
+                    self.ty(&field.ty);
+                }
             }
             ItemKind::Enum(name, values) => {
                 self.define(name.span, Target::Type(name.text.clone()));
@@ -77,40 +97,6 @@ impl Walk<'_> {
             }
             ItemKind::Error => {}
         }
-    }
-
-    fn fields(&mut self, fields: &[Param]) {
-        for field in fields {
-            self.define(field.name.span, Target::Field(field.name.text.clone()));
-            self.ty(&field.ty);
-        }
-    }
-
-    fn task(&mut self, task: &Task) {
-        let name = &task.name.text;
-        self.define(task.name.span, Target::Task(name.clone()));
-        for param in &task.params {
-            self.define(param.name.span, Target::Parameter(name.clone(), param.name.text.clone()));
-            self.ty(&param.ty);
-        }
-        self.ty(&task.result);
-        self.scope = self.parameters(name);
-        task.lines.iter().for_each(|l| self.library_line(l, None));
-        self.scope.clear();
-    }
-
-    fn implementation(&mut self, entry: &Implementation) {
-        let name = &entry.name.text;
-        self.define(entry.name.span, Target::Implementation(name.clone()));
-        entry.tasks.iter().for_each(|t| self.push(t.span, Target::Task(t.text.clone())));
-        self.scope = entry.tasks.iter().flat_map(|t| self.parameters(&t.text)).collect();
-        for line in &entry.lines {
-            if let LibraryLineKind::Knob(knob, _) = &line.kind {
-                self.scope.push((knob.text.clone(), Target::Knob(name.clone(), knob.text.clone())));
-            }
-        }
-        entry.lines.iter().for_each(|l| self.library_line(l, Some(name)));
-        self.scope.clear();
     }
 
     fn composition(&mut self, composition: &Composition) {
@@ -151,7 +137,12 @@ impl Walk<'_> {
                 self.ty(inner);
             }
             TypeKind::Optional(inner) => self.ty(inner),
-            TypeKind::Tuple(fields) => self.fields(fields),
+            TypeKind::Tuple(fields) => {
+                for field in fields {
+                    self.define(field.name.span, Target::Part(field.name.text.clone()));
+                    self.ty(&field.ty);
+                }
+            }
             TypeKind::Error => {}
         }
     }
@@ -180,7 +171,7 @@ impl Walk<'_> {
             StmtKind::Expect(Expectation::Input { path, .. }) => {
                 if let Some((input, sizes)) = path.split_first() {
                     self.input(&input.text, input.span);
-                    sizes.iter().for_each(|s| self.push(s.span, Target::Field(s.text.clone())));
+                    sizes.iter().for_each(|s| self.push(s.span, Target::Part(s.text.clone())));
                 }
             }
             StmtKind::On(name) => self.push(name.span, Target::Cluster(name.text.clone())),
@@ -201,6 +192,8 @@ impl Walk<'_> {
             match rule.name.text.as_str() {
                 "pii" => self.input(word, value.span),
                 "avoid" => self.push(value.span, Target::Implementation(word.clone())),
+                // In a composition.
+                "answers" => self.push(value.span, Target::Task(word.clone())),
                 _ => {}
             }
         }
@@ -228,19 +221,6 @@ impl Walk<'_> {
         }
     }
 
-    fn library_line(&mut self, line: &LibraryLine, of: Option<&EcoString>) {
-        match &line.kind {
-            LibraryLineKind::Work(_, expr) | LibraryLineKind::Size(_, expr) => self.expr(expr),
-            LibraryLineKind::Knob(name, _) => {
-                if let Some(of) = of {
-                    self.define(name.span, Target::Knob(of.clone(), name.text.clone()));
-                }
-            }
-            LibraryLineKind::Runs(h) => self.push(h.device.span, Target::Device(h.device.text.clone())),
-            _ => {}
-        }
-    }
-
     fn expr(&mut self, expr: &Expr) {
         match &expr.kind {
             ExprKind::Name(name) => {
@@ -253,7 +233,8 @@ impl Walk<'_> {
             ExprKind::Hole(_, ty) => ty.iter().for_each(|t| self.ty(t)),
             ExprKind::Field(inner, field) => {
                 self.expr(inner);
-                self.push(field.span, Target::Field(field.text.clone()));
+                let of = self.fields.get(&field.span).copied().cloned().or_else(|| self.record_of(inner));
+                self.push(field.span, field_of(of, &field.text));
             }
             ExprKind::Call(call) => self.call(call),
             ExprKind::List(items) => items.iter().for_each(|i| self.expr(i)),
@@ -289,6 +270,17 @@ impl Walk<'_> {
         }
     }
 
+    /// The tasks that an agent is given.
+    fn tools(&mut self, value: &Expr) {
+        match &value.kind {
+            ExprKind::List(items) => items.iter().for_each(|item| self.tools(item)),
+            ExprKind::Name(task) if self.library.tasks.contains_key(task) => {
+                self.push(value.span, Target::Task(task.clone()));
+            }
+            _ => self.expr(value),
+        }
+    }
+
     /// The enum that has a value of this name.
     fn enum_of(&self, name: &EcoString) -> Option<EcoString> {
         let has = |ty: &Type| matches!(ty, Type::Enum(_, values) if values.contains(name));
@@ -308,12 +300,13 @@ impl Walk<'_> {
                 let param = job.and_then(|j| j.params.iter().find(|p| p.name.text == given.text));
                 let meant = match (&target, param) {
                     (Target::Job(_), Some(param)) => Target::Local(param.name.span),
-                    (Target::Type(_), _) => Target::Field(given.text.clone()),
+                    (Target::Type(of), _) => Target::Field(of.clone(), given.text.clone()),
                     _ => Target::Parameter(name.clone(), given.text.clone()),
                 };
                 self.push(given.span, meant);
             }
-            self.expr(value);
+            let tools = given.as_ref().is_some_and(|given| name == AGENT && given.text == "tools");
+            if tools { self.tools(value) } else { self.expr(value) }
         }
         self.push(call.callee.span, target);
         for suffix in &call.suffixes {
@@ -323,5 +316,13 @@ impl Walk<'_> {
                 Suffix::Retry(_) | Suffix::Timeout(_) | Suffix::Cache(_) => {}
             }
         }
+    }
+}
+
+/// A field of a record, if the record has a name.
+fn field_of(record: Option<EcoString>, field: &EcoString) -> Target {
+    match record.filter(|record| !record.is_empty()) {
+        Some(record) => Target::Field(record, field.clone()),
+        None => Target::Part(field.clone()),
     }
 }

@@ -142,23 +142,6 @@ impl Dag {
     }
 }
 
-/// Who takes from whom in a body, its inputs among them.
-pub struct Flow {
-    /// `(from, to)`, sorted; numbers from the count of steps on are inputs.
-    pub edges: Vec<(usize, usize)>,
-    /// What the result is made of or waits for directly.
-    pub results: BTreeSet<usize>,
-}
-
-/// The flow of a body: input `i` has the number `steps + i`.
-pub fn flow(body: &Region, inputs: &[ValueId], steps: usize) -> Flow {
-    let mut producers: Producers =
-        inputs.iter().enumerate().map(|(i, value)| (*value, BTreeSet::from([steps + i]))).collect();
-    let mut edges = BTreeSet::new();
-    let results = walk(body, &BTreeSet::new(), &mut producers, &mut edges);
-    Flow { edges: edges.into_iter().collect(), results }
-}
-
 /// The steps behind each value.
 type Producers = BTreeMap<ValueId, BTreeSet<usize>>;
 

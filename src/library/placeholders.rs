@@ -30,12 +30,18 @@ pub fn check_atom(atom: &Atom, known: &BTreeSet<&str>, cx: &mut Diagnostics) {
 
 /// The first parts of `{name}` and `{name.part}` in a text; braces around anything else are text.
 fn names(text: &str) -> impl Iterator<Item = &str> {
-    let inside = text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(inside, _)| inside);
-    let path = |t: &&str| {
+    places(text).map(|(_, name)| name)
+}
+
+/// The same, each with the byte that it begins at.
+pub fn places(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let behind = text.match_indices('{').map(move |(at, _)| (at + 1, &text[at + 1..]));
+    let inside = behind.filter_map(|(at, rest)| Some((at, rest.split_once('}')?.0)));
+    let path = |(_, t): &(usize, &str)| {
         t.starts_with(|c: char| c.is_ascii_lowercase())
             && t.chars().all(|c| c.is_ascii_alphanumeric() || "_.".contains(c))
     };
-    inside.filter(path).map(|t| t.split('.').next().unwrap_or(t))
+    inside.filter(path).map(|(at, t)| (at, t.split('.').next().unwrap_or(t)))
 }
 
 #[cfg(test)]

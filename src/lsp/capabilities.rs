@@ -32,6 +32,7 @@ pub fn answer(encoding: Encoding) -> Value {
             "codeActionProvider": {"codeActionKinds": ["quickfix", "refactor.rewrite"]},
             "codeLensProvider": {},
             "callHierarchyProvider": true,
+            "workspace": {"workspaceFolders": {"supported": true, "changeNotifications": true}},
             "documentFormattingProvider": true,
             "documentRangeFormattingProvider": true,
             "documentOnTypeFormattingProvider": {"firstTriggerCharacter": "\n", "moreTriggerCharacter": ["}"]},

@@ -8,6 +8,10 @@ use reqwest::Url;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+/// The most files of a workspace that are read for one answer, and the most bytes of each.
+const MOST_FILES: usize = 2_000;
+const MOST_BYTES: u64 = 1 << 20;
+
 /// The files of this machine.
 #[derive(Default)]
 pub struct Disk {
@@ -31,6 +35,23 @@ impl Files for Disk {
         uri_of(&names.iter().map(|name| folder.join(name)).find(|path| path.is_file())?)
     }
 
+    fn text(&self, uri: &str) -> Option<String> {
+        std::fs::read_to_string(path_of(uri)?).ok()
+    }
+
+    fn same(&self, uri: &str, other: &str) -> bool {
+        uri == other || path_of(uri).is_some_and(|path| path_of(other) == Some(path))
+    }
+
+    fn inside(&self, folders: &[String]) -> Vec<(String, String)> {
+        let folders: Vec<PathBuf> = folders.iter().filter_map(|uri| path_of(uri)).collect();
+        let mut files = jobs_in(folders);
+        files.sort();
+        let small = |path: &PathBuf| std::fs::metadata(path).is_ok_and(|about| about.len() <= MOST_BYTES);
+        let read = |path: PathBuf| Some((uri_of(&path)?, std::fs::read_to_string(&path).ok()?));
+        files.into_iter().filter(small).filter_map(read).collect()
+    }
+
     fn library(&self, texts: &Texts, file: FileId) -> Option<String> {
         uri_of(&self.library_file(texts, file)?)
     }
@@ -40,7 +61,7 @@ impl Disk {
     /// A text's own path, or a copy of an embedded text in the user's cache folder.
     fn library_file(&self, texts: &Texts, file: FileId) -> Option<PathBuf> {
         let source = texts.sources.get(file);
-        if !source.name.starts_with("std/") {
+        if !texts.is_standard(file) {
             return std::fs::canonicalize(&source.name).ok();
         }
         let digest = self.digest.get_or_init(|| library_digest(texts));
@@ -57,6 +78,30 @@ impl Disk {
         copy.persist(&path).ok()?;
         Some(path)
     }
+}
+
+/// The `.mkb` files of folders at any depth, as many as one answer may take. Hidden folders, links, and what builds put there are
+/// left out.
+fn jobs_in(mut folders: Vec<PathBuf>) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        let mut entries: Vec<_> = std::fs::read_dir(folder).into_iter().flatten().flatten().collect();
+        entries.sort_by_key(std::fs::DirEntry::file_name);
+        for entry in entries {
+            let (name, path) = (entry.file_name(), entry.path());
+            let Ok(kind) = entry.file_type() else { continue };
+            let skipped = name.as_encoded_bytes().starts_with(b".") || name == "node_modules" || name == "target";
+            if kind.is_dir() && !skipped {
+                folders.push(path);
+            } else if kind.is_file() && path.extension().is_some_and(|e| e == "mkb") {
+                files.push(path);
+                if files.len() == MOST_FILES {
+                    return files;
+                }
+            }
+        }
+    }
+    files
 }
 
 /// The file of a document; none for one that was never saved.

@@ -93,6 +93,8 @@ pub struct Document {
     pub lines: Lines,
     /// The client's version of it.
     pub version: i64,
+    /// How often it has been saved.
+    pub saved: u64,
     /// The version that plans are wanted for, shared with the planner: an older plan stops.
     pub newest: Arc<AtomicI64>,
     /// What the check says of this version.
@@ -111,6 +113,7 @@ impl Document {
         Document {
             lines: Lines::new(text.into()),
             version,
+            saved: 0,
             newest: Arc::new(AtomicI64::new(version)),
             analysis: None,
             plans: None,
@@ -141,7 +144,13 @@ impl Document {
     pub fn changed(&mut self, version: i64) {
         self.version = version;
         self.newest.store(version, std::sync::atomic::Ordering::Relaxed);
+        self.recheck();
+    }
+
+    /// Forgets what was known of the text, since what it builds on is another.
+    pub fn recheck(&mut self) {
         self.analysis = None;
+        self.plans = None;
         self.unpublished = true;
     }
 

@@ -21,6 +21,21 @@ pub trait Files: Send + Sync {
         None
     }
 
+    /// The text of a file.
+    fn text(&self, _uri: &str) -> Option<String> {
+        None
+    }
+
+    /// Whether two addresses are the same file's.
+    fn same(&self, uri: &str, other: &str) -> bool {
+        uri == other
+    }
+
+    /// The `.mkb` files in folders: addresses and texts, in order.
+    fn inside(&self, _folders: &[String]) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
     /// The address where an editor can open a text of the library.
     fn library(&self, _texts: &Texts, _file: FileId) -> Option<String> {
         None

@@ -2,15 +2,16 @@
 
 use super::convert::symbol_kind;
 use super::{Refusal, Server};
+use crate::diag::source::FileId;
+use crate::graph::{Shape, svg::svg_at};
 use crate::ide::actions::{Action, ActionKind};
 use crate::ide::calls::Calls;
 use crate::ide::folding::FoldKind;
-use crate::ide::graph::{GraphNode, Kind};
 use crate::ide::outline::Entry;
 use crate::ide::planning::JobPlan;
 use crate::ide::{
-    Analysis, actions, calls, completion, definition, folding, formatting, hints, hover, links, outline, rename,
-    selection, signature,
+    Analysis, actions, calls, completion, definition, folding, formatting, hints, hover, links, outline, references,
+    rename, selection, signature,
 };
 use gen_lsp_types::{Position, Range};
 use lsp_server::ErrorCode;
@@ -29,8 +30,20 @@ impl Server {
             "callHierarchy/incomingCalls" => self.calls(params, true),
             "callHierarchy/outgoingCalls" => self.calls(params, false),
             "mkbc/graph" => {
-                let (uri, _) = self.of(&params["textDocument"]["uri"])?;
-                Ok(self.graphs(&uri))
+                let (uri, analysis) = self.of(&params["textDocument"]["uri"])?;
+                Ok(self.graphs(&uri, analysis.file))
+            }
+            "textDocument/references" => {
+                let (uri, analysis) = self.of(&params["textDocument"]["uri"])?;
+                let at = self.offset(&uri, &params["position"])?;
+                let definition = params["context"]["includeDeclaration"].as_bool().unwrap_or(true);
+                Ok(self.references(&uri, &analysis, at, definition))
+            }
+            "textDocument/rename" => {
+                let (uri, analysis) = self.of(&params["textDocument"]["uri"])?;
+                let at = self.offset(&uri, &params["position"])?;
+                let to = params["newName"].as_str().ok_or_else(|| wrong("no `newName`"))?;
+                self.rename(&uri, &analysis, at, to).map_err(|why| (ErrorCode::RequestFailed, why))
             }
             _ if method.starts_with("textDocument/") => {
                 let (uri, analysis) = self.of(&params["textDocument"]["uri"])?;
@@ -86,27 +99,17 @@ impl Server {
                     .and_then(|(_, to)| self.location(uri, to))
                     .map_or(Value::Null, |(uri, range)| json!({"uri": uri, "range": range}))
             }
-            "textDocument/references" => {
-                let own = params["context"]["includeDeclaration"].as_bool().unwrap_or(true);
-                let found = definition::references(analysis, at()?, own);
-                found.iter().map(|o| json!({"uri": uri, "range": self.range(uri, o.span)})).collect()
-            }
             "textDocument/documentHighlight" => {
-                let found = definition::references(analysis, at()?, true);
+                let found = references::references(analysis, at()?, true);
                 found
                     .iter()
                     .map(|o| json!({"range": self.range(uri, o.span), "kind": if o.definition { 3 } else { 2 }}))
                     .collect()
             }
-            "textDocument/prepareRename" => match rename::prepare(analysis, at()?) {
+            "textDocument/prepareRename" => match rename::prepare(analysis, &self.base, at()?) {
                 Ok(span) => json!({"range": self.range(uri, span), "placeholder": analysis.slice(span)}),
                 Err(why) => return Err((ErrorCode::RequestFailed, why)),
             },
-            "textDocument/rename" => {
-                let to = params["newName"].as_str().ok_or_else(|| wrong("no `newName`"))?;
-                let edits = rename::rename(analysis, at()?, to).map_err(|why| (ErrorCode::RequestFailed, why))?;
-                json!({"changes": {uri: self.edits(uri, &edits)}})
-            }
             "textDocument/documentSymbol" => outline::outline(analysis).iter().map(|e| self.symbol(uri, e)).collect(),
             "textDocument/foldingRange" => self.folds(uri, analysis),
             "textDocument/selectionRange" => {
@@ -243,24 +246,16 @@ impl Server {
     }
 
     /// The pictures of a document's jobs, in order; null until this version of it is planned.
-    fn graphs(&self, uri: &str) -> Value {
+    fn graphs(&self, uri: &str, file: FileId) -> Value {
         let Some(plans) = self.documents.get(uri).and_then(|d| d.current_plans()) else { return Value::Null };
-        let node = |n: &GraphNode| {
-            let kind = match n.kind {
-                Kind::Input => "input",
-                Kind::Step => "step",
-                Kind::Result => "result",
-            };
-            let range = n.call.and_then(|call| self.range(uri, call));
-            json!({"kind": kind, "name": n.name, "detail": n.detail, "figures": n.figures, "inside": n.inside,
-                "range": range, "critical": n.critical})
+        // In the client's units, as everywhere, but from 1, as in any picture.
+        let place = |shape: &Shape| {
+            let start = self.range(uri, shape.call.filter(|call| call.file == file)?)?.start;
+            Some((start.line + 1, Some(start.character + 1)))
         };
         let job = |p: &JobPlan| {
-            let graph = p
-                .graph
-                .as_ref()
-                .map(|g| json!({"nodes": g.nodes.iter().map(node).collect::<Vec<_>>(), "edges": g.edges}));
-            json!({"job": p.job, "range": self.range(uri, p.span), "summary": p.summary, "graph": graph})
+            let drawn = p.graph.as_ref().map(|picture| svg_at(picture, &place));
+            json!({"job": p.job, "range": self.range(uri, p.span), "summary": p.summary, "svg": drawn})
         };
         plans.jobs.iter().map(job).collect()
     }

@@ -3,6 +3,7 @@
 
 use super::{Server, Setup, Wanted, guarded, wire};
 use crate::compile::{Base, Texts};
+use crate::ide::planning::Memory;
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ pub struct Session {
     server: Server,
     said: Rc<RefCell<Vec<Value>>>,
     wanted: Rc<RefCell<BTreeMap<String, Wanted>>>,
+    memory: Memory,
 }
 
 impl Session {
@@ -25,7 +27,7 @@ impl Session {
         let say = move |message| out.borrow_mut().push(message);
         let want = move |text: Wanted| drop(want.borrow_mut().insert(text.uri.clone(), text));
         let server = Server::new(Base::new(texts), Arc::new(setup), Box::new(say), Box::new(want));
-        Session { server, said, wanted }
+        Session { server, said, wanted, memory: Memory::default() }
     }
 
     /// The names of the clusters that the library knows, in order.
@@ -52,8 +54,8 @@ impl Session {
             if text.stale() {
                 continue;
             }
-            let (setup, base) = (self.server.setup.clone(), &mut self.server.base);
-            if let Ok(plans) = guarded(|| setup.plans(base, &text, stop)) {
+            let (setup, base, memory) = (self.server.setup.clone(), &mut self.server.base, &mut self.memory);
+            if let Ok(plans) = guarded(|| setup.plans(base, memory, &text, stop)) {
                 self.server.planned(&uri, text.version, plans);
             }
         }

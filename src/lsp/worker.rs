@@ -1,9 +1,10 @@
 //! The thread that plans: it takes the newest text of each document, plans it against its lock, and says what it found.
 
-use super::{Setup, Wanted, guarded};
+use super::{Changed, Setup, Wanted, guarded};
 use crate::compile::{Base, Texts};
-use crate::ide::planning::Plans;
+use crate::ide::planning::{Memory, Plans};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,8 @@ const LIMIT: Duration = Duration::from_secs(3);
 /// Plans what is wanted until nobody can want anything any more.
 pub fn work(setup: &Setup, texts: Texts, wanted: &Receiver<Wanted>, done: &dyn Fn(String, i64, Plans)) {
     let mut base = Base::new(texts);
+    let mut library = Changed::default();
+    let mut memory = Memory::default();
     let mut queue: BTreeMap<String, Wanted> = BTreeMap::new();
     loop {
         if queue.is_empty() {
@@ -36,8 +39,12 @@ pub fn work(setup: &Setup, texts: Texts, wanted: &Receiver<Wanted>, done: &dyn F
         if text.stale() {
             continue;
         }
+        if !Arc::ptr_eq(&library, &text.library) {
+            library = text.library.clone();
+            base = base.with(&library);
+        }
         // A fault of ours loses one hint, not the thread.
-        let made = guarded(|| setup.plans(&mut base, &text, &stop));
+        let made = guarded(|| setup.plans(&mut base, &mut memory, &text, &stop));
         if let (Ok(plans), false) = (made, text.stale()) {
             done(text.uri, text.version, plans);
         }

@@ -2,6 +2,7 @@
 //! libFuzzer in `fuzz/targets/messages.rs`.
 
 use murakkab::compile::{Texts, anywhere};
+use murakkab::diag::source::FileId;
 use murakkab::lsp::files::Files;
 use murakkab::lsp::{Setup, converse};
 use serde_json::{Value, json};
@@ -9,7 +10,7 @@ use std::collections::BTreeMap;
 use std::io::{Cursor, Write};
 use std::sync::{Arc, Mutex};
 
-const METHODS: [&str; 22] = [
+const METHODS: [&str; 25] = [
     "textDocument/hover",
     "textDocument/completion",
     "textDocument/signatureHelp",
@@ -21,6 +22,9 @@ const METHODS: [&str; 22] = [
     "textDocument/documentSymbol",
     "workspace/symbol",
     "textDocument/semanticTokens/full",
+    "textDocument/semanticTokens/full/delta",
+    "textDocument/semanticTokens/range",
+    "mkbc/graph",
     "textDocument/foldingRange",
     "textDocument/selectionRange",
     "textDocument/documentLink",
@@ -156,7 +160,17 @@ fn said(choices: &[u8]) -> (Vec<u8>, BTreeMap<i64, usize>) {
                 let method = METHODS[choices.below(METHODS.len())];
                 send(json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}), &mut asked);
             }
-            _ => match choices.byte() % 5 {
+            _ => match choices.byte() % 6 {
+                5 => {
+                    let changes = json!([{"uri": choices.uri(), "type": choices.byte() % 4}]);
+                    let event = json!({"added": [{"uri": choices.uri()}], "removed": [{"uri": choices.uri()}]});
+                    for (method, params) in [
+                        ("workspace/didChangeWatchedFiles", json!({"changes": changes})),
+                        ("workspace/didChangeWorkspaceFolders", json!({"event": event})),
+                    ] {
+                        send(json!({"jsonrpc": "2.0", "method": method, "params": params}), &mut asked);
+                    }
+                }
                 0 => {
                     let params = json!({"textDocument": {"uri": choices.uri()}});
                     send(json!({"jsonrpc": "2.0", "method": "textDocument/didClose", "params": params}), &mut asked);
@@ -182,10 +196,18 @@ fn said(choices: &[u8]) -> (Vec<u8>, BTreeMap<i64, usize>) {
     (bytes, asked)
 }
 
-/// No file is beside any document.
-struct Alone;
+/// The library has addresses, and the workspace a file that is not open; no file is beside any document.
+struct Around;
 
-impl Files for Alone {}
+impl Files for Around {
+    fn library(&self, texts: &Texts, file: FileId) -> Option<String> {
+        Some(format!("library:/{}", texts.sources.get(file).name))
+    }
+
+    fn inside(&self, _folders: &[String]) -> Vec<(String, String)> {
+        vec![("file:///nowhere/closed.mkb".to_string(), TEXTS[1].to_string())]
+    }
+}
 
 #[derive(Clone, Default)]
 struct Written(Arc<Mutex<Vec<u8>>>);
@@ -211,7 +233,7 @@ pub fn hold(choices: &[u8]) -> (usize, usize) {
         machines: Box::new(|_, _| Err("no machines".to_string())),
         reports: |_| false,
         usable: |_| anywhere,
-        files: Box::new(Alone),
+        files: Box::new(Around),
     };
     let written = Written::default();
     let clean = converse(setup, Texts::with_stdlib(), Cursor::new(bytes), written.clone());

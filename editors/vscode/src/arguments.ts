@@ -14,9 +14,9 @@ export type Values = ReadonlyArray<readonly [name: string, values: readonly stri
 /** The commands that the server's code lenses may name; each takes a document's URI and a job's name. */
 export const LENS_COMMANDS = ["mkbc.plan", "mkbc.run"];
 
-/** The language server. */
-export function serverArguments(): string[] {
-  return ["lsp"];
+/** The language server; it knows the same libraries as the commands do. */
+export function serverArguments(options: Pick<Options, "libraries">): string[] {
+  return ["lsp", ...libraries(options)];
 }
 
 /** Shows the plan of a job. */
@@ -24,9 +24,14 @@ export function planArguments(file: string, job: string | undefined, options: Op
   return ["plan", file, ...named(job), ...libraries(options), ...cluster(options)];
 }
 
-/** The plan of a job as JSON, without what the graph does not show. */
+/** A job's steps as a picture, with what its plan chose. */
 export function graphArguments(file: string, job: string | undefined, options: Options): string[] {
-  return [...planArguments(file, job, options), "--json", "--no-prices"];
+  return ["graph", file, ...named(job), ...libraries(options), ...cluster(options), "--format", "svg"];
+}
+
+/** The JSON schema of a job's inputs. */
+export function inputsArguments(file: string, job: string | undefined, options: Options): string[] {
+  return ["inputs", file, ...named(job), ...libraries(options), "--schema"];
 }
 
 /** Fills the holes of a file. */
@@ -53,7 +58,7 @@ function named(job: string | undefined): string[] {
   return job === undefined ? [] : ["--job", job];
 }
 
-function libraries(options: Options): string[] {
+function libraries(options: Pick<Options, "libraries">): string[] {
   return options.libraries.flatMap((folder) => ["--library", folder]);
 }
 

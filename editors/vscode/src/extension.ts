@@ -6,8 +6,8 @@ import * as os from "node:os";
 import * as vscode from "vscode";
 import { LanguageClient, State } from "vscode-languageclient/node";
 import * as mkbc from "./arguments";
-import { type Plan, svg } from "./graph";
-import { fileEndings, isList, isOptional, type Job, jobAt, jobs } from "./jobs";
+import { page } from "./graph";
+import { type Entry, type Input, inputs, type Job, jobAt, jobs } from "./jobs";
 import { failure, question, status } from "./messages";
 import { type Found, findProgram } from "./program";
 
@@ -27,7 +27,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     command("restart", () => server.restart()),
     command("showOutput", () => server.output.show()),
     vscode.workspace.onDidGrantWorkspaceTrust(() => server.restart()),
-    vscode.workspace.onDidChangeConfiguration((change) => change.affectsConfiguration("mkbc.path") && server.restart()),
+    vscode.workspace.onDidChangeConfiguration((change) => (change.affectsConfiguration("mkbc.path") || change.affectsConfiguration("mkbc.libraries")) && server.restart()),
   );
   await server.restart();
 }
@@ -59,7 +59,8 @@ class Server implements vscode.Disposable {
       return;
     }
     this.show("starting", found);
-    const run = { command: found.program, args: mkbc.serverArguments() };
+    const libraries = vscode.workspace.getConfiguration("mkbc").get<string[]>("libraries", []);
+    const run = { command: found.program, args: mkbc.serverArguments({ libraries }) };
     const client = new LanguageClient("mkbc", "mkbc", run, {
       documentSelector: [{ scheme: "file", language: "mkb" }],
       outputChannel: this.output,
@@ -135,12 +136,19 @@ function withJob(does: (file: string, job: Job | undefined, options: mkbc.Option
     if (document.isDirty && !(await document.save())) {
       return;
     }
-    const all = jobs(document.getText());
+    const all = await jobsOf(document);
     const line = editor?.document === document ? editor.selection.active.line : 0;
     const job = all.find((job) => job.name === name) ?? jobAt(all, line);
     const settings = vscode.workspace.getConfiguration("mkbc", document.uri);
     await does(document.fileName, job, { libraries: settings.get("libraries", []), cluster: settings.get("cluster", "") });
   };
+}
+
+/** The jobs of a document, as the language server knows them; none where it does not run. */
+async function jobsOf(document: vscode.TextDocument): Promise<Job[]> {
+  const outline = await vscode.commands.executeCommand<vscode.DocumentSymbol[] | undefined>("vscode.executeDocumentSymbolProvider", document.uri);
+  const functions: Entry[] = (outline ?? []).filter(({ kind }) => kind === vscode.SymbolKind.Function);
+  return jobs(functions);
 }
 
 /** Runs `mkbc` as a task, so that its output stands in a terminal and can be stopped. */
@@ -158,61 +166,64 @@ async function inTerminal(name: string, file: string, args: string[]): Promise<v
 }
 
 async function run(file: string, job: Job | undefined, options: mkbc.Options): Promise<void> {
+  const schema = await output("mkbc inputs", mkbc.inputsArguments(file, job?.name, options));
+  if (schema === undefined) {
+    return;
+  }
   const values: [string, string[]][] = [];
-  for (const { name, type } of job?.inputs ?? []) {
-    const given = await valuesOf(name, type);
+  for (const input of inputs(schema)) {
+    const given = await valuesOf(input);
     if (given === undefined) {
       return;
     }
-    values.push([name, given]);
+    values.push([input.name, given]);
   }
   await inTerminal("run", file, mkbc.runArguments(file, job?.name, values, options));
 }
 
 /** What the user gives for an input; nothing where they gave up. */
-async function valuesOf(name: string, type: string): Promise<string[] | undefined> {
-  const optional = isOptional(type);
-  const endings = fileEndings(type);
-  if (endings !== undefined) {
+async function valuesOf(input: Input): Promise<string[] | undefined> {
+  const title = question(input);
+  if (input.endings !== undefined) {
     const files = await vscode.window.showOpenDialog({
-      title: question(name, type, optional),
-      canSelectMany: isList(type),
-      filters: { [type]: endings, "All files": ["*"] },
+      title,
+      canSelectMany: input.list,
+      filters: { [input.kind]: input.endings, "All files": ["*"] },
     });
-    return files?.map((uri) => uri.fsPath) ?? (optional ? [] : undefined);
+    return files?.map((uri) => uri.fsPath) ?? (input.optional ? [] : undefined);
   }
   const given: string[] = [];
   do {
-    const last = isList(type) ? `${question(name, type, optional)}, one after another; empty: no more` : question(name, type, optional);
-    const value = await vscode.window.showInputBox({ title: last, ignoreFocusOut: true });
+    const value = await vscode.window.showInputBox({ title, ignoreFocusOut: true });
     if (value === undefined) {
       return undefined;
     }
-    if (value === "" && (isList(type) || optional)) {
+    if (value === "" && (input.list || input.optional)) {
       break;
     }
     given.push(value);
-  } while (isList(type));
+  } while (input.list);
   return given;
 }
 
 async function showGraph(file: string, job: Job | undefined, options: mkbc.Options): Promise<void> {
-  const plan = await vscode.window.withProgress({ location: vscode.ProgressLocation.Notification, title: "mkbc plans", cancellable: true }, (_, stop) =>
-    planned(mkbc.graphArguments(file, job?.name, options), stop),
+  const picture = await vscode.window.withProgress({ location: vscode.ProgressLocation.Notification, title: "mkbc plans", cancellable: true }, (_, stop) =>
+    output("mkbc graph", mkbc.graphArguments(file, job?.name, options), stop),
   );
-  if (plan === undefined) {
+  if (picture === undefined) {
     return;
   }
-  const panel = vscode.window.createWebviewPanel("mkbc.graph", `${plan.job}: steps`, vscode.ViewColumn.Beside, { enableScripts: true });
-  panel.webview.html = page(svg(plan));
+  const title = job === undefined ? "steps" : `${job.name}: steps`;
+  const panel = vscode.window.createWebviewPanel("mkbc.graph", title, vscode.ViewColumn.Beside, { enableScripts: true });
+  panel.webview.html = page(picture, crypto.getRandomValues(new Uint8Array(16)));
   panel.webview.onDidReceiveMessage(async ({ line }: { line: number }) => {
     const at = new vscode.Range(Math.max(0, line - 1), 0, Math.max(0, line - 1), 0);
     await vscode.window.showTextDocument(vscode.Uri.file(file), { viewColumn: vscode.ViewColumn.One, selection: at });
   });
 }
 
-/** The plan of a job; nothing where there is none, which is said. */
-async function planned(args: string[], stop: vscode.CancellationToken): Promise<Plan | undefined> {
+/** What `mkbc` prints; nothing where it fails, which is said. */
+async function output(what: string, args: string[], stop?: vscode.CancellationToken): Promise<string | undefined> {
   const found = program();
   if ("problem" in found) {
     await vscode.window.showErrorMessage(found.problem);
@@ -221,49 +232,16 @@ async function planned(args: string[], stop: vscode.CancellationToken): Promise<
   return new Promise((done) => {
     const child = execFile(found.program, args, { maxBuffer: 64 << 20 }, (problem, out, said) => {
       if (problem === null) {
-        done(JSON.parse(out) as Plan);
+        done(out);
         return;
       }
-      if (!stop.isCancellationRequested) {
-        void vscode.window.showErrorMessage(failure("mkbc plan", child.exitCode, said));
+      if (stop?.isCancellationRequested !== true) {
+        void vscode.window.showErrorMessage(failure(what, child.exitCode, said));
       }
       done(undefined);
     });
-    stop.onCancellationRequested(() => child.kill());
+    stop?.onCancellationRequested(() => child.kill());
   });
-}
-
-/** The page of the picture: no script but the one line that opens a step's line, nothing from anywhere else. */
-function page(picture: string): string {
-  const nonce = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  return `<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'nonce-${nonce}'; script-src 'nonce-${nonce}'">
-<style nonce="${nonce}">
-text { fill: var(--vscode-editor-foreground); font: 12px var(--vscode-editor-font-family); }
-.name { font-weight: 600; }
-.figures { fill: var(--vscode-descriptionForeground); }
-rect { fill: var(--vscode-editorWidget-background); stroke: var(--vscode-editorWidget-border, var(--vscode-contrastBorder, gray)); }
-.step { cursor: pointer; }
-.step:hover rect, .step:focus rect { stroke: var(--vscode-focusBorder); outline: none; }
-path { fill: none; stroke: var(--vscode-descriptionForeground); }
-marker path { fill: var(--vscode-descriptionForeground); }
-</style>
-</head>
-<body>
-${picture}
-<script nonce="${nonce}">
-const editor = acquireVsCodeApi();
-for (const step of document.querySelectorAll(".step")) {
-  const open = () => editor.postMessage({ line: Number(step.dataset.line) });
-  step.addEventListener("click", open);
-  step.addEventListener("keydown", (key) => key.key === "Enter" && open());
-}
-</script>
-</body>
-</html>`;
 }
 
 /** Shows the page of a diagnostic: of the one at the cursor, or of a code that is asked for. */

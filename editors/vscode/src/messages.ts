@@ -1,5 +1,6 @@
 // What the extension says.
 
+import type { Input } from "./jobs";
 import type { Found } from "./program";
 
 /** How the language server is. */
@@ -31,6 +32,6 @@ export function failure(what: string, code: number | null, said: string): string
 }
 
 /** What an input box asks for. */
-export function question(name: string, type: string, optional: boolean): string {
-  return `${name}: ${type}${optional ? " (empty: left out)" : ""}`;
+export function question({ name, kind, list, optional }: Input): string {
+  return `${name}: ${kind}${list ? ", one after another; empty: no more" : optional ? " (empty: left out)" : ""}`;
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { expandArguments, explainArguments, graphArguments, LENS_COMMANDS, planArguments, runArguments, serverArguments } from "../src/arguments";
+import { expandArguments, explainArguments, graphArguments, inputsArguments, LENS_COMMANDS, planArguments, runArguments, serverArguments } from "../src/arguments";
 import manifest from "../package.json";
 
 const plain = { libraries: [], cluster: "" };
@@ -10,9 +10,10 @@ test("a command is a list of arguments, never a line for a shell", () => {
   assert.deepEqual(planArguments(file, "qa", plain), ["plan", file, "--job", "qa"]);
   assert.deepEqual(planArguments(file, undefined, { libraries: ["a b", "c"], cluster: "here" }), ["plan", file, "--library", "a b", "--library", "c", "--cluster", "here"]);
   assert.deepEqual(expandArguments(file, { libraries: ["l"], cluster: "here" }), ["expand", file, "--library", "l"]);
-  assert.deepEqual(graphArguments(file, "qa", plain), ["plan", file, "--job", "qa", "--json", "--no-prices"]);
+  assert.deepEqual(graphArguments(file, "qa", plain), ["graph", file, "--job", "qa", "--format", "svg"]);
+  assert.deepEqual(inputsArguments(file, "qa", { libraries: ["l"], cluster: "here" }), ["inputs", file, "--job", "qa", "--library", "l", "--schema"]);
   assert.deepEqual(explainArguments("E0105"), ["explain", "E0105"]);
-  assert.deepEqual(serverArguments(), ["lsp"]);
+  assert.deepEqual(serverArguments({ libraries: ["l"] }), ["lsp", "--library", "l"]);
 });
 
 test("inputs are options; what was left out is left out", () => {

@@ -1,54 +1,42 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { fileEndings, isList, isOptional, jobAt, jobs } from "../src/jobs";
+import { inputs, jobAt, jobs } from "../src/jobs";
+import { question } from "../src/messages";
 
-const TEXT = `use std.llm
-// job commented(out: Text) -> Text
-task not_a_job(text: Text) -> Text
+const entry = (name: string, line: number, detail = "-> Text") => ({ name, detail, range: { start: { line } } });
 
-job first(
-  question: Text,   // the question, and a comma
-  pair: (a: Text, b: List[Int]),
-  videos: List[Video],
-  notes: List[Text]?,
-) -> Text {
-  goal "job quoted(in: Text) -> Text"
-}
-job second() -> Text
-job third(unfinished: Te
-`;
-
-test("jobs with their inputs", () => {
-  const all = jobs(TEXT);
-  assert.deepEqual(all.map(({ name, line }) => [name, line]), [["first", 4], ["second", 12], ["third", 13]]);
-  assert.deepEqual(all[0]?.inputs, [
-    { name: "question", type: "Text" },
-    { name: "pair", type: "(a:Text,b:List[Int])" },
-    { name: "videos", type: "List[Video]" },
-    { name: "notes", type: "List[Text]?" },
-  ]);
-  assert.deepEqual(all[1]?.inputs, []);
-  assert.deepEqual(all[2]?.inputs, [{ name: "unfinished", type: "Te" }]);
+test("jobs of an outline, in order; a composition is none", () => {
+  const all = jobs([entry("second", 12), entry("mine", 20, "implements solve_math"), entry("first", 4)]);
+  assert.deepEqual(all, [{ name: "first", line: 4 }, { name: "second", line: 12 }]);
 });
 
 test("the job of a line", () => {
-  const all = jobs(TEXT);
+  const all = jobs([entry("first", 4), entry("second", 12)]);
   assert.equal(jobAt(all, 0)?.name, "first");
   assert.equal(jobAt(all, 11)?.name, "first");
   assert.equal(jobAt(all, 12)?.name, "second");
   assert.equal(jobAt([], 3), undefined);
 });
 
-test("inputs of an example", () => {
-  const [job] = jobs(readFileSync("../../examples/video_qa.mkb", "utf8"));
-  assert.deepEqual(job, { name: "video_qa", line: 6, inputs: [{ name: "question", type: "Text" }, { name: "videos", type: "List[Video]" }] });
+// What `mkbc inputs --schema` prints for a job of `tests/toolchain/inputs.rs`.
+const all = inputs(readFileSync("../../tests/toolchain/inputs/schema.json", "utf8"));
+
+test("inputs out of their schema", () => {
+  assert.deepEqual(all.map(({ name, kind, list, optional }) => [name, kind, list, optional]), [
+    ["people", "Person", true, false],
+    ["tone", "dry | warm", false, false],
+    ["sure", "Bool", false, false],
+    ["share", "Float", false, false],
+    ["voice", "Audio", false, true],
+    ["more", "JSON", false, true],
+  ]);
+  assert.ok(all[4]!.endings?.includes("mp3"), "a file has endings");
+  assert.deepEqual(all.filter(({ endings }) => endings !== undefined).map(({ name }) => name), ["voice"]);
 });
 
-test("what types ask for", () => {
-  assert.ok(fileEndings("List[Video]")?.includes("mp4"));
-  assert.ok(fileEndings("Document?")?.includes("pdf"));
-  assert.equal(fileEndings("Text"), undefined);
-  assert.ok(isList("List[Text]?") && !isList("Text"));
-  assert.ok(isOptional("List[Text]?") && !isOptional("List[Text]"));
+test("what an input box asks for", () => {
+  assert.equal(question(all[0]!), "people: Person, one after another; empty: no more");
+  assert.equal(question(all[2]!), "sure: Bool");
+  assert.equal(question(all[5]!), "more: JSON (empty: left out)");
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { failure, question, status } from "../src/messages";
+import { failure, status } from "../src/messages";
 
 test("the status item", () => {
   const found = { program: "/usr/bin/mkbc", from: "PATH" } as const;
@@ -15,9 +15,4 @@ test("a failure is its first error, without colours", () => {
   assert.equal(failure("mkbc plan", 1, said), "mkbc plan ended with 1: error[E0105]: not here");
   assert.equal(failure("mkbc plan", 2, "one\nlast\n"), "mkbc plan ended with 2: last");
   assert.equal(failure("mkbc plan", null, ""), "mkbc plan was ended by a signal.");
-});
-
-test("questions", () => {
-  assert.equal(question("notes", "List[Text]?", true), "notes: List[Text]? (empty: left out)");
-  assert.equal(question("text", "Text", false), "text: Text");
 });

@@ -1,4 +1,5 @@
-//! `mkbc bench lsp`: this program as a language server, typed at over its pipes; from the keystroke's message to the diagnostics.
+//! `mkbc bench lsp`: this program as a language server, typed at over its pipes; from the keystroke's message to the diagnostics, and,
+//! once the typing rests, to the hints that say what a plan chose.
 
 use crate::cli::{Failure, print};
 use crate::lsp::wire::{Frame, read, write};
@@ -18,6 +19,12 @@ pub struct LspOptions {
     /// Keystrokes
     #[arg(long, value_name = "N", default_value_t = 500)]
     pub keys: usize,
+    /// Keystrokes after which the typing rests until the plan's hints are there
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    pub rests: usize,
+    /// The cluster that is planned for
+    #[arg(long, value_name = "NAME", default_value = "azure_mixed")]
+    pub cluster: String,
 }
 
 const URI: &str = "file:///bench.mkb";
@@ -39,21 +46,26 @@ fn source(lines: usize) -> String {
 pub fn lsp(options: &LspOptions) -> Result<(), Failure> {
     let failed = |e: std::io::Error| format!("the server cannot be spoken to: {e}");
     let program = std::env::current_exe().map_err(failed)?;
-    let mut server =
-        Command::new(program).arg("lsp").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(failed)?;
+    let mut server = Command::new(program)
+        .args(["lsp", "--cluster", &options.cluster])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(failed)?;
     let (Some(mut to), Some(from)) = (server.stdin.take(), server.stdout.take()) else {
         return Err(Failure::Message("the server has no pipes".into()));
     };
     let mut from = BufReader::new(from);
     let mut say =
         |message: Value| write(&mut to, &message).and_then(|()| to.flush()).map_err(|e| Failure::Message(failed(e)));
-    say(json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"capabilities": {}}}))?;
+    let can = json!({"workspace": {"inlayHint": {"refreshSupport": true}}});
+    say(json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"capabilities": can}}))?;
     say(json!({"jsonrpc": "2.0", "method": "initialized", "params": {}}))?;
     let text = source(options.lines);
     let lines = text.lines().count();
     say(json!({"jsonrpc": "2.0", "method": "textDocument/didOpen", "params": {"textDocument":
         {"uri": URI, "languageId": "mkb", "version": 0, "text": text}}}))?;
-    until(&mut from, 0)?;
+    diagnosed(&mut from, 0)?;
     let line = text.lines().position(|l| l.contains("summarise")).unwrap_or(0);
     let mut times: Vec<Duration> = Vec::new();
     for key in 1..=options.keys {
@@ -63,36 +75,83 @@ pub fn lsp(options: &LspOptions) -> Result<(), Failure> {
         let started = Instant::now();
         say(json!({"jsonrpc": "2.0", "method": "textDocument/didChange", "params": {"textDocument":
             {"uri": URI, "version": key}, "contentChanges": [{"range": range, "text": letter}]}}))?;
-        until(&mut from, key as i64)?;
+        diagnosed(&mut from, key as i64)?;
         times.push(started.elapsed());
         // People type no faster than this.
         std::thread::sleep(Duration::from_millis(5));
     }
+    // The last key of these may have left its letter.
+    let whole = json!({"jsonrpc": "2.0", "method": "textDocument/didChange", "params": {"textDocument":
+        {"uri": URI, "version": options.keys + 1}, "contentChanges": [{"text": text}]}});
+    say(whole)?;
+    planned(&mut from)?;
+    let digit = text.lines().position(|l| l.contains("expect audio of 60 s")).unwrap_or(0);
+    let column = text.lines().nth(digit).and_then(|l| l.find("60 s")).map_or(0, |at| at + 1);
+    let mut hinted: Vec<Duration> = Vec::new();
+    for rest in 1..=options.rests {
+        let range =
+            json!({"start": {"line": digit, "character": column}, "end": {"line": digit, "character": column + 1}});
+        let started = Instant::now();
+        say(json!({"jsonrpc": "2.0", "method": "textDocument/didChange", "params": {"textDocument":
+            {"uri": URI, "version": options.keys + 1 + rest},
+            "contentChanges": [{"range": range, "text": (rest % 10).to_string()}]}}))?;
+        planned(&mut from)?;
+        // A page of an editor.
+        let shown = json!({"start": {"line": 0, "character": 0}, "end": {"line": 60, "character": 0}});
+        let id = 1_000 + rest as i32;
+        say(json!({"jsonrpc": "2.0", "id": id, "method": "textDocument/inlayHint",
+            "params": {"textDocument": {"uri": URI}, "range": shown}}))?;
+        let answer = until(&mut from, &|m| matches!(m, Message::Response(r) if r.id == id.into()))?;
+        hinted.push(started.elapsed());
+        let chosen = matches!(answer, Message::Response(r) if r.response_result.as_ref().is_ok_and(says_a_choice));
+        if !chosen {
+            return Err(Failure::Message(format!("there is no plan on `{}`", options.cluster)));
+        }
+    }
     say(json!({"jsonrpc": "2.0", "id": 2, "method": "shutdown"}))?;
     say(json!({"jsonrpc": "2.0", "method": "exit"}))?;
     let _ = server.wait();
-    times.sort();
-    let at = |share: f64| times.get(((times.len() as f64 * share) as usize).min(times.len().saturating_sub(1)));
-    let ms = |t: Option<&Duration>| t.map_or(f64::NAN, |t| t.as_secs_f64() * 1e3);
-    print(&format!(
-        "{lines} lines, {} keystrokes: p50 {:.2} ms, p99 {:.2} ms, worst {:.2} ms\n",
-        times.len(),
-        ms(at(0.5)),
-        ms(at(0.99)),
-        ms(times.last())
-    ));
+    print(&format!("{lines} lines, {} keystrokes to diagnostics: {}\n", times.len(), percentiles(times)));
+    print(&format!("{} keystrokes to the plan's hints: {}\n", hinted.len(), percentiles(hinted)));
     Ok(())
 }
 
+fn percentiles(mut times: Vec<Duration>) -> String {
+    times.sort();
+    let at = |share: f64| times.get(((times.len() as f64 * share) as usize).min(times.len().saturating_sub(1)));
+    let ms = |t: Option<&Duration>| t.map_or(f64::NAN, |t| t.as_secs_f64() * 1e3);
+    format!("p50 {:.2} ms, p99 {:.2} ms, worst {:.2} ms", ms(at(0.5)), ms(at(0.99)), ms(times.last()))
+}
+
+type Pipe = BufReader<std::process::ChildStdout>;
+
 /// Reads until the diagnostics of a version are there.
-fn until(from: &mut BufReader<std::process::ChildStdout>, version: i64) -> Result<(), Failure> {
+fn diagnosed(from: &mut Pipe, version: i64) -> Result<(), Failure> {
+    let published = |m: &Message| match m {
+        Message::Notification(note) => {
+            note.method == "textDocument/publishDiagnostics" && note.params["version"] == version
+        }
+        _ => false,
+    };
+    until(from, &published).map(drop)
+}
+
+/// Reads until the server has planned what was typed.
+fn planned(from: &mut Pipe) -> Result<(), Failure> {
+    until(from, &|m| matches!(m, Message::Request(r) if r.method == "workspace/inlayHint/refresh")).map(drop)
+}
+
+/// Whether hints say a model, what it runs on and what that costs.
+fn says_a_choice(hints: &Value) -> bool {
+    let labels = hints.as_array().into_iter().flatten().filter_map(|hint| hint["label"].as_str());
+    labels.into_iter().any(|label| label.contains(" on ") && label.contains('$'))
+}
+
+/// Reads until a message is one of some kind.
+fn until(from: &mut Pipe, wanted: &dyn Fn(&Message) -> bool) -> Result<Message, Failure> {
     loop {
         match read(from) {
-            Frame::Message(Message::Notification(note))
-                if note.method == "textDocument/publishDiagnostics" && note.params["version"] == version =>
-            {
-                return Ok(());
-            }
+            Frame::Message(message) if wanted(&message) => return Ok(message),
             Frame::End => return Err(Failure::Message("the server went away".into())),
             _ => {}
         }

@@ -7,7 +7,15 @@ use crate::graph::{Arrow, Group, Picture, Shape, ShapeKind};
 fn picture(rng: &mut fastrand::Rng) -> Picture {
     let count = rng.usize(1..14);
     let mut picture = Picture::default();
-    let shape = || Shape { kind: ShapeKind::Step, lines: Vec::new(), line: 0, group: None, colour: None };
+    let shape = || Shape {
+        kind: ShapeKind::Step,
+        lines: Vec::new(),
+        line: 0,
+        call: None,
+        critical: false,
+        group: None,
+        colour: None,
+    };
     picture.boxes = (0..count).map(|_| shape()).collect();
     for _ in 0..rng.usize(..5) {
         let from = rng.usize(..count);
@@ -22,7 +30,7 @@ fn picture(rng: &mut fastrand::Rng) -> Picture {
     }
     for to in 1..count {
         for _ in 0..rng.usize(..3) {
-            picture.arrows.push(Arrow { from: rng.usize(..to), to, control: rng.bool() });
+            picture.arrows.push(Arrow { from: rng.usize(..to), to, control: rng.bool(), critical: false });
         }
     }
     picture.arrows.sort();

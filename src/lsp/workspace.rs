@@ -1,0 +1,252 @@
+//! Names in more than their document: what a file of the library declares stands in the library, in open documents and in files of the
+//! workspace that are not open. They are read when somebody asks, and only those that have the word are checked.
+
+use super::Server;
+use super::document::Lines;
+use crate::compile::Base;
+use crate::diag::Severity;
+use crate::diag::source::FileId;
+use crate::ide::names::Target;
+use crate::ide::references::{Home, home, in_tables};
+use crate::ide::{Analysis, Beside, Edit, analyse, rename};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// A file that may say a name.
+struct Place {
+    uri: String,
+    text: Arc<str>,
+    analysis: Rc<Analysis>,
+}
+
+/// Edits by the address of their file.
+type Changes = BTreeMap<String, Vec<Value>>;
+
+impl Server {
+    /// Notifications that are about no document.
+    pub(super) fn of_the_workspace(&mut self, method: &str, params: &Value) {
+        let listed = |list: &Value| -> Vec<String> {
+            let uris = list.as_array().into_iter().flatten().filter_map(|f| f["uri"].as_str());
+            uris.map(str::to_string).collect()
+        };
+        match method {
+            "initialized" => {
+                let problems: Vec<String> = self.base.problems().sorted().iter().map(|d| d.message.clone()).collect();
+                problems.iter().for_each(|p| self.log(&format!("the library: {p}")));
+                self.watch();
+            }
+            "workspace/didChangeWatchedFiles" => self.touched.extend(listed(&params["changes"])),
+            "workspace/didChangeWorkspaceFolders" => {
+                let gone = listed(&params["event"]["removed"]);
+                self.folders.retain(|folder| !gone.contains(folder));
+                self.folders.extend(listed(&params["event"]["added"]));
+            }
+            _ => {}
+        }
+    }
+
+    /// Asks to be told of changed files, where some of the library's can change.
+    fn watch(&mut self) {
+        let texts = self.base.texts();
+        if self.client.watches && texts.modules.iter().any(|(_, file)| !texts.is_standard(*file)) {
+            let watchers = json!([{"globPattern": "**/*.mkb"}, {"globPattern": "**/*.csv"}]);
+            let wanted = json!({"id": "library", "method": "workspace/didChangeWatchedFiles",
+                "registerOptions": {"watchers": watchers}});
+            self.ask("client/registerCapability", json!({"registrations": [wanted]}));
+        }
+    }
+
+    /// Every use of the name at a place.
+    pub(super) fn references(&mut self, uri: &str, analysis: &Rc<Analysis>, at: u32, definition: bool) -> Value {
+        let Some(target) = analysis.names().at(at).map(|o| o.target.clone()) else { return json!([]) };
+        let whose = home(analysis, &self.base, &target);
+        let mut out = Vec::new();
+        for place in self.places(uri, analysis, &target, whose, &[analysis.slice_at(at)]) {
+            let lines = Lines::new(place.text.clone());
+            let uses = place.analysis.names().of(&target).filter(|o| definition || !o.definition);
+            out.extend(uses.map(|o| json!({"uri": place.uri, "range": lines.range(o.span, self.encoding)})));
+        }
+        if let Home::Library(_) = whose {
+            let own = in_tables(&self.base, &target);
+            let tables = own.into_iter().filter(|place| !self.base.texts().is_standard(place.file));
+            out.extend(
+                tables
+                    .filter_map(|span| self.location(uri, span))
+                    .map(|(uri, range)| json!({"uri": uri, "range": range})),
+            );
+        }
+        out.into()
+    }
+
+    /// The edits that give the name at a place another one, in all files that say it; or why it cannot have that.
+    pub(super) fn rename(&mut self, uri: &str, analysis: &Rc<Analysis>, at: u32, to: &str) -> Result<Value, String> {
+        rename::prepare(analysis, &self.base, at)?;
+        let target = analysis.names().at(at).map(|o| o.target.clone()).ok_or("there is no name here")?;
+        let whose = home(analysis, &self.base, &target);
+        if whose == Home::File {
+            let files = self.setup.clone();
+            let table = |name: &str| files.files.table(uri, name);
+            let beside = Beside { table: &table, lock: None };
+            let edits = rename::rename(analysis, &mut self.base, at, to, beside)?;
+            return Ok(json!({"changes": {uri: self.edits(uri, &edits)}}));
+        }
+        rename::is_a_name(to)?;
+        // A file that has the new word may mean something else by it.
+        let places = self.places(uri, analysis, &target, whose, &[analysis.slice_at(at), to]);
+        let edits: Result<Vec<Vec<Edit>>, String> = places
+            .iter()
+            .map(|p| rename::edits(&p.analysis, &target, to).map_err(|why| within(&p.uri, &why)))
+            .collect();
+        let edits = edits?;
+        let mut changes = Changes::new();
+        let mut changed: Vec<(FileId, Arc<str>)> = Vec::new();
+        for (place, edits) in places.iter().zip(&edits).filter(|(_, edits)| !edits.is_empty()) {
+            if place.analysis.is_library {
+                changed.push((place.analysis.file, rename::applied(&place.text, edits).into()));
+            }
+            changes.insert(place.uri.clone(), self.edits_of(&place.text, edits));
+        }
+        let mut tables: BTreeMap<FileId, Vec<Edit>> = BTreeMap::new();
+        for edit in rename::table_edits(&self.base, &target, to)? {
+            tables.entry(edit.span.file).or_default().push(edit);
+        }
+        for (file, edits) in tables {
+            let text: Arc<str> = self.base.texts().sources.get(file).text.as_str().into();
+            let uri = self.setup.files.library(self.base.texts(), file).ok_or("a table of figures has no place")?;
+            changes.insert(uri, self.edits_of(&text, &edits));
+            changed.push((file, rename::applied(&text, &edits).into()));
+        }
+        let mut base = self.base.with(&changed);
+        let problems = |base: &Base| base.problems().iter().filter(|d| d.severity == Severity::Error).count();
+        if problems(&base) > problems(&self.base) {
+            let known: Vec<&str> = self.base.problems().iter().map(|d| d.message.as_str()).collect();
+            let new = base.problems().iter().find(|d| !known.contains(&d.message.as_str()));
+            return Err(format!("with `{to}`, {}", new.map_or("the library is wrong", |d| &d.message)));
+        }
+        for (place, edits) in places.iter().zip(&edits) {
+            let table = |name: &str| self.setup.files.table(&place.uri, name);
+            let beside = Beside { table: &table, lock: None };
+            let after = analyse(&mut base, &place.uri, rename::applied(&place.text, edits).into(), beside);
+            rename::means_the_same(&place.analysis, &after, edits, &target, to)
+                .map_err(|why| within(&place.uri, &why))?;
+        }
+        Ok(json!({"changes": changes}))
+    }
+
+    /// The files that may say a name: its document alone where nothing else can, else those that have one of the words and by this name
+    /// mean that of the same home.
+    fn places(
+        &mut self,
+        uri: &str,
+        analysis: &Rc<Analysis>,
+        target: &Target,
+        whose: Home,
+        words: &[&str],
+    ) -> Vec<Place> {
+        let inside = matches!(target, Target::Local(_) | Target::Job(_) | Target::Part(_));
+        if inside || matches!(whose, Home::File | Home::Nobody) {
+            let text = analysis.text.clone();
+            return vec![Place { uri: uri.to_string(), text, analysis: analysis.clone() }];
+        }
+        let has = |text: &str| words.iter().any(|word| has_word(text, word));
+        let mut files = self.modules(&has);
+        for (uri, document) in &self.documents {
+            if !files.iter().any(|(known, _)| self.setup.files.same(known, uri)) {
+                files.push((uri.clone(), document.lines.text.clone()));
+            }
+        }
+        for (uri, text) in self.setup.files.inside(&self.folders) {
+            if !files.iter().any(|(known, _)| self.setup.files.same(known, &uri)) {
+                files.push((uri, text.into()));
+            }
+        }
+        files.retain(|(_, text)| has(text));
+        let mut out = Vec::new();
+        for (uri, text) in files {
+            let setup = self.setup.clone();
+            let beside = Beside { table: &|name| setup.files.table(&uri, name), lock: None };
+            let analysis = Rc::new(analyse(&mut self.base, &uri, text.clone(), beside));
+            // A file that declares a thing of this name means its own.
+            if home(&analysis, &self.base, target) == whose {
+                out.push(Place { uri, text, analysis });
+            }
+        }
+        out
+    }
+
+    /// The library's modules, at the addresses that the client has for them; of the standard library those of some texts, since an
+    /// address there is a file that may have to be written.
+    fn modules(&self, wanted: &dyn Fn(&str) -> bool) -> Vec<(String, Arc<str>)> {
+        let texts = self.base.texts();
+        let files = texts.modules.iter().map(|(_, file)| *file);
+        let files = files.filter(|file| !texts.is_standard(*file) || wanted(&texts.sources.get(*file).text));
+        let place = |file: FileId| {
+            let uri = self.setup.files.library(texts, file)?;
+            let open = self.documents.keys().find(|open| self.setup.files.same(open, &uri));
+            Some((open.cloned().unwrap_or(uri), texts.sources.get(file).text.as_str().into()))
+        };
+        files.filter_map(place).collect()
+    }
+
+    fn edits_of(&self, text: &Arc<str>, edits: &[Edit]) -> Vec<Value> {
+        let lines = Lines::new(text.clone());
+        edits.iter().map(|e| json!({"range": lines.range(e.span, self.encoding), "newText": e.insert})).collect()
+    }
+
+    /// Takes up what was typed at, or written to, files of the library: everything that builds on it is checked again.
+    pub(super) fn settle(&mut self) {
+        let touched = std::mem::take(&mut self.touched);
+        if touched.is_empty() {
+            return;
+        }
+        let texts = self.base.texts();
+        let mut files = texts.modules.iter().map(|(_, file)| *file).collect::<Vec<_>>();
+        files.extend(texts.profiles.values().copied().chain(texts.measured.values().flatten().copied()));
+        files.retain(|file| !texts.is_standard(*file));
+        let mut changed: Vec<(FileId, Arc<str>)> = Vec::new();
+        for file in files {
+            let Some(address) = self.setup.files.library(texts, file) else { continue };
+            let Some(uri) = touched.iter().find(|uri| self.setup.files.same(uri, &address)) else { continue };
+            let text: Option<Arc<str>> = match self.documents.get(uri) {
+                Some(document) => Some(document.lines.text.clone()),
+                None => self.setup.files.text(uri).map(Into::into),
+            };
+            changed.extend(text.filter(|text| **text != *texts.sources.get(file).text).map(|text| (file, text)));
+        }
+        if changed.is_empty() {
+            return;
+        }
+        self.base = self.base.with(&changed);
+        let mut all: BTreeMap<FileId, Arc<str>> = self.library.iter().cloned().collect();
+        all.extend(changed);
+        self.library = Arc::new(all.into_iter().collect());
+        for document in self.documents.values_mut() {
+            document.recheck();
+        }
+    }
+}
+
+fn within(uri: &str, why: &str) -> String {
+    let name = uri.rsplit('/').next().unwrap_or(uri);
+    format!("{name}: {why}")
+}
+
+/// Whether a word stands in a text by itself.
+fn has_word(text: &str, word: &str) -> bool {
+    let part = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
+    let alone = |at: usize| !part(text[..at].chars().next_back()) && !part(text[at + word.len()..].chars().next());
+    !word.is_empty() && text.match_indices(word).any(|(at, _)| alone(at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_word;
+
+    #[test]
+    fn a_word_stands_by_itself() {
+        assert!(has_word("é.text(text)", "text") && has_word("text", "text"));
+        assert!(!has_word("texts, a_text, Text", "text") && !has_word("", ""));
+    }
+}
