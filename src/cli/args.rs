@@ -79,6 +79,8 @@ pub enum Command {
     Feedback(super::feedback::FeedbackOptions),
     /// Measure a model or tool on this machine, with samples as options: --audio short.wav long.wav
     Profile(super::profile::ProfileOptions),
+    /// Write manifests for Kubernetes from a plan or a joint plan: its model servers, and where a run finds them
+    Export(super::manifests::ExportOptions),
     /// Check a plan: its data flow, its totals and every clause, without the solver
     Verify(VerifyOptions),
     /// List the tasks of the library and what implements them
