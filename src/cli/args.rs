@@ -233,6 +233,9 @@ pub struct FleetOptions {
 pub struct RunOptions {
     #[command(flatten)]
     pub planning: Planning,
+    /// A line of the language that counts as if the job said it, a limit in place of the job's own: "cost <= 0.10 usd" (repeatable)
+    #[arg(long, value_name = "LINE", conflicts_with = "plan")]
+    pub slo: Vec<String>,
     /// Run exactly this plan; FILE is then the job that it was made from
     #[arg(long, value_name = "PLAN", conflicts_with_all = ["cluster", "time_limit"])]
     pub plan: Option<PathBuf>,

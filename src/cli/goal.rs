@@ -89,7 +89,21 @@ pub fn ask(options: AskOptions) -> Result<(), Failure> {
     let (report, key, folder) = (None, None, None);
     let (plan, json, quiet) = (Some(plan_file), false, options.quiet);
     let adapt = AdaptOptions { adapt: None };
-    run::run(&RunOptions { planning, plan, folder, key, durable: options.durable, adapt, report, json, quiet }, &values)
+    run::run(
+        &RunOptions {
+            planning,
+            slo: Vec::new(),
+            plan,
+            folder,
+            key,
+            durable: options.durable,
+            adapt,
+            report,
+            json,
+            quiet,
+        },
+        &values,
+    )
 }
 
 fn fill_and_plan(options: &AskOptions, file: &Path, values: &Inputs) -> Result<PathBuf, Failure> {
@@ -105,7 +119,7 @@ fn fill_and_plan(options: &AskOptions, file: &Path, values: &Inputs) -> Result<P
         planner: options.planner.clone(),
     };
     expand::expand_for(&of_job, values)?;
-    let planned = plan::make_and(&planning(options, file), values, Some(HERE), |planned, _, _| Ok(planned))?;
+    let planned = plan::make_and(&planning(options, file), values, Some(HERE), &[], |planned, _, _| Ok(planned))?;
     print(&render::text(&planned.plan, width()));
     let plan_file = file.with_extension("plan.json");
     let json = serde_json::to_string_pretty(&planned.plan).map_err(|e| e.to_string())?;

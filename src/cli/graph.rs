@@ -111,7 +111,7 @@ fn planned(options: &GraphOptions, inputs: &Inputs) -> Result<Option<Picture>, F
         robust: *robust,
         evidence: *evidence,
     };
-    match make_and(&planning, inputs, None, |planned, _, _| Ok(of_plan(&planned.plan))) {
+    match make_and(&planning, inputs, None, &[], |planned, _, _| Ok(of_plan(&planned.plan))) {
         Ok(picture) => Ok(Some(picture)),
         Err(Failure::Said) => Ok(None),
         Err(other) => Err(other),
