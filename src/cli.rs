@@ -31,6 +31,7 @@ mod journal;
 mod library;
 mod load;
 mod lsp;
+mod manifests;
 mod new;
 mod plan;
 mod profile;
@@ -133,6 +134,7 @@ pub fn main() -> ExitCode {
         Command::Import(what) => import::import(&what),
         Command::Eval(options) => eval::eval(&options),
         Command::Feedback(options) => feedback::feedback(&options),
+        Command::Export(options) => manifests::export(&options, &inputs),
         Command::Verify(options) => verify::verify(&options),
         Command::Library(args::LibraryOptions { what: Some(args::LibraryCommand::Audit(audit)), library, .. }) => {
             library::audit_library(&library, &audit)

@@ -38,6 +38,8 @@ pub mod ide;
 pub mod import;
 pub mod inputs;
 pub mod ir;
+#[cfg(not(target_family = "wasm"))]
+pub mod kubernetes;
 pub mod library;
 pub mod lsp;
 pub mod plan;

@@ -9,7 +9,7 @@ mod mkbc;
 
 use mkbc::{Bless, Mkbc, repository};
 use murakkab::plan::model::Serve;
-use murakkab::run::servers::command::{Launch, command};
+use murakkab::run::servers::command::{Launch, Place, command};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -51,6 +51,7 @@ fn command_lines_of_servers() {
             threads,
             share: 0.4234,
             sleeps: gpus.len() == 1,
+            place: Place::Here,
         };
         let line = command(&launch).expect("a command line");
         let where_to = if gpus.is_empty() { "cores".to_owned() } else { format!("{} GPUs", gpus.len()) };
@@ -79,6 +80,7 @@ fn command_lines_of_servers() {
         threads: 1,
         share: 0.9,
         sleeps: false,
+        place: Place::Here,
     };
     assert!(command(&launch).is_err_and(|f| f.message.contains("cannot start the server `triton`")));
 }

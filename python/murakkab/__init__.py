@@ -1,10 +1,25 @@
-"""Python functions as tools of Murakkab jobs: `@murakkab.tool` on a typed function."""
+"""Murakkab from Python: `murakkab.run(job, inputs, slo=...)` runs a job, `@murakkab.tool` makes a typed function a tool of jobs."""
 
 from __future__ import annotations
 
-from typing import Any, Callable, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
-__all__ = ["tool", "Audio", "Bytes", "Document", "Embedding", "Frames", "Image", "Json", "Media", "Transcript", "Video"]
+if TYPE_CHECKING:
+    from murakkab.client import Answer, Diagnostic, Error, NotInstalled, Run, Stopped, run, start
+
+_CLIENT = ["Answer", "Diagnostic", "Error", "NotInstalled", "Run", "Stopped", "run", "start"]
+_TOOLS = ["tool", "Audio", "Bytes", "Document", "Embedding", "Frames", "Image", "Json", "Media", "Transcript", "Video"]
+__all__ = [*_CLIENT, *_TOOLS]
+
+
+def __getattr__(name: str) -> Any:
+    """The client is imported when it is first used: a worker of tools starts without it."""
+    if name in _CLIENT:
+        from murakkab import client
+
+        return getattr(client, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 Json = Any
 """Any JSON value."""
@@ -46,15 +61,15 @@ class Video(Media):
     """Moving pictures, in a file."""
 
 
-class Embedding(list):
+class Embedding(List[float]):
     """A vector: a list of floats."""
 
 
-class Frames(dict):
+class Frames(Dict[str, Any]):
     """Pictures with times: {"frames": [{"file": …, "time": …}], "count": …}."""
 
 
-class Transcript(dict):
+class Transcript(Dict[str, Any]):
     """Speech as text: {"segments": [{"start": …, "end": …, "text": …}]}."""
 
 

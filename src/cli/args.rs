@@ -79,6 +79,8 @@ pub enum Command {
     Feedback(super::feedback::FeedbackOptions),
     /// Measure a model or tool on this machine, with samples as options: --audio short.wav long.wav
     Profile(super::profile::ProfileOptions),
+    /// Write manifests for Kubernetes from a plan or a joint plan: its model servers, and where a run finds them
+    Export(super::manifests::ExportOptions),
     /// Check a plan: its data flow, its totals and every clause, without the solver
     Verify(VerifyOptions),
     /// List the tasks of the library and what implements them
@@ -234,6 +236,9 @@ pub struct FleetOptions {
 pub struct RunOptions {
     #[command(flatten)]
     pub planning: Planning,
+    /// A line of the language that counts as if the job said it, a limit in place of the job's own: "cost <= 0.10 usd" (repeatable)
+    #[arg(long, value_name = "LINE", conflicts_with = "plan")]
+    pub slo: Vec<String>,
     /// Run exactly this plan; FILE is then the job that it was made from
     #[arg(long, value_name = "PLAN", conflicts_with_all = ["cluster", "time_limit"])]
     pub plan: Option<PathBuf>,

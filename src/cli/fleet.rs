@@ -279,7 +279,7 @@ fn cluster_of(given: Option<&str>, options: &PlanOptions, first: &Filled) -> Res
 }
 
 /// Reads a joint plan.
-fn read_joint(path: &Path) -> Result<JointPlan, Failure> {
+pub fn read_joint(path: &Path) -> Result<JointPlan, Failure> {
     let text = read(path)?;
     let shown = path.display();
     serde_json::from_str(&text)

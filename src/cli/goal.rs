@@ -89,7 +89,9 @@ pub fn ask(options: AskOptions) -> Result<(), Failure> {
     let (key, folder) = (None, None);
     let (plan, show) = (Some(plan_file), Showing { quiet: options.quiet, ..Showing::default() });
     let adapt = AdaptOptions { adapt: None };
-    run::run(&RunOptions { planning, plan, folder, key, durable: options.durable, adapt, show }, &values)
+    let slo = Vec::new();
+    let durable = options.durable;
+    run::run(&RunOptions { planning, slo, plan, folder, key, durable, adapt, show }, &values)
 }
 
 fn fill_and_plan(options: &AskOptions, file: &Path, values: &Inputs) -> Result<PathBuf, Failure> {
@@ -105,7 +107,7 @@ fn fill_and_plan(options: &AskOptions, file: &Path, values: &Inputs) -> Result<P
         planner: options.planner.clone(),
     };
     expand::expand_for(&of_job, values)?;
-    let planned = plan::make_and(&planning(options, file), values, Some(HERE), |planned, _, _| Ok(planned))?;
+    let planned = plan::make_and(&planning(options, file), values, Some(HERE), &[], |planned, _, _| Ok(planned))?;
     print(&render::text(&planned.plan, width()));
     let plan_file = file.with_extension("plan.json");
     let json = serde_json::to_string_pretty(&planned.plan).map_err(|e| e.to_string())?;

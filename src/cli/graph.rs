@@ -112,7 +112,7 @@ fn planned(options: &GraphOptions, inputs: &Inputs) -> Result<Option<Picture>, F
         robust: *robust,
         evidence: *evidence,
     };
-    match make_and(&planning, inputs, None, |planned, _, _| Ok(of_plan(&planned.plan, &|_| None))) {
+    match make_and(&planning, inputs, None, &[], |planned, _, _| Ok(of_plan(&planned.plan, &|_| None))) {
         Ok(picture) => Ok(Some(picture)),
         Err(Failure::Said) => Ok(None),
         Err(other) => Err(other),

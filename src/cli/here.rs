@@ -134,14 +134,15 @@ pub fn usable_here(entry: &Implementation) -> Result<(), String> {
 /// Whether a model server has an address, or can be started here with some weights of its model.
 fn served(engine: &crate::library::Engine, env: Env<'_>) -> Result<(), String> {
     let url_env = engine.text("url_env").unwrap_or_default();
-    if find::given(url_env, env) {
+    let names = weights_of(engine);
+    let own = |name: &String| find::given(&find::own_address(url_env, name), env);
+    if find::given(url_env, env) || names.iter().any(own) {
         return Ok(());
     }
     let unset = |why: String| format!("`{url_env}` is not set, and {why}");
     let server = engine.text("serve").unwrap_or_default();
     find::program(server, url_env, env).map_err(|fault| unset(fault.message))?;
     let folders = [PathBuf::from(".")];
-    let names = weights_of(engine);
     let there = |name: &String| find::weights_of(server, name, env, &folders).is_ok();
     if names.iter().any(there) {
         return Ok(());

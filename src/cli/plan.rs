@@ -10,6 +10,7 @@ use super::{Failure, note, print, proof, width};
 use crate::ask::Asked;
 use crate::ask::figures::used;
 use crate::ask::prices::price;
+use crate::ask::question::{self, Unread};
 use crate::ask::render::first_measurement;
 use crate::ask::sensitivity::{Work, measure};
 use crate::check::program::Job;
@@ -57,6 +58,8 @@ pub struct Extras<'a> {
     pub measure: bool,
     /// Where a proof that nothing is better, or that there is no plan, is to be written.
     pub proof: Option<&'a Path>,
+    /// Lines of the language that count as if the job said them.
+    pub slo: &'a [String],
 }
 
 /// Nodes that each of these may take, and re-solves that finding a measurement may.
@@ -88,7 +91,7 @@ pub fn plan(options: &PlanOptions, inputs: &Inputs) -> Result<(), Failure> {
         decided = Some(Decided { problem: problem.clone(), solution: solution.cloned() });
     };
     let proof = options.proof.as_deref();
-    let extras = Extras { prices: !options.no_prices, measure: options.planning.robust, proof };
+    let extras = Extras { prices: !options.no_prices, measure: options.planning.robust, proof, slo: &[] };
     let made = make_seen(&options.planning, inputs, None, extras, &mut see);
     if let Some(decided) = &decided {
         hand_on(options, decided)?;
@@ -163,13 +166,15 @@ pub fn make_and<T>(
     options: &Planning,
     inputs: &Inputs,
     cluster: Option<&str>,
+    slo: &[String],
     mut then: impl FnMut(Planned, &Prepared, &Decision) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let mut done = None;
     let mut run = |planned: Planned, prepared: &Prepared, decision: &Decision| {
         done = Some(then(planned, prepared, decision));
     };
-    made(options, inputs, cluster, Extras::default(), &mut |_| {}, &mut run)?;
+    let extras = Extras { slo, ..Extras::default() };
+    made(options, inputs, cluster, extras, &mut |_| {}, &mut run)?;
     done.unwrap_or(Err(Failure::Said))
 }
 
@@ -203,7 +208,29 @@ fn made(
     let waking = std::thread::spawn(warm_up);
     let mut filled = filled(&options.source, options.locked, false)?;
     Arc::make_mut(&mut filled.checked.library).demand = demand(options.evidence);
+    change(options, extras.slo, &mut filled)?;
     with_filled(options, inputs, cluster, extras, &mut filled, (see, then), waking)
+}
+
+/// Changes the job that is planned by lines of the language.
+fn change(options: &Planning, lines: &[String], filled: &mut Filled) -> Result<(), Failure> {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    let name = select(&filled.checked.program, options.job.as_deref()).map_err(Failure::Usage)?.name.clone();
+    let Filled { texts, checked, cx, .. } = filled;
+    let Some(job) = checked.program.jobs.iter_mut().find(|job| job.name == name) else { return Ok(()) };
+    for line in lines {
+        match question::change(line, job, &checked.library, &mut texts.sources, cx) {
+            Ok(_) => {}
+            Err(Unread::Because(why)) => return Err(Failure::Usage(why)),
+            Err(Unread::Said) => {
+                tell(options, cx, texts, true);
+                return Err(Failure::Said);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Shows what there is to say of a file before anything is done with its plan.

@@ -118,7 +118,7 @@ pub struct Running<'a> {
 /// Plans a job for this machine, or takes a plan as it is, and runs it.
 pub fn run(options: &RunOptions, inputs: &Inputs) -> Result<(), Failure> {
     let Some(path) = &options.plan else {
-        return make_and(&options.planning, inputs, Some(HERE), |planned, prepared, decision| {
+        return make_and(&options.planning, inputs, Some(HERE), &options.slo, |planned, prepared, decision| {
             let adapt = options.adapt.mode().map(|mode| Adapt::new(prepared, decision, mode));
             let steer = adapt.as_ref().map(|adapt| adapt as &dyn Steer);
             run_plan(options, planned.plan, planned.inputs, steer)

@@ -2,9 +2,8 @@
 
 use super::devices::inventory;
 use super::engines::child::unstarted;
-use super::engines::openai::http::Endpoint;
 use super::engines::process::TESTS;
-use super::engines::{browser, builtin, http, interpreter, mcp, python, sandbox};
+use super::engines::{browser, builtin, http, interpreter, mcp, openai, python, sandbox};
 use super::fault::{Fault, FaultKind, RunError, Site};
 use super::kernels::Place;
 use super::probe::Env;
@@ -40,9 +39,7 @@ fn lacks(step: &PlanStep, env: Env<'_>, folders: &[PathBuf]) -> Vec<Fault> {
             programs.chain((reader == TESTS).then(|| sandbox::lacking(env)).flatten()).collect()
         }
         Engine::Openai(p) if find::managed(p, env).is_some() => find::lacks(p, env, folders),
-        Engine::Openai(p) | Engine::Anthropic(p) => {
-            Endpoint::find(env, &p.url_env, &p.url, &p.key_env).err().into_iter().collect()
-        }
+        Engine::Openai(p) | Engine::Anthropic(p) => openai::endpoint(p, env).err().into_iter().collect(),
         Engine::Planned { name, .. } => {
             vec![Fault::new(
                 FaultKind::Unsupported,

@@ -73,6 +73,16 @@ pub struct Patience {
     pub backoff: Duration,
 }
 
+/// Bytes of weights that a server reads in a second at least.
+const READ: u64 = 200_000_000;
+
+impl Patience {
+    /// How long a server with so many bytes of weights may take until it answers.
+    pub fn within(&self, weights: u64) -> Duration {
+        self.start + Duration::from_secs(weights / READ)
+    }
+}
+
 impl Default for Patience {
     fn default() -> Patience {
         Patience { start: Duration::from_secs(300), crashes: 3, backoff: Duration::from_millis(500) }

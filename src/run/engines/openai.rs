@@ -17,6 +17,8 @@ use crate::plan::model::{Plan, Provider};
 use crate::run::budget::Budget;
 use crate::run::fault::Fault;
 use crate::run::journal::replay::Replay;
+use crate::run::probe::Env;
+use crate::run::servers::find;
 use crate::types::Type;
 use http::Endpoint;
 use paid::Paid;
@@ -120,11 +122,16 @@ pub fn wire(provider: &Provider) -> Option<Wire> {
     }
 }
 
+/// Where a provider's model is.
+pub fn endpoint(provider: &Provider, env: Env<'_>) -> Result<Endpoint, Fault> {
+    let Provider { model, url_env, url, key_env, .. } = provider;
+    Endpoint::find(env, &find::address(url_env, model, env), url, key_env)
+}
+
 /// One attempt of a call.
 pub async fn call(call: &Call<'_>, provider: &Provider) -> Result<Value, Fault> {
     let Some(server) = call.server else {
-        let Provider { url_env, url, key_env, .. } = provider;
-        let endpoint = Endpoint::find(call.cx.env, url_env, url, key_env)?;
+        let endpoint = endpoint(provider, call.cx.env)?;
         return ask(call, provider, &endpoint).await;
     };
     let result = server.asking(provider, async |provider, endpoint| ask(call, provider, endpoint).await).await;

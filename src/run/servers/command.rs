@@ -1,7 +1,7 @@
 //! A model server as the plan has it, and where it is to run -> its command line, environment, and how it is asked.
 //!
 //! The one place that knows servers' flags. Nothing is ever downloaded by a server that we start, and no key stands in an argument, where
-//! every user of the machine could read it.
+//! every user of the machine could read it. `src/kubernetes` has the same servers started by others, in containers.
 
 use crate::plan::model::Serve;
 use crate::run::fault::{Fault, FaultKind};
@@ -22,7 +22,7 @@ pub struct Launch<'a> {
     pub weights: &'a str,
     /// The port on the loopback interface.
     pub port: u16,
-    /// UUIDs of the GPUs that it sees; empty for none.
+    /// The GPUs that it uses, by UUID, of one machine; empty for none.
     pub gpus: &'a [String],
     /// Threads, where it runs on cores.
     pub threads: u32,
@@ -30,7 +30,39 @@ pub struct Launch<'a> {
     pub share: f64,
     /// Whether it is to be able to sleep.
     pub sleeps: bool,
+    /// Who starts it.
+    pub place: Place<'a>,
 }
+
+/// Who starts a server, and so who may reach it and what it may fetch.
+#[derive(Clone, Copy, Debug)]
+pub enum Place<'a> {
+    /// We, for ourselves alone: on the loopback interface, with the GPUs that are named, and with weights that are there.
+    Here,
+    /// Somebody who puts it into a container: on all of its interfaces, with the GPUs that the container has.
+    Container {
+        /// Whether it fetches weights that are not there.
+        fetches: bool,
+        /// The machines that it spans; none for one.
+        span: Option<Span<'a>>,
+    },
+}
+
+/// A server on several machines.
+#[derive(Clone, Copy, Debug)]
+pub struct Span<'a> {
+    /// How many machines.
+    pub nodes: u32,
+    /// Which of them this is, from 0, as it is written on the command line: it may stand for a variable.
+    pub rank: &'a str,
+    /// Where the first one is.
+    pub leader: &'a str,
+}
+
+/// The rank of the machine that answers.
+pub const LEADER: &str = "0";
+/// The port on which SGLang's machines find each other.
+const MEET: u16 = 20_000;
 
 /// What starts a server, and how it is asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,6 +88,9 @@ pub const PROGRAMS: [(&str, &str); 5] = [
     ("transformers", "transformers"),
 ];
 
+/// The servers that can span several machines.
+const SPANNING: [&str; 2] = ["vllm", "sglang"];
+
 /// Whether a program is an interpreter, of which the server is a module.
 fn is_python(program: &str) -> bool {
     program.rsplit('/').next().is_some_and(|name| name.starts_with("python"))
@@ -66,12 +101,20 @@ pub fn command(launch: &Launch<'_>) -> Result<CommandLine, Fault> {
     let Launch { serve, model, .. } = launch;
     let mut line =
         CommandLine { argv: vec![launch.program.to_owned()], model: (*model).to_owned(), ..Default::default() };
-    for (name, value) in [("HF_HUB_OFFLINE", "1"), ("TRANSFORMERS_OFFLINE", "1"), ("DO_NOT_TRACK", "1")] {
-        line.env.insert(name.into(), value.into());
+    line.set("DO_NOT_TRACK", 1);
+    if !launch.fetches() {
+        line.set("HF_HUB_OFFLINE", 1);
+        line.set("TRANSFORMERS_OFFLINE", 1);
     }
-    // By UUID, since CUDA and NVML number devices differently; with none, a server must not take a GPU that the plan did not give it.
-    line.env.insert("CUDA_DEVICE_ORDER".into(), "PCI_BUS_ID".into());
-    line.env.insert("CUDA_VISIBLE_DEVICES".into(), launch.gpus.join(","));
+    if let Place::Here = launch.place {
+        // By UUID, since CUDA and NVML number devices differently; with none, a server must not take a GPU that the plan did not give it.
+        line.set("CUDA_DEVICE_ORDER", "PCI_BUS_ID");
+        line.set("CUDA_VISIBLE_DEVICES", launch.gpus.join(","));
+    }
+    if launch.span().is_some() && !SPANNING.contains(&serve.server.as_str()) {
+        let message = format!("`{}` does not span several machines; {} do", serve.server, SPANNING.join(" and "));
+        return Err(Fault::new(FaultKind::Unsupported, message));
+    }
     match serve.server.as_str() {
         "vllm" => vllm(launch, &mut line),
         "sglang" => sglang(launch, &mut line),
@@ -89,6 +132,27 @@ pub fn command(launch: &Launch<'_>) -> Result<CommandLine, Fault> {
     Ok(line)
 }
 
+impl Launch<'_> {
+    fn fetches(&self) -> bool {
+        matches!(self.place, Place::Container { fetches: true, .. })
+    }
+
+    fn span(&self) -> Option<Span<'_>> {
+        match self.place {
+            Place::Container { span, .. } => span,
+            Place::Here => None,
+        }
+    }
+
+    /// The address that it listens on.
+    fn host(&self) -> &'static str {
+        match self.place {
+            Place::Here => "127.0.0.1",
+            Place::Container { .. } => "0.0.0.0",
+        }
+    }
+}
+
 impl CommandLine {
     fn add(&mut self, arguments: &[&str]) {
         self.argv.extend(arguments.iter().map(|a| (*a).to_owned()));
@@ -101,8 +165,8 @@ impl CommandLine {
         }
     }
 
-    fn listen(&mut self, port: u16) {
-        self.add(&["--host", "127.0.0.1", "--port", &port.to_string()]);
+    fn listen(&mut self, launch: &Launch<'_>) {
+        self.add(&["--host", launch.host(), "--port", &launch.port.to_string()]);
     }
 
     fn set(&mut self, name: &str, value: impl ToString) {
@@ -116,11 +180,19 @@ fn share(launch: &Launch<'_>) -> String {
 
 fn vllm(launch: &Launch<'_>, line: &mut CommandLine) {
     line.add(&["serve", launch.weights, "--served-model-name", launch.model]);
-    line.listen(launch.port);
+    line.listen(launch);
     if !launch.gpus.is_empty() {
         line.option("--tensor-parallel-size", launch.gpus.len() as u64);
         // A share of the whole card, whatever else lies there: two servers on one card get theirs from the ledger.
         line.add(&["--gpu-memory-utilization", &share(launch)]);
+    }
+    if let Some(Span { nodes, rank, leader }) = launch.span() {
+        // Tensors are split over the GPUs of a machine, which are near each other, and layers over the machines.
+        line.option("--pipeline-parallel-size", nodes.into());
+        line.add(&["--nnodes", &nodes.to_string(), "--node-rank", rank, "--master-addr", leader]);
+        if rank != LEADER {
+            line.add(&["--headless"]);
+        }
     }
     line.option("--max-num-seqs", launch.serve.parallel.into());
     line.option("--max-model-len", launch.serve.context.into());
@@ -141,12 +213,17 @@ fn sglang(launch: &Launch<'_>, line: &mut CommandLine) {
         line.add(&["serve"]);
     }
     line.add(&["--model-path", launch.weights, "--served-model-name", launch.model]);
-    line.listen(launch.port);
+    line.listen(launch);
     if launch.gpus.is_empty() {
         line.add(&["--device", "cpu"]);
     } else {
-        line.option("--tp-size", launch.gpus.len() as u64);
+        let nodes = launch.span().map_or(1, |span| u64::from(span.nodes));
+        line.option("--tp-size", launch.gpus.len() as u64 * nodes);
         line.add(&["--mem-fraction-static", &share(launch)]);
+    }
+    if let Some(Span { nodes, rank, leader }) = launch.span() {
+        let meet = format!("{leader}:{MEET}");
+        line.add(&["--nnodes", &nodes.to_string(), "--node-rank", rank, "--dist-init-addr", &meet]);
     }
     line.option("--max-running-requests", launch.serve.parallel.into());
     line.option("--context-length", launch.serve.context.into());
@@ -159,7 +236,7 @@ fn sglang(launch: &Launch<'_>, line: &mut CommandLine) {
 fn llama_cpp(launch: &Launch<'_>, line: &mut CommandLine) {
     let parallel = launch.serve.parallel.max(1);
     line.add(&["--model", launch.weights, "--alias", launch.model]);
-    line.listen(launch.port);
+    line.listen(launch);
     line.option("--parallel", parallel.into());
     // Its context is that of all calls together.
     line.option("--ctx-size", u64::from(launch.serve.context) * u64::from(parallel));
@@ -176,7 +253,7 @@ fn llama_cpp(launch: &Launch<'_>, line: &mut CommandLine) {
 
 fn llama_cpp_python(launch: &Launch<'_>, line: &mut CommandLine) {
     line.add(&["-m", "llama_cpp.server", "--model", launch.weights, "--model_alias", launch.model]);
-    line.listen(launch.port);
+    line.listen(launch);
     // 0: the model's own.
     line.add(&["--n_ctx", &launch.serve.context.to_string()]);
     line.option("--n_threads", launch.threads.into());
@@ -193,7 +270,7 @@ fn llama_cpp_python(launch: &Launch<'_>, line: &mut CommandLine) {
 
 fn ollama(launch: &Launch<'_>, line: &mut CommandLine) {
     line.add(&["serve"]);
-    line.set("OLLAMA_HOST", format!("127.0.0.1:{}", launch.port));
+    line.set("OLLAMA_HOST", format!("{}:{}", launch.host(), launch.port));
     line.set("OLLAMA_NUM_PARALLEL", launch.serve.parallel.max(1));
     line.set("OLLAMA_MAX_LOADED_MODELS", 1);
     line.set("OLLAMA_KEEP_ALIVE", -1);
@@ -211,7 +288,7 @@ fn ollama(launch: &Launch<'_>, line: &mut CommandLine) {
 
 fn transformers(launch: &Launch<'_>, line: &mut CommandLine) {
     line.add(&["serve"]);
-    line.listen(launch.port);
+    line.listen(launch);
     line.add(&["--device", if launch.gpus.is_empty() { "cpu" } else { "auto" }]);
     // Seconds after which an idle model is dropped: when a server ends is ours to say.
     line.add(&["--model-timeout", "1000000"]);

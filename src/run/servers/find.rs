@@ -21,7 +21,23 @@ pub struct Weights {
 
 /// The server of a provider that is ours to start: there is one, and nobody gave its address.
 pub fn managed<'a>(provider: &'a Provider, env: Env<'_>) -> Option<&'a Serve> {
-    provider.serve.as_ref().filter(|_| !given(&provider.url_env, env))
+    provider.serve.as_ref().filter(|_| !given(&address(&provider.url_env, &provider.model, env), env))
+}
+
+/// The variable that holds a model's address: its own (`VLLM_BASE_URL_QWEN_QWEN3_8B`) where that is set, else the one that all models of its
+/// entry share.
+pub fn address(url_env: &str, model: &str, env: Env<'_>) -> String {
+    let own = own_address(url_env, model);
+    if given(&own, env) { own } else { url_env.to_owned() }
+}
+
+/// The variable for the address of one model alone.
+pub fn own_address(url_env: &str, model: &str) -> String {
+    if url_env.is_empty() || model.is_empty() {
+        return url_env.to_owned();
+    }
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+    format!("{url_env}_{}", model.chars().map(plain).collect::<String>())
 }
 
 /// Whether an address was given.
@@ -263,6 +279,14 @@ mod tests {
             r#"{"layers": [{"size": 7}, {"size": 5}]}"#,
         );
         assert_eq!(of("ollama", "qwen3:4b"), Ok(Weights { path: "qwen3:4b".into(), bytes: 12 }));
+    }
+
+    #[test]
+    fn a_model_may_have_an_address_of_its_own() {
+        let own = |name: &str| (name == "VLLM_BASE_URL_ORG_M_1_5").then(|| "http://there/v1".to_owned());
+        assert_eq!(address("VLLM_BASE_URL", "org/m-1.5", &own), "VLLM_BASE_URL_ORG_M_1_5");
+        assert_eq!(address("VLLM_BASE_URL", "org/other", &own), "VLLM_BASE_URL");
+        assert_eq!(address("", "org/m", &own), "");
     }
 
     #[test]

@@ -302,10 +302,7 @@ fn sharers<'p>(plan: &'p Plan, cx: &RunContext<'_>) -> BTreeMap<String, Sharers<
         if !managed && serve.parallel <= 1 {
             continue;
         }
-        let placed: Vec<u32> = match step.hardware.device.as_str() {
-            RAM => Vec::new(),
-            _ => plan.placement.iter().filter(|p| p.steps.contains(&step.id)).map(|p| p.index).collect(),
-        };
+        let placed = placed(plan, step);
         let replicas = if managed { step.hardware.replicas.max(1) } else { 1 };
         let key = key(provider, serve, step, &placed, managed);
         let memory_gb = step.predicted.memory_gb.to_f64().unwrap_or(0.0);
@@ -322,7 +319,16 @@ fn sharers<'p>(plan: &'p Plan, cx: &RunContext<'_>) -> BTreeMap<String, Sharers<
     all
 }
 
-fn key(provider: &Provider, serve: &Serve, step: &PlanStep, placed: &[u32], managed: bool) -> String {
+/// The GPUs of its kind that a plan places a step on, by number; none where it leaves that open, and on cores.
+pub fn placed(plan: &Plan, step: &PlanStep) -> Vec<u32> {
+    match step.hardware.device.as_str() {
+        RAM => Vec::new(),
+        _ => plan.placement.iter().filter(|p| p.steps.contains(&step.id)).map(|p| p.index).collect(),
+    }
+}
+
+/// What is the same for the steps that share a server.
+pub fn key(provider: &Provider, serve: &Serve, step: &PlanStep, placed: &[u32], managed: bool) -> String {
     let Provider { api, model, url_env, .. } = provider;
     let hardware = &step.hardware;
     serde_json::json!([managed, url_env, serve, api, model, hardware.device, hardware.units, placed]).to_string()

@@ -4,9 +4,11 @@ use crate::run::fault::Fault;
 use crate::run::store;
 use std::path::Path;
 
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 6] = [
     ("__init__.py", include_str!("../../../../python/murakkab/__init__.py")),
+    ("client.py", include_str!("../../../../python/murakkab/client.py")),
     ("hints.py", include_str!("../../../../python/murakkab/hints.py")),
+    ("service.py", include_str!("../../../../python/murakkab/service.py")),
     ("stub.py", include_str!("../../../../python/murakkab/stub.py")),
     ("worker.py", include_str!("../../../../python/murakkab/worker.py")),
 ];

@@ -4,19 +4,17 @@ use super::{Instance, Live, Room, Setting, Wanted};
 use crate::run::devices::nvml;
 use crate::run::engines::openai::http::Endpoint;
 use crate::run::fault::{Fault, FaultKind};
-use crate::run::servers::command::{Launch, command};
+use crate::run::servers::command::{Launch, Place, command};
 use crate::run::servers::ledger::Need;
 use crate::run::servers::process::{Process, Start};
 use crate::run::servers::{Force, ServerState, Servers, find, health, locked, tell};
 use crate::run::store;
 use std::io::Read;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What a server needs beside its weights where the plan does not know: a share of them in percent, and bytes.
 const BESIDE: (u64, u64) = (120, 500_000_000);
-/// Bytes of weights that a server reads in a second at least.
-const READ: u64 = 200_000_000;
 
 impl Instance {
     /// Bytes that it needs of each device.
@@ -67,6 +65,7 @@ impl Instance {
             threads: if wanted.on_gpu() { 0 } else { wanted.units.clamp(1, crate::run::devices::cpu::cores()) },
             share,
             sleeps,
+            place: Place::Here,
         };
         let mut line = command(&launch).map_err(fatal)?;
         let key = line.key.map(|name| Ok((name, random()?))).transpose().map_err(fatal)?;
@@ -97,7 +96,7 @@ impl Instance {
         let spawner = servers.spawner().map_err(fatal)?;
         let process = Process::start(&start, &spawner).await.map_err(fatal)?;
         tell(*watch, &self.event(ServerState::Starting, None));
-        let within = servers.patience().start + Duration::from_secs(weights.bytes / READ);
+        let within = servers.patience().within(weights.bytes);
         let healthy = health::ready(&process, &endpoint, &line, &wanted.api, &wanted.name, within).await;
         if let Err(fault) = healthy {
             // One that died may have lost its port to somebody else; one that is late or refuses would do so again.
