@@ -35,9 +35,11 @@ mod new;
 mod plan;
 mod profile;
 mod proof;
+mod remote;
 mod resume;
 mod run;
 mod runs;
+mod serve;
 mod top;
 mod validate;
 mod verify;
@@ -125,6 +127,10 @@ pub fn main() -> ExitCode {
         Command::Logs(options) => runs::logs(&options),
         Command::Compare(options) => compare::compare(&options),
         Command::Top(options) => top::top(&options),
+        Command::Serve(options) => serve::serve(&options),
+        Command::Submit(options) => remote::submit(&options, &inputs),
+        Command::Watch(options) => remote::watch(&options),
+        Command::Fetch(options) => remote::fetch(&options),
         Command::Journal(what) => journal::journal(&what),
         Command::Cache(what) => cache::cache(&what),
         Command::Doc(options) => doc::doc(&options),

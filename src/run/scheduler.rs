@@ -106,7 +106,7 @@ impl<'a> Scheduler<'a> {
     ) -> Result<Scheduler<'a>, Fault> {
         let pools = Pools::new(&plan.cluster, cores, cx.api_calls);
         let spent = cx.recorder.map(|r| r.replay().spent()).unwrap_or_default();
-        let (shared, kept) = (openai::Shared::new(plan, spent), Kept::new(folder));
+        let (shared, kept) = (openai::Shared::new(plan, spent, cx.most_usd), Kept::new(folder));
         let carriers = Carriers::of(plan);
         for step in cx.recorder.map(|r| r.adaptations()).transpose()?.unwrap_or_default() {
             carriers.replace(step);

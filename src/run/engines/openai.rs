@@ -54,11 +54,11 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// What the calls of a run of a plan share; earlier runtimes spent so many dollars.
-    pub fn new(plan: &Plan, spent: Decimal) -> Shared {
+    /// What the calls of a run of a plan share; earlier runtimes spent so many dollars, and all together may spend so many at most.
+    pub fn new(plan: &Plan, spent: Decimal, most: Option<Decimal>) -> Shared {
         Shared {
             clients: http::Clients::default(),
-            budget: Budget::of(plan, spent),
+            budget: Budget::of(plan, spent, most),
             dialects: RefCell::default(),
             probes: RefCell::default(),
             plain: RefCell::default(),
