@@ -36,9 +36,11 @@ mod new;
 mod plan;
 mod profile;
 mod proof;
+mod remote;
 mod resume;
 mod run;
 mod runs;
+mod serve;
 mod streaming;
 mod top;
 mod validate;
@@ -127,6 +129,10 @@ pub fn main() -> ExitCode {
         Command::Logs(options) => runs::logs(&options),
         Command::Compare(options) => compare::compare(&options),
         Command::Top(options) => top::top(&options),
+        Command::Serve(options) => serve::serve(&options),
+        Command::Submit(options) => remote::submit(&options, &inputs),
+        Command::Watch(options) => remote::watch(&options),
+        Command::Fetch(options) => remote::fetch(&options),
         Command::Journal(what) => journal::journal(&what),
         Command::Cache(what) => cache::cache(&what),
         Command::Doc(options) => doc::doc(&options),

@@ -47,6 +47,8 @@ pub mod plan;
 pub mod profile;
 #[cfg(not(target_family = "wasm"))]
 pub mod run;
+#[cfg(not(target_family = "wasm"))]
+pub mod serve;
 pub mod solve;
 pub mod space;
 pub mod syntax;

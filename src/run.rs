@@ -41,6 +41,7 @@ use meter::energy::DeviceEnergy;
 use meter::{Meter, StepMeasure};
 use observer::{Event, Observer};
 use probe::Env;
+use rust_decimal::Decimal;
 use scheduler::{Failure, Scheduler, Scope};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -89,6 +90,8 @@ pub struct RunContext<'a> {
     pub cache: Option<&'a Cache>,
     /// Who plans the rest again where it does not fit any more.
     pub steer: Option<&'a dyn Steer>,
+    /// What the run may spend at most, in dollars, whatever its plan allows.
+    pub most_usd: Option<Decimal>,
 }
 
 impl<'a> RunContext<'a> {
@@ -113,6 +116,7 @@ impl<'a> RunContext<'a> {
             powercap: PathBuf::from(POWERCAP),
             cache: None,
             steer: None,
+            most_usd: None,
         }
     }
 }

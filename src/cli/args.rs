@@ -60,6 +60,14 @@ pub enum Command {
     Compare(super::compare::CompareOptions),
     /// Watch the project's runs, live
     Top(super::top::TopOptions),
+    /// Serve runs over HTTP: plans and sources are submitted, queued, carried out here, and watched
+    Serve(Box<super::serve::ServeOptions>),
+    /// Submit a job or a plan to a server; the job's inputs are options, as for `run`
+    Submit(Box<super::remote::SubmitOptions>),
+    /// Watch a run of a server until it ends
+    Watch(super::remote::WatchOptions),
+    /// Fetch the answer of a server's run, and the files in it
+    Fetch(super::remote::FetchOptions),
     /// Check the journal of runs, or export from it
     #[command(subcommand)]
     Journal(super::journal::JournalCommand),

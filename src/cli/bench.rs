@@ -6,6 +6,7 @@ mod lsp;
 mod recovery;
 mod runtime;
 mod search;
+mod serve;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -41,6 +42,8 @@ pub enum Bench {
     Expand(expand::ExpandOptions),
     /// Run nodes that do nothing, and show what the runtime takes for each
     Runtime(runtime::RuntimeOptions),
+    /// Load a server of this machine with submissions, and show what it takes
+    Serve(serve::ServeOptions),
     /// Type into a file before the language server, and show how long diagnostics take
     Lsp(lsp::LspOptions),
     /// Break files with one random edit each, and show how much is still read and how much is said
@@ -118,6 +121,7 @@ pub fn bench(what: &Bench) -> Result<(), Failure> {
         Bench::Recovery(options) => recovery::recovery(options),
         Bench::Lsp(options) => lsp::lsp(options),
         Bench::Runtime(options) => runtime::runtime(options),
+        Bench::Serve(options) => serve::serve(options),
     }
 }
 

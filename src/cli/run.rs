@@ -357,7 +357,7 @@ fn finish(
 }
 
 /// An answer for people: a text as it is, everything else as JSON.
-fn shown(answer: &Value) -> String {
+pub fn shown(answer: &Value) -> String {
     match answer {
         Value::String(text) => crate::run::fault::printable(text),
         other => format!("{:#}", json!(other)),

@@ -33,14 +33,16 @@ struct Limit {
 }
 
 impl Budget {
-    /// The budget of a plan: its tightest clause on cost that is no wish; none where it has none. What earlier runtimes of the run spent,
-    /// with all that they kept for requests of which nobody knows, is spent.
-    pub fn of(plan: &Plan, earlier: Option<&Replay>) -> Budget {
+    /// The budget of a plan: its tightest clause on cost that is no wish, and what whoever runs it allows at most, dollars; none where
+    /// there is neither. What earlier runtimes of the run spent, with all that they kept for requests of which nobody knows, is spent.
+    pub fn of(plan: &Plan, earlier: Option<&Replay>, most: Option<Decimal>) -> Budget {
         let clauses = plan.clauses.iter().filter(|c| c.metric == "cost" && !c.soft);
-        let limit = clauses.min_by_key(|c| c.limit).map(|clause| {
+        let clauses = clauses.map(|clause| (clause.limit, clause.text.clone()));
+        let most = most.map(|usd| (usd, format!("at most {} usd", usd.normalize())));
+        let limit = clauses.chain(most).min_by_key(|(limit, _)| *limit).map(|(limit, text)| {
             let paid = plan.steps.iter().filter(|s| s.engine.provider().is_some()).map(|s| s.predicted.cost_usd);
             let aside = (plan.total.cost_usd - paid.sum::<Decimal>()).max(Decimal::ZERO);
-            Limit { text: clause.text.clone(), usd: (clause.limit - aside).max(Decimal::ZERO), aside }
+            Limit { text, usd: (limit - aside).max(Decimal::ZERO), aside }
         });
         let agents = plan.steps.iter().filter_map(|s| s.agent.as_ref());
         let agents = agents.filter_map(|agent| {

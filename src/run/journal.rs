@@ -19,9 +19,11 @@ use blobs::{Blobs, damaged};
 use record::{Record, Stored, checksum, decode};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The folder of a project's journal, runs and values, in the folder that mkbc is called in.
@@ -78,12 +80,23 @@ pub struct Run {
     pub count: u64,
 }
 
+/// Whoever wants to know that records were written.
+#[derive(Clone)]
+pub struct Told(pub Arc<dyn Fn() + Send + Sync>);
+
+impl fmt::Debug for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Told")
+    }
+}
+
 /// The journal of a project.
 #[derive(Debug)]
 pub struct Journal {
     db: Connection,
     project: PathBuf,
     blobs: Blobs,
+    told: Option<Told>,
 }
 
 impl Journal {
@@ -129,13 +142,18 @@ impl Journal {
             _ => return Err(damaged(&format!("`{}` is no journal", path.display()))),
         }
         let blobs = Blobs::new(project.join("blobs"));
-        Ok(Journal { db, project, blobs })
+        Ok(Journal { db, project, blobs, told: None })
     }
 
     /// Opens a project's journal, if it has one.
     pub fn existing(project: &Path) -> Result<Option<Journal>, Fault> {
         let there = ["journal.db", "journal.made"].iter().any(|name| project.join(name).exists());
         if there { Journal::open(project).map(Some) } else { Ok(None) }
+    }
+
+    /// The same; once a run is worked on, somebody is told after each commit.
+    pub fn telling(self, told: Told) -> Journal {
+        Journal { told: Some(told), ..self }
     }
 
     /// The store of large values.
@@ -152,8 +170,8 @@ impl Journal {
     pub fn begin(&mut self, info: &RunInfo) -> Result<Run, Fault> {
         let runs = self.project.join("runs");
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-        if info.key.is_some()
-            && let Some(run) = all(&tx)?.into_iter().find(|run| run.info.key == info.key)
+        if let Some(key) = &info.key
+            && let Some(run) = of_key(&tx, key)?
         {
             return Ok(run);
         }
@@ -182,7 +200,19 @@ impl Journal {
 
     /// A run by its number.
     pub fn run(&self, id: u64) -> Result<Option<Run>, Fault> {
-        Ok(self.runs()?.into_iter().find(|run| run.id == id))
+        one(&self.db, id)
+    }
+
+    /// A run's records from number `from` on, `most` of them at most, each checked; that none is missing further back is not.
+    pub fn records_from(&self, id: u64, from: u64, most: usize) -> Result<Vec<Record>, Fault> {
+        let text = "SELECT n, body, crc FROM records WHERE run = ?1 AND n >= ?2 ORDER BY n LIMIT ?3";
+        let mut select = self.db.prepare_cached(text).map_err(failed)?;
+        let mut rows = select.query(params![id, from, most as u64]).map_err(failed)?;
+        let mut records = Vec::new();
+        while let Some(row) = rows.next().map_err(failed)? {
+            records.push(record_of(row, id, from + records.len() as u64)?);
+        }
+        Ok(records)
     }
 
     /// A run's records, in order: all that were written, or an error.
@@ -192,14 +222,7 @@ impl Journal {
         let mut rows = select.query([id]).map_err(failed)?;
         let mut records = Vec::new();
         while let Some(row) = rows.next().map_err(failed)? {
-            let n: u64 = row.get(0).map_err(failed)?;
-            let (body, crc): (Vec<u8>, u32) = (row.get(1).map_err(failed)?, row.get(2).map_err(failed)?);
-            let place = records.len() as u64;
-            if n != place {
-                return Err(damaged(&format!("record {place} of run {id} is missing")));
-            }
-            let record = decode(id, n, &body, crc);
-            records.push(record.map_err(|why| damaged(&format!("record {n} of run {id}: {why}")))?);
+            records.push(record_of(row, id, records.len() as u64)?);
         }
         let count = self.run(id)?.map_or(0, |run| run.count);
         if count != records.len() as u64 {
@@ -226,6 +249,38 @@ fn put_count(tx: &Transaction<'_>, run: u64, fence: u64, count: u64) -> Result<(
         .and_then(|mut update| update.execute(params![run, fence, count, count_checksum(run, count, fence)]))
         .map_err(failed)
         .map(|_| ())
+}
+
+/// The record in a row, which must be that of a place.
+fn record_of(row: &rusqlite::Row<'_>, run: u64, place: u64) -> Result<Record, Fault> {
+    let n: u64 = row.get(0).map_err(failed)?;
+    let (body, crc): (Vec<u8>, u32) = (row.get(1).map_err(failed)?, row.get(2).map_err(failed)?);
+    if n != place {
+        return Err(damaged(&format!("record {place} of run {run} is missing")));
+    }
+    decode(run, n, &body, crc).map_err(|why| damaged(&format!("record {n} of run {run}: {why}")))
+}
+
+fn one(db: &Connection, id: u64) -> Result<Option<Run>, Fault> {
+    let text = "SELECT id, body, crc, fence, count, count_crc FROM runs WHERE id = ?1";
+    let mut select = db.prepare_cached(text).map_err(failed)?;
+    let mut rows = select.query([id]).map_err(failed)?;
+    rows.next().map_err(failed)?.map(run_of).transpose()
+}
+
+/// The run with a key. Bodies are texts of ours: only those that hold the key are read.
+fn of_key(db: &Connection, key: &str) -> Result<Option<Run>, Fault> {
+    let quoted = serde_json::to_vec(key).map_err(|e| Fault::new(FaultKind::Storage, e.to_string()))?;
+    let text = "SELECT id, body, crc, fence, count, count_crc FROM runs WHERE instr(body, ?1) > 0 ORDER BY id";
+    let mut select = db.prepare_cached(text).map_err(failed)?;
+    let mut rows = select.query([quoted]).map_err(failed)?;
+    while let Some(row) = rows.next().map_err(failed)? {
+        let run = run_of(row)?;
+        if run.info.key.as_deref() == Some(key) {
+            return Ok(Some(run));
+        }
+    }
+    Ok(None)
 }
 
 fn all(db: &Connection) -> Result<Vec<Run>, Fault> {

@@ -107,7 +107,8 @@ impl<'a> Scheduler<'a> {
         cores: u32,
     ) -> Result<Scheduler<'a>, Fault> {
         let pools = Pools::new(plan, cores, cx.api_calls);
-        let (shared, kept) = (openai::Shared::new(plan, cx.recorder.map(|r| r.replay())), Kept::new(folder));
+        let earlier = cx.recorder.map(|r| r.replay());
+        let (shared, kept) = (openai::Shared::new(plan, earlier, cx.most_usd), Kept::new(folder));
         let carriers = Carriers::of(plan);
         for step in cx.recorder.map(|r| r.adaptations()).transpose()?.unwrap_or_default() {
             carriers.replace(step);

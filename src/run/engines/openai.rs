@@ -57,11 +57,11 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// What the calls of a run of a plan share; what earlier runtimes of the run spent is spent.
-    pub fn new(plan: &Plan, earlier: Option<&Replay>) -> Shared {
+    /// What the calls of a run of a plan share; what earlier runtimes of the run spent is spent, and all together may spend so many dollars.
+    pub fn new(plan: &Plan, earlier: Option<&Replay>, most: Option<Decimal>) -> Shared {
         Shared {
             clients: http::Clients::default(),
-            budget: Budget::of(plan, earlier),
+            budget: Budget::of(plan, earlier, most),
             dialects: RefCell::default(),
             probes: RefCell::default(),
             plain: RefCell::default(),

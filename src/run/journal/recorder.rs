@@ -96,7 +96,7 @@ impl Journal {
     /// Makes this runtime the one that works on a run: an older one writes no more.
     pub(super) fn take_over(&mut self, id: u64) -> Result<Run, Fault> {
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-        let run = super::all(&tx)?.into_iter().find(|run| run.id == id);
+        let run = super::one(&tx, id)?;
         let run = run.ok_or_else(|| damaged(&format!("run {id} is gone")))?;
         let fence = run.fence + 1;
         put_count(&tx, id, fence, run.count)?;
@@ -123,7 +123,7 @@ impl Journal {
         }
         let blobs = self.blobs.clone();
         let standard = standard_tools();
-        let writer = Writer::start(self.db, run.id, run.fence, run.count)?;
+        let writer = Writer::start(self.db, run.id, run.fence, run.count, self.told)?;
         let opened = Record::Opened {
             fence: run.fence,
             pid: std::process::id(),

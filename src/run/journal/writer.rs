@@ -2,7 +2,7 @@
 //! more is, since a file that failed once cannot be trusted to hold what it took later.
 
 use super::record::{Record, checksum, encode};
-use super::{failed, put_count};
+use super::{Told, failed, put_count};
 use crate::run::fault::{Fault, FaultKind};
 use rusqlite::{Connection, TransactionBehavior, params};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -31,9 +31,9 @@ pub struct Writer {
 
 impl Writer {
     /// A writer for a run, as the runtime with this fence; `next` is the number of its next record.
-    pub fn start(db: Connection, run: u64, fence: u64, next: u64) -> Result<Writer, Fault> {
+    pub fn start(db: Connection, run: u64, fence: u64, next: u64, told: Option<Told>) -> Result<Writer, Fault> {
         let (entries, inbox) = channel();
-        let state = State { db, run, fence, next, full: None, broken: None };
+        let state = State { db, run, fence, next, full: None, broken: None, told };
         let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || state.work(&inbox));
         let thread = thread.map_err(|e| Fault::new(FaultKind::Storage, format!("the journal has no thread: {e}")))?;
         Ok(Writer { entries: Some(entries), thread: Some(thread) })
@@ -67,6 +67,7 @@ struct State {
     /// What `synchronous` is set to.
     full: Option<bool>,
     broken: Option<Fault>,
+    told: Option<Told>,
 }
 
 impl State {
@@ -87,6 +88,9 @@ impl State {
             }
             for entry in group {
                 let _ = entry.ack.send(done.clone());
+            }
+            if let Some(Told(told)) = &self.told {
+                told();
             }
         }
     }
@@ -136,12 +140,12 @@ mod tests {
         let old = journal.take_over(run).expect("ours").fence;
         let mut other = crate::run::journal::Journal::open(folder.path()).expect("a journal");
         let new = other.take_over(run).expect("theirs").fence;
-        let old = Writer::start(journal.db, run, old, 0).expect("a writer");
+        let old = Writer::start(journal.db, run, old, 0, None).expect("a writer");
         let refused = old.send(paused("late"), true).blocking_recv().expect("an answer");
         assert!(refused.expect_err("fenced off").message.contains("taken over"));
         drop(old);
         assert_eq!(other.records(run).expect("records"), []);
-        let new = Writer::start(other.db, run, new, 0).expect("a writer");
+        let new = Writer::start(other.db, run, new, 0, None).expect("a writer");
         assert_eq!(new.send(paused("mine"), true).blocking_recv().expect("an answer"), Ok(()));
     }
 
@@ -150,7 +154,7 @@ mod tests {
         let (_folder, journal, run) = begun();
         let pages: u32 = journal.db.pragma_query_value(None, "page_count", |r| r.get(0)).expect("a count");
         journal.db.pragma_update_and_check(None, "max_page_count", pages + 2, |_| Ok(())).expect("set");
-        let writer = Writer::start(journal.db, run, 0, 0).expect("a writer");
+        let writer = Writer::start(journal.db, run, 0, 0, None).expect("a writer");
         let large = "x".repeat(4000);
         let answers: Vec<bool> =
             (0..20).map(|_| writer.send(paused(&large), false).blocking_recv().expect("an answer").is_ok()).collect();

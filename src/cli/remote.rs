@@ -1,0 +1,155 @@
+//! `mkbc submit`, `mkbc watch`, `mkbc fetch`: the other side of `mkbc serve`.
+
+mod fetch;
+mod submit;
+mod watch;
+
+pub use fetch::{FetchOptions, fetch};
+pub use submit::{SubmitOptions, submit};
+pub use watch::{WatchOptions, watch};
+
+use super::Failure;
+use super::serve::ADDRESS;
+use crate::run::block_on;
+use crate::run::fault::printable;
+use crate::serve::api::types::{Problem, Problems};
+use reqwest::header::RETRY_AFTER;
+use reqwest::{Client, Method, RequestBuilder, Response, Url};
+use serde::de::DeserializeOwned;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// The variable that holds the token.
+const TOKEN: &str = "MKBC_TOKEN";
+/// The variable that says which server, where the command line does not.
+const SERVER: &str = "MKBC_SERVER";
+
+/// A server, and the right to ask it.
+struct Server {
+    base: Url,
+    token: Option<String>,
+    client: Client,
+}
+
+impl Server {
+    /// The server at an address; without one, that of the environment or the usual one.
+    fn at(address: Option<&str>) -> Result<Server, Failure> {
+        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let address = address.map(str::to_owned).or_else(|| set(SERVER)).unwrap_or_else(|| format!("http://{ADDRESS}"));
+        let bad = |why: &str| Failure::Usage(format!("`{address}` is no address of a server: {why}"));
+        let base = Url::parse(&address).map_err(|e| bad(&e.to_string()))?;
+        let host = base.host_str().unwrap_or_default().trim_matches(['[', ']']);
+        let here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        let token = set(TOKEN);
+        match base.scheme() {
+            "https" => {}
+            "http" if here || token.is_none() => {}
+            "http" => {
+                let why = format!("`{TOKEN}` would cross the network for everybody to read: https is needed");
+                return Err(bad(&why));
+            }
+            _ => return Err(bad("it begins with http:// or https://")),
+        }
+        if !base.username().is_empty() || base.password().is_some() {
+            return Err(bad(&format!("a token stands in `{TOKEN}`, not in the address")));
+        }
+        let client =
+            Client::builder().connect_timeout(Duration::from_secs(10)).redirect(reqwest::redirect::Policy::none());
+        // What is asked of this machine is for no proxy.
+        let client = if here { client.no_proxy() } else { client };
+        let client = client.build().map_err(|e| format!("no connection can be made: {e}"))?;
+        Ok(Server { base, token, client })
+    }
+
+    /// A server and a run of it: `URL/ID`, `URL/v1/runs/ID`, or `ID` alone.
+    fn of_run(given: &str) -> Result<(Server, u64), Failure> {
+        let (address, id) = given.rsplit_once('/').map_or((None, given), |(address, id)| (Some(address), id));
+        let id = id.parse().map_err(|_| Failure::Usage(format!("`{given}` names no run: URL/ID, or ID")))?;
+        let address = address.map(|address| address.strip_suffix("/v1/runs").unwrap_or(address));
+        Ok((Server::at(address)?, id))
+    }
+
+    /// The address of a path.
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base.as_str().trim_end_matches('/'))
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.client.request(method, self.url(path));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    /// Sends a request; an answer that is no success becomes what the server says.
+    async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
+        let at = self.base.as_str().trim_end_matches('/');
+        // The error's own text may hold the address, and nothing of the headers.
+        let response = request.send().await.map_err(|e| format!("`{at}` cannot be asked: {}", causes(&e)))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status();
+        let after = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()).map(str::to_owned);
+        let body = response.bytes().await.unwrap_or_default();
+        match serde_json::from_slice::<Problems>(&body) {
+            Ok(problems) => Err(said(&problems.error, after.as_deref())),
+            Err(_) => Err(format!("`{at}` answers with status {status}, and is perhaps no server of runs").into()),
+        }
+    }
+
+    /// Sends a request and reads its answer.
+    async fn ask<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Failure> {
+        let response = self.send(request).await?;
+        let body = response.bytes().await.map_err(|e| format!("the server's answer broke off: {}", causes(&e)))?;
+        serde_json::from_slice(&body).map_err(|e| format!("the server's answer cannot be read: {e}").into())
+    }
+}
+
+/// What a server says of a request that it refuses, as our own errors look.
+fn said(problem: &Problem, after: Option<&str>) -> Failure {
+    let mut text = match &problem.text {
+        Some(diagnostics) => format!("{}\n{}", printable(&problem.message), printable(diagnostics.trim_end())),
+        None => printable(&problem.message),
+    };
+    if let Some(help) = &problem.help {
+        text.push_str(&format!("\n  help: {}", printable(help)));
+    }
+    if let Some(after) = after {
+        text.push_str(&format!("\n  help: ask again in {} s", printable(after)));
+    }
+    Failure::Message(text)
+}
+
+/// An error with what is behind it.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    printable(&text)
+}
+
+/// Waits for what is asked of a server.
+fn wait<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    block_on(work).map_err(|e| format!("cannot start the runtime: {e}"))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_named_by_its_address() {
+        for given in ["http://127.0.0.1:9/7", "http://127.0.0.1:9/v1/runs/7"] {
+            let (server, id) = Server::of_run(given).ok().expect("an address");
+            assert_eq!((server.url("/v1/runs"), id), ("http://127.0.0.1:9/v1/runs".to_owned(), 7));
+        }
+        for wrong in ["http://127.0.0.1:9", "x", "ftp://127.0.0.1/7", "http://a:b@127.0.0.1/7"] {
+            assert!(Server::of_run(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! `mkbc submit`
+
+use super::watch::follow;
+use super::{Server, causes, fetch, wait};
+use crate::check::select;
+use crate::cli::args::{Format, Source};
+use crate::cli::expand::filled;
+use crate::cli::inputs::{Inputs, known, missing};
+use crate::cli::load::{load, lock_path, read, show};
+use crate::cli::{Failure, note, print};
+use crate::compile::check_file;
+use crate::diag::Diagnostics;
+use crate::plan::model::Plan;
+use crate::run::fault::printable;
+use crate::run::input::parse_input;
+use crate::serve::api::types::{RunStatus, Submission, Uploaded};
+use crate::types::Type;
+use clap::Args;
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
+
+#[derive(Args)]
+pub struct SubmitOptions {
+    /// A plan (.json), or a job file, which the server plans
+    pub file: PathBuf,
+    /// The server [default: $MKBC_SERVER, or http://127.0.0.1:7411]; a token stands in $MKBC_TOKEN
+    #[arg(long, value_name = "URL")]
+    pub to: Option<String>,
+    /// The job, where the file has several
+    #[arg(long)]
+    pub job: Option<String>,
+    /// A folder of .mkb files that the job uses; the server plans with its own (repeatable)
+    #[arg(long, value_name = "DIR")]
+    pub library: Vec<PathBuf>,
+    /// Keep every limit of the job even where each figure is at the worst end of its interval
+    #[arg(long)]
+    pub robust: bool,
+    /// A name for the run: submitted again, it is the same run
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// 0 (lowest) to 9
+    #[arg(long, value_name = "N")]
+    pub priority: Option<u8>,
+    /// What the run may cost at most, whatever its plan allows
+    #[arg(long, value_name = "USD")]
+    pub max_usd: Option<f64>,
+    /// Watch the run until it ends, and print its answer
+    #[arg(long)]
+    pub wait: bool,
+    /// Print the run as JSON; with --wait its answer
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Submits a run.
+pub fn submit(options: &SubmitOptions, inputs: &Inputs) -> Result<(), Failure> {
+    let server = Server::at(options.to.as_deref())?;
+    let text = read(&options.file)?;
+    let (mut submission, params) = if options.file.extension().is_some_and(|ending| ending == "json") {
+        of_plan(options, &text)?
+    } else {
+        of_source(options, text)?
+    };
+    let names: Vec<&str> = params.iter().map(|(name, _)| name.as_str()).collect();
+    known(inputs, &names)?;
+    missing(params.iter().map(|(name, ty)| (name.as_str(), ty)), &|name| inputs.contains_key(name))?;
+    submission.key.clone_from(&options.key);
+    submission.priority = options.priority;
+    submission.max_usd = options.max_usd;
+    wait(async {
+        for (name, ty) in &params {
+            let Some(texts) = inputs.get(name) else { continue };
+            let about = |why: String| Failure::Message(format!("the input `--{name}`: {why}"));
+            let value = parse_input(texts, ty).map_err(|fault| about(fault.message))?;
+            let value = uploaded(&server, value, ty).await?;
+            submission.inputs.insert(name.clone(), value);
+        }
+        let run: RunStatus = server.ask(server.request(Method::POST, "/v1/runs").json(&submission)).await?;
+        let at = server.url(&format!("/{}", run.id));
+        if !options.wait {
+            let text = if options.json { format!("{:#}\n", json!(run)) } else { format!("{at}\n") };
+            print(&text);
+            note(&format!("run {} of `{}` is {}; `mkbc watch {at}`", run.id, printable(&run.job), run.state.text()));
+            return Ok(());
+        }
+        note(&format!("run {} of `{}` is {}: {at}", run.id, printable(&run.job), run.state.text()));
+        follow(&server, run.id, false).await?;
+        fetch::show(&server, run.id, options.json).await
+    })
+}
+
+/// What a submission holds, and the types of the job's inputs.
+type Asked = (Submission, Vec<(String, Type)>);
+
+fn of_plan(options: &SubmitOptions, text: &str) -> Result<Asked, Failure> {
+    if options.robust || options.job.is_some() || !options.library.is_empty() {
+        return Err(Failure::Usage(
+            "a plan is submitted as it is: `--job`, `--library` and `--robust` are for job files".into(),
+        ));
+    }
+    let shown = options.file.display();
+    let bad =
+        |e: serde_json::Error| format!("`{shown}` is no plan that this mkbc can read: {e}; compile the job again");
+    let plan: Plan = serde_json::from_str(text).map_err(bad)?;
+    let params = plan.inputs.iter().map(|input| (input.name.clone(), input.ty.clone())).collect();
+    // As it stands in the file: the server's digest is of what it gets.
+    let plan: Value = serde_json::from_str(text).map_err(bad)?;
+    Ok((Submission { plan: Some(plan), ..Submission::default() }, params))
+}
+
+fn of_source(options: &SubmitOptions, text: String) -> Result<Asked, Failure> {
+    let source = Source { file: options.file.clone(), library: options.library.clone(), format: Format::Text };
+    let (texts, file) = load(&source)?;
+    let mut cx = Diagnostics::default();
+    let checked = check_file(&texts, file, &mut cx);
+    if cx.has_errors() {
+        show(&cx, &texts, source.format);
+        return Err(Failure::Said);
+    }
+    let job = select(&checked.program, options.job.as_deref()).map_err(Failure::Usage)?;
+    let params = job.params.iter().map(|p| job.local(*p)).map(|l| (l.name.to_string(), l.ty.clone())).collect();
+    let path = lock_path(&options.file);
+    let lock = if job.holes.is_empty() {
+        None
+    } else {
+        // Holes are filled here, where the fills can be reviewed.
+        filled(&source, false, false)?;
+        Some(read(&path)?)
+    };
+    let submission = Submission {
+        source: Some(text),
+        job: Some(job.name.to_string()),
+        lock,
+        robust: options.robust,
+        ..Submission::default()
+    };
+    Ok((submission, params))
+}
+
+/// A value whose files the server has, and which names them by their digests.
+async fn uploaded(server: &Server, value: Value, ty: &Type) -> Result<Value, Failure> {
+    match (ty, value) {
+        (Type::Bytes | Type::Image | Type::Audio | Type::Video | Type::Document, value) => {
+            let Some(file) = value.get("file").and_then(Value::as_str) else { return Ok(value) };
+            upload(server, Path::new(file)).await
+        }
+        (Type::Optional(inner), value) => Box::pin(uploaded(server, value, inner)).await,
+        (Type::List(item), Value::Array(items)) => {
+            let mut all = Vec::new();
+            for value in items {
+                all.push(Box::pin(uploaded(server, value, item)).await?);
+            }
+            Ok(Value::Array(all))
+        }
+        (Type::Record(_, fields), Value::Object(given)) => {
+            let mut object = Map::new();
+            for (name, value) in given {
+                let ty = fields.iter().find(|(field, _)| *field == name).map_or(&Type::Json, |(_, ty)| ty);
+                let value = Box::pin(uploaded(server, value, ty)).await?;
+                object.insert(name, value);
+            }
+            Ok(Value::Object(object))
+        }
+        (_, value) => Ok(value),
+    }
+}
+
+async fn upload(server: &Server, path: &Path) -> Result<Value, Failure> {
+    let cannot = |e: &dyn std::error::Error| format!("cannot read `{}`: {}", path.display(), causes(e));
+    let file = tokio::fs::File::open(path).await.map_err(|e| cannot(&e))?;
+    let request = server.request(Method::PUT, "/v1/blobs").header("content-type", "application/octet-stream");
+    let kept: Uploaded = server.ask(request.body(file)).await?;
+    Ok(json!({"blob": kept.blob}))
+}

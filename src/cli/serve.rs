@@ -1,0 +1,129 @@
+//! `mkbc serve`
+
+use super::here::{HERE, machines, usable_here};
+use super::load::library;
+use super::{Failure, note, print};
+use crate::run::devices::cpu::cores;
+use crate::run::journal::PROJECT;
+use crate::serve::listen::Patience;
+use crate::serve::planning::{Here, Planner};
+use crate::serve::tenants::{Tenants, new_token};
+use crate::serve::{Service, Settings, serve as work};
+use clap::Args;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where a server listens, and is looked for, where nobody says otherwise.
+pub const ADDRESS: &str = "127.0.0.1:7411";
+
+#[derive(Args)]
+pub struct ServeOptions {
+    /// Where to listen; port 0 takes any. An address that others reach needs --tokens
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = ADDRESS)]
+    pub addr: SocketAddr,
+    /// A name that the server is asked by, beside its address (repeatable)
+    #[arg(long, value_name = "NAME")]
+    pub host: Vec<String>,
+    /// The folder whose `.mkbc` holds the journal, the queue and the runs
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub project: PathBuf,
+    /// Runs at a time; 0 only accepts [default: as many as there are cores]
+    #[arg(long, value_name = "N")]
+    pub workers: Option<usize>,
+    /// Who may use the server: tenants with the digests of their tokens
+    #[arg(long, value_name = "FILE")]
+    pub tokens: Option<PathBuf>,
+    /// Print a new token, and the entry of a tokens file for it, and do nothing else
+    #[arg(long, value_name = "TENANT")]
+    pub new_token: Option<String>,
+    /// A folder of .mkb files and profiles/*.csv to add to the library (repeatable)
+    #[arg(long, value_name = "DIR")]
+    pub library: Vec<PathBuf>,
+    /// Run tools and models that a submission brings along: any program of this machine, that is
+    #[arg(long)]
+    pub allow_own_tools: bool,
+    /// Let inputs name files below this folder
+    #[arg(long, value_name = "DIR")]
+    pub allow_files: Option<PathBuf>,
+    /// Runs that may wait
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    pub queue: usize,
+    /// Event streams at a time
+    #[arg(long, value_name = "N", default_value_t = 2_000)]
+    pub streams: usize,
+    /// Connections at a time
+    #[arg(long, value_name = "N", default_value_t = 4_000)]
+    pub connections: usize,
+    /// Kilobytes of a submission
+    #[arg(long, value_name = "KB", default_value_t = 4_096)]
+    pub body: usize,
+    /// Megabytes of a file that is uploaded
+    #[arg(long, value_name = "MB", default_value_t = 1_024)]
+    pub blob: u64,
+    /// Megabytes of all files that a tenant has uploaded
+    #[arg(long, value_name = "MB", default_value_t = 10_240)]
+    pub blobs: u64,
+    /// Seconds that what is under way has to end, where a run or the server is stopped
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
+    pub grace: f64,
+}
+
+/// Serves until it is stopped.
+pub fn serve(options: &ServeOptions) -> Result<(), Failure> {
+    if let Some(name) = &options.new_token {
+        let (token, entry) = new_token(name)?;
+        // The token is for people, and the entry for the file.
+        note(&format!("the token, which is shown only now: {token}"));
+        print(&entry);
+        return Ok(());
+    }
+    let grace = Duration::try_from_secs_f64(options.grace);
+    let grace = grace.map_err(|_| Failure::Usage("`--grace` takes seconds, 0 or more".into()))?;
+    let absolute = |path: &PathBuf| {
+        let cannot = |e| Failure::Message(format!("cannot find the folder `{}`: {e}", path.display()));
+        path.canonicalize().map_err(cannot)
+    };
+    let libraries = options.library.iter().map(absolute).collect::<Result<Vec<_>, _>>()?;
+    let tenants = match &options.tokens {
+        Some(path) => Tenants::read(path, options.queue)?,
+        None => Tenants::local(options.queue),
+    };
+    let here = Here {
+        machines: |name, library| machines(name, library).map_err(|why| why.to_string()),
+        name: HERE,
+        usable: usable_here,
+    };
+    let planner = Planner::new(library(&libraries)?, libraries.clone(), here, options.allow_own_tools)?;
+    let workers = options.workers.unwrap_or(cores() as usize);
+    let settings = Settings {
+        address: options.addr,
+        hosts: options.host.clone(),
+        project: absolute(&options.project)?.join(PROJECT),
+        libraries,
+        workers,
+        queue: options.queue,
+        streams: options.streams,
+        connections: options.connections,
+        planners: (cores() as usize).div_ceil(2),
+        body_bytes: options.body << 10,
+        blob_bytes: options.blob << 20,
+        blobs_bytes: options.blobs << 20,
+        allow_files: options.allow_files.as_ref().map(absolute).transpose()?,
+        grace,
+        retry_after: Duration::from_secs(2),
+        patience: Patience { write: Duration::from_secs(30), idle: Duration::from_secs(180) },
+    };
+    let service = Service::open(settings, tenants, planner)?;
+    let ready = |address: SocketAddr| {
+        // A line for programs: with port 0 nobody knows the address before.
+        print(&format!("serving http://{address}\n"));
+        let who =
+            if options.tokens.is_some() { "tokens are asked for" } else { "every program of this user may use it" };
+        note(&format!("{workers} runs at a time; {who}; Ctrl-C ends it"));
+    };
+    match work(&service, &ready)? {
+        143 => Err(Failure::Terminated),
+        _ => Err(Failure::Stopped),
+    }
+}

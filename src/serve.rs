@@ -1,0 +1,384 @@
+//! Plans and sources over HTTP → runs, for several tenants, on this machine (`mkbc serve`).
+//!
+//! [`api`] knows HTTP; [`tenants`] who may what; [`planning`] and [`inputs`] what may be run; [`store`] what was accepted, on the disk before
+//! anybody is told; [`queue`] (pure) and [`dispatch`] who is next; [`execute`] carries a run out with the project's journal. `docs/service.md`
+//! says what is promised.
+
+pub mod api;
+pub mod audit;
+pub mod bells;
+pub mod blobs;
+pub mod dispatch;
+pub mod execute;
+pub mod inputs;
+pub mod listen;
+pub mod owner;
+pub mod planning;
+pub mod queue;
+pub mod store;
+pub mod tenants;
+
+use crate::run::fault::{Fault, FaultKind};
+use crate::run::journal::lock::Lock;
+use crate::run::journal::{Journal, Run};
+use crate::run::servers::Servers;
+use crate::run::{Signals, block_on};
+use api::metrics::Counters;
+use audit::{Act, Audit};
+use bells::Bells;
+use blobs::Blobs;
+use dispatch::Dispatch;
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use listen::{Door, Patience, Peer};
+use planning::Planner;
+use queue::Waiting;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use store::writer::Turned;
+use store::{State, Store};
+use tenants::{Money, Tenants};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+/// Requests with a wrong token that are answered in a second.
+const WRONG_TOKENS: NonZeroU32 = NonZeroU32::new(20).expect("not zero");
+
+/// How a server is set up.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Names that it is asked by, beside its address.
+    pub hosts: Vec<String>,
+    /// The project's folder `.mkbc`.
+    pub project: PathBuf,
+    /// Folders of the library, absolute.
+    pub libraries: Vec<PathBuf>,
+    /// Runs at a time.
+    pub workers: usize,
+    /// Runs that may wait, of all tenants.
+    pub queue: usize,
+    /// Event streams at a time.
+    pub streams: usize,
+    /// Connections at a time.
+    pub connections: usize,
+    /// Jobs that are planned at a time; four times as many may wait for that.
+    pub planners: usize,
+    /// Bytes of a request that is JSON.
+    pub body_bytes: usize,
+    /// Bytes of a blob, and of all blobs of a tenant.
+    pub blob_bytes: u64,
+    /// Bytes of all blobs of a tenant.
+    pub blobs_bytes: u64,
+    /// The folder below which inputs may name files.
+    pub allow_files: Option<PathBuf>,
+    /// How long what is under way has to end, where a run or the server is stopped.
+    pub grace: Duration,
+    /// When somebody whom a full queue turned away is to come back.
+    pub retry_after: Duration,
+    /// How long connections may stand still.
+    pub patience: Patience,
+}
+
+/// A server at work.
+pub struct Service {
+    /// How it is set up.
+    pub settings: Settings,
+    /// `.mkbc/service`.
+    pub folder: PathBuf,
+    /// What was accepted.
+    pub store: Store,
+    /// What waits, and what is under way.
+    pub dispatch: Dispatch,
+    /// Who may what.
+    pub tenants: Tenants,
+    /// What may be run.
+    pub planner: Planner,
+    /// What was uploaded.
+    pub blobs: Blobs,
+    /// Who did what.
+    pub audit: Audit,
+    /// Who is told when something happens to a run.
+    pub bells: Bells,
+    /// Model servers, which runs share.
+    pub servers: Servers,
+    /// Event streams that may still be opened.
+    pub streams: Arc<Semaphore>,
+    /// What is counted.
+    pub counters: Counters,
+    /// Names that it is asked by, in lower case.
+    pub hosts: Vec<String>,
+    journal: Mutex<Journal>,
+    planning: Arc<Semaphore>,
+    to_be_planned: AtomicUsize,
+    wrong: DefaultDirectRateLimiter,
+    stop: watch::Sender<bool>,
+    // Last, so that it is given back when everything else is closed.
+    _lock: Lock,
+}
+
+impl Service {
+    /// Opens the store, and queues what was accepted and has not ended.
+    pub fn open(settings: Settings, tenants: Tenants, planner: Planner) -> Result<Arc<Service>, Fault> {
+        refuse_openness(settings.address.ip(), &tenants)?;
+        let journal = Journal::open(&settings.project)?;
+        let folder = settings.project.join("service");
+        crate::run::store::folder(&folder)?;
+        let lock = Lock::take(&folder).map_err(|fault| {
+            Fault::new(FaultKind::Storage, format!("another server is at work in this project ({})", fault.message))
+                .help("stop it, or give another folder (`--project`)")
+        })?;
+        let store = Store::open(&folder)?;
+        let (dispatch, blobs, audit) =
+            (Dispatch::new(settings.queue), Blobs::new(folder.join("blobs")), Audit::open(&folder)?);
+        blobs.sweep();
+        let service = Service {
+            servers: Servers::kept_in(&folder.join("servers")),
+            streams: Arc::new(Semaphore::new(settings.streams)),
+            planning: Arc::new(Semaphore::new(settings.planners)),
+            hosts: hosts(&settings),
+            journal: Mutex::new(journal),
+            to_be_planned: AtomicUsize::new(0),
+            wrong: RateLimiter::direct(Quota::per_second(WRONG_TOKENS)),
+            stop: watch::Sender::new(false),
+            bells: Bells::default(),
+            counters: Counters::default(),
+            settings,
+            folder,
+            store,
+            dispatch,
+            tenants,
+            planner,
+            blobs,
+            audit,
+            _lock: lock,
+        };
+        service.restore()?;
+        Ok(Arc::new(service))
+    }
+
+    /// Goes on with what an earlier server accepted: what was begun first, and what was to stop stops.
+    fn restore(&self) -> Result<(), Fault> {
+        for (name, (spent, held)) in self.store.money()? {
+            if let Some(tenant) = self.tenants.named(&name) {
+                tenant.restore(Money { spent, held });
+            }
+        }
+        for run in self.store.open_runs()? {
+            let to = if run.state == State::Cancelling { State::Cancelled } else { State::Queued };
+            if run.state != State::Queued {
+                let note = Some("the server that worked on it ended".to_owned());
+                let (from, at_ms) = (&[State::Running, State::Cancelling][..], now_ms());
+                self.turn(Turned { run: run.id, from, to, at_ms, note, journal: None, spent_micro: None });
+            }
+            if to == State::Queued {
+                let weight = self.tenants.named(&run.tenant).map_or(1, |tenant| tenant.share.weight);
+                let waiting = Waiting { id: run.id, tenant: run.tenant, priority: run.priority, cost: run.cost_ms };
+                self.dispatch.restore(waiting, weight);
+            }
+        }
+        Ok(())
+    }
+
+    /// Changes a run's state and tells who waits; for threads that may wait.
+    pub fn turn(&self, turned: Turned) {
+        let (turned, held) = self.with_money(turned);
+        let done = self.store.writer().turn_now(turned.clone());
+        self.after(&turned, held, done.unwrap_or(false));
+    }
+
+    /// The same, for those that may not.
+    pub async fn turned(&self, turned: Turned) -> Result<bool, Fault> {
+        let (turned, held) = self.with_money(turned);
+        let done = self.store.writer().turn(turned.clone()).await?;
+        self.after(&turned, held, done);
+        Ok(done)
+    }
+
+    /// A run that ends costs something: all that is kept for it where nobody knows. Returns whose it is, and what is kept.
+    fn with_money(&self, turned: Turned) -> (Turned, Option<(String, u64)>) {
+        if !turned.to.is_final() {
+            return (turned, None);
+        }
+        let Ok(Some(run)) = self.store.run(turned.run) else { return (turned, None) };
+        let spent_micro = turned.spent_micro.or((run.held_micro > 0).then_some(run.held_micro));
+        (Turned { spent_micro, ..turned }, Some((run.tenant, run.held_micro)))
+    }
+
+    fn after(&self, turned: &Turned, held: Option<(String, u64)>, done: bool) {
+        if let Some((tenant, held)) = held.filter(|_| done)
+            && let Some(tenant) = self.tenants.named(&tenant)
+        {
+            tenant.settle(held, turned.spent_micro.unwrap_or(held));
+        }
+        self.bells.ring(turned.run);
+    }
+
+    /// Reads in the project's journal.
+    pub fn journal<T>(&self, read: impl FnOnce(&Journal) -> Result<T, Fault>) -> Result<T, Fault> {
+        read(&self.journal.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The folder of a run of the journal.
+    pub fn run_folder(&self, journal: u64) -> PathBuf {
+        let folder = self.journal(|db| Ok(db.run(journal)?.map(|run: Run| db.folder(&run)))).ok().flatten();
+        folder.unwrap_or_else(|| self.folder.join("none"))
+    }
+
+    /// Waits for a turn to plan; none where too many wait.
+    pub async fn planning_turn(&self) -> Option<OwnedSemaphorePermit> {
+        let counted = Counted::one(&self.to_be_planned, self.settings.planners * 5)?;
+        let turn = self.planning.clone().acquire_owned().await.ok();
+        drop(counted);
+        turn
+    }
+
+    /// Counts a request with a wrong token; how long to wait where there were too many.
+    pub fn wrong_tokens(&self) -> Result<(), Duration> {
+        self.wrong.check().map_err(|not| not.wait_time_from(DefaultClock::default().now()))
+    }
+
+    /// Changes once the server is about to stop.
+    pub fn stopping(&self) -> watch::Receiver<bool> {
+        self.stop.subscribe()
+    }
+
+    /// Whether the server is about to stop.
+    pub fn is_stopping(&self) -> bool {
+        *self.stop.borrow()
+    }
+}
+
+/// One of those that are counted, as long as it is there.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl Counted<'_> {
+    fn one(count: &AtomicUsize, most: usize) -> Option<Counted<'_>> {
+        let counted = Counted(count);
+        (count.fetch_add(1, Ordering::Relaxed) < most).then_some(counted)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Refuses an address that others reach where anybody could use it.
+fn refuse_openness(ip: IpAddr, tenants: &Tenants) -> Result<(), Fault> {
+    if ip.is_loopback() || tenants.ask_for_tokens() {
+        return Ok(());
+    }
+    let message = format!("`{ip}` can be reached from other machines, and everybody there could run jobs on this one");
+    Err(Fault::new(FaultKind::Input, message)
+        .help("give `--tokens FILE`, or listen on 127.0.0.1; `mkbc serve --new-token NAME` begins such a file"))
+}
+
+/// The names of a server, in lower case.
+fn hosts(settings: &Settings) -> Vec<String> {
+    let ip = settings.address.ip();
+    let own = if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() };
+    let local = ["localhost", "127.0.0.1", "[::1]"].into_iter().filter(|_| ip.is_loopback());
+    let given = settings.hosts.iter().map(|host| host.to_ascii_lowercase());
+    [own].into_iter().chain(local.map(str::to_owned)).chain(given).collect()
+}
+
+/// Milliseconds since 1970.
+pub fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+/// Dollars as millionths, up.
+pub fn micro(usd: f64) -> u64 {
+    (usd.max(0.0) * 1e6).ceil() as u64
+}
+
+/// Serves until a signal says otherwise; `ready` is told where. The first signal lets what is under way end or pause in the journal, the
+/// second stops it at once, a third ends the process. Returns the exit status of the first signal.
+pub fn serve(service: &Arc<Service>, ready: &dyn Fn(SocketAddr)) -> Result<u8, Fault> {
+    let served = block_on(async {
+        let cannot = |e| Fault::storage("listen on", Path::new(&service.settings.address.to_string()), &e);
+        let mut signals =
+            Signals::new().ok_or_else(|| Fault::new(FaultKind::Process, "signals cannot be listened for"))?;
+        listen::allow(service.settings.connections);
+        let listener = tokio::net::TcpListener::bind(service.settings.address).await.map_err(cannot)?;
+        let address = listener.local_addr().map_err(cannot)?;
+        let door = Door::new(
+            listener,
+            service.settings.connections,
+            service.settings.patience,
+            !service.tenants.ask_for_tokens(),
+        );
+        let workers: Vec<_> =
+            (0..service.settings.workers).map(|n| worker(service.clone(), n)).collect::<Result<_, _>>()?;
+        let app = api::router(service.clone()).into_make_service_with_connect_info::<Peer>();
+        let mut stop = service.stopping();
+        let stopped = async move { drop(stop.wait_for(|stops| *stops).await) };
+        let mut server = Box::pin(axum::serve(door, app).with_graceful_shutdown(stopped).into_future());
+        let note = address.to_string();
+        service.audit.note(Act { what: "start", tenant: None, from: None, run: None, note: &note });
+        ready(address);
+        let status = tokio::select! {
+            status = signals.next() => status,
+            ended = &mut server => return Err(Fault::new(FaultKind::Process, format!("the server ended: {ended:?}"))),
+        };
+        service.stop.send_replace(true);
+        service.dispatch.close();
+        let joined = tokio::task::spawn_blocking(move || workers.into_iter().for_each(|worker| drop(worker.join())));
+        let end = async { tokio::join!(joined, tokio::time::timeout(service.settings.grace, server)) };
+        tokio::pin!(end);
+        let mut again = 0;
+        loop {
+            tokio::select! {
+                _ = &mut end => break,
+                status = signals.next() => {
+                    again += 1;
+                    service.dispatch.stop_all();
+                    if again > 1 {
+                        std::process::exit(status.into());
+                    }
+                }
+            }
+        }
+        service.audit.note(Act { what: "stop", tenant: None, from: None, run: None, note: "" });
+        Ok(status)
+    });
+    served.map_err(|e| Fault::new(FaultKind::Process, format!("the server has no runtime: {e}")))?
+}
+
+/// A thread that carries out one run after the other until there is to be no more.
+fn worker(service: Arc<Service>, n: usize) -> Result<std::thread::JoinHandle<()>, Fault> {
+    let work = move || {
+        while let Some((run, cancel)) = service.dispatch.next() {
+            execute::work(&service, run.id, &cancel);
+        }
+    };
+    let thread = std::thread::Builder::new().name(format!("run-{n}")).spawn(work);
+    thread.map_err(|e| Fault::new(FaultKind::Process, format!("a worker has no thread: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_asks_without_a_token() {
+        let open = Tenants::local(1);
+        for ip in ["127.0.0.1", "127.9.9.9", "::1"] {
+            assert!(refuse_openness(ip.parse().expect("an address"), &open).is_ok(), "{ip}");
+        }
+        for ip in ["0.0.0.0", "::", "10.0.0.1", "169.254.169.254", "::ffff:127.0.0.1"] {
+            assert!(refuse_openness(ip.parse().expect("an address"), &open).is_err(), "{ip}");
+        }
+    }
+
+    #[test]
+    fn money_is_rounded_against_who_spends_it() {
+        assert_eq!((micro(0.000_000_1), micro(1.5), micro(-1.0), micro(f64::NAN)), (1, 1_500_000, 0, 0));
+    }
+}

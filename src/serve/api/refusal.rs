@@ -1,0 +1,102 @@
+//! Why a request is not carried out → a status and a body.
+
+use super::types::{Problem, Problems};
+use crate::diag::source::Sources;
+use crate::diag::{Diagnostics, render};
+use crate::run::fault::Fault;
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use std::time::Duration;
+
+/// A request that is not carried out.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    status: u16,
+    retry_after: Option<Duration>,
+    problem: Box<Problem>,
+}
+
+impl Refusal {
+    /// With a status, a word for programs and a sentence for people.
+    pub fn new(status: u16, code: &'static str, message: impl Into<String>) -> Refusal {
+        let problem = Problem { code: code.into(), message: message.into(), help: None, diagnostics: None, text: None };
+        Refusal { status, retry_after: None, problem: Box::new(problem) }
+    }
+
+    /// What is asked for cannot be used.
+    pub fn invalid(code: &'static str, message: impl Into<String>) -> Refusal {
+        Refusal::new(422, code, message)
+    }
+
+    /// There is no such thing, or none that the tenant may know of.
+    pub fn absent(message: impl Into<String>) -> Refusal {
+        Refusal::new(404, "not_found", message)
+    }
+
+    /// It is there, and not allowed.
+    pub fn forbidden(code: &'static str, message: impl Into<String>) -> Refusal {
+        Refusal::new(403, code, message)
+    }
+
+    /// It does not fit the state that something is in.
+    pub fn conflict(code: &'static str, message: impl Into<String>) -> Refusal {
+        Refusal::new(409, code, message)
+    }
+
+    /// There is too much of it now; it may be asked again after a while.
+    pub fn later(code: &'static str, message: impl Into<String>, after: Duration) -> Refusal {
+        Refusal { retry_after: Some(after), ..Refusal::new(429, code, message) }
+    }
+
+    /// The server cannot do its work.
+    pub fn broken(message: &str) -> Refusal {
+        Refusal::new(503, "broken", message)
+    }
+
+    /// A source has errors.
+    pub fn diagnosed(cx: &Diagnostics, sources: &Sources) -> Refusal {
+        let mut refusal = Refusal::invalid("diagnostics", "the source has errors, or no plan keeps its limits");
+        refusal.problem.diagnostics = render::json(cx, sources).as_array().cloned();
+        refusal.problem.text = Some(render::text(cx, sources, false));
+        refusal
+    }
+
+    /// With what to do.
+    pub fn help(mut self, help: impl Into<String>) -> Refusal {
+        self.problem.help = Some(help.into());
+        self
+    }
+
+    /// The sentence for people.
+    pub fn message(&self) -> &str {
+        &self.problem.message
+    }
+
+    /// The word for programs.
+    pub fn code(&self) -> &str {
+        &self.problem.code
+    }
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Refusal {
+        Refusal::broken(&fault.message)
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(Problems { error: *self.problem })).into_response();
+        if let Some(after) = self.retry_after {
+            // Whole seconds, and never none: the client would ask again at once.
+            let seconds = after.as_secs_f64().ceil().max(1.0) as u64;
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}

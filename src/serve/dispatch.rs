@@ -1,0 +1,187 @@
+//! The queue and the runs under way, for threads: workers wait for the next run, and whoever stops a run finds its switch.
+
+use super::queue::{Full, Queue, Share, Waiting};
+use crate::run::cancel::Cancel;
+use std::collections::BTreeMap;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// What became of the wish to stop a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stopped {
+    /// It waited, and does not any more.
+    Waiting,
+    /// What is under way may still end.
+    Drained,
+    /// It was to stop already, and stops now.
+    AtOnce,
+    /// Nobody works on it.
+    Unknown,
+}
+
+/// A run under way.
+#[derive(Clone, Debug, Default)]
+struct UnderWay {
+    cancel: Cancel,
+    /// Whether somebody asked for it to stop; else it is the server that stops.
+    asked: bool,
+}
+
+#[derive(Debug)]
+struct Inside {
+    queue: Queue,
+    under_way: BTreeMap<u64, UnderWay>,
+    closed: bool,
+}
+
+/// The queue and the runs under way.
+#[derive(Debug)]
+pub struct Dispatch {
+    inside: Mutex<Inside>,
+    more: Condvar,
+}
+
+impl Dispatch {
+    /// For so many waiting runs.
+    pub fn new(most: usize) -> Dispatch {
+        let inside = Inside { queue: Queue::new(most), under_way: BTreeMap::new(), closed: false };
+        Dispatch { inside: Mutex::new(inside), more: Condvar::new() }
+    }
+
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at the queue.
+    pub fn queue<T>(&self, look: impl FnOnce(&Queue) -> T) -> T {
+        look(&self.inside().queue)
+    }
+
+    /// Runs under way.
+    pub fn under_way(&self) -> usize {
+        self.inside().under_way.len()
+    }
+
+    /// Promises a place, which goes back where the promise is dropped.
+    pub fn promise<'a>(&'a self, tenant: &str, share: Share) -> Result<Promise<'a>, Full> {
+        self.inside().queue.promise(tenant, share)?;
+        Ok(Promise { dispatch: self, tenant: Some(tenant.to_owned()) })
+    }
+
+    /// Takes in a run that was accepted earlier.
+    pub fn restore(&self, run: Waiting, weight: u32) {
+        self.inside().queue.restore(run, Some(weight));
+        self.more.notify_one();
+    }
+
+    /// Waits for the next run and takes it, with its switch; none once this is closed.
+    pub fn next(&self) -> Option<(Waiting, Cancel)> {
+        let mut inside = self.inside();
+        loop {
+            if inside.closed {
+                return None;
+            }
+            if let Some(run) = inside.queue.take() {
+                let under_way = UnderWay::default();
+                let cancel = under_way.cancel.clone();
+                inside.under_way.insert(run.id, under_way);
+                return Some((run, cancel));
+            }
+            inside = self.more.wait(inside).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Nobody works on a run any more; whether somebody had asked for it to stop.
+    pub fn done(&self, id: u64) -> bool {
+        self.inside().under_way.remove(&id).is_some_and(|run| run.asked)
+    }
+
+    /// Stops a run: one that waits at once, one under way gently, and at once where it is asked again.
+    pub fn stop(&self, id: u64) -> Stopped {
+        let mut inside = self.inside();
+        if inside.queue.remove(id) {
+            return Stopped::Waiting;
+        }
+        let Some(run) = inside.under_way.get_mut(&id) else { return Stopped::Unknown };
+        if std::mem::replace(&mut run.asked, true) {
+            run.cancel.cancel();
+            return Stopped::AtOnce;
+        }
+        run.cancel.drain();
+        Stopped::Drained
+    }
+
+    /// Begins nothing more, and lets what is under way end gently.
+    pub fn close(&self) {
+        let mut inside = self.inside();
+        inside.closed = true;
+        inside.under_way.values().for_each(|run| run.cancel.drain());
+        self.more.notify_all();
+    }
+
+    /// Stops what is under way at once.
+    pub fn stop_all(&self) {
+        self.inside().under_way.values().for_each(|run| run.cancel.cancel());
+    }
+}
+
+/// A place in the queue, as long as it is not taken.
+#[derive(Debug)]
+pub struct Promise<'a> {
+    dispatch: &'a Dispatch,
+    tenant: Option<String>,
+}
+
+impl Promise<'_> {
+    /// Takes the place.
+    pub fn put(mut self, run: Waiting) {
+        self.tenant = None;
+        self.dispatch.inside().queue.put(run);
+        self.dispatch.more.notify_one();
+    }
+}
+
+impl Drop for Promise<'_> {
+    fn drop(&mut self) {
+        if let Some(tenant) = &self.tenant {
+            self.dispatch.inside().queue.release(tenant);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHARE: Share = Share { most: 1, weight: 1 };
+
+    fn run(id: u64) -> Waiting {
+        Waiting { id, tenant: "a".into(), priority: 0, cost: 1 }
+    }
+
+    #[test]
+    fn a_promise_that_is_dropped_is_given_back() {
+        let dispatch = Dispatch::new(9);
+        drop(dispatch.promise("a", SHARE).expect("room"));
+        let promise = dispatch.promise("a", SHARE).expect("room again");
+        assert_eq!(dispatch.promise("a", SHARE).err(), Some(Full::Tenant));
+        promise.put(run(1));
+        assert_eq!(dispatch.queue(Queue::len), 1);
+    }
+
+    #[test]
+    fn a_run_is_stopped_gently_and_then_at_once() {
+        let dispatch = Dispatch::new(9);
+        dispatch.restore(run(1), 1);
+        dispatch.restore(run(2), 1);
+        let (first, cancel) = dispatch.next().expect("one");
+        assert_eq!(dispatch.stop(2), Stopped::Waiting);
+        assert_eq!(dispatch.stop(2), Stopped::Unknown);
+        assert_eq!(dispatch.stop(first.id), Stopped::Drained);
+        assert!(cancel.is_draining() && !cancel.is_cancelled());
+        assert_eq!(dispatch.stop(first.id), Stopped::AtOnce);
+        assert!(cancel.is_cancelled());
+        assert!(dispatch.done(first.id));
+        dispatch.close();
+        assert!(dispatch.next().is_none());
+    }
+}

@@ -1,0 +1,141 @@
+//! A run that was taken from the queue -> its outcome, by the runtime that `mkbc run` uses too, with the project's journal.
+//!
+//! Workers are threads of the server, each with a runtime of its own, and not processes: model servers and the cache are then shared by
+//! runs, and a small run takes milliseconds. What a run really does (programs, Python, models, browsers) is in child processes anyway, which
+//! die with it. Stopping a run drops its future, which kills them; it counts as stopped once its thread has come back. A panic is the run's
+//! own failure. What threads do not give: a run whose values fill the memory takes the server along, and the next start goes on with it.
+
+use super::store::State;
+use super::store::writer::Turned;
+use super::{Service, micro, now_ms};
+use crate::run::cache::{Cache, MOST, Policy};
+use crate::run::cancel::Cancel;
+use crate::run::fault::{Fault, FaultKind, printable};
+use crate::run::journal::recorder::Recording;
+use crate::run::journal::{Journal, RunInfo, Told};
+use crate::run::observer::Silent;
+use crate::run::{RunContext, RunReport, block_on, run, store};
+use rust_decimal::Decimal;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// Why a run ended as it did.
+enum End {
+    Done,
+    Failed(String),
+    /// It was stopped, by somebody or by the end of the server.
+    Stopped,
+}
+
+/// Works on a run until it ends or is stopped.
+pub fn work(service: &Arc<Service>, id: u64, cancel: &Cancel) {
+    let worked = catch_unwind(AssertUnwindSafe(|| carry_out(service, id, cancel)));
+    let (end, spent) = match worked {
+        Ok(Ok(done)) => done,
+        Ok(Err(fault)) => (End::Failed(crate::run::fault::RunError::from(fault).to_string()), None),
+        Err(_) => (End::Failed("the server's own fault: the run's thread panicked".to_owned()), None),
+    };
+    let asked = service.dispatch.done(id);
+    let (to, note) = match end {
+        End::Done => (State::Done, None),
+        End::Failed(why) => (State::Failed, Some(printable(&why))),
+        End::Stopped if asked => (State::Cancelled, None),
+        End::Stopped => (State::Queued, Some("the server stopped; the run goes on when it starts again".to_owned())),
+    };
+    let spent_micro = to.is_final().then_some(spent).flatten();
+    service.turn(Turned {
+        run: id,
+        from: &[State::Running, State::Cancelling],
+        to,
+        at_ms: now_ms(),
+        note,
+        journal: None,
+        spent_micro,
+    });
+}
+
+fn carry_out(service: &Arc<Service>, id: u64, cancel: &Cancel) -> Result<(End, Option<u64>), Fault> {
+    let gone = || Fault::new(FaultKind::Storage, "the run is not in the store any more");
+    let accepted = service.store.run(id)?.ok_or_else(gone)?;
+    let text = service.store.plan(&accepted.tenant, &accepted.plan)?.ok_or_else(gone)?;
+    let plan = serde_json::from_str(&text).map_err(|e| Fault::plan(format!("the plan cannot be read: {e}")))?;
+    let inputs = service.store.inputs(id)?.ok_or_else(gone)?;
+    let inputs: BTreeMap<String, Value> =
+        serde_json::from_str(&inputs).map_err(|e| Fault::plan(format!("the inputs cannot be read: {e}")))?;
+    let mut journal = Journal::open(&service.settings.project)?;
+    let blobs = journal.blobs().clone();
+    let begun = journal.begin(&RunInfo {
+        job: accepted.job.clone(),
+        // The same after a restart, so that a run is one run of the journal.
+        key: Some(format!("service:{id}")),
+        identity: accepted.digest.clone(),
+        plan: blobs.put(&text)?,
+        inputs: blobs.keep(&json!(inputs))?,
+        folder: None,
+        folders: service.settings.libraries.clone(),
+        at: jiff::Timestamp::now().to_string(),
+    })?;
+    let running = Turned {
+        run: id,
+        from: &[State::Queued, State::Running],
+        to: State::Running,
+        at_ms: now_ms(),
+        note: None,
+        journal: Some(begun.id),
+        spent_micro: None,
+    };
+    if !service.store.writer().turn_now(running)? {
+        // Somebody stopped it before it began.
+        return Ok((End::Stopped, Some(0)));
+    }
+    service.bells.ring(id);
+    let bells = service.clone();
+    let told = Told(Arc::new(move || bells.bells.ring(id)));
+    let recorder = journal.telling(told).attach(&begun, jiff::Timestamp::now().to_string())?;
+    store::write(&recorder.folder().join("plan.json"), text.as_bytes())?;
+    let env = |name: &str| std::env::var(name).ok();
+    let recording = Recording { recorder: &recorder, inner: &Silent };
+    // A cache of its own for each tenant: else one could tell by the time it takes what another has asked.
+    let cache = Cache::of(&service.folder.join("tenants").join(&accepted.tenant), Policy::Usual);
+    let most_usd = (accepted.held_micro > 0).then(|| Decimal::from(accepted.held_micro) / Decimal::from(1_000_000));
+    let cx = RunContext {
+        cancel: cancel.clone(),
+        folders: service.settings.libraries.clone(),
+        recorder: Some(&recorder),
+        cache: Some(&cache),
+        servers: Some(service.servers.clone()),
+        most_usd,
+        ..RunContext::new(recorder.folder(), &recording, &env)
+    };
+    let report = block_on(async {
+        tokio::select! {
+            report = run(&plan, inputs, &cx) => report,
+            never = stop_late(cancel.clone(), service.settings.grace) => match never {},
+        }
+    });
+    let report = report.map_err(|e| Fault::new(FaultKind::Storage, format!("the run has no runtime: {e}")))?;
+    cache.collect(MOST, None, SystemTime::now());
+    Ok(ended(&report))
+}
+
+/// Turns a gentle stop into one at once, after so long.
+async fn stop_late(cancel: Cancel, grace: std::time::Duration) -> std::convert::Infallible {
+    cancel.draining().await;
+    tokio::time::sleep(grace).await;
+    cancel.cancel();
+    std::future::pending().await
+}
+
+/// How a run ended, and what it cost in millionths of a dollar, where that is known.
+fn ended(report: &RunReport) -> (End, Option<u64>) {
+    let spent = report.steps.iter().map(|step| step.cost_usd).sum::<Option<f64>>();
+    let end = match &report.result {
+        Ok(_) => End::Done,
+        Err(error) if error.fault.kind == FaultKind::Cancelled => End::Stopped,
+        Err(error) => End::Failed(error.to_string()),
+    };
+    (end, spent.map(micro))
+}

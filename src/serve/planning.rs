@@ -1,0 +1,211 @@
+//! What was submitted, a plan or a source -> a plan that this server runs: verified, of its own library, and possible on its machine.
+//!
+//! A plan or source from elsewhere may name any program. Unless the server says otherwise, steps are carried out by what its library has,
+//! as its library has it: [`Planner::trust`] computes every engine and figure again.
+
+use super::api::refusal::Refusal;
+use super::inputs::{Files, Given, given};
+use crate::check::select;
+use crate::compile::{self, Checked, Compiled, Target, Texts, check_tree, fill};
+use crate::diag::source::FileId;
+use crate::diag::{Diagnostics, render};
+use crate::digest::digest;
+use crate::expand::lock::Lock;
+use crate::ir::workflow::{Node, Op, Region};
+use crate::library::{Implementation, Library};
+use crate::plan::model::Plan;
+use crate::plan::verify::{verify, verify_against};
+use crate::run::{preflight, value};
+use crate::solve::{Certify, Limits};
+use crate::space::Machines;
+use crate::space::ends::End;
+use crate::syntax::ast::File;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Nodes that the search may visit, and milliseconds that one call of z3 may take.
+const NODES: u64 = 2_000_000;
+const Z3_MS: u32 = 2_000;
+/// The longest that a plan is looked for.
+pub const LONGEST: f64 = 60.0;
+/// Plans that are remembered as verified.
+const REMEMBERED: usize = 256;
+
+/// What somebody who knows this machine says of it.
+#[derive(Clone, Copy)]
+pub struct Here {
+    /// The machines of a name, as a cluster: this machine's, or one of the library's.
+    pub machines: fn(&str, &Library) -> Result<Machines, String>,
+    /// What this machine is called there.
+    pub name: &'static str,
+    /// Whether this machine can run an implementation.
+    pub usable: fn(&Implementation) -> Result<(), String>,
+}
+
+/// A source that is to be planned.
+#[derive(Clone, Debug, Default)]
+pub struct Order {
+    /// The text of a `.mkb` file.
+    pub source: String,
+    /// The job, where there are several.
+    pub job: Option<String>,
+    /// The text of its lock file.
+    pub lock: Option<String>,
+    /// Whether every limit is kept at the worst end of each figure.
+    pub robust: bool,
+    /// Seconds to look for a better plan.
+    pub time_limit_s: Option<f64>,
+}
+
+/// A plan that may be run, with its text.
+#[derive(Debug)]
+pub struct Trusted {
+    /// It.
+    pub plan: Plan,
+    /// As JSON.
+    pub text: String,
+    /// Digest of the text.
+    pub digest: String,
+}
+
+/// Makes plans, and says which may be run.
+pub struct Planner {
+    texts: Texts,
+    library: Library,
+    libraries: Vec<PathBuf>,
+    here: Here,
+    own_tools: bool,
+    /// Plans that were found good, by digest.
+    known: Mutex<BTreeMap<String, Arc<Trusted>>>,
+}
+
+impl Planner {
+    /// A planner for a library; with `own_tools`, sources and plans may bring tools and models along: any program of this machine, that is.
+    pub fn new(texts: Texts, libraries: Vec<PathBuf>, here: Here, own_tools: bool) -> Result<Planner, String> {
+        let mut cx = Diagnostics::default();
+        let Checked { library, .. } = check_tree(&texts, File::default(), &mut cx);
+        if cx.has_errors() {
+            return Err(render::text(&cx, &texts.sources, false));
+        }
+        Ok(Planner { texts, library, libraries, here, own_tools, known: Mutex::default() })
+    }
+
+    /// The plan of a digest, if it was found good before.
+    pub fn known(&self, digest: &str) -> Option<Arc<Trusted>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned()
+    }
+
+    fn remember(&self, trusted: Trusted) -> Arc<Trusted> {
+        let trusted = Arc::new(trusted);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= REMEMBERED {
+            known.pop_first();
+        }
+        known.insert(trusted.digest.clone(), trusted.clone());
+        trusted
+    }
+
+    /// A plan from elsewhere, if it is what this server's library says and this machine can run it.
+    pub fn trust(&self, text: String) -> Result<Arc<Trusted>, Refusal> {
+        let plan: Plan = serde_json::from_str(&text)
+            .map_err(|e| Refusal::invalid("bad_plan", format!("this is no plan that the server can read: {e}")))?;
+        let wrong = if self.own_tools { verify(&plan) } else { verify_against(&plan, &self.library) };
+        if !wrong.is_empty() {
+            let message = format!("the plan does not pass verification and is not run: {}", wrong.join("; "));
+            return Err(Refusal::invalid("unverified_plan", message)
+                .help("submit the job's source, or plan it with the server's library"));
+        }
+        if !self.own_tools && makes_files(&plan.body) {
+            let message = "the plan makes a value that names a file by itself";
+            return Err(Refusal::invalid("unverified_plan", message).help("submit the job's source"));
+        }
+        self.able(&plan)?;
+        let digest = digest([text.as_str()]);
+        Ok(self.remember(Trusted { plan, text, digest }))
+    }
+
+    /// Plans a source for this machine and the inputs that are given. Takes processor time: not for a thread that others wait for.
+    pub fn plan(
+        &self,
+        order: &Order,
+        inputs: &Map<String, Value>,
+        files: &Files<'_>,
+    ) -> Result<(Arc<Trusted>, Given), Refusal> {
+        let mut texts = self.texts.clone();
+        let file = texts.sources.add("job.mkb", order.source.as_str());
+        let mut cx = Diagnostics::default();
+        let checked = compile::check_file(&texts, file, &mut cx);
+        if cx.has_errors() {
+            return Err(Refusal::diagnosed(&cx, &texts.sources));
+        }
+        self.own(&checked, file)?;
+        let lock = order.lock.as_deref().map(Lock::read).transpose();
+        let lock = lock.map_err(|why| Refusal::invalid("bad_lock", format!("the lock file cannot be read: {why}")))?;
+        let filled = fill(&mut texts, checked, &lock.unwrap_or_default(), false, &mut cx);
+        let Some((checked, lock)) = filled else { return Err(Refusal::diagnosed(&cx, &texts.sources)) };
+        let lock = (!lock.holes.is_empty()).then(|| lock.write()).transpose();
+        let lock = lock.map_err(|why| Refusal::invalid("bad_lock", why))?;
+        let job = select(&checked.program, order.job.as_deref()).map_err(|why| Refusal::invalid("no_job", why))?;
+        let params: Vec<_> = job.params.iter().map(|p| job.local(*p)).map(|l| (l.name.as_str(), &l.ty)).collect();
+        let given = given(&params, inputs, files)?;
+        let cluster = job.cluster.as_ref().map_or(self.here.name, |(name, _)| name.as_str());
+        let machines = (self.here.machines)(cluster, &checked.library);
+        let machines = machines.map_err(|why| Refusal::invalid("no_cluster", why))?;
+        let usable = if machines.name == self.here.name { self.here.usable } else { compile::anywhere };
+        let limit = Duration::from_secs_f64(order.time_limit_s.unwrap_or(20.0).clamp(0.0, LONGEST));
+        let began = Instant::now();
+        let out_of_time = move || began.elapsed() >= limit;
+        let limits = Limits { nodes: NODES, out_of_time: Some(&out_of_time), z3_ms: Z3_MS, certify: Certify::Core };
+        let end = if order.robust { End::Worst } else { End::Typical };
+        let target =
+            Target { job: Some(&job.name), machines: &machines, measured: &given.sizes, usable: &usable, limits, end };
+        let compiled = Compiled { texts: &texts, file, checked: &checked, lock: lock.as_deref() };
+        let plan = match compile::plan(compiled, &target, &mut cx) {
+            Ok((_, decision)) => decision.plan,
+            Err(_) if cx.has_errors() => return Err(Refusal::diagnosed(&cx, &texts.sources)),
+            Err(why) => return Err(Refusal::invalid("no_plan", why)),
+        };
+        self.able(&plan)?;
+        let text = serde_json::to_string(&plan).map_err(|e| Refusal::broken(&e.to_string()))?;
+        let digest = digest([text.as_str()]);
+        Ok((self.remember(Trusted { plan, text, digest }), given))
+    }
+
+    /// Refuses a source that brings its own tools or models along, where that is not allowed.
+    fn own(&self, checked: &Checked, file: FileId) -> Result<(), Refusal> {
+        let own = checked.library.implementations.values().filter(|i| i.span.file == file && i.engine.is_some());
+        let Some(own) = own.map(|i| &i.name).next().filter(|_| !self.own_tools) else { return Ok(()) };
+        let message = format!("the source declares `{own}`, and this server runs only what its own library has");
+        Err(Refusal::forbidden("own_tools", message).help(
+            "put it into a folder that the server is started with (`--library`), or start it with `--allow-own-tools`",
+        ))
+    }
+
+    /// Refuses a plan for which this machine lacks something.
+    fn able(&self, plan: &Plan) -> Result<(), Refusal> {
+        let env = |name: &str| std::env::var(name).ok();
+        let missing = preflight::missing(plan, &env, &self.libraries);
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let lines: Vec<String> = missing.iter().map(|m| m.to_string()).collect();
+        Err(Refusal::invalid("cannot_run", format!("the server's machine cannot run the plan: {}", lines.join("; "))))
+    }
+}
+
+/// Whether a data flow holds a value that names a file, or makes one: the compiler writes no such thing, since files come from inputs and
+/// steps.
+fn makes_files(region: &Region) -> bool {
+    let literal = serde_json::to_value(region).is_ok_and(|json| !value::files(&json).is_empty());
+    literal
+        || region.nodes.iter().any(|node| match node {
+            Node::Compute { op: Op::Record(fields), .. } => fields.iter().any(|field| field == "file"),
+            Node::Map { body, .. } | Node::Repeat { body, .. } => makes_files(body),
+            Node::Branch { then, otherwise, .. } => makes_files(then) || makes_files(otherwise),
+            Node::Choose { ways, .. } => ways.iter().any(makes_files),
+            Node::Call { .. } | Node::Compute { .. } => false,
+        })
+}

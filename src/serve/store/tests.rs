@@ -1,0 +1,87 @@
+use super::writer::{Submitted, Turned};
+use super::*;
+use crate::run::block_on;
+
+fn submitted(tenant: &str, key: Option<&str>, digest: &str) -> Submitted {
+    Submitted {
+        tenant: tenant.into(),
+        key: key.map(str::to_owned),
+        digest: digest.into(),
+        job: "j".into(),
+        priority: 4,
+        cost_ms: 10,
+        plan: ("p".into(), "{}".into()),
+        inputs: "{}".into(),
+        held_micro: 7,
+        at_ms: 1_000,
+    }
+}
+
+fn submit(store: &Store, run: Submitted) -> writer::Outcome {
+    block_on(store.writer().submit(run)).expect("a runtime").expect("stored")
+}
+
+fn turn(store: &Store, run: u64, from: &'static [State], to: State) -> bool {
+    let turned = Turned { run, from, to, at_ms: 2_000, note: None, journal: None, spent_micro: None };
+    store.writer().turn_now(turned).expect("stored")
+}
+
+#[test]
+fn a_key_is_one_run_of_one_tenant() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(folder.path()).expect("a store");
+    let first = submit(&store, submitted("a", Some("k"), "d1"));
+    assert!(first.new);
+    let again = submit(&store, submitted("a", Some("k"), "d2"));
+    assert_eq!((again.id, again.new, again.digest.as_str()), (first.id, false, "d1"));
+    assert!(submit(&store, submitted("b", Some("k"), "d1")).new, "another tenant's key is another key");
+    assert!(submit(&store, submitted("a", None, "d1")).new);
+    assert_eq!(store.of_key("a", "k").expect("read").map(|r| r.id), Some(first.id));
+    assert_eq!(store.list(&Filter { tenant: Some("a"), most: 10, ..Filter::default() }).expect("read").len(), 2);
+}
+
+#[test]
+fn states_change_only_from_where_they_are() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(folder.path()).expect("a store");
+    let id = submit(&store, submitted("a", None, "d")).id;
+    assert!(!turn(&store, id, &[State::Running], State::Done), "it does not run");
+    assert!(turn(&store, id, &[State::Queued], State::Running));
+    assert!(turn(&store, id, &[State::Running], State::Done));
+    assert!(!turn(&store, id, &[State::Queued, State::Running], State::Cancelled), "it has ended");
+    let states: Vec<State> = store.changes(id, 0).expect("read").into_iter().map(|c| c.state).collect();
+    assert_eq!(states, [State::Queued, State::Running, State::Done]);
+    assert_eq!(store.changes(id, 2).expect("read").len(), 1);
+}
+
+#[test]
+fn what_was_accepted_is_there_after_opening_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(folder.path()).expect("a store");
+    let ids: Vec<u64> = (0..5).map(|_| submit(&store, submitted("a", None, "d")).id).collect();
+    turn(&store, ids[3], &[State::Queued], State::Running);
+    let journal = Turned {
+        run: ids[3],
+        from: &[State::Running],
+        to: State::Running,
+        at_ms: 3,
+        note: None,
+        journal: Some(9),
+        spent_micro: None,
+    };
+    store.writer().turn_now(journal).expect("stored");
+    turn(&store, ids[0], &[State::Queued], State::Cancelled);
+    drop(store);
+    let store = Store::open(folder.path()).expect("a store");
+    let open: Vec<u64> = store.open_runs().expect("read").into_iter().map(|r| r.id).collect();
+    assert_eq!(open, [ids[3], ids[1], ids[2], ids[4]], "what was begun goes on first");
+    assert_eq!(store.plan("a", "p").expect("read").as_deref(), Some("{}"));
+    assert_eq!(store.money().expect("read")["a"], (0, 35));
+}
+
+#[test]
+fn a_file_of_something_else_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("service.db"), "This is no database.\n".repeat(99)).expect("written");
+    assert!(Store::open(folder.path()).is_err());
+}
