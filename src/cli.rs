@@ -38,6 +38,7 @@ mod proof;
 mod resume;
 mod run;
 mod runs;
+mod simulate;
 mod top;
 mod validate;
 mod verify;
@@ -109,6 +110,7 @@ pub fn main() -> ExitCode {
         Command::Ask(options) => goal::ask(*options),
         Command::Lock(what) => expand::lock(&what),
         Command::Plan(options) => plan::plan(&options, &inputs),
+        Command::Simulate(options) => simulate::simulate(&options),
         Command::Graph(options) => graph::graph(&options, &inputs),
         Command::Inputs(options) => validate::inputs(&options),
         Command::Validate(options) => validate::validate(&options, &inputs),

@@ -45,6 +45,8 @@ pub mod plan;
 pub mod profile;
 #[cfg(not(target_family = "wasm"))]
 pub mod run;
+#[cfg(not(target_family = "wasm"))]
+pub mod simulate;
 pub mod solve;
 pub mod space;
 pub mod syntax;

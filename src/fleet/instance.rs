@@ -1,7 +1,7 @@
 //! What carries out a step → the instance that jobs can share, what a run puts on it, and what the run costs beside it.
 
 use crate::library::Implementation;
-use crate::plan::model::Predicted;
+use crate::plan::model::{PlanStep, Predicted};
 use crate::space::Candidate;
 use crate::space::load::{taken, width};
 use crate::space::sharing::settings;
@@ -107,6 +107,18 @@ impl Carried<'_> {
             return Some(0);
         }
         up(self.predicted.cost_usd.checked_mul(rate)?.checked_mul(HOUR)?)
+    }
+}
+
+/// The candidate that carries out a step of a plan.
+pub fn carried_out(step: &PlanStep) -> Candidate {
+    Candidate {
+        task: step.task.as_str().into(),
+        implementation: step.implementation.as_str().into(),
+        knobs: step.knobs.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into())).collect(),
+        device: step.hardware.device.as_str().into(),
+        units: step.hardware.units,
+        class: 0,
     }
 }
 

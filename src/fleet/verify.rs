@@ -1,12 +1,11 @@
 //! Joint plan + library → what is wrong with it. Knows nothing of the engine: every load, price and total is computed again
 //! from the jobs' plans, and those are verified like any plan.
 
-use super::instance::{Carried, Instance, millionths, up};
+use super::instance::{Carried, Instance, carried_out, millionths, up};
 use super::model::{JOINT_VERSION, JointJob, JointPlan};
 use crate::library::Library;
 use crate::plan::model::PlanStep;
 use crate::plan::verify::{verify_against, works};
-use crate::space::Candidate;
 use crate::units::counted;
 use ecow::EcoString;
 use rust_decimal::Decimal;
@@ -93,14 +92,7 @@ fn route(
 ) -> Result<(Option<usize>, i64, i64), String> {
     let route = &job.routes[at];
     let entry = library.implementations.get(step.implementation.as_str()).ok_or("uses what the library lacks")?;
-    let candidate = Candidate {
-        task: step.task.as_str().into(),
-        implementation: step.implementation.as_str().into(),
-        knobs: step.knobs.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into())).collect(),
-        device: step.hardware.device.as_str().into(),
-        units: step.hardware.units,
-        class: 0,
-    };
+    let candidate = carried_out(step);
     let own = Instance::of(entry, &candidate);
     let stated = route.instance.map(|at| joint.instances.get(at));
     match (&own, stated) {
