@@ -41,6 +41,7 @@ mod resume;
 mod run;
 mod runs;
 mod serve;
+mod simulate;
 mod streaming;
 mod top;
 mod validate;
@@ -113,6 +114,7 @@ pub fn main() -> ExitCode {
         Command::Ask(options) => goal::ask(*options),
         Command::Lock(what) => expand::lock(&what),
         Command::Plan(options) => plan::plan(&options, &inputs),
+        Command::Simulate(options) => simulate::simulate(&options),
         Command::Graph(options) => graph::graph(&options, &inputs),
         Command::Inputs(options) => validate::inputs(&options),
         Command::Validate(options) => validate::validate(&options, &inputs),

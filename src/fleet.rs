@@ -10,5 +10,6 @@ pub mod load;
 pub mod model;
 pub mod refuse;
 pub mod render;
+pub mod trace;
 pub mod translate;
 pub mod verify;

@@ -49,6 +49,8 @@ pub mod profile;
 pub mod run;
 #[cfg(not(target_family = "wasm"))]
 pub mod serve;
+#[cfg(not(target_family = "wasm"))]
+pub mod simulate;
 pub mod solve;
 pub mod space;
 pub mod syntax;

@@ -30,6 +30,8 @@ pub enum Command {
     Lock(super::expand::LockCommand),
     /// Choose model, knobs and hardware for every step, and show the plan; nothing is run
     Plan(PlanOptions),
+    /// Simulate a fleet under a load: what policies would hold, cost and keep waiting, side by side
+    Simulate(Box<super::simulate::SimulateOptions>),
     /// Draw a job's steps and who waits for whom, with the choices of its plan: DOT, Mermaid or SVG
     Graph(super::graph::GraphOptions),
     /// Print a template of a job's inputs, or their JSON schema

@@ -1,6 +1,6 @@
 //! `mkbc plan a.mkb b.mkb … --cluster C --load L`, and `mkbc verify` for what it writes.
 
-use super::args::{FleetOptions, Format, PlanOptions, Source, VerifyOptions};
+use super::args::{EvidenceOptions, FleetOptions, Format, PlanOptions, Source, VerifyOptions};
 use super::expand::{Filled, filled};
 use super::here::{HERE, machines_of};
 use super::inputs::Inputs;
@@ -26,7 +26,7 @@ use crate::units::counted;
 use flate2::read::MultiGzDecoder;
 use rust_decimal::Decimal;
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -58,40 +58,15 @@ pub fn plan(options: &PlanOptions, inputs: &Inputs) -> Result<(), Failure> {
     }
     let mut files: Vec<&PathBuf> = vec![&planning.source.file];
     files.extend(&fleet.more);
-    for (at, file) in files.iter().enumerate() {
-        if files[..at].contains(file) {
-            return Err(Failure::Usage(format!("`{}` is given twice", file.display())));
-        }
-    }
     let settings = settings(fleet)?;
-    let mut sources: Vec<Filled> =
-        files.iter().map(|file| filled(&source(options, file), planning.locked, false)).collect::<Result<_, _>>()?;
-    // A fleet places the calls of a job as they stand: what composes them is chosen for a job by itself.
-    sources.iter_mut().for_each(|filled| filled.checked.program.compositions.clear());
-    for filled in &mut sources {
-        Arc::make_mut(&mut filled.checked.library).demand = super::plan::demand(planning.evidence);
-    }
-    let mut jobs = Vec::new();
-    for (filled, file) in sources.iter().zip(&files) {
-        if filled.checked.program.jobs.is_empty() {
-            return Err(Failure::Message(format!("`{}` has no job", file.display())));
-        }
-        jobs.push(select(&filled.checked.program, planning.job.as_deref()).map_err(Failure::Usage)?);
-    }
-    for (at, job) in jobs.iter().enumerate() {
-        if jobs[..at].iter().any(|other| other.name == job.name) {
-            return Err(Failure::Usage(format!("two files have a job `{}`: loads go by the job's name", job.name)));
-        }
-    }
+    let sources = opened(&files, &planning.source, planning.locked, planning.evidence)?;
+    let jobs = chosen(&sources, &files, planning.job.as_deref())?;
     let names: Vec<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
     let rates = rates(fleet, &jobs)?;
     let cluster = planning.cluster.as_deref().or(jobs[0].cluster.as_ref().map(|(name, _)| name.as_str()));
-    let machines = cluster_of(cluster, options, &sources[0])?;
-    if machines.pools.values().all(|(units, _)| *units == 0) {
-        return Err(Failure::Message(format!("the cluster `{}` has no devices", machines.name)));
-    }
+    let machines = cluster_of(cluster, &planning.source, &sources[0])?;
     let started = Instant::now();
-    let members = members(&sources, &files, &names, &rates, &machines, planning.source.format)?;
+    let members = members(&sources, &files, &names, &rates, &machines, planning.source.format, &Job::clone)?;
     let out_of_time = move || started.elapsed() >= limit;
     let limits = joint::Limits { rounds: u64::MAX, out_of_time: Some(&out_of_time), any: false };
     let joined = match join(&members, &machines, &settings, &limits) {
@@ -119,19 +94,56 @@ pub fn plan(options: &PlanOptions, inputs: &Inputs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn source(options: &PlanOptions, file: &Path) -> Source {
-    let given = &options.planning.source;
-    Source { file: file.to_path_buf(), library: given.library.clone(), format: given.format }
+/// The files of a fleet's jobs, each with its holes filled.
+pub fn opened(
+    files: &[&PathBuf],
+    given: &Source,
+    locked: bool,
+    evidence: EvidenceOptions,
+) -> Result<Vec<Filled>, Failure> {
+    for (at, file) in files.iter().enumerate() {
+        if files[..at].contains(file) {
+            return Err(Failure::Usage(format!("`{}` is given twice", file.display())));
+        }
+    }
+    let source =
+        |file: &Path| Source { file: file.to_path_buf(), library: given.library.clone(), format: given.format };
+    let mut sources: Vec<Filled> =
+        files.iter().map(|file| filled(&source(file), locked, false)).collect::<Result<_, _>>()?;
+    for filled in &mut sources {
+        // A fleet places the calls of a job as they stand: what composes them is chosen for a job by itself.
+        filled.checked.program.compositions.clear();
+        Arc::make_mut(&mut filled.checked.library).demand = super::plan::demand(evidence);
+    }
+    Ok(sources)
 }
 
-/// Every job prepared for the cluster, with its plan alone; what keeps one from having that is said in its source.
-fn members<'a>(
+/// The job of each file; no two of them have the same name.
+pub fn chosen<'s>(sources: &'s [Filled], files: &[&PathBuf], job: Option<&str>) -> Result<Vec<&'s Job>, Failure> {
+    let mut jobs: Vec<&Job> = Vec::new();
+    for (filled, file) in sources.iter().zip(files) {
+        if filled.checked.program.jobs.is_empty() {
+            return Err(Failure::Message(format!("`{}` has no job", file.display())));
+        }
+        jobs.push(select(&filled.checked.program, job).map_err(Failure::Usage)?);
+    }
+    for (at, job) in jobs.iter().enumerate() {
+        if jobs[..at].iter().any(|other| other.name == job.name) {
+            return Err(Failure::Usage(format!("two files have a job `{}`: loads go by the job's name", job.name)));
+        }
+    }
+    Ok(jobs)
+}
+
+/// Every job, as `wished` makes it, prepared for the cluster, with its plan alone; what keeps one from having that is said in its source.
+pub fn members<'a>(
     sources: &'a [Filled],
     files: &[&PathBuf],
     names: &[&'a str],
     rates: &BTreeMap<String, Decimal>,
     machines: &'a Machines,
     format: Format,
+    wished: &dyn Fn(&Job) -> Job,
 ) -> Result<Vec<Member<'a>>, Failure> {
     const NOTHING: &InputSizes = &InputSizes::new();
     let mut members = Vec::new();
@@ -147,7 +159,7 @@ fn members<'a>(
         let target =
             Target { job: Some(name), machines, measured: NOTHING, usable: &anywhere, end: End::Typical, limits };
         // The fleet sees to what the job's rate needs; its plan is that of one run.
-        let job = select(&filled.checked.program, Some(name)).map(|job| Job { rate: None, ..job.clone() });
+        let job = select(&filled.checked.program, Some(name)).map(|job| Job { rate: None, ..wished(job) });
         let prepared = job.and_then(|job| prepare_job(compiled, job, &target, &mut cx));
         let decided = prepared.and_then(|prepared| match decide(&prepared, &Changes::default(), &limits) {
             Ok(alone) => Ok((prepared, alone)),
@@ -172,7 +184,7 @@ fn members<'a>(
 }
 
 /// `--utilisation`, `--start-minutes`, `--from`.
-fn settings(options: &FleetOptions) -> Result<Settings, Failure> {
+pub fn settings(options: &FleetOptions) -> Result<Settings, Failure> {
     let share = |value: f64, most: f64, name: &str| -> Result<Decimal, Failure> {
         let taken = (value > 0.0 && value <= most).then(|| Decimal::from_f64_retain(value)).flatten();
         let taken = taken.map(|value| value.round_dp(6)).filter(|value| !value.is_zero());
@@ -203,12 +215,7 @@ fn rates(options: &FleetOptions, jobs: &[&Job]) -> Result<BTreeMap<String, Decim
     }
     let mut rates = BTreeMap::new();
     let mut set = |name: &str, rate: Decimal| -> Result<(), Failure> {
-        if !names.contains(&name) {
-            let near = crate::diag::nearest(name, names.iter().copied());
-            let hint =
-                near.map_or_else(|| format!("the jobs are {}", names.join(", ")), |n| format!("did you mean `{n}`?"));
-            return Err(Failure::Usage(format!("`--load`: there is no job `{name}`: {hint}")));
-        }
+        known_job(name, names)?;
         match rates.insert(name.to_string(), rate) {
             None => Ok(()),
             Some(_) => Err(Failure::Usage(format!("`--load` says the rate of `{name}` twice"))),
@@ -254,15 +261,30 @@ fn rates(options: &FleetOptions, jobs: &[&Job]) -> Result<BTreeMap<String, Decim
     Ok(rates)
 }
 
+/// Refuses a load for a job that there is none of.
+pub fn known_job(name: &str, names: &[&str]) -> Result<usize, Failure> {
+    names.iter().position(|known| *known == name).ok_or_else(|| {
+        let near = crate::diag::nearest(name, names.iter().copied());
+        let hint =
+            near.map_or_else(|| format!("the jobs are {}", names.join(", ")), |n| format!("did you mean `{n}`?"));
+        Failure::Usage(format!("`--load`: there is no job `{name}`: {hint}"))
+    })
+}
+
+/// Begins to read a file that may be packed with gzip.
+pub fn unpacked(path: &Path) -> Result<Box<dyn BufRead>, String> {
+    let file = std::fs::File::open(path).map_err(|e| e.to_string())?;
+    let packed = path.extension().is_some_and(|ending| ending == "gz");
+    Ok(if packed { Box::new(BufReader::new(MultiGzDecoder::new(file))) } else { Box::new(BufReader::new(file)) })
+}
+
 /// Reads a trace, packed with gzip or not.
 fn arrivals(path: &Path) -> Result<Arrivals, Failure> {
     let shown = path.display();
     let fault = |why: String| Failure::Message(format!("the trace `{shown}`: {why}"));
-    let file = std::fs::File::open(path).map_err(|e| fault(e.to_string()))?;
-    let packed = path.extension().is_some_and(|ending| ending == "gz");
     let mut text = String::new();
-    let mut reader: Box<dyn Read> = if packed { Box::new(MultiGzDecoder::new(file)) } else { Box::new(file) };
-    let read = reader.by_ref().take(MOST_TRACE).read_to_string(&mut text).map_err(|e| fault(e.to_string()))?;
+    let read =
+        unpacked(path).map_err(fault)?.take(MOST_TRACE).read_to_string(&mut text).map_err(|e| fault(e.to_string()))?;
     if read as u64 == MOST_TRACE {
         return Err(fault("it is larger than 1 GiB".to_string()));
     }
@@ -270,12 +292,16 @@ fn arrivals(path: &Path) -> Result<Arrivals, Failure> {
 }
 
 /// The cluster that all jobs share.
-fn cluster_of(given: Option<&str>, options: &PlanOptions, first: &Filled) -> Result<Machines, Failure> {
-    match given {
-        None => Err(Failure::Usage("say the cluster: `--cluster NAME` or `--cluster FILE.mkb`".into())),
-        Some(HERE) => Err(Failure::Usage("a joint plan is for a cluster, not for `here`".into())),
-        Some(given) => machines_of(given, &options.planning.source, &first.checked.library),
+pub fn cluster_of(given: Option<&str>, source: &Source, first: &Filled) -> Result<Machines, Failure> {
+    let machines = match given {
+        None => return Err(Failure::Usage("say the cluster: `--cluster NAME` or `--cluster FILE.mkb`".into())),
+        Some(HERE) => return Err(Failure::Usage("a joint plan is for a cluster, not for `here`".into())),
+        Some(given) => machines_of(given, source, &first.checked.library)?,
+    };
+    if machines.pools.values().all(|(units, _)| *units == 0) {
+        return Err(Failure::Message(format!("the cluster `{}` has no devices", machines.name)));
     }
+    Ok(machines)
 }
 
 /// Reads a joint plan.

@@ -1,0 +1,120 @@
+//! The options of `mkbc simulate`.
+
+use crate::cli::args::{EvidenceOptions, Format};
+use crate::simulate::arrivals::Form;
+use crate::simulate::engine::Service;
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+
+#[derive(Args)]
+pub struct SimulateOptions {
+    /// The job files: all jobs are on one cluster
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// A folder of .mkb files and profiles/*.csv to add to the library (repeatable)
+    #[arg(long, value_name = "DIR")]
+    pub library: Vec<PathBuf>,
+    /// The cluster: its name, `FILE.mkb` or `FILE.mkb:NAME`
+    #[arg(long)]
+    pub cluster: Option<String>,
+    /// The jobs as somebody sets them up by hand, for `static` and `autoscaled`; of one without such a file, the best quality that its limits
+    /// allow, as cheap as that can be had (repeatable)
+    #[arg(long, value_name = "FILE")]
+    pub by_hand: Vec<PathBuf>,
+    /// A trace of arrivals, .csv or .jsonl, packed with gzip or not; with a column `job` where there are several
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
+    /// Rates by job: `a=30/s`, one for each hour `a=30/s|45/s|20/s`, or a trace `a=trace.csv.gz`; several with commas
+    #[arg(long, value_name = "LOAD")]
+    pub load: Option<String>,
+    /// How runs arrive at a stated rate
+    #[arg(long, value_enum, default_value_t = Arriving::Poisson)]
+    pub arrivals: Arriving,
+    /// Hours to simulate [default: until a trace's last arrival; 24 for stated rates]
+    #[arg(long, value_name = "HOURS")]
+    pub hours: Option<f64>,
+    /// How long a plan of `adaptive` is for, and the stretches that the report shows: `1h`, `30min`
+    #[arg(long, default_value = "1h", value_name = "TIME")]
+    pub epoch: String,
+    /// Policies, with commas: static, autoscaled, per-job, joint, adaptive, or names of --policy-plan
+    #[arg(long, default_value = "all", value_name = "NAMES")]
+    pub policy: String,
+    /// A joint plan by hand for a policy: NAME=PLAN; under another name, one that never changes (repeatable)
+    #[arg(long, value_name = "NAME=PLAN")]
+    pub policy_plan: Vec<String>,
+    /// What everything that is drawn hangs on
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub seed: u64,
+    /// How long a call takes about what is planned for it
+    #[arg(long, value_enum, default_value_t = Drawn::Planned)]
+    pub service: Drawn,
+    /// Seconds over which arrivals are counted
+    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
+    pub window: u32,
+    /// Which of a trace's windows is the peak that is planned for; 100 is the busiest
+    #[arg(long, default_value_t = 100, value_name = "PERCENT")]
+    pub percentile: u32,
+    /// The most of its time that a replica is planned to be busy
+    #[arg(long, default_value_t = 80.0, value_name = "PERCENT")]
+    pub utilisation: f64,
+    /// Minutes of its price that `adaptive` counts for starting a replica
+    #[arg(long, default_value_t = 5.0, value_name = "MINUTES")]
+    pub start_minutes: f64,
+    /// How long it takes until a machine is there
+    #[arg(long, default_value = "2min", value_name = "TIME")]
+    pub provision: String,
+    /// How fast a model is loaded, gigabytes a second
+    #[arg(long, default_value_t = 1.0, value_name = "GB")]
+    pub load_speed: f64,
+    /// Mean time between failures of a replica: `720h` [default: none fails]
+    #[arg(long, value_name = "TIME")]
+    pub mtbf: Option<String>,
+    /// Rounds of the joint solver for each plan: more may find cheaper plans
+    #[arg(long, default_value_t = 2000, value_name = "N")]
+    pub rounds: u64,
+    /// Fail where a lock file does not hold every fill
+    #[arg(long)]
+    pub locked: bool,
+    #[command(flatten)]
+    pub evidence: EvidenceOptions,
+    /// Write a page with curves over time and all tables
+    #[arg(long, value_name = "FILE.html")]
+    pub report: Option<PathBuf>,
+    /// How the figures, and diagnostics, are written
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Arriving {
+    /// Whenever: exponential times between them
+    Poisson,
+    /// At equal times from each other
+    Constant,
+}
+
+impl From<Arriving> for Form {
+    fn from(arriving: Arriving) -> Form {
+        match arriving {
+            Arriving::Poisson => Form::Poisson,
+            Arriving::Constant => Form::Constant,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Drawn {
+    /// Just as long
+    Planned,
+    /// Exponentially distributed
+    Exponential,
+}
+
+impl From<Drawn> for Service {
+    fn from(drawn: Drawn) -> Service {
+        match drawn {
+            Drawn::Planned => Service::Planned,
+            Drawn::Exponential => Service::Exponential,
+        }
+    }
+}

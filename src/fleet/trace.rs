@@ -1,0 +1,203 @@
+//! Lines of a trace → arrivals, one after the other: CSV with a header (`TIMESTAMP` or `timestamp`, and `job` where there are several), in
+//! seconds or as `2023-11-16 18:17:03.97`; or JSON lines with `timestamp` in milliseconds. Nothing but the line at hand is kept.
+
+use ecow::EcoString;
+use serde::Deserialize;
+use std::borrow::Cow;
+use std::io::BufRead;
+
+/// What columns of sizes are called, in lower case.
+const INPUT: [&str; 4] = ["input", "input_tokens", "input_length", "contexttokens"];
+const OUTPUT: [&str; 4] = ["output", "output_tokens", "output_length", "generatedtokens"];
+
+/// A line of a trace.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// When, in microseconds; from when on differs from trace to trace.
+    pub at: i64,
+    /// Whose; empty where the trace says nothing.
+    pub job: EcoString,
+    /// What goes in, in any unit; where sizes are asked for and there.
+    pub input: Option<f64>,
+    /// What comes out, likewise.
+    pub output: Option<f64>,
+    /// The line, from 1.
+    pub line: u64,
+}
+
+/// A trace that is being read.
+pub struct Trace<'a> {
+    form: Form<'a>,
+    sizes: bool,
+}
+
+enum Form<'a> {
+    Csv { rows: Box<csv::Reader<Box<dyn BufRead + 'a>>>, row: csv::StringRecord, columns: Columns },
+    Json { reader: Box<dyn BufRead + 'a>, text: String, line: u64 },
+}
+
+struct Columns {
+    stamp: usize,
+    job: Option<usize>,
+    input: Option<usize>,
+    output: Option<usize>,
+}
+
+#[derive(Deserialize)]
+struct Json<'a> {
+    timestamp: Option<f64>,
+    #[serde(borrow, default)]
+    job: Option<Cow<'a, str>>,
+    #[serde(default, alias = "input", alias = "input_tokens")]
+    input_length: Option<f64>,
+    #[serde(default, alias = "output", alias = "output_tokens")]
+    output_length: Option<f64>,
+}
+
+impl<'a> Trace<'a> {
+    /// Begins to read. With `sizes`, a size that is not more than zero is an error.
+    pub fn open(mut reader: Box<dyn BufRead + 'a>, sizes: bool) -> Result<Trace<'a>, String> {
+        let begins = reader.fill_buf().map_err(|e| e.to_string())?.trim_ascii_start().first().copied();
+        if begins == Some(b'{') {
+            return Ok(Trace { form: Form::Json { reader, text: String::new(), line: 0 }, sizes });
+        }
+        let mut rows = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(reader);
+        let header = rows.headers().map_err(|e| e.to_string())?;
+        let column = |names: &[&str]| header.iter().position(|h| names.contains(&h.to_lowercase().as_str()));
+        let stamp = column(&["timestamp"]).ok_or("it has no column `timestamp`")?;
+        let columns = Columns { stamp, job: column(&["job"]), input: column(&INPUT), output: column(&OUTPUT) };
+        Ok(Trace { form: Form::Csv { rows: Box::new(rows), row: csv::StringRecord::new(), columns }, sizes })
+    }
+
+    fn read(&mut self) -> Result<Option<Row>, String> {
+        let sizes = self.sizes;
+        match &mut self.form {
+            Form::Csv { rows, row, columns } => {
+                let here = rows.position().line();
+                if !rows.read_record(row).map_err(|e| fault(here, &e.to_string()))? {
+                    return Ok(None);
+                }
+                let line = row.position().map_or(here, csv::Position::line);
+                let text = row.get(columns.stamp).unwrap_or_default();
+                let at = time(text).ok_or_else(|| fault(line, &format!("`{text}` is no time")))?;
+                let size =
+                    |column: Option<usize>| match column.filter(|_| sizes).map(|c| row.get(c).unwrap_or_default()) {
+                        None => Ok(None),
+                        Some(text) => match text.parse::<f64>() {
+                            Ok(size) => sized(size, text, line).map(Some),
+                            Err(_) => Err(fault(line, &format!("`{text}` is no size"))),
+                        },
+                    };
+                let job = columns.job.and_then(|job| row.get(job)).unwrap_or_default().into();
+                Ok(Some(Row { at, job, input: size(columns.input)?, output: size(columns.output)?, line }))
+            }
+            Form::Json { reader, text, line } => loop {
+                text.clear();
+                *line += 1;
+                if reader.read_line(text).map_err(|e| fault(*line, &e.to_string()))? == 0 {
+                    return Ok(None);
+                }
+                if text.trim().is_empty() {
+                    continue;
+                }
+                let row: Json = serde_json::from_str(text).map_err(|e| fault(*line, &format!("no JSON: {e}")))?;
+                let stamp = row.timestamp.ok_or_else(|| fault(*line, "no number `timestamp`"))?;
+                let at = whole(stamp * 1000.0).ok_or_else(|| fault(*line, "the time is out of range"))?;
+                let size = |size: Option<f64>| match size.filter(|_| sizes) {
+                    None => Ok(None),
+                    Some(size) => sized(size, &size.to_string(), *line).map(Some),
+                };
+                let job = row.job.as_deref().unwrap_or_default().into();
+                let (input, output) = (size(row.input_length)?, size(row.output_length)?);
+                return Ok(Some(Row { at, job, input, output, line: *line }));
+            },
+        }
+    }
+}
+
+impl Iterator for Trace<'_> {
+    type Item = Result<Row, String>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.read().transpose()
+    }
+}
+
+fn fault(line: u64, what: &str) -> String {
+    format!("line {line}: {what}")
+}
+
+fn sized(size: f64, text: &str, line: u64) -> Result<f64, String> {
+    match size.is_finite() && size > 0.0 {
+        true => Ok(size),
+        false => Err(fault(line, &format!("the size `{text}` is not more than zero"))),
+    }
+}
+
+/// Microseconds of a time in seconds or as date and time of day.
+fn time(text: &str) -> Option<i64> {
+    if let Ok(seconds) = text.parse::<f64>() {
+        return whole(seconds * 1e6);
+    }
+    let (date, clock) = text.split_once([' ', 'T'])?;
+    let part = |text: &str| text.parse::<i64>().ok().filter(|n| (0..10_000).contains(n));
+    let mut date = date.splitn(3, '-');
+    let (year, month, day) = (part(date.next()?)?, part(date.next()?)?, part(date.next()?)?);
+    if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    let clock = clock.trim_end_matches('Z');
+    let clock = clock.split_once('+').map_or(clock, |(clock, _)| clock);
+    let mut clock = clock.splitn(3, ':');
+    let (hour, minute) = (part(clock.next()?)?, part(clock.next()?)?);
+    let seconds: f64 = clock.next()?.parse().ok()?;
+    if hour > 23 || minute > 59 || !(0.0..61.0).contains(&seconds) {
+        return None;
+    }
+    // Days since the year 0, March first (Hinnant's algorithm).
+    let year = if month > 2 { year } else { year - 1 };
+    let days = year * 365 + year / 4 - year / 100 + year / 400 + (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    Some((((days * 24 + hour) * 60 + minute) * 60) * 1_000_000 + whole(seconds * 1e6)?)
+}
+
+/// A number of microseconds, to the nearest one.
+fn whole(microseconds: f64) -> Option<i64> {
+    (microseconds.is_finite() && microseconds.abs() < 1e17).then_some(microseconds.round() as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(text: &str) -> Result<Vec<Row>, String> {
+        Trace::open(Box::new(text.as_bytes()), true)?.collect()
+    }
+
+    #[test]
+    fn lines_have_times_jobs_and_sizes() {
+        let csv = rows("TIMESTAMP,ContextTokens,GeneratedTokens,job\n2023-11-16 18:17:03.9799600,4808,10,a\n").unwrap();
+        assert_eq!((csv[0].at % 1_000_000, csv[0].job.as_str(), csv[0].line), (979_960, "a", 2));
+        assert_eq!((csv[0].input, csv[0].output), (Some(4808.0), Some(10.0)));
+        let json =
+            rows("{\"timestamp\": 27, \"input_length\": 3, \"output_length\": 2, \"hash_ids\": [1, 2]}\n\n").unwrap();
+        assert_eq!((json.len(), json[0].at, json[0].input), (1, 27_000, Some(3.0)));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_line() {
+        for (text, said) in [
+            ("timestamp,input\n1,4\n2,0\n", "line 3: the size `0` is not more than zero"),
+            ("timestamp,input\n1,-4\n", "line 2: the size `-4` is not more than zero"),
+            ("timestamp,input\n1\n", "line 2: `` is no size"),
+            ("timestamp\n1\nsoon\n", "line 3: `soon` is no time"),
+            (
+                "{\"timestamp\": 1}\n{\"timestamp\": 2, \"output_length\": 0}\n",
+                "line 2: the size `0` is not more than zero",
+            ),
+            ("{\"timestamp\": 1}\n{}\n", "line 2: no number `timestamp`"),
+        ] {
+            assert_eq!(rows(text).unwrap_err(), said);
+        }
+        assert!(rows("{\"timestamp\": 1}\n{broken\n").unwrap_err().starts_with("line 2: no JSON"));
+    }
+}

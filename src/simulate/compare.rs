@@ -1,0 +1,200 @@
+//! Jobs on a cluster + arrivals + policies → an outcome for each, of the same arrivals.
+
+use super::arrivals::{Arrivals, Source};
+use super::deploy::{Catalogue, Starting, job, limit};
+use super::engine::{Settings, simulate};
+use super::measure::Outcome;
+use super::model::{Job, Limit};
+use super::policy::{Adaptive, Autoscaled, Fixed, Forecast, Policy};
+use super::{Micros, hours};
+use crate::fleet::join::{Unjoined, join};
+use crate::fleet::model::JointPlan;
+use crate::fleet::translate::{Member, Settings as Planning};
+use crate::solve::joint::Limits;
+use crate::space::Machines;
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
+use std::rc::Rc;
+
+/// A policy of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// One configuration by hand for each job, each on instances of its own, enough of them for its peak.
+    Static,
+    /// The same with replicas that follow the load.
+    Autoscaled,
+    /// Each job's own optimum for its peak, each on instances of its own.
+    PerJob,
+    /// The optimum of all jobs together, for all their peaks.
+    Joint,
+    /// The same, planned anew for each epoch.
+    Adaptive,
+}
+
+impl Kind {
+    /// All of them with their names, in the order in which they are shown.
+    pub const ALL: [(Kind, &'static str); 5] = [
+        (Kind::Static, "static"),
+        (Kind::Autoscaled, "autoscaled"),
+        (Kind::PerJob, "per-job"),
+        (Kind::Joint, "joint"),
+        (Kind::Adaptive, "adaptive"),
+    ];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Kind::ALL.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
+    }
+}
+
+/// A policy that is to be simulated.
+pub enum Wanted {
+    /// One of ours; with a plan, that one takes the place of what it would plan itself.
+    Own(Kind, Option<JointPlan>),
+    /// A plan by hand under a name of its own, for all the time.
+    Plan(String, JointPlan),
+}
+
+impl Wanted {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        match self {
+            Wanted::Own(kind, _) => kind.name(),
+            Wanted::Plan(name, _) => name,
+        }
+    }
+}
+
+/// What is compared.
+pub struct Study<'a> {
+    /// The jobs at their peaks.
+    pub members: Vec<Member<'a>>,
+    /// The same jobs as somebody sets them up by hand.
+    pub by_hand: Vec<Member<'a>>,
+    /// The cluster.
+    pub machines: &'a Machines,
+    /// How plans are made.
+    pub planning: Planning,
+    /// Minutes of its price that starting a replica costs.
+    pub start_minutes: Decimal,
+    /// Rounds of the joint solver for one plan.
+    pub rounds: u64,
+    /// What it takes until a replica is there.
+    pub starting: Starting,
+    /// Where arrivals come from.
+    pub sources: &'a [Source<'a>],
+    /// How the simulation goes.
+    pub settings: &'a Settings,
+    /// How rates are foreseen.
+    pub forecast: &'a Forecast<'a>,
+}
+
+/// What came of a policy.
+pub struct Compared {
+    /// Its figures, or why it cannot be deployed.
+    pub outcome: Result<Outcome, String>,
+    /// Energy that is not in the figures, for people.
+    pub unknown: Vec<String>,
+    /// Epochs for which there was no plan.
+    pub refused: u64,
+}
+
+impl<'a> Study<'a> {
+    /// Simulates one policy. An error is one of the arrivals; a policy that does not fit the cluster is an outcome.
+    pub fn run(&mut self, wanted: &Wanted) -> Result<Compared, String> {
+        let planned = match wanted {
+            Wanted::Own(_, Some(plan)) | Wanted::Plan(_, plan) => Ok(vec![plan.clone()]),
+            Wanted::Own(Kind::Static | Kind::Autoscaled, None) => self.each(&self.by_hand),
+            Wanted::Own(Kind::PerJob, None) => self.each(&self.members),
+            Wanted::Own(Kind::Joint | Kind::Adaptive, None) => self.planned(&self.members).map(|joint| vec![joint]),
+        };
+        let none = |why: String| Compared { outcome: Err(why), unknown: Vec::new(), refused: 0 };
+        let plans = match planned {
+            Ok(plans) => plans,
+            Err(why) => return Ok(none(why)),
+        };
+        let frame = self.settings;
+        let names: Vec<String> = self.members.iter().map(|member| member.prepared.job.name.to_string()).collect();
+        let limits: Vec<Option<Limit>> = self.members.iter().map(|member| limit(&member.alone.plan)).collect();
+        let mut jobs: Vec<Option<Job>> = vec![None; names.len()];
+        for of in plans.iter().flat_map(|plan| &plan.jobs) {
+            if let Some(place) = names.iter().position(|name| *name == of.plan.job) {
+                jobs[place] = Some(job(&of.plan, limits[place].clone()));
+            }
+        }
+        let jobs: Vec<Job> = jobs.into_iter().flatten().collect();
+        let by_hand = matches!(wanted, Wanted::Own(Kind::Static | Kind::Autoscaled, None));
+        let own = if by_hand { &self.by_hand } else { &self.members };
+        let libraries = own.iter().map(|member| member.prepared.library).collect();
+        let mut catalogue = Catalogue::new(&frame.pools, self.starting, &names, libraries);
+        let all: Vec<&JointPlan> = plans.iter().collect();
+        let deployment = match catalogue.deploy(&all).map(Rc::new) {
+            Ok(deployment) => deployment,
+            Err(why) => return Ok(none(why)),
+        };
+        for (pool, held) in frame.pools.iter().zip(deployment.held(frame.pools.len())) {
+            if held > pool.units {
+                let why = format!("it needs {held} `{}`, and `{}` has {}", pool.name, self.machines.name, pool.units);
+                return Ok(none(why));
+            }
+        }
+        let mut arrivals = Arrivals::of(self.sources, frame.seed)?;
+        let mut go = |policy: &mut dyn Policy| simulate(frame, &jobs, &mut arrivals, policy);
+        let mut refused = 0;
+        let outcome = match wanted {
+            Wanted::Own(Kind::Autoscaled, _) => {
+                let target = self.planning.utilisation.to_f64().unwrap_or(0.8);
+                go(&mut Autoscaled::of(deployment, target))?
+            }
+            Wanted::Own(Kind::Adaptive, _) => {
+                let epoch = frame.epoch;
+                let mut settings = self.planning.clone();
+                // A joint plan counts by the hour, and the next plan comes after an epoch.
+                let share = self.start_minutes / Decimal::from(60) / epoch_hours(epoch);
+                settings.switching.start = share.round_dp(6);
+                let lead = deployment.placed.iter().map(|(kind, _)| kind.start).max().unwrap_or(0).min(epoch / 2);
+                let peaks: Vec<Decimal> = self.members.iter().map(|member| member.rate).collect();
+                let mut policy = Adaptive {
+                    members: &mut self.members,
+                    machines: self.machines,
+                    settings,
+                    rounds: self.rounds,
+                    catalogue: &mut catalogue,
+                    first: plans[0].clone(),
+                    epoch,
+                    lead,
+                    forecast: self.forecast,
+                    deployed: None,
+                    refused: 0,
+                };
+                let outcome = go(&mut policy);
+                refused = policy.refused;
+                self.members.iter_mut().zip(peaks).for_each(|(member, peak)| member.rate = peak);
+                outcome?
+            }
+            _ => go(&mut Fixed { name: wanted.name().to_string(), deployment })?,
+        };
+        Ok(Compared { outcome: Ok(outcome), unknown: catalogue.unknown.into_iter().collect(), refused })
+    }
+
+    fn each(&self, members: &[Member<'a>]) -> Result<Vec<JointPlan>, String> {
+        members.iter().map(|member| self.planned(std::slice::from_ref(member))).collect()
+    }
+
+    fn planned(&self, members: &[Member<'a>]) -> Result<JointPlan, String> {
+        let limits = Limits { rounds: self.rounds, out_of_time: None, any: false };
+        join(members, self.machines, &self.planning, &limits).map_err(|unjoined| match unjoined {
+            Unjoined::Unknown(why) => why,
+            Unjoined::Refused(_) => {
+                let names: Vec<String> =
+                    members.iter().map(|member| format!("`{}`", member.prepared.job.name)).collect();
+                let verb = if members.len() == 1 { "does" } else { "do" };
+                format!("{} {verb} not fit on `{}` at its peak", names.join(", "), self.machines.name)
+            }
+        })
+    }
+}
+
+fn epoch_hours(epoch: Micros) -> Decimal {
+    Decimal::from_f64_retain(hours(epoch)).filter(|hours| !hours.is_zero()).unwrap_or(Decimal::ONE)
+}

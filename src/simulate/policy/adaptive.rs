@@ -1,0 +1,107 @@
+//! The joint optimum, planned anew for each epoch: from the rates seen so far to a forecast, from that to a joint plan that counts what
+//! it costs to start replicas, and from that to the next deployment, so early that it is there when the epoch begins.
+
+use super::{Policy, Seen};
+use crate::fleet::instance::Instance;
+use crate::fleet::join::{Unjoined, join};
+use crate::fleet::model::JointPlan;
+use crate::fleet::translate::{Member, Settings};
+use crate::simulate::deploy::Catalogue;
+use crate::simulate::model::Deployment;
+use crate::simulate::{Micros, seconds};
+use crate::solve::joint::Limits;
+use crate::space::Machines;
+use rust_decimal::Decimal;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// A job's rates, epoch by epoch, oldest first → its rate in the next one. There is at least one.
+pub type Forecast<'a> = dyn Fn(&[f64]) -> f64 + 'a;
+
+/// What was is what will be, and a tenth more.
+pub fn last_epoch(rates: &[f64]) -> f64 {
+    rates.last().copied().unwrap_or(0.0) * 1.1
+}
+
+/// Replans by epoch.
+pub struct Adaptive<'a, 'c> {
+    /// The jobs; their rates are those planned for last.
+    pub members: &'c mut [Member<'a>],
+    /// The cluster.
+    pub machines: &'a Machines,
+    /// What plans are made under.
+    pub settings: Settings,
+    /// Rounds of the joint solver: what makes a plan the same on every machine.
+    pub rounds: u64,
+    /// What deployments use.
+    pub catalogue: &'c mut Catalogue<'a>,
+    /// Where it begins.
+    pub first: JointPlan,
+    /// The length of an epoch.
+    pub epoch: Micros,
+    /// How long before an epoch its plan is made.
+    pub lead: Micros,
+    /// How rates are foreseen.
+    pub forecast: &'c Forecast<'c>,
+    /// What is deployed.
+    pub deployed: Option<Rc<Deployment>>,
+    /// Epochs for which there was no plan; the former one went on.
+    pub refused: u64,
+}
+
+impl Adaptive<'_, '_> {
+    fn plan(&mut self, seen: &Seen) -> Option<JointPlan> {
+        for (job, member) in self.members.iter_mut().enumerate() {
+            let history = seen.peaks(job, self.epoch);
+            let foreseen = if history.is_empty() { return None } else { (self.forecast)(&history) };
+            // A job that is expected to rest still has somewhere to run: one run an epoch.
+            let least = 1.0 / seconds(self.epoch);
+            let rate = Decimal::from_f64_retain(foreseen.max(least)).map(|rate| rate.round_dp(6));
+            member.rate = rate.filter(|rate| *rate > Decimal::ZERO).unwrap_or(member.rate);
+        }
+        let limits = Limits { rounds: self.rounds, out_of_time: None, any: false };
+        match join(self.members, self.machines, &self.settings, &limits) {
+            Ok(joint) => Some(joint),
+            Err(Unjoined::Refused(_) | Unjoined::Unknown(_)) => {
+                self.refused += 1;
+                None
+            }
+        }
+    }
+
+    fn run(&mut self, joint: &JointPlan) -> Result<Rc<Deployment>, String> {
+        let mut deployment = self.catalogue.deploy(&[joint])?;
+        // What does not change is the same thing: calls then need not wait for new places.
+        if let Some(former) = self.deployed.as_ref().filter(|former| former.jobs == deployment.jobs) {
+            deployment.jobs = former.jobs.clone();
+        }
+        let used = joint.instances.iter().filter(|used| used.replicas > 0 && !used.instance.is_account());
+        let running: BTreeMap<Instance, i64> = used.map(|used| (used.instance.clone(), used.replicas)).collect();
+        self.settings.running = running;
+        let deployment = Rc::new(deployment);
+        self.deployed = Some(deployment.clone());
+        Ok(deployment)
+    }
+}
+
+impl Policy for Adaptive<'_, '_> {
+    fn name(&self) -> &str {
+        "adaptive"
+    }
+
+    fn start(&mut self) -> Result<Rc<Deployment>, String> {
+        let first = self.first.clone();
+        self.run(&first)
+    }
+
+    fn asked(&self) -> Option<(Micros, Micros)> {
+        Some(((self.epoch - self.lead).max(1), self.epoch))
+    }
+
+    fn at(&mut self, seen: &Seen) -> Result<Option<Rc<Deployment>>, String> {
+        let Some(joint) = self.plan(seen) else { return Ok(None) };
+        let former = self.deployed.clone();
+        let next = self.run(&joint)?;
+        Ok(former.is_none_or(|former| *former != *next).then_some(next))
+    }
+}

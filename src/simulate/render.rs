@@ -1,0 +1,215 @@
+//! Outcomes of several policies → text for people, and JSON.
+
+use super::compare::Compared;
+use super::measure::Outcome;
+use crate::plan::render::table;
+use crate::units::{counted, shown};
+use comfy_table::{CellAlignment, Table};
+use rust_decimal::Decimal;
+use serde_json::{Value, json};
+use std::fmt::Write;
+
+/// The policy that others are compared with.
+pub const BASE: &str = "static";
+
+/// What is said above the figures.
+pub struct Heading<'a> {
+    /// The cluster.
+    pub cluster: &'a str,
+    /// The jobs.
+    pub jobs: &'a [String],
+    /// Hours simulated.
+    pub hours: f64,
+    /// The seed.
+    pub seed: u64,
+}
+
+/// Names with what came of them.
+pub type Results = [(String, Compared)];
+
+/// The outcomes that there are.
+pub fn outcomes(results: &Results) -> impl Iterator<Item = &Outcome> {
+    results.iter().filter_map(|(_, compared)| compared.outcome.as_ref().ok())
+}
+
+/// A number for people: at most so many digits behind the point.
+pub fn number(value: f64, digits: u32) -> String {
+    Decimal::from_f64_retain(value).map_or_else(|| "-".to_string(), |value| shown(value.round_dp(digits + 6), digits))
+}
+
+/// A share for people.
+pub fn share(value: f64) -> String {
+    format!("{} %", number(value * 100.0, 2))
+}
+
+/// `2.8 x`; a dash where there is nothing to compare with.
+pub fn times(base: f64, value: f64) -> String {
+    if value > 0.0 { format!("{} x", number(base / value, 2)) } else { "-".to_string() }
+}
+
+/// The names of the figures of [`row`].
+pub const COLUMNS: [&str; 12] =
+    ["policy", "GPUs", "most", "GPU-h", "cost usd", "energy kWh", "busy", "p50 s", "p95 s", "p99 s", "late", "quality"];
+
+/// A policy's figures.
+pub fn row(outcome: &Outcome) -> [String; 12] {
+    let (spent, runs) = (&outcome.spent, &outcome.runs);
+    [
+        outcome.policy.clone(),
+        number(outcome.gpus_mean, 1),
+        outcome.gpus_peak.to_string(),
+        number(spent.gpu_hours, 1),
+        number(spent.cost_usd, 2),
+        number(spent.energy_wh() / 1000.0, 2),
+        share(outcome.busy),
+        number(runs.latency.p50_s, 2),
+        number(runs.latency.p95_s, 2),
+        number(runs.latency.p99_s, 2),
+        share(runs.late_share),
+        share(runs.quality),
+    ]
+}
+
+/// The names of the figures of [`saved`].
+pub const SAVED: [&str; 5] = ["against static", "GPUs at most", "GPU-h", "cost", "energy"];
+
+/// By how much a policy takes less than another one.
+pub fn saved(base: &Outcome, outcome: &Outcome) -> [String; 5] {
+    [
+        outcome.policy.clone(),
+        times(base.gpus_peak as f64, outcome.gpus_peak as f64),
+        times(base.spent.gpu_hours, outcome.spent.gpu_hours),
+        times(base.spent.cost_usd, outcome.spent.cost_usd),
+        times(base.spent.energy_wh(), outcome.spent.energy_wh()),
+    ]
+}
+
+/// The names of the figures of [`of_jobs`].
+pub const OF_JOBS: [&str; 10] =
+    ["job", "policy", "arrived", "done", "p50 s", "p95 s", "p99 s", "limit", "late", "cost usd"];
+
+/// Every job's figures under every policy.
+pub fn of_jobs(results: &Results) -> Vec<[String; 10]> {
+    let jobs = outcomes(results).map(|outcome| outcome.jobs.len()).max().unwrap_or(0);
+    let one = |at: usize, outcome: &Outcome| {
+        let of = outcome.jobs.get(at)?;
+        let (runs, latency) = (&of.runs, &of.runs.latency);
+        Some([
+            of.job.clone(),
+            outcome.policy.clone(),
+            runs.arrived.to_string(),
+            runs.done.to_string(),
+            number(latency.p50_s, 2),
+            number(latency.p95_s, 2),
+            number(latency.p99_s, 2),
+            of.limit.clone().unwrap_or_else(|| "-".to_string()),
+            share(runs.late_share),
+            number(of.spent.cost_usd, 2),
+        ])
+    };
+    (0..jobs).flat_map(|at| outcomes(results).filter_map(move |outcome| one(at, outcome))).collect()
+}
+
+/// What is to be known of the figures, one thing a line.
+pub fn notes(results: &Results) -> Vec<String> {
+    let mut notes = Vec::new();
+    for (name, compared) in results {
+        match &compared.outcome {
+            Err(why) => notes.push(format!("{name} is not simulated: {why}")),
+            Ok(outcome) => {
+                if compared.refused > 0 {
+                    let epochs = counted(compared.refused, "epoch");
+                    notes.push(format!("{name}: for {epochs} there was no plan, and the former one went on"));
+                }
+                if outcome.failures > 0 {
+                    notes.push(format!("{name}: {} broke", counted(outcome.failures, "replica")));
+                }
+                let waits: Vec<String> = outcome
+                    .jobs
+                    .iter()
+                    .filter(|job| job.runs.in_flight * 10 > job.runs.arrived)
+                    .map(|job| format!("{} of `{}`", job.runs.in_flight, job.job))
+                    .collect();
+                if !waits.is_empty() {
+                    notes
+                        .push(format!("{name}: runs that had not ended when the simulation did: {}", waits.join(", ")));
+                }
+            }
+        }
+    }
+    let mut unknown: Vec<&String> = results.iter().flat_map(|(_, compared)| &compared.unknown).collect();
+    unknown.sort();
+    unknown.dedup();
+    if !unknown.is_empty() {
+        let all: Vec<&str> = unknown.iter().map(|what| what.as_str()).collect();
+        notes.push(format!("not in the energy, since no power is known: {}", all.join(", ")));
+    }
+    notes
+}
+
+/// The outcomes as text, at most `width` columns wide.
+pub fn text(heading: &Heading, results: &Results, width: u16) -> String {
+    let mut out = String::new();
+    let runs = outcomes(results).map(|outcome| outcome.runs.arrived).max().unwrap_or(0);
+    let _ = writeln!(
+        out,
+        "{} of {} on `{}` in {} h, seed {}\n",
+        counted(runs, "run"),
+        heading.jobs.join(", "),
+        heading.cluster,
+        number(heading.hours, 2),
+        heading.seed
+    );
+    let mut all = aligned(width, &COLUMNS, 1);
+    outcomes(results).for_each(|outcome| {
+        all.add_row(row(outcome));
+    });
+    let _ = writeln!(out, "{all}");
+    if let Some(base) = outcomes(results).find(|outcome| outcome.policy == BASE) {
+        let mut less = aligned(width, &SAVED, 1);
+        outcomes(results).filter(|outcome| outcome.policy != BASE).for_each(|outcome| {
+            less.add_row(saved(base, outcome));
+        });
+        if less.row_count() > 0 {
+            let _ = writeln!(out, "\n{less}");
+        }
+    }
+    let mut jobs = aligned(width, &OF_JOBS, 2);
+    of_jobs(results).into_iter().for_each(|row| {
+        jobs.add_row(row);
+    });
+    let _ = writeln!(out, "\n{jobs}");
+    let notes = notes(results);
+    if !notes.is_empty() {
+        let _ = writeln!(out, "\n{}", notes.join("\n"));
+    }
+    out
+}
+
+/// A table whose columns of numbers stand to the right.
+fn aligned(width: u16, header: &[&str], words: usize) -> Table {
+    let mut table = table(width, header);
+    (words..header.len()).for_each(|at| {
+        if let Some(column) = table.column_mut(at) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    });
+    table
+}
+
+/// The outcomes as JSON.
+pub fn value(heading: &Heading, results: &Results) -> Value {
+    let one = |(name, compared): &(String, Compared)| match &compared.outcome {
+        Ok(outcome) => json!({ "policy": name, "refused": compared.refused, "outcome": outcome }),
+        Err(why) => json!({ "policy": name, "does_not_fit": why }),
+    };
+    json!({
+        "cluster": heading.cluster,
+        "jobs": heading.jobs,
+        "hours": heading.hours,
+        "seed": heading.seed,
+        "quantile_error": super::sketch::ERROR,
+        "notes": notes(results),
+        "policies": results.iter().map(one).collect::<Vec<_>>(),
+    })
+}

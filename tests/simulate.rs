@@ -1,0 +1,151 @@
+//! `mkbc simulate` by the real binary: goldens in `tests/simulate/` (`BLESS=1` rewrites them), the page, and bad input.
+
+#[path = "cli/mkbc.rs"]
+mod mkbc;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use mkbc::{Bless, Done, Mkbc, repository};
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+
+/// A folder with two jobs, the cluster, and one of them set up by hand.
+fn folder() -> Mkbc {
+    let mkbc = Mkbc::new();
+    for name in ["letters.mkb", "invoices.mkb", "cluster.mkb"] {
+        mkbc.write(name, fs::read_to_string(repository().join("tests/fleet").join(name)).expect(name));
+    }
+    mkbc
+}
+
+/// Four hours: letters by day, invoices in the third hour.
+fn trace() -> String {
+    let mut csv = "timestamp,job,input,output\n".to_string();
+    for second in 0..4 * 3600 {
+        let hour = second / 3600;
+        let every = [20, 4, 4, 60][hour];
+        if second % every == 0 {
+            let _ = writeln!(csv, "{second},letters,{},{}", 100 + second % 700, 20 + second % 60);
+        }
+        if hour == 2 && second % 6 == 0 {
+            let _ = writeln!(csv, "{second}.5,invoices,{},{}", 300 + second % 100, 50);
+        }
+    }
+    csv
+}
+
+fn simulate(mkbc: &Mkbc, more: &[&str]) -> Done {
+    let both = ["simulate", "letters.mkb", "invoices.mkb", "--cluster", "cluster.mkb"];
+    mkbc.run(&both.iter().copied().chain(more.iter().copied()).collect::<Vec<_>>())
+}
+
+#[test]
+fn policies_side_by_side_on_a_trace() {
+    let (mkbc, bless) = (folder(), Bless::default());
+    mkbc.write("trace.csv", trace());
+    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+    packed.write_all(trace().as_bytes()).expect("packed");
+    mkbc.write("trace.csv.gz", packed.finish().expect("packed"));
+    let done = simulate(&mkbc, &["--trace", "trace.csv.gz", "--report", "sim.html"]);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    bless.golden(&repository().join("tests/simulate/policies.txt"), &done.out);
+    let page = mkbc.read("sim.html");
+    assert!(
+        page.matches("<svg").count() == 9 && !page.contains("http://127"),
+        "{} plots",
+        page.matches("<svg").count()
+    );
+    assert!(page.contains("mkbc simulate letters.mkb invoices.mkb --cluster cluster.mkb --trace trace.csv.gz"));
+    // The same bytes, packed or not.
+    let plain = simulate(&mkbc, &["--trace", "trace.csv"]);
+    assert!(done.out.starts_with(&plain.out), "{}", plain.out);
+    let json = simulate(&mkbc, &["--trace", "trace.csv", "--format", "json"]);
+    let json: Value = serde_json::from_str(&json.out).expect("JSON");
+    let policies = json["policies"].as_array().expect("policies");
+    assert_eq!(policies.len(), 5);
+    let rows = trace().lines().count() as u64 - 1;
+    for policy in policies {
+        let runs = &policy["outcome"]["runs"];
+        let number = |name: &str| runs[name].as_u64().expect(name);
+        assert_eq!(number("arrived"), rows, "{}", policy["policy"]);
+        assert_eq!(number("done") + number("in_flight"), rows);
+    }
+    // The optimum of all is no dearer than everybody's own, and planning for each hour no dearer than for the peak.
+    let cost = |at: usize| policies[at]["outcome"]["spent"]["cost_usd"].as_f64().expect("a cost");
+    assert!(cost(3) <= cost(2) && cost(2) <= cost(0) && cost(1) <= cost(0) && cost(4) <= cost(3));
+    bless.end();
+}
+
+#[test]
+fn stated_rates_a_plan_by_hand_and_jobs_set_up_by_hand() {
+    let (mkbc, bless) = (folder(), Bless::default());
+    let load = "letters=30/min|10/min,invoices=12/min";
+    let planned = mkbc.run(&[
+        "plan",
+        "letters.mkb",
+        "invoices.mkb",
+        "--cluster",
+        "cluster.mkb",
+        "--load",
+        "letters=90/min,invoices=12/min",
+        "-o",
+        "mine.json",
+    ]);
+    assert_eq!(planned.code, Some(0), "{}", planned.err);
+    let by_hand = mkbc.read("letters.mkb").replace("using chat(variant: qwen3_8b)", "using chat(variant: gemma_3_27b)");
+    mkbc.write("hand.mkb", by_hand);
+    let more = ["--load", load, "--hours", "2", "--policy", "static,joint,mine", "--policy-plan", "mine=mine.json"];
+    let hand = ["--by-hand", "hand.mkb", "--mtbf", "1h", "--seed", "7"];
+    let done = simulate(&mkbc, &more.iter().chain(&hand).copied().collect::<Vec<_>>());
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    bless.golden(&repository().join("tests/simulate/by_hand.txt"), &done.out);
+    bless.end();
+}
+
+#[test]
+fn what_cannot_be_simulated_is_said() {
+    let mkbc = folder();
+    let load = "letters=30/min,invoices=12/min";
+    let lines =
+        ["timestamp,job,input\n0,letters,5\n5,letters,0\n", "timestamp,job\n7,letters\n5,letters\n", "timestamp\n1\n"];
+    for (at, text) in lines.iter().enumerate() {
+        mkbc.write(&format!("bad{at}.csv"), text);
+    }
+    mkbc.write("small.mkb", "cluster small {\n  l4 * 1 at 0.8 usd/h\n  cpu * 1 at 0.09 usd/h\n}\n");
+    for (arguments, code, said) in [
+        (vec!["--trace", "bad0.csv"], 1, "the trace `bad0.csv`: line 3: the size `0` is not more than zero"),
+        (vec!["--trace", "bad1.csv"], 1, "line 3: its time is before that of the line above"),
+        (vec!["--trace", "bad2.csv"], 1, "line 2: it names no job"),
+        (vec!["--trace", "none.csv"], 1, "the trace `none.csv`: No such file"),
+        (vec!["--load", "letters=30/min"], 2, "no load for `invoices`"),
+        (vec!["--load", "letter=30/min"], 2, "there is no job `letter`: did you mean `letters`?"),
+        (vec!["--load", load, "--hours", "-1"], 2, "`--hours` takes more than 0"),
+        (vec!["--load", load, "--epoch", "soon"], 2, "`--epoch` takes a time such as"),
+        (vec!["--load", load, "--policy", "best"], 2, "there is no policy `best`: there are static"),
+        (vec!["--load", load, "--policy-plan", "x"], 2, "`--policy-plan` takes NAME=PLAN"),
+        (vec!["--load", load, "--by-hand", "cluster.mkb"], 1, "`cluster.mkb` has no job"),
+        (vec!["--load", "letters=900/s,invoices=900/s", "--hours", "0.01"], 1, "no policy could be simulated"),
+    ] {
+        let done = simulate(&mkbc, &arguments);
+        let text = format!("{}{}", done.out, done.err);
+        assert!(done.code == Some(code) && text.contains(said), "{arguments:?}: {:?}\n{text}", done.code);
+    }
+    // A policy that does not fit is said to, and the others go on.
+    let done = mkbc.run(&[
+        "simulate",
+        "letters.mkb",
+        "invoices.mkb",
+        "--cluster",
+        "small.mkb",
+        "--load",
+        load,
+        "--hours",
+        "0.2",
+        "--policy",
+        "per-job,joint",
+    ]);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    assert!(done.out.contains("per-job is not simulated: it needs 2 `cpu`"), "{}", done.out);
+}
