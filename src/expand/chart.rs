@@ -30,6 +30,11 @@ const STEP: f64 = 0.2;
 /// What covering all of the goal is worth.
 const COVERAGE: f64 = 3.0;
 
+/// How much worse a thing fits where several are asked for.
+const ONE: f64 = 0.15;
+/// How much worse a text fits where a place is asked for, or something that is executed, and nothing says that it is one.
+const NO_PLACE: f64 = 1.0;
+
 /// Parameters that may be given the goal as a text.
 pub(super) const ASKING: [&str; 5] = ["question", "looking_for", "goal", "query", "instructions"];
 /// Parameters that may be where nothing in scope can be meant.
@@ -218,9 +223,17 @@ impl Chart<'_, '_> {
             for (_, ty) in &offer.params {
                 let plain = unwrapped(ty);
                 let given = by_type.entry(plain).or_insert_with(|| fitting(plain));
+                let mut any = !given.is_empty();
                 takes_item |= given.iter().any(|c| c.uses & self.item != 0);
-                lacks |= given.is_empty() && *plain == *ty && !may_be_said(plain);
                 with.extend(given.iter().map(|c| c.id));
+                if let Type::List(of) = plain {
+                    let single = by_type.entry(of).or_insert_with(|| fitting(of));
+                    let single = single.iter().filter(|c| c.is_leaf());
+                    any |= single.clone().next().is_some();
+                    takes_item |= single.clone().any(|c| c.uses & self.item != 0);
+                    with.extend(single.map(|c| c.id));
+                }
+                lacks |= !any && *plain == *ty && !may_be_said(plain);
             }
             // What has been tried gives the same again.
             if lacks || !takes_item || done.insert(place, hash(&with)) == Some(hash(&with)) {
@@ -245,7 +258,11 @@ impl Chart<'_, '_> {
         for (param, ty) in &offer.params {
             let plain = unwrapped(ty);
             let literals = self.literals(param, plain).into_iter().map(Rc::new);
-            let at_hand = by_type.get(plain).into_iter().flatten().cloned().chain(literals);
+            let singles: Vec<Rc<Cand>> = match plain {
+                Type::List(of) => by_type.get(&**of).into_iter().flatten().filter(|c| c.is_leaf()).map(one).collect(),
+                _ => Vec::new(),
+            };
+            let at_hand = by_type.get(plain).into_iter().flatten().cloned().chain(literals).chain(singles);
             let may_take = |term: &Term| reaching(param).is_none_or(|kind| may_give(kind, term));
             let of_it = |c: Rc<Cand>| (self.misfit(param, plain, &c), c);
             // What is computed has covered some of the goal already, and would crowd out what is at hand.
@@ -434,10 +451,14 @@ impl Chart<'_, '_> {
         let texts = matches!(ty, Type::Text) || matches!(ty, Type::List(of) if **of == Type::Text);
         // A parameter that is called after its type takes any text; one with a name of its own means something.
         let strange = if words(param).iter().all(|w| w == "text") { 0.1 } else { 0.35 };
-        match &*cand.term {
+        let term = if let Term::One(inner) = &*cand.term { inner } else { &cand.term };
+        match &**term {
             Term::Var(name) => {
                 let name = self.alias(name);
-                if name == param {
+                let place = |name: &str| reaching(name).is_some();
+                if place(param) && !place(name) && words(name).is_disjoint(&words(param)) {
+                    strange + NO_PLACE
+                } else if name == param {
                     0.0
                 } else if asking && ASKING.contains(&&**name) {
                     0.05
@@ -477,6 +498,12 @@ impl Chart<'_, '_> {
             }
         }
     }
+}
+
+/// A list of what is at hand.
+fn one(cand: &Rc<Cand>) -> Rc<Cand> {
+    let (term, id, misfit) = (Rc::new(Term::One(cand.term.clone())), hash(&(2u8, cand.id)), cand.misfit + ONE);
+    Rc::new(Cand { term, id, misfit, score: cand.score - ONE, ..(**cand).clone() })
 }
 
 /// What a call and its arguments cover together, and all that they call.

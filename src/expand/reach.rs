@@ -17,6 +17,7 @@ pub(super) fn may_give(kind: &str, term: &Term) -> bool {
     match term {
         Term::Var(_) | Term::Text(_) | Term::Texts(_) | Term::Value(_) => true,
         Term::Field(_, field) if reaching(field).is_some() => true,
+        Term::One(inner) => may_give(kind, inner),
         term => matches!(kind, "code" | "tests") && term.calls().last().is_some_and(|c| c.contains("code")),
     }
 }

@@ -20,6 +20,8 @@ pub(super) enum Term {
     Call(EcoString, Vec<(EcoString, Rc<Term>)>, EcoString),
     /// A field of a value.
     Field(Rc<Term>, EcoString),
+    /// A list of one value.
+    One(Rc<Term>),
     /// A term for each item of a list: the list, the item's name, the body.
     Map(Rc<Term>, EcoString, Rc<Term>),
 }
@@ -39,7 +41,7 @@ impl Term {
             }
             Term::Text(_) | Term::Texts(_) | Term::Value(_) => {}
             Term::Call(_, args, _) => args.iter().for_each(|(_, a)| a.collect_used(names)),
-            Term::Field(inner, _) => inner.collect_used(names),
+            Term::Field(inner, _) | Term::One(inner) => inner.collect_used(names),
             Term::Map(list, item, body) => {
                 names.extend(body.used().into_iter().filter(|n| *n != item.as_str()));
                 list.collect_used(names);
@@ -63,7 +65,7 @@ impl Term {
                     all.push(callee.clone());
                 }
             }
-            Term::Field(inner, _) => inner.collect_calls(all),
+            Term::Field(inner, _) | Term::One(inner) => inner.collect_calls(all),
             Term::Map(list, _, body) => {
                 list.collect_calls(all);
                 body.collect_calls(all);
@@ -82,6 +84,7 @@ impl Term {
                 format!("{callee}({})", args.join(", "))
             }
             Term::Field(inner, field) => format!("{}.{field}", inner.shape()),
+            Term::One(inner) => format!("[{}]", inner.shape()),
             Term::Map(list, _, body) => format!("map({}, {})", list.shape(), body.shape()),
         }
     }

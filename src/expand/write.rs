@@ -90,6 +90,7 @@ impl Writer<'_> {
                 return format!("[{}]", texts.iter().map(|t| quoted(t)).collect::<Vec<_>>().join(", "));
             }
             Term::Value(text) => return text.to_string(),
+            Term::One(inner) => return format!("[{}]", self.value(inner, &singular(wanted))),
             Term::Field(inner, field) => {
                 return match &**inner {
                     Term::Call(callee, args, pin) if self.has_parts(callee) => {
@@ -185,6 +186,7 @@ impl Writer<'_> {
         }
         match &**term {
             Term::Call(_, args, _) => args.iter().for_each(|(_, a)| self.hoist(a, item)),
+            Term::One(inner) => self.hoist(inner, item),
             // The parts of a call get their names together.
             Term::Field(inner, _) if used.contains(item.as_str()) => self.hoist(inner, item),
             Term::Field(inner, _) if matches!(**inner, Term::Call(..)) => {

@@ -74,7 +74,7 @@ pub struct Trusted {
 /// Makes plans, and says which may be run.
 pub struct Planner {
     texts: Texts,
-    library: Library,
+    library: Arc<Library>,
     libraries: Vec<PathBuf>,
     here: Here,
     own_tools: bool,

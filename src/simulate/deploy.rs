@@ -11,7 +11,7 @@ use crate::library::{Concurrency, Implementation, Library};
 use crate::plan::model::{Plan, PlanStep};
 use crate::plan::verify::works;
 use crate::space::ends::{End, Ends, Row, Rows};
-use crate::space::figures::figures_with;
+use crate::space::figures::{Called, figures_with};
 use crate::space::load::{taken, width};
 use crate::space::{Candidate, Machines, Terms};
 use ecow::EcoString;
@@ -215,7 +215,8 @@ impl Used<'_> {
     /// Seconds and watts of a call with so many at once as a candidate's knobs say.
     fn at(&self, candidate: &Candidate) -> Option<(f64, f64)> {
         let (terms, ends) = (Terms::default(), Ends::all(End::Typical));
-        let figures = figures_with(self.entry, candidate, self.work, (Decimal::ONE, Role::Aside), &terms, &ends)?;
+        let called = Called { calls: Decimal::ONE, in_turn: Decimal::ONE, role: Role::Aside };
+        let figures = figures_with(self.entry, candidate, self.work, called, &terms, &ends)?;
         let (seconds, energy) = (float(figures.latency), figures.energy.map_or(0.0, float));
         Some((seconds, if seconds > 0.0 { energy * 3600.0 / seconds } else { 0.0 }))
     }
