@@ -205,3 +205,18 @@ fn no_time_gives_a_plan_with_its_gap_or_says_so() {
         "{done:?}"
     );
 }
+
+#[test]
+fn the_papers_jobs_are_jobs_of_its_library() {
+    let mkbc = Mkbc::new();
+    let paper = repository().join("bench/paper");
+    let jobs = ["video_accuracy", "video_latency", "code_accuracy", "code_latency", "video_by_hand", "code_by_hand"];
+    for library in ["p50", "p90"] {
+        let library = paper.join(library).display().to_string();
+        for job in jobs {
+            let file = paper.join("jobs").join(format!("{job}.mkb")).display().to_string();
+            let done = mkbc.run(&["check", &file, "--library", &library]);
+            assert_eq!(done.code, Some(0), "{job}: {}", done.err);
+        }
+    }
+}
