@@ -3,6 +3,7 @@
 mod load;
 mod options;
 
+use options::Shown;
 pub use options::SimulateOptions;
 
 use super::args::{FleetOptions, Format, Source as Given};
@@ -14,7 +15,7 @@ use super::{Failure, print, width};
 use crate::check::program::{Job, Metric, Wish};
 use crate::fleet::translate::Member;
 use crate::simulate::arrivals::Source;
-use crate::simulate::compare::{Kind, Study, Wanted};
+use crate::simulate::compare::{Kind, Made, Study, Wanted};
 use crate::simulate::deploy::{Starting, pools};
 use crate::simulate::engine::Settings;
 use crate::simulate::policy::last_epoch;
@@ -54,7 +55,7 @@ pub fn simulate(options: &SimulateOptions) -> Result<(), Failure> {
         start_minutes: options.start_minutes,
     })?;
     let files: Vec<&PathBuf> = options.files.iter().collect();
-    let given = Given { file: PathBuf::new(), library: options.library.clone(), format: options.format };
+    let given = Given { file: PathBuf::new(), library: options.library.clone(), format: Format::Text };
     let sources = opened(&files, &given, options.locked, options.evidence)?;
     let jobs = chosen(&sources, &files, None)?;
     let names: Vec<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
@@ -75,7 +76,7 @@ pub fn simulate(options: &SimulateOptions) -> Result<(), Failure> {
     let by_hand = if by_hand {
         let setup =
             Setup { sources: &sources, files: &files, names: &names, hand_sources: &hand_sources, hands: &hands };
-        set_up(setup, &rates, &machines, options.format)?
+        set_up(setup, &rates, &machines)?
     } else {
         Vec::new()
     };
@@ -89,7 +90,7 @@ pub fn simulate(options: &SimulateOptions) -> Result<(), Failure> {
         pools: pools(&machines, &sources[0].checked.library),
     };
     let mut study = Study {
-        members: members(&sources, &files, &names, &rates, &machines, options.format, &Job::clone)?,
+        members: members(&sources, &files, &names, &rates, &machines, Format::Text, &Job::clone)?,
         by_hand,
         machines: &machines,
         planning,
@@ -99,6 +100,7 @@ pub fn simulate(options: &SimulateOptions) -> Result<(), Failure> {
         sources: &arriving,
         settings: &frame,
         forecast: &last_epoch,
+        made: Made::default(),
     };
     let mut results = Vec::new();
     for wanted in &wanted {
@@ -108,17 +110,17 @@ pub fn simulate(options: &SimulateOptions) -> Result<(), Failure> {
     let owned: Vec<String> = names.iter().map(|name| name.to_string()).collect();
     let heading = Heading { cluster: &machines.name, jobs: &owned, hours: hours(end), seed: options.seed };
     match options.format {
-        Format::Json => {
+        Shown::Json => {
             let json = serde_json::to_string_pretty(&value(&heading, &results)).map_err(|e| e.to_string())?;
             print(&format!("{json}\n"));
         }
-        _ => print(&text(&heading, &results, width())),
+        Shown::Text => print(&text(&heading, &results, width())),
     }
     if let Some(path) = &options.report {
         let words: Vec<String> = std::env::args().skip(1).map(|word| shell(&word)).collect();
         write(path, &report::page(&heading, &results, &format!("mkbc {}", words.join(" ")))?)?;
-        if options.format == Format::Text {
-            print(&format!("\nwritten to {}\n", path.display()));
+        if options.format == Shown::Text {
+            print(&format!("written to {}\n", path.display()));
         }
     }
     match outcomes(&results).next() {
@@ -203,7 +205,6 @@ fn set_up<'a>(
     setup: Setup<'a>,
     rates: &BTreeMap<String, Decimal>,
     machines: &'a Machines,
-    format: Format,
 ) -> Result<Vec<Member<'a>>, Failure> {
     let Setup { sources, files, names, hand_sources, hands } = setup;
     let set_up = chosen(hand_sources, hands, None)?;
@@ -211,7 +212,7 @@ fn set_up<'a>(
     if let Some(name) = hand_names.iter().find(|name| !names.contains(name)) {
         return Err(Failure::Usage(format!("`--by-hand` sets up `{name}`, which is not among the jobs")));
     }
-    let mut own = members(hand_sources, hands, &hand_names, rates, machines, format, &Job::clone)?;
+    let mut own = members(hand_sources, hands, &hand_names, rates, machines, Format::Text, &Job::clone)?;
     // Who sets a job up without a planner takes what answers best.
     let best = |job: &Job| {
         let wish = |metric| Wish { metric, span: job.span };
@@ -227,7 +228,7 @@ fn set_up<'a>(
                 &names[at..=at],
                 rates,
                 machines,
-                format,
+                Format::Text,
                 &best,
             )?),
         }

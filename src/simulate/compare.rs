@@ -87,6 +87,15 @@ pub struct Study<'a> {
     pub settings: &'a Settings,
     /// How rates are foreseen.
     pub forecast: &'a Forecast<'a>,
+    /// Plans that several policies begin with.
+    pub made: Made,
+}
+
+/// Plans, or why there are none: those of the jobs set up by hand, and that of all jobs together.
+#[derive(Default)]
+pub struct Made {
+    by_hand: Option<Result<Vec<JointPlan>, String>>,
+    joint: Option<Result<Vec<JointPlan>, String>>,
 }
 
 /// What came of a policy.
@@ -104,9 +113,17 @@ impl<'a> Study<'a> {
     pub fn run(&mut self, wanted: &Wanted) -> Result<Compared, String> {
         let planned = match wanted {
             Wanted::Own(_, Some(plan)) | Wanted::Plan(_, plan) => Ok(vec![plan.clone()]),
-            Wanted::Own(Kind::Static | Kind::Autoscaled, None) => self.each(&self.by_hand),
+            Wanted::Own(Kind::Static | Kind::Autoscaled, None) => {
+                let made = self.made.by_hand.take();
+                let made = made.unwrap_or_else(|| self.each(&self.by_hand));
+                self.made.by_hand.insert(made).clone()
+            }
             Wanted::Own(Kind::PerJob, None) => self.each(&self.members),
-            Wanted::Own(Kind::Joint | Kind::Adaptive, None) => self.planned(&self.members).map(|joint| vec![joint]),
+            Wanted::Own(Kind::Joint | Kind::Adaptive, None) => {
+                let made = self.made.joint.take();
+                let made = made.unwrap_or_else(|| self.planned(&self.members).map(|joint| vec![joint]));
+                self.made.joint.insert(made).clone()
+            }
         };
         let none = |why: String| Compared { outcome: Err(why), unknown: Vec::new(), refused: 0 };
         let plans = match planned {

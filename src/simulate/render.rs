@@ -1,7 +1,7 @@
 //! Outcomes of several policies → text for people, and JSON.
 
 use super::compare::Compared;
-use super::measure::Outcome;
+use super::measure::{OfKind, Outcome};
 use crate::plan::render::table;
 use crate::units::{counted, shown};
 use comfy_table::{CellAlignment, Table};
@@ -60,7 +60,7 @@ pub fn row(outcome: &Outcome) -> [String; 12] {
         outcome.gpus_peak.to_string(),
         number(spent.gpu_hours, 1),
         number(spent.cost_usd, 2),
-        number(spent.energy_wh() / 1000.0, 2),
+        number(spent.energy_wh() / 1000.0, 3),
         share(outcome.busy),
         number(runs.latency.p50_s, 2),
         number(runs.latency.p95_s, 2),
@@ -70,18 +70,24 @@ pub fn row(outcome: &Outcome) -> [String; 12] {
     ]
 }
 
-/// The names of the figures of [`saved`].
+/// The names of the figures of [`against_base`].
 pub const SAVED: [&str; 5] = ["against static", "GPUs at most", "GPU-h", "cost", "energy"];
 
-/// By how much a policy takes less than another one.
-pub fn saved(base: &Outcome, outcome: &Outcome) -> [String; 5] {
-    [
-        outcome.policy.clone(),
-        times(base.gpus_peak as f64, outcome.gpus_peak as f64),
-        times(base.spent.gpu_hours, outcome.spent.gpu_hours),
-        times(base.spent.cost_usd, outcome.spent.cost_usd),
-        times(base.spent.energy_wh(), outcome.spent.energy_wh()),
-    ]
+/// By how much each other policy takes less than [`BASE`], where that is among them.
+pub fn against_base<'o>(all: &'o [&Outcome]) -> impl Iterator<Item = [String; 5]> + 'o {
+    let base = all.iter().find(|outcome| outcome.policy == BASE);
+    base.into_iter().flat_map(move |base| {
+        all.iter().filter(|outcome| outcome.policy != BASE).map(move |outcome| {
+            let (than, spent) = (&base.spent, &outcome.spent);
+            [
+                outcome.policy.clone(),
+                times(base.gpus_peak as f64, outcome.gpus_peak as f64),
+                times(than.gpu_hours, spent.gpu_hours),
+                times(than.cost_usd, spent.cost_usd),
+                times(than.energy_wh(), spent.energy_wh()),
+            ]
+        })
+    })
 }
 
 /// The names of the figures of [`of_jobs`].
@@ -108,6 +114,25 @@ pub fn of_jobs(results: &Results) -> Vec<[String; 10]> {
         ])
     };
     (0..jobs).flat_map(|at| outcomes(results).filter_map(move |outcome| one(at, outcome))).collect()
+}
+
+/// The names of the figures of [`of_kinds`].
+pub const OF_KINDS: [&str; 7] = ["instance", "policy", "replicas", "busy", "batch", "calls", "waited s"];
+
+/// Every policy's kinds of instances.
+pub fn of_kinds(results: &Results) -> Vec<[String; 7]> {
+    let one = |outcome: &Outcome, kind: &OfKind| {
+        [
+            kind.kind.clone(),
+            outcome.policy.clone(),
+            number(kind.replicas, 2),
+            share(kind.busy),
+            number(kind.batch, 2),
+            kind.calls.to_string(),
+            number(kind.waited_s, 3),
+        ]
+    };
+    outcomes(results).flat_map(|outcome| outcome.kinds.iter().map(move |kind| one(outcome, kind))).collect()
 }
 
 /// What is to be known of the figures, one thing a line.
@@ -160,36 +185,32 @@ pub fn text(heading: &Heading, results: &Results, width: u16) -> String {
         number(heading.hours, 2),
         heading.seed
     );
-    let mut all = aligned(width, &COLUMNS, 1);
-    outcomes(results).for_each(|outcome| {
-        all.add_row(row(outcome));
-    });
-    let _ = writeln!(out, "{all}");
-    if let Some(base) = outcomes(results).find(|outcome| outcome.policy == BASE) {
-        let mut less = aligned(width, &SAVED, 1);
-        outcomes(results).filter(|outcome| outcome.policy != BASE).for_each(|outcome| {
-            less.add_row(saved(base, outcome));
-        });
-        if less.row_count() > 0 {
-            let _ = writeln!(out, "\n{less}");
-        }
+    let all: Vec<&Outcome> = outcomes(results).collect();
+    let tables = [
+        aligned(width, &COLUMNS, 1, all.iter().map(|outcome| row(outcome))),
+        aligned(width, &SAVED, 1, against_base(&all)),
+        aligned(width, &OF_JOBS, 2, of_jobs(results).into_iter()),
+    ];
+    for table in tables.iter().filter(|table| table.row_count() > 0) {
+        let _ = writeln!(out, "{table}\n");
     }
-    let mut jobs = aligned(width, &OF_JOBS, 2);
-    of_jobs(results).into_iter().for_each(|row| {
-        jobs.add_row(row);
-    });
-    let _ = writeln!(out, "\n{jobs}");
     let notes = notes(results);
     if !notes.is_empty() {
-        let _ = writeln!(out, "\n{}", notes.join("\n"));
+        let _ = writeln!(out, "{}", notes.join("\n"));
     }
     out
 }
 
-/// A table whose columns of numbers stand to the right.
-fn aligned(width: u16, header: &[&str], words: usize) -> Table {
+/// A table whose columns behind the first ones, which are words, stand to the right.
+fn aligned<const N: usize>(
+    width: u16,
+    header: &[&str; N],
+    words: usize,
+    rows: impl Iterator<Item = [String; N]>,
+) -> Table {
     let mut table = table(width, header);
-    (words..header.len()).for_each(|at| {
+    table.add_rows(rows);
+    (words..N).for_each(|at| {
         if let Some(column) = table.column_mut(at) {
             column.set_cell_alignment(CellAlignment::Right);
         }

@@ -1,7 +1,9 @@
 //! Outcomes of several policies → one HTML file that needs nothing else: curves over time, and the tables.
 
 use super::measure::{Epoch, Outcome};
-use super::render::{BASE, COLUMNS, Heading, OF_JOBS, Results, SAVED, notes, number, of_jobs, outcomes, row, saved};
+use super::render::{
+    COLUMNS, Heading, OF_JOBS, OF_KINDS, Results, SAVED, against_base, notes, number, of_jobs, of_kinds, outcomes, row,
+};
 use crate::html::escaped;
 use plotters::prelude::*;
 use std::fmt::Write;
@@ -49,13 +51,7 @@ pub fn page(heading: &Heading, results: &Results, command: &str) -> Result<Strin
     let mut body = String::new();
     let all: Vec<&Outcome> = outcomes(results).collect();
     table(&mut body, &COLUMNS, all.iter().map(|outcome| row(outcome)));
-    if let Some(base) = all.iter().find(|outcome| outcome.policy == BASE) {
-        table(
-            &mut body,
-            &SAVED,
-            all.iter().filter(|outcome| outcome.policy != BASE).map(|outcome| saved(base, outcome)),
-        );
-    }
+    table(&mut body, &SAVED, against_base(&all));
     for note in notes(results) {
         let _ = writeln!(body, "<p>{}.</p>", escaped(&note));
     }
@@ -74,6 +70,10 @@ pub fn page(heading: &Heading, results: &Results, command: &str) -> Result<Strin
     }
     body.push_str("<h2>By job</h2>\n");
     table(&mut body, &OF_JOBS, of_jobs(results).into_iter());
+    body.push_str(
+        "<h2>By kind of instance: replicas on average, calls under way while busy, time that a call waited</h2>\n",
+    );
+    table(&mut body, &OF_KINDS, of_kinds(results).into_iter());
     Ok(format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>{title}</title>\n<style>{STYLE}</style>\n\
          </head>\n<body>\n<h1>{title}</h1>\n<p>A simulation, seed {seed}: what is modelled and what is not is in docs/simulation.md. \

@@ -1,6 +1,6 @@
 //! The options of `mkbc simulate`.
 
-use crate::cli::args::{EvidenceOptions, Format};
+use crate::cli::args::EvidenceOptions;
 use crate::simulate::arrivals::Form;
 use crate::simulate::engine::Service;
 use clap::{Args, ValueEnum};
@@ -80,9 +80,17 @@ pub struct SimulateOptions {
     /// Write a page with curves over time and all tables
     #[arg(long, value_name = "FILE.html")]
     pub report: Option<PathBuf>,
-    /// How the figures, and diagnostics, are written
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
+    /// How the figures are written
+    #[arg(long, value_enum, default_value_t = Shown::Text)]
+    pub format: Shown,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shown {
+    /// Tables
+    Text,
+    /// One JSON document with everything, epochs among it
+    Json,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
