@@ -5,7 +5,7 @@
 //! and become links in the folder of the run that uses them.
 
 use super::RunContext;
-use super::engines::Args;
+use super::engines::{Args, worker};
 use super::preflight::found;
 use super::store;
 use super::value::{files, with_files};
@@ -250,6 +250,7 @@ fn programs(engine: &Engine, cx: &RunContext<'_>) -> Vec<PathBuf> {
             words.collect()
         }
         Engine::Python { module, .. } => in_folders(module).into_iter().collect(),
+        Engine::Worker { worker, .. } => worker::program(worker, cx.env).ok().map(PathBuf::from).into_iter().collect(),
         _ => Vec::new(),
     }
 }
