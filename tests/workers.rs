@@ -6,7 +6,7 @@
 #[path = "cli/mkbc.rs"]
 mod mkbc;
 
-use mkbc::{Mkbc, repository};
+use mkbc::{Mkbc, have, repository};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -90,6 +90,51 @@ fn a_real_worker_loads_once_answers_call_after_call_and_is_gone_afterwards() {
         fs::read_dir("/proc").expect("/proc").flatten().filter_map(|e| fs::read_link(e.path().join("cwd")).ok());
     let left: Vec<PathBuf> = folders.filter(|folder| folder.starts_with(mkbc.path(""))).collect();
     assert!(left.is_empty(), "a worker is left in {left:?}");
+}
+
+/// Speech and continued texts: that a job's media, lists and knobs reach a model, and its answers have the declared types.
+#[test]
+fn other_families_answer_in_the_types_of_their_tasks() {
+    let Some(worker) = worker().filter(|_| have(&["ffprobe"])) else { return };
+    let mkbc = stage("bert");
+    let model = |name: &str, task: &str, weights: &str, rest: &str| {
+        format!(
+            "model {name} implements {task} {{\n  license \"MIT\"\n  runs on cpu * 1\n  engine worker {{\n    serve candle\n    \
+             model \"{weights}\"\n    {rest}\n  }}\n  profile \"tiny.csv\"\n}}\n"
+        )
+    };
+    let models = [
+        model("hears", "speech_to_text", "whisper", "function transcribe\n    language \"de\""),
+        model("goes_on", "continue_texts", "qwen2", "function generate\n    max_tokens \"12\""),
+    ];
+    mkbc.write("lib/more.mkb", format!("use std.speech\nuse candle\n\n{}", models.concat()));
+    mkbc.write(
+        "speech.mkb",
+        "use std.speech\nuse more\n\n/// What is said.\njob speech(sound: Audio) -> Transcript {\n  \
+         using hears\n  speech_to_text(sound)\n}\n",
+    );
+    mkbc.write(
+        "texts.mkb",
+        "use candle\nuse more\n\n/// More of it.\njob texts(begin: List[Text]) -> List[Text] {\n  \
+         expect begin * 3\n  using goes_on\n  continue_texts(begin)\n}\n",
+    );
+    let library = repository().join("workers/candle/library");
+    let run = |job: &str, arguments: &[&str]| {
+        let mut command = mkbc.command(["run", job, "--library", "lib", "--json", "--library"]);
+        command.arg(&library).args(arguments);
+        let done = mkbc.end(command.env("MKBC_CANDLE", &worker).env("MKBC_WEIGHTS", repository().join(FIXTURES)));
+        assert_eq!(done.code, Some(0), "{job}: {}", done.err);
+        serde_json::from_str::<Value>(&done.out).expect("a report")["result"]["ok"].clone()
+    };
+    let sound = repository().join(FIXTURES).join("whisper/sound.wav").display().to_string();
+    let heard = run("speech.mkb", &["--sound", &sound]);
+    assert_eq!(heard["language"], "de");
+    assert!(heard["segments"].is_array(), "{heard}");
+    let golden = fs::read_to_string(repository().join(FIXTURES).join("qwen2/expected.json")).expect("the fixture");
+    let golden: Value = serde_json::from_str(&golden).expect("JSON");
+    let prompts: Vec<String> = serde_json::from_value(golden["prompts"].clone()).expect("prompts");
+    let arguments: Vec<&str> = ["--begin"].into_iter().chain(prompts.iter().map(String::as_str)).collect();
+    assert_eq!(run("texts.mkb", &arguments), golden["answers"]);
 }
 
 #[test]
