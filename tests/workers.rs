@@ -11,6 +11,8 @@ use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
 
 const FIXTURES: &str = "workers/candle/tests/fixtures";
 
@@ -135,6 +137,31 @@ fn other_families_answer_in_the_types_of_their_tasks() {
     let prompts: Vec<String> = serde_json::from_value(golden["prompts"].clone()).expect("prompts");
     let arguments: Vec<&str> = ["--begin"].into_iter().chain(prompts.iter().map(String::as_str)).collect();
     assert_eq!(run("texts.mkb", &arguments), golden["answers"]);
+}
+
+#[test]
+fn a_worker_dies_with_mkbc_however_that_ends() {
+    let mkbc = stage("bert");
+    // No worker at all: it never gets ready.
+    let pid = mkbc.path("pid").display().to_string();
+    mkbc.write("worker", format!("#!/bin/sh\necho $$ > '{pid}.new'; mv '{pid}.new' '{pid}'\nexec sleep 97.241\n"));
+    fs::set_permissions(mkbc.path("worker"), fs::Permissions::from_mode(0o755)).expect("a program");
+    let mut command = mkbc.command(["run", "job.mkb", "--library", "lib", "--quiet", "--texts", "a"]);
+    command.env("MKBC_CANDLE", mkbc.path("worker")).env("MKBC_WEIGHTS", repository().join(FIXTURES));
+    let mut run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("mkbc");
+    let until = |what: &str, done: &dyn Fn() -> bool| {
+        for _ in 0..600 {
+            if done() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        panic!("{what}");
+    };
+    until("no worker was started", &|| mkbc.path("pid").exists());
+    run.kill().and_then(|()| run.wait()).expect("killed");
+    let about = PathBuf::from("/proc").join(mkbc.read("pid").trim()).join("cmdline");
+    until("the worker is left", &|| !fs::read(&about).is_ok_and(|line| line.starts_with(b"sleep")));
 }
 
 #[test]
