@@ -51,13 +51,14 @@ pub struct Manner {
 
 impl Manner {
     fn of(call: &Call) -> Result<Manner, Failure> {
-        let stop = call.setting("stop").map(|text| text.split('\u{1f}').map(str::to_owned).collect());
+        // As it stands: a stop may well be the end of a line.
+        let stop = call.options.get("stop").and_then(Value::as_str).filter(|text| !text.is_empty());
         Ok(Manner {
             max_tokens: call.number("max_tokens", 256, 1, 65_536)?,
             temperature: call.number("temperature", 0.0, 0.0, 10.0)?,
             top_p: call.number("top_p", 1.0, 0.0, 1.0)?,
             seed: call.number("seed", 0, 0, u64::MAX)?,
-            stop: stop.unwrap_or_default(),
+            stop: stop.map(str::to_owned).into_iter().collect(),
         })
     }
 }
