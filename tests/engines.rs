@@ -73,7 +73,7 @@ impl Stage {
     }
 }
 
-const ENGINES: [Engine; 10] = [
+const ENGINES: [Engine; 11] = [
     Engine {
         name: "process",
         engine: |_, case| {
@@ -88,6 +88,11 @@ const ENGINES: [Engine; 10] = [
             let module = repository("tests/engines/actor.py");
             json!({"kind": "python", "module": module, "function": "act", "interpreter": "python3"})
         },
+        without: &[],
+    },
+    Engine {
+        name: "worker",
+        engine: |_, _| json!({"kind": "worker", "worker": "candle", "model": "w", "function": "act", "options": {}}),
         without: &[],
     },
     Engine {
@@ -191,6 +196,7 @@ fn go(stage: &Stage, engine: &Engine, case: &str) -> (RunReport, Duration, PathB
         "ENGINES_KEY" | "OPENAI_API_KEY" => Some(KEY.to_owned()),
         "MKBC_WEB_ALLOW" => Some("127.0.0.1,".to_owned() + stage.host.trim_start_matches("http://")),
         "MKBC_VLLM" => Some(repository("tests/servers/fake_server.py")),
+        "MKBC_CANDLE" => Some(repository("tests/workers/fake_worker.py")),
         "MKBC_WEIGHTS" => Some(weights.clone()),
         _ => std::env::var(name).ok(),
     };

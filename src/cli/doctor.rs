@@ -10,6 +10,7 @@ use crate::library::Library;
 use crate::plan::engine::key_env;
 use crate::run::devices::{Gpus, Inventory, inventory};
 use crate::run::engines::sandbox;
+use crate::run::engines::worker::{WORKERS, program};
 use crate::syntax::ast::File;
 use clap::Args;
 use serde::Serialize;
@@ -67,6 +68,7 @@ pub fn doctor(options: &DoctorOptions) -> Result<(), Failure> {
         help: None,
     });
     findings.push(tests_of_code());
+    findings.extend(local_models());
     findings.push(folder());
     findings.extend(keys(&library));
     findings.extend(tools(&library));
@@ -117,6 +119,19 @@ fn tests_of_code() -> Finding {
     }
     let help = "`run_tests` is refused; a kernel from 5.13 on with Landlock switched on offers it".to_owned();
     Finding { what, state: State::Absent, says: "the kernel offers no Landlock".to_owned(), help: Some(help) }
+}
+
+/// The programs that run models in processes of their own.
+fn local_models() -> Vec<Finding> {
+    let env = |name: &str| std::env::var(name).ok();
+    let finding = |(worker, _): &(&str, &str)| {
+        let what = "local models";
+        match program(worker, &env) {
+            Ok(path) => Finding { what, state: State::Good, says: path, help: None },
+            Err(fault) => Finding { what, state: State::Absent, says: fault.message, help: fault.help },
+        }
+    };
+    WORKERS.iter().map(finding).collect()
 }
 
 /// Runs are kept in the folder that `mkbc run` is called in.

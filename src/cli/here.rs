@@ -11,6 +11,7 @@ use crate::run::devices::{Gpu, Gpus, Inventory, inventory};
 use crate::run::engines::browser::launch;
 use crate::run::engines::http::endpoint;
 use crate::run::engines::mcp::lacks;
+use crate::run::engines::worker;
 use crate::run::preflight::{PACKAGES, installed, lacking};
 use crate::run::probe::Env;
 use crate::run::servers::find;
@@ -124,11 +125,19 @@ pub fn usable_here(entry: &Implementation) -> Result<(), String> {
             None => Ok(()),
             Some(fault) => Err(fault.message),
         },
+        "worker" => local(engine, &env),
         "http" => endpoint(&http(engine), &env).map(|_| ()).map_err(|fault| fault.message),
         "server" if serves(engine) => served(engine, &env),
         kind if EXECUTABLE.contains(&kind) => Ok(()),
         other => Err(format!("this version plans for the engine `{other}` and cannot execute it")),
     }
+}
+
+/// Whether a model's worker and some weights of it are here.
+fn local(engine: &crate::library::Engine, env: Env<'_>) -> Result<(), String> {
+    let worker = engine.text("serve").unwrap_or_default();
+    worker::program(worker, env).map_err(|fault| fault.message)?;
+    weights_here(worker, engine, env)
 }
 
 /// Whether a model server has an address, or can be started here with some weights of its model.
@@ -142,10 +151,12 @@ fn served(engine: &crate::library::Engine, env: Env<'_>) -> Result<(), String> {
     let unset = |why: String| format!("`{url_env}` is not set, and {why}");
     let server = engine.text("serve").unwrap_or_default();
     find::program(server, url_env, env).map_err(|fault| unset(fault.message))?;
+    weights_here(server, engine, env).map_err(unset)
+}
+
+/// Whether any of the weights that an engine may be asked for are here.
+fn weights_here(server: &str, engine: &crate::library::Engine, env: Env<'_>) -> Result<(), String> {
     let folders = [PathBuf::from(".")];
     let there = |name: &String| find::weights_of(server, name, env, &folders).is_ok();
-    if names.iter().any(there) {
-        return Ok(());
-    }
-    Err(unset(format!("no weights of it are here: {}", names.join(", "))))
+    if names.iter().any(there) { Ok(()) } else { Err(format!("no weights of it are here: {}", names.join(", "))) }
 }

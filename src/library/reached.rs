@@ -1,4 +1,4 @@
-//! The settings of an engine that reaches tools of others → errors where one is missing, or is none of that engine's.
+//! The settings of an engine that reaches tools of others, or models in workers → errors where one is missing, or is none of that engine's.
 
 use super::errors;
 use crate::diag::{Diagnostics, nearest};
@@ -10,6 +10,10 @@ type Settings = (&'static [&'static [&'static str]], &'static [&'static str]);
 fn settings(engine: &str) -> Option<Settings> {
     Some(match engine {
         "python" => (&[&["module"], &["function"]], &["interpreter"]),
+        "worker" => (
+            &[&["serve"], &["model", "named"], &["function"]],
+            &["sha256", "language", "mode", "labels", "least", "max_tokens", "temperature", "top_p", "seed", "stop"],
+        ),
         "mcp" => (&[&["command", "url"], &["tool"], &["schema"]], &["env", "url_env", "key", "name", "null", "answer"]),
         "http" => (
             &[&["method"], &["url"], &["path"]],

@@ -8,7 +8,8 @@ use rust_decimal::Decimal;
 use std::collections::BTreeMap;
 
 /// The engines that the runtime of this version executes.
-pub const EXECUTABLE: [&str; 8] = ["process", "builtin", "browser", "openai", "anthropic", "python", "mcp", "http"];
+pub const EXECUTABLE: [&str; 9] =
+    ["process", "builtin", "browser", "openai", "anthropic", "python", "worker", "mcp", "http"];
 
 /// Lowers the engine of an implementation for one candidate.
 pub fn lower(entry: &Implementation, candidate: &Candidate, task: &Task) -> Engine {
@@ -59,6 +60,12 @@ pub fn lower(entry: &Implementation, candidate: &Candidate, task: &Task) -> Engi
             function: text("function", ""),
             interpreter: text("interpreter", "python3"),
         },
+        "worker" => {
+            let mut options = options(&["serve", "model", "named", "function", "sha256"]);
+            options.extend(Some(("sha256".to_string(), of_knob("sha256"))).filter(|(_, sum)| !sum.is_empty()));
+            let model = Some(of_knob("named")).filter(|n| !n.is_empty()).unwrap_or_else(|| text("model", ""));
+            Engine::Worker { worker: text("serve", ""), model, function: text("function", ""), options }
+        }
         "http" => Engine::Http(http(engine)),
         "mcp" => Engine::Mcp {
             server: mcp_server(engine),

@@ -337,6 +337,17 @@ pub enum Engine {
         /// The interpreter.
         interpreter: String,
     },
+    /// A model in a worker process of this project, which loads it once and is kept between calls.
+    Worker {
+        /// The worker: `candle`.
+        worker: String,
+        /// The model's weights: a name as on Hugging Face, or a `.gguf` file.
+        model: String,
+        /// What the model is asked for.
+        function: String,
+        /// Settings and knobs.
+        options: BTreeMap<String, String>,
+    },
     /// A tool of a server that speaks the Model Context Protocol.
     Mcp {
         /// The server.

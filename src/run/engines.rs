@@ -5,6 +5,7 @@ pub mod browser;
 pub mod builtin;
 pub mod chat;
 pub mod child;
+pub mod framed;
 pub mod http;
 pub mod interpreter;
 pub mod kept;
@@ -16,6 +17,7 @@ pub mod readers;
 pub mod sandbox;
 pub mod template;
 pub mod typed;
+pub mod worker;
 
 use super::RunContext;
 use super::fault::{Fault, FaultKind};
@@ -164,6 +166,9 @@ async fn once(call: &Call<'_>, out: &Path) -> Result<Value, Fault> {
         Engine::Openai(provider) | Engine::Anthropic(provider) => openai::call(call, provider).await,
         Engine::Python { module, function, interpreter } => {
             python::call(call, &python::Module { module, interpreter }, function, out).await
+        }
+        Engine::Worker { worker, model, function, options } => {
+            worker::call(call, &worker::Local { worker, model, function, options }, out).await
         }
         Engine::Http(request) => http::call(call, request).await,
         Engine::Mcp { server, tool, schema, names, nulls, answer } => {

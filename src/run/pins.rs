@@ -1,6 +1,6 @@
 //! A plan -> the programs that carry it out on this machine with the digests of their bytes, and whether they are still those that it pins.
 
-use super::engines::interpreter;
+use super::engines::{interpreter, worker};
 use super::fault::{Fault, FaultKind};
 use super::preflight::found;
 use super::probe::Env;
@@ -28,6 +28,7 @@ pub fn programs(engine: &Engine, folders: &[PathBuf], env: Env<'_>) -> Vec<PathB
         Engine::Python { module, .. } => {
             folders.iter().map(|f| f.join(module)).find(|p| p.is_file()).into_iter().collect()
         }
+        Engine::Worker { worker, .. } => worker::program(worker, env).ok().map(PathBuf::from).into_iter().collect(),
         _ => Vec::new(),
     }
 }

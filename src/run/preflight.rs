@@ -3,7 +3,7 @@
 use super::devices::inventory;
 use super::engines::child::unstarted;
 use super::engines::process::TESTS;
-use super::engines::{browser, builtin, http, interpreter, mcp, openai, python, sandbox};
+use super::engines::{browser, builtin, http, interpreter, mcp, openai, python, sandbox, worker};
 use super::fault::{Fault, FaultKind, RunError, Site};
 use super::kernels::Place;
 use super::probe::Env;
@@ -20,7 +20,8 @@ pub fn missing(plan: &Plan, env: Env<'_>, folders: &[PathBuf]) -> Vec<RunError> 
     let machine = OnceCell::new();
     for step in &plan.steps {
         let serves = step.engine.provider().is_some_and(|p| find::managed(p, env).is_some());
-        let gpu = serves && step.hardware.device != RAM;
+        let loads = matches!(step.engine, Engine::Worker { .. });
+        let gpu = (serves || loads) && step.hardware.device != RAM;
         let device = gpu.then(|| find::lacking(&step.hardware, machine.get_or_init(inventory))).flatten();
         let faults = lacks(step, env, folders)
             .into_iter()
@@ -48,6 +49,9 @@ fn lacks(step: &PlanStep, env: Env<'_>, folders: &[PathBuf]) -> Vec<Fault> {
         }
         Engine::Python { module, interpreter, .. } => {
             python::lacks(&python::Module { module, interpreter }, folders, env).into_iter().collect()
+        }
+        Engine::Worker { worker, model, function, options } => {
+            worker::lacks(&worker::Local { worker, model, function, options }, folders, env)
         }
         Engine::Http(request) => http::endpoint(request, env).err().into_iter().collect(),
         Engine::Mcp { server, .. } => mcp::lacks(server, env),

@@ -1,14 +1,16 @@
-//! A run's folder -> what its calls keep between them: workers of Python modules, sessions of MCP servers. All die with it.
+//! A run's folder -> what its calls keep between them: workers of Python modules and of models, sessions of MCP servers. All die with it.
 
+use super::framed::Pool;
 use super::mcp::Sessions;
-use super::python::Workers;
 use crate::run::fault::{Fault, FaultKind};
 use std::path::{Path, PathBuf};
 
 /// What outlives a call, and no run.
 pub struct Kept {
     /// Workers of Python modules.
-    pub python: Workers,
+    pub python: Pool,
+    /// Workers that loaded a model.
+    pub models: Pool,
     /// Sessions of MCP servers.
     pub mcp: Sessions,
 }
@@ -17,7 +19,8 @@ impl Kept {
     /// Nothing yet; processes start when they are first needed, in folders under the run's.
     pub fn new(run: &Path) -> Kept {
         let folder = run.join("kept");
-        Kept { python: Workers::new(folder.join("python")), mcp: Sessions::new(folder.join("mcp")) }
+        let pool = |name: &str| Pool::new(folder.join(name));
+        Kept { python: pool("python"), models: pool("models"), mcp: Sessions::new(folder.join("mcp")) }
     }
 }
 

@@ -3,18 +3,15 @@
 //! A worker that raised is as good as new; one that hung, crashed or sent too much is killed, and the next call starts another.
 
 mod package;
-mod worker;
 
 use super::Call;
+use super::framed::{Start, Worker, said};
 use super::kept::{find, not_found};
 use crate::run::fault::{Fault, FaultKind, tail};
 use crate::run::probe::{self, Env};
 use crate::run::store;
-use serde_json::{Value, json};
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use serde_json::Value;
 use std::path::{Path, PathBuf};
-use worker::{Start, Worker};
 
 pub use package::write as write_package;
 
@@ -27,46 +24,21 @@ pub struct Module<'a> {
     pub interpreter: &'a str,
 }
 
-/// Workers that wait for calls.
-pub struct Workers {
-    folder: PathBuf,
-    /// By interpreter, module and threads.
-    idle: RefCell<BTreeMap<(String, String, u32), Vec<Worker>>>,
-    calls: Cell<u64>,
-}
-
-impl Workers {
-    /// None yet; the package that they run is written to this folder.
-    pub fn new(folder: PathBuf) -> Workers {
-        Workers { folder, idle: RefCell::default(), calls: Cell::new(0) }
-    }
-}
-
 /// One attempt of a call. Dropping the future kills the worker that it holds.
 pub async fn call(call: &Call<'_>, module: &Module<'_>, function: &str, out: &Path) -> Result<Value, Fault> {
     let workers = &call.kept.python;
     let threads = call.step.hardware.units.clamp(1, crate::run::devices::cpu::cores());
-    let key = (module.interpreter.to_owned(), module.module.to_owned(), threads);
-    // As many workers as calls overlap, which the devices that a step holds bound.
-    let waiting = workers.idle.borrow_mut().get_mut(&key).and_then(Vec::pop);
-    let mut worker = match waiting {
+    let key = vec![module.interpreter.to_owned(), module.module.to_owned(), threads.to_string()];
+    let mut worker = match workers.take(&key) {
         Some(worker) => worker,
         None => start(call, module, threads).await?,
     };
-    let number = workers.calls.get();
-    workers.calls.set(number + 1);
-    let arguments = call.args.iter().map(|(n, v)| (n.clone(), v.as_ref().clone())).collect();
-    let request = json!({
-        "function": function,
-        "arguments": Value::Object(arguments),
-        "folder": out,
-        "mark": format!("-- end of call {number} of this run --"),
-    });
+    let request = workers.request(function, &call.args, out);
     let (reply, log) = worker.exchange(&request).await.map_err(|fault| within(fault, function, module))?;
     if !log.is_empty() {
         store::write(&out.join("log.txt"), &log)?;
     }
-    workers.idle.borrow_mut().entry(key).or_default().push(worker);
+    workers.put(key, worker);
     let mut value = answered(reply, function, module)?;
     if !call.step.output.is_data() {
         probe::measure(&mut value, &call.step.output, call.cx.env).await?;
@@ -75,11 +47,22 @@ pub async fn call(call: &Call<'_>, module: &Module<'_>, function: &str, out: &Pa
 }
 
 async fn start(call: &Call<'_>, module: &Module<'_>, threads: u32) -> Result<Worker, Fault> {
-    let folder = &call.kept.python.folder;
-    store::folder(folder)?;
+    let folder = call.kept.python.folder()?;
     package::write(folder)?;
     let (module_path, interpreter) = located(module, &call.cx.folders)?;
-    let start = Start { interpreter: &interpreter, module: &module_path, package: folder, folders: &call.cx.folders };
+    let path = std::iter::once(folder.to_path_buf()).chain(call.cx.folders.iter().map(|f| absolute(f)));
+    let path = std::env::join_paths(path).map_err(|e| {
+        let fault = Fault::new(FaultKind::Process, format!("cannot be started: {e}"));
+        within(fault.help("give folders without `:` in their names"), "", module)
+    })?;
+    let start = Start {
+        program: &interpreter,
+        before: &["-m", "murakkab.worker"],
+        subject: &module_path,
+        behind: &[],
+        folder,
+        variables: &[("PYTHONPATH", path), ("PYTHONSAFEPATH", "1".into())],
+    };
     let (worker, reply) = Worker::start(&start, call.cx.env, threads).await.map_err(|f| within(f, "", module))?;
     match reply.get("error") {
         None => Ok(worker),
@@ -138,12 +121,11 @@ fn within(fault: Fault, function: &str, module: &Module<'_>) -> Fault {
     Fault { message: format!("the Python worker of `{}`{of} {}", module.module, fault.message), ..fault }
 }
 
-fn said(error: &Value) -> String {
-    let part = |name: &str| error[name].as_str().unwrap_or_default();
-    let (kind, message) = (part("type"), crate::run::fault::printable(part("message")));
-    if message.is_empty() { kind.to_owned() } else { format!("{kind}: {}", crate::run::fault::head(&message, 500)) }
-}
-
 fn traceback(error: &Value) -> &str {
     tail(error["traceback"].as_str().unwrap_or_default(), 2000)
+}
+
+fn absolute(folder: &Path) -> PathBuf {
+    let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    std::path::absolute(here).unwrap_or_else(|_| here.to_path_buf())
 }

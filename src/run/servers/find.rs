@@ -68,7 +68,7 @@ pub fn lacking(hardware: &Hardware, machine: &Inventory) -> Option<Fault> {
         Gpus::Devices(gpus) => gpus.iter().filter(|g| g.is(device)).count(),
         _ => 0,
     };
-    let message = || format!("the plan places a model server on {units} `{device}`, and this machine has {has}");
+    let message = || format!("the plan places a model on {units} `{device}`, and this machine has {has}");
     let help = "plan for this machine (`--cluster here`), or give the address of a server that runs elsewhere";
     (has < *units as usize).then(|| Fault::new(FaultKind::Unsupported, message()).help(help))
 }
@@ -110,6 +110,7 @@ pub fn weights_of(server: &str, name: &str, env: Env<'_>, folders: &[PathBuf]) -
     match server {
         "ollama" => ollama(name, env),
         "llama_cpp" => gguf(name, env, folders),
+        "candle" if name.ends_with(".gguf") => gguf(name, env, folders),
         _ => folder(name, env, folders),
     }
 }

@@ -1,9 +1,17 @@
-//! A worker process -> replies: frames over two pipes that nothing else uses, and what user code prints as a log beside them.
+//! A worker process -> replies: frames over two pipes that nothing else uses, and what it prints as a log beside them.
+//!
+//! A frame is a length (four bytes, big-endian) and so many bytes of JSON. A worker's first frame says that it is `ready`, or an `error`; then
+//! it answers a request with a `value` or an `error`, one at a time. The other side is `python/murakkab/worker.py`, or a model's (`workers/`).
 
-use crate::run::engines::child::{Command, Group, Limits, ended, prepared, unstarted};
-use crate::run::fault::{Fault, FaultKind, tail};
+use super::Args;
+use super::child::{Command, Group, Limits, ended, prepared, resident, unstarted};
+use crate::run::fault::{Fault, FaultKind, head, printable, tail};
 use crate::run::probe::Env;
-use serde_json::Value;
+use crate::run::store;
+use serde_json::{Value, json};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -17,16 +25,64 @@ const MOST: usize = 64 << 20;
 /// Bytes of a call's log that are kept, the last ones.
 const LOG: usize = 1 << 20;
 
-/// What a worker is started with.
+/// What a worker is started with: `PROGRAM BEFORE… READ WRITE SUBJECT LIMIT BEHIND…`, the descriptors of its pipes in the middle.
 pub struct Start<'a> {
-    /// The interpreter.
-    pub interpreter: &'a str,
-    /// The module: a file's absolute path, or a name.
-    pub module: &'a str,
-    /// The folder that holds the package `murakkab`; the worker's working directory at first.
-    pub package: &'a Path,
-    /// Where modules that are given by name are looked for.
-    pub folders: &'a [PathBuf],
+    /// The program.
+    pub program: &'a str,
+    /// Arguments in front of the descriptors.
+    pub before: &'a [&'a str],
+    /// What it is to work with: a module, a model.
+    pub subject: &'a str,
+    /// Arguments behind the most bytes of a frame.
+    pub behind: &'a [String],
+    /// Its working directory at first.
+    pub folder: &'a Path,
+    /// Variables of its own.
+    pub variables: &'a [(&'a str, OsString)],
+}
+
+/// Workers that wait for calls, by what they were started with. There are as many as calls overlap, which the devices that a step holds
+/// bound.
+pub struct Pool {
+    folder: PathBuf,
+    idle: RefCell<BTreeMap<Vec<String>, Vec<Worker>>>,
+    calls: Cell<u64>,
+}
+
+impl Pool {
+    /// None yet; they are started in this folder.
+    pub fn new(folder: PathBuf) -> Pool {
+        Pool { folder, idle: RefCell::default(), calls: Cell::new(0) }
+    }
+
+    /// The folder that workers are started in.
+    pub fn folder(&self) -> Result<&Path, Fault> {
+        store::folder(&self.folder)?;
+        Ok(&self.folder)
+    }
+
+    /// One that waits.
+    pub fn take(&self, key: &[String]) -> Option<Worker> {
+        self.idle.borrow_mut().get_mut(key).and_then(Vec::pop)
+    }
+
+    /// It answered, and waits again.
+    pub fn put(&self, key: Vec<String>, worker: Worker) {
+        self.idle.borrow_mut().entry(key).or_default().push(worker);
+    }
+
+    /// A request, with a mark that ends its log.
+    pub fn request(&self, function: &str, args: &Args, out: &Path) -> Value {
+        let number = self.calls.get();
+        self.calls.set(number + 1);
+        let arguments = args.iter().map(|(n, v)| (n.clone(), v.as_ref().clone())).collect();
+        json!({
+            "function": function,
+            "arguments": Value::Object(arguments),
+            "folder": out,
+            "mark": format!("-- end of call {number} of this run --"),
+        })
+    }
 }
 
 /// A process that answers one call after the other.
@@ -40,31 +96,22 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts a worker; it has imported its module, or says why not, in the reply.
+    /// Starts a worker; it is ready, or says why not, in the reply.
     pub async fn start(start: &Start<'_>, env: Env<'_>, threads: u32) -> Result<(Worker, Value), Fault> {
         let failed = |e: std::io::Error| Fault::new(FaultKind::Process, format!("cannot be reached: {e}"));
         let (theirs_in, ours_out) = std::io::pipe().map_err(failed)?;
         let (ours_in, theirs_out) = std::io::pipe().map_err(failed)?;
         let fds = [theirs_in.as_raw_fd(), theirs_out.as_raw_fd()];
-        let arguments = [
-            "-m".to_owned(),
-            "murakkab.worker".to_owned(),
-            fds[0].to_string(),
-            fds[1].to_string(),
-            start.module.to_owned(),
-            MOST.to_string(),
-        ];
-        let command = Command { argv: &[], folder: start.package, env, threads, limits: Limits::default() };
-        let mut program = prepared(start.interpreter, &arguments, &command);
+        let mut arguments: Vec<String> = start.before.iter().map(|a| (*a).to_owned()).collect();
+        arguments.extend(fds.map(|fd| fd.to_string()));
+        arguments.extend([start.subject.to_owned(), MOST.to_string()]);
+        arguments.extend_from_slice(start.behind);
+        let command = Command { argv: &[], folder: start.folder, env, threads, limits: Limits::default() };
+        let mut program = prepared(start.program, &arguments, &command);
         program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let path = std::iter::once(start.package.to_path_buf()).chain(start.folders.iter().map(|f| absolute(f)));
-        let path = std::env::join_paths(path).map_err(|e| {
-            Fault::new(FaultKind::Process, format!("cannot be started: {e}"))
-                .help("give folders without `:` in their names")
-        })?;
-        program.env("PYTHONPATH", path).env("PYTHONSAFEPATH", "1");
+        program.envs(start.variables.iter().map(|(name, value)| (name, value)));
         inherited(&mut program, fds);
-        let mut child = program.spawn().map_err(|e| unstarted(start.interpreter, &e))?;
+        let mut child = program.spawn().map_err(|e| unstarted(start.program, &e))?;
         // The worker's ends are the worker's alone, so that its end is the end of the pipes.
         drop((theirs_in, theirs_out));
         let group = Group::of(&child);
@@ -91,6 +138,11 @@ impl Worker {
         // A worker that died in between is found below, with what it said.
         let _ = sent.await;
         self.reply(Some(&mark)).await
+    }
+
+    /// The most memory that it held at once, bytes; 0 where the system does not say.
+    pub fn peak(&self) -> u64 {
+        self.child.id().map_or(0, |id| resident(id, 0))
     }
 
     async fn reply(&mut self, mark: Option<&str>) -> Result<(Value, Vec<u8>), Fault> {
@@ -183,9 +235,11 @@ async fn frame(from: &mut (impl AsyncRead + Unpin)) -> Result<Value, Broken> {
     serde_json::from_slice(&body).map_err(unread)
 }
 
-fn absolute(folder: &Path) -> PathBuf {
-    let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    std::path::absolute(here).unwrap_or_else(|_| here.to_path_buf())
+/// What an error says.
+pub fn said(error: &Value) -> String {
+    let part = |name: &str| error[name].as_str().unwrap_or_default();
+    let (kind, message) = (part("type"), printable(part("message")));
+    if message.is_empty() { kind.to_owned() } else { format!("{kind}: {}", head(&message, 500)) }
 }
 
 /// Has a program keep two descriptors, which all others of our children lack.

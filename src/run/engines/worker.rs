@@ -1,0 +1,132 @@
+//! A call of a local model -> its typed result, by a worker of this project (`workers/`) that loaded the model and is kept for the next call.
+//!
+//! The worker speaks the pipe of the Python workers (`framed.rs`). A call that fails is an answer; a worker that hangs or crashes is killed, and
+//! the next call starts another.
+
+use super::Call;
+use super::framed::{Start, Worker, said};
+use crate::run::devices::cpu::cores;
+use crate::run::fault::{Fault, FaultKind};
+use crate::run::preflight::found;
+use crate::run::probe::Env;
+use crate::run::servers::find::{variable, weights_of};
+use crate::run::store;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The workers: their name in a library, and their program.
+pub const WORKERS: [(&str, &str); 1] = [("candle", "mkbc-candle")];
+
+/// A model, as a plan names it.
+#[derive(Clone, Copy, Debug)]
+pub struct Local<'a> {
+    /// The worker.
+    pub worker: &'a str,
+    /// The weights.
+    pub model: &'a str,
+    /// What it is asked for.
+    pub function: &'a str,
+    /// Settings and knobs.
+    pub options: &'a BTreeMap<String, String>,
+}
+
+/// One attempt of a call. Dropping the future kills the worker that it holds.
+pub async fn call(call: &Call<'_>, model: &Local<'_>, out: &Path) -> Result<Value, Fault> {
+    let hardware = &call.step.hardware;
+    let cpu = hardware.device == "cpu";
+    let threads = if cpu { hardware.units.clamp(1, cores()) } else { 1 };
+    let program = program(model.worker, call.cx.env)?;
+    let weights = weights_of(model.worker, model.model, call.cx.env, &call.cx.folders)?.path;
+    let mut behind = vec!["--device".to_owned(), hardware.device.clone()];
+    if let Some(sum) = model.options.get("sha256") {
+        behind.extend(["--sha256".to_owned(), sum.clone()]);
+    }
+    let key = [&[program.clone(), weights.clone(), threads.to_string()], behind.as_slice()].concat();
+    let models = &call.kept.models;
+    let mut worker = match models.take(&key) {
+        Some(worker) => worker,
+        None => {
+            let start = Start {
+                program: &program,
+                before: &["serve"],
+                subject: &weights,
+                behind: &behind,
+                folder: models.folder()?,
+                variables: &[("RAYON_NUM_THREADS", threads.to_string().into())],
+            };
+            started(&start, call, model, threads).await?
+        }
+    };
+    let mut request = models.request(model.function, &call.args, out);
+    request["options"] = json!(model.options);
+    let (reply, log) = worker.exchange(&request).await.map_err(|fault| within(fault, model))?;
+    if !log.is_empty() {
+        store::write(&out.join("log.txt"), &log)?;
+    }
+    call.used(|u| u.peak_bytes = u.peak_bytes.max(worker.peak()));
+    models.put(key, worker);
+    answered(reply, model)
+}
+
+async fn started(start: &Start<'_>, call: &Call<'_>, model: &Local<'_>, threads: u32) -> Result<Worker, Fault> {
+    let (worker, reply) = Worker::start(start, call.cx.env, threads).await.map_err(|fault| within(fault, model))?;
+    match reply.get("error") {
+        Some(error) => Err(refused(error, model)),
+        None => Ok(worker),
+    }
+}
+
+fn answered(mut reply: Value, model: &Local<'_>) -> Result<Value, Fault> {
+    match (reply.get_mut("value").map(Value::take), reply.get("error")) {
+        (Some(value), _) => Ok(value),
+        (None, Some(error)) => Err(refused(error, model)),
+        (None, None) => Err(within(Fault::new(FaultKind::Answer, "sent neither a value nor an error"), model)),
+    }
+}
+
+/// An error that a worker answered with: the same call would fail again.
+fn refused(error: &Value, model: &Local<'_>) -> Fault {
+    let kind = match error["type"].as_str().unwrap_or_default() {
+        "InputError" => FaultKind::Input,
+        "WeightsError" => FaultKind::Program,
+        "DeviceError" => FaultKind::Device,
+        _ => FaultKind::Process,
+    };
+    Fault::new(kind, format!("`{}` of the model `{}` failed with {}", model.function, model.model, said(error)))
+}
+
+fn within(fault: Fault, model: &Local<'_>) -> Fault {
+    let message = format!("the worker of the model `{}`, in `{}`, {}", model.model, model.function, fault.message);
+    Fault { message, ..fault }
+}
+
+/// The program of a worker: what `MKBC_CANDLE` names, or the one on the PATH.
+pub fn program(worker: &str, env: Env<'_>) -> Result<String, Fault> {
+    let Some((_, usual)) = WORKERS.iter().find(|(name, _)| *name == worker) else {
+        let names: Vec<&str> = WORKERS.iter().map(|(name, _)| *name).collect();
+        let message = format!("there is no worker `{worker}` for local models; there is {}", names.join(", "));
+        return Err(Fault::new(FaultKind::Unsupported, message));
+    };
+    let variable = variable(worker);
+    let named = env(&variable).filter(|name| !name.trim().is_empty());
+    if let Some(path) = found(named.as_deref().unwrap_or(usual), env) {
+        let path = std::path::absolute(&path).unwrap_or(path);
+        return Ok(path.to_string_lossy().into_owned());
+    }
+    let message = match named {
+        Some(named) => format!("{variable} names `{named}`, which is no program here"),
+        None => format!("the program `{usual}`, which runs local models, is not installed"),
+    };
+    let help = format!(
+        "in mkbc's repository, `cargo install --locked --path workers/{worker}` builds it (docs/workers.md); {variable} names a program elsewhere"
+    );
+    Err(Fault::new(FaultKind::Program, message).help(help))
+}
+
+/// What a model lacks on this machine.
+pub fn lacks(model: &Local<'_>, folders: &[PathBuf], env: Env<'_>) -> Vec<Fault> {
+    let program = program(model.worker, env).err();
+    let weights = weights_of(model.worker, model.model, env, folders).err();
+    program.into_iter().chain(weights).collect()
+}

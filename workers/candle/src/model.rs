@@ -1,0 +1,43 @@
+//! Weights -> a model of the family that they are of.
+
+use crate::call::Call;
+use crate::clip::Clip;
+use crate::embedder::Embedder;
+use crate::failure::Failure;
+use crate::llm::Llm;
+use crate::weights::Weights;
+use crate::whisper::Whisper;
+use candle_core::{DType, Device};
+use serde_json::Value;
+
+/// What answers calls.
+pub trait Model {
+    /// The functions that it has.
+    fn functions(&self) -> &'static [&'static str];
+
+    /// One call, which may hold many inputs.
+    fn call(&mut self, call: &Call) -> Result<Value, Failure>;
+}
+
+/// A model from its weights, on a device.
+pub fn load(weights: &Weights, device: &Device) -> Result<Box<dyn Model>, Failure> {
+    if weights.is_gguf() {
+        return Ok(Box::new(Llm::load(weights, device)?));
+    }
+    let config: Value = weights.needed("config.json")?;
+    Ok(match config["model_type"].as_str().unwrap_or_default() {
+        "bert" => Box::new(Embedder::load(weights, device)?),
+        "clip" => Box::new(Clip::load(weights, device)?),
+        "whisper" => Box::new(Whisper::load(weights, device)?),
+        "llama" | "qwen2" => Box::new(Llm::load(weights, device)?),
+        other => {
+            let known = "there are bert, clip, whisper, llama, qwen2, and GGUF files of the last two";
+            return Err(Failure::weights(format!("`{}` is a model of the family `{other}`: {known}", weights.name)));
+        }
+    })
+}
+
+/// What a model's numbers are on a device: a processor computes in what it is exact and quick in, a GPU in half the bytes.
+pub fn dtype(device: &Device) -> DType {
+    if device.is_cpu() { DType::F32 } else { DType::BF16 }
+}
