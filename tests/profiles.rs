@@ -45,7 +45,7 @@ fn load(profiles: &[(&str, &str)]) -> (Library, Texts, Diagnostics) {
     let job = texts.sources.add("own.mkb", LIBRARY.replace("PROFILES", &lines));
     let mut cx = Diagnostics::default();
     let library = check_file(&texts, job, &mut cx).library;
-    (library, texts, cx)
+    (std::sync::Arc::unwrap_or_clone(library), texts, cx)
 }
 
 fn case(text: &str) -> Vec<(&str, &str)> {

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 fn cases(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, max_shrink_iters: 200, ..ProptestConfig::default() }
@@ -200,7 +200,7 @@ fn plan() -> &'static Value {
 }
 
 fn library() -> &'static Library {
-    static LIBRARY: OnceLock<Library> = OnceLock::new();
+    static LIBRARY: OnceLock<Arc<Library>> = OnceLock::new();
     LIBRARY.get_or_init(|| {
         let mut texts = Texts::with_stdlib();
         let file = texts.sources.add("none.mkb", "");

@@ -41,7 +41,7 @@ fn check(source: &str, profiles: &[(&str, &str)]) -> Library {
     let mut cx = Diagnostics::default();
     let library = check_file(&texts, file, &mut cx).library;
     assert!(!cx.has_errors(), "{}", render::text(&cx, &texts.sources, false));
-    library
+    std::sync::Arc::unwrap_or_clone(library)
 }
 
 fn read<T>(name: &str, text: &str, read: impl Fn(&str, murakkab::diag::source::FileId, &mut Diagnostics) -> T) -> T {

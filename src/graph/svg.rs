@@ -40,8 +40,8 @@ pub fn svg_at(picture: &Picture, place: &dyn Fn(&Shape) -> Option<Place>) -> Str
         escaped(&format!("The steps of {}", picture.title))
     );
     out.push_str(
-        "<defs><marker id=\"tip\" markerWidth=\"9\" markerHeight=\"8\" refX=\"8\" refY=\"4\" orient=\"auto\">\
-         <path d=\"M0 0 L9 4 L0 8 z\" fill=\"#555555\"/></marker></defs>\n",
+        "<defs><marker id=\"tip\" markerUnits=\"userSpaceOnUse\" markerWidth=\"12\" markerHeight=\"11\" refX=\"11\" refY=\"5.5\" \
+         orient=\"auto\"><path d=\"M0 0 L12 5.5 L0 11 z\" fill=\"#555555\"/></marker></defs>\n",
     );
     let _ = writeln!(out, "<rect class=\"paper\" width=\"{w}\" height=\"{h}\" fill=\"#ffffff\"/>");
     let (x, y) = (MARGIN, MARGIN + 16.0);

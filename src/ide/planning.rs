@@ -123,8 +123,11 @@ pub fn plans(
         let span = job.span;
         let machines = (planner.machines)(job.cluster.as_ref().map(|(n, _)| n.as_str()), &checked.library);
         let basis = machines.as_ref().ok().and_then(|machines| Basis::of(job, &analysis, machines));
-        if let Some(plan) = basis.as_ref().and_then(|basis| memory.recall(name, &job.name, basis, &analysis)) {
+        let reports = machines.as_ref().is_ok_and(planner.reports);
+        let known = basis.as_ref().and_then(|basis| memory.recall(name, &job.name, basis, &analysis));
+        if let Some((plan, said)) = known {
             out.jobs.push(plan);
+            out.diagnostics.extend(said.into_iter().filter(|_| reports));
             continue;
         }
         let workflow = lower(job, &checked.program);
@@ -170,12 +173,10 @@ pub fn plans(
             }
         }
         let said = own(&said, &analysis);
-        if let (true, true, Some(basis), Some(plan)) = (whole, said.is_empty(), basis, out.jobs.last()) {
-            memory.keep(name, basis, plan.clone());
+        if let (true, Some(basis), Some(plan)) = (whole, basis, out.jobs.last()) {
+            memory.keep(name, basis, plan.clone(), said.clone());
         }
-        if (planner.reports)(&machines) {
-            out.diagnostics.extend(said);
-        }
+        out.diagnostics.extend(said.into_iter().filter(|_| reports));
     }
     if let Some(open) = open {
         out.fills = ranked(base, &analysis, &open, &filled, planner);

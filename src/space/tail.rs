@@ -4,6 +4,8 @@
 use crate::ir::dag::Dag;
 use rust_decimal::prelude::{FromPrimitive, ToPrimitive};
 use rust_decimal::{Decimal, RoundingStrategy};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 /// Digits of a factor behind the point; the last one is rounded up.
 const DIGITS: u32 = 6;
@@ -172,6 +174,23 @@ fn shortfall(sigma: f64, beyond: f64) -> f64 {
 /// The value that a standard normal exceeds with probability `beyond`, from ½ down to [`THINNEST`].
 fn quantile(beyond: f64) -> f64 {
     let beyond = beyond.clamp(THINNEST, 0.5);
+    KNOWN.with_borrow_mut(|known| {
+        if known.len() > MOST_KNOWN {
+            known.clear();
+        }
+        *known.entry(beyond.to_bits()).or_insert_with(|| root(beyond))
+    })
+}
+
+/// No more quantiles are kept.
+const MOST_KNOWN: usize = 1_024;
+
+thread_local! {
+    /// Quantiles by the bits of their share: every candidate of a step asks for the same few.
+    static KNOWN: RefCell<BTreeMap<u64, f64>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+fn root(beyond: f64) -> f64 {
     // The logarithm of the tail is concave, and the start lies beyond the root: Newton's steps do not overshoot.
     let mut z = (-2.0 * (2.0 * beyond).ln()).sqrt();
     for _ in 0..64 {
@@ -199,6 +218,10 @@ fn upper(x: f64) -> f64 {
         let (mut term, mut sum) = (x, x);
         for n in 1..80 {
             term *= x * x / (2 * n + 1) as f64;
+            // What comes behind a term that adds nothing is smaller.
+            if sum + term == sum {
+                break;
+            }
             sum += term;
         }
         return 0.5 - density(x) * sum;

@@ -2,6 +2,7 @@
 
 use super::JobPlan;
 use crate::check::program::Job;
+use crate::diag::Diagnostic;
 use crate::diag::source::Span;
 use crate::ide::{Analysis, Edit};
 use crate::library::Library;
@@ -36,6 +37,8 @@ pub struct Basis {
 struct Kept {
     basis: Basis,
     plan: JobPlan,
+    /// What planning said of the file.
+    said: Vec<Diagnostic>,
 }
 
 impl Memory {
@@ -47,20 +50,26 @@ impl Memory {
         }
     }
 
-    /// The plan of a job that is as it was, in its place of now.
-    pub(super) fn recall(&self, document: &str, job: &str, basis: &Basis, analysis: &Analysis) -> Option<JobPlan> {
+    /// The plan of a job that is as it was, in its place of now, and what planning said then.
+    pub(super) fn recall(
+        &self,
+        document: &str,
+        job: &str,
+        basis: &Basis,
+        analysis: &Analysis,
+    ) -> Option<(JobPlan, Vec<Diagnostic>)> {
         let kept = self.documents.get(document)?.jobs.get(job)?;
         let same = kept.basis.text == basis.text
             && kept.basis.uses == basis.uses
             && kept.basis.machines == basis.machines
             && Arc::ptr_eq(&kept.basis.library, &basis.library);
-        same.then(|| moved(&kept.plan, kept.basis.start, basis.start, analysis))
+        same.then(|| moved(kept, basis.start, analysis))
     }
 
     /// Keeps the plan of a job.
-    pub(super) fn keep(&mut self, document: &str, basis: Basis, plan: JobPlan) {
+    pub(super) fn keep(&mut self, document: &str, basis: Basis, plan: JobPlan, said: Vec<Diagnostic>) {
         let known = self.documents.entry(document.to_string()).or_default();
-        known.jobs.insert(plan.job.clone(), Kept { basis, plan });
+        known.jobs.insert(plan.job.clone(), Kept { basis, plan, said });
     }
 }
 
@@ -80,14 +89,15 @@ impl Basis {
     }
 }
 
-/// A plan whose job began elsewhere, `from` and `to` in bytes and lines.
-fn moved(plan: &JobPlan, from: (u32, u32), to: (u32, u32), analysis: &Analysis) -> JobPlan {
+/// What was kept of a job that begins elsewhere now, in bytes and lines.
+fn moved(kept: &Kept, to: (u32, u32), analysis: &Analysis) -> (JobPlan, Vec<Diagnostic>) {
+    let from = kept.basis.start;
     let at = |at: u32| at - from.0 + to.0;
     let place = |span: Span| match span.file == analysis.file {
         true => Span::new(span.file, at(span.start), at(span.end)),
         false => span,
     };
-    let mut plan = plan.clone();
+    let mut plan = kept.plan.clone();
     plan.span = place(plan.span);
     for step in &mut plan.steps {
         step.at = at(step.at);
@@ -100,5 +110,11 @@ fn moved(plan: &JobPlan, from: (u32, u32), to: (u32, u32), analysis: &Analysis) 
         }
         shape.call = shape.call.map(place);
     }
-    plan
+    let mut said = kept.said.clone();
+    for diagnostic in &mut said {
+        diagnostic.primary.span = place(diagnostic.primary.span);
+        diagnostic.secondary.iter_mut().for_each(|label| label.span = place(label.span));
+        diagnostic.fix.iter_mut().for_each(|fix| fix.span = place(fix.span));
+    }
+    (plan, said)
 }
