@@ -7,6 +7,7 @@ use crate::run::fault::printable;
 use crate::serve::api::types::{RunList, RunStatus};
 use crate::serve::listen::allow;
 use clap::Args;
+use futures_util::{StreamExt, stream};
 use reqwest::{Client, StatusCode};
 use serde::Serialize;
 use serde_json::json;
@@ -198,9 +199,10 @@ async fn load(served: &Served, options: &ServeOptions) -> Result<Load, Failure> 
     let first = submit(&client, &served.url, &json!({"source": JOB, "inputs": {"text": "a"}})).await?;
     let Some(first) = first else { return Err("the first submission was refused".to_string().into()) };
     let plan = if options.whole { whole()? } else { json!(first.plan) };
-    for n in 0..options.queued {
-        submit(&client, &served.url, &json!({"plan": first.plan, "inputs": {"text": n.to_string()}})).await?;
-    }
+    let submission = json!({"plan": first.plan, "inputs": {"text": "a"}});
+    let waiting = stream::iter(0..options.queued).map(|_| submit(&client, &served.url, &submission));
+    let waiting: Vec<_> = waiting.buffer_unordered(options.clients as usize).collect().await;
+    waiting.into_iter().collect::<Result<Vec<_>, _>>()?;
     let mut streams = Vec::new();
     for _ in 0..options.streams {
         let url = format!("{}/v1/runs/{}/events", served.url, first.id);
