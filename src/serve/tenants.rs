@@ -209,7 +209,8 @@ impl Tenants {
         let Some(tokens) = &self.tokens else { return self.by_name.get(LOCAL) };
         let digest: [u8; 32] = Sha256::digest(token?.as_bytes()).into();
         let fits = tokens.iter().filter(|(known, _)| bool::from(known.ct_eq(&digest)));
-        fits.map(|(_, tenant)| tenant).last()
+        // Not the first that fits: looking for it would end there.
+        fits.fold(None, |_, (_, tenant)| Some(tenant))
     }
 
     /// A tenant by its name.
