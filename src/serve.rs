@@ -44,8 +44,8 @@ use store::{State, Store};
 use tenants::{Money, Tenants};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-/// Requests with a wrong token that are answered in a second.
-const WRONG_TOKENS: NonZeroU32 = NonZeroU32::new(20).expect("not zero");
+/// Requests without a right to be made, of which a second's are answered or noted.
+const WRONG_REQUESTS: NonZeroU32 = NonZeroU32::new(20).expect("not zero");
 
 /// How a server is set up.
 #[derive(Clone, Debug)]
@@ -143,7 +143,7 @@ impl Service {
             hosts: hosts(&settings),
             journal: Mutex::new(journal),
             to_be_planned: AtomicUsize::new(0),
-            wrong: RateLimiter::direct(Quota::per_second(WRONG_TOKENS)),
+            wrong: RateLimiter::direct(Quota::per_second(WRONG_REQUESTS)),
             stop: watch::Sender::new(false),
             bells: Bells::default(),
             counters: Counters::default(),
@@ -237,8 +237,8 @@ impl Service {
         turn
     }
 
-    /// Counts a request with a wrong token; how long to wait where there were too many.
-    pub fn wrong_tokens(&self) -> Result<(), Duration> {
+    /// Counts a request that had no right to be made; how long to wait where there were too many.
+    pub fn wrong_requests(&self) -> Result<(), Duration> {
         self.wrong.check().map_err(|not| not.wait_time_from(DefaultClock::default().now()))
     }
 

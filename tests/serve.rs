@@ -167,8 +167,7 @@ fn what_cannot_be_used_is_refused_and_the_server_goes_on() {
         submission.to_string()
     };
     let literal = json!({"literal": {"file": "/etc/passwd"}});
-    let tool =
-        "tool own implements shout {\n  runs on cpu * 1\n  engine process { command [\"sh\", \"-c\", \"id\"] }\n}\n";
+    let tool = "tool own implements shout {\n  runs on cpu * 1\n  engine process { command [\"sh\", \"-c\", \"id\"] }\n  profile \"shout.csv\"\n}\n";
     let own = json!({"source": format!("{}\n{tool}", server::JOB), "inputs": {"words": ["a"]}}).to_string();
     let cases = [
         (400, "no_json", "{".to_owned()),

@@ -17,7 +17,7 @@ use super::fault::{Fault, FaultKind};
 use super::store;
 use blobs::{Blobs, damaged};
 use record::{Record, Stored, checksum, decode};
-use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::fs::OpenOptions;
@@ -231,6 +231,13 @@ impl Journal {
         Ok(records)
     }
 
+    /// The record of a run's answer, if it has one.
+    pub fn answer(&self, id: u64) -> Result<Option<Record>, Fault> {
+        let n = self.db.query_row("SELECT n FROM answers WHERE run = ?1", [id], |row| row.get(0)).optional();
+        let Some(n) = n.map_err(failed)? else { return Ok(None) };
+        Ok(self.records_from(id, n, 1)?.pop().filter(|record| matches!(record, Record::Answer { .. })))
+    }
+
     /// SQLite's own check of the whole file.
     pub fn check(&self) -> Result<(), Fault> {
         let said: String = self.db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
@@ -363,6 +370,9 @@ pub(super) mod tests {
         assert_eq!((first, eighth.id), (1, 8));
         assert_eq!(journal.begin(&info(Some("k"))).expect("the same"), eighth);
         assert_eq!(journal.runs().expect("runs").len(), 2);
+        assert_eq!(journal.run(8).expect("read"), Some(eighth));
+        assert_eq!(journal.run(2).expect("read"), None);
+        assert_ne!(journal.begin(&info(Some("\"k"))).expect("another").id, 8);
     }
 
     #[test]

@@ -89,7 +89,7 @@ fn carry_out(service: &Arc<Service>, id: u64, cancel: &Cancel) -> Result<(End, O
     };
     if !service.store.writer().turn_now(running)? {
         // Somebody stopped it before it began.
-        return Ok((End::Stopped, Some(0)));
+        return Ok((End::Stopped, accepted.journal.is_none().then_some(0)));
     }
     service.bells.ring(id);
     let bells = service.clone();

@@ -196,7 +196,7 @@ mod tests {
     use crate::run::block_on;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    const PATIENCE: Patience = Patience { write: Duration::from_millis(50), idle: Duration::from_millis(100) };
+    const PATIENCE: Patience = Patience { write: Duration::from_millis(50), idle: Duration::from_millis(400) };
 
     async fn pair(patience: Patience) -> (Line, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -229,10 +229,11 @@ mod tests {
     fn who_says_nothing_is_cut_off_and_who_goes_on_is_not() {
         block_on(async {
             let (mut line, mut client) = pair(PATIENCE).await;
-            for _ in 0..3 {
+            // Longer than the patience in all, and far shorter each time.
+            for _ in 0..60 {
                 client.write_all(b"x").await.expect("sent");
                 assert_eq!(line.read_u8().await.expect("read"), b'x');
-                tokio::time::sleep(Duration::from_millis(40)).await;
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
             let error = line.read_u8().await.expect_err("nothing comes");
             assert_eq!(error.kind(), io::ErrorKind::TimedOut);

@@ -171,8 +171,11 @@ impl Tenants {
     }
 
     fn parse(text: &str, queued: usize) -> Result<Tenants, String> {
-        // The parser's own message would show the line, which may hold a token that was written there by mistake.
-        let file: File = toml::from_str(text).map_err(|e| format!("it is no list of tenants: {}", e.message()))?;
+        // The parser's own message would show what stands there, which may be a token that was written there by mistake.
+        let file: File = toml::from_str(text).map_err(|e| {
+            let before = e.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            format!("it is no list of tenants: line {} cannot be used", before.matches('\n').count() + 1)
+        })?;
         let mut all = Tenants { by_name: BTreeMap::new(), tokens: Some(Vec::new()) };
         for entry in &file.tenant {
             check(entry)?;
@@ -206,7 +209,8 @@ impl Tenants {
         let Some(tokens) = &self.tokens else { return self.by_name.get(LOCAL) };
         let digest: [u8; 32] = Sha256::digest(token?.as_bytes()).into();
         let fits = tokens.iter().filter(|(known, _)| bool::from(known.ct_eq(&digest)));
-        fits.map(|(_, tenant)| tenant).last()
+        // Not the first that fits: looking for it would end there.
+        fits.fold(None, |_, (_, tenant)| Some(tenant))
     }
 
     /// A tenant by its name.
@@ -313,6 +317,7 @@ mod tests {
         assert!(!wrong(&format!("[[tenant]]\nname = \"a\"\nsha256 = [\"{secret}\"]")).contains(secret));
         assert!(!wrong(&format!("[[tenant]]\nname = \"a\"\nsha256 = \"{secret}\"")).contains(secret));
         assert!(!wrong(&format!("[[tenant]]\nname = \"a\"\ntoken = \"{secret}\"")).contains(secret));
+        assert!(wrong(&format!("[[tenant]]\nname = \"a\"\nsha256 = \"{secret}\"")).contains("line 3"));
         assert!(wrong("").contains("names no tenant"));
         let (_, entry) = new_token("a").expect("a token");
         assert!(wrong(&format!("{entry}{entry}")).contains("twice"));

@@ -81,7 +81,8 @@ impl Server {
     pub fn start(mkbc: &Mkbc, more: &[&str]) -> Server {
         let words = ["serve", "--addr", "127.0.0.1:0", "--library", "lib"].into_iter().chain(more.iter().copied());
         let mut command = mkbc.command(words);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("it starts");
+        let log = std::fs::OpenOptions::new().append(true).create(true).open(mkbc.path("serve.log")).expect("a log");
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().expect("it starts");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
         let address = line.trim().strip_prefix("serving http://").unwrap_or_else(|| panic!("{line:?}")).to_owned();
@@ -175,7 +176,8 @@ impl Server {
     pub fn events(&self, id: u64, last: Option<&str>, most: usize) -> Vec<(String, Value)> {
         let last = last.map(|last| format!("Last-Event-ID: {last}\r\n")).unwrap_or_default();
         let mut stream = self.connect();
-        let request = format!("GET /v1/runs/{id}/events HTTP/1.1\r\nHost: {}\r\n{last}\r\n", self.address);
+        let request =
+            format!("GET /v1/runs/{id}/events HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{last}\r\n", self.address);
         stream.write_all(request.as_bytes()).expect("sent");
         let (mut events, mut place) = (Vec::new(), String::new());
         for line in BufReader::new(stream).lines() {

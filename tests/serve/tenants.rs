@@ -34,7 +34,8 @@ fn tenants_see_and_spend_only_their_own() {
     let mkbc = project("0");
     let plan = plan(&mkbc);
     let a = token(&mkbc, "a", "queued = 2\npriority = 5\nrequests_per_s = 1000");
-    let b = token(&mkbc, "b", "budget_usd = 0.5\nrequests_per_s = 3");
+    let b = token(&mkbc, "b", "budget_usd = 0.5");
+    let c = token(&mkbc, "c", "requests_per_s = 1");
     let root = token(&mkbc, "root", "sees_all = true");
     let server = Server::start(&mkbc, &["--workers", "0", "--tokens", "tokens.toml"]);
     let bearer = |token: &str| format!("Bearer {token}");
@@ -60,15 +61,13 @@ fn tenants_see_and_spend_only_their_own() {
         assert_eq!(refused.status, 401);
     }
     assert_eq!(get(&root, &format!("/v1/runs/{id}")).json()["tenant"], "a");
-    // `b` has three requests a second.
     assert_eq!(get(&b, &format!("/v1/runs/{id}")).status, 404);
     let stop = server.ask("POST", &format!("/v1/runs/{id}/cancel"), &[("Authorization", &bearer(&b))], "");
     assert_eq!(stop.status, 404);
     assert_eq!(get(&b, "/v1/runs").json()["runs"], json!([]));
-    let many = get(&b, "/v1/runs");
-    assert_eq!((many.status, many.code().as_str()), (429, "too_many_requests"), "{many:?}");
+    let many = (0..50).map(|_| get(&c, "/v1/runs")).find(|answer| answer.status == 429).expect("one a second");
+    assert_eq!(many.code(), "too_many_requests");
     assert!(many.header("retry-after").is_some());
-    std::thread::sleep(std::time::Duration::from_millis(1100));
     // Money is kept before anything is run.
     assert_eq!(submit(&b, json!({"max_usd": 0.6})).status, 402);
     assert_eq!(submit(&b, json!({"max_usd": 0.4, "key": "k"})).status, 202, "another tenant's key is another key");
@@ -92,7 +91,7 @@ fn tenants_see_and_spend_only_their_own() {
     drop(server);
     for entry in walk(&mkbc.path(".mkbc")) {
         let bytes = std::fs::read(&entry).expect("a file");
-        for token in [&a, &b, &root] {
+        for token in [&a, &b, &c, &root] {
             let found = bytes.windows(token.len()).any(|part| part == token.as_bytes());
             assert!(!found, "{} holds a token", entry.display());
         }

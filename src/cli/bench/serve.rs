@@ -7,6 +7,7 @@ use crate::run::fault::printable;
 use crate::serve::api::types::{RunList, RunStatus};
 use crate::serve::listen::allow;
 use clap::Args;
+use futures_util::{StreamExt, stream};
 use reqwest::{Client, StatusCode};
 use serde::Serialize;
 use serde_json::json;
@@ -58,6 +59,8 @@ struct Figures {
     p50_ms: f64,
     p99_ms: f64,
     max_ms: f64,
+    /// Processor time of the server for each submission, which does not depend on what else the machine does; milliseconds.
+    server_cpu_ms: f64,
     /// The most memory that the server held, bytes.
     rss_bytes: u64,
     /// Accepted runs that the server did not know after it was killed.
@@ -93,6 +96,13 @@ impl Served {
             (Some(Ok(_)), Some(url)) => Ok(Served { child, url }),
             _ => Err("the server did not start".to_string().into()),
         }
+    }
+
+    /// Processor time of it so far, seconds: fields 14 and 15 of `/proc/PID/stat`, hundredths.
+    fn busy(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
+        let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
+        fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
     }
 
     /// The most memory that it held, bytes.
@@ -141,6 +151,7 @@ pub fn serve(options: &ServeOptions) -> Result<(), Failure> {
         p50_ms: at(0.5).unwrap_or_default(),
         p99_ms: at(0.99).unwrap_or_default(),
         max_ms: at(1.0).unwrap_or_default(),
+        server_cpu_ms: load.server_cpu_s * 1e3 / times.len().max(1) as f64,
         rss_bytes,
         lost,
         restart_s,
@@ -158,11 +169,12 @@ fn show(figures: &Figures, as_json: bool) {
     }
     let Figures { clients, streams, queued, accepted, refused, seconds, per_second, .. } = figures;
     let mut text = format!(
-        "{accepted} submissions in {seconds:.1} s by {clients} clients: {per_second:.0}/s, p50 {:.1} ms, p99 {:.1} ms, the longest {:.1} ms\n\
+        "{accepted} submissions in {seconds:.1} s by {clients} clients: {per_second:.0}/s, p50 {:.1} ms, p99 {:.1} ms, the longest {:.1} ms; {:.2} ms of the server's processor time each\n\
          {refused} refused; {queued} runs waited before, {streams} event streams were open; the server held {:.0} MiB at most\n",
         figures.p50_ms,
         figures.p99_ms,
         figures.max_ms,
+        figures.server_cpu_ms,
         figures.rss_bytes as f64 / f64::from(1 << 20),
     );
     if let (Some(lost), Some(took)) = (figures.lost, figures.restart_s) {
@@ -179,6 +191,7 @@ struct Load {
     refused: usize,
     seconds: f64,
     streams: usize,
+    server_cpu_s: f64,
 }
 
 async fn load(served: &Served, options: &ServeOptions) -> Result<Load, Failure> {
@@ -186,9 +199,10 @@ async fn load(served: &Served, options: &ServeOptions) -> Result<Load, Failure> 
     let first = submit(&client, &served.url, &json!({"source": JOB, "inputs": {"text": "a"}})).await?;
     let Some(first) = first else { return Err("the first submission was refused".to_string().into()) };
     let plan = if options.whole { whole()? } else { json!(first.plan) };
-    for n in 0..options.queued {
-        submit(&client, &served.url, &json!({"plan": first.plan, "inputs": {"text": n.to_string()}})).await?;
-    }
+    let submission = json!({"plan": first.plan, "inputs": {"text": "a"}});
+    let waiting = stream::iter(0..options.queued).map(|_| submit(&client, &served.url, &submission));
+    let waiting: Vec<_> = waiting.buffer_unordered(options.clients as usize).collect().await;
+    waiting.into_iter().collect::<Result<Vec<_>, _>>()?;
     let mut streams = Vec::new();
     for _ in 0..options.streams {
         let url = format!("{}/v1/runs/{}/events", served.url, first.id);
@@ -203,6 +217,7 @@ async fn load(served: &Served, options: &ServeOptions) -> Result<Load, Failure> 
     if options.streams > 0 {
         note(&format!("{} event streams are open", streams.len()));
     }
+    let busy = served.busy();
     let (began, length) = (Instant::now(), Duration::try_from_secs_f64(options.seconds).unwrap_or_default());
     let clients = (0..options.clients).map(|number| {
         let (client, url, plan) = (client.clone(), served.url.clone(), plan.clone());
@@ -234,6 +249,7 @@ async fn load(served: &Served, options: &ServeOptions) -> Result<Load, Failure> 
         all.refused += own.refused;
     }
     all.seconds = began.elapsed().as_secs_f64();
+    all.server_cpu_s = served.busy() - busy;
     Ok(all)
 }
 

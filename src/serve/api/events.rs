@@ -13,6 +13,7 @@ use crate::plan::model::Plan;
 use crate::run::fault::Fault;
 use crate::run::journal::record::{CallId, Record, Source};
 use crate::serve::Service;
+use crate::serve::store::{Change, State as RunState};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -56,41 +57,46 @@ impl FromStr for Place {
 }
 
 /// A page of what happened to a run behind a place; whether that was all that ever will.
+///
+/// What a runtime recorded stands between the change that began it and the next one, whenever it is read: a place means the same to whoever
+/// watches and to whoever comes later.
 pub fn page(service: &Service, run: u64, place: &mut Place, names: &mut Names) -> Result<(Page, bool), Fault> {
-    let mut page = Page::new();
-    let changes = service.store.changes(run, place.changes)?;
-    let (mut ended, mut rest) = (false, changes.into_iter().peekable());
-    // What happened within the run stands before its end.
-    while let Some(change) = rest.next_if(|change| !change.state.is_final()) {
-        place.changes += 1;
-        page.push_back((*place, RunEvent::State { state: change.state, at: moment(change.at_ms), note: change.note }));
-    }
+    let changes = service.store.changes(run)?;
     let accepted = service.store.run(run)?;
+    let mut records = VecDeque::new();
     if let Some(journal) = accepted.as_ref().and_then(|accepted| accepted.journal) {
-        let records = service.journal(|db| db.records_from(journal, place.records, PAGE))?;
-        let full = records.len() == PAGE;
-        if names.is_empty() && !records.is_empty() {
-            let text =
-                accepted.map(|accepted| service.store.plan(&accepted.tenant, &accepted.plan)).transpose()?.flatten();
-            let plan: Option<Plan> = text.and_then(|text| serde_json::from_str(&text).ok());
-            *names = plan.into_iter().flat_map(|plan| plan.steps).map(|step| (step.id, step.name)).collect();
-        }
-        for record in records {
+        records.extend(service.journal(|db| db.records_from(journal, place.records, PAGE))?);
+    }
+    if names.is_empty() && !records.is_empty() {
+        let text = accepted.map(|accepted| service.store.plan(&accepted.tenant, &accepted.plan)).transpose()?.flatten();
+        let plan: Option<Plan> = text.and_then(|text| serde_json::from_str(&text).ok());
+        *names = plan.into_iter().flat_map(|plan| plan.steps).map(|step| (step.id, step.name)).collect();
+    }
+    let (mut page, full) = (Page::new(), records.len() == PAGE);
+    loop {
+        let (seen, coming) = changes.split_at_checked(place.changes as usize).unwrap_or((&changes, &[]));
+        let begun = seen.iter().filter(|change| change.state == RunState::Running).count() as u64;
+        let between = coming.first().is_some_and(|change| !change.state.is_final());
+        let later = |record: &Record| matches!(record, Record::Opened { fence, .. } if between && *fence > begun);
+        while records.front().is_some_and(|record| !later(record))
+            && let Some(record) = records.pop_front()
+        {
             place.records += 1;
             if let Some(event) = told(record, names) {
                 page.push_back((*place, event));
             }
         }
-        if full {
+        if full && records.is_empty() {
             return Ok((page, false));
         }
-    }
-    if let Some(change) = rest.next() {
+        let Some(Change { state, at_ms, note }) = coming.first().cloned() else { break };
         place.changes += 1;
-        page.push_back((*place, RunEvent::State { state: change.state, at: moment(change.at_ms), note: change.note }));
-        ended = true;
+        page.push_back((*place, RunEvent::State { state, at: moment(at_ms), note }));
+        if state.is_final() {
+            return Ok((page, true));
+        }
     }
-    Ok((page, ended))
+    Ok((page, false))
 }
 
 /// The names of a plan's steps: a reader keeps no more of the plan.

@@ -45,7 +45,13 @@ pub async fn guard(
         }
         Err(refusal) => {
             service.counters.refused.fetch_add(1, Ordering::Relaxed);
-            if refusal.code() != "too_many_requests" {
+            // Whoever floods the server does not flood the log.
+            let noted = match refusal.code() {
+                "no_token" => true,
+                "too_many_requests" => false,
+                _ => service.wrong_requests().is_ok(),
+            };
+            if noted {
                 let note = refusal.code();
                 service.audit.note(Act { what: "refuse", tenant: None, from: Some(from), run: None, note });
             }
@@ -110,7 +116,7 @@ fn whose(service: &Service, peer: Peer, headers: &HeaderMap) -> Result<Arc<Tenan
     let token = given.and_then(|value| value.strip_prefix("Bearer "));
     let Some(tenant) = service.tenants.of_token(token) else {
         // Who guesses is slowed down, and with them everybody whose token is wrong.
-        if let Err(wait) = service.wrong_tokens() {
+        if let Err(wait) = service.wrong_requests() {
             return Err(Refusal::later("too_many_requests", "too many requests with a wrong token", wait));
         }
         let why =

@@ -3,7 +3,7 @@
 use super::guard::Caller;
 use super::refusal::Refusal;
 use super::types::{Cancelled, ListQuery, RunList, RunResult, RunStatus, WaitQuery};
-use crate::run::journal::replay::{End, Replay};
+use crate::run::journal::record::Record;
 use crate::run::value::with_files;
 use crate::serve::audit::Act;
 use crate::serve::dispatch::Stopped;
@@ -129,15 +129,14 @@ pub async fn result(
         return Err(Refusal::conflict("no_result", format!("the run has no answer: it is {}{why}", run.state.text())));
     }
     let journal = run.journal.ok_or_else(|| Refusal::broken("the run is in no journal"))?;
-    let (answer, replay) = service.journal(|journal_db| {
-        let replay = Replay::of(&journal_db.records(journal)?);
-        let End::Answered(stored) = &replay.end else { return Ok((None, replay)) };
-        Ok((Some(journal_db.blobs().value(stored)?), replay))
+    let (answer, took_s) = service.journal(|db| match db.answer(journal)? {
+        Some(Record::Answer { value, t, .. }) => Ok((Some(db.blobs().value(&value)?), t)),
+        _ => Ok((None, 0.0)),
     })?;
     let answer = answer.ok_or_else(|| Refusal::broken("the journal has no answer of the run"))?;
     let result = addressed(&service, &run, journal, &answer);
     let cost_usd = run.spent_micro.map(|micro| micro as f64 / 1e6);
-    Ok(Json(RunResult { id: run.id, result, cost_usd, took_s: replay.took_s }))
+    Ok(Json(RunResult { id: run.id, result, cost_usd, took_s }))
 }
 
 /// An answer whose files of the run have addresses here; no path of the server is in it.

@@ -139,7 +139,7 @@ pub struct RunResult {
     pub result: Value,
     /// What it cost, dollars.
     pub cost_usd: Option<f64>,
-    /// Seconds of all runtimes that worked on it.
+    /// Seconds that the worker took that finished it.
     pub took_s: f64,
 }
 
