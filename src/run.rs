@@ -20,6 +20,7 @@ pub mod picture;
 pub mod pool;
 pub mod preflight;
 pub mod probe;
+pub mod remote;
 pub mod report;
 pub mod scheduler;
 pub mod servers;
@@ -40,6 +41,7 @@ use meter::energy::DeviceEnergy;
 use meter::{Meter, StepMeasure};
 use observer::{Event, Observer};
 use probe::Env;
+use remote::Remote;
 use scheduler::{Failure, Scheduler, Scope};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
@@ -86,6 +88,8 @@ pub struct RunContext<'a> {
     pub cache: Option<&'a Cache>,
     /// Who plans the rest again where it does not fit any more.
     pub steer: Option<&'a dyn Steer>,
+    /// Who carries out programs' calls elsewhere; without, this machine does.
+    pub remote: Option<&'a dyn Remote>,
 }
 
 impl<'a> RunContext<'a> {
@@ -109,6 +113,7 @@ impl<'a> RunContext<'a> {
             powercap: PathBuf::from(POWERCAP),
             cache: None,
             steer: None,
+            remote: None,
         }
     }
 }
@@ -147,7 +152,8 @@ fn outcome<S: Serializer>(result: &Result<Value, RunError>, s: S) -> Result<S::O
 
 /// Runs a plan. Drop the future, or use the context's switch, to stop it: children are killed.
 pub async fn run(plan: &Plan, inputs: BTreeMap<String, Value>, cx: &RunContext<'_>) -> RunReport {
-    let cores = devices::cpu::cores();
+    // Elsewhere there are as many as the plan says.
+    let cores = if cx.remote.is_some() { u32::MAX } else { devices::cpu::cores() };
     let meter = Meter::new(plan, cores, &cx.powercap);
     let (mut servers, mut wall) = (Vec::new(), None);
     let (folder, result) = match store::run_folder(&cx.folder) {

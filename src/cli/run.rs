@@ -12,12 +12,14 @@ use crate::adapt::{Adapt, Mode};
 use crate::digest::{digest, file_digest};
 use crate::eval::measure::now;
 use crate::plan::model::Plan;
+use crate::ray::Ray;
 use crate::run::cache::MOST;
-use crate::run::fault::FaultKind;
+use crate::run::fault::{Fault, FaultKind};
 use crate::run::journal::recorder::Recording;
 use crate::run::journal::replay::{End, Replay};
 use crate::run::journal::{Journal, PROJECT, Run, RunInfo};
 use crate::run::observer::{Bars, Event, Observer, Silent};
+use crate::run::remote::{Remote, portable};
 use crate::run::steer::Steer;
 use crate::run::trace::{self, Traced};
 use crate::run::{RunContext, RunReport, block_on, preflight, report, run_to_end, store, value};
@@ -51,6 +53,9 @@ pub struct Durable {
     /// Send the run's trace to this collector of OpenTelemetry (http://localhost:4318); no prompt or answer is in it
     #[arg(long, value_name = "URL")]
     pub otlp: Option<String>,
+    /// Have programs run on the Ray cluster with this dashboard; its token is in RAY_AUTH_TOKEN
+    #[arg(long, value_name = "ray://HOST:PORT")]
+    pub engine: Option<String>,
 }
 
 /// What is done where the plan does not fit any more.
@@ -130,7 +135,7 @@ fn run_plan(
     let needed = plan.inputs.iter().map(|i| (i.name.as_str(), &i.ty));
     missing(needed, &|name| inputs.contains_key(name))?;
     let folders = folders(&options.planning.source);
-    able(&plan, &folders)?;
+    able(&plan, &folders, options.durable.engine.is_some())?;
     if let Some(path) = &options.report {
         writable(path)?;
     }
@@ -164,15 +169,25 @@ fn run_plan(
     execute(journal, Running { run, plan, inputs, steer }, &options.durable, &showing)
 }
 
+/// What is sent to other machines as `mkbc`: this program, or the one that MKBC_WORKER names, where they are of another kind.
+fn program() -> Result<PathBuf, Fault> {
+    if let Some(other) = std::env::var_os("MKBC_WORKER") {
+        return Ok(other.into());
+    }
+    std::env::current_exe().map_err(|e| Fault::new(FaultKind::Storage, format!("this program is not found: {e}")))
+}
+
 /// The journal of the project in this folder, which must be there.
 pub fn journal() -> Result<Journal, Failure> {
     let journal = Journal::existing(Path::new(PROJECT))?;
     journal.ok_or_else(|| format!("there is no journal here: `{PROJECT}` has none; `mkbc run` begins one").into())
 }
 
-/// Whether this machine can run a plan.
-fn able(plan: &Plan, folders: &[PathBuf]) -> Result<(), Failure> {
-    let missing = preflight::missing(plan, &|name| std::env::var(name).ok(), folders);
+/// Whether this machine can run a plan; programs may be elsewhere.
+fn able(plan: &Plan, folders: &[PathBuf], elsewhere: bool) -> Result<(), Failure> {
+    let mut here = plan.clone();
+    here.steps.retain(|step| !(elsewhere && portable(&step.engine)));
+    let missing = preflight::missing(&here, &|name| std::env::var(name).ok(), folders);
     if missing.is_empty() {
         return Ok(());
     }
@@ -239,13 +254,21 @@ pub fn execute(
 ) -> Result<(), Failure> {
     let Running { run, plan, inputs, steer } = running;
     let folders = run.info.folders.clone();
-    able(&plan, &folders)?;
+    able(&plan, &folders, durable.engine.is_some())?;
     let grace = Duration::try_from_secs_f64(durable.grace);
     let grace = grace.map_err(|_| Failure::Usage("`--grace` takes seconds, 0 or more".into()))?;
+    let env = |name: &str| std::env::var(name).ok();
+    let ray = durable.engine.as_deref().map(|at| Ray::at(at, &program()?, &env)).transpose()?;
+    if let Some(ray) = &ray {
+        let ready = block_on(ray.ready(&plan)).map_err(|e| format!("cannot start the runtime: {e}"))?;
+        if let Err(fault) = ready {
+            let _ = block_on(ray.stop());
+            return Err(fault.into());
+        }
+    }
     let recorder = journal.attach(&run, now())?;
     let text = serde_json::to_string_pretty(&plan).map_err(|e| e.to_string())?;
     write(&recorder.folder().join("plan.json"), &format!("{text}\n"))?;
-    let env = |name: &str| std::env::var(name).ok();
     let loud = !showing.quiet && !showing.json && std::io::stderr().is_terminal();
     let bars = Bars::new();
     let inner: &dyn Observer = match loud {
@@ -262,9 +285,13 @@ pub fn execute(
         recorder: Some(&recorder),
         cache: cache.as_ref(),
         steer,
+        remote: ray.as_ref().map(|ray| ray as &dyn Remote),
         ..RunContext::new(recorder.folder(), &recording, &env)
     };
     let done = run_to_end(&plan, inputs, &cx, grace).map_err(|e| format!("cannot start the runtime: {e}"))?;
+    if let Some(ray) = &ray {
+        let _ = block_on(ray.stop());
+    }
     if recorder.recovered() > 0 {
         let calls = recorder.recovered();
         note(&format!("{calls} finished calls were missing from the journal, and were taken from their folders"));
