@@ -155,12 +155,17 @@ impl Ray {
         if let Some(channel) = held.as_ref().filter(|channel| channel.works()) {
             return Ok(channel.clone());
         }
-        let before = if held.is_none() { self.hello.borrow().clone() } else { None };
-        let hello = match before {
-            Some(hello) => hello,
-            None => self.start().await?,
+        let first = if held.is_none() { self.hello.borrow().clone() } else { None };
+        let opened = match first {
+            // Where no program was needed for long, the driver has ended by now.
+            Some(hello) => Channel::open(&self.host, hello.port, &self.secret).await.ok(),
+            None => None,
         };
-        let channel = Rc::new(Channel::open(&self.host, hello.port, &self.secret).await?);
+        let channel = match opened {
+            Some(channel) => channel,
+            None => Channel::open(&self.host, self.start().await?.port, &self.secret).await?,
+        };
+        let channel = Rc::new(channel);
         *held = Some(channel.clone());
         Ok(channel)
     }

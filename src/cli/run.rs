@@ -280,7 +280,7 @@ pub fn execute(
     let inner: &dyn Observer = if durable.otlp.is_some() { &traced } else { inner };
     let recording = Recording { recorder: &recorder, inner };
     let cache = durable.reuse.open();
-    let cx = RunContext {
+    let mut cx = RunContext {
         folders,
         recorder: Some(&recorder),
         cache: cache.as_ref(),
@@ -288,6 +288,10 @@ pub fn execute(
         remote: ray.as_ref().map(|ray| ray as &dyn Remote),
         ..RunContext::new(recorder.folder(), &recording, &env)
     };
+    if ray.is_some() {
+        // What this machine takes is not what the work takes.
+        cx.powercap = PathBuf::new();
+    }
     let done = run_to_end(&plan, inputs, &cx, grace).map_err(|e| format!("cannot start the runtime: {e}"))?;
     if let Some(ray) = &ray {
         let _ = block_on(ray.stop());
