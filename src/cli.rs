@@ -47,6 +47,7 @@ mod top;
 mod validate;
 mod verify;
 mod watch;
+mod worker;
 
 use crate::run::fault::{Fault, RunError};
 use args::{Cli, Command};
@@ -151,6 +152,7 @@ pub fn main() -> ExitCode {
         Command::Devices(options) => devices::devices(&options),
         Command::Doctor(options) => doctor::doctor(&options),
         Command::Schema(options) => inspect::schema(&options),
+        Command::Worker => worker::worker(),
         Command::Bench(what) => bench::bench(&what),
     };
     match done {

@@ -46,6 +46,8 @@ pub mod plan;
 #[cfg(not(target_family = "wasm"))]
 pub mod profile;
 #[cfg(not(target_family = "wasm"))]
+pub mod ray;
+#[cfg(not(target_family = "wasm"))]
 pub mod run;
 #[cfg(not(target_family = "wasm"))]
 pub mod serve;

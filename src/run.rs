@@ -21,6 +21,7 @@ pub mod pins;
 pub mod pool;
 pub mod preflight;
 pub mod probe;
+pub mod remote;
 pub mod report;
 pub mod scheduler;
 pub mod servers;
@@ -41,6 +42,7 @@ use meter::energy::DeviceEnergy;
 use meter::{Meter, StepMeasure};
 use observer::{Event, Observer};
 use probe::Env;
+use remote::Remote;
 use rust_decimal::Decimal;
 use scheduler::{Failure, Scheduler, Scope};
 use serde::{Serialize, Serializer};
@@ -92,6 +94,8 @@ pub struct RunContext<'a> {
     pub steer: Option<&'a dyn Steer>,
     /// What the run may spend at most, in dollars, whatever its plan allows.
     pub most_usd: Option<Decimal>,
+    /// Who carries out programs' calls elsewhere; without, this machine does.
+    pub remote: Option<&'a dyn Remote>,
 }
 
 impl<'a> RunContext<'a> {
@@ -117,6 +121,7 @@ impl<'a> RunContext<'a> {
             cache: None,
             steer: None,
             most_usd: None,
+            remote: None,
         }
     }
 }
@@ -155,7 +160,8 @@ fn outcome<S: Serializer>(result: &Result<Value, RunError>, s: S) -> Result<S::O
 
 /// Runs a plan. Drop the future, or use the context's switch, to stop it: children are killed.
 pub async fn run(plan: &Plan, inputs: BTreeMap<String, Value>, cx: &RunContext<'_>) -> RunReport {
-    let cores = devices::cpu::cores();
+    // Elsewhere there are as many as the plan says.
+    let cores = if cx.remote.is_some() { u32::MAX } else { devices::cpu::cores() };
     let meter = Meter::new(plan, cores, &cx.powercap);
     let (mut servers, mut wall) = (Vec::new(), None);
     let (folder, result) = match store::run_folder(&cx.folder) {

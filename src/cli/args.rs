@@ -107,6 +107,9 @@ pub enum Command {
     Completions(super::completions::CompletionsOptions),
     /// Write manual pages
     Man(super::completions::ManOptions),
+    /// Carry out calls of a run that is elsewhere, which come on standard input
+    #[command(hide = true)]
+    Worker,
     /// Measure parts of mkbc
     #[command(subcommand)]
     Bench(super::bench::Bench),

@@ -13,12 +13,14 @@ use crate::adapt::{Adapt, Mode};
 use crate::digest::{digest, file_digest};
 use crate::eval::measure::now;
 use crate::plan::model::Plan;
+use crate::ray::Ray;
 use crate::run::cache::MOST;
-use crate::run::fault::{FaultKind, RunError};
+use crate::run::fault::{Fault, FaultKind, RunError};
 use crate::run::journal::recorder::Recording;
 use crate::run::journal::replay::{End, Replay};
 use crate::run::journal::{Journal, PROJECT, Run, RunInfo};
 use crate::run::observer::{Bars, Event, Observer, Silent};
+use crate::run::remote::{Remote, portable};
 use crate::run::steer::Steer;
 use crate::run::trace::{self, Traced};
 use crate::run::{RunContext, RunReport, block_on, pins, preflight, report, run_to_end, store, value};
@@ -55,6 +57,9 @@ pub struct Durable {
     /// Send the run's trace to this collector of OpenTelemetry (http://localhost:4318); no prompt or answer is in it
     #[arg(long, value_name = "URL")]
     pub otlp: Option<String>,
+    /// Have programs run on the Ray cluster with this dashboard; its token is in RAY_AUTH_TOKEN
+    #[arg(long, value_name = "ray://HOST:PORT")]
+    pub engine: Option<String>,
 }
 
 /// What is done where the plan does not fit any more.
@@ -141,7 +146,7 @@ fn run_plan(
     let needed = plan.inputs.iter().map(|i| (i.name.as_str(), &i.ty));
     missing(needed, &|name| inputs.contains_key(name))?;
     let folders = folders(&options.planning.source);
-    able(&plan, &folders)?;
+    able(&plan, &folders, options.durable.engine.is_some())?;
     let showing = &options.show;
     if let Some(path) = &showing.report {
         writable(path)?;
@@ -175,17 +180,27 @@ fn run_plan(
     execute(journal, Running { run, plan, inputs, steer }, &options.durable, showing)
 }
 
+/// What is sent to other machines as `mkbc`: this program, or the one that MKBC_WORKER names, where they are of another kind.
+fn program() -> Result<PathBuf, Fault> {
+    if let Some(other) = std::env::var_os("MKBC_WORKER") {
+        return Ok(other.into());
+    }
+    std::env::current_exe().map_err(|e| Fault::new(FaultKind::Storage, format!("this program is not found: {e}")))
+}
+
 /// The journal of the project in this folder, which must be there.
 pub fn journal() -> Result<Journal, Failure> {
     let journal = Journal::existing(Path::new(PROJECT))?;
     journal.ok_or_else(|| format!("there is no journal here: `{PROJECT}` has none; `mkbc run` begins one").into())
 }
 
-/// Whether this machine can run a plan.
-fn able(plan: &Plan, folders: &[PathBuf]) -> Result<(), Failure> {
+/// Whether this machine can run a plan; programs may be elsewhere, where steps are carried out.
+fn able(plan: &Plan, folders: &[PathBuf], elsewhere: bool) -> Result<(), Failure> {
     let env = |name: &str| std::env::var(name).ok();
-    let missing = preflight::missing(plan, &env, folders);
-    let changed = pins::changed(plan, folders, &env).into_iter().map(RunError::from);
+    let mut here = plan.clone();
+    here.steps.retain(|step| !(elsewhere && portable(&step.engine)));
+    let missing = preflight::missing(&here, &env, folders);
+    let changed = pins::changed(&here, folders, &env).into_iter().map(RunError::from);
     let missing: Vec<RunError> = missing.into_iter().chain(changed).collect();
     if missing.is_empty() {
         return Ok(());
@@ -248,13 +263,21 @@ pub fn again(journal: &Journal, run: &Run, showing: &Showing) -> Result<bool, Fa
 pub fn execute(journal: Journal, running: Running<'_>, durable: &Durable, showing: &Showing) -> Result<(), Failure> {
     let Running { run, plan, inputs, steer } = running;
     let folders = run.info.folders.clone();
-    able(&plan, &folders)?;
+    able(&plan, &folders, durable.engine.is_some())?;
     let grace = Duration::try_from_secs_f64(durable.grace);
     let grace = grace.map_err(|_| Failure::Usage("`--grace` takes seconds, 0 or more".into()))?;
+    let env = |name: &str| std::env::var(name).ok();
+    let ray = durable.engine.as_deref().map(|at| Ray::at(at, &program()?, &env)).transpose()?;
+    if let Some(ray) = &ray {
+        let ready = block_on(ray.ready(&plan)).map_err(|e| format!("cannot start the runtime: {e}"))?;
+        if let Err(fault) = ready {
+            let _ = block_on(ray.stop());
+            return Err(fault.into());
+        }
+    }
     let recorder = journal.attach(&run, now())?;
     let text = serde_json::to_string_pretty(&plan).map_err(|e| e.to_string())?;
-    write(&recorder.folder().join("plan.json"), &format!("{text}\n"))?;
-    let env = |name: &str| std::env::var(name).ok();
+    store::write(&recorder.folder().join("plan.json"), format!("{text}\n").as_bytes())?;
     let loud = !showing.quiet && !showing.json && std::io::stderr().is_terminal();
     let bars = Bars::new();
     let inner: &dyn Observer = match loud {
@@ -268,15 +291,23 @@ pub fn execute(journal: Journal, running: Running<'_>, durable: &Durable, showin
     let inner: &dyn Observer = if showing.stream { &streaming } else { inner };
     let recording = Recording { recorder: &recorder, inner };
     let cache = durable.reuse.open();
-    let cx = RunContext {
+    let mut cx = RunContext {
         folders,
         recorder: Some(&recorder),
         cache: cache.as_ref(),
         steer,
         keep_going: durable.keep_going,
+        remote: ray.as_ref().map(|ray| ray as &dyn Remote),
         ..RunContext::new(recorder.folder(), &recording, &env)
     };
+    if ray.is_some() {
+        // What this machine takes is not what the work takes.
+        cx.powercap = PathBuf::new();
+    }
     let done = run_to_end(&plan, inputs, &cx, grace).map_err(|e| format!("cannot start the runtime: {e}"))?;
+    if let Some(ray) = &ray {
+        let _ = block_on(ray.stop());
+    }
     if recorder.recovered() > 0 {
         let calls = recorder.recovered();
         note(&format!("{calls} finished calls were missing from the journal, and were taken from their folders"));

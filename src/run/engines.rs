@@ -24,6 +24,7 @@ use super::fault::{Fault, FaultKind};
 use super::journal::recorder::Asked;
 use super::meter::Usage;
 use super::observer::Event;
+use super::remote::portable;
 use super::servers::serving::Lease;
 use super::store;
 use super::value::check;
@@ -159,6 +160,9 @@ pub async fn call(call: &Call<'_>) -> Result<Value, Fault> {
 }
 
 async fn once(call: &Call<'_>, out: &Path) -> Result<Value, Fault> {
+    if let Some(remote) = call.cx.remote.filter(|_| portable(&call.step.engine)) {
+        return remote.call(call.step, &call.args, out).await;
+    }
     match &call.step.engine {
         Engine::Process { commands, reader, options } => process::call(call, commands, reader, options, out).await,
         Engine::Builtin { function, options } => builtin::call(call, function, options, out).await,

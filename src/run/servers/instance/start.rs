@@ -7,9 +7,8 @@ use crate::run::fault::{Fault, FaultKind};
 use crate::run::servers::command::{Launch, Place, command};
 use crate::run::servers::ledger::Need;
 use crate::run::servers::process::{Process, Start};
-use crate::run::servers::{Force, ServerState, Servers, find, health, locked, tell};
+use crate::run::servers::{Force, ServerState, Servers, find, health, locked, random, tell};
 use crate::run::store;
-use std::io::Read;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -113,12 +112,4 @@ impl Instance {
 fn port() -> Result<u16, Fault> {
     let bound = std::net::TcpListener::bind(("127.0.0.1", 0)).and_then(|l| l.local_addr());
     bound.map(|a| a.port()).map_err(|e| Fault::new(FaultKind::Process, format!("no port can be had: {e}")))
-}
-
-/// A key that nobody can guess.
-fn random() -> Result<String, Fault> {
-    let mut bytes = [0; 24];
-    let read = std::fs::File::open("/dev/urandom").and_then(|mut f| f.read_exact(&mut bytes));
-    read.map_err(|e| Fault::new(FaultKind::Process, format!("no key can be made: {e}")))?;
-    Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
 }

@@ -1,0 +1,305 @@
+//! `mkbc run --engine ray://…` against a real Ray, in a network and a process namespace of its own: answers, files, killed workers, a
+//! killed driver, a name that is taken, resources that are not there, tokens.
+//!
+//! Ray is looked for in `~/.cache/mkbc/ray` (docs/ray.md); where it is missing, or namespaces are not allowed, these tests say that they
+//! are skipped.
+
+#[path = "cli/mkbc.rs"]
+mod mkbc;
+
+use mkbc::{BINARY, Done, Mkbc};
+use murakkab::ray::jobs::Jobs;
+use murakkab::run::block_on;
+use serde_json::{Value, json};
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Set in the namespaces.
+const INSIDE: &str = "MKBC_TEST_INSIDE_RAY";
+const ADDRESS: &str = "ray://127.0.0.1:8265";
+/// What the command line of a worker has in it.
+const WORKER: &str = "/mkbc worker";
+/// The longest wait for anything: no figure, but the end of a test that hangs.
+const LONGEST: Duration = Duration::from_secs(120);
+
+const LIBRARY: &str = r#"
+/// Fakes with round figures, made for these tests.
+task tell(text: Text) -> Text {
+  work text.tokens
+  size tokens = text.tokens
+}
+task held(text: Text) -> Text {
+  work text.tokens
+  size tokens = text.tokens
+}
+task copied(page: Document) -> Document {
+}
+tool teller implements tell {
+  runs on cpu * 1
+  engine process { command ["sh", "-c", "echo $0 by $PPID", "{text}"] }
+  profile "fake.csv"
+}
+tool holder implements held {
+  runs on cpu * 1
+  engine process { command ["sh", "HOLD", "{text}"] }
+  profile "fake.csv"
+}
+tool giant implements held {
+  runs on abacus * 2
+  engine process { command ["true"] }
+  profile "fake.csv"
+}
+tool copier implements copied {
+  runs on cpu * 1
+  engine process {
+    command ["sh", "-c", "cp $0 $1/made.pgm && printf '{\"file\": \"%s/made.pgm\"}' $1", "{page}", "{out}"]
+    read json
+  }
+  profile "fake.csv"
+}
+device abacus { kind gpu
+  memory 16 GB
+}
+cluster two { cpu * 2 at 1 usd/h }
+cluster large {
+  cpu * 2 at 1 usd/h
+  abacus * 4 at 1 usd/h
+}
+"#;
+const PROFILE: &str = "device,units,figure,value,unit,low,high,evidence,source\n,,latency,1,s,,,estimated,made for tests\n\
+    ,,quality,90,%,,,estimated,made for tests\n,,power,10,W,,,estimated,made for tests\n";
+/// Waits for a file beside it, and says how often it was begun.
+const HOLD: &str = "echo x >> HERE/begun\nwhile [ ! -e HERE/go ]; do sleep 0.05; done\necho held $1\n";
+
+/// A picture of one dot.
+const PAGE: &str = "P5\n1 1\n255\nA";
+
+fn ray() -> Option<PathBuf> {
+    let python = PathBuf::from(std::env::var_os("HOME")?).join(".cache/mkbc/ray/bin/python");
+    let works = Command::new(&python).args(["-c", "import ray, aiohttp"]).output().is_ok_and(|d| d.status.success());
+    works.then_some(python)
+}
+
+/// Runs a test of this file in namespaces of its own, in which it may kill what it likes.
+fn in_namespaces(test: &str) {
+    if ray().is_none() {
+        eprintln!("SKIPPED: no Ray in ~/.cache/mkbc/ray (docs/ray.md)");
+        return;
+    }
+    let namespaces = ["-r", "-n", "-p", "-f", "--mount-proc", "--kill-child"];
+    if !Command::new("unshare").args(namespaces).arg("true").status().is_ok_and(|s| s.success()) {
+        eprintln!("SKIPPED: this machine allows no namespaces");
+        return;
+    }
+    // The loopback interface of a new namespace is down.
+    let up = "import fcntl, socket, struct\n\
+              fcntl.ioctl(socket.socket(), 0x8914, struct.pack('16sh14x', b'lo', 0x41))";
+    let script = format!("python3 -c \"{up}\" && exec \"$0\" --exact {test} --ignored --nocapture");
+    let itself = std::env::current_exe().expect("this test");
+    let mut command = Command::new("unshare");
+    command.args(namespaces).args(["sh", "-c", &script]).arg(itself).env(INSIDE, "1");
+    assert!(command.status().expect("unshare").success(), "{test}");
+}
+
+#[test]
+fn a_run_on_ray() {
+    in_namespaces("inside_without_a_token");
+}
+
+#[test]
+fn a_run_on_ray_with_a_token() {
+    in_namespaces("inside_with_a_token");
+}
+
+#[test]
+fn another_machine_needs_a_token() {
+    let mkbc = house();
+    let done = mkbc.run(&run("tell.mkb", &["--text", "a", "--engine", "ray://10.0.0.1:8265"]));
+    assert_eq!(done.code, Some(1), "{}", done.out);
+    assert!(done.err.contains("RAY_AUTH_TOKEN is not set"), "{}", done.err);
+    for wrong in ["http://127.0.0.1:8265", "ray://", "ray"] {
+        let done = mkbc.run(&run("tell.mkb", &["--text", "a", "--engine", wrong]));
+        assert!(done.code == Some(1) && done.err.contains("ray://127.0.0.1:8265"), "{wrong}: {}", done.err);
+    }
+    let done = mkbc.run(&run("tell.mkb", &["--text", "a", "--engine", "ray://127.0.0.1:9"]));
+    assert!(done.err.contains("127.0.0.1:9 does not answer"), "{}", done.err);
+}
+
+/// A head of Ray; it goes with its namespace.
+struct Head(Child);
+
+impl Drop for Head {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn head(token: Option<&str>) -> Head {
+    let python = ray().expect("Ray");
+    let mut command = Command::new(python.with_file_name("ray"));
+    command.args(["start", "--head", "--block", "--num-cpus=2", "--object-store-memory=100000000"]);
+    command.args(["--dashboard-host=127.0.0.1", "--node-ip-address=127.0.0.1", "--disable-usage-stats"]);
+    match token {
+        Some(token) => command.env("RAY_AUTH_MODE", "token").env("RAY_AUTH_TOKEN", token),
+        None => command.env("RAY_AUTH_MODE", "disabled"),
+    };
+    let path = std::env::var("PATH").unwrap_or_default();
+    let bin = python.parent().expect("a folder").display().to_string();
+    command.env("PATH", format!("{bin}:{path}")).stdout(Stdio::null()).stderr(Stdio::null());
+    let head = Head(command.spawn().expect("ray"));
+    wait("the dashboard", || std::net::TcpStream::connect("127.0.0.1:8265").is_ok());
+    head
+}
+
+fn wait(what: &str, mut there: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !there() {
+        assert!(since.elapsed() < LONGEST, "{what} does not come");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn house() -> Mkbc {
+    let mkbc = Mkbc::new();
+    fs::create_dir_all(mkbc.path("lib/profiles")).expect("a folder");
+    let here = mkbc.path("").display().to_string();
+    mkbc.write("hold.sh", HOLD.replace("HERE", here.trim_end_matches('/')));
+    mkbc.write("lib/house.mkb", LIBRARY.replace("HOLD", &mkbc.path("hold.sh").display().to_string()));
+    mkbc.write("lib/profiles/fake.csv", PROFILE);
+    // Ray takes 100 MiB, and a debug build has more.
+    let slim = Command::new("strip").arg("-o").arg(mkbc.path("mkbc-slim")).arg(BINARY).status();
+    assert!(slim.expect("strip").success());
+    mkbc.write("page.pgm", PAGE);
+    mkbc.write("tell.mkb", "use house\njob told(text: Text) -> Text {\n  tell(text)\n}\n");
+    mkbc.write("copy.mkb", "use house\njob copy(page: Document) -> Document {\n  copied(copied(page))\n}\n");
+    mkbc.write("held.mkb", "use house\njob kept(text: Text) -> Text {\n  using holder\n  held(tell(text))\n}\n");
+    mkbc.write("giant.mkb", "use house\njob great(text: Text) -> Text {\n  using giant\n  held(text)\n}\n");
+    mkbc
+}
+
+fn run<'a>(job: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let cluster = if job == "giant.mkb" { "large" } else { "two" };
+    [&["run", job, "--library", "lib", "--cluster", cluster][..], more].concat()
+}
+
+fn on_ray(mkbc: &Mkbc, job: &str, inputs: &[&str], token: Option<&str>) -> Done {
+    let mut command = mkbc.command(run(job, &[&["--engine", ADDRESS], inputs].concat()));
+    command.env("MKBC_WORKER", mkbc.path("mkbc-slim"));
+    if let Some(token) = token {
+        command.env("RAY_AUTH_TOKEN", token);
+    }
+    mkbc.end(&mut command)
+}
+
+/// Processes whose command line has these words.
+fn processes(words: &[&str]) -> Vec<u32> {
+    let all = fs::read_dir("/proc").expect("/proc").flatten();
+    let ids = all.filter_map(|e| e.file_name().to_str()?.parse::<u32>().ok());
+    let has = |id: &u32| {
+        let line = fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        words.iter().all(|word| line.contains(word))
+    };
+    ids.filter(has).collect()
+}
+
+fn kill(ids: &[u32]) {
+    assert!(!ids.is_empty(), "nothing to kill");
+    for id in ids {
+        Command::new("kill").args(["-9", &id.to_string()]).status().expect("kill");
+    }
+}
+
+fn begun(mkbc: &Mkbc) -> usize {
+    fs::read_to_string(mkbc.path("begun")).unwrap_or_default().lines().count()
+}
+
+/// Kills something in the middle of a call, and lets the call end. Returns seconds until the call was begun again.
+fn killed(what: &[&str]) -> f64 {
+    let mkbc = house();
+    let mut command = mkbc.command(run("held.mkb", &["--text", "abc", "--engine", ADDRESS, "--json"]));
+    command.env("MKBC_WORKER", mkbc.path("mkbc-slim"));
+    let running = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("mkbc");
+    wait("the call", || begun(&mkbc) == 1);
+    let since = Instant::now();
+    kill(&processes(what));
+    wait("the next attempt", || begun(&mkbc) == 2);
+    let took = since.elapsed().as_secs_f64();
+    mkbc.write("go", "");
+    let done = running.wait_with_output().expect("an end");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let report: Value = serde_json::from_slice(&done.stdout).expect("JSON");
+    assert!(report["result"]["ok"].as_str().is_some_and(|text| text.starts_with("held abc by")), "{report:#}");
+    assert_eq!(begun(&mkbc), 2);
+    // What the killed one had begun went with it.
+    wait("the end of what was begun", || processes(&["hold.sh"]).is_empty());
+    took
+}
+
+#[test]
+#[ignore = "runs in namespaces of its own, by a_run_on_ray"]
+fn inside_without_a_token() {
+    assert!(std::env::var_os(INSIDE).is_some(), "only in namespaces");
+    let _head = head(None);
+    let mkbc = house();
+    let since = Instant::now();
+    let done = on_ray(&mkbc, "tell.mkb", &["--text", "abc"], None);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    assert!(done.out.starts_with("abc by "), "{}", done.out);
+    eprintln!("a run of one step: {:.1} s", since.elapsed().as_secs_f64());
+    wait("the driver's end", || processes(&["driver.py"]).is_empty());
+    wait("the workers' end", || processes(&[WORKER]).is_empty());
+    eprintln!("begun again after a worker was killed: {:.2} s", killed(&[WORKER]));
+    eprintln!("begun again after an actor was killed: {:.2} s", killed(&["ray::Worker"]));
+    eprintln!("begun again after the driver was killed: {:.2} s", killed(&["python", "driver.py"]));
+    let since = Instant::now();
+    let done = on_ray(&mkbc, "giant.mkb", &["--text", "abc"], None);
+    eprintln!("refused for its resources: {:.1} s", since.elapsed().as_secs_f64());
+    assert_eq!(done.code, Some(1), "{}", done.out);
+    assert!(done.err.contains("needs 2 `GPU`, and the Ray cluster has 0"), "{}", done.err);
+    a_name_that_is_taken();
+    // A file goes there, comes back, and goes again.
+    let done = on_ray(&mkbc, "copy.mkb", &["--page", "page.pgm"], None);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    let answer: Value = serde_json::from_str(&done.out).expect("JSON");
+    let file = answer["file"].as_str().expect("a file");
+    assert!(file.contains(".mkbc/runs"), "{file}");
+    assert_eq!(fs::read_to_string(file).expect("a copy"), PAGE);
+}
+
+fn a_name_that_is_taken() {
+    let url = reqwest::Url::parse("http://127.0.0.1:8265").expect("a URL");
+    // An empty zip file.
+    let package = [b"PK\x05\x06".as_slice(), &[0; 18]].concat();
+    let jobs = Jobs::new(url, None, package).expect("jobs");
+    let twice = block_on(async {
+        jobs.upload("_ray_pkg_0123.zip").await.expect("a package");
+        for _ in 0..2 {
+            jobs.submit("taken", "sleep 30", "_ray_pkg_0123.zip", &json!({})).await.expect("a job");
+        }
+        let running = jobs.ended("taken").await.expect("an answer");
+        jobs.stop("taken").await.expect("an answer");
+        running
+    });
+    assert_eq!(twice.expect("a runtime"), None);
+}
+
+#[test]
+#[ignore = "runs in namespaces of its own, by a_run_on_ray_with_a_token"]
+fn inside_with_a_token() {
+    assert!(std::env::var_os(INSIDE).is_some(), "only in namespaces");
+    let token = "0123456789abcdef0123456789abcdef";
+    let _head = head(Some(token));
+    let mkbc = house();
+    for wrong in [None, Some("ffffffffffffffffffffffffffffffff")] {
+        let done = on_ray(&mkbc, "tell.mkb", &["--text", "abc"], wrong);
+        assert_eq!(done.code, Some(1), "{}", done.out);
+        assert!(done.err.contains("refuses the token"), "{}", done.err);
+    }
+    let done = on_ray(&mkbc, "tell.mkb", &["--text", "abc"], Some(token));
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    assert!(!done.err.contains(token) && !done.out.contains(token));
+}
