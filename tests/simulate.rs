@@ -44,11 +44,12 @@ fn simulate(mkbc: &Mkbc, more: &[&str]) -> Done {
 #[test]
 fn policies_side_by_side_on_a_trace() {
     let (mkbc, bless) = (folder(), Bless::default());
-    mkbc.write("trace.csv", trace());
     let mut packed = GzEncoder::new(Vec::new(), Compression::default());
     packed.write_all(trace().as_bytes()).expect("packed");
     mkbc.write("trace.csv.gz", packed.finish().expect("packed"));
-    let done = simulate(&mkbc, &["--trace", "trace.csv.gz", "--report", "sim.html", "--format", "json"]);
+    let report = ["--report", "sim.html", "--format", "json"];
+    let short = ["--rounds", "200", "--epoch", "2h", "--policy", "per-job,joint,adaptive"];
+    let done = simulate(&mkbc, &[&["--trace", "trace.csv.gz"][..], &report, &short].concat());
     assert_eq!(done.code, Some(0), "{}", done.err);
     let page = mkbc.read("sim.html");
     assert_eq!(page.matches("<svg").count(), 9);
@@ -69,13 +70,9 @@ fn policies_side_by_side_on_a_trace() {
         }
     }
     bless.golden(&repository().join("tests/simulate/policies.txt"), &figures);
-    // The optimum of all is no dearer than everybody's own, and planning for each hour no dearer than for the peak.
+    // The optimum of all is no dearer than everybody's own, and planning anew no dearer than for the peak.
     let cost = |at: usize| policies[at]["outcome"]["spent"]["cost_usd"].as_f64().expect("a cost");
-    assert!(cost(3) <= cost(2) && cost(2) <= cost(0) && cost(1) <= cost(0) && cost(4) <= cost(3), "{figures}");
-    // The same again, packed or not, and whoever is simulated beside it.
-    let plain = simulate(&mkbc, &["--trace", "trace.csv", "--format", "json", "--policy", "joint"]);
-    let plain: Value = serde_json::from_str(&plain.out).expect("JSON");
-    assert_eq!(plain["policies"][0]["outcome"], policies[3]["outcome"]);
+    assert!(cost(1) <= cost(0) && cost(2) <= cost(1), "{figures}");
     bless.end();
 }
 
