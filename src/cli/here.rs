@@ -156,7 +156,7 @@ fn served(engine: &crate::library::Engine, env: Env<'_>) -> Result<(), String> {
 
 /// Whether any of the weights that an engine may be asked for are here.
 fn weights_here(server: &str, engine: &crate::library::Engine, env: Env<'_>) -> Result<(), String> {
-    let folders = [PathBuf::from(".")];
+    let (folders, names) = ([PathBuf::from(".")], weights_of(engine));
     let there = |name: &String| find::weights_of(server, name, env, &folders).is_ok();
     if names.iter().any(there) { Ok(()) } else { Err(format!("no weights of it are here: {}", names.join(", "))) }
 }

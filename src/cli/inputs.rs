@@ -11,8 +11,20 @@ use std::collections::BTreeMap;
 pub type Inputs = BTreeMap<String, Vec<String>>;
 
 /// The commands that take a job's inputs.
-const TAKE_INPUTS: [&str; 12] =
-    ["export", "graph", "plan", "profile", "run", "submit", "why", "why-not", "what-if", "pareto", "sensitivity", "validate"];
+const TAKE_INPUTS: [&str; 12] = [
+    "export",
+    "graph",
+    "plan",
+    "profile",
+    "run",
+    "submit",
+    "why",
+    "why-not",
+    "what-if",
+    "pareto",
+    "sensitivity",
+    "validate",
+];
 
 /// Parts the arguments of commands that plan into the command's own and the job's inputs.
 pub fn split(all: Vec<String>) -> (Vec<String>, Inputs) {

@@ -18,7 +18,7 @@ use crate::simulate::arrivals::Source;
 use crate::simulate::compare::{Kind, Made, Study, Wanted};
 use crate::simulate::deploy::{Starting, pools};
 use crate::simulate::engine::Settings;
-use crate::simulate::policy::last_epoch;
+use crate::simulate::policy::foreseen;
 use crate::simulate::render::{Heading, outcomes, text, value};
 use crate::simulate::{HOUR, Micros, SECOND, hours, micros, report};
 use crate::space::Machines;
@@ -89,6 +89,7 @@ pub fn simulate(options: &SimulateOptions) -> Result<(), Failure> {
         mtbf,
         pools: pools(&machines, &sources[0].checked.library),
     };
+    let forecast = foreseen(epoch);
     let mut study = Study {
         members: members(&sources, &files, &names, &rates, &machines, Format::Text, &Job::clone)?,
         by_hand,
@@ -99,7 +100,7 @@ pub fn simulate(options: &SimulateOptions) -> Result<(), Failure> {
         starting: Starting { machine, load_gb_s: options.load_speed },
         sources: &arriving,
         settings: &frame,
-        forecast: &last_epoch,
+        forecast: &forecast,
         made: Made::default(),
     };
     let mut results = Vec::new();

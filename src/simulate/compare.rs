@@ -6,7 +6,8 @@ use super::engine::{Settings, simulate};
 use super::measure::Outcome;
 use super::model::{Job, Limit};
 use super::policy::{Adaptive, Autoscaled, Fixed, Forecast, Policy};
-use super::{Micros, hours};
+use super::{Micros, SECOND};
+use crate::adapt::epochs;
 use crate::fleet::join::{Unjoined, join};
 use crate::fleet::model::JointPlan;
 use crate::fleet::translate::{Member, Settings as Planning};
@@ -14,6 +15,7 @@ use crate::solve::joint::Limits;
 use crate::space::Machines;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// A policy of ours.
@@ -165,19 +167,22 @@ impl<'a> Study<'a> {
             }
             Wanted::Own(Kind::Adaptive, _) => {
                 let epoch = frame.epoch;
-                let mut settings = self.planning.clone();
-                // A joint plan counts by the hour, and the next plan comes after an epoch.
-                let share = self.start_minutes / Decimal::from(60) / epoch_hours(epoch);
-                settings.switching.start = share.round_dp(6);
+                let policy = epochs::Policy {
+                    epoch_s: (epoch / SECOND) as u32,
+                    start_s: self.start_minutes * Decimal::from(60),
+                    load_gb_per_s: Decimal::from_f64_retain(self.starting.load_gb_s).unwrap_or_default(),
+                    ..epochs::Policy::default()
+                };
                 let lead = deployment.placed.iter().map(|(kind, _)| kind.start).max().unwrap_or(0).min(epoch / 2);
                 let peaks: Vec<Decimal> = self.members.iter().map(|member| member.rate).collect();
                 let mut policy = Adaptive {
                     members: &mut self.members,
                     machines: self.machines,
-                    settings,
+                    policy,
+                    running: BTreeMap::new(),
                     rounds: self.rounds,
                     catalogue: &mut catalogue,
-                    first: plans[0].clone(),
+                    plan: plans[0].clone(),
                     epoch,
                     lead,
                     forecast: self.forecast,
@@ -210,8 +215,4 @@ impl<'a> Study<'a> {
             }
         })
     }
-}
-
-fn epoch_hours(epoch: Micros) -> Decimal {
-    Decimal::from_f64_retain(hours(epoch)).filter(|hours| !hours.is_zero()).unwrap_or(Decimal::ONE)
 }

@@ -3,7 +3,7 @@
 mod adaptive;
 mod autoscaled;
 
-pub use adaptive::{Adaptive, Forecast, last_epoch};
+pub use adaptive::{Adaptive, Forecast, foreseen};
 pub use autoscaled::Autoscaled;
 
 use super::model::Deployment;

@@ -104,7 +104,8 @@ fn a_child_that_is_killed_is_called_again_and_leaves_nobody() {
     // The first of all calls waits to be killed, with a child of its own.
     mkbc.write(
         "counter.sh",
-        COUNTER.replace("sleep $3", "mkdir first 2>/dev/null && { sleep 300 & echo $! $$ > \"$1.pids\"; wait; }"),
+        COUNTER
+            .replace("sleep $3", "mkdir \"$1.first\" 2>/dev/null && { sleep 300 & echo $! $$ > \"$1.pids\"; wait; }"),
     );
     let job = mkbc.read("job.mkb");
     mkbc.write("job.mkb", job.replace("let a = count(x)", "let a = count(x) retry 2"));

@@ -1,11 +1,14 @@
 //! The joint optimum, planned anew for each epoch: from the rates seen so far to a forecast, from that to a joint plan that counts what
-//! it costs to start replicas, and from that to the next deployment, so early that it is there when the epoch begins.
+//! it costs to start replicas, and from that to the next deployment, so early that it is there when the epoch begins. Forecast and planning
+//! are those of a real fleet (`adapt::forecast`, `adapt::epochs`).
 
 use super::{Policy, Seen};
+use crate::adapt::epochs::{self, Cause, Now, replan};
+use crate::adapt::forecast::{Forecasting, forecast};
 use crate::fleet::instance::Instance;
-use crate::fleet::join::{Unjoined, join};
+use crate::fleet::join::Unjoined;
 use crate::fleet::model::JointPlan;
-use crate::fleet::translate::{Member, Settings};
+use crate::fleet::translate::Member;
 use crate::simulate::deploy::Catalogue;
 use crate::simulate::model::Deployment;
 use crate::simulate::{Micros, seconds};
@@ -18,9 +21,11 @@ use std::rc::Rc;
 /// A job's rates, epoch by epoch, oldest first → its rate in the next one. There is at least one.
 pub type Forecast<'a> = dyn Fn(&[f64]) -> f64 + 'a;
 
-/// What was is what will be, and a tenth more.
-pub fn last_epoch(rates: &[f64]) -> f64 {
-    rates.last().copied().unwrap_or(0.0) * 1.1
+/// By whichever method would have foreseen the rates so far best, days and weeks of such epochs among them, with room for its errors.
+pub fn foreseen(epoch: Micros) -> impl Fn(&[f64]) -> f64 {
+    let day = (86_400.0 / seconds(epoch)).round() as usize;
+    let asked = Forecasting { periods: vec![day, 7 * day], ..Forecasting::default() };
+    move |rates| forecast(rates, &asked).map_or(0.0, |foreseen| foreseen.provision)
 }
 
 /// Replans by epoch.
@@ -29,14 +34,16 @@ pub struct Adaptive<'a, 'c> {
     pub members: &'c mut [Member<'a>],
     /// The cluster.
     pub machines: &'a Machines,
-    /// What plans are made under.
-    pub settings: Settings,
+    /// When a change is worth what switching costs.
+    pub policy: epochs::Policy,
+    /// What runs.
+    pub running: BTreeMap<Instance, i64>,
     /// Rounds of the joint solver: what makes a plan the same on every machine.
     pub rounds: u64,
     /// What deployments use.
     pub catalogue: &'c mut Catalogue<'a>,
-    /// Where it begins.
-    pub first: JointPlan,
+    /// Where it begins, and what is in force.
+    pub plan: JointPlan,
     /// The length of an epoch.
     pub epoch: Micros,
     /// How long before an epoch its plan is made.
@@ -50,7 +57,7 @@ pub struct Adaptive<'a, 'c> {
 }
 
 impl Adaptive<'_, '_> {
-    fn plan(&mut self, seen: &Seen) -> Option<JointPlan> {
+    fn again(&mut self, seen: &Seen) -> Option<JointPlan> {
         for (job, member) in self.members.iter_mut().enumerate() {
             let history = seen.peaks(job, self.epoch);
             let foreseen = if history.is_empty() { return None } else { (self.forecast)(&history) };
@@ -60,8 +67,9 @@ impl Adaptive<'_, '_> {
             member.rate = rate.filter(|rate| *rate > Decimal::ZERO).unwrap_or(member.rate);
         }
         let limits = Limits { rounds: self.rounds, out_of_time: None, any: false };
-        match join(self.members, self.machines, &self.settings, &limits) {
-            Ok(joint) => Some(joint),
+        let now = Now { members: self.members, machines: self.machines, running: &self.running };
+        match replan(&self.plan, &now, vec![Cause::Schedule], &self.policy, &limits) {
+            Ok(next) => Some(next.plan),
             Err(Unjoined::Refused(_) | Unjoined::Unknown(_)) => {
                 self.refused += 1;
                 None
@@ -75,9 +83,8 @@ impl Adaptive<'_, '_> {
         if let Some(former) = self.deployed.as_ref().filter(|former| former.jobs == deployment.jobs) {
             deployment.jobs = former.jobs.clone();
         }
-        let used = joint.instances.iter().filter(|used| used.replicas > 0 && !used.instance.is_account());
-        let running: BTreeMap<Instance, i64> = used.map(|used| (used.instance.clone(), used.replicas)).collect();
-        self.settings.running = running;
+        self.running = joint.running();
+        self.plan = joint.clone();
         let deployment = Rc::new(deployment);
         self.deployed = Some(deployment.clone());
         Ok(deployment)
@@ -90,7 +97,7 @@ impl Policy for Adaptive<'_, '_> {
     }
 
     fn start(&mut self) -> Result<Rc<Deployment>, String> {
-        let first = self.first.clone();
+        let first = self.plan.clone();
         self.run(&first)
     }
 
@@ -99,7 +106,7 @@ impl Policy for Adaptive<'_, '_> {
     }
 
     fn at(&mut self, seen: &Seen) -> Result<Option<Rc<Deployment>>, String> {
-        let Some(joint) = self.plan(seen) else { return Ok(None) };
+        let Some(joint) = self.again(seen) else { return Ok(None) };
         let former = self.deployed.clone();
         let next = self.run(&joint)?;
         Ok(former.is_none_or(|former| *former != *next).then_some(next))
