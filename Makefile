@@ -3,7 +3,7 @@
 MKBC := target/release/mkbc
 MEDIA := examples/media
 
-.PHONY: demo test setup build media lint bench chaos editors editors-browser playground
+.PHONY: demo test setup build media lint bench chaos editors editors-browser playground workers
 
 # The main job on real input: make a video, check the job, plan it, run the plan, print the answer.
 demo: setup build media
@@ -53,3 +53,8 @@ editors-browser:
 playground: setup
 	playground/build.sh
 	cargo test --test playground
+
+# The worker for local models (docs/workers.md), and its tests.
+workers:
+	cargo test --manifest-path workers/candle/Cargo.toml
+	cargo build --release --manifest-path workers/candle/Cargo.toml

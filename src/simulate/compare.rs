@@ -6,7 +6,7 @@ use super::engine::{Settings, simulate};
 use super::measure::Outcome;
 use super::model::{Job, Limit};
 use super::policy::{Adaptive, Autoscaled, Fixed, Forecast, Policy};
-use super::{Micros, SECOND};
+use super::SECOND;
 use crate::adapt::epochs;
 use crate::fleet::join::{Unjoined, join};
 use crate::fleet::model::JointPlan;
