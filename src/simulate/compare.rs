@@ -1,12 +1,12 @@
 //! Jobs on a cluster + arrivals + policies → an outcome for each, of the same arrivals.
 
+use super::SECOND;
 use super::arrivals::{Arrivals, Source};
 use super::deploy::{Catalogue, Starting, job, limit};
 use super::engine::{Settings, simulate};
 use super::measure::Outcome;
 use super::model::{Job, Limit};
 use super::policy::{Adaptive, Autoscaled, Fixed, Forecast, Policy};
-use super::SECOND;
 use crate::adapt::epochs;
 use crate::fleet::join::{Unjoined, join};
 use crate::fleet::model::JointPlan;

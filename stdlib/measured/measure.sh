@@ -83,7 +83,7 @@ pdf("text2", 2), pdf("text40", 40)
 # Models that take seconds a frame see one, and six.
 for n in (1, 6):
     frames_of = json.load(open("%s/road_trip.5/steps/00-scene_detection/0000/output.json" % work))["frames"]
-    json.dump({**frames_of, "frames": frames_of["frames"][:n]}, open("%s/frames%d.json" % (work, n), "w"))
+    json.dump({**frames_of, "frames": frames_of["frames"][:n], "count": n, "scenes": 1}, open("%s/frames%d.json" % (work, n), "w"))
 code = "def add(a, b):\n    return a + b\n"
 tests = "import unittest\nfrom candidate import add\nclass T(unittest.TestCase):\n    def test(self):\n        self.assertEqual(add(1, 2), 3)\n"
 save("run_tests", [{"code": code, "tests": tests}])
