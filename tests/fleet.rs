@@ -60,6 +60,14 @@ fn two_jobs_share_instances() {
 }
 
 #[test]
+fn a_plan_for_a_cluster_of_a_file_is_one_value() {
+    let done = fleet().run(&["plan", "letters.mkb", "--cluster", "cluster.mkb", "--format", "json", "--json"]);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    let plan: Value = serde_json::from_str(&done.out).expect("one value of JSON");
+    assert_eq!(plan["job"], "letters");
+}
+
+#[test]
 fn a_joint_plan_that_was_edited_does_not_verify() {
     let mkbc = fleet();
     assert_eq!(plan(&mkbc, &["-o", "joint.json"]).code, Some(0));

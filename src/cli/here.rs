@@ -51,7 +51,10 @@ pub fn machines_of(given: &str, source: &Source, library: &Library) -> Result<Ma
     let (texts, file) = load(&Source { file: path.clone().into(), library: folders.clone(), format: *format })?;
     let mut cx = Diagnostics::default();
     let checked = check_file(&texts, file, &mut cx);
-    show(&cx, &texts, *format);
+    // A cluster that is in order is nothing to speak of: what is printed is the plan.
+    if !cx.sorted().is_empty() {
+        show(&cx, &texts, *format);
+    }
     if cx.has_errors() {
         return Err(Failure::Said);
     }
