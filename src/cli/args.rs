@@ -231,6 +231,13 @@ pub struct FleetOptions {
     /// A joint plan that runs now: replicas that are started cost extra
     #[arg(long, value_name = "PLAN")]
     pub from: Option<PathBuf>,
+    #[command(flatten)]
+    pub terms: FleetTerms,
+}
+
+/// What a joint plan reckons with.
+#[derive(Args)]
+pub struct FleetTerms {
     /// Seconds over which the arrivals of a trace are counted
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]
     pub window: u32,
@@ -240,7 +247,7 @@ pub struct FleetOptions {
     /// The most of its time that a replica may be busy
     #[arg(long, default_value_t = 80.0, value_name = "PERCENT")]
     pub utilisation: f64,
-    /// Minutes of its price that starting a replica costs, with --from
+    /// Minutes of its price that starting a replica costs, where a fleet runs already
     #[arg(long, default_value_t = 5.0, value_name = "MINUTES")]
     pub start_minutes: f64,
 }

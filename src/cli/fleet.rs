@@ -1,6 +1,6 @@
 //! `mkbc plan a.mkb b.mkb … --cluster C --load L`, and `mkbc verify` for what it writes.
 
-use super::args::{EvidenceOptions, FleetOptions, Format, PlanOptions, Source, VerifyOptions};
+use super::args::{EvidenceOptions, FleetOptions, FleetTerms, Format, PlanOptions, Source, VerifyOptions};
 use super::expand::{Filled, filled};
 use super::here::{HERE, machines_of};
 use super::inputs::Inputs;
@@ -58,7 +58,7 @@ pub fn plan(options: &PlanOptions, inputs: &Inputs) -> Result<(), Failure> {
     }
     let mut files: Vec<&PathBuf> = vec![&planning.source.file];
     files.extend(&fleet.more);
-    let settings = settings(fleet)?;
+    let settings = settings(&fleet.terms, fleet.from.as_deref())?;
     let sources = opened(&files, &planning.source, planning.locked, planning.evidence)?;
     let jobs = chosen(&sources, &files, planning.job.as_deref())?;
     let names: Vec<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
@@ -184,19 +184,19 @@ pub fn members<'a>(
 }
 
 /// `--utilisation`, `--start-minutes`, `--from`.
-pub fn settings(options: &FleetOptions) -> Result<Settings, Failure> {
+pub fn settings(terms: &FleetTerms, from: Option<&Path>) -> Result<Settings, Failure> {
     let share = |value: f64, most: f64, name: &str| -> Result<Decimal, Failure> {
         let taken = (value > 0.0 && value <= most).then(|| Decimal::from_f64_retain(value)).flatten();
         let taken = taken.map(|value| value.round_dp(6)).filter(|value| !value.is_zero());
         taken.ok_or_else(|| Failure::Usage(format!("`--{name}` takes more than 0 and at most {most}")))
     };
-    let utilisation = share(options.utilisation, 100.0, "utilisation")? / Decimal::ONE_HUNDRED;
-    let start = match options.start_minutes {
+    let utilisation = share(terms.utilisation, 100.0, "utilisation")? / Decimal::ONE_HUNDRED;
+    let start = match terms.start_minutes {
         0.0 => Decimal::ZERO,
         minutes => (share(minutes, 1440.0, "start-minutes")? / Decimal::from(60)).round_dp(6),
     };
     let mut running: BTreeMap<Instance, i64> = BTreeMap::new();
-    if let Some(path) = &options.from {
+    if let Some(path) = from {
         running = read_joint(path)?.running();
         if running.values().any(|replicas| *replicas > 1 << 40) {
             return Err(Failure::Message(format!("`{}` has a number of replicas beyond reason", path.display())));
@@ -205,14 +205,20 @@ pub fn settings(options: &FleetOptions) -> Result<Settings, Failure> {
     Ok(Settings { utilisation, switching: Switching { start, stop: Decimal::ZERO, per_gb: Decimal::ZERO }, running })
 }
 
+/// `--window`, `--percentile`.
+pub fn window(terms: &FleetTerms) -> Result<Window, Failure> {
+    let FleetTerms { window: seconds, percentile, .. } = *terms;
+    if seconds == 0 || !(1..=100).contains(&percentile) {
+        return Err(Failure::Usage("`--window` takes seconds from 1, and `--percentile` 1 to 100".into()));
+    }
+    Ok(Window { seconds, percentile })
+}
+
 /// The rate of every job: what `--load` says of it, or what the job expects.
 fn rates(options: &FleetOptions, jobs: &[&Job]) -> Result<BTreeMap<String, Decimal>, Failure> {
     let names: Vec<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
     let names = names.as_slice();
-    let window = Window { seconds: options.window, percentile: options.percentile };
-    if options.window == 0 || !(1..=100).contains(&options.percentile) {
-        return Err(Failure::Usage("`--window` takes seconds from 1, and `--percentile` 1 to 100".into()));
-    }
+    let window = window(&options.terms)?;
     let mut rates = BTreeMap::new();
     let mut set = |name: &str, rate: Decimal| -> Result<(), Failure> {
         known_job(name, names)?;

@@ -1,7 +1,7 @@
 //! `mkbc resume`
 
 use super::Failure;
-use super::run::{Durable, Running, Showing, again, execute, journal};
+use super::run::{Durable, Running, Showing, able, again, execute, journal};
 use crate::run::journal::replay::{End, Replay};
 use crate::run::journal::{Journal, Run, lock::Lock};
 use clap::Args;
@@ -29,6 +29,7 @@ pub fn resume(options: &ResumeOptions) -> Result<(), Failure> {
     }
     let plan = journal.plan(&run.info)?;
     let inputs = journal.inputs(&run.info)?;
+    able(&plan, &run.info.folders, options.durable.engine.is_some())?;
     execute(journal, Running { run, plan, inputs, steer: None }, &options.durable, showing)
 }
 

@@ -160,7 +160,11 @@ fn run_plan(
     };
     let run = match before {
         Some(run) if again(&journal, &run, showing)? => return Ok(()),
-        Some(run) => run,
+        Some(run) => {
+            // Its files may lie elsewhere than this command's.
+            able(&plan, &run.info.folders, options.durable.engine.is_some())?;
+            run
+        }
         None => {
             let text = serde_json::to_string(&plan).map_err(|e| e.to_string())?;
             let (text, given) = (journal.blobs().put(&text)?, journal.blobs().keep(&json!(inputs))?);
@@ -194,8 +198,8 @@ pub fn journal() -> Result<Journal, Failure> {
     journal.ok_or_else(|| format!("there is no journal here: `{PROJECT}` has none; `mkbc run` begins one").into())
 }
 
-/// Whether this machine can run a plan; programs may be elsewhere, where steps are carried out.
-fn able(plan: &Plan, folders: &[PathBuf], elsewhere: bool) -> Result<(), Failure> {
+/// Whether this machine can run a plan, which is asked before anything is recorded of a run; programs may be elsewhere, where steps are carried out.
+pub fn able(plan: &Plan, folders: &[PathBuf], elsewhere: bool) -> Result<(), Failure> {
     let env = |name: &str| std::env::var(name).ok();
     let mut here = plan.clone();
     here.steps.retain(|step| !(elsewhere && portable(&step.engine)));
@@ -259,11 +263,10 @@ pub fn again(journal: &Journal, run: &Run, showing: &Showing) -> Result<bool, Fa
     Ok(true)
 }
 
-/// Works on a run until it ends.
+/// Works on a run until it ends; whether this machine can has been asked.
 pub fn execute(journal: Journal, running: Running<'_>, durable: &Durable, showing: &Showing) -> Result<(), Failure> {
     let Running { run, plan, inputs, steer } = running;
     let folders = run.info.folders.clone();
-    able(&plan, &folders, durable.engine.is_some())?;
     let grace = Duration::try_from_secs_f64(durable.grace);
     let grace = grace.map_err(|_| Failure::Usage("`--grace` takes seconds, 0 or more".into()))?;
     let env = |name: &str| std::env::var(name).ok();

@@ -6,7 +6,7 @@ mod options;
 use options::Shown;
 pub use options::SimulateOptions;
 
-use super::args::{FleetOptions, Format, Source as Given};
+use super::args::{Format, Source as Given};
 use super::expand::Filled;
 use super::fleet::{chosen, cluster_of, members, opened, read_joint, settings};
 use super::goal::shell;
@@ -45,15 +45,7 @@ pub fn simulate(options: &SimulateOptions) -> Result<(), Failure> {
     if !(options.load_speed.is_finite() && options.load_speed > 0.0) {
         return Err(Failure::Usage("`--load-speed` takes gigabytes a second, more than 0".into()));
     }
-    let planning = settings(&FleetOptions {
-        more: Vec::new(),
-        load: None,
-        from: None,
-        window: options.window,
-        percentile: options.percentile,
-        utilisation: options.utilisation,
-        start_minutes: options.start_minutes,
-    })?;
+    let planning = settings(&options.terms, None)?;
     let files: Vec<&PathBuf> = options.files.iter().collect();
     let given = Given { file: PathBuf::new(), library: options.library.clone(), format: Format::Text };
     let sources = opened(&files, &given, options.locked, options.evidence)?;
@@ -83,7 +75,7 @@ pub fn simulate(options: &SimulateOptions) -> Result<(), Failure> {
     let frame = Settings {
         end,
         epoch,
-        window: Micros::from(options.window) * SECOND,
+        window: Micros::from(options.terms.window) * SECOND,
         seed: options.seed,
         service: options.service.into(),
         mtbf,
@@ -95,7 +87,7 @@ pub fn simulate(options: &SimulateOptions) -> Result<(), Failure> {
         by_hand,
         machines: &machines,
         planning,
-        start_minutes: Decimal::from_f64_retain(options.start_minutes).unwrap_or_default(),
+        start_minutes: Decimal::from_f64_retain(options.terms.start_minutes).unwrap_or_default(),
         rounds: options.rounds,
         starting: Starting { machine, load_gb_s: options.load_speed },
         sources: &arriving,

@@ -15,7 +15,6 @@ use crate::solve::joint::Limits;
 use crate::space::Machines;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// A policy of ours.
@@ -179,7 +178,6 @@ impl<'a> Study<'a> {
                     members: &mut self.members,
                     machines: self.machines,
                     policy,
-                    running: BTreeMap::new(),
                     rounds: self.rounds,
                     catalogue: &mut catalogue,
                     plan: plans[0].clone(),

@@ -3,8 +3,7 @@
 use super::SimulateOptions;
 use crate::check::program::Job;
 use crate::cli::Failure;
-use crate::cli::fleet::{known_job, unpacked};
-use crate::fleet::load::Window;
+use crate::cli::fleet::{known_job, unpacked, window};
 use crate::simulate::arrivals::{Process, Source, Traced, rates};
 use rust_decimal::Decimal;
 use std::collections::BTreeMap;
@@ -14,10 +13,7 @@ use std::path::{Path, PathBuf};
 pub fn sources(options: &SimulateOptions, jobs: &[&Job]) -> Result<Vec<Source<'static>>, Failure> {
     let names: Vec<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
     let owned: Vec<String> = names.iter().map(|name| name.to_string()).collect();
-    if options.window == 0 || !(1..=100).contains(&options.percentile) {
-        return Err(Failure::Usage("`--window` takes seconds from 1, and `--percentile` 1 to 100".into()));
-    }
-    let window = Window { seconds: options.window, percentile: options.percentile };
+    let window = window(&options.terms)?;
     let traced = |path: &Path, job: Option<usize>| {
         let (shown, path): (String, PathBuf) = (path.display().to_string(), path.to_path_buf());
         let open = Box::new(move || unpacked(&path));

@@ -1,6 +1,6 @@
 //! The options of `mkbc simulate`.
 
-use crate::cli::args::EvidenceOptions;
+use crate::cli::args::{EvidenceOptions, FleetTerms};
 use crate::simulate::arrivals::Form;
 use crate::simulate::engine::Service;
 use clap::{Args, ValueEnum};
@@ -48,18 +48,8 @@ pub struct SimulateOptions {
     /// How long a call takes about what is planned for it
     #[arg(long, value_enum, default_value_t = Drawn::Planned)]
     pub service: Drawn,
-    /// Seconds over which arrivals are counted
-    #[arg(long, default_value_t = 60, value_name = "SECONDS")]
-    pub window: u32,
-    /// Which of a trace's windows is the peak that is planned for; 100 is the busiest
-    #[arg(long, default_value_t = 100, value_name = "PERCENT")]
-    pub percentile: u32,
-    /// The most of its time that a replica is planned to be busy
-    #[arg(long, default_value_t = 80.0, value_name = "PERCENT")]
-    pub utilisation: f64,
-    /// Minutes of its price that `adaptive` counts for starting a replica
-    #[arg(long, default_value_t = 5.0, value_name = "MINUTES")]
-    pub start_minutes: f64,
+    #[command(flatten)]
+    pub terms: FleetTerms,
     /// How long it takes until a machine is there
     #[arg(long, default_value = "2min", value_name = "TIME")]
     pub provision: String,

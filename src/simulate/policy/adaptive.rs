@@ -5,7 +5,6 @@
 use super::{Policy, Seen};
 use crate::adapt::epochs::{self, Cause, Now, replan};
 use crate::adapt::forecast::{Forecasting, forecast};
-use crate::fleet::instance::Instance;
 use crate::fleet::join::Unjoined;
 use crate::fleet::model::JointPlan;
 use crate::fleet::translate::Member;
@@ -15,7 +14,6 @@ use crate::simulate::{Micros, seconds};
 use crate::solve::joint::Limits;
 use crate::space::Machines;
 use rust_decimal::Decimal;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// A job's rates, epoch by epoch, oldest first → its rate in the next one. There is at least one.
@@ -36,8 +34,6 @@ pub struct Adaptive<'a, 'c> {
     pub machines: &'a Machines,
     /// When a change is worth what switching costs.
     pub policy: epochs::Policy,
-    /// What runs.
-    pub running: BTreeMap<Instance, i64>,
     /// Rounds of the joint solver: what makes a plan the same on every machine.
     pub rounds: u64,
     /// What deployments use.
@@ -67,7 +63,7 @@ impl Adaptive<'_, '_> {
             member.rate = rate.filter(|rate| *rate > Decimal::ZERO).unwrap_or(member.rate);
         }
         let limits = Limits { rounds: self.rounds, out_of_time: None, any: false };
-        let now = Now { members: self.members, machines: self.machines, running: &self.running };
+        let now = Now { members: self.members, machines: self.machines, running: &self.plan.running() };
         match replan(&self.plan, &now, vec![Cause::Schedule], &self.policy, &limits) {
             Ok(next) => Some(next.plan),
             Err(Unjoined::Refused(_) | Unjoined::Unknown(_)) => {
@@ -83,7 +79,6 @@ impl Adaptive<'_, '_> {
         if let Some(former) = self.deployed.as_ref().filter(|former| former.jobs == deployment.jobs) {
             deployment.jobs = former.jobs.clone();
         }
-        self.running = joint.running();
         self.plan = joint.clone();
         let deployment = Rc::new(deployment);
         self.deployed = Some(deployment.clone());
