@@ -11,7 +11,7 @@ pub fn digest<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
         hash.update((text.len() as u64).to_le_bytes());
         hash.update(text.as_bytes());
     }
-    hex(hash)
+    hex(&hash.finalize())
 }
 
 /// SHA-256 of a file's bytes, in lower-case hex.
@@ -19,12 +19,13 @@ pub fn file_digest(path: &Path) -> std::io::Result<String> {
     let (mut file, mut hash, mut part) = (std::fs::File::open(path)?, Sha256::new(), vec![0; 64 << 10]);
     loop {
         match file.read(&mut part)? {
-            0 => return Ok(hex(hash)),
+            0 => return Ok(hex(&hash.finalize())),
             n => hash.update(&part[..n]),
         }
     }
 }
 
-fn hex(hash: Sha256) -> String {
-    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+/// Bytes in lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

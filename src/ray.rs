@@ -16,6 +16,7 @@ use crate::run::engines::Args;
 use crate::run::fault::{Fault, FaultKind};
 use crate::run::probe::Env;
 use crate::run::remote::{Remote, Working, portable};
+use crate::run::secret::random;
 use crate::run::servers::ledger::RAM;
 use channel::{Channel, Lost};
 use jobs::Jobs;
@@ -80,8 +81,8 @@ impl Ray {
                         RAY_AUTH_MODE=token, and export RAY_AUTH_TOKEN";
             return Err(Fault::new(FaultKind::Key, message).help(help));
         }
-        let secret = random()?;
-        let name = format!("mkbc-{}", &random()?[..12]);
+        let secret = random::<24>()?;
+        let name = format!("mkbc-{}", random::<6>()?);
         let (package, bytes) = package::package(DRIVER, program)?;
         let jobs = Jobs::new(url, token, bytes)?;
         Ok(Ray {
@@ -207,8 +208,4 @@ fn needs(hardware: &Hardware) -> BTreeMap<&str, f64> {
         // A GPU by its kind: a resource that whoever starts the nodes gives them.
         kind => BTreeMap::from([("CPU", 1.0), ("GPU", units), (kind, units)]),
     }
-}
-
-fn random() -> Result<String, Fault> {
-    crate::run::servers::random()
 }

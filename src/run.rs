@@ -24,6 +24,7 @@ pub mod probe;
 pub mod remote;
 pub mod report;
 pub mod scheduler;
+pub mod secret;
 pub mod servers;
 pub mod steer;
 pub mod store;

@@ -29,7 +29,6 @@ use crate::space::ends::End;
 use crate::space::sizes::InputSizes;
 use crate::types::Type;
 use crate::units::counted;
-use rust_decimal::Decimal;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -403,9 +402,7 @@ pub fn given<'a>(
         };
         let mut value = input::parse_input(texts, ty).map_err(about)?;
         block_on(probe::measure(&mut value, ty, &env)).map_err(|e| e.to_string())?.map_err(about)?;
-        let sizes = value::sizes(&value, ty).into_iter();
-        let sizes = sizes.filter_map(|(path, size)| Some((path.into(), Decimal::from_f64_retain(size)?.round_dp(3))));
-        measured.insert(name.into(), sizes.collect());
+        measured.insert(name.into(), value::planned_sizes(&value, ty));
         values.insert(name.to_string(), value);
     }
     Ok((values, measured))

@@ -25,7 +25,6 @@ use crate::types::Type;
 use clap::{Args, Subcommand};
 use ecow::EcoString;
 use indicatif::{ProgressBar, ProgressStyle};
-use rust_decimal::Decimal;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
@@ -347,9 +346,7 @@ fn sample(subject: Subject, texts: &BTreeMap<String, String>, folder: &Path) -> 
         let mut value = argument(text, ty, folder)?;
         block_on(probe::measure(&mut value, ty, &env)).map_err(|e| e.to_string())?.map_err(about)?;
         value::check(&value, ty).map_err(|m| format!("`{name}`: {m}"))?;
-        let sizes = value::sizes(&value, ty).into_iter();
-        let sizes = sizes.filter_map(|(path, size)| Some((path.into(), Decimal::from_f64_retain(size)?.round_dp(3))));
-        sample.sizes.insert(name.clone(), sizes.collect());
+        sample.sizes.insert(name.clone(), value::planned_sizes(&value, ty));
         sample.args.insert(name.to_string(), value);
         names.push(short(text));
     }

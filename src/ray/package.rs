@@ -1,6 +1,7 @@
 //! The driver and this program → a zip file that Ray unpacks where its jobs work, named by its digest. Nothing is compressed: it is
 //! made once and sent at most once.
 
+use crate::digest::hex;
 use crate::run::fault::Fault;
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -9,7 +10,7 @@ use std::path::Path;
 pub fn package(driver: &str, program: &Path) -> Result<(String, Vec<u8>), Fault> {
     let binary = std::fs::read(program).map_err(|e| Fault::storage("read", program, &e))?;
     let bytes = zip(&[("driver.py", driver.as_bytes()), ("mkbc", &binary)]);
-    let digest: String = Sha256::digest(&bytes).iter().take(16).map(|b| format!("{b:02x}")).collect();
+    let digest = hex(&Sha256::digest(&bytes)[..16]);
     Ok((format!("_ray_pkg_{digest}.zip"), bytes))
 }
 

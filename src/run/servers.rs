@@ -21,7 +21,6 @@ use ledger::{Holder, Ledger, Need};
 use process::Spawner;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -251,14 +250,6 @@ fn impossible(need: &Need, ledger: &Ledger) -> Fault {
     };
     Fault::new(FaultKind::Unsupported, message)
         .help("plan for this machine (`--cluster here`), or give the address of a server that runs elsewhere")
-}
-
-/// A key that nobody can guess.
-pub(crate) fn random() -> Result<String, Fault> {
-    let mut bytes = [0; 24];
-    let read = std::fs::File::open("/dev/urandom").and_then(|mut f| f.read_exact(&mut bytes));
-    read.map_err(|e| Fault::new(FaultKind::Process, format!("no key can be made: {e}")))?;
-    Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
 }
 
 fn tell(watch: &dyn Observer, event: &ServerEvent) {

@@ -4,6 +4,8 @@
 //! `{"frames": [{"file", "time"}], "count"}`; a transcript is `{"segments": [{"start", "end", "text"}]}`.
 
 use crate::types::Type;
+use ecow::EcoString;
+use rust_decimal::Decimal;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -150,6 +152,12 @@ pub fn size(value: &Value, name: &str) -> Option<Value> {
         }
         _ => None,
     }
+}
+
+/// The sizes of a value as plans reckon with them: decimals, to a thousandth.
+pub fn planned_sizes(value: &Value, ty: &Type) -> BTreeMap<EcoString, Decimal> {
+    let exact = |(path, size): (String, f64)| Some((path.into(), Decimal::from_f64_retain(size)?.round_dp(3)));
+    sizes(value, ty).into_iter().filter_map(exact).collect()
 }
 
 /// All sizes of a value of a type, by name, as far as they are known; for a list also the mean sizes of its items.

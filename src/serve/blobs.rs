@@ -1,6 +1,7 @@
 //! Files that tenants upload ↔ files of the server under their SHA-256, each tenant's in a folder of its own.
 
 use super::store::Store;
+use crate::digest::hex;
 use crate::run::fault::Fault;
 use crate::run::store::folder;
 use sha2::{Digest, Sha256};
@@ -79,7 +80,7 @@ impl Upload {
 
     /// SHA-256 of what is written so far, lower-case hex.
     pub fn digest(&self) -> String {
-        self.hash.clone().finalize().iter().map(|b| format!("{b:02x}")).collect()
+        hex(&self.hash.clone().finalize())
     }
 
     /// Puts it, and its name, on the disk.

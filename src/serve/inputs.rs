@@ -8,7 +8,6 @@ use crate::run::input::{Cells, admit};
 use crate::run::{block_on, probe, value};
 use crate::space::sizes::InputSizes;
 use crate::types::Type;
-use rust_decimal::Decimal;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -62,9 +61,7 @@ pub fn given(params: &[(&str, &Type)], inputs: &Map<String, Value>, files: &File
             let measured = block_on(probe::measure(&mut value, ty, &env));
             measured.map_err(|e| Refusal::broken(&e.to_string()))?.map_err(about)?;
         }
-        let sizes = value::sizes(&value, ty).into_iter();
-        let sizes = sizes.filter_map(|(path, size)| Some((path.into(), Decimal::from_f64_retain(size)?.round_dp(3))));
-        all.sizes.insert((*name).into(), sizes.collect());
+        all.sizes.insert((*name).into(), value::planned_sizes(&value, ty));
         all.values.insert((*name).to_owned(), value);
     }
     Ok(all)

@@ -2,14 +2,15 @@
 //! their SHA-256, and a token is compared with all of them in a time that does not depend on it.
 
 use super::queue::{HIGHEST, Share};
+use crate::digest::hex;
 use crate::run::fault::{Fault, FaultKind};
+use crate::run::secret::random;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::Read;
 use std::num::NonZeroU32;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -268,13 +269,7 @@ pub fn new_token(name: &str) -> Result<(String, String), Fault> {
         sees_all: false,
     };
     check(&entry).map_err(|why| Fault::new(FaultKind::Input, why))?;
-    let mut bytes = [0; 32];
-    let source = Path::new("/dev/urandom");
-    std::fs::File::open(source)
-        .and_then(|mut file| file.read_exact(&mut bytes))
-        .map_err(|e| Fault::storage("read", source, &e))?;
-    let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
-    let token = format!("mkbc_{}", hex(&bytes));
+    let token = format!("mkbc_{}", random::<32>()?);
     let digest = hex(&Sha256::digest(token.as_bytes()));
     Ok((token, format!("[[tenant]]\nname = \"{name}\"\nsha256 = [\"{digest}\"]\n")))
 }

@@ -4,10 +4,11 @@ use super::{Instance, Live, Room, Setting, Wanted};
 use crate::run::devices::nvml;
 use crate::run::engines::openai::http::Endpoint;
 use crate::run::fault::{Fault, FaultKind};
+use crate::run::secret::random;
 use crate::run::servers::command::{Launch, Place, command};
 use crate::run::servers::ledger::Need;
 use crate::run::servers::process::{Process, Start};
-use crate::run::servers::{Force, ServerState, Servers, find, health, locked, random, tell};
+use crate::run::servers::{Force, ServerState, Servers, find, health, locked, tell};
 use crate::run::store;
 use std::sync::Arc;
 use std::time::Instant;
@@ -67,7 +68,7 @@ impl Instance {
             place: Place::Here,
         };
         let mut line = command(&launch).map_err(fatal)?;
-        let key = line.key.map(|name| Ok((name, random()?))).transpose().map_err(fatal)?;
+        let key = line.key.map(|name| Ok((name, random::<24>()?))).transpose().map_err(fatal)?;
         if let Some((name, key)) = &key {
             line.env.insert((*name).to_owned(), key.clone());
         }
