@@ -212,7 +212,8 @@ async fn recorded(result: Result<Value, RunError>, cx: &RunContext<'_>, cost: Op
 
 /// Money of all steps, if that of each is known.
 fn cost(steps: &[StepMeasure]) -> Option<f64> {
-    steps.iter().map(|m| m.cost_usd).sum()
+    // A sum of nothing is -0 by itself.
+    steps.iter().map(|m| m.cost_usd).sum::<Option<f64>>().map(|usd| usd + 0.0)
 }
 
 async fn execute(

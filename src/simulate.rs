@@ -3,16 +3,18 @@
 //!
 //! [`engine`] is the simulation: integer time, one heap of events, seeded draws, the same bytes each time. It knows nothing of libraries
 //! and plans, only [`model`]. [`deploy`] turns joint plans into that model with the figures that they were planned with; [`policy`] decides
-//! what is deployed when; [`arrivals`] reads traces and makes processes, one arrival at a time; [`measure`] is what comes out.
+//! what is deployed when; [`arrivals`] reads traces and makes processes, one arrival at a time; [`change`] is what happens to devices; [`measure`] is what comes out.
 //! What is modelled, and what is not: docs/simulation.md.
 
 pub mod arrivals;
+pub mod change;
 pub mod compare;
 pub mod deploy;
 pub mod engine;
 pub mod measure;
 pub mod model;
 pub mod policy;
+mod prefix;
 pub mod render;
 pub mod report;
 pub mod sketch;

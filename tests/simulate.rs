@@ -95,10 +95,36 @@ fn stated_rates_a_plan_by_hand_and_jobs_set_up_by_hand() {
     let by_hand = mkbc.read("letters.mkb").replace("using chat(variant: qwen3_8b)", "using chat(variant: gemma_3_27b)");
     mkbc.write("hand.mkb", by_hand);
     let more = ["--load", load, "--hours", "2", "--policy", "static,joint,mine", "--policy-plan", "mine=mine.json"];
-    let hand = ["--by-hand", "hand.mkb", "--mtbf", "1h", "--seed", "7"];
+    let hand = ["--by-hand", "hand.mkb", "--mtbf", "1h", "--seed", "7", "--tier", "office=letters,invoices"];
     let done = simulate(&mkbc, &more.iter().chain(&hand).copied().collect::<Vec<_>>());
     assert_eq!(done.code, Some(0), "{}", done.err);
     bless.golden(&repository().join("tests/simulate/by_hand.txt"), &done.out);
+    bless.end();
+}
+
+#[test]
+fn devices_that_go_and_prices_that_move_are_planned_for() {
+    let (mkbc, bless) = (folder(), Bless::default());
+    let load =
+        ["--load", "letters=90/min,invoices=12/min", "--hours", "4", "--policy", "joint,adaptive", "--rounds", "200"];
+    let figures = |more: &[&str]| {
+        let done = simulate(&mkbc, &[&load[..], more, &["--format", "json"]].concat());
+        assert_eq!(done.code, Some(0), "{}", done.err);
+        let json: Value = serde_json::from_str(&done.out).expect("JSON");
+        let number = |at: usize, path: &str| json["policies"][at]["outcome"].pointer(path).and_then(Value::as_f64);
+        let mut lines = format!("{}\n", more.join(" "));
+        for (at, policy) in ["joint", "adaptive"].iter().enumerate() {
+            let of = |path: &str| number(at, path).expect(path);
+            let (cost, late, lost, changes) = (of("/spent/cost_usd"), of("/runs/late"), of("/lost"), of("/changes"));
+            let _ = writeln!(lines, "  {policy}: {cost:.2} usd, {late} late, {lost} lost, {changes} changes");
+        }
+        lines
+    };
+    let mut all = figures(&[]);
+    all += &figures(&["--change", "90min: l4 * 0"]);
+    all += &figures(&["--change", "90min: l4 at 9 usd/h", "--change", "3h: l4 at 0.8 usd/h"]);
+    all += &figures(&["--spot", "l4=40%/h", "--spot-back", "20min"]);
+    bless.golden(&repository().join("tests/simulate/devices.txt"), &all);
     bless.end();
 }
 
@@ -116,6 +142,11 @@ fn what_cannot_be_simulated_is_said() {
         (vec!["--load", load, "--epoch", "soon"], 2, "`--epoch` takes a time such as"),
         (vec!["--load", load, "--policy", "best"], 2, "there is no policy `best`: there are static"),
         (vec!["--load", load, "--by-hand", "cluster.mkb"], 1, "`cluster.mkb` has no job"),
+        (vec!["--load", load, "--change", "2h: l5 * 3"], 2, "the cluster has no `l5`: did you mean `l4`?"),
+        (vec!["--load", load, "--change", "2h: l4 * -1"], 2, "`--change` takes a time and what there is from then on"),
+        (vec!["--load", load, "--change", "soon: l4 * 1"], 2, "`--change` takes a time such as"),
+        (vec!["--load", load, "--tier", "gold=letter"], 2, "there is no job `letter`: did you mean `letters`?"),
+        (vec!["--load", load, "--spot", "l4=5"], 2, "`--spot` takes a device and how often one goes"),
     ] {
         let done = simulate(&mkbc, &arguments);
         let text = format!("{}{}", done.out, done.err);

@@ -11,7 +11,7 @@ mod today;
 mod watch;
 
 pub use self::replan::{Now, replan};
-pub use self::watch::{Seen, Watch};
+pub use self::watch::{Seen, Watch, devices};
 
 use crate::fleet::model::{JointPlan, Switching};
 use rust_decimal::{Decimal, dec};

@@ -41,7 +41,8 @@ pub fn find(journal: &Journal, id: u64) -> Result<Run, Failure> {
 
 fn last(journal: &Journal) -> Result<Run, Failure> {
     let runs = journal.runs()?;
-    for run in runs.into_iter().rev() {
+    // A service goes on with its own runs when it starts again.
+    for run in runs.into_iter().rev().filter(|run| !run.info.of_service()) {
         let records = journal.records(run.id)?;
         let open = !matches!(Replay::of(&records).end, End::Answered(_));
         if open && Lock::held(&journal.folder(&run)).is_none() {

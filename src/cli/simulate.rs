@@ -1,5 +1,6 @@
 //! `mkbc simulate a.mkb b.mkb … --cluster C --trace T | --load L`
 
+mod changes;
 mod load;
 mod options;
 
@@ -8,7 +9,7 @@ pub use options::SimulateOptions;
 
 use super::args::{Format, Source as Given};
 use super::expand::Filled;
-use super::fleet::{chosen, cluster_of, members, opened, read_joint, settings};
+use super::fleet::{chosen, cluster_of, known_job, members, opened, read_joint, settings};
 use super::goal::shell;
 use super::load::{writable, write};
 use super::{Failure, print, width};
@@ -18,6 +19,7 @@ use crate::simulate::arrivals::Source;
 use crate::simulate::compare::{Kind, Made, Study, Wanted};
 use crate::simulate::deploy::{Starting, pools};
 use crate::simulate::engine::Settings;
+use crate::simulate::model::Tier;
 use crate::simulate::policy::foreseen;
 use crate::simulate::render::{Heading, outcomes, text, value};
 use crate::simulate::{HOUR, Micros, SECOND, hours, micros, report};
@@ -72,6 +74,7 @@ pub fn simulate(options: &SimulateOptions) -> Result<(), Failure> {
     } else {
         Vec::new()
     };
+    let pools = pools(&machines, &sources[0].checked.library);
     let frame = Settings {
         end,
         epoch,
@@ -79,7 +82,10 @@ pub fn simulate(options: &SimulateOptions) -> Result<(), Failure> {
         seed: options.seed,
         service: options.service.into(),
         mtbf,
-        pools: pools(&machines, &sources[0].checked.library),
+        changes: changes::happening(options, &pools, end)?,
+        tiers: options.tier.iter().map(|text| tier(text, &names)).collect::<Result<_, _>>()?,
+        prefix_blocks: options.prefix_cache,
+        pools,
     };
     let forecast = foreseen(epoch);
     let mut study = Study {
@@ -132,6 +138,14 @@ fn time(name: &str, text: &str, least: Micros, most_hours: f64) -> Result<Micros
     let time = seconds.and_then(|seconds| seconds.to_f64()).filter(|seconds| *seconds <= most_hours * 3600.0);
     let time = time.map(micros).filter(|time| *time >= least.max(0));
     time.ok_or_else(|| Failure::Usage(format!("`--{name}` takes a time such as `90s`, `30min` or `1h`, not `{text}`")))
+}
+
+/// `gold=letters,invoices`.
+fn tier(text: &str, names: &[&str]) -> Result<Tier, Failure> {
+    let usage = || Failure::Usage(format!("`--tier` takes a name and jobs, as `gold=letters,invoices`, not `{text}`"));
+    let (name, jobs) = text.split_once('=').filter(|(name, _)| !name.trim().is_empty()).ok_or_else(usage)?;
+    let jobs = jobs.split(',').map(|job| known_job(job.trim(), names)).collect::<Result<_, _>>()?;
+    Ok(Tier { name: name.trim().to_string(), jobs })
 }
 
 /// When the simulation ends.

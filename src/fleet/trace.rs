@@ -21,6 +21,8 @@ pub struct Row {
     pub input: Option<f64>,
     /// What comes out, likewise.
     pub output: Option<f64>,
+    /// The blocks of a prefix that the input begins with, where sizes are asked for and JSON says them (`hash_ids`).
+    pub prefix: Vec<u64>,
     /// The line, from 1.
     pub line: u64,
 }
@@ -52,6 +54,8 @@ struct Json<'a> {
     input_length: Option<f64>,
     #[serde(default, alias = "output", alias = "output_tokens")]
     output_length: Option<f64>,
+    #[serde(default)]
+    hash_ids: Vec<u64>,
 }
 
 impl<'a> Trace<'a> {
@@ -89,7 +93,8 @@ impl<'a> Trace<'a> {
                         },
                     };
                 let job = columns.job.and_then(|job| row.get(job)).unwrap_or_default().into();
-                Ok(Some(Row { at, job, input: size(columns.input)?, output: size(columns.output)?, line }))
+                let (input, output) = (size(columns.input)?, size(columns.output)?);
+                Ok(Some(Row { at, job, input, output, prefix: Vec::new(), line }))
             }
             Form::Json { reader, text, line } => loop {
                 text.clear();
@@ -109,7 +114,8 @@ impl<'a> Trace<'a> {
                 };
                 let job = row.job.as_deref().unwrap_or_default().into();
                 let (input, output) = (size(row.input_length)?, size(row.output_length)?);
-                return Ok(Some(Row { at, job, input, output, line: *line }));
+                let prefix = if sizes { row.hash_ids } else { Vec::new() };
+                return Ok(Some(Row { at, job, input, output, prefix, line: *line }));
             },
         }
     }
@@ -181,6 +187,7 @@ mod tests {
         let json =
             rows("{\"timestamp\": 27, \"input_length\": 3, \"output_length\": 2, \"hash_ids\": [1, 2]}\n\n").unwrap();
         assert_eq!((json.len(), json[0].at, json[0].input), (1, 27_000, Some(3.0)));
+        assert_eq!(json[0].prefix, [1, 2]);
     }
 
     #[test]

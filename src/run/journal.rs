@@ -45,6 +45,14 @@ CREATE TABLE records (run INTEGER NOT NULL, n INTEGER NOT NULL, body BLOB NOT NU
 CREATE TABLE answers (run INTEGER PRIMARY KEY, n INTEGER NOT NULL) STRICT;
 ";
 
+/// How the keys of a service's runs begin.
+const SERVICE: &str = "service:";
+
+/// The key of a service's run.
+pub fn service_key(id: u64) -> String {
+    format!("{SERVICE}{id}")
+}
+
 /// What a run is of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -65,6 +73,13 @@ pub struct RunInfo {
     pub folders: Vec<PathBuf>,
     /// When it was begun, for people.
     pub at: String,
+}
+
+impl RunInfo {
+    /// Whether a service carries it out, which also goes on with it.
+    pub fn of_service(&self) -> bool {
+        self.key.as_deref().is_some_and(|key| key.starts_with(SERVICE))
+    }
 }
 
 /// A run in the journal.

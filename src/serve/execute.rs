@@ -12,7 +12,7 @@ use crate::run::cache::{Cache, MOST, Policy};
 use crate::run::cancel::Cancel;
 use crate::run::fault::{Fault, FaultKind, printable};
 use crate::run::journal::recorder::Recording;
-use crate::run::journal::{Journal, RunInfo, Told};
+use crate::run::journal::{Journal, RunInfo, Told, service_key};
 use crate::run::observer::Silent;
 use crate::run::{RunContext, RunReport, block_on, run, store};
 use rust_decimal::Decimal;
@@ -70,7 +70,7 @@ fn carry_out(service: &Arc<Service>, id: u64, cancel: &Cancel) -> Result<(End, O
     let begun = journal.begin(&RunInfo {
         job: accepted.job.clone(),
         // The same after a restart, so that a run is one run of the journal.
-        key: Some(format!("service:{id}")),
+        key: Some(service_key(id)),
         identity: accepted.digest.clone(),
         plan: blobs.put(&text)?,
         inputs: blobs.keep(&json!(inputs))?,

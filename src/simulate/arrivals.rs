@@ -8,9 +8,10 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use std::collections::BTreeMap;
 use std::io::BufRead;
+use std::rc::Rc;
 
 /// A run arrives.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Arrival {
     /// When.
     pub at: Micros,
@@ -20,6 +21,15 @@ pub struct Arrival {
     pub input: f32,
     /// What comes out, likewise.
     pub output: f32,
+    /// The blocks of a prefix that its input begins with, where the trace says them.
+    pub prefix: Option<Rc<[u64]>>,
+}
+
+impl Arrival {
+    /// Of a job, with the sizes that are planned for.
+    pub fn planned(at: Micros, job: usize) -> Arrival {
+        Arrival { at, job, input: 1.0, output: 1.0, prefix: None }
+    }
 }
 
 /// Begins to read a file.
@@ -154,7 +164,9 @@ impl<'a> Traced<'a> {
         Ok(self.rows()?.map(move |row| {
             let (row, job) = row?;
             let at = row.at - self.first;
-            Ok(Arrival { at, job, input: share(row.input, self.input), output: share(row.output, self.output) })
+            let prefix = (!row.prefix.is_empty()).then(|| row.prefix.as_slice().into());
+            let (input, output) = (share(row.input, self.input), share(row.output, self.output));
+            Ok(Arrival { at, job, input, output, prefix })
         }))
     }
 }
@@ -177,7 +189,7 @@ impl Process {
                 let until = (passed + 1.0) * hour - now;
                 if rate * until >= left {
                     now += left / rate;
-                    return Some(Ok(Arrival { at: super::micros(now), job: self.job, input: 1.0, output: 1.0 }));
+                    return Some(Ok(Arrival::planned(super::micros(now), self.job)));
                 }
                 left -= rate * until;
                 now = (passed + 1.0) * hour;
@@ -264,8 +276,8 @@ mod tests {
         let traced = traced("timestamp,job,input,output\n100,a,1,5\n101.5,b,3,5\n", &["a", "b"]).unwrap();
         let sources = [Source::Traced(traced)];
         let all: Vec<Arrival> = Arrivals::of(&sources, 0).unwrap().map(Result::unwrap).collect();
-        assert_eq!(all[0], Arrival { at: 0, job: 0, input: 0.5, output: 1.0 });
-        assert_eq!(all[1], Arrival { at: 1_500_000, job: 1, input: 1.5, output: 1.0 });
+        assert_eq!(all[0], Arrival { input: 0.5, ..Arrival::planned(0, 0) });
+        assert_eq!(all[1], Arrival { input: 1.5, ..Arrival::planned(1_500_000, 1) });
         assert_eq!((sources[0].end(), sources[0].peaks()[&1]), (Some(1_500_000), dec!(1) / dec!(60)));
     }
 

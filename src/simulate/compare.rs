@@ -176,7 +176,7 @@ impl<'a> Study<'a> {
                 let peaks: Vec<Decimal> = self.members.iter().map(|member| member.rate).collect();
                 let mut policy = Adaptive {
                     members: &mut self.members,
-                    machines: self.machines,
+                    machines: self.machines.clone(),
                     policy,
                     rounds: self.rounds,
                     catalogue: &mut catalogue,

@@ -35,10 +35,11 @@ pub struct Starting {
 /// The pools of machines, in order of name.
 pub fn pools(machines: &Machines, library: &Library) -> Vec<Pool> {
     let gpu = |name: &str| library.devices.get(name).is_some_and(|device| device.gpu);
-    let pool = |(name, (units, _)): (&EcoString, &(u32, Decimal))| Pool {
+    let pool = |(name, (units, price)): (&EcoString, &(u32, Decimal))| Pool {
         name: name.to_string(),
         units: i64::from(*units),
         gpu: gpu(name),
+        usd_per_hour: *price,
     };
     machines.pools.iter().map(pool).collect()
 }
@@ -138,7 +139,7 @@ impl<'a> Catalogue<'a> {
                 Some((at, instance)) => {
                     let kind = match &kinds[at] {
                         Some(kind) => kind.clone(),
-                        None => self.kind(joint, owner, instance, &used)?,
+                        None => self.kind(owner, instance, &used)?,
                     };
                     kinds[at] = Some(kind.clone());
                     To::Kind(kind.id)
@@ -149,13 +150,7 @@ impl<'a> Catalogue<'a> {
         Ok(Carried { routes, quality: float(job.plan.total.quality) })
     }
 
-    fn kind(
-        &mut self,
-        joint: &JointPlan,
-        owner: Option<usize>,
-        instance: &Instance,
-        used: &Used,
-    ) -> Result<Rc<Kind>, String> {
+    fn kind(&mut self, owner: Option<usize>, instance: &Instance, used: &Used) -> Result<Rc<Kind>, String> {
         let key = (owner, instance.clone());
         if let Some(kind) = self.kinds.get(&key) {
             return Ok(kind.clone());
@@ -178,7 +173,6 @@ impl<'a> Catalogue<'a> {
         if idle_w.is_none() {
             self.unknown.insert(format!("{} with nothing to do", instance.device));
         }
-        let hourly = joint.cluster.pools.get(&instance.device).map_or(0.0, |pool| float(pool.usd_per_hour));
         let kind = Rc::new(Kind {
             id: self.kinds.len(),
             name: match owner.and_then(|owner| self.names.get(owner)) {
@@ -189,7 +183,6 @@ impl<'a> Catalogue<'a> {
             units: i64::from(instance.units),
             pace,
             idle_w: idle_w.unwrap_or(0.0),
-            usd_per_hour: hourly * f64::from(instance.units),
             start: self.starting.machine + micros(memory / self.starting.load_gb_s),
             memory_gb: memory,
         });

@@ -8,8 +8,9 @@ mod switch;
 
 use self::books::Books;
 use super::arrivals::Arrival;
+use super::change::Change;
 use super::measure::Outcome;
-use super::model::{Deployment, Job, Pool, To};
+use super::model::{Deployment, Job, Pool, Tier, To};
 use super::policy::{Policy, Seen};
 use super::station::{Call, End, Station};
 use super::{Micros, SECOND};
@@ -47,6 +48,12 @@ pub struct Settings {
     pub mtbf: Option<Micros>,
     /// The devices.
     pub pools: Vec<Pool>,
+    /// What happens to them, in order of time.
+    pub changes: Vec<Change>,
+    /// Jobs whose figures are also wanted together.
+    pub tiers: Vec<Tier>,
+    /// How many blocks of prefixes a replica keeps.
+    pub prefix_blocks: usize,
 }
 
 /// What happens.
@@ -64,6 +71,8 @@ enum Event {
     Ask,
     /// A stretch of time ends.
     Epoch,
+    /// A pool changes: the place among the settings' changes.
+    Change(u32),
 }
 
 /// A run under way.
@@ -74,6 +83,7 @@ struct Run {
     arrived: Micros,
     input: f32,
     output: f32,
+    prefix: Option<Rc<[u64]>>,
     left: u16,
     steps: Vec<Progress>,
 }
@@ -98,6 +108,8 @@ struct Fleet<'a> {
     heap: BinaryHeap<Reverse<(Micros, u64, Event)>>,
     announced: u64,
     stations: Vec<Option<Station>>,
+    /// As they are now.
+    pools: Vec<Pool>,
     /// Units that nobody holds, by pool.
     free: Vec<i64>,
     gpus: i64,
@@ -128,6 +140,7 @@ pub fn simulate(
         heap: BinaryHeap::new(),
         announced: 0,
         stations: Vec::new(),
+        pools: settings.pools.clone(),
         free: settings.pools.iter().map(|pool| pool.units).collect(),
         gpus: 0,
         accounts: Vec::new(),
@@ -145,17 +158,20 @@ pub fn simulate(
         fleet.announce(first, Event::Ask);
     }
     fleet.announce(settings.epoch.min(settings.end), Event::Epoch);
+    for (place, change) in settings.changes.iter().enumerate() {
+        fleet.announce(change.at, Event::Change(place as u32));
+    }
     let mut number = 0;
     let mut arrival = arrivals.next().transpose()?;
     loop {
         let next = fleet.heap.peek().map(|Reverse((at, ..))| *at);
         // What ends at the moment at which something arrives makes room for it.
-        if let Some(came) = arrival
+        if let Some(came) = &arrival
             && came.at < settings.end
             && next.is_none_or(|next| came.at < next)
         {
             fleet.now = came.at;
-            fleet.arrive(&came, number);
+            fleet.arrive(came, number);
             number += 1;
             arrival = arrivals.next().transpose()?;
             continue;
@@ -171,13 +187,16 @@ pub fn simulate(
                     fleet.announce(at + every, Event::Ask);
                 }
                 let demand = fleet.demand();
-                let replicas: Vec<i64> =
-                    fleet.stations.iter().map(|s| s.as_ref().map_or(0, |s| s.up + s.starting + s.pending)).collect();
-                let (window, counts) = (settings.window, fleet.books.counts.as_slice());
-                let seen = Seen { now: at, window, counts, demand: &demand, replicas: &replicas };
-                if let Some(ordered) = policy.at(&seen)? {
-                    fleet.books.changes += 1;
-                    fleet.order(ordered)?;
+                let ordered = policy.at(&fleet.seen(&demand))?;
+                fleet.follow(ordered)?;
+            }
+            Event::Change(place) => {
+                fleet.change(&settings.changes[place as usize]);
+                // What happens at one moment is one change.
+                let more = settings.changes.get(place as usize + 1).is_some_and(|next| next.at == at);
+                if !more {
+                    let ordered = policy.changed(&fleet.seen(&[]), &fleet.pools)?;
+                    fleet.follow(ordered)?;
                 }
             }
             Event::Epoch => {
@@ -194,6 +213,18 @@ pub fn simulate(
 }
 
 impl Fleet<'_> {
+    /// What a policy sees.
+    fn seen<'s>(&'s self, demand: &'s [f64]) -> Seen<'s> {
+        Seen { now: self.now, window: self.settings.window, counts: &self.books.counts, demand }
+    }
+
+    /// Does what a policy says, if it says something.
+    fn follow(&mut self, ordered: Option<Rc<Deployment>>) -> Result<(), String> {
+        let Some(ordered) = ordered else { return Ok(()) };
+        self.books.changes += 1;
+        self.order(ordered)
+    }
+
     fn announce(&mut self, at: Micros, event: Event) {
         self.heap.push(Reverse((at, self.announced, event)));
         self.announced += 1;
@@ -220,7 +251,7 @@ impl Fleet<'_> {
             Event::Reply { run, step } => self.piece_ended(run, step),
             Event::Ready { station, replica, life } => self.ready(station, replica, life),
             Event::Fail { station, replica, life } => self.fail(station, replica, life),
-            Event::Ask | Event::Epoch => {}
+            Event::Ask | Event::Epoch | Event::Change(_) => {}
         }
     }
 
@@ -229,7 +260,8 @@ impl Fleet<'_> {
         let now = self.now;
         let mut ends = std::mem::take(&mut self.ends);
         if let Some(of) = self.stations[station as usize].as_mut() {
-            of.fill(now, &mut ends);
+            let runs = &self.runs;
+            of.fill(now, &|run| runs[run as usize].prefix.as_deref(), &mut ends);
         }
         self.ends = ends;
         self.announce_ends(station);
@@ -259,6 +291,7 @@ impl Fleet<'_> {
         let run = &mut self.runs[place as usize];
         (run.job, run.number, run.arrived) = (came.job as u32, number, self.now);
         (run.input, run.output, run.left) = (came.input, came.output, job.waits.len() as u16);
+        run.prefix.clone_from(&came.prefix);
         run.steps.clear();
         run.steps.extend(job.waits.iter().map(|waits| Progress { waits: *waits, ..Progress::default() }));
         if run.left == 0 {
@@ -310,13 +343,14 @@ impl Fleet<'_> {
     fn dispatch(&mut self, run: u32, step: u16, share: f64) {
         let (now, of) = (self.now, &self.runs[run as usize]);
         let route = &self.current.jobs[of.job as usize].routes[usize::from(step)];
-        let each = route.fixed_s + route.input_s * f64::from(of.input) + route.output_s * f64::from(of.output);
-        let work = (share * each * SECOND as f64).max(0.0);
+        let micros = |seconds: f64| (share * seconds * SECOND as f64).max(0.0);
+        let input = micros(route.input_s * f64::from(of.input));
+        let work = input + micros(route.fixed_s + route.output_s * f64::from(of.output));
         self.books.tallies[of.job as usize].fees += route.fee_usd * f64::from(of.steps[usize::from(step)].share);
         match route.to {
             To::Kind(id) => {
                 if let Some(station) = self.stations[id].as_mut() {
-                    station.push(now, Call { run, step, share, work, sent: now });
+                    station.push(now, Call { run, step, share, work, input, reused: 0.0, sent: now });
                     self.fill(id as u32);
                 }
             }

@@ -143,12 +143,18 @@ pub struct Outcome {
     pub gpus_peak: i64,
     /// The share of the replicas' time with at least one call.
     pub busy: f64,
+    /// The share of what calls on instances read that their replica had read before.
+    pub reused: f64,
     /// How often another deployment was ordered.
     pub changes: u64,
     /// Replicas that broke.
     pub failures: u64,
+    /// Replicas whose devices were taken away.
+    pub lost: u64,
     /// By job.
     pub jobs: Vec<OfJob>,
+    /// By tier.
+    pub tiers: Vec<OfJob>,
     /// By kind of instance.
     pub kinds: Vec<OfKind>,
     /// Over time.

@@ -1,6 +1,8 @@
 //! What is simulated: jobs, kinds of instances with how fast they are, and who carries out which step. Nothing here knows a plan.
 
 use super::Micros;
+use rust_decimal::Decimal;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 /// Devices of a kind.
@@ -12,6 +14,8 @@ pub struct Pool {
     pub units: i64,
     /// Whether they are GPUs.
     pub gpu: bool,
+    /// What one of them costs, dollars an hour.
+    pub usd_per_hour: Decimal,
 }
 
 /// Instances that are alike, with one queue in front of all of them.
@@ -29,8 +33,6 @@ pub struct Kind {
     pub pace: Vec<Pace>,
     /// What a replica draws with nothing to do, watts.
     pub idle_w: f64,
-    /// The price of a replica, dollars an hour.
-    pub usd_per_hour: f64,
     /// From when a replica is asked for until it takes calls: the machine, and loading the model.
     pub start: Micros,
     /// What a replica needs of its devices' memory, gigabytes.
@@ -103,6 +105,15 @@ pub struct Limit {
     pub time: Micros,
     /// The share of runs that may take longer.
     pub allowed: f64,
+}
+
+/// Jobs whose figures are also wanted together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tier {
+    /// Its name.
+    pub name: String,
+    /// The places of its jobs.
+    pub jobs: BTreeSet<usize>,
 }
 
 impl Job {

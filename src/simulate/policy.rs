@@ -6,7 +6,7 @@ mod autoscaled;
 pub use adaptive::{Adaptive, Forecast, foreseen};
 pub use autoscaled::Autoscaled;
 
-use super::model::Deployment;
+use super::model::{Deployment, Pool};
 use super::{Micros, seconds};
 use std::rc::Rc;
 
@@ -23,6 +23,11 @@ pub trait Policy {
 
     /// What is to be deployed from now on; none where nothing is to change.
     fn at(&mut self, seen: &Seen) -> Result<Option<Rc<Deployment>>, String>;
+
+    /// The devices have become these, or cost this: the same answer. Whoever takes no notice leaves it as it is.
+    fn changed(&mut self, _seen: &Seen, _pools: &[Pool]) -> Result<Option<Rc<Deployment>>, String> {
+        Ok(None)
+    }
 }
 
 /// What a policy sees.
@@ -35,8 +40,6 @@ pub struct Seen<'a> {
     pub counts: &'a [Vec<u32>],
     /// By kind: the work that was sent since it was asked last, in calls under way all the time at the pace of a full replica.
     pub demand: &'a [f64],
-    /// By kind: replicas that are there, start, or are waited for.
-    pub replicas: &'a [i64],
 }
 
 impl Seen<'_> {
@@ -86,7 +89,7 @@ mod tests {
     #[test]
     fn peaks_are_of_stretches_that_end_now() {
         let counts: Vec<Vec<u32>> = [6, 0, 60, 120, 3, 0, 30].iter().map(|count| vec![*count]).collect();
-        let seen = Seen { now: 7 * 60_000_000, window: 60_000_000, counts: &counts, demand: &[], replicas: &[] };
+        let seen = Seen { now: 7 * 60_000_000, window: 60_000_000, counts: &counts, demand: &[] };
         assert_eq!(seen.peaks(0, 180_000_000), [0.1, 2.0, 0.5]);
         let early = Seen { now: 30_000_000, ..seen };
         assert!(early.peaks(0, 180_000_000).is_empty());

@@ -94,11 +94,12 @@ pub fn against_base<'o>(all: &'o [&Outcome]) -> impl Iterator<Item = [String; 5]
 pub const OF_JOBS: [&str; 10] =
     ["job", "policy", "arrived", "done", "p50 s", "p95 s", "p99 s", "limit", "late", "cost usd"];
 
-/// Every job's figures under every policy.
+/// Every job's and every tier's figures under every policy.
 pub fn of_jobs(results: &Results) -> Vec<[String; 10]> {
-    let jobs = outcomes(results).map(|outcome| outcome.jobs.len()).max().unwrap_or(0);
+    let all = |outcome: &Outcome| outcome.jobs.len() + outcome.tiers.len();
+    let rows = outcomes(results).map(all).max().unwrap_or(0);
     let one = |at: usize, outcome: &Outcome| {
-        let of = outcome.jobs.get(at)?;
+        let of = outcome.jobs.iter().chain(&outcome.tiers).nth(at)?;
         let (runs, latency) = (&of.runs, &of.runs.latency);
         Some([
             of.job.clone(),
@@ -113,7 +114,7 @@ pub fn of_jobs(results: &Results) -> Vec<[String; 10]> {
             number(of.spent.cost_usd, 2),
         ])
     };
-    (0..jobs).flat_map(|at| outcomes(results).filter_map(move |outcome| one(at, outcome))).collect()
+    (0..rows).flat_map(|at| outcomes(results).filter_map(move |outcome| one(at, outcome))).collect()
 }
 
 /// The names of the figures of [`of_kinds`].
@@ -146,8 +147,14 @@ pub fn notes(results: &Results) -> Vec<String> {
                     let epochs = counted(compared.refused, "epoch");
                     notes.push(format!("{name}: for {epochs} there was no plan, and the former one went on"));
                 }
+                if outcome.reused > 0.0 {
+                    notes.push(format!("{name}: {} of what goes in had been read before", share(outcome.reused)));
+                }
                 if outcome.failures > 0 {
                     notes.push(format!("{name}: {} broke", counted(outcome.failures, "replica")));
+                }
+                if outcome.lost > 0 {
+                    notes.push(format!("{name}: {} lost their devices", counted(outcome.lost, "replica")));
                 }
                 let waits: Vec<String> = outcome
                     .jobs

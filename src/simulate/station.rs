@@ -5,6 +5,7 @@
 
 use super::Micros;
 use super::model::Kind;
+use super::prefix::{Cache, Prefixes};
 use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 
@@ -22,6 +23,10 @@ pub struct Call {
     pub share: f64,
     /// Microseconds of work, at the pace with as many calls as a replica takes.
     pub work: f64,
+    /// What of it is for reading what goes in, before anything of it was reused.
+    pub input: f64,
+    /// What is no longer in it, since the replica had read it before.
+    pub reused: f64,
     /// When it was sent.
     pub sent: Micros,
 }
@@ -31,12 +36,18 @@ pub struct Call {
 pub struct Totals {
     /// Replicas × time held, from when one is asked for until it is given back.
     pub held: f64,
+    /// What that costs, in dollars an hour × time.
+    pub paid: f64,
     /// Replicas × time with at least one call.
     pub busy: f64,
     /// Calls under way × time.
     pub running: f64,
     /// Calls in the queue × time.
     pub queued: f64,
+    /// Work for reading what goes in, of calls that were started, and what of it was reused.
+    pub input: f64,
+    /// See `input`.
+    pub reused: f64,
     /// Work that was sent, at the pace with as many calls as a replica takes.
     pub offered: f64,
     /// Watts × time while busy.
@@ -69,6 +80,7 @@ struct Replica {
     since: Micros,
     /// With the clock's reading at which each is done.
     running: Vec<(f64, Call)>,
+    cache: Cache,
 }
 
 /// An announced end: `(when, replica, version)`.
@@ -88,6 +100,10 @@ pub struct Station {
     pub draining: i64,
     /// Replicas that are wanted and for which there are no devices.
     pub pending: i64,
+    /// The price of a replica, dollars an hour.
+    usd_per_hour: f64,
+    /// How many blocks of prefixes a replica keeps.
+    blocks: usize,
     /// What came of it so far; up to date after [`Station::account`].
     pub totals: Totals,
     /// Work done by job, microseconds.
@@ -100,10 +116,12 @@ pub struct Station {
 }
 
 impl Station {
-    /// Without replicas.
-    pub fn new(kind: Rc<Kind>, jobs: usize, now: Micros) -> Station {
+    /// Without replicas; one costs so many dollars an hour, and keeps so many blocks of prefixes.
+    pub fn new(kind: Rc<Kind>, jobs: usize, (usd_per_hour, blocks): (f64, usize), now: Micros) -> Station {
         Station {
             kind,
+            usd_per_hour,
+            blocks,
             queue: VecDeque::new(),
             up: 0,
             starting: 0,
@@ -135,7 +153,14 @@ impl Station {
         let passed = (now - self.since) as f64;
         self.since = now;
         self.totals.held += self.held() as f64 * passed;
+        self.totals.paid += self.held() as f64 * passed * self.usd_per_hour;
         self.totals.queued += self.queue.len() as f64 * passed;
+    }
+
+    /// A replica costs so many dollars an hour from now on.
+    pub fn priced(&mut self, now: Micros, usd_per_hour: f64) {
+        self.count(now);
+        self.usd_per_hour = usd_per_hour;
     }
 
     /// A call arrives.
@@ -156,12 +181,12 @@ impl Station {
         self.count(now);
         self.starting += 1;
         let place = self.gone.pop_first().unwrap_or_else(|| {
-            let new = Replica { state: State::Gone, life: 0, version: 0, clock: 0.0, since: now, running: Vec::new() };
-            self.replicas.push(new);
+            self.replicas.push(Replica::gone(now));
             self.replicas.len() as u32 - 1
         });
         let replica = &mut self.replicas[place as usize];
         (replica.state, replica.since) = (State::Starting, now);
+        replica.cache = Cache::of(self.blocks);
         replica.life += 1;
         (place, replica.life)
     }
@@ -211,6 +236,28 @@ impl Station {
         self.gone.insert(place as u32);
     }
 
+    /// The devices of a replica are taken away, of the one at this place among those that hold some: its calls are first in the queue again.
+    /// One that was wanted is waited for from now on.
+    pub fn lose(&mut self, now: Micros, nth: usize) {
+        self.count(now);
+        let mut held = self.replicas.iter_mut().enumerate().filter(|(_, replica)| replica.state != State::Gone);
+        let Some((place, replica)) = held.nth(nth) else { return };
+        replica.pass(&self.kind, &mut self.totals, now);
+        let state = replica.state;
+        self.room.remove(&(replica.running.len(), place as u32));
+        replica.abandon(now, &mut self.queue);
+        // What was announced of this life means nothing to the next one.
+        replica.life += 1;
+        self.release(now, place);
+        match state {
+            State::Up => self.up -= 1,
+            State::Starting => self.starting -= 1,
+            State::Draining => self.draining -= 1,
+            State::Gone => {}
+        }
+        self.pending += i64::from(state != State::Draining);
+    }
+
     /// A replica breaks: its calls are first in the queue again. Says whether it was one, and whether it is to be started anew: its
     /// life then; one that was draining is given up instead.
     pub fn fail(&mut self, now: Micros, place: u32, life: u32) -> Option<Option<u32>> {
@@ -221,11 +268,7 @@ impl Station {
         }
         replica.pass(&self.kind, &mut self.totals, now);
         self.room.remove(&(replica.running.len(), place));
-        replica.version += 1;
-        replica.clock = 0.0;
-        for (_, call) in replica.running.drain(..).rev() {
-            self.queue.push_front(Call { sent: now, ..call });
-        }
+        replica.abandon(now, &mut self.queue);
         if replica.state == State::Draining {
             self.draining -= 1;
             self.release(now, place as usize);
@@ -233,22 +276,31 @@ impl Station {
         }
         (self.up, self.starting) = (self.up - 1, self.starting + 1);
         replica.state = State::Starting;
+        replica.cache = Cache::of(self.blocks);
         replica.life += 1;
         Some(Some(replica.life))
     }
 
     /// Starts as many waiting calls as there is room for, on the replicas with the fewest calls; the ends that this announces.
-    pub fn fill(&mut self, now: Micros, ends: &mut Vec<End>) {
+    pub fn fill(&mut self, now: Micros, prefixes: &Prefixes, ends: &mut Vec<End>) {
         if self.queue.is_empty() || self.room.is_empty() {
             return;
         }
         self.count(now);
         let slots = self.kind.pace.len();
         while let Some((calls, place)) = self.room.first().copied() {
-            let Some(call) = self.queue.pop_front() else { break };
+            let Some(mut call) = self.queue.pop_front() else { break };
             self.room.pop_first();
             let replica = &mut self.replicas[place as usize];
             replica.pass(&self.kind, &mut self.totals, now);
+            if self.blocks > 0
+                && let Some(blocks) = prefixes(call.run)
+            {
+                call.reused = call.input * replica.cache.read(blocks);
+                call.work -= call.reused;
+            }
+            self.totals.input += call.input;
+            self.totals.reused += call.reused;
             replica.running.push((replica.clock + call.work, call));
             if calls + 1 < slots {
                 self.room.insert((calls + 1, place));
@@ -303,6 +355,20 @@ impl Station {
 }
 
 impl Replica {
+    fn gone(now: Micros) -> Replica {
+        let (running, cache) = (Vec::new(), Cache::default());
+        Replica { state: State::Gone, life: 0, version: 0, clock: 0.0, since: now, running, cache }
+    }
+
+    /// Gives its calls up: they are first in the queue again, and begin anew.
+    fn abandon(&mut self, now: Micros, queue: &mut VecDeque<Call>) {
+        self.version += 1;
+        self.clock = 0.0;
+        for (_, call) in self.running.drain(..).rev() {
+            queue.push_front(Call { sent: now, work: call.work + call.reused, reused: 0.0, ..call });
+        }
+    }
+
     /// Time passes.
     fn pass(&mut self, kind: &Kind, totals: &mut Totals, now: Micros) {
         let passed = (now - self.since) as f64;

@@ -1,6 +1,7 @@
 //! The engine against closed forms, and what must hold of any simulation.
 
 use super::arrivals::{Arrival, Arrivals, Form, Process, Source};
+use super::change::Change;
 use super::engine::{Service, Settings, simulate};
 use super::measure::Outcome;
 use super::model::{Carried, Deployment, Job, Kind, Limit, Pace, Pool, Route, To};
@@ -11,11 +12,22 @@ use rust_decimal::Decimal;
 use std::rc::Rc;
 
 fn pools() -> Vec<Pool> {
-    vec![Pool { name: "gpu".into(), units: 1_000, gpu: true }]
+    vec![Pool { name: "gpu".into(), units: 1_000, gpu: true, usd_per_hour: Decimal::TWO }]
 }
 
 fn settings(end: Micros, service: Service) -> Settings {
-    Settings { end, epoch: 600 * SECOND, window: 60 * SECOND, seed: 11, service, mtbf: None, pools: pools() }
+    Settings {
+        end,
+        epoch: 600 * SECOND,
+        window: 60 * SECOND,
+        seed: 11,
+        service,
+        mtbf: None,
+        pools: pools(),
+        changes: Vec::new(),
+        tiers: Vec::new(),
+        prefix_blocks: 0,
+    }
 }
 
 /// A kind whose calls go on at these paces, for one, two, … at once.
@@ -27,7 +39,6 @@ fn kind(id: usize, speeds: &[f64]) -> Rc<Kind> {
         units: 1,
         pace: speeds.iter().map(|speed| Pace { speed: *speed, watts: 100.0 }).collect(),
         idle_w: 10.0,
-        usd_per_hour: 2.0,
         start: 90 * SECOND,
         memory_gb: 1.0,
     })
@@ -106,7 +117,7 @@ fn calls_that_share_a_replica_take_as_long_as_processor_sharing_says() {
 #[test]
 fn money_energy_and_time_add_up() {
     let mut policy = fixed(vec![(kind(0, &[1.0]), 2)], vec![carried(vec![route(To::Kind(0), 1.0, 10.0)])]);
-    let arrivals = [0, 1, 2].map(|at| Ok(Arrival { at: at * SECOND, job: 0, input: 1.0, output: 1.0 }));
+    let arrivals = [0, 1, 2].map(|at| Ok(Arrival::planned(at * SECOND, 0)));
     let settings = settings(3_600 * SECOND, Service::Planned);
     let outcome = simulate(&settings, &one_step(Some(15.0)), &mut arrivals.into_iter(), &mut policy).unwrap();
     let (runs, spent) = (&outcome.runs, &outcome.spent);
@@ -126,7 +137,7 @@ fn a_provider_takes_what_its_limit_allows() {
     // Two calls a second: what it takes in a second at once, the others at that pace.
     let to = To::Account { account: 0, share: 0.5 };
     let mut policy = fixed(Vec::new(), vec![carried(vec![Route { fee_usd: 0.01, ..route(to, 1.0, 3.0) }])]);
-    let arrivals = (0..6).map(|_| Ok(Arrival { at: 0, job: 0, input: 1.0, output: 1.0 }));
+    let arrivals = (0..6).map(|_| Ok(Arrival::planned(0, 0)));
     let settings = settings(60 * SECOND, Service::Planned);
     let outcome = simulate(&settings, &one_step(None), &mut arrivals.into_iter(), &mut policy).unwrap();
     // Begun at 0, 0, 0, 0.5, 1, 1.5.
@@ -139,7 +150,7 @@ fn steps_wait_for_those_before_them_and_calls_go_by_rounds() {
     // Two steps side by side, then one of eight calls, of which four go at once.
     let job = [Job::new("job", 3, &[(0, 2), (1, 2)], None)];
     let routes = vec![route(To::Free, 1.0, 2.0), route(To::Free, 1.0, 5.0), route(To::Free, 8.0, 1.0)];
-    let arrivals = [Ok(Arrival { at: 0, job: 0, input: 1.0, output: 1.0 })];
+    let arrivals = [Ok(Arrival::planned(0, 0))];
     let settings = settings(60 * SECOND, Service::Planned);
     let mut policy = fixed(Vec::new(), vec![carried(routes)]);
     let outcome = simulate(&settings, &job, &mut arrivals.into_iter(), &mut policy).unwrap();
@@ -176,7 +187,7 @@ fn switch(units: i64) -> Outcome {
         let jobs = Rc::new(vec![carried(vec![route(To::Kind(id), 1.0, 1.0)])]);
         Rc::new(Deployment { placed: vec![(kind(id, &[1.0]), 2)], jobs })
     };
-    let arrivals = (0..600).map(|at| Ok(Arrival { at: at * SECOND, job: 0, input: 1.0, output: 1.0 }));
+    let arrivals = (0..600).map(|at| Ok(Arrival::planned(at * SECOND, 0)));
     let mut settings = settings(1_200 * SECOND, Service::Planned);
     settings.pools[0].units = units;
     let mut policy = Switch { first: deployment(0), then: deployment(1), at: 300 * SECOND };
@@ -198,6 +209,67 @@ fn without_devices_for_both_the_old_goes_first_and_calls_wait() {
     let outcome = switch(2);
     assert_eq!((outcome.runs.done, outcome.gpus_peak), (600, 2));
     assert!(outcome.runs.late > 60, "{}", outcome.runs.late);
+}
+
+/// Two replicas of one call a time, calls of 10 s at 0, 1, … 5 s, and what happens to the devices.
+fn devices(changes: &[(Micros, i64, i64)]) -> Outcome {
+    let arrivals = (0..6).map(|at| Ok(Arrival::planned(at * SECOND, 0)));
+    let mut settings = settings(600 * SECOND, Service::Planned);
+    let change = |(at, units, price): &(Micros, i64, i64)| Change {
+        at: at * SECOND,
+        pool: 0,
+        units: *units,
+        usd_per_hour: Decimal::from(*price),
+    };
+    settings.changes = changes.iter().map(change).collect();
+    let mut policy = fixed(vec![(kind(0, &[1.0]), 2)], vec![carried(vec![route(To::Kind(0), 1.0, 10.0)])]);
+    simulate(&settings, &one_step(None), &mut arrivals.into_iter(), &mut policy).unwrap()
+}
+
+#[test]
+fn a_lost_device_takes_its_replica_along_until_there_is_another() {
+    let whole = devices(&[]);
+    assert_eq!((whole.runs.done, whole.lost, whole.gpus_peak), (6, 0, 2));
+    // Ends at 10, 11, 20, 21, 30, 31.
+    assert!((whole.runs.latency.mean_s - (123.0 - 15.0) / 6.0).abs() < 1e-6, "{}", whole.runs.latency.mean_s);
+    let lost = devices(&[(5, 1, 2)]);
+    assert_eq!((lost.runs.done, lost.lost), (6, 1));
+    // One of the first two calls begins anew behind the other, and all others after it, on one replica.
+    assert!(lost.runs.latency.mean_s > 25.0, "{}", lost.runs.latency.mean_s);
+    assert!((lost.spent.gpu_hours - (2.0 * 5.0 + 595.0) / 3600.0).abs() < 1e-9);
+    // The second one starts as soon as there is a device for it.
+    let back = devices(&[(5, 1, 2), (300, 4, 2)]);
+    assert!((back.spent.gpu_hours - (2.0 * 5.0 + 295.0 + 2.0 * 300.0) / 3600.0).abs() < 1e-9);
+    // Without any, calls wait until there are some: a replica needs 90 s to start.
+    let none = devices(&[(5, 0, 2), (300, 2, 2)]);
+    assert_eq!((none.runs.done, none.lost, none.runs.in_flight), (6, 2, 0));
+    assert!(none.runs.latency.mean_s > 390.0, "{}", none.runs.latency.mean_s);
+}
+
+#[test]
+fn what_a_replica_has_read_is_not_read_again() {
+    // Reading takes 8 s, writing 1 s; the second begins like the first, the third like neither.
+    let prefixes: [&[u64]; 3] = [&[1, 2, 3, 4], &[1, 2, 3, 9], &[7, 2, 3, 4]];
+    let arrivals = prefixes
+        .iter()
+        .zip(0..)
+        .map(|(prefix, at)| Ok(Arrival { prefix: Some((*prefix).into()), ..Arrival::planned(at * 100 * SECOND, 0) }));
+    let run = |prefix_blocks: usize| {
+        let settings = Settings { prefix_blocks, ..settings(600 * SECOND, Service::Planned) };
+        let of = carried(vec![Route { input_s: 8.0, ..route(To::Kind(0), 1.0, 1.0) }]);
+        let mut policy = fixed(vec![(kind(0, &[1.0]), 1)], vec![of]);
+        simulate(&settings, &one_step(None), &mut arrivals.clone(), &mut policy).unwrap()
+    };
+    let (none, some) = (run(0), run(64));
+    assert!((none.runs.latency.mean_s - 9.0).abs() < 1e-6 && none.reused == 0.0);
+    assert!((some.runs.latency.mean_s - (9.0 + 3.0 + 9.0) / 3.0).abs() < 1e-6, "{}", some.runs.latency.mean_s);
+    assert!((some.reused - 6.0 / 24.0).abs() < 1e-9);
+}
+
+#[test]
+fn a_price_holds_from_when_it_is_asked() {
+    let cost = devices(&[(150, 1_000, 6)]).spent.cost_usd;
+    assert!((cost - 2.0 * (2.0 * 150.0 + 6.0 * 450.0) / 3600.0).abs() < 1e-9, "{cost}");
 }
 
 #[test]
@@ -231,7 +303,7 @@ fn arrivals() -> impl Strategy<Value = Vec<Arrival>> {
         let mut at = 0;
         let arrival = |(gap, job, size): (i64, usize, f32)| {
             at += gap * SECOND / 10;
-            Arrival { at, job, input: size, output: 1.0 }
+            Arrival { input: size, ..Arrival::planned(at, job) }
         };
         gaps.into_iter().map(arrival).collect()
     })
@@ -247,11 +319,15 @@ proptest! {
         calls in prop::collection::vec(0.0f64..6.0, 3),
         replicas in 1i64..4,
         breaks in any::<bool>(),
+        left in 0i64..4,
         end in 10i64..4_000,
     ) {
         let jobs = [Job::new("a", 3, &[(0, 1), (0, 2)], None), Job::new("b", 1, &[], None)];
         let mut settings = settings(end * SECOND, Service::Exponential);
         settings.mtbf = breaks.then_some(120 * SECOND);
+        // Devices go and come back, while and after the fleet becomes another one.
+        let change = |at: i64, units: i64| Change { at: at * SECOND, pool: 0, units, usd_per_hour: Decimal::ONE };
+        settings.changes = vec![change(15, left + 1), change(25, left), change(400, 1_000)];
         let routed = |id: usize| {
             let step = |at: usize| Route { input_s: 0.4, ..route(To::Kind(id), calls[at], 0.3) };
             Rc::new(vec![carried((0..3).map(step).collect()), carried(vec![route(To::Kind(0), 1.0, 2.0)])])
@@ -261,7 +337,7 @@ proptest! {
             let first = Rc::new(Deployment { placed: placed(0), jobs: routed(0) });
             let then = Rc::new(Deployment { placed: placed(2), jobs: routed(1) });
             let mut policy = Switch { first, then, at: 20 * SECOND };
-            simulate(&settings, &jobs, &mut arrivals.iter().copied().map(Ok), &mut policy).unwrap()
+            simulate(&settings, &jobs, &mut arrivals.iter().cloned().map(Ok), &mut policy).unwrap()
         };
         let outcome = go();
         prop_assert_eq!(&outcome, &go());
@@ -286,7 +362,7 @@ proptest! {
         let waited = |replicas: i64| {
             let of = carried(vec![Route { input_s: 1.0, ..route(To::Kind(0), 1.0, 0.2) }]);
             let mut policy = fixed(vec![(kind(0, &[1.0]), replicas)], vec![of.clone(), of]);
-            let all = &mut arrivals.iter().copied().map(Ok);
+            let all = &mut arrivals.iter().cloned().map(Ok);
             simulate(&settings, &jobs, all, &mut policy).unwrap().kinds[0].waited_s
         };
         prop_assert!(waited(replicas + 1) <= waited(replicas) + 1e-9);

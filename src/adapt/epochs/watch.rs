@@ -41,7 +41,7 @@ enum Drift {
 impl Watch {
     /// Takes a look; nothing to be done where no cause is named.
     pub fn look(&mut self, plan: &JointPlan, seen: &Seen, policy: &Policy) -> Vec<Cause> {
-        let mut causes = pools(plan, seen.machines, policy);
+        let mut causes = devices(plan, seen.machines, policy);
         let drifts = drifts(plan, seen, policy);
         let before = std::mem::take(&mut self.drifts);
         for (drift, cause) in drifts {
@@ -61,7 +61,7 @@ impl Watch {
 }
 
 /// Devices and prices that are not those of the plan. Devices that the plan does not hold may go without a word.
-fn pools(plan: &JointPlan, machines: &Machines, policy: &Policy) -> Vec<Cause> {
+pub fn devices(plan: &JointPlan, machines: &Machines, policy: &Policy) -> Vec<Cause> {
     let mut held: BTreeMap<&str, i64> = BTreeMap::new();
     for used in &plan.instances {
         *held.entry(used.instance.device.as_str()).or_default() += used.replicas * i64::from(used.instance.units);

@@ -59,6 +59,21 @@ pub struct SimulateOptions {
     /// Mean time between failures of a replica: `720h` [default: none fails]
     #[arg(long, value_name = "TIME")]
     pub mtbf: Option<String>,
+    /// What becomes of devices, from a time on: `2h: h100 * 6`, `8h: h100 at 1.9 usd/h`, `8h: h100 * 6 at 1.9 usd/h` (repeatable)
+    #[arg(long, value_name = "CHANGE")]
+    pub change: Vec<String>,
+    /// Spot devices, each taken away so often in the mean: `h100=5%/h` (repeatable)
+    #[arg(long, value_name = "DEVICE=SHARE")]
+    pub spot: Vec<String>,
+    /// How long it takes until a spot device is back
+    #[arg(long, default_value = "30min", value_name = "TIME")]
+    pub spot_back: String,
+    /// Jobs whose figures are also shown together: `gold=letters,invoices` (repeatable)
+    #[arg(long, value_name = "TIER=JOBS")]
+    pub tier: Vec<String>,
+    /// How many blocks of prefixes a replica keeps of what it has read, where a trace says them (`hash_ids`)
+    #[arg(long, default_value_t = 0, value_name = "BLOCKS")]
+    pub prefix_cache: usize,
     /// Rounds of the joint solver for each plan: more may find cheaper plans
     #[arg(long, default_value_t = 2000, value_name = "N")]
     pub rounds: u64,

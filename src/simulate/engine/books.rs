@@ -18,6 +18,8 @@ pub(super) struct Books {
     pub changes: u64,
     /// Replicas that broke.
     pub failures: u64,
+    /// Replicas whose devices were taken away.
+    pub lost: u64,
     epochs: Vec<Epoch>,
     /// When the epoch began, and what there was then.
     from: Micros,
@@ -45,6 +47,7 @@ impl Books {
             gpus_peak: 0,
             changes: 0,
             failures: 0,
+            lost: 0,
             epochs: Vec::new(),
             from: 0,
             before: Before::default(),
@@ -79,7 +82,7 @@ fn spent(station: &Station, gpu: bool, now: &Totals, before: &Totals) -> Spent {
     let held = by_hour(now.held - before.held);
     Spent {
         gpu_hours: if gpu { held * station.kind.units as f64 } else { 0.0 },
-        cost_usd: held * station.kind.usd_per_hour,
+        cost_usd: by_hour(now.paid - before.paid),
         fees_usd: 0.0,
         busy_wh: by_hour(now.busy_energy - before.busy_energy),
         idle_wh: by_hour(now.idle_energy - before.idle_energy),
@@ -111,7 +114,7 @@ impl Fleet<'_> {
     /// Closes the epoch that ends now.
     pub(super) fn close(&mut self) {
         let now = self.now;
-        let Fleet { stations, books, settings, gpus, .. } = self;
+        let Fleet { stations, books, pools, gpus, .. } = self;
         let passed = (now - books.from) as f64;
         if passed <= 0.0 {
             return;
@@ -126,7 +129,7 @@ impl Fleet<'_> {
             };
             station.account(now);
             let before = books.before.totals.get(id).copied().unwrap_or_default();
-            add(&mut spent_in, &spent(station, settings.pools[station.kind.pool].gpu, &station.totals, &before), 1.0);
+            add(&mut spent_in, &spent(station, pools[station.kind.pool].gpu, &station.totals, &before), 1.0);
             held += station.totals.held - before.held;
             busy += station.totals.busy - before.busy;
             totals.push(station.totals);
@@ -168,8 +171,9 @@ impl Fleet<'_> {
         let mut of_jobs = vec![Spent::default(); self.jobs.len()];
         let (mut kinds, mut all) = (Vec::new(), Spent::default());
         let (mut held, mut busy) = (0.0, 0.0);
+        let (mut input, mut reused) = (0.0, 0.0);
         for station in self.stations.iter().flatten() {
-            let gpu = self.settings.pools[station.kind.pool].gpu;
+            let gpu = self.pools[station.kind.pool].gpu;
             let (totals, spent) = (&station.totals, spent(station, gpu, &station.totals, &Totals::default()));
             add(&mut all, &spent, 1.0);
             let work: f64 = station.by_job.iter().sum();
@@ -178,6 +182,8 @@ impl Fleet<'_> {
             }
             held += totals.held;
             busy += totals.busy;
+            input += totals.input;
+            reused += totals.reused;
             let ratio = |part: f64, of: f64| if of > 0.0 { part / of } else { 0.0 };
             kinds.push(OfKind {
                 kind: station.kind.name.clone(),
@@ -203,6 +209,16 @@ impl Fleet<'_> {
                 spent,
             });
         }
+        let tiers = self.settings.tiers.iter().map(|tier| {
+            let (mut tally, mut spent) = (Tally::default(), Spent::default());
+            for job in &tier.jobs {
+                tally.join(&self.books.tallies[*job]);
+                add(&mut spent, &jobs[*job].spent, 1.0);
+            }
+            let (job, runs) = (format!("tier {}", tier.name), tally.runs());
+            OfJob { job, limit: None, allowed: 1.0, runs, spent }
+        });
+        let tiers = tiers.collect();
         all.fees_usd = whole.fees;
         all.cost_usd += whole.fees;
         Outcome {
@@ -213,9 +229,12 @@ impl Fleet<'_> {
             gpus_mean: all.gpu_hours / hours(end),
             gpus_peak: self.books.epochs.iter().map(|epoch| epoch.gpus_peak).max().unwrap_or(0),
             busy: if held > 0.0 { busy / held } else { 0.0 },
+            reused: if input > 0.0 { reused / input } else { 0.0 },
             changes: self.books.changes,
             failures: self.books.failures,
+            lost: self.books.lost,
             jobs,
+            tiers,
             kinds,
             epochs: self.books.epochs,
         }

@@ -2,6 +2,7 @@
 //! its calls and goes.
 
 use super::{Event, Fleet};
+use crate::simulate::change::Change;
 use crate::simulate::model::Deployment;
 use crate::simulate::station::Station;
 use std::rc::Rc;
@@ -10,7 +11,7 @@ impl Fleet<'_> {
     /// The fleet that is there at the beginning.
     pub(super) fn boot(&mut self, first: &Rc<Deployment>) -> Result<(), String> {
         self.know(first)?;
-        for (pool, held) in self.settings.pools.iter().zip(first.held(self.settings.pools.len())) {
+        for (pool, held) in self.pools.iter().zip(first.held(self.pools.len())) {
             if held > pool.units {
                 return Err(format!("its replicas hold {held} `{}`, and there are {}", pool.name, pool.units));
             }
@@ -95,8 +96,11 @@ impl Fleet<'_> {
             if self.stations.len() <= kind.id {
                 self.stations.resize_with(kind.id + 1, || None);
             }
-            let (jobs, now) = (self.jobs.len(), self.now);
-            self.stations[kind.id].get_or_insert_with(|| Station::new(kind.clone(), jobs, now));
+            let (jobs, now, price) = (self.jobs.len(), self.now, self.pools[kind.pool].price(kind.units));
+            self.stations[kind.id].get_or_insert_with(|| {
+                let blocks = self.settings.prefix_blocks;
+                Station::new(kind.clone(), jobs, (price, blocks), now)
+            });
         }
         Ok(())
     }
@@ -109,7 +113,7 @@ impl Fleet<'_> {
             return None;
         }
         self.free[pool] -= units;
-        if self.settings.pools[pool].gpu {
+        if self.pools[pool].gpu {
             self.gpus += units;
             self.books.gpus_peak = self.books.gpus_peak.max(self.gpus);
         }
@@ -134,12 +138,51 @@ impl Fleet<'_> {
         let Some(station) = self.stations[id].as_ref().filter(|_| replicas > 0) else { return };
         let (pool, units) = (station.kind.pool, station.kind.units * replicas);
         self.free[pool] += units;
-        if self.settings.pools[pool].gpu {
+        if self.pools[pool].gpu {
             self.gpus -= units;
         }
         if self.next.is_none() {
             self.begin_pending();
         }
+    }
+
+    /// A pool changes. Where more devices are held than there are left, replicas lose theirs, whichever it hits.
+    pub(super) fn change(&mut self, change: &Change) {
+        let pool = &mut self.pools[change.pool];
+        self.free[change.pool] += change.units - pool.units;
+        (pool.units, pool.usd_per_hour) = (change.units, change.usd_per_hour);
+        let (now, pool) = (self.now, &self.pools[change.pool]);
+        for station in self.stations.iter_mut().flatten().filter(|station| station.kind.pool == change.pool) {
+            station.priced(now, pool.price(station.kind.units));
+        }
+        while self.free[change.pool] < 0 && self.lose(change.pool) {}
+        if self.next.is_none() {
+            self.begin_pending();
+        }
+        self.settle(false);
+    }
+
+    /// One device that somebody holds is gone: the replica with it, and its other devices are free. False where nobody holds one.
+    fn lose(&mut self, pool: usize) -> bool {
+        let on = |station: &Station| if station.kind.pool == pool { station.held() * station.kind.units } else { 0 };
+        let held: i64 = self.stations.iter().flatten().map(on).sum();
+        if held == 0 {
+            return false;
+        }
+        let mut hit = self.breaks.below(held as usize) as i64;
+        for id in 0..self.stations.len() {
+            let Some(station) = self.stations[id].as_mut() else { continue };
+            let own = on(station);
+            if hit < own {
+                station.lose(self.now, (hit / station.kind.units) as usize);
+                self.books.lost += 1;
+                self.give_back(id, 1);
+                self.elsewhere(id as u32);
+                return true;
+            }
+            hit -= own;
+        }
+        false
     }
 
     pub(super) fn ready(&mut self, id: u32, replica: u32, life: u32) {
@@ -166,7 +209,19 @@ impl Fleet<'_> {
             Some(life) => self.announce(ready, Event::Ready { station: id, replica, life }),
             None => self.give_back(id as usize, 1),
         }
-        // Its calls may find room elsewhere.
+        self.elsewhere(id);
+    }
+
+    /// The calls of a replica that is gone find room on others of its kind or, where none is left or expected, where their steps are
+    /// carried out now.
+    fn elsewhere(&mut self, id: u32) {
         self.fill(id);
+        let now = self.now;
+        let Some(station) = self.stations[id as usize].as_mut() else { return };
+        if station.up + station.starting + station.pending == 0 {
+            for call in station.empty(now) {
+                self.dispatch(call.run, call.step, call.share);
+            }
+        }
     }
 }

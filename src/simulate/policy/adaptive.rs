@@ -3,13 +3,13 @@
 //! are those of a real fleet (`adapt::forecast`, `adapt::epochs`).
 
 use super::{Policy, Seen};
-use crate::adapt::epochs::{self, Cause, Now, replan};
+use crate::adapt::epochs::{self, Cause, Now, devices, replan};
 use crate::adapt::forecast::{Forecasting, forecast};
 use crate::fleet::join::Unjoined;
 use crate::fleet::model::JointPlan;
 use crate::fleet::translate::Member;
 use crate::simulate::deploy::Catalogue;
-use crate::simulate::model::Deployment;
+use crate::simulate::model::{Deployment, Pool};
 use crate::simulate::{Micros, seconds};
 use crate::solve::joint::Limits;
 use crate::space::Machines;
@@ -30,8 +30,8 @@ pub fn foreseen(epoch: Micros) -> impl Fn(&[f64]) -> f64 {
 pub struct Adaptive<'a, 'c> {
     /// The jobs; their rates are those planned for last.
     pub members: &'c mut [Member<'a>],
-    /// The cluster.
-    pub machines: &'a Machines,
+    /// The cluster, as it is now.
+    pub machines: Machines,
     /// When a change is worth what switching costs.
     pub policy: epochs::Policy,
     /// Rounds of the joint solver: what makes a plan the same on every machine.
@@ -62,15 +62,27 @@ impl Adaptive<'_, '_> {
             let rate = Decimal::from_f64_retain(foreseen.max(least)).map(|rate| rate.round_dp(6));
             member.rate = rate.filter(|rate| *rate > Decimal::ZERO).unwrap_or(member.rate);
         }
+        self.planned(vec![Cause::Schedule])
+    }
+
+    /// A plan for the rates and machines of now.
+    fn planned(&mut self, causes: Vec<Cause>) -> Option<JointPlan> {
         let limits = Limits { rounds: self.rounds, out_of_time: None, any: false };
-        let now = Now { members: self.members, machines: self.machines, running: &self.plan.running() };
-        match replan(&self.plan, &now, vec![Cause::Schedule], &self.policy, &limits) {
+        let now = Now { members: self.members, machines: &self.machines, running: &self.plan.running() };
+        match replan(&self.plan, &now, causes, &self.policy, &limits) {
             Ok(next) => Some(next.plan),
             Err(Unjoined::Refused(_) | Unjoined::Unknown(_)) => {
                 self.refused += 1;
                 None
             }
         }
+    }
+
+    /// The deployment of a plan, where it is another one than that of now.
+    fn switch(&mut self, joint: &JointPlan) -> Result<Option<Rc<Deployment>>, String> {
+        let former = self.deployed.clone();
+        let next = self.run(joint)?;
+        Ok(former.is_none_or(|former| *former != *next).then_some(next))
     }
 
     fn run(&mut self, joint: &JointPlan) -> Result<Rc<Deployment>, String> {
@@ -101,9 +113,24 @@ impl Policy for Adaptive<'_, '_> {
     }
 
     fn at(&mut self, seen: &Seen) -> Result<Option<Rc<Deployment>>, String> {
-        let Some(joint) = self.again(seen) else { return Ok(None) };
-        let former = self.deployed.clone();
-        let next = self.run(&joint)?;
-        Ok(former.is_none_or(|former| *former != *next).then_some(next))
+        match self.again(seen) {
+            Some(joint) => self.switch(&joint),
+            None => Ok(None),
+        }
+    }
+
+    fn changed(&mut self, _: &Seen, pools: &[Pool]) -> Result<Option<Rc<Deployment>>, String> {
+        for pool in pools {
+            let (units, price) = (u32::try_from(pool.units).unwrap_or(u32::MAX), pool.usd_per_hour);
+            self.machines.pools.insert(pool.name.as_str().into(), (units, price));
+        }
+        let causes = devices(&self.plan, &self.machines, &self.policy);
+        if causes.is_empty() {
+            return Ok(None);
+        }
+        match self.planned(causes) {
+            Some(joint) => self.switch(&joint),
+            None => Ok(None),
+        }
     }
 }
