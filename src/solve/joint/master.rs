@@ -82,7 +82,10 @@ pub struct Master<'a> {
     chefs: Vec<Chef<'a>>,
     lp: Lp,
     roles: Vec<Role>,
-    kind_rows: Vec<u32>,
+    /// By kind: its row, once a column loads it. Of most kinds that options could use, no column ever does, and rows are dear.
+    kind_rows: Vec<Option<u32>>,
+    /// By kind: the replicas that the node of now leaves to it.
+    ranges: Vec<(i64, i64)>,
     pool_rows: Vec<u32>,
     job_rows: Vec<u32>,
     least_rows: Vec<Option<u32>>,
@@ -120,7 +123,8 @@ impl<'a> Master<'a> {
             chefs: menus.iter().map(|menu| Chef::new(menu, JOB_NODES, PARTS)).collect(),
             lp: Lp::new(),
             roles: Vec::new(),
-            kind_rows: Vec::new(),
+            kind_rows: vec![None; fleet.kinds.len()],
+            ranges: root.range.clone(),
             pool_rows: Vec::new(),
             job_rows: Vec::new(),
             least_rows: vec![None; fleet.kinds.len()],
@@ -162,24 +166,13 @@ impl<'a> Master<'a> {
         self.unit = (total / self.menus.len().max(1) as f64).max(1.0);
         // Not to carry out a job costs more than everything else together.
         self.escape = 40.0 * ceiling as f64 / self.unit;
-        for _ in 0..fleet.kinds.len() {
-            let row = self.row(0.0, &[]);
-            self.kind_rows.push(row);
-        }
         for pool in &fleet.pools {
             let row = self.row(-(pool.units as f64), &[]);
             self.pool_rows.push(row);
         }
-        for (at, kind) in fleet.kinds.iter().enumerate() {
-            let mut entries = vec![(self.kind_rows[at], 1.0)];
-            entries.extend(kind.uses.iter().map(|(pool, units)| (self.pool_rows[*pool], -(*units as f64))));
-            if kind.running > 0 {
-                let kept = self.row(-(kind.running as f64), &[]);
-                let mut entries = entries.clone();
-                entries.push((kept, -1.0));
-                self.add((kind.price - kind.stop) as f64 / self.unit, entries, Role::Replica(at as u32));
-            }
-            self.add((kind.price + kind.start) as f64 / self.unit, entries, Role::Replica(at as u32));
+        // What runs now costs something even where nothing uses it any more.
+        for at in (0..fleet.kinds.len()).filter(|at| fleet.kinds[*at].running > 0) {
+            self.kind_row(at);
         }
         for (job, best) in first.into_iter().enumerate() {
             let row = self.row(1.0, &[]);
@@ -200,6 +193,27 @@ impl<'a> Master<'a> {
     /// By job: its best configuration at the price of full replicas; empty where none was found.
     pub fn first(&self) -> Vec<Vec<u32>> {
         self.first.clone()
+    }
+
+    /// The row of a kind, with the columns of its replicas.
+    fn kind_row(&mut self, at: usize) -> u32 {
+        if let Some(row) = self.kind_rows[at] {
+            return row;
+        }
+        let kind = &self.fleet.kinds[at];
+        let row = self.row(0.0, &[]);
+        self.kind_rows[at] = Some(row);
+        let mut entries = vec![(row, 1.0)];
+        entries.extend(kind.uses.iter().map(|(pool, units)| (self.pool_rows[*pool], -(*units as f64))));
+        if kind.running > 0 {
+            let kept = self.row(-(kind.running as f64), &[]);
+            let mut entries = entries.clone();
+            entries.push((kept, -1.0));
+            self.add((kind.price - kind.stop) as f64 / self.unit, entries, Role::Replica(at as u32));
+        }
+        self.add((kind.price + kind.start) as f64 / self.unit, entries, Role::Replica(at as u32));
+        self.confine(at);
+        row
     }
 
     fn row(&mut self, rhs: f64, entries: &[(u32, f64)]) -> u32 {
@@ -223,7 +237,7 @@ impl<'a> Master<'a> {
         true
     }
 
-    fn column(&self, job: usize, dishes: &[u32]) -> (f64, Vec<(u32, f64)>) {
+    fn column(&mut self, job: usize, dishes: &[u32]) -> (f64, Vec<(u32, f64)>) {
         let mut cost = 0.0;
         let mut entries = vec![(self.job_rows[job], 1.0)];
         let mut loads: Vec<(usize, i64, u32)> = Vec::new();
@@ -234,11 +248,11 @@ impl<'a> Master<'a> {
                 loads.push((dish.kind as usize, dish.load, place as u32));
             }
         }
-        for (kind, row) in self.kind_rows.iter().enumerate() {
+        let used: BTreeSet<usize> = loads.iter().map(|load| load.0).collect();
+        for kind in used {
             let load: f64 = loads.iter().filter(|l| l.0 == kind).map(|l| l.1 as f64).sum();
-            if load > 0.0 {
-                entries.push((*row, -load / (self.fleet.kinds[kind].capacity.max(1)) as f64));
-            }
+            let row = self.kind_row(kind);
+            entries.push((row, -load / (self.fleet.kinds[kind].capacity.max(1)) as f64));
         }
         for (row, cut) in &self.cuts {
             let on = loads.iter().filter(|l| l.0 == cut.kind);
@@ -310,24 +324,13 @@ impl<'a> Master<'a> {
 
     /// Sets ranges and costs as a node has them.
     fn enter(&mut self, node: &Node) {
-        for (kind, &(least, most)) in node.range.iter().enumerate() {
-            let replicas = |roles: &[Role]| -> Vec<u32> {
-                let own = roles.iter().enumerate().filter(|(_, role)| **role == Role::Replica(kind as u32));
-                own.map(|(at, _)| at as u32).collect()
-            };
-            if least > 0 && self.least_rows[kind].is_none() {
-                let entries: Vec<(u32, f64)> = replicas(&self.roles).into_iter().map(|c| (c, 1.0)).collect();
-                self.least_rows[kind] = Some(self.row(0.0, &entries));
+        self.ranges.clone_from(&node.range);
+        for (kind, &(least, _)) in node.range.iter().enumerate() {
+            if least > 0 {
+                self.kind_row(kind);
             }
-            if self.most_rows[kind].is_none() && most < self.loosest(kind) {
-                let entries: Vec<(u32, f64)> = replicas(&self.roles).into_iter().map(|c| (c, -1.0)).collect();
-                self.most_rows[kind] = Some(self.row(0.0, &entries));
-            }
-            if let Some(row) = self.least_rows[kind] {
-                self.lp.set_rhs(row, least as f64);
-            }
-            if let Some(row) = self.most_rows[kind] {
-                self.lp.set_rhs(row, -(most as f64));
+            if self.kind_rows[kind].is_some() {
+                self.confine(kind);
             }
         }
         for at in 0..self.roles.len() {
@@ -340,6 +343,29 @@ impl<'a> Master<'a> {
             });
             let fees = || dishes.iter().enumerate().map(|(p, d)| self.menus[job].steps[p][*d as usize].fee as f64);
             self.lp.columns[at].cost = if out { self.escape } else { fees().sum::<f64>() / self.unit };
+        }
+    }
+
+    /// Keeps the replicas of a kind within the range of now.
+    fn confine(&mut self, kind: usize) {
+        let (least, most) = self.ranges[kind];
+        let entries = |roles: &[Role], sign: f64| -> Vec<(u32, f64)> {
+            let own = roles.iter().enumerate().filter(|(_, role)| **role == Role::Replica(kind as u32));
+            own.map(|(at, _)| (at as u32, sign)).collect()
+        };
+        if least > 0 && self.least_rows[kind].is_none() {
+            let entries = entries(&self.roles, 1.0);
+            self.least_rows[kind] = Some(self.row(0.0, &entries));
+        }
+        if self.most_rows[kind].is_none() && most < self.loosest(kind) {
+            let entries = entries(&self.roles, -1.0);
+            self.most_rows[kind] = Some(self.row(0.0, &entries));
+        }
+        if let Some(row) = self.least_rows[kind] {
+            self.lp.set_rhs(row, least as f64);
+        }
+        if let Some(row) = self.most_rows[kind] {
+            self.lp.set_rhs(row, -(most as f64));
         }
     }
 

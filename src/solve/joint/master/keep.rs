@@ -52,7 +52,7 @@ impl Master<'_> {
             }
             None => false,
         });
-        for row in self.kind_rows.iter_mut().chain(&mut self.pool_rows).chain(&mut self.job_rows) {
+        for row in self.kind_rows.iter_mut().flatten().chain(&mut self.pool_rows).chain(&mut self.job_rows) {
             *row = at(*row);
         }
         for row in self.least_rows.iter_mut().chain(&mut self.most_rows).flatten() {

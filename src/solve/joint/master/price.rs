@@ -59,11 +59,22 @@ impl Master<'_> {
             let value = (self.lp.y[row as usize].max(0.0) * scale / over).floor();
             if value < 4e18 { value as i64 } else { 0 }
         };
-        let capacities = self.fleet.kinds.iter().map(|kind| kind.capacity.max(1) as f64);
+        let pool: Vec<i64> = self.pool_rows.iter().map(|row| floor(*row, 1.0)).collect();
+        // A kind that no column loads asks for as much as its replicas cost: more would pay for them, less would say that it is cheaper.
+        let idle = |at: usize| -> i64 {
+            let kind = &self.fleet.kinds[at];
+            let devices: i128 = kind.uses.iter().map(|(at, units)| i128::from(pool[*at]) * i128::from(*units)).sum();
+            let price = (i128::from(kind.price + kind.start) << self.shift) + devices;
+            i64::try_from(price / i128::from(kind.capacity.max(1))).unwrap_or(i64::MAX)
+        };
+        let load = |(at, row): (usize, &Option<u32>)| match row {
+            Some(row) => floor(*row, self.fleet.kinds[at].capacity.max(1) as f64),
+            None => idle(at),
+        };
         Prices {
-            load: self.kind_rows.iter().zip(capacities).map(|(row, over)| floor(*row, over)).collect(),
+            load: self.kind_rows.iter().enumerate().map(load).collect(),
             cut: self.cuts.iter().map(|(row, cut)| floor(*row, cut.over as f64)).collect(),
-            pool: self.pool_rows.iter().map(|row| floor(*row, 1.0)).collect(),
+            pool,
         }
     }
 
