@@ -120,8 +120,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mkbc", default="target/release/mkbc")
     parser.add_argument("--minutes", type=float, default=20.0)
-    parser.add_argument("--cores", type=int, default=8, help="cores of the cluster's file, half of which are lost")
-    parser.add_argument("--peak", type=float, default=8.0, help="runs a second of each workflow at the height of its wave")
+    parser.add_argument("--cores", type=int, default=4, help="cores of the cluster's file, half of which are lost")
+    parser.add_argument("--peak", type=float, default=5.0, help="runs a second of each workflow at the height of its wave")
     options = parser.parse_args()
     mkbc, seconds = str(pathlib.Path(options.mkbc).resolve()), options.minutes * 60
     # A day of the load is half of the time, and has about twelve epochs.
@@ -224,10 +224,10 @@ def check(server, accepted, refused, plans, lost):
         print(f"{len(unknown)} plans were in force too shortly to be seen from outside")
     for made in reversed(replans):
         saves = made["saves_usd_per_hour"]
-        saved = "" if saves is None else f", saves {saves:.3f} usd/h"
+        saved = "" if not saves else f", saves {saves:.3f} usd/h"
         print(f"  {made['at'][11:19]} plan {made['plan']} {made['verdict']}: {'; '.join(made['because'])}{saved}")
-        for change in made["changes"]:
-            print(f"             {change}")
+        for line in made["changes"] + (made["broken"] or "").splitlines()[:1]:
+            print(f"             {line}")
     return wrong
 
 

@@ -9,6 +9,7 @@ use crate::serve::fleet::{Fleet, Look, Terms};
 use crate::space::Machines;
 use crate::space::load::BUSY;
 use clap::Args;
+use rust_decimal::Decimal;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -35,7 +36,16 @@ pub struct SharingOptions {
 pub fn fleet(options: &SharingOptions, libraries: &[PathBuf]) -> Fleet {
     let epoch = Duration::from_secs(options.epoch.into());
     let window = epoch / WINDOWS;
-    let policy = Policy { epoch_s: options.epoch, rest_s: options.epoch / WINDOWS, ..Policy::default() };
+    let usual = Policy::default();
+    // In a shorter epoch what is switched is tools and small models, which are there sooner: the same share of it.
+    let part = (Decimal::from(options.epoch) / Decimal::from(usual.epoch_s)).min(Decimal::ONE);
+    let policy = Policy {
+        epoch_s: options.epoch,
+        rest_s: options.epoch / WINDOWS,
+        start_s: usual.start_s * part,
+        stop_s: usual.stop_s * part,
+        ..usual
+    };
     let machines = look(options.cluster.clone(), libraries.to_vec());
     Fleet::new(Terms { machines, policy, utilisation: BUSY, look: epoch / LOOKS, window, limit: LIMIT })
 }

@@ -26,6 +26,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// The word for workflows that do not fit together.
+const CLASH: &str = "does_not_fit";
 /// What another tenant's workflow is called in a refusal.
 const HIDDEN: &str = "another tenant's workflow";
 
@@ -156,7 +158,7 @@ impl Fleet {
         self.enact(service, all, Some(joint), said)
     }
 
-    /// Plans the workflows again, at these rates and on the machines that there are.
+    /// Plans the workflows again for these rates, or, where they do not fit at them, for the largest share of them that does.
     pub(super) fn again(
         &self,
         service: &Service,
@@ -164,6 +166,38 @@ impl Fleet {
         rates: &[AtRate],
         causes: Vec<Cause>,
         foreseen: said::Foreseen,
+    ) -> Result<(JointPlan, Replanned), Refusal> {
+        let why = match self.tried(service, force, rates, causes.clone(), foreseen.clone(), true) {
+            Err(why) if why.code() == CLASH => why,
+            other => return other,
+        };
+        // In hundredths: what fits at some rates fits at lower ones.
+        let (mut fits, mut clashes, mut best) = (0, 100, None);
+        while clashes - fits > 1 {
+            let share = (fits + clashes) / 2;
+            let part = |(workflow, rate): &AtRate| (workflow.clone(), *rate * Decimal::new(share, 2));
+            let part: Vec<AtRate> = rates.iter().map(part).collect();
+            match self.tried(service, force, &part, causes.clone(), foreseen.clone(), false) {
+                Ok(planned) => (fits, best) = (share, Some(planned)),
+                Err(_) => clashes = share,
+            }
+        }
+        let Some((joint, said)) = best else { return Err(why) };
+        let (message, help) = (why.message(), why.hint().unwrap_or_default());
+        let broken = format!("{message}; this plan is for {fits} % of what is foreseen, and more has to wait\n{help}");
+        Ok((joint, Replanned { broken: Some(broken), ..said }))
+    }
+
+    /// Plans the workflows again, at these rates and on the machines that there are. Where they do not fit, it takes a while to find
+    /// out why: only where it is to be `explained`.
+    fn tried(
+        &self,
+        service: &Service,
+        force: &InForce,
+        rates: &[AtRate],
+        causes: Vec<Cause>,
+        foreseen: said::Foreseen,
+        explained: bool,
     ) -> Result<(JointPlan, Replanned), Refusal> {
         let machines = self.look(service.planner.library()).map_err(|why| Refusal::invalid("no_cluster", why))?;
         let usable = service.planner.usable();
@@ -180,6 +214,7 @@ impl Fleet {
                 Ok((again.plan, said))
             }
             Err(Unjoined::Unknown(why)) => Err(Refusal::invalid("no_plan", why)),
+            Err(Unjoined::Refused(_)) if !explained => Err(Refusal::conflict(CLASH, "the workflows do not fit")),
             Err(Unjoined::Refused(translated)) => Err(refused(&members, &translated, &machines, limit)),
         }
     }
@@ -261,7 +296,7 @@ fn refused(members: &[Member], translated: &Translated, machines: &Machines, lim
     let (began, least) = (Instant::now(), Duration::from_secs(1));
     let late = move || began.elapsed() >= limit.max(least);
     let (_, diagnostic) = explain(members, translated, &machines.name, &late);
-    let refusal = Refusal::conflict("does_not_fit", diagnostic.message);
+    let refusal = Refusal::conflict(CLASH, diagnostic.message);
     match diagnostic.help {
         Some(help) => refusal.help(help),
         None => refusal,

@@ -33,6 +33,8 @@ struct Watching {
     watch: Watch,
     /// When there was last no plan in the place of the one in force.
     refused_ms: Option<i64>,
+    /// Whether it did not pay, when it was last looked for, to stop what stands idle: until another cause comes, it does not now.
+    idle_kept: bool,
     past: BTreeMap<String, Past>,
     marks: VecDeque<(Instant, BTreeMap<Instance, (f64, f64)>)>,
 }
@@ -50,6 +52,7 @@ impl Watching {
             number: 0,
             watch: Watch::default(),
             refused_ms: None,
+            idle_kept: false,
             past: BTreeMap::new(),
             marks: VecDeque::new(),
         }
@@ -95,7 +98,10 @@ impl Watching {
         let seen_rates = rates.iter().map(|(key, rate)| (key.clone(), decimal(*rate))).collect();
         let (since_s, paces) = (since(self.refused_ms.unwrap_or(force.since_ms)), BTreeMap::new());
         let seen = Seen { since_s, rates: &seen_rates, paces: &paces, machines: &machines };
-        let causes = self.watch.look(&force.joint, &seen, policy);
+        let mut causes = self.watch.look(&force.joint, &seen, policy);
+        if self.idle_kept && causes.iter().all(is_idle) {
+            causes.clear();
+        }
         if !causes.is_empty() {
             self.plan(service, causes, &rates);
         }
@@ -110,6 +116,7 @@ impl Watching {
         let all = fleet.state().workflows.clone();
         let (rates, foreseen) = self.foresee(service, &all, &force, &causes, measured);
         let planned = fleet.again(service, &force, &rates, causes.clone(), foreseen.clone());
+        self.idle_kept = causes.iter().all(is_idle) && planned.as_ref().is_ok_and(|(_, said)| said.verdict == "kept");
         if let Err(why) = planned.and_then(|(joint, said)| fleet.enact(service, all, Some(joint), said)) {
             let help = why.hint().map(|help| format!("\n{help}")).unwrap_or_default();
             let why = Some(format!("{}{help}", why.message()));
@@ -231,6 +238,10 @@ impl Fleet {
             state = self.wake.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
+}
+
+fn is_idle(cause: &Cause) -> bool {
+    matches!(cause, Cause::Idle { .. })
 }
 
 fn decimal(rate: f64) -> Decimal {
