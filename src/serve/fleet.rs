@@ -52,8 +52,10 @@ pub struct Terms {
     pub look: Duration,
     /// Over how long rates and busy shares are measured.
     pub window: Duration,
-    /// How long a joint plan is looked for.
+    /// How long a joint plan is looked for, where a workflow is to be admitted.
     pub limit: Duration,
+    /// The same where all are planned again; less where they do not fit, and a part is looked for that does.
+    pub limit_again: Duration,
 }
 
 /// A joint plan that runs follow.

@@ -47,7 +47,15 @@ pub fn fleet(options: &SharingOptions, libraries: &[PathBuf]) -> Fleet {
         ..usual
     };
     let machines = look(options.cluster.clone(), libraries.to_vec());
-    Fleet::new(Terms { machines, policy, utilisation: BUSY, look: epoch / LOOKS, window, limit: LIMIT })
+    Fleet::new(Terms {
+        machines,
+        policy,
+        utilisation: BUSY,
+        look: epoch / LOOKS,
+        window,
+        limit: LIMIT,
+        limit_again: LIMIT.min(window / 2),
+    })
 }
 
 /// Looks at machines: this one's each time, those of a file when its text has changed.

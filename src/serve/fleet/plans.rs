@@ -34,6 +34,18 @@ const HIDDEN: &str = "another tenant's workflow";
 /// A workflow and the runs a second that are planned for.
 pub type AtRate = (Arc<Workflow>, Decimal);
 
+/// What workflows are planned again for, beside their rates.
+pub struct Case<'a> {
+    /// The plan in force.
+    pub force: &'a InForce,
+    /// The machines, as they were when the causes were seen: what happens to them meanwhile is a cause of its own.
+    pub machines: &'a Machines,
+    /// Why.
+    pub causes: Vec<Cause>,
+    /// How the rates were foreseen.
+    pub foreseen: said::Foreseen,
+}
+
 impl Fleet {
     /// Deploys a workflow where all fit together; whether it is new. Takes processor time.
     pub fn deploy(
@@ -146,7 +158,9 @@ impl Fleet {
             return self.enact(service, all, None, said::none("emptied", &causes, said::Foreseen::new(), None, None));
         };
         let rates = at_rates(&all, Some(&force));
-        let (joint, said) = match self.again(service, &force, &rates, causes.clone(), said::Foreseen::new()) {
+        let machines = self.look(service.planner.library()).map_err(|why| Refusal::invalid("no_cluster", why))?;
+        let case = Case { force: &force, machines: &machines, causes: causes.clone(), foreseen: said::Foreseen::new() };
+        let (joint, said) = match self.again(service, &case, &rates) {
             Ok(planned) => planned,
             // The plan in force carries out all that are left, and more.
             Err(why) => {
@@ -162,13 +176,12 @@ impl Fleet {
     pub(super) fn again(
         &self,
         service: &Service,
-        force: &InForce,
+        case: &Case,
         rates: &[AtRate],
-        causes: Vec<Cause>,
-        foreseen: said::Foreseen,
     ) -> Result<(JointPlan, Replanned), Refusal> {
-        let why = match self.tried(service, force, rates, causes.clone(), foreseen.clone(), true) {
-            Err(why) if why.code() == CLASH => why,
+        let limit = self.terms.limit_again;
+        let why = match self.tried(service, case, rates, limit, true) {
+            Err(why) if matches!(why.code(), CLASH | "no_plan") => why,
             other => return other,
         };
         // In hundredths: what fits at some rates fits at lower ones.
@@ -177,7 +190,7 @@ impl Fleet {
             let share = (fits + clashes) / 2;
             let part = |(workflow, rate): &AtRate| (workflow.clone(), *rate * Decimal::new(share, 2));
             let part: Vec<AtRate> = rates.iter().map(part).collect();
-            match self.tried(service, force, &part, causes.clone(), foreseen.clone(), false) {
+            match self.tried(service, case, &part, limit / 4, false) {
                 Ok(planned) => (fits, best) = (share, Some(planned)),
                 Err(_) => clashes = share,
             }
@@ -188,34 +201,33 @@ impl Fleet {
         Ok((joint, Replanned { broken: Some(broken), ..said }))
     }
 
-    /// Plans the workflows again, at these rates and on the machines that there are. Where they do not fit, it takes a while to find
-    /// out why: only where it is to be `explained`.
+    /// Plans the workflows again, at these rates. Where they do not fit, it takes a while to find out why: only where it is to be
+    /// `explained`.
     fn tried(
         &self,
         service: &Service,
-        force: &InForce,
+        case: &Case,
         rates: &[AtRate],
-        causes: Vec<Cause>,
-        foreseen: said::Foreseen,
+        limit: Duration,
         explained: bool,
     ) -> Result<(JointPlan, Replanned), Refusal> {
-        let machines = self.look(service.planner.library()).map_err(|why| Refusal::invalid("no_cluster", why))?;
+        let Case { force, machines, causes, foreseen } = case;
         let usable = service.planner.usable();
-        let members = members(rates, &machines, &usable)?;
-        let (began, limit) = (Instant::now(), self.terms.limit);
+        let members = members(rates, machines, &usable)?;
+        let began = Instant::now();
         let out_of_time = move || began.elapsed() >= limit;
         let limits = Limits { rounds: u64::MAX, out_of_time: Some(&out_of_time), any: false };
-        let running = left(&force.joint, &machines);
-        let now = Now { members: &members, machines: &machines, running: &running };
-        match replan(&force.joint, &now, causes, &self.terms.policy, &limits) {
+        let running = left(&force.joint, machines);
+        let now = Now { members: &members, machines, running: &running };
+        match replan(&force.joint, &now, causes.clone(), &self.terms.policy, &limits) {
             Ok(again) => {
-                let mut said = said::again(&again, foreseen);
+                let mut said = said::again(&again, foreseen.clone());
                 said::lost(&mut said, &force.joint.running(), &running);
                 Ok((again.plan, said))
             }
             Err(Unjoined::Unknown(why)) => Err(Refusal::invalid("no_plan", why)),
             Err(Unjoined::Refused(_)) if !explained => Err(Refusal::conflict(CLASH, "the workflows do not fit")),
-            Err(Unjoined::Refused(translated)) => Err(refused(&members, &translated, &machines, limit)),
+            Err(Unjoined::Refused(translated)) => Err(refused(&members, &translated, machines, limit / 2)),
         }
     }
 
@@ -293,8 +305,8 @@ fn left(joint: &JointPlan, machines: &Machines) -> BTreeMap<Instance, i64> {
 
 /// Why workflows do not fit, and what would let them: as `mkbc plan a b` says it.
 fn refused(members: &[Member], translated: &Translated, machines: &Machines, limit: Duration) -> Refusal {
-    let (began, least) = (Instant::now(), Duration::from_secs(1));
-    let late = move || began.elapsed() >= limit.max(least);
+    let began = Instant::now();
+    let late = move || began.elapsed() >= limit;
     let (_, diagnostic) = explain(members, translated, &machines.name, &late);
     let refusal = Refusal::conflict(CLASH, diagnostic.message);
     match diagnostic.help {

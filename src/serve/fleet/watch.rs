@@ -1,7 +1,7 @@
 //! Clock, arrivals and machines → looks at the plan in force; where one names a cause, the fleet is planned again for the rates that are
 //! foreseen. A thread of its own, so that planning holds nobody up: runs and requests go on under the plan in force meanwhile.
 
-use super::plans::{AtRate, at_rates};
+use super::plans::{AtRate, Case, at_rates};
 use super::{Fleet, InForce, said};
 use crate::adapt::epochs::{Cause, Seen, Watch};
 use crate::adapt::forecast::{Forecasting, forecast};
@@ -9,6 +9,7 @@ use crate::fleet::instance::Instance;
 use crate::run::fault::{Fault, FaultKind};
 use crate::serve::deploy::Workflow;
 use crate::serve::{Service, now_ms};
+use crate::space::Machines;
 use rust_decimal::Decimal;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, PoisonError};
@@ -103,19 +104,20 @@ impl Watching {
             causes.clear();
         }
         if !causes.is_empty() {
-            self.plan(service, causes, &rates);
+            self.plan(service, &machines, causes, &rates);
         }
     }
 
     /// Plans again, for the causes that were seen.
-    fn plan(&mut self, service: &Service, causes: Vec<Cause>, measured: &BTreeMap<String, f64>) {
+    fn plan(&mut self, service: &Service, machines: &Machines, causes: Vec<Cause>, measured: &BTreeMap<String, f64>) {
         let fleet = &service.fleet;
         let _one = fleet.changing();
         // Meanwhile somebody may have deployed something: the new plan is looked at anew.
         let Some(force) = fleet.in_force().filter(|force| force.number == self.number) else { return };
         let all = fleet.state().workflows.clone();
         let (rates, foreseen) = self.foresee(service, &all, &force, &causes, measured);
-        let planned = fleet.again(service, &force, &rates, causes.clone(), foreseen.clone());
+        let case = Case { force: &force, machines, causes: causes.clone(), foreseen: foreseen.clone() };
+        let planned = fleet.again(service, &case, &rates);
         self.idle_kept = causes.iter().all(is_idle) && planned.as_ref().is_ok_and(|(_, said)| said.verdict == "kept");
         if let Err(why) = planned.and_then(|(joint, said)| fleet.enact(service, all, Some(joint), said)) {
             let help = why.hint().map(|help| format!("\n{help}")).unwrap_or_default();
