@@ -134,6 +134,7 @@ pub fn main() -> ExitCode {
         Command::Top(options) => top::top(&options),
         Command::Serve(options) => serve::serve(&options),
         Command::Submit(options) => remote::submit(&options, &inputs),
+        Command::Deploy(options) => remote::deploy(&options),
         Command::Watch(options) => remote::watch(&options),
         Command::Fetch(options) => remote::fetch(&options),
         Command::Journal(what) => journal::journal(&what),

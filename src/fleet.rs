@@ -7,6 +7,7 @@
 pub mod instance;
 pub mod join;
 pub mod load;
+pub mod member;
 pub mod model;
 pub mod refuse;
 pub mod render;

@@ -18,6 +18,7 @@ pub mod observer;
 pub mod ops;
 pub mod picture;
 pub mod pins;
+pub mod places;
 pub mod pool;
 pub mod preflight;
 pub mod probe;
@@ -42,6 +43,7 @@ use journal::recorder::Recorder;
 use meter::energy::DeviceEnergy;
 use meter::{Meter, StepMeasure};
 use observer::{Event, Observer};
+use places::Places;
 use probe::Env;
 use remote::Remote;
 use rust_decimal::Decimal;
@@ -97,6 +99,8 @@ pub struct RunContext<'a> {
     pub most_usd: Option<Decimal>,
     /// Who carries out programs' calls elsewhere; without, this machine does.
     pub remote: Option<&'a dyn Remote>,
+    /// Who gives calls their places on instances that other runs use too.
+    pub places: Option<&'a dyn Places>,
 }
 
 impl<'a> RunContext<'a> {
@@ -123,6 +127,7 @@ impl<'a> RunContext<'a> {
             steer: None,
             most_usd: None,
             remote: None,
+            places: None,
         }
     }
 }

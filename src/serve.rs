@@ -1,15 +1,17 @@
 //! Plans and sources over HTTP → runs, for several tenants, on this machine (`mkbc serve`).
 //!
 //! [`api`] knows HTTP; [`tenants`] who may what; [`planning`] and [`inputs`] what may be run; [`store`] what was accepted, on the disk before
-//! anybody is told; [`queue`] (pure) and [`dispatch`] who is next; [`execute`] carries a run out with the project's journal. `docs/service.md`
-//! says what is promised.
+//! anybody is told; [`queue`] (pure) and [`dispatch`] who is next; [`execute`] carries a run out with the project's journal. [`deploy`] is about
+//! jobs with an endpoint of their own, [`fleet`] about the joint plan that they share. `docs/service.md` says what is promised.
 
 pub mod api;
 pub mod audit;
 pub mod bells;
 pub mod blobs;
+pub mod deploy;
 pub mod dispatch;
 pub mod execute;
+pub mod fleet;
 pub mod inputs;
 pub mod listen;
 pub mod owner;
@@ -28,6 +30,7 @@ use audit::{Act, Audit};
 use bells::Bells;
 use blobs::Blobs;
 use dispatch::Dispatch;
+use fleet::Fleet;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use listen::{Door, Patience, Peer};
@@ -106,6 +109,8 @@ pub struct Service {
     pub bells: Bells,
     /// Model servers, which runs share.
     pub servers: Servers,
+    /// What deployed workflows share.
+    pub fleet: Fleet,
     /// Event streams that may still be opened.
     pub streams: Arc<Semaphore>,
     /// What is counted.
@@ -123,7 +128,7 @@ pub struct Service {
 
 impl Service {
     /// Opens the store, and queues what was accepted and has not ended.
-    pub fn open(settings: Settings, tenants: Tenants, planner: Planner) -> Result<Arc<Service>, Fault> {
+    pub fn open(settings: Settings, tenants: Tenants, planner: Planner, fleet: Fleet) -> Result<Arc<Service>, Fault> {
         refuse_openness(settings.address.ip(), &tenants)?;
         let journal = Journal::open(&settings.project)?;
         let folder = settings.project.join("service");
@@ -155,8 +160,10 @@ impl Service {
             planner,
             blobs,
             audit,
+            fleet,
             _lock: lock,
         };
+        service.fleet.restore(&service)?;
         service.restore()?;
         Ok(Arc::new(service))
     }
@@ -216,6 +223,9 @@ impl Service {
             tenant.settle(held, turned.spent_micro.unwrap_or(held));
         }
         self.bells.ring(turned.run);
+        if done && turned.to.is_final() {
+            self.fleet.ended(self, turned.run);
+        }
     }
 
     /// Reads in the project's journal.
@@ -316,6 +326,7 @@ pub fn serve(service: &Arc<Service>, ready: &dyn Fn(SocketAddr)) -> Result<u8, F
         );
         let workers: Vec<_> =
             (0..service.settings.workers).map(|n| worker(service.clone(), n)).collect::<Result<_, _>>()?;
+        let watcher = fleet::spawn(service.clone())?;
         let app = api::router(service.clone()).into_make_service_with_connect_info::<Peer>();
         let mut stop = service.stopping();
         let stopped = async move { drop(stop.wait_for(|stops| *stops).await) };
@@ -329,7 +340,9 @@ pub fn serve(service: &Arc<Service>, ready: &dyn Fn(SocketAddr)) -> Result<u8, F
         };
         service.stop.send_replace(true);
         service.dispatch.close();
-        let joined = tokio::task::spawn_blocking(move || workers.into_iter().for_each(|worker| drop(worker.join())));
+        service.fleet.close();
+        let threads = workers.into_iter().chain([watcher]);
+        let joined = tokio::task::spawn_blocking(move || threads.for_each(|thread| drop(thread.join())));
         let end = async { tokio::join!(joined, tokio::time::timeout(service.settings.grace, server)) };
         tokio::pin!(end);
         let mut again = 0;

@@ -1,5 +1,7 @@
 //! `mkbc serve` with the real program, over real HTTP: what is accepted is not lost, is one run, and is nobody else's.
 
+#[path = "serve/deploy.rs"]
+mod deploy;
 #[path = "cli/mkbc.rs"]
 mod mkbc;
 #[path = "serve/openapi.rs"]

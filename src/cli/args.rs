@@ -66,6 +66,8 @@ pub enum Command {
     Serve(Box<super::serve::ServeOptions>),
     /// Submit a job or a plan to a server; the job's inputs are options, as for `run`
     Submit(Box<super::remote::SubmitOptions>),
+    /// Deploy a job on a server: it gets an endpoint of its own, where all that is deployed fits together
+    Deploy(Box<super::remote::DeployOptions>),
     /// Watch a run of a server until it ends
     Watch(super::remote::WatchOptions),
     /// Fetch the answer of a server's run, and the files in it

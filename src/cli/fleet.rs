@@ -8,19 +8,18 @@ use super::load::{library, read, show, time_limit, write};
 use super::{Failure, print, width};
 use crate::check::program::Job;
 use crate::check::select;
-use crate::compile::{Changes, Compiled, Target, Undecided, anywhere, check_tree, decide, library_digest, prepare_job};
+use crate::compile::{Compiled, anywhere, check_tree, library_digest};
 use crate::diag::Diagnostics;
 use crate::fleet::instance::Instance;
 use crate::fleet::join::{Unjoined, join};
 use crate::fleet::load::{Arrivals, Window, peak, rate, trace};
+use crate::fleet::member::{Wanted, member};
 use crate::fleet::model::{JointPlan, Switching};
 use crate::fleet::translate::{Member, Settings};
 use crate::fleet::{refuse, render, verify};
 use crate::plan::audit::audit;
-use crate::solve::{Certify, Limits, joint};
+use crate::solve::joint;
 use crate::space::Machines;
-use crate::space::ends::End;
-use crate::space::sizes::InputSizes;
 use crate::syntax::ast::File;
 use crate::units::counted;
 use flate2::read::MultiGzDecoder;
@@ -145,37 +144,23 @@ pub fn members<'a>(
     format: Format,
     wished: &dyn Fn(&Job) -> Job,
 ) -> Result<Vec<Member<'a>>, Failure> {
-    const NOTHING: &InputSizes = &InputSizes::new();
     let mut members = Vec::new();
     for ((filled, file), name) in sources.iter().zip(files).zip(names) {
         let mut cx = Diagnostics::default();
-        let limits = Limits { certify: Certify::Off, ..Limits::default() };
         let compiled = Compiled {
             texts: &filled.texts,
             file: filled.file,
             checked: &filled.checked,
             lock: filled.lock.as_deref(),
         };
-        let target =
-            Target { job: Some(name), machines, measured: NOTHING, usable: &anywhere, end: End::Typical, limits };
-        // The fleet sees to what the job's rate needs; its plan is that of one run.
-        let job = select(&filled.checked.program, Some(name)).map(|job| Job { rate: None, ..wished(job) });
-        let prepared = job.and_then(|job| prepare_job(compiled, job, &target, &mut cx));
-        let decided = prepared.and_then(|prepared| match decide(&prepared, &Changes::default(), &limits) {
-            Ok(alone) => Ok((prepared, alone)),
-            Err(Undecided::Unknown(why)) => Err(why),
-            Err(Undecided::Clash(clash)) => {
-                cx.push(clash.diagnostic(&prepared));
-                Err(String::new())
-            }
-        });
-        if cx.iter().next().is_some() && format == Format::Text || decided.is_err() {
+        let job = select(&filled.checked.program, Some(name)).map(wished);
+        let of = |job| Wanted { file: file.display().to_string(), compiled, job, rate: rates[*name] };
+        let made = job.and_then(|job| member(of(job), machines, &anywhere, &mut cx));
+        if cx.iter().next().is_some() && format == Format::Text || made.is_err() {
             show(&cx, &filled.texts, format);
         }
-        match decided {
-            Ok((prepared, alone)) => {
-                members.push(Member { file: file.display().to_string(), prepared, alone, rate: rates[*name] });
-            }
+        match made {
+            Ok(made) => members.push(made),
             Err(_) if cx.has_errors() => return Err(Failure::Said),
             Err(why) => return Err(Failure::Message(format!("`{}`: {why}", file.display()))),
         }

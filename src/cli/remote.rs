@@ -1,9 +1,11 @@
-//! `mkbc submit`, `mkbc watch`, `mkbc fetch`: the other side of `mkbc serve`.
+//! `mkbc submit`, `mkbc watch`, `mkbc fetch`, `mkbc deploy`: the other side of `mkbc serve`.
 
+mod deploy;
 mod fetch;
 mod submit;
 mod watch;
 
+pub use deploy::{DeployOptions, deploy};
 pub use fetch::{FetchOptions, fetch};
 pub use submit::{SubmitOptions, submit};
 pub use watch::{WatchOptions, watch};

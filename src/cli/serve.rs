@@ -1,5 +1,7 @@
 //! `mkbc serve`
 
+mod sharing;
+
 use super::here::{HERE, machines, usable_here};
 use super::load::library;
 use super::{Failure, note, print};
@@ -67,6 +69,8 @@ pub struct ServeOptions {
     /// Seconds that what is under way has to end, where a run or the server is stopped
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
     pub grace: f64,
+    #[command(flatten)]
+    pub sharing: sharing::SharingOptions,
 }
 
 /// Serves until it is stopped.
@@ -95,6 +99,7 @@ pub fn serve(options: &ServeOptions) -> Result<(), Failure> {
         usable: usable_here,
     };
     let planner = Planner::new(library(&libraries)?, libraries.clone(), here, options.allow_own_tools)?;
+    let fleet = sharing::fleet(&options.sharing, &libraries);
     let workers = options.workers.unwrap_or(cores() as usize);
     let settings = Settings {
         address: options.addr,
@@ -114,7 +119,7 @@ pub fn serve(options: &ServeOptions) -> Result<(), Failure> {
         retry_after: Duration::from_secs(2),
         patience: Patience { write: Duration::from_secs(30), idle: Duration::from_secs(180) },
     };
-    let service = Service::open(settings, tenants, planner)?;
+    let service = Service::open(settings, tenants, planner, fleet)?;
     let ready = |address: SocketAddr| {
         // A line for programs: with port 0 nobody knows the address before.
         print(&format!("serving http://{address}\n"));

@@ -1,7 +1,9 @@
 //! HTTP requests → answers. One table of routes ([`routes`]) makes the router and the OpenAPI document, so that they cannot differ.
 
 pub mod blobs;
+pub mod deployed;
 pub mod events;
+pub mod fleet;
 pub mod guard;
 pub mod metrics;
 pub mod openapi;
@@ -10,6 +12,7 @@ pub mod routes;
 pub mod runs;
 pub mod submit;
 pub mod types;
+pub mod workflows;
 
 use super::Service;
 use axum::Router;

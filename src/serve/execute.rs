@@ -5,6 +5,7 @@
 //! die with it. Stopping a run drops its future, which kills them; it counts as stopped once its thread has come back. A panic is the run's
 //! own failure. What threads do not give: a run whose values fill the memory takes the server along, and the next start goes on with it.
 
+use super::fleet::gates::OnFleet;
 use super::store::State;
 use super::store::writer::Turned;
 use super::{Service, micro, now_ms};
@@ -14,6 +15,7 @@ use crate::run::fault::{Fault, FaultKind, printable};
 use crate::run::journal::recorder::Recording;
 use crate::run::journal::{Journal, RunInfo, Told, service_key};
 use crate::run::observer::Silent;
+use crate::run::places::Places;
 use crate::run::{RunContext, RunReport, block_on, run, store};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
@@ -101,6 +103,8 @@ fn carry_out(service: &Arc<Service>, id: u64, cancel: &Cancel) -> Result<(End, O
     // A cache of its own for each tenant: else one could tell by the time it takes what another has asked.
     let cache = Cache::of(&service.folder.join("tenants").join(&accepted.tenant), Policy::Usual);
     let most_usd = (accepted.held_micro > 0).then(|| Decimal::from(accepted.held_micro) / Decimal::from(1_000_000));
+    // A run of a workflow takes its places on the instances of the joint plan; others are none of the fleet's.
+    let places = OnFleet { gates: &service.fleet.gates, library: service.planner.library() };
     let cx = RunContext {
         cancel: cancel.clone(),
         folders: service.settings.libraries.clone(),
@@ -108,6 +112,7 @@ fn carry_out(service: &Arc<Service>, id: u64, cancel: &Cancel) -> Result<(End, O
         cache: Some(&cache),
         servers: Some(service.servers.clone()),
         most_usd,
+        places: accepted.workflow.is_some().then_some(&places as &dyn Places),
         ..RunContext::new(recorder.folder(), &recording, &env)
     };
     let report = block_on(async {

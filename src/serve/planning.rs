@@ -60,6 +60,20 @@ pub struct Order {
     pub time_limit_s: Option<f64>,
 }
 
+/// A source that was read.
+pub struct Opened {
+    /// Every text that went in.
+    pub texts: Texts,
+    /// The source's place among them.
+    pub file: FileId,
+    /// What it means, its holes filled.
+    pub checked: Checked,
+    /// The text of its lock file, where there were holes.
+    pub lock: Option<String>,
+    /// The job.
+    pub job: String,
+}
+
 /// A plan that may be run, with its text.
 #[derive(Debug)]
 pub struct Trusted {
@@ -127,13 +141,18 @@ impl Planner {
         Ok(self.remember(Trusted { plan, text, digest }))
     }
 
-    /// Plans a source for this machine and the inputs that are given. Takes processor time: not for a thread that others wait for.
-    pub fn plan(
-        &self,
-        order: &Order,
-        inputs: &Map<String, Value>,
-        files: &Files<'_>,
-    ) -> Result<(Arc<Trusted>, Given), Refusal> {
+    /// The library of this server.
+    pub fn library(&self) -> &Arc<Library> {
+        &self.library
+    }
+
+    /// Whether this machine can run an implementation.
+    pub fn usable(&self) -> fn(&Implementation) -> Result<(), String> {
+        self.here.usable
+    }
+
+    /// Reads a source: checked, its holes filled. Without `own_tools` it brings no tools or models along.
+    pub fn open(&self, order: &Order, own_tools: bool) -> Result<Opened, Refusal> {
         let mut texts = self.texts.clone();
         let file = texts.sources.add("job.mkb", order.source.as_str());
         let mut cx = Diagnostics::default();
@@ -141,7 +160,9 @@ impl Planner {
         if cx.has_errors() {
             return Err(Refusal::diagnosed(&cx, &texts.sources));
         }
-        self.own(&checked, file)?;
+        if !own_tools {
+            own(&checked, file)?;
+        }
         let lock = order.lock.as_deref().map(Lock::read).transpose();
         let lock = lock.map_err(|why| Refusal::invalid("bad_lock", format!("the lock file cannot be read: {why}")))?;
         let filled = fill(&mut texts, checked, &lock.unwrap_or_default(), false, &mut cx);
@@ -149,6 +170,20 @@ impl Planner {
         let lock = (!lock.holes.is_empty()).then(|| lock.write()).transpose();
         let lock = lock.map_err(|why| Refusal::invalid("bad_lock", why))?;
         let job = select(&checked.program, order.job.as_deref()).map_err(|why| Refusal::invalid("no_job", why))?;
+        let job = job.name.to_string();
+        Ok(Opened { texts, file, checked, lock, job })
+    }
+
+    /// Plans a source for this machine and the inputs that are given. Takes processor time: not for a thread that others wait for.
+    pub fn plan(
+        &self,
+        order: &Order,
+        inputs: &Map<String, Value>,
+        files: &Files<'_>,
+    ) -> Result<(Arc<Trusted>, Given), Refusal> {
+        let Opened { texts, file, checked, lock, job } = &self.open(order, self.own_tools)?;
+        let (mut cx, file) = (Diagnostics::default(), *file);
+        let job = select(&checked.program, Some(job)).map_err(|why| Refusal::invalid("no_job", why))?;
         let params: Vec<_> = job.params.iter().map(|p| job.local(*p)).map(|l| (l.name.as_str(), &l.ty)).collect();
         let given = given(&params, inputs, files)?;
         let cluster = job.cluster.as_ref().map_or(self.here.name, |(name, _)| name.as_str());
@@ -162,7 +197,7 @@ impl Planner {
         let end = if order.robust { End::Worst } else { End::Typical };
         let target =
             Target { job: Some(&job.name), machines: &machines, measured: &given.sizes, usable: &usable, limits, end };
-        let compiled = Compiled { texts: &texts, file, checked: &checked, lock: lock.as_deref() };
+        let compiled = Compiled { texts, file, checked, lock: lock.as_deref() };
         let plan = match compile::plan(compiled, &target, &mut cx) {
             Ok((_, decision)) => decision.plan,
             Err(_) if cx.has_errors() => return Err(Refusal::diagnosed(&cx, &texts.sources)),
@@ -172,16 +207,6 @@ impl Planner {
         let text = serde_json::to_string(&plan).map_err(|e| Refusal::broken(&e.to_string()))?;
         let digest = digest([text.as_str()]);
         Ok((self.remember(Trusted { plan, text, digest }), given))
-    }
-
-    /// Refuses a source that brings its own tools or models along, where that is not allowed.
-    fn own(&self, checked: &Checked, file: FileId) -> Result<(), Refusal> {
-        let own = checked.library.implementations.values().filter(|i| i.span.file == file && i.engine.is_some());
-        let Some(own) = own.map(|i| &i.name).next().filter(|_| !self.own_tools) else { return Ok(()) };
-        let message = format!("the source declares `{own}`, and this server runs only what its own library has");
-        Err(Refusal::forbidden("own_tools", message).help(
-            "put it into a folder that the server is started with (`--library`), or start it with `--allow-own-tools`",
-        ))
     }
 
     /// Refuses a plan for which this machine lacks something.
@@ -194,6 +219,16 @@ impl Planner {
         let lines: Vec<String> = missing.iter().map(|m| m.to_string()).collect();
         Err(Refusal::invalid("cannot_run", format!("the server's machine cannot run the plan: {}", lines.join("; "))))
     }
+}
+
+/// Refuses a source that brings its own tools or models along.
+fn own(checked: &Checked, file: FileId) -> Result<(), Refusal> {
+    let own = checked.library.implementations.values().filter(|i| i.span.file == file && i.engine.is_some());
+    let Some(own) = own.map(|i| &i.name).next() else { return Ok(()) };
+    let message = format!("the source declares `{own}`, and this server runs only what its own library has");
+    Err(Refusal::forbidden("own_tools", message).help(
+        "put it into a folder that the server is started with (`--library`), or start it with `--allow-own-tools`",
+    ))
 }
 
 /// Whether a data flow holds a value that names a file, or makes one: the compiler writes no such thing, since files come from inputs and

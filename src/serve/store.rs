@@ -3,6 +3,7 @@
 //! `.mkbc/service/service.db` (SQLite, WAL) holds what was submitted and what became of it; how a run is carried out stands in the project's
 //! journal. One thread writes ([`writer`]); readers share a connection.
 
+mod workflows;
 pub mod writer;
 
 use crate::run::fault::{Fault, FaultKind};
@@ -16,12 +17,13 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+pub use workflows::Ended;
 use writer::Writer;
 
 /// `mkbs` in the database's header.
 const APPLICATION: i32 = 0x6d6b_6273;
 /// The version of the format. A store of another version is refused.
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
 
 const SCHEMA: &str = "
 CREATE TABLE plans (tenant TEXT NOT NULL, digest TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (tenant, digest))
@@ -39,12 +41,19 @@ CREATE TABLE blobs (tenant TEXT NOT NULL, digest TEXT NOT NULL, bytes INTEGER NO
   STRICT, WITHOUT ROWID;
 ";
 
+/// What version 2 adds: the workflow that a run is of, and what the fleet keeps.
+const SECOND: &str = "
+ALTER TABLE runs ADD COLUMN workflow TEXT;
+CREATE INDEX runs_workflow ON runs (workflow, submitted_ms) WHERE workflow IS NOT NULL;
+CREATE TABLE kept (name TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
+";
+
 /// A query of runs: our own words only, put together when this is compiled.
 macro_rules! runs {
     ($rest:literal) => {
         concat!(
             "SELECT id, tenant, key, digest, job, priority, cost_ms, plan, state, submitted_ms, changed_ms, journal, ",
-            "held_micro, spent_micro, error FROM runs ",
+            "held_micro, spent_micro, error, workflow FROM runs ",
             $rest
         )
     };
@@ -129,6 +138,8 @@ pub struct Accepted {
     pub spent_micro: Option<u64>,
     /// Why it failed.
     pub error: Option<String>,
+    /// The deployed workflow that it is of.
+    pub workflow: Option<String>,
 }
 
 /// A change of a run's state.
@@ -176,11 +187,15 @@ impl Store {
         db.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).map_err(failed)?;
         let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         let number = |name| tx.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(failed);
-        match (number("application_id")?, number("user_version")?) {
+        let found = (number("application_id")?, number("user_version")?);
+        match found {
             (APPLICATION, VERSION) => drop(tx),
-            (0, 0) => {
-                tx.execute_batch(SCHEMA).map_err(failed)?;
-                tx.pragma_update(None, "application_id", APPLICATION).map_err(failed)?;
+            (0, 0) | (APPLICATION, 1) => {
+                if found == (0, 0) {
+                    tx.execute_batch(SCHEMA).map_err(failed)?;
+                    tx.pragma_update(None, "application_id", APPLICATION).map_err(failed)?;
+                }
+                tx.execute_batch(SECOND).map_err(failed)?;
                 tx.pragma_update(None, "user_version", VERSION).map_err(failed)?;
                 tx.commit().map_err(failed)?;
             }
@@ -342,6 +357,7 @@ fn accepted(row: &Row<'_>) -> Result<Accepted, Fault> {
             held_micro: row.get(12)?,
             spent_micro: row.get(13)?,
             error: row.get(14)?,
+            workflow: row.get(15)?,
         };
         Ok((run, state))
     };

@@ -60,8 +60,9 @@ pub fn submit(options: &SubmitOptions, inputs: &Inputs) -> Result<(), Failure> {
     let (mut submission, params) = if options.file.extension().is_some_and(|ending| ending == "json") {
         of_plan(options, &text)?
     } else {
-        of_source(options, text)?
+        of_source(&options.file, &options.library, options.job.as_deref(), text)?
     };
+    submission.robust = options.robust;
     let names: Vec<&str> = params.iter().map(|(name, _)| name.as_str()).collect();
     known(inputs, &names)?;
     missing(params.iter().map(|(name, ty)| (name.as_str(), ty)), &|name| inputs.contains_key(name))?;
@@ -91,7 +92,7 @@ pub fn submit(options: &SubmitOptions, inputs: &Inputs) -> Result<(), Failure> {
 }
 
 /// What a submission holds, and the types of the job's inputs.
-type Asked = (Submission, Vec<(String, Type)>);
+pub(super) type Asked = (Submission, Vec<(String, Type)>);
 
 fn of_plan(options: &SubmitOptions, text: &str) -> Result<Asked, Failure> {
     if options.robust || options.job.is_some() || !options.library.is_empty() {
@@ -109,18 +110,19 @@ fn of_plan(options: &SubmitOptions, text: &str) -> Result<Asked, Failure> {
     Ok((Submission { plan: Some(plan), ..Submission::default() }, params))
 }
 
-fn of_source(options: &SubmitOptions, text: String) -> Result<Asked, Failure> {
-    let source = Source { file: options.file.clone(), library: options.library.clone(), format: Format::Text };
-    let (texts, file) = load(&source)?;
+/// A submission of a job's source, with its holes filled.
+pub(super) fn of_source(file: &Path, library: &[PathBuf], job: Option<&str>, text: String) -> Result<Asked, Failure> {
+    let source = Source { file: file.to_path_buf(), library: library.to_vec(), format: Format::Text };
+    let (texts, id) = load(&source)?;
     let mut cx = Diagnostics::default();
-    let checked = check_file(&texts, file, &mut cx);
+    let checked = check_file(&texts, id, &mut cx);
     if cx.has_errors() {
         show(&cx, &texts, source.format);
         return Err(Failure::Said);
     }
-    let job = select(&checked.program, options.job.as_deref()).map_err(Failure::Usage)?;
+    let job = select(&checked.program, job).map_err(Failure::Usage)?;
     let params = job.params.iter().map(|p| job.local(*p)).map(|l| (l.name.to_string(), l.ty.clone())).collect();
-    let path = lock_path(&options.file);
+    let path = lock_path(file);
     let lock = if job.holes.is_empty() {
         None
     } else {
@@ -128,13 +130,7 @@ fn of_source(options: &SubmitOptions, text: String) -> Result<Asked, Failure> {
         filled(&source, false, false)?;
         Some(read(&path)?)
     };
-    let submission = Submission {
-        source: Some(text),
-        job: Some(job.name.to_string()),
-        lock,
-        robust: options.robust,
-        ..Submission::default()
-    };
+    let submission = Submission { source: Some(text), job: Some(job.name.to_string()), lock, ..Submission::default() };
     Ok((submission, params))
 }
 

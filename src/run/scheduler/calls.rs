@@ -150,6 +150,11 @@ impl Scheduler<'_> {
         journal: Option<(&Recorder, &Asked)>,
     ) -> Result<Arc<Value>, Fault> {
         let ready = Instant::now();
+        // Before the run's own devices: what waits for another run's call must not hold up the rest of this one.
+        let place = match self.cx.places {
+            Some(places) => places.enter(step).await,
+            None => None,
+        };
         let held = self.serving.hold(step, &self.pools).await?;
         if self.cx.cancel.is_draining() {
             // What is under way ends; the run does, when nothing is.
@@ -179,6 +184,9 @@ impl Scheduler<'_> {
         }
         self.meter.placed(step.id, self.serving.devices(step));
         let reading = self.meter.start(step, ready.elapsed());
+        if let Some(place) = &place {
+            place.begin();
+        }
         let (shared, kept, asked) = (&self.shared, &self.kept, journal.map(|(_, asked)| asked));
         let (server, usage, answers) = (held.lease(), Cell::default(), Cell::default());
         let (cx, answers_run) = (self.cx, self.answers == Some(step.id));
@@ -187,7 +195,7 @@ impl Scheduler<'_> {
         let Call { folder, usage, .. } = call;
         let usage = usage.get();
         let wall = self.meter.stop(step, &reading, usage, result.is_ok());
-        drop(held);
+        drop((held, place));
         let value = match (result, journal) {
             (Ok(value), _) => value,
             (Err(fault), None) => return Err(fault),

@@ -1,5 +1,7 @@
 //! `GET /healthz` and `GET /metrics` (Prometheus' text format). A tenant sees figures of its own runs and of the server, not of others.
 
+mod figures;
+
 use super::guard::Caller;
 use super::refusal::Refusal;
 use super::types::Health;
@@ -58,10 +60,12 @@ pub async fn metrics(
     let money = service.tenants.iter().filter(|t| of.is_none_or(|own| own == t.name));
     let spent: Vec<_> = money.map(|t| (label("tenant", &t.name), t.money().spent as f64 / 1e6)).collect();
     family("mkbc_spent_usd", "counter", "What runs that ended cost, dollars.", &spent);
+    figures::workflows(&service, &caller, &mut family)?;
     let number = |n: u64| vec![(String::new(), n as f64)];
     let count = |n: &AtomicU64| number(n.load(Ordering::Relaxed));
     let counters = &service.counters;
     if tenant.sees_all {
+        figures::fleet(&service, &mut family);
         family("mkbc_queue", "gauge", "Runs that wait.", &number(service.dispatch.queue(Queue::len) as u64));
         family("mkbc_running", "gauge", "Runs under way.", &number(service.dispatch.under_way() as u64));
         let open = service.settings.streams.saturating_sub(service.streams.available_permits());
@@ -77,6 +81,15 @@ pub async fn metrics(
 
 /// `{name="value"}`.
 fn label(name: &str, value: &str) -> String {
-    let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-    format!("{{{name}=\"{value}\"}}")
+    labels(&[(name, value)])
+}
+
+/// `{name="value",…}`.
+fn labels(all: &[(&str, &str)]) -> String {
+    let all: Vec<String> = all.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
+    format!("{{{}}}", all.join(","))
+}
+
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }

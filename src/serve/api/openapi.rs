@@ -1,14 +1,23 @@
 //! The table of routes → an OpenAPI 3.1 document, whose schemas are those of the types that are read and written.
 
+use super::guard::Caller;
 use super::routes::{Content, PROBLEMS, Route, all};
+use super::workflows::endpoints;
+use crate::serve::Service;
 use axum::Json;
+use axum::extract::{Extension, State};
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 
-/// Shows the document.
-pub async fn show() -> Json<Value> {
-    Json(document())
+/// Shows the document, with the endpoints of the caller's workflows.
+pub async fn show(State(service): State<Arc<Service>>, Extension(caller): Extension<Caller>) -> Json<Value> {
+    let mut document = document();
+    for (path, operations) in endpoints(&service, &caller) {
+        document["paths"][path] = operations;
+    }
+    Json(document)
 }
 
 /// The document of this version.
@@ -112,11 +121,14 @@ fn why(status: u16) -> &'static str {
         402 => "The tenant's budget is used up",
         403 => "It is not allowed",
         404 => "There is no such thing for this tenant",
-        409 => "It does not fit the state of the run, or the key is that of another run",
+        409 => {
+            "It does not fit the state of things, the key is that of another run, or the workflows do not fit together"
+        }
         413 => "It is too large",
         415 => "The body is of another media type",
         421 => "The server has another name",
         422 => "It can be read, and not be used",
+        500 => "The run failed",
         429 => "Too much at once: `Retry-After` says when to come back",
         _ => "The server cannot do its work now",
     }

@@ -3,7 +3,7 @@
 use super::types::{Problem, Problems};
 use crate::diag::source::Sources;
 use crate::diag::{Diagnostics, render};
-use crate::run::fault::Fault;
+use crate::run::fault::{Fault, FaultKind};
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -68,6 +68,11 @@ impl Refusal {
         self
     }
 
+    /// What to do.
+    pub fn hint(&self) -> Option<&str> {
+        self.problem.help.as_deref()
+    }
+
     /// The sentence for people.
     pub fn message(&self) -> &str {
         &self.problem.message
@@ -82,6 +87,16 @@ impl Refusal {
 impl From<Fault> for Refusal {
     fn from(fault: Fault) -> Refusal {
         Refusal::broken(&fault.message)
+    }
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Fault {
+        let fault = Fault::new(FaultKind::Plan, refusal.message());
+        match refusal.hint() {
+            Some(help) => fault.help(help),
+            None => fault,
+        }
     }
 }
 

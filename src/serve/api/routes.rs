@@ -1,13 +1,14 @@
 //! The table of routes. What is not in it is neither served nor in the OpenAPI document.
 
+use super::deployed::{Deployment, FleetStatus, RunQuery, WorkflowList, WorkflowStatus};
 use super::types::{
     Cancelled, Health, ListQuery, Problems, RunEvent, RunList, RunResult, RunStatus, Submission, Uploaded, WaitQuery,
 };
-use super::{blobs, events, metrics, openapi, runs, submit};
+use super::{blobs, events, fleet, metrics, openapi, runs, submit, workflows};
 use crate::serve::Service;
-use axum::routing::{MethodRouter, get, post, put};
+use axum::routing::{MethodRouter, delete, get, post, put};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::sync::Arc;
 
 /// Makes the schema of a type in a document.
@@ -15,7 +16,7 @@ pub type Of = fn(&mut SchemaGenerator) -> Schema;
 
 /// An address and what it does.
 pub struct Route {
-    /// `get`, `post` or `put`.
+    /// `get`, `post`, `put` or `delete`.
     pub method: &'static str,
     /// Its path, with parts in braces.
     pub path: &'static str,
@@ -179,6 +180,75 @@ pub fn all() -> Vec<Route> {
             ],
             refusals: &[400, 413, 422, 503],
             serve: || put(blobs::put),
+            ..PLAIN
+        },
+        Route {
+            method: "post",
+            path: "/v1/workflows",
+            name: "deployWorkflow",
+            summary: "Deploys a workflow, if a joint plan of all has room for it: else it says who clashes, and what would let them fit",
+            body: Some(json(of::<Deployment>)),
+            answers: vec![
+                (200, "It is deployed already", Some(json(of::<WorkflowStatus>))),
+                (201, "It is deployed", Some(json(of::<WorkflowStatus>))),
+            ],
+            refusals: &[400, 403, 409, 413, 415, 422, 429, 503],
+            serve: || post(workflows::deploy),
+            ..PLAIN
+        },
+        Route {
+            path: "/v1/workflows",
+            name: "listWorkflows",
+            summary: "Lists the tenant's workflows",
+            answers: vec![(200, "They", Some(json(of::<WorkflowList>)))],
+            refusals: &[503],
+            serve: || get(workflows::list),
+            ..PLAIN
+        },
+        Route {
+            path: "/v1/workflows/{name}",
+            name: "showWorkflow",
+            summary: "Shows a workflow: schemas of its inputs and answer, its rates, how its limits were kept",
+            answers: vec![(200, "The workflow", Some(json(of::<WorkflowStatus>)))],
+            refusals: &[404, 503],
+            serve: || get(workflows::show),
+            ..PLAIN
+        },
+        Route {
+            method: "delete",
+            path: "/v1/workflows/{name}",
+            name: "takeDownWorkflow",
+            summary: "Takes a workflow down: what it has accepted is carried out, and then it is gone",
+            answers: vec![
+                (200, "It is gone", Some(json(of::<WorkflowStatus>))),
+                (202, "It still has runs", Some(json(of::<WorkflowStatus>))),
+            ],
+            refusals: &[404, 422, 503],
+            serve: || delete(workflows::take_down),
+            ..PLAIN
+        },
+        Route {
+            method: "post",
+            path: "/v1/workflows/{name}/run",
+            name: "runWorkflow",
+            summary: "Runs a workflow: its inputs as an object; answers when it is done",
+            query: Some(of::<RunQuery>),
+            headers: &[("Idempotency-Key", "A name for the run: asked again with the same inputs, it is the same run")],
+            body: Some(json(of::<Map<String, Value>>)),
+            answers: vec![
+                (200, "The answer", Some(json(of::<RunResult>))),
+                (202, "It takes longer than was waited for", Some(json(of::<RunStatus>))),
+            ],
+            refusals: &[400, 402, 404, 409, 413, 415, 422, 429, 500, 503],
+            serve: || post(workflows::run),
+            ..PLAIN
+        },
+        Route {
+            path: "/v1/fleet",
+            name: "showFleet",
+            summary: "Shows machines, instances of the joint plan, how busy they are, and why plans were made",
+            answers: vec![(200, "The fleet", Some(json(of::<FleetStatus>)))],
+            serve: || get(fleet::show),
             ..PLAIN
         },
         Route {

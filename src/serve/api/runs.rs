@@ -107,23 +107,34 @@ pub async fn result(
     query: Result<Query<WaitQuery>, QueryRejection>,
 ) -> Result<Json<RunResult>, Refusal> {
     let Query(query) = query.map_err(|why| Refusal::new(400, "bad_query", why.body_text()))?;
-    let mut run = seen(&service, &caller, id)?;
-    if let Some(seconds) = query.wait_s.filter(|_| !run.state.is_final()) {
-        let until = tokio::time::Instant::now() + Duration::from_secs(seconds.min(60).into());
-        let mut bell = service.bells.listen(run.id);
-        let mut stopping = service.stopping();
-        loop {
-            run = service.store.run(run.id)?.ok_or_else(|| Refusal::absent("there is no such run"))?;
-            if run.state.is_final() {
-                break;
-            }
-            tokio::select! {
-                _ = bell.changed() => {}
-                _ = stopping.wait_for(|stops| *stops) => break,
-                () = tokio::time::sleep_until(until) => break,
-            }
+    let run = seen(&service, &caller, id)?;
+    let run = awaited(&service, run, query.wait_s.unwrap_or(0)).await?;
+    answer(&service, &run).map(Json)
+}
+
+/// Waits for a run to end, so many seconds and a minute at most.
+pub async fn awaited(service: &Service, mut run: Accepted, seconds: u32) -> Result<Accepted, Refusal> {
+    if seconds == 0 || run.state.is_final() {
+        return Ok(run);
+    }
+    let until = tokio::time::Instant::now() + Duration::from_secs(seconds.min(60).into());
+    let mut bell = service.bells.listen(run.id);
+    let mut stopping = service.stopping();
+    loop {
+        run = service.store.run(run.id)?.ok_or_else(|| Refusal::absent("there is no such run"))?;
+        if run.state.is_final() {
+            return Ok(run);
+        }
+        tokio::select! {
+            _ = bell.changed() => {}
+            _ = stopping.wait_for(|stops| *stops) => return Ok(run),
+            () = tokio::time::sleep_until(until) => return Ok(run),
         }
     }
+}
+
+/// A run's answer.
+pub fn answer(service: &Service, run: &Accepted) -> Result<RunResult, Refusal> {
     if run.state != RunState::Done {
         let why = run.error.as_ref().map_or(String::new(), |why| format!(": {why}"));
         return Err(Refusal::conflict("no_result", format!("the run has no answer: it is {}{why}", run.state.text())));
@@ -134,9 +145,9 @@ pub async fn result(
         _ => Ok((None, 0.0)),
     })?;
     let answer = answer.ok_or_else(|| Refusal::broken("the journal has no answer of the run"))?;
-    let result = addressed(&service, &run, journal, &answer);
+    let result = addressed(service, run, journal, &answer);
     let cost_usd = run.spent_micro.map(|micro| micro as f64 / 1e6);
-    Ok(Json(RunResult { id: run.id, result, cost_usd, took_s }))
+    Ok(RunResult { id: run.id, result, cost_usd, took_s })
 }
 
 /// An answer whose files of the run have addresses here; no path of the server is in it.

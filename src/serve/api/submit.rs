@@ -6,6 +6,7 @@ use super::types::{RunStatus, Submission};
 use crate::digest::digest;
 use crate::plan::model::Plan;
 use crate::serve::audit::Act;
+use crate::serve::deploy::Workflow;
 use crate::serve::dispatch::Promise;
 use crate::serve::inputs::{Files, Given, given, has_media};
 use crate::serve::planning::{LONGEST, Order, Trusted};
@@ -20,6 +21,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -36,25 +38,39 @@ pub async fn submit(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refusal> {
-    let submission: Submission = read(&headers, body)?;
-    let done = accept(&service, &caller, &headers, submission).await;
+    let submission: Submission = read(&headers, body, "submission")?;
+    let (new, run) = counted(&service, accept(&service, &caller, &headers, submission).await)?;
+    let status = if new { StatusCode::ACCEPTED } else { StatusCode::OK };
+    Ok(accepted(status, run))
+}
+
+/// Counts what became of a submission.
+fn counted(service: &Service, done: Result<(bool, Accepted), Refusal>) -> Result<(bool, Accepted), Refusal> {
     let counter = match &done {
         Ok((true, _)) => &service.counters.accepted,
         Ok((false, _)) => &service.counters.repeated,
         Err(_) => &service.counters.rejected,
     };
     counter.fetch_add(1, Ordering::Relaxed);
-    let (new, run) = done?;
-    let status = if new { StatusCode::ACCEPTED } else { StatusCode::OK };
-    let mut response = (status, Json(RunStatus::from(run.clone()))).into_response();
-    if let Ok(place) = HeaderValue::from_str(&format!("/v1/runs/{}", run.id)) {
+    done
+}
+
+/// The answer that shows a run, with its address.
+pub fn accepted(status: StatusCode, run: Accepted) -> Response {
+    let place = HeaderValue::from_str(&format!("/v1/runs/{}", run.id));
+    let mut response = (status, Json(RunStatus::from(run))).into_response();
+    if let Ok(place) = place {
         response.headers_mut().insert(header::LOCATION, place);
     }
-    Ok(response)
+    response
 }
 
 /// The body of a request, which must be JSON and say so: a page of another site cannot send that without being asked first.
-fn read(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Submission, Refusal> {
+pub fn read<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+    what: &str,
+) -> Result<T, Refusal> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if kind.split(';').next().unwrap_or_default().trim() != "application/json" {
         return Err(Refusal::new(415, "no_json", "the body must be JSON: `Content-Type: application/json`"));
@@ -64,7 +80,7 @@ fn read(headers: &HeaderMap, body: Result<Bytes, BytesRejection>) -> Result<Subm
         status => Refusal::new(status, "bad_body", "the body cannot be read"),
     })?;
     serde_json::from_slice(&body).map_err(|e| match e.classify() {
-        Category::Data => Refusal::invalid("bad_submission", format!("this is no submission: {e}")),
+        Category::Data => Refusal::invalid("bad_submission", format!("this is no {what}: {e}")),
         _ => Refusal::new(400, "no_json", format!("the body is no JSON: {e}")),
     })
 }
@@ -76,9 +92,55 @@ async fn accept(
     submission: Submission,
 ) -> Result<(bool, Accepted), Refusal> {
     let tenant = &caller.tenant;
-    let key = key(headers, &submission)?;
+    let key = key(headers, submission.key.as_ref())?;
     let (wanted, identity) = wanted(&submission)?;
     let priority = priority(tenant, submission.priority)?;
+    let asked = Asked { key, identity, priority, max_usd: submission.max_usd, workflow: None };
+    take(service, caller, asked, wanted, submission.inputs).await
+}
+
+/// Accepts a run of a deployed workflow, under the plan in force.
+pub async fn of_workflow(
+    service: &Arc<Service>,
+    caller: &Caller,
+    headers: &HeaderMap,
+    workflow: &Workflow,
+    inputs: Map<String, Value>,
+) -> Result<(bool, Accepted), Refusal> {
+    let part = service.fleet.in_force().and_then(|force| force.parts.get(&workflow.key).cloned());
+    let part = part.ok_or_else(|| Refusal::broken("the workflow has no plan"))?;
+    let text = Value::Object(inputs.clone()).to_string();
+    let asked = Asked {
+        key: key(headers, None)?,
+        // Not of the plan, which may be another one when the same is asked again.
+        identity: digest(["workflow", &workflow.key, &workflow.ordered.source, &text]),
+        priority: priority(&caller.tenant, None)?,
+        max_usd: None,
+        workflow: Some(workflow.key.clone()),
+    };
+    let wanted = Wanted::Plan(part.digest.clone(), part.text.clone());
+    counted(service, take(service, caller, asked, wanted, inputs).await)
+}
+
+/// What is asked of a run, beside its plan and inputs.
+struct Asked {
+    key: Option<String>,
+    /// A digest of all that makes the run what it is.
+    identity: String,
+    priority: u8,
+    max_usd: Option<f64>,
+    workflow: Option<String>,
+}
+
+async fn take(
+    service: &Arc<Service>,
+    caller: &Caller,
+    asked: Asked,
+    wanted: Wanted,
+    inputs: Map<String, Value>,
+) -> Result<(bool, Accepted), Refusal> {
+    let tenant = &caller.tenant;
+    let Asked { key, identity, priority, max_usd, workflow } = asked;
     if let Some(key) = &key
         && let Some(run) = service.store.of_key(&tenant.name, key)?
     {
@@ -89,9 +151,9 @@ async fn accept(
     }
     // The place is promised before work is done for it.
     let promise = promised(service, tenant)?;
-    let (trusted, given) = understood(service, tenant, wanted, submission.inputs).await?;
+    let (trusted, given) = understood(service, tenant, wanted, inputs).await?;
     drop(promise);
-    let held = held(&trusted.plan, tenant, submission.max_usd)?;
+    let held = held(&trusted.plan, tenant, max_usd)?;
     let inputs = serde_json::to_string(&given.values).map_err(|e| Refusal::broken(&e.to_string()))?;
     let cost_ms =
         rust_decimal::prelude::ToPrimitive::to_u64(&(trusted.plan.total.latency_s * rust_decimal::dec!(1000)));
@@ -105,6 +167,7 @@ async fn accept(
         plan: (trusted.digest.clone(), trusted.text.clone()),
         inputs,
         held_micro: held,
+        workflow,
         at_ms: now_ms(),
     };
     // On a task of its own: a client that hangs up must not leave a run that is stored and not queued.
@@ -165,11 +228,11 @@ fn promised<'a>(service: &'a Service, tenant: &Tenant) -> Result<Promise<'a>, Re
 }
 
 /// The key, in the header or in the body.
-fn key(headers: &HeaderMap, submission: &Submission) -> Result<Option<String>, Refusal> {
+fn key(headers: &HeaderMap, body: Option<&String>) -> Result<Option<String>, Refusal> {
     let bad = |why: &str| Refusal::new(400, "bad_key", why);
     let header = headers.get("idempotency-key").map(|key| key.to_str().map_err(|_| bad("the key is no plain text")));
     let header = header.transpose()?.map(str::to_owned);
-    let key = match (header, submission.key.clone()) {
+    let key = match (header, body.cloned()) {
         (Some(one), Some(other)) if one != other => return Err(bad("the header and the body give different keys")),
         (one, other) => one.or(other),
     };

@@ -13,6 +13,7 @@ fn submitted(tenant: &str, key: Option<&str>, digest: &str) -> Submitted {
         plan: ("p".into(), "{}".into()),
         inputs: "{}".into(),
         held_micro: 7,
+        workflow: None,
         at_ms: 1_000,
     }
 }
@@ -83,4 +84,41 @@ fn a_file_of_something_else_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("service.db"), "This is no database.\n".repeat(99)).expect("written");
     assert!(Store::open(folder.path()).is_err());
+}
+
+#[test]
+fn a_store_of_the_first_version_is_brought_up_to_date() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let db = Connection::open(folder.path().join("service.db")).expect("a database");
+    db.execute_batch(SCHEMA).expect("the first version");
+    db.pragma_update(None, "application_id", APPLICATION).expect("set");
+    db.pragma_update(None, "user_version", 1).expect("set");
+    db.execute_batch(
+        "INSERT INTO runs (tenant, digest, job, priority, cost_ms, plan, inputs, state, submitted_ms, changed_ms, held_micro)
+         VALUES ('a', 'd', 'j', 4, 1, 'p', '{}', 'queued', 1, 1, 0)",
+    )
+    .expect("a run");
+    drop(db);
+    for _ in 0..2 {
+        let store = Store::open(folder.path()).expect("a store");
+        assert_eq!(store.open_runs().expect("read").len(), 1, "what was accepted is there");
+        store.writer().keep_now("fleet", "1".into()).expect("kept");
+        assert_eq!(store.kept("fleet").expect("read").as_deref(), Some("1"));
+    }
+}
+
+#[test]
+fn runs_of_a_workflow_are_counted_by_when_they_came() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(folder.path()).expect("a store");
+    let of = |at_ms| Submitted { workflow: Some("w".into()), at_ms, ..submitted("a", None, "d") };
+    let ids: Vec<u64> = [1_000, 1_500, 2_500].into_iter().map(|at| submit(&store, of(at)).id).collect();
+    submit(&store, submitted("a", None, "d"));
+    assert_eq!(store.arrived("w", 1_000, 2_000).expect("read"), 2);
+    assert_eq!(store.open_of("w", 0).expect("read"), 3);
+    turn(&store, ids[0], &[State::Queued], State::Done);
+    turn(&store, ids[1], &[State::Queued], State::Cancelled);
+    let ended = store.ended("w", 0, 10).expect("read");
+    assert_eq!(ended, [workflows::Ended { done: true, took_ms: 1_000, spent_micro: None }]);
+    assert_eq!((store.open_of("w", 0).expect("read"), store.open_of("w", 2_600).expect("read")), (1, 0));
 }

@@ -33,6 +33,8 @@ pub struct Submitted {
     pub inputs: String,
     /// What is kept of the tenant's budget for it, millionths of a dollar.
     pub held_micro: u64,
+    /// The deployed workflow that it is of.
+    pub workflow: Option<String>,
     /// Now, milliseconds since 1970.
     pub at_ms: i64,
 }
@@ -71,6 +73,7 @@ enum Entry {
     Submit(Submitted, oneshot::Sender<Result<Outcome, Fault>>),
     Turn(Turned, oneshot::Sender<Result<bool, Fault>>),
     Blob { tenant: String, digest: String, bytes: u64, ack: oneshot::Sender<Result<(), Fault>> },
+    Keep { name: &'static str, body: String, ack: oneshot::Sender<Result<(), Fault>> },
 }
 
 /// The way to the writer's thread, which ends when this is dropped, after what was sent is written.
@@ -122,6 +125,13 @@ impl Writer {
         let (ack, answer) = oneshot::channel();
         self.send(Entry::Blob { tenant: tenant.to_owned(), digest: digest.to_owned(), bytes, ack });
         answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// Keeps a text under a name, in place of what is kept there; for threads that may wait.
+    pub fn keep_now(&self, name: &'static str, body: String) -> Result<(), Fault> {
+        let (ack, answer) = oneshot::channel();
+        self.send(Entry::Keep { name, body, ack });
+        answer.blocking_recv().unwrap_or_else(|_| Err(gone()))
     }
 }
 
@@ -177,7 +187,7 @@ fn commit(db: &mut Connection, group: Vec<Entry>) -> Result<(), Fault> {
 enum Written {
     Submit(Outcome),
     Turn(bool),
-    Blob,
+    Done,
 }
 
 fn tell(entry: Entry, written: Written) {
@@ -185,7 +195,7 @@ fn tell(entry: Entry, written: Written) {
     match (entry, written) {
         (Entry::Submit(_, ack), Written::Submit(outcome)) => drop(ack.send(Ok(outcome))),
         (Entry::Turn(_, ack), Written::Turn(done)) => drop(ack.send(Ok(done))),
-        (Entry::Blob { ack, .. }, Written::Blob) => drop(ack.send(Ok(()))),
+        (Entry::Blob { ack, .. } | Entry::Keep { ack, .. }, Written::Done) => drop(ack.send(Ok(()))),
         // Each entry is written as what it is.
         _ => {}
     }
@@ -195,7 +205,7 @@ fn refuse(entry: Entry, fault: &Fault) {
     match entry {
         Entry::Submit(_, ack) => drop(ack.send(Err(fault.clone()))),
         Entry::Turn(_, ack) => drop(ack.send(Err(fault.clone()))),
-        Entry::Blob { ack, .. } => drop(ack.send(Err(fault.clone()))),
+        Entry::Blob { ack, .. } | Entry::Keep { ack, .. } => drop(ack.send(Err(fault.clone()))),
     }
 }
 
@@ -206,7 +216,12 @@ fn write(tx: &Transaction<'_>, entry: &Entry) -> rusqlite::Result<Written> {
         Entry::Blob { tenant, digest, bytes, .. } => {
             tx.prepare_cached("INSERT OR REPLACE INTO blobs (tenant, digest, bytes) VALUES (?1, ?2, ?3)")?
                 .execute(params![tenant, digest, bytes])?;
-            Ok(Written::Blob)
+            Ok(Written::Done)
+        }
+        Entry::Keep { name, body, .. } => {
+            tx.prepare_cached("INSERT OR REPLACE INTO kept (name, body) VALUES (?1, ?2)")?
+                .execute(params![name, body])?;
+            Ok(Written::Done)
         }
     }
 }
@@ -227,8 +242,9 @@ fn submit(tx: &Transaction<'_>, run: &Submitted) -> rusqlite::Result<Outcome> {
     ])?;
     let queued = State::Queued.text();
     tx.prepare_cached(
-        "INSERT INTO runs (tenant, key, digest, job, priority, cost_ms, plan, inputs, state, submitted_ms, changed_ms, held_micro)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11)",
+        "INSERT INTO runs (tenant, key, digest, job, priority, cost_ms, plan, inputs, state, submitted_ms, changed_ms, held_micro,
+           workflow)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11, ?12)",
     )?
     .execute(params![
         run.tenant,
@@ -241,7 +257,8 @@ fn submit(tx: &Transaction<'_>, run: &Submitted) -> rusqlite::Result<Outcome> {
         run.inputs,
         queued,
         run.at_ms,
-        run.held_micro
+        run.held_micro,
+        run.workflow
     ])?;
     let id = tx.last_insert_rowid().unsigned_abs();
     change(tx, id, State::Queued, run.at_ms, None)?;

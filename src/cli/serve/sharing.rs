@@ -1,0 +1,86 @@
+//! The options of a server's fleet: which machines deployed workflows share, and how often their plan is made again.
+
+use crate::adapt::epochs::Policy;
+use crate::cli::Failure;
+use crate::cli::args::{Format, Source};
+use crate::cli::here::{HERE, machines, machines_of};
+use crate::library::Library;
+use crate::serve::fleet::{Fleet, Look, Terms};
+use crate::space::Machines;
+use crate::space::load::BUSY;
+use clap::Args;
+use rust_decimal::Decimal;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// How many looks there are in an epoch, and how many windows over which rates are measured.
+const LOOKS: u32 = 120;
+const WINDOWS: u32 = 6;
+/// The longest that a joint plan is looked for.
+const LIMIT: Duration = Duration::from_secs(20);
+
+#[derive(Args)]
+pub struct SharingOptions {
+    /// The machines that deployed workflows share: a cluster of the library, FILE.mkb or FILE.mkb:NAME, which is read again when it changes
+    /// [default: this machine]
+    #[arg(long, value_name = "CLUSTER")]
+    pub cluster: Option<String>,
+    /// Seconds from one plan of the deployed workflows to the next, where nothing happens; rates are measured over a sixth of them, and
+    /// a new plan is left alone as long
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u32).range(6..=604_800))]
+    pub epoch: u32,
+}
+
+/// The fleet of a server with these folders of a library.
+pub fn fleet(options: &SharingOptions, libraries: &[PathBuf]) -> Fleet {
+    let epoch = Duration::from_secs(options.epoch.into());
+    let window = epoch / WINDOWS;
+    let usual = Policy::default();
+    // In a shorter epoch what is switched is tools and small models, which are there sooner: the same share of it.
+    let part = (Decimal::from(options.epoch) / Decimal::from(usual.epoch_s)).min(Decimal::ONE);
+    let policy = Policy {
+        epoch_s: options.epoch,
+        rest_s: options.epoch / WINDOWS,
+        start_s: usual.start_s * part,
+        stop_s: usual.stop_s * part,
+        ..usual
+    };
+    let machines = look(options.cluster.clone(), libraries.to_vec());
+    Fleet::new(Terms {
+        machines,
+        policy,
+        utilisation: BUSY,
+        look: epoch / LOOKS,
+        window,
+        limit: LIMIT,
+        limit_again: LIMIT.min(window / 2),
+    })
+}
+
+/// Looks at machines: this one's each time, those of a file when its text has changed.
+fn look(cluster: Option<String>, library: Vec<PathBuf>) -> Look {
+    let Some(cluster) = cluster.filter(|cluster| cluster != HERE) else {
+        return Box::new(|library| said(machines(HERE, library)));
+    };
+    let path = cluster.rsplit_once(".mkb:").map_or_else(|| cluster.clone(), |(path, _)| format!("{path}.mkb"));
+    let read = Mutex::new(None::<(Option<String>, Result<Machines, String>)>);
+    Box::new(move |known: &Library| {
+        let text = std::fs::read_to_string(&path).ok();
+        let mut read = read.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, machines)) = read.as_ref().filter(|(before, _)| *before == text) {
+            return machines.clone();
+        }
+        let source = Source { file: path.clone().into(), library: library.clone(), format: Format::Text };
+        let machines = said(machines_of(&cluster, &source, known));
+        *read = Some((text, machines.clone()));
+        machines
+    })
+}
+
+fn said(machines: Result<Machines, Failure>) -> Result<Machines, String> {
+    machines.map_err(|why| match why {
+        Failure::Said => "its file has errors, which stand in the server's standard error".to_owned(),
+        other => other.to_string(),
+    })
+}

@@ -1,0 +1,256 @@
+//! Instances of the plan → as many places for calls as they have, for all runs together; how many are taken is measured.
+//!
+//! A replica of an instance takes so many calls at once (its slots). Runs are threads with a runtime each; what they share is here. Where the
+//! plan gets fewer replicas, calls under way end, and the places that are too many go as they come back. An instance that leaves the plan
+//! keeps its places: runs that were accepted under the plan before still use them.
+
+use crate::fleet::instance::{Instance, carried_out};
+use crate::fleet::model::JointPlan;
+use crate::library::Library;
+use crate::plan::model::PlanStep;
+use crate::run::places::{Entering, Place, Places};
+use crate::serve::planning::Planner;
+use crate::space::load::width;
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// More calls than this are never under way on one instance.
+const MOST: u64 = 1 << 20;
+
+/// The places of all instances.
+#[derive(Debug, Default)]
+pub struct Gates(Mutex<BTreeMap<Instance, Arc<Gate>>>);
+
+#[derive(Debug)]
+struct Gate {
+    room: Arc<Semaphore>,
+    count: Mutex<Count>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Count {
+    slots: u64,
+    /// Places that are too many, and go when they come back.
+    debt: u64,
+    under_way: u64,
+    calls: u64,
+    /// Seconds × calls under way, and seconds × slots, until `at`.
+    busy: f64,
+    offered: f64,
+    at: Instant,
+}
+
+/// What is seen of an instance.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Seen {
+    /// Calls that it takes at once.
+    pub slots: u64,
+    /// Calls under way.
+    pub under_way: u64,
+    /// Calls that began.
+    pub calls: u64,
+    /// Seconds × calls under way so far.
+    pub busy: f64,
+    /// Seconds × slots so far.
+    pub offered: f64,
+}
+
+impl Count {
+    /// Counts what was under way until now.
+    fn advance(&mut self, now: Instant) {
+        let seconds = now.saturating_duration_since(self.at).as_secs_f64();
+        self.busy += seconds * self.under_way as f64;
+        self.offered += seconds * self.slots as f64;
+        self.at = now;
+    }
+}
+
+impl Gate {
+    fn of(slots: u64, now: Instant) -> Gate {
+        let count = Count { slots, debt: 0, under_way: 0, calls: 0, busy: 0.0, offered: 0.0, at: now };
+        Gate { room: Arc::new(Semaphore::new(slots as usize)), count: Mutex::new(count) }
+    }
+
+    fn count(&self) -> MutexGuard<'_, Count> {
+        self.count.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn resize(&self, slots: u64, now: Instant) {
+        let mut count = self.count();
+        count.advance(now);
+        if slots >= count.slots {
+            let more = slots - count.slots;
+            let paid = more.min(count.debt);
+            count.debt -= paid;
+            self.room.add_permits((more - paid) as usize);
+        } else {
+            let fewer = count.slots - slots;
+            let gone = self.room.forget_permits(fewer as usize) as u64;
+            count.debt += fewer - gone;
+        }
+        count.slots = slots;
+    }
+}
+
+impl Gates {
+    fn all(&self) -> MutexGuard<'_, BTreeMap<Instance, Arc<Gate>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the instances of a plan the places that their replicas have.
+    pub fn set(&self, planner: &Planner, joint: &JointPlan) {
+        self.resize(slots(planner.library(), joint));
+    }
+
+    fn resize(&self, slots: BTreeMap<Instance, u64>) {
+        let (mut all, now) = (self.all(), Instant::now());
+        for (instance, slots) in slots {
+            all.entry(instance).or_insert_with(|| Arc::new(Gate::of(slots, now))).resize(slots, now);
+        }
+    }
+
+    /// What is seen of every instance that ever had places.
+    pub fn seen(&self) -> BTreeMap<Instance, Seen> {
+        let now = Instant::now();
+        let seen = |gate: &Gate| {
+            let mut count = gate.count();
+            count.advance(now);
+            let Count { slots, under_way, calls, busy, offered, .. } = *count;
+            Seen { slots, under_way, calls, busy, offered }
+        };
+        self.all().iter().map(|(instance, gate)| (instance.clone(), seen(gate))).collect()
+    }
+
+    fn gate(&self, library: &Library, step: &PlanStep) -> Option<Arc<Gate>> {
+        let candidate = carried_out(step);
+        let entry = library.implementations.get(&candidate.implementation)?;
+        let instance = Instance::of(entry, &candidate)?;
+        self.all().get(&instance).cloned()
+    }
+}
+
+/// How many calls the replicas of each instance of a plan take at once. A provider's account has no places here.
+fn slots(library: &Library, joint: &JointPlan) -> BTreeMap<Instance, u64> {
+    let mut all = BTreeMap::new();
+    for job in &joint.jobs {
+        for (step, route) in job.plan.steps.iter().zip(&job.routes) {
+            let used = route.instance.and_then(|at| joint.instances.get(at));
+            let Some(used) = used.filter(|used| !used.instance.is_account()) else { continue };
+            let candidate = carried_out(step);
+            let each = library.implementations.get(&candidate.implementation).map(|entry| width(entry, &candidate));
+            let slots = each.unwrap_or(Decimal::ONE) * Decimal::from(used.replicas);
+            all.insert(used.instance.clone(), slots.to_u64().unwrap_or(1).clamp(1, MOST));
+        }
+    }
+    all
+}
+
+/// The places of the calls of a workflow's run.
+pub struct OnFleet<'a> {
+    /// The gates.
+    pub gates: &'a Gates,
+    /// What the steps' entries stand in.
+    pub library: &'a Library,
+}
+
+impl Places for OnFleet<'_> {
+    fn enter<'a>(&'a self, step: &'a PlanStep) -> Entering<'a> {
+        Box::pin(async move {
+            let gate = self.gates.gate(self.library, step)?;
+            let permit = gate.room.clone().acquire_owned().await.ok()?;
+            let taken = Taken { gate, permit: Some(permit), begun: Cell::new(false) };
+            Some(Box::new(taken) as Box<dyn Place>)
+        })
+    }
+}
+
+/// A place that is taken.
+struct Taken {
+    gate: Arc<Gate>,
+    permit: Option<OwnedSemaphorePermit>,
+    begun: Cell<bool>,
+}
+
+impl Place for Taken {
+    fn begin(&self) {
+        if !self.begun.replace(true) {
+            let mut count = self.gate.count();
+            count.advance(Instant::now());
+            count.under_way += 1;
+            count.calls += 1;
+        }
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        let mut count = self.gate.count();
+        count.advance(Instant::now());
+        if self.begun.get() {
+            count.under_way -= 1;
+        }
+        match self.permit.take() {
+            Some(permit) if count.debt > 0 => {
+                count.debt -= 1;
+                permit.forget();
+            }
+            permit => drop(permit),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::block_on;
+    use futures_util::FutureExt;
+
+    fn instance() -> Instance {
+        let (implementation, device) = ("t".to_owned(), "cpu".to_owned());
+        Instance { implementation, knobs: BTreeMap::new(), device, units: 1 }
+    }
+
+    /// Waits for a place of the instance, as a call does.
+    async fn enter(gates: &Gates) -> Taken {
+        let gate = gates.all()[&instance()].clone();
+        let permit = gate.room.clone().acquire_owned().await.expect("open");
+        let taken = Taken { gate, permit: Some(permit), begun: Cell::new(false) };
+        taken.begin();
+        taken
+    }
+
+    #[test]
+    fn places_grow_at_once_and_shrink_as_calls_end() {
+        let gates = Gates::default();
+        let sized = |slots| gates.resize(BTreeMap::from([(instance(), slots)]));
+        let seen = || gates.seen()[&instance()];
+        block_on(async {
+            sized(2);
+            let (first, second) = (enter(&gates).await, enter(&gates).await);
+            assert!(enter(&gates).now_or_never().is_none(), "both are taken");
+            assert_eq!((seen().slots, seen().under_way, seen().calls), (2, 2, 2));
+            sized(1);
+            drop(first);
+            assert!(enter(&gates).now_or_never().is_none(), "the place that came back was one too many");
+            sized(3);
+            let more = [enter(&gates).await, enter(&gates).await];
+            assert!(enter(&gates).now_or_never().is_none());
+            sized(1);
+            sized(2);
+            drop(second);
+            drop(more);
+            assert_eq!(seen().under_way, 0);
+            let two = [enter(&gates).await, enter(&gates).await];
+            assert!(enter(&gates).now_or_never().is_none(), "as many as there are in the end");
+            drop(two);
+        })
+        .expect("a runtime");
+        let seen = seen();
+        assert!(seen.busy >= 0.0 && seen.offered >= 0.0);
+    }
+}
