@@ -255,7 +255,7 @@ task turned(photo: Image) -> Image {
 }
 tool turner implements turned {
   runs on cpu * 1
-  engine process { command ["printf", "{\"file\": \"%s\"}", "{photo}"]  read json }
+  engine process { command ["printf", "{\"file\": \"%s\"}", "{photo}"], read json }
   profile "own.csv"
 }
 "#;
