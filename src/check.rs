@@ -8,6 +8,7 @@ pub mod compose;
 pub mod errors;
 pub mod hole;
 pub mod jobs;
+pub mod kept;
 mod loops;
 pub mod program;
 pub mod quantity;
@@ -20,6 +21,7 @@ use crate::diag::source::Sources;
 use crate::library::Library;
 use crate::syntax::ast::{File, ItemKind, Name, StmtKind};
 use ecow::EcoString;
+use kept::{Earlier, Trail};
 use program::{Composition, Job, Program};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -32,35 +34,53 @@ pub struct Context<'a> {
     pub sources: &'a Sources,
     /// The compositions of the modules that the file uses, where they were checked before.
     pub composed: Option<&'a BTreeMap<EcoString, Arc<Composition>>>,
+    /// Whether holes are reported.
+    pub holes: bool,
 }
 
 impl<'a> Context<'a> {
     /// A context in which nothing was checked before.
     pub fn new(library: &'a Library, sources: &'a Sources) -> Context<'a> {
-        Context { library, sources, composed: None }
+        Context { library, sources, composed: None, holes: false }
     }
 }
 
 /// Checks the jobs of a file.
 pub fn check(file: &File, context: &Context, cx: &mut Diagnostics) -> Program {
+    check_after(file, context, None, cx).0
+}
+
+/// The same; a job that was checked before, and follows from the same, is not checked again. Also what the check after this one needs.
+pub fn check_after(file: &File, context: &Context, earlier: Option<Earlier>, cx: &mut Diagnostics) -> (Program, Trail) {
     let used = imports(file, context.library, cx);
     let signatures = jobs::signatures(file, context.library, cx);
     let compositions = context.composed.cloned().unwrap_or_else(|| compose::offered(&used, context, cx));
     let mut program = Program { compositions, ..Program::default() };
+    let mut earlier = earlier.filter(|earlier| earlier.follows_from(&signatures, &used)).unwrap_or_default();
+    let mut trail = Vec::new();
     for item in &file.items {
         if let ItemKind::Job(job) = &item.kind {
             let Some(signature) = signatures.get(&job.name.text) else { continue };
-            let mut typed = body::check_job(job, signature, &signatures, &used, context, cx);
-            typed.docs = item.docs.clone();
-            clauses::check_clauses(&job.body, &mut typed, context, cx);
-            rules::check_rules(&job.body, &mut typed, context, cx);
-            unused::check_unused(&typed, cx);
+            let (typed, said) = earlier.take(job.name.span).unwrap_or_else(|| {
+                let mut said = Diagnostics::default();
+                let mut typed = body::check_job(job, signature, &signatures, &used, context, &mut said);
+                typed.docs = item.docs.clone();
+                clauses::check_clauses(&job.body, &mut typed, context, &mut said);
+                rules::check_rules(&job.body, &mut typed, context, &mut said);
+                unused::check_unused(&typed, &mut said);
+                if context.holes {
+                    hole::report_holes(&typed, context.library, &mut said);
+                }
+                (typed, said)
+            });
             program.jobs.push(typed);
+            trail.push(kept::inside(item.span, &said).then(|| said.clone()));
+            cx.append(said);
         }
     }
     jobs::check_cycles(&program, cx);
     unused::check_imports(file, &program, &used, cx);
-    program
+    (program, Trail::new(signatures, used, trail))
 }
 
 /// The modules of the library that a file uses.

@@ -2,6 +2,7 @@
 
 pub mod codes;
 pub mod render;
+pub mod shift;
 pub mod source;
 
 use source::Span;
@@ -138,9 +139,16 @@ impl Diagnostics {
     /// In the order of the source, each said once.
     pub fn sorted(&self) -> Vec<&Diagnostic> {
         let mut list: Vec<&Diagnostic> = self.list.iter().collect();
-        list.sort_by_key(|d| (d.primary.span.file, d.primary.span.start, d.primary.span.end, d.code));
+        list.sort_by_key(|d| order(d));
         list.dedup();
         list
+    }
+
+    /// The same, for whoever keeps them.
+    pub fn into_sorted(mut self) -> Vec<Diagnostic> {
+        self.list.sort_by_key(order);
+        self.list.dedup();
+        self.list
     }
 
     /// All of them, in the order in which they were reported.
@@ -154,13 +162,23 @@ impl Diagnostics {
     }
 }
 
+/// The order of the source.
+fn order(d: &Diagnostic) -> (Span, &'static str) {
+    (d.primary.span, d.code)
+}
+
 /// The name that is nearest to a misspelt one, if any is near.
 pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let lower = name.to_lowercase();
-    names
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len().min(name.len()) / 4)
-        .min_by_key(|(distance, candidate)| (*distance, *candidate))
-        .map(|(_, candidate)| candidate)
+    let letters = lower.chars().count();
+    let distance = |candidate: &'a str| {
+        let other = candidate.to_lowercase();
+        let most = 1 + candidate.len().min(name.len()) / 4;
+        // Each edit changes the length by one at most: most names of a library need no more looking at.
+        let distance = (other.chars().count().abs_diff(letters) <= most)
+            .then(|| strsim::damerau_levenshtein(&lower, &other))
+            .filter(|distance| *distance <= most)?;
+        Some((distance, candidate))
+    };
+    names.into_iter().filter_map(distance).min().map(|(_, candidate)| candidate)
 }

@@ -22,9 +22,9 @@ pub mod signature;
 pub mod tokens;
 mod walk;
 
-use crate::check::hole::report_holes;
 use crate::check::program::{Job, Program};
 use crate::compile::Base;
+use crate::compile::base::{BaseChecked, Before, Left};
 use crate::diag::source::{FileId, Span};
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::expand::lock::Lock;
@@ -61,6 +61,7 @@ pub struct Analysis {
     pub lock: Option<Lock>,
     /// Whether it is a file of the library: it is checked with the library, and has no jobs that are looked at.
     pub is_library: bool,
+    left: Left,
     lexed: OnceLock<Lexed>,
     names: OnceLock<Names>,
 }
@@ -81,6 +82,17 @@ impl Default for Beside<'_> {
 
 /// Checks a text as `mkbc check` does.
 pub fn analyse(base: &mut Base, name: &str, text: Arc<str>, beside: Beside) -> Analysis {
+    analyse_after(base, name, text, beside, None)
+}
+
+/// The same of a file's next text: what was not typed at is neither read nor checked again.
+pub fn analyse_after(
+    base: &mut Base,
+    name: &str,
+    text: Arc<str>,
+    beside: Beside,
+    before: Option<Analysis>,
+) -> Analysis {
     if let Some((file, tree)) = base.module(&text) {
         let (tree, library) = (tree.clone(), base.library().clone());
         return Analysis {
@@ -98,31 +110,28 @@ pub fn analyse(base: &mut Base, name: &str, text: Arc<str>, beside: Beside) -> A
                 .collect(),
             lock: None,
             is_library: true,
+            left: Left::default(),
             lexed: OnceLock::new(),
             names: OnceLock::new(),
         };
     }
     let mut cx = Diagnostics::default();
-    let checked = base.check((name, &text), beside.table, &mut cx);
-    for job in &checked.program.jobs {
-        report_holes(job, &checked.library, &mut cx);
-    }
-    let diagnostics = cx.sorted().into_iter().filter(|d| d.primary.span.file == checked.file).cloned().collect();
-    Analysis {
-        text,
-        file: checked.file,
-        tree: checked.tree,
-        library: checked.library,
-        program: checked.program,
-        diagnostics,
-        lock: beside.lock,
-        is_library: false,
-        lexed: OnceLock::new(),
-        names: OnceLock::new(),
-    }
+    let before = before.filter(|before| !before.is_library).map(Analysis::into_before);
+    let checked = base.check_after((name, &text), beside.table, before, &mut cx);
+    let BaseChecked { file, tree, library, program, left } = checked;
+    let mut diagnostics = cx.into_sorted();
+    diagnostics.retain(|d| d.primary.span.file == file);
+    let (lexed, names) = (OnceLock::new(), OnceLock::new());
+    let is_library = false;
+    Analysis { text, file, tree, library, program, diagnostics, lock: beside.lock, is_library, left, lexed, names }
 }
 
 impl Analysis {
+    fn into_before(self) -> Before {
+        let Analysis { text, file, tree, library, program, left, .. } = self;
+        Before { text, checked: BaseChecked { file, tree, library, program, left } }
+    }
+
     /// Its tokens and comments.
     pub fn lexed(&self) -> &Lexed {
         self.lexed.get_or_init(|| lex(&self.text, self.file, &mut Diagnostics::default()))

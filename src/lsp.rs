@@ -27,12 +27,13 @@ pub use stdio::{converse, serve};
 use crate::compile::Base;
 use crate::diag::source::FileId;
 use crate::ide::planning::{MachinesOf, Memory, Planner, Plans, Usability, plans};
-use crate::ide::{Analysis, Beside, analyse};
+use crate::ide::{Analysis, Beside, analyse_after};
 use crate::space::Machines;
 use document::{Document, Encoding};
 use files::Files;
 use gen_lsp_types::TextDocumentContentChangeEvent;
 use lsp_server::{ErrorCode, Message, Notification, Request};
+use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -114,6 +115,22 @@ struct Client {
     commands: Vec<String>,
 }
 
+/// A notification of ours.
+#[derive(Serialize)]
+struct Note<P> {
+    jsonrpc: &'static str,
+    method: &'static str,
+    params: P,
+}
+
+/// The diagnostics of a version of a document.
+#[derive(Serialize)]
+struct Published<'a> {
+    uri: &'a str,
+    version: i64,
+    diagnostics: Vec<convert::Problem<'a>>,
+}
+
 /// An error for a request: the code and the message.
 type Refusal = (ErrorCode, String);
 
@@ -131,13 +148,13 @@ pub(crate) struct Server {
     encoding: Encoding,
     client: Client,
     state: State,
-    out: Box<dyn Fn(Value)>,
+    out: Box<dyn Fn(String)>,
     want: Box<dyn Fn(Wanted)>,
     next_id: i32,
 }
 
 impl Server {
-    fn new(base: Base, setup: Arc<Setup>, out: Box<dyn Fn(Value)>, want: Box<dyn Fn(Wanted)>) -> Server {
+    fn new(base: Base, setup: Arc<Setup>, out: Box<dyn Fn(String)>, want: Box<dyn Fn(Wanted)>) -> Server {
         Server {
             base,
             setup,
@@ -179,11 +196,13 @@ impl Server {
 
     fn send(&self, mut message: Value) {
         message["jsonrpc"] = "2.0".into();
-        (self.out)(message);
+        (self.out)(message.to_string());
     }
 
-    fn notify(&self, method: &str, params: Value) {
-        self.send(json!({"method": method, "params": params}));
+    fn notify(&self, method: &'static str, params: impl Serialize) {
+        let message = Note { jsonrpc: "2.0", method, params };
+        // Nothing that is sent can fail to be written as JSON.
+        serde_json::to_string(&message).into_iter().for_each(|text| (self.out)(text));
     }
 
     fn log(&self, text: &str) {
@@ -309,7 +328,8 @@ impl Server {
         }
         let files = &self.setup.files;
         let beside = Beside { table: &|name| files.table(uri, name), lock: files.lock(uri) };
-        let analysis = Rc::new(analyse(&mut self.base, uri, document.lines.text.clone(), beside));
+        let before = document.before.take().and_then(Rc::into_inner);
+        let analysis = Rc::new(analyse_after(&mut self.base, uri, document.lines.text.clone(), beside, before));
         document.analysis = Some(analysis.clone());
         Some(analysis)
     }
@@ -346,9 +366,9 @@ impl Server {
         let plans = document.current_plans();
         let planned = plans.iter().flat_map(|p| &p.diagnostics).map(|d| (d, "mkbc plan"));
         let all = analysis.diagnostics.iter().map(|d| (d, "mkbc")).chain(planned);
-        let list: Vec<Value> = all.map(|(d, source)| self.diagnostic(uri, d, source)).collect();
-        let version = document.version;
-        self.notify("textDocument/publishDiagnostics", json!({"uri": uri, "version": version, "diagnostics": list}));
+        let diagnostics = all.map(|(d, source)| self.diagnostic(uri, d, source)).collect();
+        let published = Published { uri, version: document.version, diagnostics };
+        self.notify("textDocument/publishDiagnostics", published);
     }
 
     /// Takes a plan, unless the text has changed since.

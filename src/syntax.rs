@@ -5,6 +5,7 @@ pub mod errors;
 pub mod fmt;
 pub mod layout;
 pub mod parse;
+pub mod reread;
 pub mod token;
 
 #[allow(

@@ -237,12 +237,84 @@ fn a_plan_bounds_an_agent_by_its_steps() {
     };
     let (four, eight) = (plan(4), plan(8));
     let calls = |plan: &Value| -> Vec<String> {
-        plan["steps"].as_array().into_iter().flatten().map(|s| s["calls"].to_string()).collect()
+        let steps = plan["steps"].as_array().into_iter().flatten();
+        steps.map(|s| s["calls"].to_string().trim_matches('"').to_string()).collect()
     };
-    assert!(calls(&four).iter().all(|c| c.contains('4')) && calls(&eight).iter().all(|c| c.contains('8')));
+    // The model, and the two tools: in its last step it must answer.
+    assert_eq!((calls(&four).join(" "), calls(&eight).join(" ")), ("4 3 3".to_string(), "8 7 7".to_string()));
     let cost = |plan: &Value| plan["total"]["cost_usd"].to_string().trim_matches('"').parse::<f64>().expect("a number");
     // Twice the steps cost more than twice: every step reads what all before it did.
     assert!(cost(&eight) > 2.0 * cost(&four), "{} {}", cost(&four), cost(&eight));
+}
+
+/// A tool that gives the picture that it takes.
+const TURNED: &str = r#"
+/// The picture, turned.
+task turned(photo: Image) -> Image {
+  work calls = 1
+}
+tool turner implements turned {
+  runs on cpu * 1
+  engine process { command ["printf", "{\"file\": \"%s\"}", "{photo}"], read json }
+  profile "own.csv"
+}
+"#;
+
+/// The pictures in a message.
+fn pictures(message: &Value) -> usize {
+    let parts = message["content"].as_array().into_iter().flatten();
+    parts.filter(|p| p["image_url"]["url"].as_str().is_some_and(|u| u.starts_with("data:image/png;base64,"))).count()
+}
+
+#[test]
+fn an_agent_is_shown_pictures_and_goes_on_without_where_it_can_see_none() {
+    let look = |script: fn(usize, &Seen) -> Act| {
+        let provider = Provider::start(script);
+        let mkbc = climb("question");
+        mkbc.write("lib/turning.mkb", TURNED);
+        mkbc.write(
+            "job.mkb",
+            "use turning\n\njob look(photo: Image, question: Text) -> Text {\n  expect question of 20 tok\n\n  \
+             agent(question, tools: [turned], steps: 4, cost: 0.5 usd) using openai_agent(variant: \"gpt-4o-mini\")\n}\n",
+        );
+        let mut file = Vec::new();
+        let mut picture = png::Encoder::new(&mut file, 2, 2).write_header().expect("a header");
+        picture.write_image_data(&[0; 4]).expect("a picture");
+        drop(picture);
+        std::fs::write(mkbc.path("photo.png"), file).expect("a file");
+        let arguments = [
+            "run",
+            "job.mkb",
+            "--library",
+            "lib",
+            "--question",
+            "What is it?",
+            "--photo",
+            "photo.png",
+            "--folder",
+            "out",
+        ];
+        let done = mkbc.end(mkbc.command(arguments).env("OPENAI_API_KEY", KEY).env("OPENAI_BASE_URL", &provider.url));
+        assert_eq!(done.code, Some(0), "{}", done.err);
+        let messages = |seen: Seen| seen.body["messages"].as_array().cloned().unwrap_or_default();
+        provider.seen().into_iter().map(messages).collect::<Vec<_>>()
+    };
+    let seen = look(|n, _| match n {
+        0 => calls("turned", &json!({"photo": {"from": "photo"}})),
+        _ => calls("answer", &json!({"answer": "a square"})),
+    });
+    let counts = |messages: &[Value]| messages.iter().map(pictures).collect::<Vec<_>>();
+    // The system's words and the user's; then the call, what came of it, and its picture.
+    assert_eq!((counts(&seen[0]), counts(&seen[1])), (vec![0, 1], vec![0, 1, 0, 0, 1]));
+    assert!(seen[1][3]["content"].as_str().is_some_and(|text| text.ends_with("[1 pictures are attached]")));
+    assert!(!seen[1][3]["content"].to_string().contains("photo.png"), "{}", seen[1][3]);
+
+    let seen = look(|n, _| match n {
+        0 => say(400, json!({"error": {"message": "this model does not support image input"}})),
+        1 => calls("turned", &json!({"photo": {"from": "photo"}})),
+        _ => calls("answer", &json!({"answer": "a square"})),
+    });
+    assert_eq!(seen.iter().map(|m| counts(m).iter().sum()).collect::<Vec<usize>>(), [1, 0, 0]);
 }
 
 /// What the two other protocols have of a call in a stream.

@@ -5,8 +5,8 @@ use murakkab::compile::{Base, Texts, anywhere};
 use murakkab::diag::Diagnostics;
 use murakkab::diag::source::Span;
 use murakkab::ide::{
-    Analysis, Beside, actions, analyse, calls, completion, definition, folding, hints, hover, links, outline, planning,
-    references, rename, selection, signature, tokens,
+    Analysis, Beside, actions, analyse, analyse_after, calls, completion, definition, folding, hints, hover, links,
+    outline, planning, references, rename, selection, signature, tokens,
 };
 use murakkab::space::Machines;
 use std::fmt::Write;
@@ -241,6 +241,107 @@ fn no_feature_panics_on_a_file_that_is_being_typed() {
         outline::outline(&analysis).iter().for_each(|e| inside(e.span));
         let _ = (hints::hints(&analysis, None), links::links(&analysis));
     }
+}
+
+/// What a person, or a paste that goes wrong, does to a text.
+fn edited(text: &str, random: &mut fastrand::Rng) -> String {
+    const TYPED: [&str; 28] = [
+        "x",
+        " ",
+        "\n",
+        "\n\n",
+        "{",
+        "}",
+        "(",
+        ")",
+        "[",
+        "]",
+        "\"",
+        ",",
+        ":",
+        "=",
+        ".",
+        "?",
+        "//",
+        "/// says\n",
+        "é",
+        "# no\n",
+        "\njob added(text: Text) -> Text {\n  text\n}\n",
+        "job half(text: Text) ->",
+        "use std.llm\n",
+        "use std.nowhere\n",
+        "type T { a: Text }\n",
+        "let a = ",
+        "  ",
+        "}}",
+    ];
+    let place = |random: &mut fastrand::Rng, below: usize| {
+        (random.usize(..=below)..).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len())
+    };
+    let line_start = |at: usize| text[..at].rfind('\n').map_or(0, |end| end + 1);
+    let at = place(random, text.len());
+    let (from, to) = match random.u8(..8) {
+        // Lines go, or only their starts.
+        0 => (line_start(at), text[at..].find('\n').map_or(text.len(), |end| at + end + 1)),
+        1 => (line_start(at), at),
+        2 => (at, place(random, text.len()).max(at).min(at + 200)),
+        3 | 4 => (line_start(at), line_start(at)),
+        5 => (at, text[at..].char_indices().nth(1).map_or(text.len(), |(next, _)| at + next)),
+        _ => (at, at),
+    };
+    let to = (to..).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
+    let insert = match random.u8(..4) {
+        0 => "",
+        1 => {
+            let (a, b) = (place(random, text.len()), place(random, text.len()));
+            let (a, b) = (a.min(b), a.max(b));
+            &text[a..(b.min(a + 120)..).find(|at| text.is_char_boundary(*at)).unwrap_or(b)]
+        }
+        _ => TYPED[random.usize(..TYPED.len())],
+    };
+    format!("{}{insert}{}", &text[..from], &text[to..])
+}
+
+/// Edits upon edits: what stayed of the text before is what a check of the whole text finds, to the last place.
+#[test]
+fn a_check_after_an_edit_says_what_a_check_of_the_whole_says() {
+    let files = ["examples", "tests/check", "tests/toolchain/mistakes"]
+        .iter()
+        .flat_map(|folder| std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).expect("the folder"))
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|e| e == "mkb"));
+    let mut sources: Vec<String> = files.map(|path| std::fs::read_to_string(path).expect("a text")).collect();
+    sources.sort();
+    let (mut base, mut fresh) = (Base::new(Texts::with_stdlib()), Base::new(Texts::with_stdlib()));
+    let mut random = fastrand::Rng::with_seed(8);
+    for source in &sources {
+        let (mut text, mut before) = (source.clone(), None);
+        for _ in 0..5 {
+            let after = analyse_after(&mut base, "test.mkb", text.as_str().into(), Beside::default(), before);
+            let whole = analyse(&mut fresh, "test.mkb", text.as_str().into(), Beside::default());
+            assert_eq!(after.tree, whole.tree, "of {text}");
+            assert_eq!(after.diagnostics, whole.diagnostics, "of {text}");
+            assert_eq!(format!("{:?}", after.program), format!("{:?}", whole.program), "of {text}");
+            before = Some(after);
+            text = edited(&text, &mut random);
+        }
+    }
+}
+
+#[test]
+fn a_job_that_was_not_typed_at_is_not_checked_again() {
+    let mut base = Base::new(Texts::with_stdlib());
+    let text = "job a(text: Text) -> Text {\n  text\n}\n\njob b(text: Text) -> Text {\n  text\n}\n\njob c(n: Int) -> Int {\n  n\n}\n";
+    let mut docs_after = |edited: &str| {
+        let mut before = analyse(&mut base, "test.mkb", text.into(), Beside::default());
+        before.program.jobs[2].docs = "kept".into();
+        let after = analyse_after(&mut base, "test.mkb", edited.into(), Beside::default(), Some(before));
+        after.program.jobs[2].docs.to_string()
+    };
+    assert_eq!(docs_after(&text.replacen("  text\n", "  text + \"!\"\n", 1)), "kept");
+    assert_eq!(docs_after(&text.replacen("  n\n", "  n + 1\n", 1)), "", "its own text is another");
+    assert_eq!(docs_after(&text.replacen("a(text: Text)", "a(text: Int)", 1)), "", "it could call `a`");
+    assert_eq!(docs_after(&format!("use std.llm\n{text}")), "", "it could call other tasks");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use ecow::EcoString;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a job takes and yields.
+#[derive(PartialEq)]
 pub struct Signature {
     /// Its inputs.
     pub params: Vec<(EcoString, Type)>,

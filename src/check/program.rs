@@ -1,5 +1,7 @@
 //! The typed program: what a checked file means.
 
+mod shift;
+
 use crate::diag::source::Span;
 use crate::library::end_to_end::{EndToEnd, Form, Setting};
 use crate::syntax::ast::{BinaryOp, UnaryOp};

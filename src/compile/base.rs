@@ -1,13 +1,14 @@
 //! The library, parsed and declared once for many checks of files that build on it: what makes an editor's check fast.
 
 use super::{Texts, declared, module_trees, table_names};
+use crate::check::kept::{Earlier, Trail};
 use crate::check::program::{Composition, Program};
 use crate::check::{self, Context};
 use crate::diag::source::FileId;
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::library::Library;
 use crate::syntax::ast::{File, Item, ItemKind};
-use crate::syntax::parse::parse;
+use crate::syntax::reread::{Pieces, read, reread};
 use ecow::EcoString;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -38,6 +39,23 @@ pub struct BaseChecked {
     pub library: Arc<Library>,
     /// Its jobs.
     pub program: Program,
+    /// What the check of its next text needs.
+    pub left: Left,
+}
+
+/// What a check leaves for that of the next text, beside its results.
+#[derive(Default)]
+pub struct Left {
+    pieces: Pieces,
+    jobs: Trail,
+}
+
+/// A text that was checked before the one that is to be checked now.
+pub struct Before {
+    /// The text.
+    pub text: Arc<str>,
+    /// What came of it.
+    pub checked: BaseChecked,
 }
 
 impl Base {
@@ -106,27 +124,53 @@ impl Base {
         table: &dyn Fn(&str) -> Option<String>,
         cx: &mut Diagnostics,
     ) -> BaseChecked {
+        self.check_after((name, text), table, None, cx)
+    }
+
+    /// The same of a file's next text: what was not typed at is neither read nor checked again.
+    pub fn check_after(
+        &mut self,
+        (name, text): (&str, &str),
+        table: &dyn Fn(&str) -> Option<String>,
+        before: Option<Before>,
+        cx: &mut Diagnostics,
+    ) -> BaseChecked {
         self.texts.sources.truncate(self.own);
         self.texts.tables.clear();
         let file = self.texts.sources.add(name, text);
-        let tree = parse(file, &self.texts.sources, cx);
-        for name in table_names(&tree) {
-            if let Some(text) = table(&name) {
+        let before = before.filter(|before| before.checked.file == file);
+        let (read, earlier) = match before {
+            None => (read(text, file, cx), None),
+            Some(Before { text: old, checked }) => {
+                let BaseChecked { tree, library, program, left, .. } = checked;
+                let read = reread(text, file, (&*old, tree, &left.pieces), cx);
+                let earlier = Earlier::of(program, left.jobs, &|span| read.moved(span));
+                (read, Some((library, earlier)))
+            }
+        };
+        let tree = read.tree;
+        let names = table_names(&tree);
+        for name in &names {
+            if let Some(text) = table(name) {
                 let file = self.texts.sources.add(name.as_str(), text);
-                self.texts.tables.insert(name, file);
+                self.texts.tables.insert(name.clone(), file);
             }
         }
         let library = self.library_of(&tree, cx);
+        // A table may have other figures than the last time.
+        let same = |(known, _): &(Arc<Library>, Earlier)| names.is_empty() && Arc::ptr_eq(known, &library);
+        let earlier = earlier.filter(same).map(|(_, earlier)| earlier);
         let used = Arc::ptr_eq(&library, &self.library).then(|| check::used_modules(&tree, &library));
         let composed = used.as_ref().and_then(|used| self.composed.get(used));
-        let program = check::check(&tree, &Context { composed, ..Context::new(&library, &self.texts.sources) }, cx);
+        let context = Context { composed, holes: true, ..Context::new(&library, &self.texts.sources) };
+        let (program, jobs) = check::check_after(&tree, &context, earlier, cx);
         if let (Some(used), None) = (used, composed) {
             if self.composed.len() >= MOST_COMPOSED {
                 self.composed.clear();
             }
             self.composed.insert(used, program.compositions.clone());
         }
-        BaseChecked { file, tree, library, program }
+        BaseChecked { file, tree, library, program, left: Left { pieces: read.pieces, jobs } }
     }
 
     /// The library with a file's own items and tables. While only other parts of the file are typed at, it is the one from before.

@@ -286,7 +286,7 @@ impl Reader<'_> {
         let mut size = 1u64;
         for arg in &call.args {
             let param = head(&arg.param);
-            if !offer.params.iter().any(|(n, _)| *n == arg.param) {
+            if !offer.params.iter().any(|p| p.name == arg.param) {
                 return Err(format!("`{task}` has no parameter `{param}`"));
             }
             let (value, of) = self.value(&arg.value)?;
@@ -297,7 +297,7 @@ impl Reader<'_> {
             }
         }
         // In the order of the parameters, as all calls are written.
-        let args = offer.params.iter().filter_map(|(n, _)| Some((n.clone(), given.get(n.as_str())?.clone())));
+        let args = offer.params.iter().filter_map(|p| Some((p.name.clone(), given.get(p.name.as_str())?.clone())));
         let pin = call.using.as_ref().map(using).transpose()?.unwrap_or_default();
         Ok((Rc::new(Term::Call(offer.name.clone(), args.collect(), pin)), size))
     }

@@ -1,5 +1,6 @@
 //! Library, file and goal → what a fill may call, with what each says of itself; and which types lead to what is wanted.
 
+use super::reach::reaching;
 use super::words::{Said, Wanted, words};
 use crate::check::program::{Job, Program};
 use crate::library::Library;
@@ -16,10 +17,20 @@ pub(super) enum Makes {
     Parts,
 }
 
+/// A parameter of what may be called.
+pub(super) struct Param {
+    pub name: EcoString,
+    pub ty: Type,
+    /// The words of its name.
+    pub words: BTreeSet<String>,
+    /// Which kind of place, or of what is executed, it takes.
+    pub reaching: Option<&'static str>,
+}
+
 /// Something that a fill may call.
 pub(super) struct Offer {
     pub name: EcoString,
-    pub params: Vec<(EcoString, Type)>,
+    pub params: Vec<Param>,
     pub makes: Makes,
     /// Each type that it gives, by itself (`None`) or as a field.
     pub yields: Vec<(Option<EcoString>, Type)>,
@@ -32,8 +43,10 @@ pub(super) struct Offer {
 
 impl Offer {
     fn new(name: &EcoString, docs: &str, params: Vec<(EcoString, Type)>, result: &Type) -> Offer {
+        let param = |(name, ty): (EcoString, Type)| Param { words: words(&name), reaching: reaching(&name), name, ty };
+        let params: Vec<Param> = params.into_iter().map(param).collect();
         let mut parts = words(&result.to_string());
-        parts.extend(params.iter().flat_map(|(n, _)| words(n)));
+        parts.extend(params.iter().flat_map(|param| param.words.iter().cloned()));
         let said = Said { name: words(name), docs: words(docs), parts };
         let makes = if matches!(result, Type::Record(n, _) if n.is_empty()) { Makes::Parts } else { Makes::Value };
         let mut yields = if makes == Makes::Value { vec![(None, result.clone())] } else { Vec::new() };
@@ -122,9 +135,7 @@ pub(super) fn needed(ty: &Type, offers: &[Offer]) -> BTreeSet<Type> {
         }
         more.extend(given.iter().filter(|t| t.fits(&wanted)).map(|t| (*t).clone()));
         let makes = |o: &&Offer| o.yields.iter().any(|(_, t)| t.fits(&wanted));
-        for (_, ty) in offers.iter().filter(makes).flat_map(|o| &o.params) {
-            more.push(if let Type::Optional(of) = ty { (**of).clone() } else { ty.clone() });
-        }
+        more.extend(offers.iter().filter(makes).flat_map(|o| &o.params).map(|param| unwrapped(&param.ty).clone()));
         for ty in more {
             if needed.insert(ty.clone()) {
                 open.push(ty);
@@ -138,13 +149,16 @@ pub(super) fn needed(ty: &Type, offers: &[Offer]) -> BTreeSet<Type> {
             let makers: Vec<Type> = offers
                 .iter()
                 .filter(|o| o.yields.iter().any(|(_, t)| *t == list))
-                .flat_map(|o| {
-                    o.params.iter().map(|(_, t)| if let Type::Optional(of) = t { (**of).clone() } else { t.clone() })
-                })
+                .flat_map(|o| o.params.iter().map(|param| unwrapped(&param.ty).clone()))
                 .collect();
             needed.insert(list);
             needed.extend(makers);
         }
     }
     needed
+}
+
+/// The type of what is given, where it may be left out.
+pub(super) fn unwrapped(ty: &Type) -> &Type {
+    if let Type::Optional(of) = ty { of } else { ty }
 }

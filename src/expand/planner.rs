@@ -209,9 +209,9 @@ fn fitting(asked: &Asked) -> Vec<Offer> {
 
 /// The data of a prompt and two worked examples.
 fn prompt(asked: &Asked, offers: &[Offer]) -> String {
-    let pairs = |list: &[(EcoString, Type)]| -> Value {
-        list.iter().map(|(n, t)| (n.to_string(), json!(t.to_string()))).collect::<serde_json::Map<_, _>>().into()
-    };
+    let pair = |(n, t): (&EcoString, &Type)| (n.to_string(), json!(t.to_string()));
+    let pairs =
+        |list: &[(EcoString, Type)]| -> serde_json::Map<_, _> { list.iter().map(|(n, t)| pair((n, t))).collect() };
     let docs = |name: &str| asked.library.tasks.get(name).map(|t| t.docs.to_string()).unwrap_or_default();
     let tasks: Vec<Value> = offers
         .iter()
@@ -223,7 +223,8 @@ fn prompt(asked: &Asked, offers: &[Offer]) -> String {
                 }
             };
             let by: Vec<&str> = asked.library.implementing(&o.name).map(|i| i.name.as_str()).collect();
-            json!({"task": o.name, "takes": pairs(&o.params), "gives": gives, "says": docs(&o.name), "by": by})
+            let takes: serde_json::Map<_, _> = o.params.iter().map(|p| pair((&p.name, &p.ty))).collect();
+            json!({"task": o.name, "takes": takes, "gives": gives, "says": docs(&o.name), "by": by})
         })
         .collect();
     let types: serde_json::Map<String, Value> = asked
@@ -231,7 +232,7 @@ fn prompt(asked: &Asked, offers: &[Offer]) -> String {
         .types
         .iter()
         .map(|(name, (ty, _))| match ty {
-            Type::Record(_, fields) => (name.to_string(), pairs(fields)),
+            Type::Record(_, fields) => (name.to_string(), pairs(fields).into()),
             Type::Enum(_, values) => (name.to_string(), json!(values)),
             other => (name.to_string(), json!(other.to_string())),
         })

@@ -34,12 +34,8 @@ pub struct Found {
 /// The fills of a hole, the best first.
 pub fn search(hole: &Hole, job: &Job, program: &Program, library: &Library) -> Vec<Found> {
     let locals: Vec<_> = hole.scope.iter().map(|id| job.local(*id)).collect();
-    let named = |(i, l): (usize, &&Local)| Named {
-        name: l.name.clone(),
-        ty: l.ty.clone(),
-        bit: 1 << i.min(MAX_NAMES),
-        alias: l.name.clone(),
-    };
+    let named =
+        |(i, l): (usize, &&Local)| Named::new(l.name.clone(), l.ty.clone(), 1 << i.min(MAX_NAMES), l.name.clone());
     let scope: Scope = locals.iter().enumerate().map(named).collect();
     let whole = job.goal.as_ref().map(|(goal, _)| goal.as_str()).unwrap_or_default();
     let (goal, around) = if hole.goal.is_empty() { (whole, hole.name.as_str()) } else { (hole.goal.as_str(), whole) };
@@ -51,6 +47,7 @@ pub fn search(hole: &Hole, job: &Job, program: &Program, library: &Library) -> V
         offers.truncate(MAX_OFFERS);
     }
     let needed = needed(&hole.ty, &offers);
+    offers.iter_mut().for_each(|offer| offer.yields.retain(|(_, ty)| needed.contains(ty)));
     let ground = Ground { offers, wanted, goal: &EcoString::from(goal), needed };
     let kept = chart(&ground, &scope);
     let computes = |term: &Term| !matches!(term, Term::Var(_) | Term::Field(..)) || !term.calls().is_empty();

@@ -1,6 +1,7 @@
 //! Text → stems that can be compared; a library's words and how telling each is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 /// Words that say nothing of what is wanted.
 const EMPTY: [&str; 44] = [
@@ -10,7 +11,7 @@ const EMPTY: [&str; 44] = [
 ];
 
 /// Words that people use for one another; the first of a row stands for all.
-const SAME: [&[&str]; 20] = [
+static SAME: [&[&str]; 20] = [
     &["person", "people", "man", "woman", "someone", "anybody"],
     &["wear", "dress", "clothes", "shirt", "jacket", "hat"],
     &["summary", "summarise", "summarize", "summaries", "short", "brief", "digest", "gist", "shorten", "condense"],
@@ -41,21 +42,25 @@ pub(super) fn words(text: &str) -> BTreeSet<String> {
 }
 
 fn canonical(word: &str) -> String {
+    /// The stems of [`SAME`], each with what stands for it.
+    static ROWS: LazyLock<BTreeMap<&str, &str>> = LazyLock::new(|| {
+        let rows = SAME.iter().rev().flat_map(|row| row.iter().map(|word| (stem(word), stem(row[0]))));
+        rows.collect()
+    });
     let stemmed = stem(word);
-    let row = SAME.iter().find(|row| row.iter().any(|w| *w == word || stem(w) == stemmed));
-    row.map_or(stemmed, |row| stem(row[0]))
+    ROWS.get(stemmed).copied().unwrap_or(stemmed).to_string()
 }
 
 /// A word without the endings that English hangs on.
-fn stem(word: &str) -> String {
+fn stem(word: &str) -> &str {
     for ending in ["ations", "ation", "ings", "ing", "ions", "ion", "ers", "er", "ed", "es", "s", "e"] {
         if let Some(stem) = word.strip_suffix(ending)
             && stem.chars().count() >= 3
         {
-            return stem.to_string();
+            return stem;
         }
     }
-    word.to_string()
+    word
 }
 
 /// The words of a goal, each with its weight: how much of what is wanted it says.

@@ -9,7 +9,35 @@ use crate::ide::completion::{Completion, CompletionKind};
 use crate::ide::outline::{Entry, EntryKind};
 use crate::lsp::document::Lines;
 use gen_lsp_types::Range;
+use serde::Serialize;
 use serde_json::{Value, json};
+use std::borrow::Cow;
+
+/// A diagnostic as the protocol has it. A file has hundreds, which are published anew with each key: they are written as they are,
+/// without a [`Value`] in between.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Problem<'a> {
+    range: Option<Range>,
+    severity: u8,
+    code: &'static str,
+    source: &'static str,
+    message: String,
+    related_information: Vec<Related<'a>>,
+    tags: &'static [u8],
+}
+
+#[derive(Serialize)]
+struct Related<'a> {
+    location: Place<'a>,
+    message: Cow<'a, str>,
+}
+
+#[derive(Serialize)]
+struct Place<'a> {
+    uri: Cow<'a, str>,
+    range: Option<Range>,
+}
 
 impl Server {
     /// A range of an open document.
@@ -32,42 +60,39 @@ impl Server {
         Some((uri, lines.range(span, self.encoding)))
     }
 
-    pub(super) fn diagnostic(&self, uri: &str, d: &Diagnostic, source: &str) -> Value {
-        let severity = match d.severity {
-            Severity::Error => 1,
-            Severity::Warning => 2,
-            Severity::Info => 3,
-        };
+    pub(super) fn diagnostic<'a>(&self, uri: &'a str, d: &'a Diagnostic, source: &'static str) -> Problem<'a> {
         let mut message = d.message.clone();
         if !d.primary.text.is_empty() {
-            message.push_str(&format!("\n{}", d.primary.text));
+            message.push('\n');
+            message.push_str(&d.primary.text);
         }
         if let Some(help) = &d.help {
-            message.push_str(&format!("\nhelp: {help}"));
+            message.push_str("\nhelp: ");
+            message.push_str(help);
         }
-        let mut related: Vec<Value> = d
-            .secondary
-            .iter()
-            .filter_map(|l| {
-                let (uri, range) = self.location(uri, l.span)?;
-                Some(json!({"location": {"uri": uri, "range": range}, "message": l.text}))
-            })
-            .collect();
         let range = self.range(uri, d.primary.span);
-        if let Some(page) = page(d.code) {
-            let about = format!("{}: `mkbc explain {}`", title(page), d.code);
-            related.push(json!({"location": {"uri": uri, "range": range}, "message": about}));
+        let place = |uri: Cow<'a, str>, range| Place { uri, range };
+        let related = d.secondary.iter().filter_map(|label| {
+            let (uri, range) = self.location(uri, label.span)?;
+            Some(Related { location: place(uri.into(), Some(range)), message: label.text.as_str().into() })
+        });
+        let page = page(d.code).map(|page| Related {
+            location: place(uri.into(), range.clone()),
+            message: format!("{}: `mkbc explain {}`", title(page), d.code).into(),
+        });
+        Problem {
+            severity: match d.severity {
+                Severity::Error => 1,
+                Severity::Warning => 2,
+                Severity::Info => 3,
+            },
+            code: d.code,
+            source,
+            message,
+            related_information: related.chain(page).collect(),
+            tags: if matches!(d.code, "W0210" | "W0211" | "W0212") { &[1] } else { &[] },
+            range,
         }
-        let unused = matches!(d.code, "W0210" | "W0211" | "W0212");
-        json!({
-            "range": range,
-            "severity": severity,
-            "code": d.code,
-            "source": source,
-            "message": message,
-            "relatedInformation": related,
-            "tags": if unused { json!([1]) } else { json!([]) },
-        })
     }
 
     pub(super) fn edits(&self, uri: &str, edits: &[Edit]) -> Vec<Value> {

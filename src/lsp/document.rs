@@ -99,6 +99,8 @@ pub struct Document {
     pub newest: Arc<AtomicI64>,
     /// What the check says of this version.
     pub analysis: Option<Rc<Analysis>>,
+    /// What the check said of the version before it.
+    pub before: Option<Rc<Analysis>>,
     /// What plans say, with the version that they are for.
     pub plans: Option<(i64, Rc<Plans>)>,
     /// Whether this version's diagnostics are yet to be published.
@@ -116,6 +118,7 @@ impl Document {
             saved: 0,
             newest: Arc::new(AtomicI64::new(version)),
             analysis: None,
+            before: None,
             plans: None,
             unpublished: true,
             sent: None,
@@ -149,7 +152,7 @@ impl Document {
 
     /// Forgets what was known of the text, since what it builds on is another.
     pub fn recheck(&mut self) {
-        self.analysis = None;
+        self.before = self.analysis.take().or(self.before.take());
         self.plans = None;
         self.unpublished = true;
     }

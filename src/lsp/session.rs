@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// A server and what it has said.
 pub struct Session {
     server: Server,
-    said: Rc<RefCell<Vec<Value>>>,
+    said: Rc<RefCell<Vec<String>>>,
     wanted: Rc<RefCell<BTreeMap<String, Wanted>>>,
     memory: Memory,
 }
@@ -21,7 +21,7 @@ pub struct Session {
 impl Session {
     /// A session in which nothing was said yet.
     pub fn new(setup: Setup, texts: Texts) -> Session {
-        let said: Rc<RefCell<Vec<Value>>> = Rc::default();
+        let said: Rc<RefCell<Vec<String>>> = Rc::default();
         let wanted: Rc<RefCell<BTreeMap<String, Wanted>>> = Rc::default();
         let (out, want) = (said.clone(), wanted.clone());
         let say = move |message| out.borrow_mut().push(message);
@@ -35,8 +35,8 @@ impl Session {
         self.server.base.library().clusters.keys().map(|name| name.as_str())
     }
 
-    /// Takes a message and returns what the server sends after it, diagnostics included.
-    pub fn tell(&mut self, message: Value) -> Vec<Value> {
+    /// Takes a message and returns the JSON of what the server sends after it, diagnostics included.
+    pub fn tell(&mut self, message: Value) -> Vec<String> {
         // A session ends with its host: `exit` changes nothing.
         let _ = self.server.take(wire::frame(message), false);
         self.server.publish_all();
@@ -49,7 +49,7 @@ impl Session {
     }
 
     /// Plans what waits, until it is done or `stop` says so, and returns what the server sends then.
-    pub fn plan(&mut self, stop: &(dyn Fn() -> bool + Sync)) -> Vec<Value> {
+    pub fn plan(&mut self, stop: &(dyn Fn() -> bool + Sync)) -> Vec<String> {
         for (uri, text) in self.wanted.take() {
             if text.stale() {
                 continue;

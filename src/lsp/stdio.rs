@@ -5,7 +5,6 @@ use super::{Server, Setup, Wanted, wire, worker};
 use crate::compile::{Base, Texts};
 use crate::ide::planning::Plans;
 use lsp_server::{Message, Request};
-use serde_json::Value;
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::ops::ControlFlow;
@@ -27,7 +26,7 @@ pub fn serve(setup: Setup, texts: Texts) -> bool {
 pub fn converse(setup: Setup, texts: Texts, from: impl Read + Send + 'static, to: impl Write + Send + 'static) -> bool {
     let setup = Arc::new(setup);
     let (events, happened) = channel();
-    let (out, written) = channel::<Value>();
+    let (out, written) = channel::<String>();
     let from_client = events.clone();
     std::thread::spawn(move || {
         let mut input = std::io::BufReader::new(from);

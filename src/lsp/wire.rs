@@ -19,12 +19,20 @@ pub enum Frame {
 
 /// Reads the next frame.
 pub fn read(from: &mut impl BufRead) -> Frame {
+    match body(from) {
+        Ok(body) => understand(&body),
+        Err(other) => other,
+    }
+}
+
+/// Reads the next message's bytes; what is there instead is the error.
+pub fn body(from: &mut impl BufRead) -> Result<Vec<u8>, Frame> {
     let mut size: Option<u64> = None;
     let mut strange = String::new();
     loop {
         let mut line = Vec::new();
         match from.by_ref().take(8 << 10).read_until(b'\n', &mut line) {
-            Ok(0) | Err(_) => return Frame::End,
+            Ok(0) | Err(_) => return Err(Frame::End),
             Ok(_) => {}
         }
         let line = String::from_utf8_lossy(&line);
@@ -38,21 +46,25 @@ pub fn read(from: &mut impl BufRead) -> Frame {
             }
             Some((name, _)) if name.trim().to_ascii_lowercase().starts_with("content-") => {}
             _ if line.is_empty() && strange.is_empty() => {}
-            _ if line.is_empty() => return Frame::Fault(format!("no header of a message: {strange:?}"), None),
+            _ if line.is_empty() => return Err(Frame::Fault(format!("no header of a message: {strange:?}"), None)),
             _ => strange = line.chars().take(80).collect(),
         }
     }
     let size = size.unwrap_or(0);
     if size > MAX_BYTES {
         let _ = io::copy(&mut from.by_ref().take(size), &mut io::sink());
-        return Frame::Fault(format!("a message of {size} bytes is too large"), None);
+        return Err(Frame::Fault(format!("a message of {size} bytes is too large"), None));
     }
     let mut body = Vec::new();
     match from.by_ref().take(size).read_to_end(&mut body) {
-        Ok(read) if read as u64 == size => {}
-        _ => return Frame::End,
+        Ok(read) if read as u64 == size => Ok(body),
+        _ => Err(Frame::End),
     }
-    match serde_json::from_slice::<Value>(&body) {
+}
+
+/// What a message's bytes are.
+pub fn understand(body: &[u8]) -> Frame {
+    match serde_json::from_slice::<Value>(body) {
         Err(e) => Frame::Fault(format!("no JSON: {e}"), None),
         Ok(value) => frame(value),
     }
@@ -75,9 +87,8 @@ pub fn frame(mut value: Value) -> Frame {
     }
 }
 
-/// Writes a message.
-pub fn write(to: &mut impl Write, message: &Value) -> io::Result<()> {
-    let text = message.to_string();
+/// Writes a message's JSON.
+pub fn write(to: &mut impl Write, text: &str) -> io::Result<()> {
     write!(to, "Content-Length: {}\r\n\r\n{text}", text.len())?;
     to.flush()
 }

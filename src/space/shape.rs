@@ -3,6 +3,7 @@
 
 use super::table::Table;
 use super::{Candidate, Input, StepSpace, errors};
+use crate::check::agents::TURN;
 use crate::diag::Diagnostics;
 use crate::ir::agent::MOST_SHOWN;
 use crate::ir::workflow::{Node, Op, Operand, Region, StepId, ValueId};
@@ -239,8 +240,17 @@ impl Pass<'_, '_> {
             }
         }
         self.steps[index].in_turn = times.in_turn;
-        self.out[index] = Some(StepShape { args, calls: times.calls.clone() });
+        self.out[index] = Some(StepShape { args, calls: self.calls_of(index, times) });
         shape
+    }
+
+    /// How often a step is called in one run. An agent's tools are called in all rounds but the last, in which its model must answer.
+    fn calls_of(&self, index: usize, times: &Times) -> Table {
+        let step = &self.input.workflow.steps[index];
+        let Some(agent) = step.agent.as_ref().filter(|_| step.task != TURN) else { return times.calls.clone() };
+        let (rounds, tools) = (Decimal::from(agent.steps), Decimal::from(agent.steps.saturating_sub(1).max(1)));
+        let calls = times.calls.map(&|calls| calls.checked_mul(tools)?.checked_div(rounds));
+        calls.unwrap_or_else(|| times.calls.clone())
     }
 
     /// Gives each candidate the class of its size rules, and each way a class of its own; returns the classes.

@@ -1,6 +1,7 @@
 //! The tree of a `.mkb` file. Every node knows its place; what did not parse is an `Error` node in its place.
 
 mod library;
+mod shift;
 
 use crate::diag::source::Span;
 use ecow::EcoString;

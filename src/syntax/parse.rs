@@ -6,7 +6,7 @@ use crate::syntax::ast::{self, *};
 use crate::syntax::errors;
 use crate::syntax::grammar::FileParser;
 use crate::syntax::layout::layout;
-use crate::syntax::token::{Spanned, Token, lex};
+use crate::syntax::token::{Lexed, Spanned, Token, lex};
 use ecow::EcoString;
 use lalrpop_util::{ErrorRecovery, ParseError};
 use std::cell::RefCell;
@@ -23,12 +23,21 @@ pub fn parse_text(source: &str, file: FileId, cx: &mut Diagnostics) -> ast::File
         cx.push(errors::too_large(Span::new(file, 0, 0)));
         return ast::File::default();
     }
-    let source_without_mark = source.strip_prefix('\u{feff}');
-    let lexed = match source_without_mark {
+    let lexed = match has_mark(source) {
         // Offsets stay those of the whole file, so that edits and editors agree.
-        Some(_) => lex(&format!("   {}", &source[3..]), file, cx),
-        None => lex(source, file, cx),
+        true => lex(&format!("   {}", &source[3..]), file, cx),
+        false => lex(source, file, cx),
     };
+    parse_lexed(source, &lexed, file, cx)
+}
+
+/// Whether a text begins with a byte order mark.
+pub(super) fn has_mark(source: &str) -> bool {
+    source.starts_with('\u{feff}')
+}
+
+/// Reads the tokens of a source that ends where they end; they may begin at any of its lines where an item begins.
+pub(super) fn parse_lexed(source: &str, lexed: &Lexed, file: FileId, cx: &mut Diagnostics) -> ast::File {
     let tokens = layout(source, &lexed.tokens, file, cx);
     let builder = Builder { source, file, docs: &lexed.comments, errors: RefCell::new(Vec::new()) };
     let parsed = FileParser::new().parse(&builder, tokens.iter().map(|t| Ok::<_, ()>(*t)));

@@ -186,9 +186,15 @@ pub struct Lexed {
 
 /// Turns text into tokens. Text that is no token is reported and left out.
 pub fn lex(source: &str, file: FileId, cx: &mut Diagnostics) -> Lexed {
-    let mut lexed = Lexed { tokens: Vec::with_capacity(source.len() / 4), comments: Vec::new() };
+    lex_from(source, 0, file, cx)
+}
+
+/// The same from the start of a line on: no token goes over a line's end.
+pub fn lex_from(source: &str, from: usize, file: FileId, cx: &mut Diagnostics) -> Lexed {
+    let mut lexed = Lexed { tokens: Vec::with_capacity((source.len() - from) / 4), comments: Vec::new() };
     let mut bad: Option<(u32, u32)> = None;
-    for (token, range) in Token::lexer(source).spanned() {
+    for (token, range) in Token::lexer(&source[from..]).spanned() {
+        let range = range.start + from..range.end + from;
         let (start, end) = (range.start as u32, range.end as u32);
         match token {
             Ok(Token::Comment | Token::Doc) => lexed.comments.push((start, doc_or_comment(source, start, end), end)),
@@ -222,6 +228,14 @@ pub fn lex(source: &str, file: FileId, cx: &mut Diagnostics) -> Lexed {
         cx.push(errors::no_token(Span::new(file, s, e), &source[s as usize..e as usize]));
     }
     lexed
+}
+
+/// Whether a line begins, without indentation, with an item's keyword and a name: whatever is open before it ends there.
+pub fn begins_item(line: &str) -> bool {
+    let mut tokens = Token::lexer(line);
+    line.starts_with(|c: char| c.is_ascii_lowercase())
+        && tokens.next().is_some_and(|first| first.is_ok_and(Token::begins_item))
+        && tokens.next() == Some(Ok(Token::Ident))
 }
 
 /// The longest text that is taken for a name, in bytes.

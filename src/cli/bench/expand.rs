@@ -27,6 +27,9 @@ pub struct ExpandOptions {
     /// Add made-up tasks until the library has this many
     #[arg(long, value_name = "N", conflicts_with = "planner")]
     pub tasks: Option<usize>,
+    /// Which tasks are made up
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "tasks")]
+    pub seed: usize,
     /// Ask a language model for the fills, and score its first one that checks in place of typed search's
     #[command(flatten)]
     pub planner: PlannerOptions,
@@ -51,7 +54,7 @@ pub fn expand(options: &ExpandOptions) -> Result<(), Failure> {
     let (mut slowest, mut total) = (Duration::ZERO, Duration::ZERO);
     let mut texts = library(&[])?;
     if let Some(tasks) = options.tasks {
-        enlarge(&mut texts, tasks);
+        enlarge(&mut texts, tasks, options.seed);
     }
     let mut planner = Planner::of(&options.planner)?;
     for path in files(&options.corpus, "toml")? {
@@ -113,7 +116,7 @@ pub fn expand(options: &ExpandOptions) -> Result<(), Failure> {
 }
 
 /// Adds tasks to a library until it has so many: each takes and gives types that are about, so that they lead to each other.
-fn enlarge(texts: &mut Texts, tasks: usize) {
+fn enlarge(texts: &mut Texts, tasks: usize, seed: usize) {
     let mut alone = texts.clone();
     let nothing = alone.sources.add("nothing", String::new());
     let there = check_file(&alone, nothing, &mut Diagnostics::default()).library.tasks.len();
@@ -121,7 +124,7 @@ fn enlarge(texts: &mut Texts, tasks: usize) {
         ["Text", "List[Text]", "Transcript", "Frames", "Audio", "Video", "Document", "Image", "List[Passage]"];
     const DOES: [&str; 8] = ["name", "find", "tell", "read", "sort", "merge", "count", "show"];
     let mut text = String::new();
-    for n in 0..tasks.saturating_sub(there) {
+    for n in (0..tasks.saturating_sub(there)).map(|n| n + 1_009 * seed) {
         let ty = |at: usize| TYPES[at % TYPES.len()];
         let (first, second, gives) = (ty(n * 7 + 3), ty(n * 5 + 1), ty(n * 11 + n / 9));
         let (does, what) = (DOES[n % DOES.len()], DOES[(n / 8) % DOES.len()]);

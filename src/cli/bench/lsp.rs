@@ -2,7 +2,7 @@
 //! once the typing rests, to the hints that say what a plan chose.
 
 use crate::cli::{Failure, print};
-use crate::lsp::wire::{Frame, read, write};
+use crate::lsp::wire::{Frame, body, understand, write};
 use clap::Args;
 use lsp_server::Message;
 use serde_json::{Value, json};
@@ -56,8 +56,9 @@ pub fn lsp(options: &LspOptions) -> Result<(), Failure> {
         return Err(Failure::Message("the server has no pipes".into()));
     };
     let mut from = BufReader::new(from);
-    let mut say =
-        |message: Value| write(&mut to, &message).and_then(|()| to.flush()).map_err(|e| Failure::Message(failed(e)));
+    let mut say = |message: Value| {
+        write(&mut to, &message.to_string()).and_then(|()| to.flush()).map_err(|e| Failure::Message(failed(e)))
+    };
     let can = json!({"workspace": {"inlayHint": {"refreshSupport": true}}});
     say(json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"capabilities": can}}))?;
     say(json!({"jsonrpc": "2.0", "method": "initialized", "params": {}}))?;
@@ -75,8 +76,7 @@ pub fn lsp(options: &LspOptions) -> Result<(), Failure> {
         let started = Instant::now();
         say(json!({"jsonrpc": "2.0", "method": "textDocument/didChange", "params": {"textDocument":
             {"uri": URI, "version": key}, "contentChanges": [{"range": range, "text": letter}]}}))?;
-        diagnosed(&mut from, key as i64)?;
-        times.push(started.elapsed());
+        times.push(diagnosed(&mut from, key as i64)?.duration_since(started));
         // People type no faster than this.
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -101,8 +101,8 @@ pub fn lsp(options: &LspOptions) -> Result<(), Failure> {
         let id = 1_000 + rest as i32;
         say(json!({"jsonrpc": "2.0", "id": id, "method": "textDocument/inlayHint",
             "params": {"textDocument": {"uri": URI}, "range": shown}}))?;
-        let answer = until(&mut from, &|m| matches!(m, Message::Response(r) if r.id == id.into()))?;
-        hinted.push(started.elapsed());
+        let (answer, there) = until(&mut from, &|m| matches!(m, Message::Response(r) if r.id == id.into()))?;
+        hinted.push(there.duration_since(started));
         let chosen = matches!(answer, Message::Response(r) if r.response_result.as_ref().is_ok_and(says_a_choice));
         if !chosen {
             return Err(Failure::Message(format!("there is no plan on `{}`", options.cluster)));
@@ -125,15 +125,15 @@ fn percentiles(mut times: Vec<Duration>) -> String {
 
 type Pipe = BufReader<std::process::ChildStdout>;
 
-/// Reads until the diagnostics of a version are there.
-fn diagnosed(from: &mut Pipe, version: i64) -> Result<(), Failure> {
+/// Reads until the diagnostics of a version are there, and says when they were.
+fn diagnosed(from: &mut Pipe, version: i64) -> Result<Instant, Failure> {
     let published = |m: &Message| match m {
         Message::Notification(note) => {
             note.method == "textDocument/publishDiagnostics" && note.params["version"] == version
         }
         _ => false,
     };
-    until(from, &published).map(drop)
+    until(from, &published).map(|(_, there)| there)
 }
 
 /// Reads until the server has planned what was typed.
@@ -147,11 +147,13 @@ fn says_a_choice(hints: &Value) -> bool {
     labels.into_iter().any(|label| label.contains(" on ") && label.contains('$'))
 }
 
-/// Reads until a message is one of some kind.
-fn until(from: &mut Pipe, wanted: &dyn Fn(&Message) -> bool) -> Result<Message, Failure> {
+/// Reads until a message is one of some kind, and says when its last byte was there: what a client makes of it is its own time.
+fn until(from: &mut Pipe, wanted: &dyn Fn(&Message) -> bool) -> Result<(Message, Instant), Failure> {
     loop {
-        match read(from) {
-            Frame::Message(message) if wanted(&message) => return Ok(message),
+        let body = body(from);
+        let there = Instant::now();
+        match body.map_or_else(|other| other, |body| understand(&body)) {
+            Frame::Message(message) if wanted(&message) => return Ok((message, there)),
             Frame::End => return Err(Failure::Message("the server went away".into())),
             _ => {}
         }

@@ -3,8 +3,8 @@
 use super::JobPlan;
 use crate::check::program::Job;
 use crate::diag::Diagnostic;
-use crate::diag::source::Span;
-use crate::ide::{Analysis, Edit};
+use crate::diag::shift::{Shift, Shifts};
+use crate::ide::Analysis;
 use crate::library::Library;
 use crate::space::Machines;
 use crate::syntax::ast::ItemKind;
@@ -92,29 +92,21 @@ impl Basis {
 /// What was kept of a job that begins elsewhere now, in bytes and lines.
 fn moved(kept: &Kept, to: (u32, u32), analysis: &Analysis) -> (JobPlan, Vec<Diagnostic>) {
     let from = kept.basis.start;
-    let at = |at: u32| at - from.0 + to.0;
-    let place = |span: Span| match span.file == analysis.file {
-        true => Span::new(span.file, at(span.start), at(span.end)),
-        false => span,
-    };
+    let shift = Shift { file: analysis.file, by: i64::from(to.0) - i64::from(from.0) };
     let mut plan = kept.plan.clone();
-    plan.span = place(plan.span);
+    plan.span.shift(shift);
     for step in &mut plan.steps {
-        step.at = at(step.at);
-        step.call = step.call.map(place);
-        step.pin = step.pin.take().map(|pin| Edit { span: place(pin.span), ..pin });
+        step.at = step.at - from.0 + to.0;
+        step.call.shift(shift);
+        step.pin.iter_mut().for_each(|pin| pin.span.shift(shift));
     }
     for shape in plan.graph.iter_mut().flat_map(|picture| &mut picture.boxes) {
         if shape.call.is_some_and(|call| call.file == analysis.file) {
             shape.line = shape.line - from.1 + to.1;
         }
-        shape.call = shape.call.map(place);
+        shape.call.shift(shift);
     }
     let mut said = kept.said.clone();
-    for diagnostic in &mut said {
-        diagnostic.primary.span = place(diagnostic.primary.span);
-        diagnostic.secondary.iter_mut().for_each(|label| label.span = place(label.span));
-        diagnostic.fix.iter_mut().for_each(|fix| fix.span = place(fix.span));
-    }
+    said.shift(shift);
     (plan, said)
 }

@@ -245,7 +245,8 @@ fn most_read(ask: &Ask<'_>) -> u64 {
     let talk = ask.talk.map_or(0, |talk| {
         let functions = talk.functions.iter().map(|f| f.name.len() + f.says.len() + f.schema.to_string().len());
         let told = talk.exchanges.iter().map(|e| e.name.len() + e.arguments.to_string().len() + e.result.len());
-        functions.chain(told).map(|n| n + 40).sum()
+        let pictures = talk.pictures.len() + talk.exchanges.iter().map(|e| e.pictures.len()).sum::<usize>();
+        functions.chain(told).map(|n| n + 40).sum::<usize>() + pictures * PICTURE
     });
     (ask.system.len() + text + pictures * PICTURE + schema + since + talk + AROUND) as u64
 }
@@ -274,6 +275,9 @@ pub fn simpler(wire: Wire, refused: &Refused, dialect: Dialect, structured: bool
             (Level::Object, _) => Some(Dialect { level: Level::Prompt, ..dialect }),
             (Level::Prompt, _) => None,
         };
+    }
+    if dialect.pictures && about(&["image", "picture", "vision", "multimodal"]) {
+        return Some(Dialect { pictures: false, ..dialect });
     }
     (dialect.stream && about(&["stream"])).then_some(Dialect { stream: false, ..dialect })
 }

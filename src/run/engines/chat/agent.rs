@@ -17,6 +17,7 @@ use crate::run::fault::{Fault, FaultKind, head};
 use crate::run::value::check;
 use crate::types::Type;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
 /// The most bytes of the arguments of one call.
 const MOST_ARGUMENTS: usize = 64 << 10;
@@ -24,6 +25,8 @@ const MOST_ARGUMENTS: usize = 64 << 10;
 const MOST_TEXT: usize = 4 * MOST_SHOWN as usize;
 /// The most bytes of what a tool says of itself.
 const MOST_SAID: usize = 1_000;
+/// The most pictures that a model is shown in one request.
+const MOST_PICTURES: usize = 12;
 /// How a model points at a value that it cannot say, or need not.
 const FROM: &str = "from";
 
@@ -48,14 +51,16 @@ pub async fn turn(call: &Call<'_>, wire: Wire, provider: &Provider, endpoint: &E
     let story = Story::of(account, call.args.get("wanted").and_then(|g| g.as_str()).unwrap_or_default());
     let last = story.rounds.len() as u32 + 1 >= powers.steps;
     let mut content = prompt::content(&provider.prompt, &call.args).await?;
+    let pictures = Pictures::of(&story, provider).await;
     if let Some(text) = content.as_str() {
-        content = Value::from(format!("{text}{}", story.given_in_words()));
+        content = Value::from(format!("{text}{}", story.given_in_words(&pictures)));
     }
     let tools = if last { &[][..] } else { &powers.tools };
     let mut functions: Vec<Function> = tools.iter().map(function).collect();
     functions.push(answer_function(&powers.answer));
-    let exchanges = story.rounds.iter().map(told).collect();
-    let mut talk = Talk { functions, exchanges, forced: last.then_some(ANSWER) };
+    let exchanges = story.rounds.iter().zip(pictures.rounds).map(|(round, picture)| told(round, picture)).collect();
+    let pictures = pictures.given.into_values().map(|(_, picture)| picture).collect();
+    let mut talk = Talk { functions, pictures, exchanges, forced: last.then_some(ANSWER) };
     let limits = call.cx.deadlines;
     let mut left = call.step.conditions.timeout_ms.map_or(limits.total, std::time::Duration::from_millis);
     let mut mended = false;
@@ -75,7 +80,7 @@ pub async fn turn(call: &Call<'_>, wire: Wire, provider: &Provider, endpoint: &E
             }
             Wish::Refused(name, arguments, why) if !mended && !left.is_zero() => {
                 mended = true;
-                talk.exchanges.push(Exchanged { name, arguments: as_object(arguments), result: refusal(&why) });
+                talk.exchanges.push(Exchanged::plain(name, as_object(arguments), refusal(&why)));
             }
             Wish::Refused(.., why) => {
                 let message = format!("the agent came to no answer in {} steps: {why}", powers.steps);
@@ -101,8 +106,9 @@ impl<'a> Story<'a> {
         Story { goal, given: first["given"].as_object().unwrap_or(&NOTHING), rounds }
     }
 
-    fn given_in_words(&self) -> String {
-        let lines = self.given.iter().map(|(name, value)| format!("\n- {name}: {}", shown(value)));
+    fn given_in_words(&self, pictures: &Pictures) -> String {
+        let caption = |name: &str| pictures.given.get(name).map_or(String::new(), |(caption, _)| format!(" {caption}"));
+        let lines = self.given.iter().map(|(name, value)| format!("\n- {name}: {}{}", shown(value), caption(name)));
         let lines: String = lines.collect();
         if lines.is_empty() { lines } else { format!("\n\nGiven:{lines}") }
     }
@@ -171,20 +177,62 @@ fn answer_function(ty: &Type) -> Function {
     Function { name: ANSWER.into(), says: "Ends the work with the answer to the goal.".into(), schema }
 }
 
+/// What a model is shown: a caption, and a picture as Chat Completions has it.
+type Picture = (String, Value);
+
+/// The pictures that a model is shown with an account: one of each thing, so that none counts for more than the plan took it for.
+#[derive(Default)]
+struct Pictures {
+    given: BTreeMap<String, Picture>,
+    /// Those of each round.
+    rounds: Vec<Option<Picture>>,
+}
+
+impl Pictures {
+    async fn of(story: &Story<'_>, provider: &Provider) -> Pictures {
+        let mut pictures = Pictures { rounds: vec![None; story.rounds.len()], ..Pictures::default() };
+        // The models that a run serves for agents read text alone.
+        if provider.serve.is_some() {
+            return pictures;
+        }
+        // The newest first: what a request cannot hold is left out of the oldest.
+        let (mut left, mut room) = (MOST_PICTURES, prompt::MOST_ALL);
+        for (round, place) in story.rounds.iter().zip(&mut pictures.rounds).rev() {
+            *place = one(&round["result"], &mut left, &mut room).await;
+        }
+        for (name, value) in story.given {
+            pictures.given.extend(one(value, &mut left, &mut room).await.map(|picture| (name.clone(), picture)));
+        }
+        pictures
+    }
+}
+
+/// A picture of a value, where it has one and there is room for it.
+async fn one(value: &Value, left: &mut usize, room: &mut usize) -> Option<Picture> {
+    if *left == 0 {
+        return None;
+    }
+    let (caption, picture) = prompt::one_picture(value).await?;
+    *room = room.checked_sub(picture["image_url"]["url"].as_str().map_or(0, str::len))?;
+    *left -= 1;
+    Some((caption, picture))
+}
+
 /// A round as the model is told of it.
-fn told(round: &Value) -> Exchanged {
+fn told(round: &Value, picture: Option<Picture>) -> Exchanged {
     let (turn, text) = (&round["turn"], |v: &Value| v.as_str().unwrap_or_default().to_owned());
     match &turn["refused"] {
-        Value::Null => Exchanged {
-            name: text(&turn["does"]),
-            arguments: as_object(veiled(&turn["args"])),
-            result: shown(&round["result"]),
-        },
-        refused => Exchanged {
-            name: text(&refused["name"]),
-            arguments: as_object(refused["args"].clone()),
-            result: refusal(&text(&refused["why"])),
-        },
+        Value::Null => {
+            let (caption, picture) = picture.map_or((String::new(), None), |(c, p)| (format!("\n{c}"), Some(p)));
+            let result = shown(&round["result"]) + &caption;
+            let plain = Exchanged::plain(text(&turn["does"]), as_object(veiled(&turn["args"])), result);
+            Exchanged { pictures: picture.into_iter().collect(), ..plain }
+        }
+        refused => Exchanged::plain(
+            text(&refused["name"]),
+            as_object(refused["args"].clone()),
+            refusal(&text(&refused["why"])),
+        ),
     }
 }
 

@@ -9,6 +9,7 @@ use crate::run::engines::openai::answer::Shape;
 use crate::run::engines::openai::http::KeyIn;
 use crate::run::fault::Fault;
 use serde_json::{Value, json};
+use std::borrow::Cow;
 
 /// Tokens that a model may think with before it answers; its limit counts them too.
 const THINKING: u32 = 16_384;
@@ -46,11 +47,14 @@ pub struct Dialect {
     pub stream: bool,
     /// Whether it takes `stream_options`, without which usage may be missing.
     pub usage: bool,
+    /// Whether it takes the pictures of a conversation with functions, which goes on without them.
+    pub pictures: bool,
 }
 
 impl Dialect {
     /// What is tried first.
-    pub const BEST: Dialect = Dialect { level: Level::Schema, completion_tokens: false, stream: true, usage: true };
+    pub const BEST: Dialect =
+        Dialect { level: Level::Schema, completion_tokens: false, stream: true, usage: true, pictures: true };
 }
 
 /// One request.
@@ -80,6 +84,8 @@ pub struct Ask<'a> {
 pub struct Talk {
     /// What may be called.
     pub functions: Vec<Function>,
+    /// Pictures beside the user's message, as Chat Completions has them.
+    pub pictures: Vec<Value>,
     /// What was called so far, after the user's message.
     pub exchanges: Vec<Exchanged>,
     /// The function that must be called.
@@ -106,9 +112,21 @@ pub struct Exchanged {
     pub arguments: Value,
     /// What came of it.
     pub result: String,
+    /// Pictures of that, as Chat Completions has them.
+    pub pictures: Vec<Value>,
 }
 
 impl Exchanged {
+    /// A call without pictures.
+    pub fn plain(name: String, arguments: Value, result: String) -> Exchanged {
+        Exchanged { name, arguments, result, pictures: Vec::new() }
+    }
+
+    /// What came of it: text and pictures.
+    fn parts(&self) -> Value {
+        with_pictures(json!(self.result), &self.pictures)
+    }
+
     /// The name by which its result is told to belong to it.
     fn id(index: usize) -> String {
         format!("call_{}", index + 1)
@@ -193,9 +211,33 @@ fn system(ask: &Ask<'_>, by_schema: bool) -> String {
 }
 
 /// The conversation: what the user says, and what was said since.
-fn turns(ask: &Ask<'_>) -> Vec<(&'static str, Value)> {
+fn turns(ask: &Ask<'_>, dialect: Dialect) -> Vec<(&'static str, Value)> {
     let since = ask.since.iter().map(|(role, text)| (*role, json!(text)));
-    std::iter::once(("user", ask.content.clone())).chain(since).collect()
+    let pictures = ask.talk.filter(|_| dialect.pictures).map_or(&[][..], |talk| &talk.pictures);
+    std::iter::once(("user", with_pictures(ask.content.clone(), pictures))).chain(since).collect()
+}
+
+/// The calls so far, with their pictures where the endpoint takes them.
+fn exchanges<'a>(ask: &Ask<'a>, dialect: Dialect) -> impl Iterator<Item = (usize, Cow<'a, Exchanged>)> {
+    let plain = |told: &Exchanged| Exchanged { pictures: Vec::new(), ..told.clone() };
+    let shown = move |told: &'a Exchanged| match dialect.pictures || told.pictures.is_empty() {
+        true => Cow::Borrowed(told),
+        false => Cow::Owned(plain(told)),
+    };
+    ask.talk.into_iter().flat_map(|talk| &talk.exchanges).map(shown).enumerate()
+}
+
+/// Text with pictures behind it, in the parts of Chat Completions.
+fn with_pictures(content: Value, pictures: &[Value]) -> Value {
+    if pictures.is_empty() {
+        return content;
+    }
+    let mut parts = match content {
+        Value::Array(parts) => parts,
+        text => vec![json!({"type": "text", "text": text})],
+    };
+    parts.extend(pictures.iter().cloned());
+    Value::Array(parts)
 }
 
 /// The turns that send an answer back to be mended.

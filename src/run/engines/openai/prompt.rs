@@ -11,10 +11,11 @@ use base64::Engine as _;
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// Pictures in one request, and bytes of each and of all together.
+/// Pictures in one request, and bytes of each.
 const MOST_PICTURES: usize = 16;
 const MOST_BYTES: u64 = 5 << 20;
-const MOST_ALL: usize = 24 << 20;
+/// Bytes of all pictures in one request together, as they are sent.
+pub const MOST_ALL: usize = 24 << 20;
 
 /// The content of the user's message.
 pub async fn content(prompt: &str, args: &Args) -> Result<Value, Fault> {
@@ -69,6 +70,25 @@ fn files(value: &Value) -> Option<Vec<(&str, Option<f64>)>> {
     let medium = value.as_object()?;
     let is_image = medium.contains_key("file") && !medium.contains_key("duration") && !medium.contains_key("pages");
     is_image.then(|| medium["file"].as_str().map(|file| vec![(file, None)]))?
+}
+
+/// A picture of a value that is one, or of what has some in it, and what is said of it: of frames the middle one. None where there
+/// is none that can be sent.
+pub async fn one_picture(value: &Value) -> Option<(String, Value)> {
+    let (file, of) = seen(value)?;
+    Some((caption(&[file], of), picture(file.0).await.ok()?))
+}
+
+/// One file of the first pictures in a value, and how many they are.
+fn seen(value: &Value) -> Option<((&str, Option<f64>), usize)> {
+    if let Some(files) = files(value) {
+        return files.get(files.len() / 2).map(|file| (*file, files.len()));
+    }
+    match value {
+        Value::Object(fields) => fields.values().find_map(seen),
+        Value::Array(items) => items.iter().find_map(seen),
+        _ => None,
+    }
 }
 
 /// So many of the items, evenly spread.

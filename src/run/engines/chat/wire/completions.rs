@@ -1,6 +1,6 @@
 //! OpenAI's Chat Completions.
 
-use super::{Ask, Dialect, Exchanged, Function, Level, Step, system, turns};
+use super::{Ask, Dialect, Exchanged, Function, Level, Step, exchanges, system, turns, with_pictures};
 use crate::run::engines::chat::said::{Called, Error, Said, Stop, Tokens};
 use crate::run::engines::openai::answer::Shape;
 use serde_json::{Value, json};
@@ -15,13 +15,18 @@ pub fn request(ask: &Ask<'_>, dialect: Dialect) -> Value {
     if !system.is_empty() {
         messages.push(json!({"role": "system", "content": system}));
     }
-    messages.extend(turns(ask).into_iter().map(|(role, content)| json!({"role": role, "content": content})));
-    for (index, told) in ask.talk.iter().flat_map(|t| &t.exchanges).enumerate() {
+    messages.extend(turns(ask, dialect).into_iter().map(|(role, content)| json!({"role": role, "content": content})));
+    for (index, told) in exchanges(ask, dialect) {
         let id = Exchanged::id(index);
         let function = json!({"name": told.name, "arguments": told.arguments.to_string()});
         let calls = json!([{"id": id, "type": "function", "function": function}]);
         messages.push(json!({"role": "assistant", "content": null, "tool_calls": calls}));
         messages.push(json!({"role": "tool", "tool_call_id": id, "content": told.result}));
+        // What a tool says is text in this protocol: its pictures come right behind it, as the user's.
+        if !told.pictures.is_empty() {
+            let about = json!(format!("[the picture of step {}]", index + 1));
+            messages.push(json!({"role": "user", "content": with_pictures(about, &told.pictures)}));
+        }
     }
     let mut body = json!({"model": ask.model, "messages": messages});
     if let Some(talk) = ask.talk {

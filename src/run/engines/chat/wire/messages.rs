@@ -1,6 +1,6 @@
 //! Anthropic's Messages. Structure is asked for by a tool whose input is the answer.
 
-use super::{Ask, Dialect, Exchanged, Function, Level, Step, system, turns};
+use super::{Ask, Dialect, Exchanged, Function, Level, Step, exchanges, system, turns};
 use crate::run::engines::chat::said::{Called, Error, Said, Stop, Tokens};
 use crate::run::engines::openai::answer::Shape;
 use serde_json::{Value, json};
@@ -11,12 +11,12 @@ pub const VERSION: &str = "2023-06-01";
 /// The body of a request.
 pub fn request(ask: &Ask<'_>, dialect: Dialect) -> Value {
     let turn = |(role, content)| json!({"role": role, "content": blocks(content)});
-    let mut messages: Vec<Value> = turns(ask).into_iter().map(turn).collect();
-    for (index, told) in ask.talk.iter().flat_map(|t| &t.exchanges).enumerate() {
+    let mut messages: Vec<Value> = turns(ask, dialect).into_iter().map(turn).collect();
+    for (index, told) in exchanges(ask, dialect) {
         let id = Exchanged::id(index);
         let call = json!({"type": "tool_use", "id": id, "name": told.name, "input": told.arguments});
         messages.push(json!({"role": "assistant", "content": [call]}));
-        let result = json!({"type": "tool_result", "tool_use_id": id, "content": told.result});
+        let result = json!({"type": "tool_result", "tool_use_id": id, "content": blocks(told.parts())});
         messages.push(json!({"role": "user", "content": [result]}));
     }
     let mut body = json!({"model": ask.model, "max_tokens": ask.max_tokens, "messages": messages});

@@ -1,6 +1,6 @@
 //! OpenAI's Responses.
 
-use super::{Ask, Dialect, Exchanged, Function, Level, Step, system, turns};
+use super::{Ask, Dialect, Exchanged, Function, Level, Step, exchanges, system, turns};
 use crate::run::engines::chat::said::{Called, Error, Said, Stop, Tokens};
 use crate::run::engines::openai::answer::Shape;
 use serde_json::{Value, json};
@@ -16,11 +16,11 @@ pub fn request(ask: &Ask<'_>, dialect: Dialect) -> Value {
         other => other,
     };
     let turn = |(role, c)| json!({"role": role, "content": content(c)});
-    let mut input: Vec<Value> = turns(ask).into_iter().map(turn).collect();
-    for (index, told) in ask.talk.iter().flat_map(|t| &t.exchanges).enumerate() {
+    let mut input: Vec<Value> = turns(ask, dialect).into_iter().map(turn).collect();
+    for (index, told) in exchanges(ask, dialect) {
         let (id, arguments) = (Exchanged::id(index), told.arguments.to_string());
         input.push(json!({"type": "function_call", "call_id": id, "name": told.name, "arguments": arguments}));
-        input.push(json!({"type": "function_call_output", "call_id": id, "output": told.result}));
+        input.push(json!({"type": "function_call_output", "call_id": id, "output": content(told.parts())}));
     }
     let mut body = json!({"model": ask.model, "input": input, "max_output_tokens": ask.max_tokens, "store": false});
     let system = system(ask, dialect.level == Level::Schema);

@@ -1,0 +1,54 @@
+//! Every place in a checked job moves with its item.
+
+use super::*;
+use crate::diag::shift::shifts;
+
+shifts! {
+    nothing Type;
+    nothing LocalId;
+    nothing HoleId;
+    nothing Metric;
+    nothing QualityRule;
+    nothing Decimal;
+    nothing Count;
+    nothing serde_json::Value;
+    struct Job {
+        name, span, docs, params, locals, result, goal, body, holes, fields, calls, modules, broken, clauses, preferred, wishes,
+        rules, quality_rule, cache, expectations, rate, cluster,
+    }
+    struct Local { name, span, ty, hole, used }
+    struct Block { lets, result }
+    struct Let { names, value }
+    struct Expr { span, ty, kind }
+    struct TaskCall { task, span, args, pins, retries, timeout, fallbacks, cache }
+    struct Agent { span, goal, tools, given, steps, cost, pins, retries, timeout }
+    struct AgentTool { task, span, says, params, bound }
+    struct If { condition, share, then, otherwise }
+    struct Repeat { carry, limit, expected, body, until }
+    struct Hole { name, span, goal, ty, scope }
+    struct Clause { metric, limit, span, limit_span, unit, text }
+    struct Wish { metric, span }
+    struct Rule { kind, soft, span, text }
+    struct Pin { implementation, knobs, device, units, span }
+    struct Expectation { input, size, count, each, span }
+    enum ExprKind {
+        Local(id),
+        Literal(value),
+        Hole(id),
+        Task(call),
+        Job(name, args),
+        Record(fields),
+        Field(value, name),
+        List(items),
+        Unary(op, value),
+        Binary(op, left, right),
+        If(branch),
+        For(item, list, body),
+        Range(from, to),
+        Repeat(repeat),
+        Block(block),
+        Agent(agent),
+        Error,
+    }
+    enum RuleKind { Pin(pin), Avoid(name), OnlyOpen, Region(name), Permissive, NoPiiToClosed { inputs } }
+}
