@@ -1,6 +1,6 @@
 //! Plans and sources over HTTP → runs, for several tenants, on this machine (`mkbc serve`).
 //!
-//! [`api`] knows HTTP; [`tenants`] who may what; [`planning`] and [`inputs`] what may be run; [`store`] what was accepted, on the disk before
+//! [`api`] knows HTTP, and [`page`] makes pages of it for people; [`tenants`] who may what; [`planning`] and [`inputs`] what may be run; [`store`] what was accepted, on the disk before
 //! anybody is told; [`queue`] (pure) and [`dispatch`] who is next; [`execute`] carries a run out with the project's journal. `docs/service.md`
 //! says what is promised.
 
@@ -13,8 +13,10 @@ pub mod execute;
 pub mod inputs;
 pub mod listen;
 pub mod owner;
+pub mod page;
 pub mod planning;
 pub mod queue;
+pub mod sources;
 pub mod store;
 pub mod tenants;
 
@@ -31,6 +33,7 @@ use dispatch::Dispatch;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use listen::{Door, Patience, Peer};
+use page::session::Sessions;
 use planning::Planner;
 use queue::Waiting;
 use std::net::{IpAddr, SocketAddr};
@@ -104,6 +107,8 @@ pub struct Service {
     pub audit: Audit,
     /// Who is told when something happens to a run.
     pub bells: Bells,
+    /// Who is signed in to its pages.
+    pub sessions: Sessions,
     /// Model servers, which runs share.
     pub servers: Servers,
     /// Event streams that may still be opened.
@@ -147,6 +152,7 @@ impl Service {
             stop: watch::Sender::new(false),
             bells: Bells::default(),
             counters: Counters::default(),
+            sessions: Sessions::default(),
             settings,
             folder,
             store,

@@ -5,7 +5,7 @@ use crate::server::{Server, plan, project};
 use serde_json::{Value, json};
 
 /// A new token, whose entry goes into the tokens file with more lines.
-fn token(mkbc: &Mkbc, name: &str, more: &str) -> String {
+pub fn token(mkbc: &Mkbc, name: &str, more: &str) -> String {
     let done = mkbc.run(&["serve", "--new-token", name]);
     assert_eq!(done.code, Some(0), "{}", done.err);
     let token = done.err.trim().rsplit(' ').next().unwrap_or_default().to_owned();
