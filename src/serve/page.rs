@@ -1,7 +1,7 @@
 //! Runs and plans → pages for people, made here and complete without a script; one script keeps them up to date by the stream of events.
 //!
 //! [`markup`] escapes whatever is put into a page, [`frame`] is what all pages have, [`facts`] what is read of a run. A page that waits for a
-//! disk or for the solver is made [aside](aside). Who may see what is decided where the API decides it ([`super::api::guard`], `seen`);
+//! disk or for the solver is made on a thread of its own. Who may see what is decided where the API decides it ([`super::api::guard`], `seen`);
 //! a browser signs in with a [`session`]. Forms change something only where they come from a page of this server.
 
 mod compare;

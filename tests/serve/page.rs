@@ -4,9 +4,34 @@ use crate::browser::{Page, reach};
 use crate::desk;
 use crate::server::{self, Server, source};
 use crate::tenants::token;
+use murakkab::run::journal::Journal;
+use murakkab::run::journal::arguments::Past;
+use murakkab::run::journal::replay::Replay;
 use serde_json::json;
 use std::path::Path;
 
+/// Every way in which a call can stand in a data flow.
+const FLOW: &str = "use shout
+
+job flow(words: List[Text]) -> List[Text] {
+  expect words * 3
+
+  let loud = for word in words {
+    shout(word)
+  }
+  for word in loud {
+    let more = if word == \"a!\" {
+      shout(word)
+    } else {
+      word
+    }
+    repeat x = more up to 3 expect 2 until y == \"b!!!\" {
+      let y = shout(x)
+      y
+    }
+  }
+}
+";
 const HOSTILE: &str = "<script>alert(1)</script><img src=x onerror=alert(2)>";
 const HTML: (&str, &str) = ("Accept", "text/html");
 
@@ -236,4 +261,27 @@ fn pages_change_nothing_for_who_is_no_page() {
     assert_eq!((stopped.status, stopped.header("location")), (303, Some(format!("/runs/{id}").as_str())));
     assert_eq!(server.get(&format!("/v1/runs/{id}")).json()["state"], "cancelled");
     assert!(Path::new(&mkbc.path(".mkbc/service/tenants/local/sources")).is_dir());
+}
+
+#[test]
+fn what_every_call_was_given_is_made_again_from_the_journal() {
+    let mkbc = server::project("0");
+    mkbc.write("flow.mkb", FLOW);
+    let done = mkbc.run(&["run", "flow.mkb", "--library", "lib", "--words", "a", "b", "c"]);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    let journal = Journal::existing(&mkbc.path(".mkbc")).expect("it can be read").expect("there is one");
+    let run = journal.runs().expect("runs").pop().expect("one");
+    let (plan, inputs) = (journal.plan(&run.info).expect("a plan"), journal.inputs(&run.info).expect("inputs"));
+    let replay = Replay::of(&journal.records(run.id).expect("records"));
+    let results = replay.done.iter().map(|(path, done)| (path.as_str(), &done.value)).collect();
+    let past = Past { plan: &plan, inputs: &inputs, results, journal: &journal };
+    // Three loud ones, one in a branch, and rounds: three of `a` and `c`, two of `b`.
+    assert_eq!(replay.done.len(), 3 + 1 + 8, "{:?}", replay.done.keys());
+    for (path, done) in &replay.done {
+        assert!(past.arguments(path, &done.input).is_some(), "{path}");
+        assert!(past.arguments(path, "another").is_none(), "{path}: a digest that does not fit is no proof");
+    }
+    for wrong in ["", "v99", "m1[0]", "m4[99]/v2", "x", "m4[x]/v2"] {
+        assert!(past.arguments(wrong, "").is_none(), "{wrong}");
+    }
 }

@@ -43,7 +43,7 @@ pub async fn show(
             id, id, job, job, id
         );
         html_to!(main, "{}", part("totals", "Predicted for a run", totals(&plan)));
-        html_to!(main, "{}", part("clauses", "Clauses", clauses(&plan)));
+        html_to!(main, "{}", part("clauses", "Clauses", clauses(&plan, true)));
         html_to!(main, "{}", part("flow", "Data flow, by what carries it out", dag::by_choice(&plan)));
         html_to!(main, "{}", part("why", "Steps and reasons", reasons(&plan)));
         if let Some(order) = sources::of(&service.folder, &run.tenant, &run.plan) {
@@ -100,8 +100,8 @@ pub fn energy(total: &Totals) -> String {
     }
 }
 
-/// The clauses of a plan, each with what is left of it.
-pub fn clauses(plan: &Plan) -> Markup {
+/// The clauses of a plan, each with what is left of it; with the lines that they are on, where these are the source's.
+pub fn clauses(plan: &Plan, lines: bool) -> Markup {
     if plan.clauses.is_empty() {
         return html!("<p class=\"dim\">The job has no limits.</p>");
     }
@@ -123,15 +123,19 @@ pub fn clauses(plan: &Plan) -> Markup {
             html!("{}", value),
             html!("{}", slack),
             numeric.then(|| used(clause)).unwrap_or_default(),
-            html!("{}", clause.line),
             html!("{}", price),
+            html!("{}", clause.line),
         ]
     };
     let mut rows: Vec<_> = plan.clauses.iter().map(row).collect();
-    let mut head = vec!["Clause", "Holds", "#Value", "#Slack", "Of the limit", "#Line", "What moving it changes"];
-    if rows.iter().all(|row| row.last().is_some_and(Markup::is_empty)) {
-        head.pop();
-        rows.iter_mut().for_each(|row| row.truncate(head.len()));
+    let mut head = vec!["Clause", "Holds", "#Value", "#Slack", "Of the limit", "What moving it changes", "#Line"];
+    // Columns that say nothing are left out.
+    let priced = plan.clauses.iter().any(|clause| clause.price.is_some());
+    for (at, shown) in [(6, lines), (5, priced)] {
+        if !shown {
+            head.remove(at);
+            rows.iter_mut().for_each(|row| drop(row.remove(at)));
+        }
     }
     table("Clauses", &head, &rows)
 }

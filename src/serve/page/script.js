@@ -122,6 +122,7 @@ function solve(form) {
   form.addEventListener("input", event => {
     const slider = event.target;
     if (slider.type !== "range") return;
+    slider.value = Number(slider.value).toPrecision(3);
     const words = figure(slider.dataset.metric, slider.value);
     form.querySelector(`output[for="${slider.id}"]`).textContent = words;
     slider.setAttribute("aria-valuetext", words);

@@ -31,8 +31,6 @@ use std::time::Duration;
 
 /// Points of a front at most.
 const POINTS: usize = 40;
-/// Places that a slider has.
-const PLACES: Decimal = dec!(200);
 
 /// The metrics that can be traded off here, and the unit of each in a limit; quality is written in hundredths.
 pub const METRICS: [(Metric, &str, &str); 4] = [
@@ -196,21 +194,24 @@ fn form(run: &Accepted, plan: &Plan, wanted: &Wanted, front: Option<&Front>) -> 
         let now = total_of(limit.metric, &plan.total);
         let of_points = front.into_iter().flat_map(|f| &f.points).map(|p| total_of(limit.metric, &p.total));
         let known: Vec<Decimal> = of_points.chain([now]).chain(limit.limit).collect();
+        // A figure that no plan has is nothing to limit.
+        if known.iter().all(Decimal::is_zero) {
+            continue;
+        }
         let (least, most) =
             (known.iter().min().copied().unwrap_or_default(), known.iter().max().copied().unwrap_or_default());
         let room = ((most - least) * dec!(0.1)).max(most * dec!(0.05)).max(dec!(0.000001));
         let top = if limit.metric == Metric::Quality { (most + room).min(dec!(1)) } else { most + room };
         let low = (least - room).max(Decimal::ZERO);
-        let step = ((top - low) / PLACES).round_sf(2).unwrap_or(dec!(0.000001)).max(dec!(0.000000001));
-        let low = (low / step).floor() * step;
         let at = limit.limit.unwrap_or(if limit.metric == Metric::Quality { low } else { top });
         let checked = if limit.limit.is_some() { html!(" checked") } else { Markup::default() };
         let sign = if limit.metric == Metric::Quality { "at least" } else { "at most" };
+        // A slider with steps of its own would move a limit that nobody moved.
         let text = |n: Decimal| n.normalize().to_string();
         html_to!(
             out,
             "<fieldset><legend><label><input type=\"checkbox\" name=\"on\" value=\"{}\"{}> {} {}</label> <output for=\"s-{}\">{}</output></legend>\
-             <input id=\"s-{}\" type=\"range\" name=\"{}\" aria-label=\"Limit on {}\" aria-valuetext=\"{}\" min=\"{}\" max=\"{}\" step=\"{}\" value=\"{}\" data-metric=\"{}\">\
+             <input id=\"s-{}\" type=\"range\" name=\"{}\" aria-label=\"Limit on {}\" aria-valuetext=\"{}\" min=\"{}\" max=\"{}\" step=\"any\" value=\"{}\" data-metric=\"{}\">\
              <p class=\"note\">now {}</p></fieldset>",
             limit.name,
             checked,
@@ -224,7 +225,6 @@ fn form(run: &Accepted, plan: &Plan, wanted: &Wanted, front: Option<&Front>) -> 
             metric(limit.name, at),
             text(low),
             text(top),
-            text(step),
             text(at),
             limit.name,
             metric(limit.name, now)
@@ -287,7 +287,7 @@ fn then(before: &Plan, after: &Result<Plan, String>) -> Markup {
         changed,
         table("The run's plan and this one", &["Metric", "#The run's plan", "#This one", "#Change"], &rows),
         about,
-        plans::clauses(after)
+        plans::clauses(after, false)
     )
 }
 
