@@ -69,19 +69,23 @@ pub fn is_open(path: &str) -> bool {
 /// A page, or why there is none.
 type Shown<T> = Result<T, Refusal>;
 
-/// A refusal for a browser that asked for a page; other answers are left as they are. Without a session, it is sent to sign in.
-pub fn told(service: &Service, uri: &Uri, headers: &HeaderMap, response: Response) -> Response {
-    let wants_page = headers.get(header::ACCEPT).and_then(|a| a.to_str().ok()).is_some_and(|a| a.contains("text/html"));
-    let refusal = response.extensions().get::<Refusal>();
-    let Some(refusal) = refusal.filter(|_| wants_page && !uri.path().starts_with("/v1/")) else { return response };
+/// The address of the page that a browser asks for; programs, and whoever asks the API, ask for none.
+pub fn wanted(uri: &Uri, headers: &HeaderMap) -> Option<String> {
+    let html = headers.get(header::ACCEPT).and_then(|a| a.to_str().ok()).is_some_and(|a| a.contains("text/html"));
+    (html && !uri.path().starts_with("/v1/"))
+        .then(|| uri.path_and_query().map_or("/", |whole| whole.as_str()).to_owned())
+}
+
+/// An answer to a browser that asked for a page at an address: a refusal is told as a page, or leads to where it signs in.
+pub fn told(service: &Service, at: &str, response: Response) -> Response {
+    let Some(refusal) = response.extensions().get::<Refusal>() else { return response };
     if refusal.status() == 401 {
-        let next = uri.path_and_query().map_or("/", |whole| whole.as_str());
-        return Redirect::to(&address(SIGN_IN, &[("next", next.to_owned())])).into_response();
+        return Redirect::to(&address(SIGN_IN, &[("next", at.to_owned())])).into_response();
     }
     let help = refusal.advice().map(|help| html!("<p>{}</p>", help));
     let text = refusal.text().map(|text| html!("<pre tabindex=\"0\">{}</pre>", text));
     let main = html!(
-        "<div class=\"failed\"><h1>{}</h1><p>{}.</p>{}{}<p><a class=\"button\" href=\"/\">All runs</a></p></div>",
+        "<div class=\"refused\"><h1>{}</h1><p>{}.</p>{}{}<p><a class=\"button\" href=\"/\">All runs</a></p></div>",
         if refusal.status() == 404 { "Not found" } else { "This cannot be done" },
         refusal.message(),
         help,

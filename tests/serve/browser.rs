@@ -137,6 +137,7 @@ impl<'a> Page<'a> {
   for (const e of all('svg[role=img]')) if (!e.ariaLabel && !e.querySelector('title')) wrong.push('a picture without a name');
   const ids = all('[id]').map(e => e.id);
   ids.filter((id, n) => ids.indexOf(id) !== n && id !== 'tip').forEach(id => wrong.push('twice: ' + id));
+  for (const e of all('.badge')) if (e.offsetHeight > 30) wrong.push('a sign of a state is ' + e.offsetHeight + ' pixels high');
   if (document.documentElement.scrollWidth > innerWidth + 1) wrong.push('the page is wider than the window');
   return wrong;
 })()",

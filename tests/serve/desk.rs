@@ -3,8 +3,8 @@
 use crate::mkbc::Mkbc;
 use serde_json::{Value, json};
 
-/// Fails on the first attempt at each text, and says a topic on the next.
-const SORT: &str = "#!/bin/sh\nmark=\"$1/$(printf %s \"$2\" | cksum | cut -d' ' -f1)\"\nif [ ! -e \"$mark\" ]; then : > \"$mark\"; echo 'the index is locked' >&2; exit 3; fi\nsleep \"$3\"\necho billing\n";
+/// Fails on the first attempt at each text, and says a topic on the next; fails always at `boom`.
+const SORT: &str = "#!/bin/sh\nif [ \"$2\" = boom ]; then echo 'it went off' >&2; exit 4; fi\nmark=\"$1/$(printf %s \"$2\" | cksum | cut -d' ' -f1)\"\nif [ ! -e \"$mark\" ]; then : > \"$mark\"; echo 'the index is locked' >&2; exit 3; fi\nsleep \"$3\"\necho billing\n";
 const ANSWER: &str = "#!/bin/sh\nsleep \"$1\"\nprintf 'On %s: %s\\n' \"$3\" \"$2\"\n";
 
 const LIBRARY: &str = r#"task sort_letter(letter: Text) -> Text

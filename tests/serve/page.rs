@@ -102,8 +102,17 @@ async fn a_run_is_followed_to_its_end_without_a_reload() {
     assert_eq!(page.wrongs().await, Vec::<String>::new());
     page.photograph("compare").await;
 
+    // One that fails says why, in its list and on its page.
+    let failed = server.submit(&desk::source(&["boom"]), &[]).id();
+    page.open(&format!("/runs/{failed}")).await;
+    page.until(&is("failed")).await;
+    page.until("document.getElementById('error')?.innerText.includes('it went off')").await;
+    page.until("!!document.querySelector('.flow .is-failed')").await;
+    assert_eq!(page.wrongs().await, Vec::<String>::new());
+    page.photograph("failed").await;
+
     page.open("/").await;
-    page.until("document.querySelectorAll('#list tbody tr').length === 2").await;
+    page.until("document.querySelectorAll('#list tbody tr').length === 3").await;
     let shown = page.text("document.getElementById('list').innerText").await;
     assert!(shown.contains(HOSTILE), "{shown}");
     assert_eq!(page.wrongs().await, Vec::<String>::new());
@@ -111,6 +120,8 @@ async fn a_run_is_followed_to_its_end_without_a_reload() {
     page.open("/?q=onerror").await;
     assert_eq!(page.look("document.querySelectorAll('#list tbody tr').length").await, 1);
     page.open("/?state=failed").await;
+    assert_eq!(page.look("document.querySelectorAll('#list tbody tr').length").await, 1);
+    page.open("/?state=cancelled").await;
     assert!(page.text("document.getElementById('list').innerText").await.contains("No run fits."));
 
     // A small window scrolls tables, and not the page.

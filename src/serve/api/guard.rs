@@ -32,10 +32,11 @@ pub async fn guard(
     next: Next,
 ) -> Response {
     service.counters.requests.fetch_add(1, Ordering::Relaxed);
-    let (uri, asked) = (request.uri().clone(), request.headers().clone());
+    let (uri, headers) = (request.uri(), request.headers());
     let open = uri.path() == "/healthz" || page::is_open(uri.path());
-    let admitted = meant(&service, request.method(), &asked, uri.host())
-        .and_then(|()| if open { Ok(None) } else { whose(&service, peer, &asked).map(Some) });
+    let admitted = meant(&service, request.method(), headers, uri.host())
+        .and_then(|()| if open { Ok(None) } else { whose(&service, peer, headers).map(Some) });
+    let wanted = page::wanted(uri, headers);
     let from = peer.address.ip();
     let response = match admitted {
         Ok(tenant) => {
@@ -59,7 +60,10 @@ pub async fn guard(
             refusal.into_response()
         }
     };
-    let mut response = page::told(&service, &uri, &asked, response);
+    let mut response = match wanted {
+        Some(address) => page::told(&service, &address, response),
+        None => response,
+    };
     let headers = response.headers_mut();
     // What is no page must not be made one.
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

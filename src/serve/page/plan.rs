@@ -122,7 +122,7 @@ pub fn clauses(plan: &Plan, lines: bool) -> Markup {
             html!("<span class=\"badge {}\">{}{}</span>", state, super::frame::sign(state), word),
             html!("{}", value),
             html!("{}", slack),
-            numeric.then(|| used(clause)).unwrap_or_default(),
+            if numeric { used(clause) } else { Markup::default() },
             html!("{}", price),
             html!("{}", clause.line),
         ]

@@ -156,10 +156,12 @@ fn rows(service: &Service, caller: &Caller, runs: &[Accepted]) -> Markup {
             }
         };
         let cost = run.spent_micro.map_or("–".to_owned(), |micro| figure("cost", micro as f64 / 1e6));
-        let error = run
-            .error
-            .as_ref()
-            .map(|why| html!("<div class=\"why\">{}</div>", why.chars().take(160).collect::<String>()));
+        let error = run.error.as_ref().map(|why| {
+            html!(
+                "<div class=\"why\">{}</div>",
+                why.lines().next().unwrap_or_default().chars().take(160).collect::<String>()
+            )
+        });
         let mut cells = vec![
             html!("<a href=\"/runs/{}\">{}</a>", run.id, run.id),
             badge(run.state.text()),
