@@ -1,8 +1,9 @@
 //! Plans and sources over HTTP → runs, for several tenants, on this machine (`mkbc serve`).
 //!
-//! [`api`] knows HTTP; [`tenants`] who may what; [`planning`] and [`inputs`] what may be run; [`store`] what was accepted, on the disk before
-//! anybody is told; [`queue`] (pure) and [`dispatch`] who is next; [`execute`] carries a run out with the project's journal. [`deploy`] is about
-//! jobs with an endpoint of their own, [`fleet`] about the joint plan that they share. `docs/service.md` says what is promised.
+//! [`api`] knows HTTP, and [`page`] makes pages of it for people; [`tenants`] who may what; [`planning`] and [`inputs`] what may be run;
+//! [`store`] what was accepted, on the disk before anybody is told; [`queue`] (pure) and [`dispatch`] who is next; [`execute`] carries a run
+//! out with the project's journal. [`deploy`] is about jobs with an endpoint of their own, [`fleet`] about the joint plan that they share.
+//! `docs/service.md` says what is promised.
 
 pub mod api;
 pub mod audit;
@@ -15,8 +16,10 @@ pub mod fleet;
 pub mod inputs;
 pub mod listen;
 pub mod owner;
+pub mod page;
 pub mod planning;
 pub mod queue;
+pub mod sources;
 pub mod store;
 pub mod tenants;
 
@@ -34,6 +37,7 @@ use fleet::Fleet;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use listen::{Door, Patience, Peer};
+use page::session::Sessions;
 use planning::Planner;
 use queue::Waiting;
 use std::net::{IpAddr, SocketAddr};
@@ -107,6 +111,8 @@ pub struct Service {
     pub audit: Audit,
     /// Who is told when something happens to a run.
     pub bells: Bells,
+    /// Who is signed in to its pages.
+    pub sessions: Sessions,
     /// Model servers, which runs share.
     pub servers: Servers,
     /// What deployed workflows share.
@@ -152,6 +158,7 @@ impl Service {
             stop: watch::Sender::new(false),
             bells: Bells::default(),
             counters: Counters::default(),
+            sessions: Sessions::default(),
             settings,
             folder,
             store,

@@ -1,11 +1,17 @@
 //! `mkbc serve` with the real program, over real HTTP: what is accepted is not lost, is one run, and is nobody else's.
 
+#[path = "serve/browser.rs"]
+mod browser;
 #[path = "serve/deploy.rs"]
 mod deploy;
+#[path = "serve/desk.rs"]
+mod desk;
 #[path = "cli/mkbc.rs"]
 mod mkbc;
 #[path = "serve/openapi.rs"]
 mod openapi;
+#[path = "serve/page.rs"]
+mod page;
 #[path = "serve/server.rs"]
 mod server;
 #[path = "serve/survive.rs"]
@@ -209,7 +215,7 @@ fn what_cannot_be_used_is_refused_and_the_server_goes_on() {
     assert_eq!(server.ask("POST", "/v1/runs", &[], &body).status, 415);
     let long = "k".repeat(201);
     assert_eq!(server.submit(&good, &[("Idempotency-Key", &long)]).status, 400);
-    for path in ["/v1/runs/x", "/v1/runs/-1", "/v1/runs/99999999999999999999", "/v1/runs/9", "/v2/runs", "/"] {
+    for path in ["/v1/runs/x", "/v1/runs/-1", "/v1/runs/99999999999999999999", "/v1/runs/9", "/v2/runs", "/v1"] {
         assert_eq!(server.get(path).status, 404, "{path}");
     }
     assert_eq!(server.ask("DELETE", "/v1/runs", &[], "").status, 405);

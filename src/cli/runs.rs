@@ -5,10 +5,9 @@ use super::run::journal;
 use super::{Failure, print};
 use crate::run::fault::printable;
 use crate::run::journal::Run;
-use crate::run::journal::record::{Record, Source};
 use crate::run::journal::replay::Replay;
+use crate::run::journal::said::said;
 use crate::run::journal::view::state;
-use crate::run::servers::{ServerEvent, ServerState};
 use crate::units::counted;
 use clap::Args;
 use comfy_table::Table;
@@ -142,52 +141,9 @@ pub fn logs(options: &OneRun) -> Result<(), Failure> {
     let name = |id| plan.steps.iter().find(|s| s.id == id).map_or("a step", |s| s.name.as_str());
     let mut text = String::new();
     for record in journal.records(run.id)? {
-        let call = record.call().map(|c| format!("{} {:04} ({})", name(c.step), c.number, c.path)).unwrap_or_default();
-        let said = match &record {
-            Record::Opened { fence, pid, at, compiler } => {
-                format!("runtime {fence} (process {pid}, {compiler}) took over at {at}")
-            }
-            Record::Intent { attempt, .. } => format!("{call}: attempt {attempt}"),
-            Record::Result { wall_s, source, .. } => {
-                let whence = match source {
-                    Source::Made => "",
-                    Source::Cached => ", from the cache",
-                    Source::Recovered => ", recovered from its folder",
-                };
-                format!("{call}: done, {wall_s:.3} s{whence}")
-            }
-            Record::Failed { message, .. } => format!("{call}: failed: {message}"),
-            Record::Retried { step, attempt, message, .. } => {
-                format!("{}: attempt {attempt} failed, again: {message}", name(*step))
-            }
-            Record::Server { event, .. } => server(event),
-            Record::Left { from, to, message, .. } => {
-                format!("{call}: {from} failed for good, {to} stands in: {message}")
-            }
-            Record::Reserved { id, usd, .. } => format!("{usd} usd kept for request {id}"),
-            Record::Settled { id, usd, .. } => format!("request {id} cost {usd} usd"),
-            Record::Adapted { message, .. } => message.clone(),
-            Record::Paused { stopped: true, message, .. } => format!("stopped: {message}"),
-            Record::Paused { message, .. } => format!("failed: {message}"),
-            Record::Answer { .. } => "answered".to_owned(),
-        };
+        let said = said(&record, &name);
         text.push_str(&format!("{:>10.3}  {}\n", record.t(), one_line(&said)));
     }
     print(&text);
     Ok(())
-}
-
-/// What happened to a server, in one line.
-fn server(event: &ServerEvent) -> String {
-    let ServerEvent { server, state, devices, memory_gb, as_planned, said } = event;
-    let what = match state {
-        ServerState::Starting => "starting",
-        ServerState::Ready => "ready",
-        ServerState::Crashed => "died, and is started again",
-        ServerState::Asleep => "asleep",
-        ServerState::Stopped => "stopped",
-    };
-    let elsewhere = if *as_planned { "" } else { ", not where the plan says" };
-    let said = said.as_deref().map(|said| format!(": {said}")).unwrap_or_default();
-    format!("server {server}: {what} on {} with {memory_gb:.2} GB{elsewhere}{said}", devices.join(", "))
 }

@@ -26,18 +26,38 @@ pub type Place = (u32, Option<u32>);
 
 /// The same; `place` knows where in the source a box leads. Classes say what is what, so that a page may give it its own colours.
 pub fn svg_at(picture: &Picture, place: &dyn Fn(&Shape) -> Option<Place>) -> String {
+    svg_marked(picture, &|shape| Mark { place: place(shape), ..Mark::default() })
+}
+
+/// What a page makes of a box.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// Where in the source it leads.
+    pub place: Option<Place>,
+    /// A class of its own: its state in a run, say.
+    pub class: &'static str,
+    /// The address that it leads to.
+    pub link: Option<String>,
+}
+
+/// The same, as a page wants it. A picture without a title has no head.
+pub fn svg_marked(picture: &Picture, mark: &dyn Fn(&Shape) -> Mark) -> String {
     let sizes: Vec<(f64, f64)> = picture.boxes.iter().map(size).collect();
     let titles: Vec<f64> = picture.groups.iter().map(|g| width(&shown(&g.title), 12.0)).collect();
     let places = layout::place(picture, &sizes, &titles);
     let legend: f64 = picture.legend.iter().map(|name| entry(name)).sum();
-    let head = width(&picture.title, 18.0).max(width(&picture.summary, 12.0));
-    let w = places.width.max(legend).max(head) + 2.0 * MARGIN;
+    let heading = width(&picture.title, 18.0).max(width(&picture.summary, 12.0));
+    let w = places.width.max(legend).max(heading) + 2.0 * MARGIN;
     let foot = if picture.legend.is_empty() { 0.0 } else { FOOT };
-    let h = places.height + HEAD + foot + 2.0 * MARGIN;
+    let head = if picture.title.is_empty() { 0.0 } else { HEAD };
+    let h = places.height + head + foot + 2.0 * MARGIN;
+    let marks: Vec<Mark> = picture.boxes.iter().map(mark).collect();
+    // What has links in it is no single image.
+    let role = if marks.iter().any(|mark| mark.link.is_some()) { "group" } else { "img" };
     let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{w}\" height=\"{h}\" viewBox=\"0 0 {w} {h}\" role=\"img\" \
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{w}\" height=\"{h}\" viewBox=\"0 0 {w} {h}\" role=\"{role}\" \
          font-family=\"sans-serif\">\n<title>{}</title>\n",
-        escaped(&format!("The steps of {}", picture.title))
+        escaped(format!("The steps of {}", picture.title).trim_end_matches(" of "))
     );
     out.push_str(
         "<defs><marker id=\"tip\" markerUnits=\"userSpaceOnUse\" markerWidth=\"12\" markerHeight=\"11\" refX=\"11\" refY=\"5.5\" \
@@ -45,11 +65,13 @@ pub fn svg_at(picture: &Picture, place: &dyn Fn(&Shape) -> Option<Place>) -> Str
     );
     let _ = writeln!(out, "<rect class=\"paper\" width=\"{w}\" height=\"{h}\" fill=\"#ffffff\"/>");
     let (x, y) = (MARGIN, MARGIN + 16.0);
-    let title = escaped(&picture.title);
-    let _ = writeln!(
-        out,
-        "<text class=\"title\" x=\"{x}\" y=\"{y}\" font-size=\"18\" font-weight=\"bold\" fill=\"#111111\">{title}</text>"
-    );
+    if !picture.title.is_empty() {
+        let title = escaped(&picture.title);
+        let _ = writeln!(
+            out,
+            "<text class=\"title\" x=\"{x}\" y=\"{y}\" font-size=\"18\" font-weight=\"bold\" fill=\"#111111\">{title}</text>"
+        );
+    }
     if !picture.summary.is_empty() {
         let (y, summary) = (y + 20.0, escaped(&picture.summary));
         let _ = writeln!(
@@ -59,7 +81,7 @@ pub fn svg_at(picture: &Picture, place: &dyn Fn(&Shape) -> Option<Place>) -> Str
     }
     // A narrow picture stands in the middle of a wide legend.
     let left = ((w - places.width) / 2.0).round();
-    let _ = writeln!(out, "<g transform=\"translate({left} {})\">", MARGIN + HEAD);
+    let _ = writeln!(out, "<g transform=\"translate({left} {})\">", MARGIN + head);
     groups(picture, &places, &mut out);
     arrows(picture, &places, &mut out);
     for (at, group) in picture.groups.iter().enumerate() {
@@ -71,8 +93,8 @@ pub fn svg_at(picture: &Picture, place: &dyn Fn(&Shape) -> Option<Place>) -> Str
              paint-order=\"stroke\">{title}</text>"
         );
     }
-    for (shape, at) in picture.boxes.iter().zip(&places.boxes) {
-        boxed(shape, *at, place(shape), &mut out);
+    for ((shape, at), mark) in picture.boxes.iter().zip(&places.boxes).zip(&marks) {
+        boxed(shape, *at, mark, &mut out);
     }
     out.push_str("</g>\n");
     let mut x = MARGIN;
@@ -126,7 +148,7 @@ fn arrows(picture: &Picture, places: &Places, out: &mut String) {
     }
 }
 
-fn boxed(shape: &Shape, at: Rect, place: Option<Place>, out: &mut String) {
+fn boxed(shape: &Shape, at: Rect, mark: &Mark, out: &mut String) {
     let Rect { x, y, w, h } = at;
     let (fill, line) = colours(shape.colour);
     let round = if shape.kind == ShapeKind::Step { 6.0 } else { h / 2.0 };
@@ -136,15 +158,19 @@ fn boxed(shape: &Shape, at: Rect, place: Option<Place>, out: &mut String) {
         ShapeKind::Result => "result",
     };
     let (critical, wide) = if shape.critical { (" critical", 3.0) } else { ("", 1.5) };
-    let source = place.map_or(String::new(), |(line, column)| {
+    let source = mark.place.map_or(String::new(), |(line, column)| {
         let column = column.map_or(String::new(), |column| format!(" data-column=\"{column}\""));
         format!(" data-line=\"{line}\"{column}")
     });
     let longest = if shape.critical { "\non the longest path" } else { "" };
     let whole = escaped(&format!("{}{longest}", shape.lines.join("\n")));
+    let class = if mark.class.is_empty() { String::new() } else { format!(" {}", mark.class) };
+    if let Some(link) = &mark.link {
+        let _ = write!(out, "<a href=\"{}\">", escaped(link));
+    }
     let _ = write!(
         out,
-        "<g class=\"box {kind}{critical}\"{source}><title>{whole}</title><rect x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\" rx=\"{round}\" \
+        "<g class=\"box {kind}{critical}{class}\"{source}><title>{whole}</title><rect x=\"{x}\" y=\"{y}\" width=\"{w}\" height=\"{h}\" rx=\"{round}\" \
          fill=\"{fill}\" stroke=\"{line}\" stroke-width=\"{wide}\"/>"
     );
     for (at, text) in shape.lines.iter().enumerate() {
@@ -157,7 +183,7 @@ fn boxed(shape: &Shape, at: Rect, place: Option<Place>, out: &mut String) {
         let _ =
             write!(out, "<text x=\"{x}\" y=\"{y:.0}\" text-anchor=\"middle\" {style}>{}</text>", escaped(&shown(text)));
     }
-    out.push_str("</g>\n");
+    out.push_str(if mark.link.is_some() { "</g></a>\n" } else { "</g>\n" });
 }
 
 fn size(shape: &Shape) -> (f64, f64) {

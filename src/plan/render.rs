@@ -179,7 +179,7 @@ pub fn points(by: Decimal) -> String {
 }
 
 /// What a limit costs: `1 s less: +$0.03; 1 s more: −$0.01`; `None` where moving it changes nothing.
-fn priced(clause: &PlanClause, price: &ShadowPrice) -> Option<String> {
+pub fn priced(clause: &PlanClause, price: &ShadowPrice) -> Option<String> {
     let amount = |name: &str, by: Decimal| match name {
         "quality" => format!("{} of quality", points(by)),
         _ => metric(name, by),

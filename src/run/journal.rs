@@ -3,11 +3,13 @@
 //! One database a project, `.mkbc/journal.db` (SQLite, WAL). Each record and each run has a checksum over its bytes and its place; the
 //! number of a run's records is kept beside it, so that none can be missing unseen. `docs/journal.md` says what is promised.
 
+pub mod arguments;
 pub mod blobs;
 pub mod lock;
 pub mod record;
 pub mod recorder;
 pub mod replay;
+pub mod said;
 pub mod seal;
 pub mod verify;
 pub mod view;

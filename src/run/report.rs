@@ -140,7 +140,7 @@ fn sum(parts: impl Iterator<Item = Option<f64>>) -> Option<f64> {
 }
 
 /// A share with its sign: `+12 %`.
-fn percent(share: Option<f64>) -> String {
+pub fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| "-".to_owned(), |e| format!("{:+.0} %", e * 100.0))
 }
 

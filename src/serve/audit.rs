@@ -16,7 +16,7 @@ pub struct Audit(Mutex<File>);
 /// Something that was done, or refused.
 #[derive(Clone, Copy, Debug)]
 pub struct Act<'a> {
-    /// What: `submit`, `cancel`, `upload`, `refuse`, `start`, `stop`.
+    /// What: `submit`, `cancel`, `upload`, `sign_in`, `refuse`, `start`, `stop`.
     pub what: &'a str,
     /// Who; nobody where it is not known.
     pub tenant: Option<&'a str>,

@@ -3,6 +3,8 @@
 //! A plan or source from elsewhere may name any program. Unless the server says otherwise, steps are carried out by what its library has,
 //! as its library has it: [`Planner::trust`] computes every engine and figure again.
 
+pub mod ask;
+
 use super::api::refusal::Refusal;
 use super::inputs::{Files, Given, given};
 use crate::check::select;

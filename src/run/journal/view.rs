@@ -4,10 +4,11 @@ use super::lock::Lock;
 use super::record::{Record, Source};
 use super::replay::{End, Replay};
 use super::{Journal, Run};
+use crate::ir::workflow::StepId;
 use crate::plan::model::{Plan, PlanStep};
 use crate::run::devices::cpu;
 use crate::run::fault::Fault;
-use crate::run::meter::Meter;
+use crate::run::meter::{Meter, StepMeasure};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -117,7 +118,8 @@ impl Journal {
     }
 }
 
-fn steps(plan: &Plan, records: &[Record], replay: &Replay, finished: bool) -> Vec<StepView> {
+/// What each step took so far, by the calls that are done. From when to when it ran is not known here.
+pub fn measures(plan: &Plan, replay: &Replay) -> BTreeMap<StepId, StepMeasure> {
     let meter = Meter::new(plan, cpu::cores(), Path::new(cpu::POWERCAP));
     for (path, done) in &replay.done {
         let Some(step) = plan.steps.iter().find(|s| s.id == done.call.step) else { continue };
@@ -130,7 +132,12 @@ fn steps(plan: &Plan, records: &[Record], replay: &Replay, finished: bool) -> Ve
         let wall = Duration::try_from_secs_f64(done.wall_s).unwrap_or_default();
         meter.earlier(by.as_ref().unwrap_or(step), wall, done.usage);
     }
-    let measures: BTreeMap<_, _> = meter.measures().into_iter().map(|m| (m.step, m)).collect();
+    meter.measures().into_iter().map(|m| (m.step, m)).collect()
+}
+
+/// How far each step is, in the order of the plan; of a run that is `finished`, nothing more is begun.
+pub fn steps(plan: &Plan, records: &[Record], replay: &Replay, finished: bool) -> Vec<StepView> {
+    let measures = measures(plan, replay);
     let of = |step: &PlanStep| {
         let shown = StepRecords::of(step, records, replay, finished);
         let m = measures.get(&step.id);

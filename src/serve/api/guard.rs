@@ -1,11 +1,11 @@
 //! Every request, before anything else sees it: is it meant for this server, may a page have sent it, whose is it, are there too many.
 
 use super::refusal::Refusal;
-use crate::serve::Service;
 use crate::serve::audit::Act;
 use crate::serve::listen::Peer;
 use crate::serve::owner::may_use;
 use crate::serve::tenants::Tenant;
+use crate::serve::{Service, page};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
@@ -32,11 +32,13 @@ pub async fn guard(
     next: Next,
 ) -> Response {
     service.counters.requests.fetch_add(1, Ordering::Relaxed);
-    let path = request.uri().path();
-    let admitted = meant(&service, request.method(), request.headers(), request.uri().host())
-        .and_then(|()| if path == "/healthz" { Ok(None) } else { whose(&service, peer, request.headers()).map(Some) });
+    let (uri, headers) = (request.uri(), request.headers());
+    let open = uri.path() == "/healthz" || page::is_open(uri.path());
+    let admitted = meant(&service, request.method(), headers, uri.host())
+        .and_then(|()| if open { Ok(None) } else { whose(&service, peer, headers).map(Some) });
+    let wanted = page::wanted(uri, headers);
     let from = peer.address.ip();
-    let mut response = match admitted {
+    let response = match admitted {
         Ok(tenant) => {
             if let Some(tenant) = tenant {
                 request.extensions_mut().insert(Caller { tenant, from });
@@ -58,8 +60,12 @@ pub async fn guard(
             refusal.into_response()
         }
     };
+    let mut response = match wanted {
+        Some(address) => page::told(&service, &address, response),
+        None => response,
+    };
     let headers = response.headers_mut();
-    // Nothing of this is a page, and none may be made of it.
+    // What is no page must not be made one.
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers
         .entry(header::CONTENT_SECURITY_POLICY)
@@ -114,7 +120,11 @@ fn whose(service: &Service, peer: Peer, headers: &HeaderMap) -> Result<Arc<Tenan
     }
     let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = given.and_then(|value| value.strip_prefix("Bearer "));
-    let Some(tenant) = service.tenants.of_token(token) else {
+    let tenant = match token {
+        None => service.sessions.of(headers, &service.tenants).or_else(|| service.tenants.of_token(None)),
+        token => service.tenants.of_token(token),
+    };
+    let Some(tenant) = tenant else {
         // Who guesses is slowed down, and with them everybody whose token is wrong.
         if let Err(wait) = service.wrong_requests() {
             return Err(Refusal::later("too_many_requests", "too many requests with a wrong token", wait));

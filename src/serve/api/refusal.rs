@@ -78,6 +78,21 @@ impl Refusal {
         &self.problem.message
     }
 
+    /// The status of the answer.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// What to do.
+    pub fn advice(&self) -> Option<&str> {
+        self.problem.help.as_deref()
+    }
+
+    /// What is wrong in the source, for a terminal.
+    pub fn text(&self) -> Option<&str> {
+        self.problem.text.as_deref()
+    }
+
     /// The word for programs.
     pub fn code(&self) -> &str {
         &self.problem.code
@@ -103,7 +118,7 @@ impl From<Refusal> for Fault {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, Json(Problems { error: *self.problem })).into_response();
+        let mut response = (status, Json(Problems { error: (*self.problem).clone() })).into_response();
         if let Some(after) = self.retry_after {
             // Whole seconds, and never none: the client would ask again at once.
             let seconds = after.as_secs_f64().ceil().max(1.0) as u64;
@@ -112,6 +127,8 @@ impl IntoResponse for Refusal {
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        // Whoever makes a page of it finds it here.
+        response.extensions_mut().insert(self);
         response
     }
 }

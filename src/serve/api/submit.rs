@@ -14,7 +14,7 @@ use crate::serve::queue::{Full, HIGHEST, Waiting};
 use crate::serve::store::Accepted;
 use crate::serve::store::writer::{Outcome, Submitted};
 use crate::serve::tenants::{Tenant, USUAL};
-use crate::serve::{Service, micro, now_ms};
+use crate::serve::{Service, micro, now_ms, sources};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
@@ -338,7 +338,9 @@ async fn understood(
             Wanted::Source(order) => {
                 let blob = |hash: &str| service.blobs.of(&service.store, &tenant.name, hash);
                 let files = Files { blob: &blob, allowed: service.settings.allow_files.as_deref() };
-                service.planner.plan(&order, &inputs, &files)
+                let (trusted, given) = service.planner.plan(&order, &inputs, &files)?;
+                sources::keep(&service.folder, &tenant.name, &trusted.digest, &order)?;
+                Ok((trusted, given))
             }
             Wanted::Known(_) => Err(Refusal::broken("the plan was not looked up")),
         }

@@ -1,0 +1,48 @@
+//! A plan that the server made ↔ the source that it was made of: what can be planned again with other limits. Runs that came as plans have
+//! none. Each tenant's are its own; one that is lost costs the pages a view, and nothing else.
+
+use super::planning::Order;
+use crate::run::fault::Fault;
+use crate::run::store;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// The file of a plan's source, in the service's folder.
+fn file(service: &Path, tenant: &str, plan: &str) -> PathBuf {
+    service.join("tenants").join(tenant).join("sources").join(format!("{plan}.json"))
+}
+
+/// Keeps the source of a plan, under the plan's digest.
+pub fn keep(service: &Path, tenant: &str, plan: &str, order: &Order) -> Result<(), Fault> {
+    let path = file(service, tenant, plan);
+    if path.exists() {
+        return Ok(());
+    }
+    store::folder(path.parent().unwrap_or(service))?;
+    let Order { source, job, lock, robust, .. } = order;
+    store::write(&path, json!({"source": source, "job": job, "lock": lock, "robust": robust}).to_string().as_bytes())
+}
+
+/// The source of a plan, if it is kept.
+pub fn of(service: &Path, tenant: &str, plan: &str) -> Option<Order> {
+    let kept: Value = serde_json::from_slice(&std::fs::read(file(service, tenant, plan)).ok()?).ok()?;
+    let text = |name: &str| kept[name].as_str().map(str::to_owned);
+    let (job, lock) = (text("job"), text("lock"));
+    Some(Order { source: text("source")?, job, lock, robust: kept["robust"] == true, time_limit_s: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_is_found_by_its_plan_and_its_tenant() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let order = Order { source: "job j".into(), job: Some("j".into()), robust: true, ..Order::default() };
+        keep(folder.path(), "a", "digest", &order).expect("kept");
+        let found = of(folder.path(), "a", "digest").expect("there");
+        assert_eq!((found.source.as_str(), found.job.as_deref(), found.robust), ("job j", Some("j"), true));
+        assert!(of(folder.path(), "b", "digest").is_none());
+        assert!(of(folder.path(), "a", "other").is_none());
+    }
+}
