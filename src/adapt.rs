@@ -10,6 +10,7 @@ pub mod forecast;
 mod standing;
 
 use self::standing::Standing;
+use crate::ask::names::choice;
 use crate::check::program::{Clause, Metric, Pin};
 use crate::compile::{Decision, Prepared};
 use crate::plan::audit::audit;
@@ -236,6 +237,18 @@ impl Steer for Adapt<'_, '_> {
             }
         })
     }
+
+    fn changed(&self, steps: &[PlanStep]) {
+        let mut plan = self.decision.plan.clone();
+        for step in steps {
+            let place = plan.steps.iter_mut().find(|s| s.id == step.id);
+            place.into_iter().for_each(|place| *place = step.clone());
+        }
+        // What cannot be had any more counts with the figures of what was planned first.
+        if let Ok(choice) = choice(self.prepared, &plan) {
+            self.state.borrow_mut().choice = choice;
+        }
+    }
 }
 
 /// Whether a line bounds what is used up as a run goes on.
@@ -280,7 +293,9 @@ fn because(
             }
         }
         worst.sort_by(|a, b| b.cmp(a));
-        let worst = worst.first().map_or(String::new(), |(_, text)| format!(": {text}"));
+        let mut worst: Vec<String> = worst.into_iter().take(1).map(|(_, text)| text).collect();
+        worst.extend(standing.earlier(clause.metric).map(|(took, what)| format!("{} {what}", metric(name, took))));
+        let worst = if worst.is_empty() { String::new() } else { format!(": {}", worst.join("; ")) };
         format!("`{}` would be broken ({}){worst}", clause.text, metric(name, *value))
     });
     lines.collect::<Vec<_>>().join(", and ")

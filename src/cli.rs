@@ -174,8 +174,22 @@ pub fn main() -> ExitCode {
 
 /// Prints to standard output. A reader that has gone away is no error; output that cannot be written ends the command.
 pub(crate) fn print(text: &str) {
+    written(|out| out.write_all(text.as_bytes()));
+}
+
+/// Prints a value as JSON for people, with a line's end; it is never in memory as a text.
+pub(crate) fn print_json(value: &impl serde::Serialize) {
+    written(|out| {
+        let mut out = io::BufWriter::new(out);
+        serde_json::to_writer_pretty(&mut out, value)?;
+        out.write_all(b"\n")?;
+        out.flush()
+    });
+}
+
+fn written(write: impl FnOnce(&mut io::StdoutLock<'static>) -> io::Result<()>) {
     let mut out = io::stdout().lock();
-    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let written = write(&mut out).and_then(|()| out.flush());
     if let Err(error) = written
         && error.kind() != io::ErrorKind::BrokenPipe
     {

@@ -14,6 +14,17 @@ pub fn digest<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
     hex(&hash.finalize())
 }
 
+/// What [`digest`] gives for one text of so many bytes, which is written piece by piece.
+pub fn digest_of_written(
+    bytes: u64,
+    write: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>,
+) -> std::io::Result<String> {
+    let mut hash = Sha256::new();
+    hash.update(bytes.to_le_bytes());
+    write(&mut hash)?;
+    Ok(hex(&hash.finalize()))
+}
+
 /// SHA-256 of a file's bytes, in lower-case hex.
 pub fn file_digest(path: &Path) -> std::io::Result<String> {
     let (mut file, mut hash, mut part) = (std::fs::File::open(path)?, Sha256::new(), vec![0; 64 << 10]);
@@ -27,5 +38,7 @@ pub fn file_digest(path: &Path) -> std::io::Result<String> {
 
 /// Bytes in lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let both = |b: &u8| [DIGITS[usize::from(b >> 4)] as char, DIGITS[usize::from(b & 15)] as char];
+    bytes.iter().flat_map(both).collect()
 }

@@ -53,10 +53,13 @@ use serde_json::Value;
 use servers::Servers;
 use servers::serving::{ServerMeasure, Serving};
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use steer::Steer;
+use value::held::Held;
 
 /// What a run needs besides the plan.
 pub struct RunContext<'a> {
@@ -132,14 +135,14 @@ impl<'a> RunContext<'a> {
     }
 }
 
-/// What came of a run.
+/// What came of a run; `A` is how its answer is held.
 #[derive(Clone, Debug, Serialize)]
-pub struct RunReport {
+pub struct RunReport<A: Serialize = Value> {
     /// The job's name.
     pub job: String,
     /// The answer, or why there is none.
     #[serde(serialize_with = "outcome")]
-    pub result: Result<Value, RunError>,
+    pub result: Result<A, RunError>,
     /// Wall time, seconds.
     pub wall_s: f64,
     /// What each step that began took.
@@ -157,7 +160,16 @@ pub struct RunReport {
     pub folder: PathBuf,
 }
 
-fn outcome<S: Serializer>(result: &Result<Value, RunError>, s: S) -> Result<S::Ok, S::Error> {
+impl RunReport<Held> {
+    /// The same, with all of the answer in memory.
+    pub fn whole(self) -> RunReport {
+        let RunReport { job, result, wall_s, steps, servers, energy, adapted, folder } = self;
+        let result = result.and_then(|held| held.into_value().map_err(RunError::from));
+        RunReport { job, result, wall_s, steps, servers, energy, adapted, folder }
+    }
+}
+
+fn outcome<A: Serialize, S: Serializer>(result: &Result<A, RunError>, s: S) -> Result<S::Ok, S::Error> {
     match result {
         Ok(value) => BTreeMap::from([("ok", value)]).serialize(s),
         Err(error) => BTreeMap::from([("error", error)]).serialize(s),
@@ -166,6 +178,11 @@ fn outcome<S: Serializer>(result: &Result<Value, RunError>, s: S) -> Result<S::O
 
 /// Runs a plan. Drop the future, or use the context's switch, to stop it: children are killed.
 pub async fn run(plan: &Plan, inputs: BTreeMap<String, Value>, cx: &RunContext<'_>) -> RunReport {
+    run_held(plan, inputs.into_iter().map(|(name, value)| (name, value.into())).collect(), cx).await.whole()
+}
+
+/// The same, where inputs and answer may be long lists, of which memory holds little.
+pub async fn run_held(plan: &Plan, inputs: BTreeMap<String, Held>, cx: &RunContext<'_>) -> RunReport<Held> {
     // Elsewhere there are as many as the plan says.
     let cores = if cx.remote.is_some() { u32::MAX } else { devices::cpu::cores() };
     let meter = Meter::new(plan, cores, &cx.powercap);
@@ -204,7 +221,7 @@ pub async fn run(plan: &Plan, inputs: BTreeMap<String, Value>, cx: &RunContext<'
 }
 
 /// The outcome, once the journal holds it: an answer that is not recorded is not reported, and an earlier error says more than this one.
-async fn recorded(result: Result<Value, RunError>, cx: &RunContext<'_>, cost: Option<f64>) -> Result<Value, RunError> {
+async fn recorded(result: Result<Held, RunError>, cx: &RunContext<'_>, cost: Option<f64>) -> Result<Held, RunError> {
     let Some(recorder) = cx.recorder else { return result };
     match result {
         Ok(value) => recorder.answer(&value, cost).await.map(|()| value).map_err(RunError::from),
@@ -223,13 +240,13 @@ fn cost(steps: &[StepMeasure]) -> Option<f64> {
 
 async fn execute(
     plan: &Plan,
-    inputs: BTreeMap<String, Value>,
+    inputs: BTreeMap<String, Held>,
     cx: &RunContext<'_>,
     meter: &Meter<'_>,
     folder: &Path,
     serving: &Serving<'_>,
     cores: u32,
-) -> Result<Value, Failure> {
+) -> Result<Held, Failure> {
     if plan.version != PLAN_VERSION {
         let message = format!("the plan has version {}, and this mkbc executes version {PLAN_VERSION}", plan.version);
         return Err(Fault::plan(message).into());
@@ -237,16 +254,16 @@ async fn execute(
     for name in ["result.json", "report.json"] {
         store::forget(&folder.join(name))?;
     }
-    let scope = admit(plan, inputs)?;
+    let scope = admit(plan, inputs, folder)?;
     let scheduler = Scheduler::new(plan, cx, folder, meter, serving, cores)?;
     let value = tokio::select! {
         biased;
         () = cx.cancel.cancelled() => return Err(stopped().into()),
-        result = scheduler.run(&scope) => Arc::unwrap_or_clone(result?),
+        result = scheduler.run(&scope) => result?,
         () = drained(cx, &scheduler) => return Err(stopped().into()),
         never = serving.preload() => match never {},
     };
-    value::check(&value, &plan.result).map_err(|m| Fault::plan(format!("the result is no {}: {m}", plan.result)))?;
+    value.check(&plan.result).map_err(|m| Fault::plan(format!("the result is no {}: {m}", plan.result)))?;
     Ok(value)
 }
 
@@ -261,20 +278,19 @@ async fn drained(cx: &RunContext<'_>, scheduler: &Scheduler<'_>) {
 }
 
 /// The inputs as values of the data flow, each of its type.
-fn admit(plan: &Plan, mut inputs: BTreeMap<String, Value>) -> Result<Scope<'static>, Fault> {
+fn admit(plan: &Plan, mut inputs: BTreeMap<String, Held>, folder: &Path) -> Result<Scope<'static>, Fault> {
     let scope = Scope::default();
     for input in &plan.inputs {
         let value = match (inputs.remove(&input.name), &input.ty) {
             (Some(value), _) => value,
-            (None, Type::Optional(_)) => Value::Null,
+            (None, Type::Optional(_)) => Value::Null.into(),
             (None, ty) => {
                 let message = format!("the input `{}` ({ty}) is missing", input.name);
                 return Err(Fault::new(FaultKind::Input, message).help(format!("give it with --{}", input.name)));
             }
         };
-        value::check(&value, &input.ty)
-            .map_err(|m| Fault::new(FaultKind::Input, format!("the input `{}`: {m}", input.name)))?;
-        scope.set(input.value, Arc::new(value));
+        value.check(&input.ty).map_err(|m| Fault::new(FaultKind::Input, format!("the input `{}`: {m}", input.name)))?;
+        scope.set(input.value, value.short(folder)?);
     }
     match inputs.keys().next() {
         None => Ok(scope),
@@ -282,28 +298,37 @@ fn admit(plan: &Plan, mut inputs: BTreeMap<String, Value>) -> Result<Scope<'stat
     }
 }
 
-fn record(report: &RunReport) -> Result<(), Fault> {
+fn record(report: &RunReport<Held>) -> Result<(), Fault> {
+    let pretty = |file: &mut File, value: &dyn Fn(&mut dyn Write) -> serde_json::Result<()>| {
+        let mut file = BufWriter::new(file);
+        value(&mut file)?;
+        file.flush()
+    };
     if let Ok(value) = &report.result {
-        store::write(&report.folder.join("result.json"), format!("{value:#}\n").as_bytes())?;
+        store::write_with(&report.folder.join("result.json"), |file| {
+            pretty(file, &|mut to| serde_json::to_writer_pretty(&mut to, value))?;
+            file.write_all(b"\n")
+        })?;
     }
-    let text = serde_json::to_string_pretty(report).map_err(|e| Fault::new(FaultKind::Storage, e.to_string()))?;
-    store::write(&report.folder.join("report.json"), text.as_bytes())
+    store::write_with(&report.folder.join("report.json"), |file| {
+        pretty(file, &|mut to| serde_json::to_writer_pretty(&mut to, report))
+    })
 }
 
 /// Runs a plan to its end on this thread. The first Ctrl-C or SIGTERM lets what is under way end, for so long at most; the second stops
 /// the run at once, and a third ends the process. Returns also the exit status of the first signal, if there was one.
 pub fn run_to_end(
     plan: &Plan,
-    inputs: BTreeMap<String, Value>,
+    inputs: BTreeMap<String, Held>,
     cx: &RunContext<'_>,
     grace: Duration,
-) -> std::io::Result<(RunReport, Option<u8>)> {
+) -> std::io::Result<(RunReport<Held>, Option<u8>)> {
     let first = Arc::new(std::sync::OnceLock::new());
     let report = block_on(async {
         // Listened for before anything is begun that a signal could catch.
         let signals = Signals::new();
         let signals = tokio::spawn(drain_on_signals(signals, cx.cancel.clone(), grace, first.clone()));
-        let report = run(plan, inputs, cx).await;
+        let report = run_held(plan, inputs, cx).await;
         signals.abort();
         report
     })?;

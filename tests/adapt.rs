@@ -372,6 +372,55 @@ fn money_that_was_reserved_stays_spent_after_a_crash() {
 }
 
 #[test]
+fn the_rest_of_a_resumed_run_is_planned_within_what_is_left() {
+    // The first runtime dies over its draft, of which nobody knows whether it was charged.
+    let killed = || {
+        let arrived = Arc::new(AtomicBool::new(false));
+        let seen = arrived.clone();
+        let provider = Provider::start(move |_, _| {
+            seen.store(true, Ordering::SeqCst);
+            std::thread::sleep(std::time::Duration::from_secs(30));
+            tokens("late", 100, 100)
+        });
+        let mkbc = models(&PAID.replace("LIMIT", "0.0235"));
+        let mut command = mkbc.command(ARGUMENTS);
+        let mut child = command.env("URL_A", &provider.url).env("KEY_A", KEY).spawn().expect("it starts");
+        while !arrived.load(Ordering::SeqCst) {
+            assert!(child.try_wait().expect("a status").is_none(), "it ended before it asked");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        child.kill().expect("killed");
+        child.wait().expect("dead");
+        mkbc
+    };
+    let healthy = Provider::start(|n, _| tokens(if n == 0 { "a draft" } else { "polished" }, 100, 100));
+    let mkbc = killed();
+    let done = with(&mkbc, &healthy.url, None, &["resume", "1"]);
+    assert_eq!((done.code, done.out.trim()), (Some(0), "polished"), "{}", done.err);
+    let seen = healthy.seen();
+    let asked: Vec<&str> = seen.iter().filter_map(|s| s.body["model"].as_str()).collect();
+    assert_eq!(asked, ["large", "small"], "what was begun goes on as it was, the rest is cheaper: {}", done.err);
+    let said = adapted(&mkbc);
+    assert_eq!(said.len(), 1, "{said:?}");
+    for part in ["`cost <= 0.0235 usd` would be broken", "went to requests that were lost", "polish: `small`"] {
+        assert!(said[0].contains(part), "{part}: {}", said[0]);
+    }
+    assert!(done.err.contains("the rest is planned again"), "{}", done.err);
+    // As it was planned, where one wants that, or where the job is another one now.
+    for (change, arguments) in [(false, &["resume", "1", "--adapt", "off"][..]), (true, &["resume", "1"])] {
+        let mkbc = killed();
+        if change {
+            mkbc.write("job.mkb", format!("// Changed.\n{}", mkbc.read("job.mkb")));
+        }
+        let done = with(&mkbc, &healthy.url, None, arguments);
+        assert_eq!(adapted(&mkbc), [""; 0], "{}", done.err);
+        let asked = healthy.seen().iter().filter(|s| s.body["model"] == "large").count();
+        assert!(asked > 0, "{}", done.err);
+        assert_eq!(done.err.contains("job.mkb` has changed since"), change, "{}", done.err);
+    }
+}
+
+#[test]
 fn a_provider_that_lies_spends_all_that_was_reserved_also_after_a_restart() {
     let lying = Provider::start(|_, _| tokens("free of charge", 0, 0));
     let mkbc = models(&PAID.replace("LIMIT", "0.03"));

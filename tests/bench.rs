@@ -167,3 +167,18 @@ fn highs_agrees_or_is_said_to_be_missing() {
     assert_eq!(done.code, Some(0), "{done:?}");
     assert!(done.out.contains("HiGHS agrees on 4 of 4 problems"), "{}", done.out);
 }
+
+#[test]
+fn memory_does_not_grow_with_the_items_of_a_map() {
+    let mkbc = Mkbc::new();
+    let peak = |nodes: &str| {
+        let words = ["bench", "runtime", "--shape", "fan", "--kind", "compute", "--store", "memory", "--repeat", "1"];
+        let done = mkbc.run(&[&words[..], &["--json", "--nodes", nodes]].concat());
+        assert_eq!(done.code, Some(0), "{done:?}");
+        let rows: Value = serde_json::from_str(&done.out).expect("JSON");
+        rows[0]["peak_bytes"].as_u64().expect("bytes") >> 20
+    };
+    let (few, many) = (peak("5000"), peak("105000"));
+    // As values in memory, 100,000 more items and their results would take 14 MiB.
+    assert!(many <= few + 6, "{few} MiB for 5,000 items, {many} MiB for 105,000");
+}

@@ -5,6 +5,8 @@
 
 #[path = "engines/host.rs"]
 mod host;
+#[path = "engines/old.rs"]
+mod old;
 #[path = "engines/tools.rs"]
 mod tools;
 
@@ -49,6 +51,7 @@ struct Stage {
     folder: tempfile::TempDir,
     host: String,
     tools: String,
+    old: String,
 }
 
 fn repository(file: &str) -> String {
@@ -73,7 +76,7 @@ impl Stage {
     }
 }
 
-const ENGINES: [Engine; 11] = [
+const ENGINES: [Engine; 12] = [
     Engine {
         name: "process",
         engine: |_, case| {
@@ -111,6 +114,16 @@ const ENGINES: [Engine; 11] = [
         without: &[
             ("garbage", "its server is the protocol's SDK, which sends none"),
             ("drip", "the SDK's server sends signs of life by itself, and the limit of `hang` holds against them"),
+        ],
+    },
+    Engine {
+        name: "mcp (initialize, HTTP with events)",
+        engine: |stage, _| {
+            mcp(json!({"command": [], "env": [], "url": stage.old, "url_env": "", "key_env": "ENGINES_KEY"}))
+        },
+        without: &[
+            ("garbage", "its server is the protocol's SDK, which sends none"),
+            ("drip", "the SDK's server sends none"),
         ],
     },
     Engine {
@@ -284,7 +297,8 @@ fn judge(stage: &Stage, engine: &Engine, case: &str) -> Verdict {
 
 #[test]
 fn every_engine_passes_every_case() {
-    let stage = Stage { folder: tempfile::tempdir().expect("a folder"), host: host::start(), tools: tools::start() };
+    let folder = tempfile::tempdir().expect("a folder");
+    let stage = Stage { folder, host: host::start(), tools: tools::start(), old: old::start() };
     fs::create_dir_all(stage.folder.path().join("w")).expect("a folder");
     fs::write(stage.folder.path().join("w/config.json"), "{}").expect("a file");
     let width = ENGINES.iter().map(|e| e.name.len()).max().unwrap_or(0);

@@ -48,9 +48,22 @@ impl<'s> Standing<'s> {
     /// What a line leaves for the rest.
     pub fn left(&self, clause: &Clause) -> Decimal {
         match clause.metric {
-            Metric::Cost => clause.limit,
+            Metric::Cost => clause.limit - self.lost(),
             _ => clause.limit - self.elapsed,
         }
+    }
+
+    fn lost(&self) -> Decimal {
+        decimal(self.now.lost_usd)
+    }
+
+    /// What earlier runtimes of the run took of a line, beside what its steps did, and what that is; none where that is nothing.
+    pub fn earlier(&self, metric: Metric) -> Option<(Decimal, &'static str)> {
+        let (took, what) = match metric {
+            Metric::Cost => (self.lost(), "went to requests that were lost"),
+            _ => (decimal(self.now.earlier_s), "went by before the run was resumed"),
+        };
+        Some((took, what)).filter(|(took, _)| *took > Decimal::ZERO)
     }
 
     /// What a line's metric comes to with a choice: money from the beginning; time up to now, and the longest path of what is left.
@@ -60,7 +73,7 @@ impl<'s> Standing<'s> {
             self.figure(metric, step, choice[step])
         };
         match metric {
-            Metric::Cost => (0..self.left.from.len()).map(of).sum(),
+            Metric::Cost => self.lost() + (0..self.left.from.len()).map(of).sum::<Decimal>(),
             _ => self.elapsed + self.left.space.dag.longest(&of).0,
         }
     }

@@ -4,7 +4,8 @@ use crate::ir::workflow::{Node, Op, Operand, Region, StepId, ValueId};
 use crate::plan::model::{Conditions, Engine, Hardware, Input, Plan, PlanStep, Pool, Predicted};
 use crate::run::journal::{Journal, RunInfo, record::Stored};
 use crate::run::observer::Silent;
-use crate::run::{RunContext, block_on, run};
+use crate::run::value::held::Held;
+use crate::run::{RunContext, block_on, run_held};
 use crate::types::Type;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
@@ -45,8 +46,8 @@ pub enum Store {
 pub fn measure(shape: Shape, kind: Kind, store: Store, nodes: u32, folder: &Path) -> Result<Duration, String> {
     let plan = plan(shape, kind, nodes);
     let input = match shape {
-        Shape::Chain => json!(0),
-        Shape::Fan => Value::Array((0..nodes).map(Value::from).collect()),
+        Shape::Chain => json!(0).into(),
+        Shape::Fan => Held::list(nodes as usize, (0..nodes).map(Value::from), folder).map_err(|fault| fault.message)?,
     };
     let recorder = match store {
         Store::Memory => None,
@@ -63,6 +64,7 @@ pub fn measure(shape: Shape, kind: Kind, store: Store, nodes: u32, folder: &Path
                 folder: None,
                 folders: Vec::new(),
                 at: String::new(),
+                made_of: None,
             };
             let run = journal.begin(&info).map_err(said)?;
             let recorder = journal.attach(&run, String::new()).map_err(said)?;
@@ -73,7 +75,8 @@ pub fn measure(shape: Shape, kind: Kind, store: Store, nodes: u32, folder: &Path
     let place = recorder.as_ref().map_or_else(|| folder.join("run"), |r| r.folder().to_path_buf());
     let cx = RunContext { recorder: recorder.as_ref(), outputs: false, ..RunContext::new(place, &Silent, &env) };
     let begun = Instant::now();
-    let report = block_on(run(&plan, BTreeMap::from([("x".to_owned(), input)]), &cx)).map_err(|e| e.to_string())?;
+    let report =
+        block_on(run_held(&plan, BTreeMap::from([("x".to_owned(), input)]), &cx)).map_err(|e| e.to_string())?;
     let took = begun.elapsed();
     report.result.map(|_| took).map_err(|e| e.to_string())
 }

@@ -212,7 +212,7 @@ fn made(
 }
 
 /// Changes the job that is planned by lines of the language.
-fn change(options: &Planning, lines: &[String], filled: &mut Filled) -> Result<(), Failure> {
+pub fn change(options: &Planning, lines: &[String], filled: &mut Filled) -> Result<(), Failure> {
     if lines.is_empty() {
         return Ok(());
     }

@@ -1,9 +1,12 @@
 //! `mkbc resume`
 
+mod rest;
+
 use super::Failure;
-use super::run::{Durable, Running, Showing, able, again, execute, journal};
+use super::run::{AdaptOptions, Adapting, Durable, Running, Showing, able, again, execute, journal};
 use crate::run::journal::replay::{End, Replay};
 use crate::run::journal::{Journal, Run, lock::Lock};
+use crate::run::steer::Steer;
 use clap::Args;
 
 #[derive(Args)]
@@ -12,6 +15,8 @@ pub struct ResumeOptions {
     pub run: Option<u64>,
     #[command(flatten)]
     pub durable: Durable,
+    #[command(flatten)]
+    pub adapt: AdaptOptions,
     #[command(flatten)]
     pub show: Showing,
 }
@@ -30,7 +35,17 @@ pub fn resume(options: &ResumeOptions) -> Result<(), Failure> {
     let plan = journal.plan(&run.info)?;
     let inputs = journal.inputs(&run.info)?;
     able(&plan, &run.info.folders, options.durable.engine.is_some())?;
-    execute(journal, Running { run, plan, inputs, steer: None }, &options.durable, showing)
+    let (made_of, mode) = (run.info.made_of.clone(), options.adapt.mode());
+    let text = plan.clone();
+    let go =
+        |steer: Option<&dyn Steer>| execute(journal, Running { run, plan, inputs, steer }, &options.durable, showing);
+    match made_of.zip(mode) {
+        Some((made_of, mode)) => rest::with_rest(&made_of, &text, mode, go),
+        None if options.adapt.adapt.is_some_and(|a| a != Adapting::Off) => Err(Failure::Usage(
+            "this run was planned elsewhere, or began with `--adapt off`: its rest cannot be planned again".to_string(),
+        )),
+        None => go(None),
+    }
 }
 
 /// A run by its number.

@@ -5,24 +5,26 @@ use super::cache::Reuse;
 use super::here::HERE;
 use super::inputs::{Inputs, missing};
 use super::load::{writable, write};
-use super::plan::{given, make_and, read_plan};
+use super::plan::{demand, given, make_and, read_plan};
 use super::streaming::Streaming;
 use super::verify::against_source;
-use super::{Failure, note, print};
+use super::{Failure, note, print, print_json};
 use crate::adapt::{Adapt, Mode};
 use crate::digest::{digest, file_digest};
 use crate::eval::measure::now;
+use crate::library::evidence::Demand;
 use crate::plan::model::Plan;
 use crate::ray::Ray;
 use crate::run::cache::MOST;
 use crate::run::fault::{Fault, FaultKind, RunError};
 use crate::run::journal::recorder::Recording;
 use crate::run::journal::replay::{End, Replay};
-use crate::run::journal::{Journal, PROJECT, Run, RunInfo};
+use crate::run::journal::{Journal, MadeOf, PROJECT, Run, RunInfo};
 use crate::run::observer::{Bars, Event, Observer, Silent};
 use crate::run::remote::{Remote, portable};
 use crate::run::steer::Steer;
 use crate::run::trace::{self, Traced};
+use crate::run::value::held::Held;
 use crate::run::{RunContext, RunReport, block_on, pins, preflight, report, run_to_end, store, value};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
@@ -82,7 +84,8 @@ pub enum Adapting {
 }
 
 impl AdaptOptions {
-    fn mode(&self) -> Option<Mode> {
+    /// What is done; none where nobody is asked.
+    pub fn mode(&self) -> Option<Mode> {
         match self.adapt {
             None | Some(Adapting::On) => Some(Mode::Change),
             Some(Adapting::Show) => Some(Mode::Show),
@@ -172,7 +175,9 @@ fn run_plan(
             let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
             let folders = folders.iter().map(absolute).collect();
             let (job, at) = (plan.job.clone(), now());
-            let info = RunInfo { job, key, identity: identity.clone(), plan: text, inputs: given, folder, folders, at };
+            let (made_of, identity) = (steer.map(|_| made_of(options)), identity.as_str());
+            let (plan, inputs, own) = (text, given, identity.to_owned());
+            let info = RunInfo { job, key, identity: own, plan, inputs, folder, folders, at, made_of };
             let run = journal.begin(&info)?;
             // Another process may have begun one with this key since.
             if run.info.identity != identity {
@@ -182,6 +187,15 @@ fn run_plan(
         }
     };
     execute(journal, Running { run, plan, inputs, steer }, &options.durable, showing)
+}
+
+/// What the plan is made from, for when the run is resumed.
+fn made_of(options: &RunOptions) -> MadeOf {
+    let Source { file, library, .. } = &options.planning.source;
+    let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+    let Demand { least, beyond } = demand(options.planning.evidence);
+    let library = library.iter().map(absolute).collect();
+    MadeOf { file: absolute(file), library, slo: options.slo.clone(), least, beyond }
 }
 
 /// What is sent to other machines as `mkbc`: this program, or the one that MKBC_WORKER names, where they are of another kind.
@@ -307,6 +321,7 @@ pub fn execute(journal: Journal, running: Running<'_>, durable: &Durable, showin
         // What this machine takes is not what the work takes.
         cx.powercap = PathBuf::new();
     }
+    let inputs = inputs.into_iter().map(|(name, value)| (name, value.into())).collect();
     let done = run_to_end(&plan, inputs, &cx, grace).map_err(|e| format!("cannot start the runtime: {e}"))?;
     if let Some(ray) = &ray {
         let _ = block_on(ray.stop());
@@ -354,16 +369,15 @@ fn trusted(path: &Path, options: &RunOptions) -> Result<Plan, Failure> {
 fn finish(
     showing: &Showing,
     plan: &Plan,
-    done: &RunReport,
+    done: &RunReport<Held>,
     (id, signal): (u64, Option<u8>),
     streaming: &Streaming<'_>,
 ) -> Result<(), Failure> {
     if let Some(path) = &showing.report {
-        write(path, &report::html::page(plan, done))?;
+        write(path, &report::html::page(plan, &done.clone().whole()))?;
     }
     if showing.json {
-        let report = serde_json::to_value(done).map_err(|e| e.to_string())?;
-        print(&format!("{report:#}\n"));
+        print_json(done);
     }
     if done.result.is_err() {
         streaming.broken_off();
@@ -371,7 +385,10 @@ fn finish(
     match &done.result {
         Ok(answer) => {
             if !showing.json {
-                print(&streaming.rest(&shown(answer)));
+                match answer {
+                    Held::Long(_) => print_json(answer),
+                    Held::Whole(answer) => print(&streaming.rest(&shown(answer))),
+                }
             }
             if !showing.json && !showing.quiet {
                 let _ = writeln!(std::io::stderr(), "\n{}", report::table(plan, done));

@@ -43,7 +43,8 @@ pub fn lower(entry: &Implementation, candidate: &Candidate, task: &Task) -> Engi
         reasoning: of_knob("reasoning"),
         prices: prices(entry, candidate),
         serve: serve(entry, candidate).map(|serve| Serve { weights: fill(&serve.weights), ..serve }),
-        calls_per_s: entry.limits.iter().filter(|limit| !limit.tokens).map(|limit| limit.per_second.normalize()).min(),
+        calls_per_s: limit(entry, false),
+        tokens_per_s: limit(entry, true),
     };
     match engine.kind.as_str() {
         "process" => Engine::Process {
@@ -179,6 +180,11 @@ fn of_knob<'a>(engine: &'a crate::library::Engine, name: &str, candidate: &Candi
         })
     };
     own.or_else(of_all).map_or("", |text| text.as_str())
+}
+
+/// What a provider takes a second at most, in calls or tokens.
+fn limit(entry: &Implementation, tokens: bool) -> Option<Decimal> {
+    entry.limits.iter().filter(|limit| limit.tokens == tokens).map(|limit| limit.per_second.normalize()).min()
 }
 
 /// What a provider charges by unit of work, from the profile.

@@ -420,6 +420,9 @@ pub struct Provider {
     /// Calls that it takes a second, where the library says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calls_per_s: Option<Decimal>,
+    /// Tokens that it takes a second, read and written, where the library says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_per_s: Option<Decimal>,
 }
 
 /// A model server of one's own.

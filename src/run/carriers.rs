@@ -52,7 +52,7 @@ impl Carriers {
         let steps = self.steps.borrow();
         let all = steps.get(&id)?;
         let failed = self.failed.borrow();
-        let closed = |step: &PlanStep| failed.get(&account(step)).is_none_or(|n| *n < MOST_FAILED);
+        let closed = |step: &PlanStep| failed.is_empty() || failed.get(&account(step)).is_none_or(|n| *n < MOST_FAILED);
         let found = all.iter().enumerate().skip(from).find(|(_, step)| closed(step));
         found.or_else(|| all.first().filter(|_| from == 0).map(|first| (0, first))).map(|(at, step)| (at, step.clone()))
     }

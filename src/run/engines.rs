@@ -21,13 +21,13 @@ pub mod worker;
 
 use super::RunContext;
 use super::fault::{Fault, FaultKind};
-use super::journal::recorder::Asked;
+use super::journal::asked::Asked;
 use super::meter::Usage;
 use super::observer::Event;
-use super::remote::portable;
+use super::remote::{Working, portable};
 use super::servers::serving::Lease;
 use super::store;
-use super::value::check;
+use super::value::{check, tokens};
 use crate::digest::digest;
 use crate::plan::model::{Engine, PlanStep};
 use serde_json::Value;
@@ -84,10 +84,16 @@ impl Call<'_> {
         self.usage.set(usage);
     }
 
+    /// Tokens read and written so far.
+    fn tokens(&self) -> u64 {
+        let usage = self.usage.get();
+        usage.tokens_in.saturating_add(usage.tokens_out)
+    }
+
     /// The key of a request: the same where the same request may have been made before and nobody knows what came of it, another one
     /// after an answer, since a provider would give that again.
     pub fn idempotency(&self, request: &[&str]) -> Option<String> {
-        let call = self.asked?.idempotency.as_str();
+        let call = self.asked?.idempotency();
         let answers = self.answers.get().to_string();
         Some(digest([call, &self.step.implementation, &answers].into_iter().chain(request.iter().copied())))
     }
@@ -114,12 +120,16 @@ pub async fn call(call: &Call<'_>) -> Result<Value, Fault> {
     // Attempts that a provider put off, and how long we waited for it: these are no failures.
     let (mut put_off, mut waited) = (0, Duration::ZERO);
     loop {
+        // What is written is known afterwards.
+        let expected = provider.filter(|p| p.tokens_per_s.is_some()).map_or(0, |_| given_tokens(&call.args));
+        let before = call.tokens();
         if let Some(provider) = provider {
-            call.shared.turn(provider).await;
+            call.shared.turn(provider, expected).await;
         }
         call.used(|u| u.attempts += 1);
-        let out = call.folder.join(call.out(attempt));
+        let mut out = PathBuf::new();
         if writes(&call.step.engine) {
+            out = call.folder.join(call.out(attempt));
             store::fresh_folder(&out)?;
         }
         let work = once(call, &out);
@@ -132,6 +142,9 @@ pub async fn call(call: &Call<'_>) -> Result<Value, Fault> {
             None => work.await,
             Some(limit) => tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(too_long(limit))),
         };
+        if let Some(provider) = provider {
+            call.shared.took(provider, expected, call.tokens() - before);
+        }
         let fault = match result.and_then(|value| checked(value, call.step)) {
             Ok(value) => return Ok(value),
             Err(fault) => fault,
@@ -159,32 +172,39 @@ pub async fn call(call: &Call<'_>) -> Result<Value, Fault> {
     }
 }
 
+/// Tokens of arguments, estimated.
+fn given_tokens(args: &Args) -> u64 {
+    args.values().map(|value| value.as_str().map_or_else(|| tokens(&value.to_string()), tokens)).sum()
+}
+
+/// One attempt. All but functions of the runtime are in boxes: their futures are large, and every call would carry them.
 async fn once(call: &Call<'_>, out: &Path) -> Result<Value, Fault> {
     if let Some(remote) = call.cx.remote.filter(|_| portable(&call.step.engine)) {
         return remote.call(call.step, &call.args, out).await;
     }
-    match &call.step.engine {
-        Engine::Process { commands, reader, options } => process::call(call, commands, reader, options, out).await,
-        Engine::Builtin { function, options } => builtin::call(call, function, options, out).await,
-        Engine::Browser { action } => browser::call(call, action, out).await,
-        Engine::Openai(provider) | Engine::Anthropic(provider) => openai::call(call, provider).await,
+    let work: Working<'_> = match &call.step.engine {
+        Engine::Builtin { function, options } => return builtin::call(call, function, options, out).await,
+        Engine::Process { commands, reader, options } => Box::pin(process::call(call, commands, reader, options, out)),
+        Engine::Browser { action } => Box::pin(browser::call(call, action, out)),
+        Engine::Openai(provider) | Engine::Anthropic(provider) => Box::pin(openai::call(call, provider)),
         Engine::Python { module, function, interpreter } => {
-            python::call(call, &python::Module { module, interpreter }, function, out).await
+            Box::pin(async move { python::call(call, &python::Module { module, interpreter }, function, out).await })
         }
         Engine::Worker { worker, model, function, options } => {
-            worker::call(call, &worker::Local { worker, model, function, options }, out).await
+            Box::pin(async move { worker::call(call, &worker::Local { worker, model, function, options }, out).await })
         }
-        Engine::Http(request) => http::call(call, request).await,
-        Engine::Mcp { server, tool, schema, names, nulls, answer } => {
+        Engine::Http(request) => Box::pin(http::call(call, request)),
+        Engine::Mcp { server, tool, schema, names, nulls, answer } => Box::pin(async move {
             let tool = mcp::Tool { name: tool, schema, names, nulls, answer };
             mcp::call(call, server, &tool).await
-        }
+        }),
         Engine::Planned { name, .. } => {
             let message = format!("this version can plan for the engine `{name}`, and not execute it");
             let help = "pin the step to something that runs here (`using …`), or start the server and use its OpenAI-compatible address";
-            Err(Fault::new(FaultKind::Unsupported, message).help(help))
+            return Err(Fault::new(FaultKind::Unsupported, message).help(help));
         }
-    }
+    };
+    work.await
 }
 
 /// Whether an engine's attempt has a folder that it may write to.

@@ -4,6 +4,7 @@
 //! number of a run's records is kept beside it, so that none can be missing unseen. `docs/journal.md` says what is promised.
 
 pub mod arguments;
+pub mod asked;
 pub mod blobs;
 pub mod lock;
 pub mod record;
@@ -17,6 +18,7 @@ pub mod writer;
 
 use super::fault::{Fault, FaultKind};
 use super::store;
+use crate::library::evidence::EvidenceKind;
 use blobs::{Blobs, damaged};
 use record::{Record, Stored, checksum, decode};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
@@ -33,9 +35,9 @@ pub const PROJECT: &str = ".mkbc";
 /// `mkbc` in the database's header.
 const APPLICATION: i32 = 0x6d6b_6263;
 /// The version of the format. A journal of another version is refused.
-const VERSION: i32 = 2;
-/// The version before, whose records this one knows as well: such a journal is taken over as it is.
-const BEFORE: i32 = 1;
+const VERSION: i32 = 3;
+/// The versions before, whose records this one knows as well: such a journal is taken over as it is.
+const BEFORE: std::ops::Range<i32> = 1..VERSION;
 /// The place of a run's own description, which is no record's.
 const DESCRIPTION: u64 = u64::MAX;
 
@@ -75,6 +77,25 @@ pub struct RunInfo {
     pub folders: Vec<PathBuf>,
     /// When it was begun, for people.
     pub at: String,
+    /// What its plan was made from; none where the rest is not to be planned again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_of: Option<MadeOf>,
+}
+
+/// What a plan was made from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MadeOf {
+    /// The job's file.
+    pub file: PathBuf,
+    /// Folders that were added to the library.
+    pub library: Vec<PathBuf>,
+    /// Lines that counted as if the job said them.
+    pub slo: Vec<String>,
+    /// The weakest evidence that counts.
+    pub least: EvidenceKind,
+    /// Whether a figure may be used for work that it is not for.
+    pub beyond: bool,
 }
 
 impl RunInfo {
@@ -140,7 +161,7 @@ impl Journal {
         let number = |name| tx.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(failed);
         match (number("application_id")?, number("user_version")?) {
             (APPLICATION, VERSION) => drop(tx),
-            (APPLICATION, BEFORE) => {
+            (APPLICATION, before) if BEFORE.contains(&before) => {
                 tx.pragma_update(None, "user_version", VERSION).map_err(failed)?;
                 tx.commit().map_err(failed)?;
             }
@@ -364,6 +385,7 @@ pub(super) mod tests {
             folder: None,
             folders: Vec::new(),
             at: "2026-01-01T00:00:00Z".into(),
+            made_of: None,
         }
     }
 

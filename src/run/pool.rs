@@ -57,6 +57,10 @@ impl Pools {
         let unknown = || Fault::plan(format!("the plan's cluster has no `{}`", step.hardware.device));
         let pool = self.pools.get(&step.hardware.device).ok_or_else(unknown)?;
         let units = step.hardware.units.clamp(1, pool.size);
+        if units <= pool.free.get() && pool.waiting.borrow().is_empty() {
+            pool.free.set(pool.free.get() - units);
+            return Ok(Permit { pool: pool.clone(), units });
+        }
         let number = pool.asked.replace(pool.asked.get() + 1);
         let turn = (Reverse(self.behind.get(&step.id).copied().unwrap_or_default()), number);
         let (tell, told) = oneshot::channel();

@@ -11,9 +11,10 @@ use crate::units::counted;
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{Cell, CellAlignment, Table};
 use rust_decimal::prelude::ToPrimitive;
+use serde::Serialize;
 
 /// The table, with a line of totals and a note on every figure that was not measured.
-pub fn table(plan: &Plan, report: &RunReport) -> String {
+pub fn table<A: Serialize>(plan: &Plan, report: &RunReport<A>) -> String {
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN);
     table.set_header([
@@ -95,7 +96,7 @@ pub fn error(m: &StepMeasure, step: &PlanStep) -> Option<f64> {
 
 /// The median of the errors' sizes over the steps that take a hundredth of the run, and ten milliseconds, or more: what takes no time
 /// cannot be far off in a way that matters.
-pub fn median_error(plan: &Plan, report: &RunReport) -> Option<f64> {
+pub fn median_error<A: Serialize>(plan: &Plan, report: &RunReport<A>) -> Option<f64> {
     let all: f64 = report.steps.iter().map(|m| m.busy_s).sum();
     let steps = report.steps.iter().filter(|m| m.busy_s >= (all / 100.0).max(0.01));
     let errors = steps.filter_map(|m| error(m, plan.steps.iter().find(|s| s.id == m.step)?).map(f64::abs));

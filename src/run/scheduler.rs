@@ -20,9 +20,11 @@ use super::pool::Pools;
 use super::report::measured_s;
 use super::servers::serving::Serving;
 use super::steer::{Now, Stage, StepNow};
-use crate::ir::workflow::{Node, Operand, Region, StepId, ValueId};
+use super::value::held::{Gathered, Held};
+use crate::ir::workflow::{Node, Op, Operand, Region, StepId, ValueId};
 use crate::plan::model::{Plan, PlanStep};
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use rust_decimal::prelude::ToPrimitive;
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -110,9 +112,11 @@ impl<'a> Scheduler<'a> {
         let earlier = cx.recorder.map(|r| r.replay());
         let (shared, kept) = (openai::Shared::new(plan, earlier, cx.most_usd), Kept::new(folder));
         let carriers = Carriers::of(plan);
-        for step in cx.recorder.map(|r| r.adaptations()).transpose()?.unwrap_or_default() {
-            carriers.replace(step);
+        let changed = cx.recorder.map(|r| r.adaptations()).transpose()?.unwrap_or_default();
+        if let Some(steer) = cx.steer {
+            steer.changed(&changed);
         }
+        changed.into_iter().for_each(|step| carriers.replace(step));
         let (progress, finished, steered, stood_in, under_way) = Default::default();
         Ok(Scheduler {
             plan,
@@ -136,7 +140,10 @@ impl<'a> Scheduler<'a> {
     /// What the run took so far.
     fn now(&self) -> Now {
         let measures = self.meter.measures();
-        let elapsed_s = self.meter.elapsed().as_secs_f64();
+        let own_s = self.meter.elapsed().as_secs_f64();
+        let earlier = self.cx.recorder.map(|r| r.replay());
+        // What an earlier runtime began is not chosen anew: a request may be under way in its name.
+        let begun = |step| earlier.is_some_and(|replay| replay.has_begun(step));
         let (progress, finished, steered) = (self.progress.borrow(), self.finished.borrow(), self.steered.borrow());
         let steps = self.plan.steps.iter().map(|step| {
             let Progress { known, started, done } = progress.get(&step.id).copied().unwrap_or_default();
@@ -144,7 +151,8 @@ impl<'a> Scheduler<'a> {
             let by = self.carriers.first(step.id);
             StepNow {
                 step: step.id,
-                stage: match (finished.contains(&step.id), started > 0 || steered.contains(&step.id)) {
+                stage: match (finished.contains(&step.id), begun(step.id) || started > 0 || steered.contains(&step.id))
+                {
                     (true, _) => Stage::Done,
                     (false, true) => Stage::Begun,
                     (false, false) => Stage::Waiting,
@@ -152,25 +160,27 @@ impl<'a> Scheduler<'a> {
                 known,
                 done,
                 took_s: m.zip(by).map_or(0.0, |(m, by)| measured_s(m, &by)),
-                running_s: m.map_or(0.0, |m| elapsed_s - m.from_s),
+                running_s: m.map_or(0.0, |m| own_s - m.from_s),
                 cost_usd: m.and_then(|m| m.cost_usd).unwrap_or(0.0),
             }
         });
-        Now { elapsed_s, steps: steps.collect() }
+        let steps = steps.collect();
+        let (earlier_s, lost) = earlier.map_or_else(Default::default, |replay| (replay.took_s, replay.lost()));
+        Now { elapsed_s: earlier_s + own_s, earlier_s, lost_usd: lost.to_f64().unwrap_or(0.0), steps }
     }
 
     /// Runs the whole data flow.
-    pub async fn run(&self, inputs: &Scope<'_>) -> Result<Arc<Value>, Failure> {
+    pub async fn run(&self, inputs: &Scope<'_>) -> Result<Held, Failure> {
         let scope = Scope::inside(inputs);
         self.known(&self.plan.body, 1);
         self.nodes(&self.plan.body, &scope, true).await?;
-        Ok(scope.get(&self.plan.body.result)?)
+        Ok(scope.held(&self.plan.body.result)?)
     }
 
-    fn region<'s>(&'s self, region: &'s Region, scope: &'s Scope<'s>) -> Local<'s, Result<Arc<Value>, Failure>> {
+    fn region<'s>(&'s self, region: &'s Region, scope: &'s Scope<'s>) -> Local<'s, Result<Held, Failure>> {
         Box::pin(async move {
             self.nodes(region, scope, false).await?;
-            Ok(scope.get(&region.result)?)
+            Ok(scope.held(&region.result)?)
         })
     }
 
@@ -221,7 +231,7 @@ impl<'a> Scheduler<'a> {
         if self.cx.keep_going && !for_all { Ok(failure) } else { Err(failure) }
     }
 
-    fn node<'s>(&'s self, node: &'s Node, scope: &'s Scope<'s>) -> Local<'s, Result<Arc<Value>, Failure>> {
+    fn node<'s>(&'s self, node: &'s Node, scope: &'s Scope<'s>) -> Local<'s, Result<Held, Failure>> {
         match node {
             Node::Call { step, args, output } => Box::pin(self.call(*step, args, *output, scope)),
             Node::Map { over, item, body, output } => Box::pin(self.map(over, (*item, *output), body, scope)),
@@ -236,8 +246,8 @@ impl<'a> Scheduler<'a> {
             }),
             Node::Repeat { limit, carry, body, until, output, .. } => Box::pin(async move {
                 let mut last = match carry {
-                    Some((_, first)) => scope.get(first)?,
-                    None => Arc::new(Value::Null),
+                    Some((_, first)) => scope.held(first)?,
+                    None => Value::Null.into(),
                 };
                 for n in 0..(*limit).max(1) {
                     self.known(body, 1);
@@ -258,9 +268,16 @@ impl<'a> Scheduler<'a> {
                 Box::pin(async { Err(Fault::plan("the plan has a choice that is not made").into()) })
             }
             Node::Compute { op, args, .. } => Box::pin(async move {
+                // The one thing that is known of a long list without reading it.
+                if let (Op::Field(name), [list]) = (op, args.as_slice())
+                    && name == "count"
+                    && let Some(count) = scope.held(list)?.count()
+                {
+                    return Ok(Value::from(count).into());
+                }
                 let args = args.iter().map(|a| scope.get(a)).collect::<Result<Vec<_>, _>>()?;
                 let args: Vec<&Value> = args.iter().map(Arc::as_ref).collect();
-                Ok(Arc::new(compute(op, &args)?))
+                Ok(compute(op, &args)?.into())
             }),
         }
     }
@@ -271,34 +288,35 @@ impl<'a> Scheduler<'a> {
         (item, output): (ValueId, ValueId),
         body: &Region,
         scope: &Scope<'_>,
-    ) -> Result<Arc<Value>, Failure> {
-        let list = scope.get(over)?;
-        let Some(items) = list.as_array() else {
-            return Err(Fault::plan("a loop over what is no list").into());
+    ) -> Result<Held, Failure> {
+        let list = scope.held(over)?;
+        let count = list.count().ok_or_else(|| Fault::plan("a loop over what is no list"))?;
+        self.known(body, count as u64);
+        let start = |i: usize, value: Value| async move {
+            let scope = Scope::repeated(scope, 'm', output, i);
+            scope.set(item, value.into());
+            (i, self.region(body, &scope).await)
         };
-        self.known(body, items.len() as u64);
-        let start = |(i, value): (usize, &Value)| {
-            let value = Arc::new(value.clone());
-            async move {
-                let scope = Scope::repeated(scope, 'm', output, i);
-                scope.set(item, value);
-                (i, self.region(body, &scope).await)
+        let mut waiting = list.items().enumerate();
+        let mut results = Gathered::new(count, self.folder)?;
+        let (mut running, mut begun, mut first) = (FuturesUnordered::new(), 0, None);
+        loop {
+            while running.len() < self.cx.fan_out.max(1) && results.takes(begun) {
+                let Some((i, value)) = waiting.next() else { break };
+                running.push(start(i, value?));
+                begun += 1;
             }
-        };
-        let mut waiting = items.iter().enumerate();
-        let mut running: FuturesUnordered<_> = waiting.by_ref().take(self.cx.fan_out.max(1)).map(start).collect();
-        let mut results: Vec<Value> = vec![Value::Null; items.len()];
-        let mut first = None;
-        while let Some((i, result)) = running.next().await {
-            match result {
-                Ok(value) => results[i] = Arc::unwrap_or_clone(value),
+            let Some((i, result)) = running.next().await else { break };
+            let result = match result {
+                Ok(value) => value,
                 Err(failure) => {
                     first.get_or_insert(self.bearable(failure)?);
+                    Value::Null.into()
                 }
-            }
-            running.extend(waiting.next().map(start));
+            };
+            results.put(i, result)?;
         }
-        first.map_or(Ok(Arc::new(Value::Array(results))), Err)
+        first.map_or_else(|| Ok(results.done()?), Err)
     }
 
     async fn call(
@@ -307,16 +325,22 @@ impl<'a> Scheduler<'a> {
         args: &[(String, Operand)],
         output: ValueId,
         scope: &Scope<'_>,
-    ) -> Result<Arc<Value>, Failure> {
+    ) -> Result<Held, Failure> {
         let step = self.carriers.first(id);
         let step =
             step.ok_or_else(|| Fault::plan(format!("the data flow calls step {}, which the plan lacks", id.0)))?;
-        let mut given: Args = step.params.iter().map(|(name, _)| (name.clone(), Arc::new(Value::Null))).collect();
+        let mut given = Args::new();
         for (name, operand) in args {
             given.insert(name.clone(), scope.get(operand)?);
         }
-        let path = format!("{}v{}", scope.path, output.0);
-        self.journalled(step, &path, given).await.map_err(|fault| Failure { step: Some(id), fault })
+        for (name, _) in &step.params {
+            if !given.contains_key(name) {
+                given.insert(name.clone(), Arc::new(Value::Null));
+            }
+        }
+        let value = self.journalled(step, (scope, output), given).await;
+        let value = value.and_then(|value| Held::Whole(value).short(self.folder));
+        value.map_err(|fault| Failure { step: Some(id), fault })
     }
 
     /// Returns once no call is under way.

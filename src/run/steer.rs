@@ -37,8 +37,12 @@ pub struct StepNow {
 /// What a run took so far.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Now {
-    /// Since it began, seconds.
+    /// What it has taken of its time, earlier runtimes included, seconds.
     pub elapsed_s: f64,
+    /// Of it, what earlier runtimes took, seconds.
+    pub earlier_s: f64,
+    /// Money that counts as spent and that no finished call took: requests of earlier runtimes of which nobody knows the end, dollars.
+    pub lost_usd: f64,
     /// Step by step, in the order of the plan.
     pub steps: Vec<StepNow>,
 }
@@ -56,4 +60,7 @@ pub struct Turn {
 pub trait Steer {
     /// Asked before the first call of each step; none where the plan still fits. Called on the scheduler's thread.
     fn steer(&self, now: &Now) -> Option<Turn>;
+
+    /// Said once, before anything is asked: steps that an earlier runtime of the run had carried out otherwise.
+    fn changed(&self, steps: &[PlanStep]);
 }

@@ -3,7 +3,7 @@
 use super::fault::Fault;
 use super::probe::Env;
 use crate::plan::model::PlanStep;
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -55,11 +55,16 @@ pub fn run_folder(path: &Path) -> Result<PathBuf, Fault> {
 
 /// Writes a file that only its owner can read; whoever reads it sees all of it or what was there before.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
+    write_with(path, |file| file.write_all(bytes))
+}
+
+/// The same for what is written piece by piece.
+pub fn write_with(path: &Path, write_to: impl FnOnce(&mut File) -> std::io::Result<()>) -> Result<(), Fault> {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(".part");
     let part = path.with_file_name(name);
     let written = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part);
-    let written = written.and_then(|mut file| file.write_all(bytes)).and_then(|()| std::fs::rename(&part, path));
+    let written = written.and_then(|mut file| write_to(&mut file)).and_then(|()| std::fs::rename(&part, path));
     written.map_err(|e| Fault::storage("write", path, &e))
 }
 

@@ -14,6 +14,7 @@ use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter as _, SpanLinks};
+use serde::Serialize;
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime};
 
@@ -86,10 +87,10 @@ impl Observer for Traced<'_> {
 }
 
 /// Sends the trace of a run to a collector; `identity` is the run's own. Returns how many spans that were.
-pub async fn export(
+pub async fn export<A: Serialize>(
     to: &str,
     plan: &Plan,
-    report: &RunReport,
+    report: &RunReport<A>,
     traced: &Traced<'_>,
     identity: &str,
 ) -> Result<usize, Fault> {
@@ -119,7 +120,7 @@ pub async fn export(
     Ok(spans.len())
 }
 
-fn spans(plan: &Plan, report: &RunReport, traced: &Traced<'_>, identity: &str) -> Vec<SpanData> {
+fn spans<A: Serialize>(plan: &Plan, report: &RunReport<A>, traced: &Traced<'_>, identity: &str) -> Vec<SpanData> {
     let began = traced.began;
     // One trace a runtime: a run that is resumed has several.
     let since = began.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos().to_string();

@@ -3,6 +3,8 @@
 //! Values are JSON. Media are objects that name a file: `{"file": "/abs/path", "duration": 12.0, …}`; frames are
 //! `{"frames": [{"file", "time"}], "count"}`; a transcript is `{"segments": [{"start", "end", "text"}]}`.
 
+pub mod held;
+
 use crate::types::Type;
 use ecow::EcoString;
 use rust_decimal::Decimal;

@@ -79,6 +79,7 @@ fn carry_out(service: &Arc<Service>, id: u64, cancel: &Cancel) -> Result<(End, O
         folder: None,
         folders: service.settings.libraries.clone(),
         at: jiff::Timestamp::now().to_string(),
+        made_of: None,
     })?;
     let running = Turned {
         run: id,

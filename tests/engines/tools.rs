@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 #[derive(Clone)]
-struct Actor;
+pub struct Actor;
 
 /// The tool, as every actor describes it.
 pub fn tool() -> Tool {

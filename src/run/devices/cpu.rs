@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
 
 /// The processors of this machine.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -15,9 +15,13 @@ pub struct Cpu {
     pub memory: Option<u64>,
 }
 
-/// Cores that this process may use: affinity and the container's quota are respected.
+/// Cores that this process may use: affinity and the container's quota are respected. Asked once: the answer takes several files of the
+/// kernel's, which is longer than a brief call takes in all.
 pub fn cores() -> u32 {
-    std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX))
+    static CORES: LazyLock<u32> = LazyLock::new(|| {
+        std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX))
+    });
+    *CORES
 }
 
 /// Looks at the processors.

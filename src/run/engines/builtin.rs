@@ -100,17 +100,23 @@ pub async fn call(
 ) -> Result<Value, Fault> {
     let place = Place::of(&call.step.hardware);
     if function == scenes::NAME {
-        return scenes::call(call, options, place, out).await;
+        return Box::pin(scenes::call(call, options, place, out)).await;
     }
-    let Some((name, function)) = FUNCTIONS.iter().find(|(name, _)| *name == function).copied() else {
+    let brief = brief(function, &call.args);
+    let Some((_, function)) = FUNCTIONS.iter().find(|(name, _)| *name == function).copied() else {
         return Err(Fault::new(FaultKind::Unsupported, format!("this version has no built-in function `{function}`")));
     };
     let given = Given { args: call.args.clone(), options: options.clone(), place, out: out.to_path_buf() };
     let broken = || Err(Fault::new(FaultKind::Process, "a built-in function broke down; this is a bug in mkbc"));
-    if BRIEF.contains(&name) && given.args.values().all(|value| left_of(value, SMALL).is_some()) {
+    if brief {
         return catch_unwind(AssertUnwindSafe(|| function(&given))).unwrap_or_else(|_| broken());
     }
     tokio::task::spawn_blocking(move || function(&given)).await.unwrap_or_else(|_| broken())
+}
+
+/// Whether a call is over before anybody could look: it is made where it is asked for, and nothing says that it is under way.
+pub fn brief(function: &str, args: &Args) -> bool {
+    BRIEF.contains(&function) && args.values().all(|value| left_of(value, SMALL).is_some())
 }
 
 /// Functions that take less time on small arguments than another thread takes to wake.

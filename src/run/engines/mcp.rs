@@ -4,6 +4,7 @@
 
 pub mod pin;
 pub mod session;
+mod sse;
 pub mod transport;
 
 use super::typed::conform;

@@ -93,13 +93,18 @@ impl Shared {
         *known = until.max(*known);
     }
 
-    /// Waits until a provider may be asked.
-    pub async fn turn(&self, provider: &Provider) {
+    /// Waits until a provider may be asked with so many tokens.
+    pub async fn turn(&self, provider: &Provider, tokens: u64) {
         let until = self.waits.borrow().get(&address(provider)).copied();
         if let Some(until) = until {
             tokio::time::sleep_until(until).await;
         }
-        self.pace.turn(&address(provider), provider).await;
+        self.pace.turn(&address(provider), provider, tokens).await;
+    }
+
+    /// A call that counted with so many tokens took so many.
+    pub fn took(&self, provider: &Provider, expected: u64, tokens: u64) {
+        self.pace.took(&address(provider), provider, expected, tokens);
     }
 }
 

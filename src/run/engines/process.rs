@@ -49,7 +49,7 @@ pub async fn call(
             }
         } else {
             let env = |name: &str| match (name, call.asked) {
-                (child::IDEMPOTENCY, Some(asked)) => Some(asked.idempotency.clone()),
+                (child::IDEMPOTENCY, Some(asked)) => Some(asked.idempotency().to_owned()),
                 _ => (call.cx.env)(name),
             };
             let command = Command {

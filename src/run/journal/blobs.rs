@@ -1,12 +1,13 @@
 //! Large values <-> files under their digests: whole or not there, and checked whenever they are read.
 
 use super::record::Stored;
-use crate::digest::digest;
+use crate::digest::{digest, digest_of_written};
 use crate::run::fault::{Fault, FaultKind};
 use crate::run::store;
+use crate::run::value::held::Held;
 use serde_json::Value;
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,22 +40,41 @@ impl Blobs {
         if text.len() <= INLINE { Ok(Stored::Inline(value.clone())) } else { self.put(&text).map(Stored::Blob) }
     }
 
+    /// The same of a value as a run has it; a long list is not read as a whole for it.
+    pub fn keep_held(&self, value: &Held) -> Result<Stored, Fault> {
+        let Some(bytes) = value.json_bytes() else { return self.keep(value.whole()?.as_ref()) };
+        let hash = digest_of_written(bytes, |to| value.write(to));
+        let hash = hash.map_err(|e| Fault::storage("read a list for", &self.0, &e))?;
+        self.place(&hash, &|file| {
+            let mut file = BufWriter::new(file);
+            value.write(&mut file)?;
+            file.flush()
+        })?;
+        Ok(Stored::Blob(hash))
+    }
+
     /// Keeps a text under its digest.
     pub fn put(&self, text: &str) -> Result<String, Fault> {
-        static UNIQUE: AtomicU64 = AtomicU64::new(0);
         let hash = digest([text]);
-        let path = self.path(&hash);
         // One that is damaged is written again.
-        if std::fs::read(&path).is_ok_and(|there| there == text.as_bytes()) {
+        if std::fs::read(self.path(&hash)).is_ok_and(|there| there == text.as_bytes()) {
             return Ok(hash);
         }
+        self.place(&hash, &|file| file.write_all(text.as_bytes()))?;
+        Ok(hash)
+    }
+
+    /// Writes a file, whole or not at all, and on the disk before this returns.
+    fn place(&self, hash: &str, write_to: &dyn Fn(&mut File) -> std::io::Result<()>) -> Result<(), Fault> {
+        static UNIQUE: AtomicU64 = AtomicU64::new(0);
+        let path = self.path(hash);
         let folder = path.parent().unwrap_or(&self.0).to_path_buf();
         store::folder(&folder)?;
         let unique = UNIQUE.fetch_add(1, Ordering::Relaxed);
         let part = folder.join(format!("{}-{unique}.part", std::process::id()));
         let write = || {
             let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
-            file.write_all(text.as_bytes())?;
+            write_to(&mut file)?;
             file.sync_all()?;
             std::fs::rename(&part, &path)?;
             File::open(&folder)?.sync_all()
@@ -62,8 +82,7 @@ impl Blobs {
         write().map_err(|e| {
             let _ = std::fs::remove_file(&part);
             Fault::storage("write", &path, &e)
-        })?;
-        Ok(hash)
+        })
     }
 
     /// A value that was kept.
@@ -103,6 +122,7 @@ pub fn damaged(what: &str) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::value::held::LONG;
     use serde_json::json;
 
     #[test]
@@ -119,5 +139,17 @@ mod tests {
         assert_eq!(blobs.value(&stored).expect("there"), value);
         assert!(blobs.value(&Stored::Blob("../../etc/passwd".into())).is_err());
         assert!(matches!(blobs.keep(&json!(1)), Ok(Stored::Inline(_))));
+    }
+
+    #[test]
+    fn a_long_list_is_kept_as_if_it_were_whole() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let blobs = Blobs::new(folder.path().join("blobs"));
+        let whole: Value = (0..LONG + 1).map(|n| json!([n, "x"])).collect();
+        let long = Held::from(whole.clone()).short(folder.path()).expect("a list");
+        assert!(matches!(long, Held::Long(_)));
+        let stored = blobs.keep_held(&long).expect("kept");
+        assert_eq!(stored, blobs.keep(&whole).expect("kept"));
+        assert_eq!(blobs.value(&stored).expect("there"), whole);
     }
 }

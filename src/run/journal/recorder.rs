@@ -1,5 +1,6 @@
 //! One run's side of the journal: what is done already, and the way to write what happens now.
 
+use super::asked::{Asked, Earlier, Known, Made, Of};
 use super::lock::Lock;
 use super::record::{CallId, Record, Source, Stored};
 use super::replay::{End, Replay};
@@ -10,72 +11,29 @@ use crate::digest::digest;
 use crate::ir::workflow::StepId;
 use crate::library::embedded;
 use crate::plan::model::{Engine, Plan, PlanStep};
-use crate::run::engines::Args;
 use crate::run::engines::process::TESTS;
+use crate::run::engines::{Args, builtin};
 use crate::run::fault::{Fault, FaultKind};
 use crate::run::meter::Usage;
 use crate::run::observer::{Event, Observer};
+use crate::run::value::held::Held;
 use rusqlite::TransactionBehavior;
 use rust_decimal::Decimal;
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A call that is to be made.
-#[derive(Clone, Debug)]
-pub struct Asked {
-    /// Which.
-    pub call: CallId,
-    /// Digest of its arguments.
-    pub input: String,
-    /// The same for every attempt at it.
-    pub idempotency: String,
-    /// Which attempt this is, over all runtimes.
-    pub attempt: u32,
-    /// Whether it may cost money or change something: it is then on the disk before and after.
-    pub weighty: bool,
-}
-
-/// A call that is done already.
-#[derive(Clone, Debug)]
-pub struct Earlier {
-    /// What it gave.
-    pub value: Value,
-    /// What it used.
-    pub usage: Usage,
-    /// How long it took.
-    pub wall: Duration,
-    /// Whence it is.
-    pub source: Source,
-}
-
-/// What the journal knows of a call.
-#[derive(Debug)]
-pub enum Known {
-    /// It is done.
-    Done(Earlier),
-    /// It is to be made.
-    Open(Asked),
-}
-
-/// What came of a call that was made.
-pub struct Made<'a> {
-    /// What it gave.
-    pub value: &'a Value,
-    /// What it used.
-    pub usage: Usage,
-    /// How long it took.
-    pub wall: Duration,
-    /// Its folder.
-    pub folder: &'a Path,
-}
+/// Records that are not written yet, beyond which results are waited for: what a kill can lose of calls that have no effects is bounded.
+const MOST_BEHIND: u64 = 512;
 
 /// The journal of one run, while this runtime works on it.
 #[derive(Debug)]
 pub struct Recorder {
     run: Run,
+    of: Arc<Of>,
     folder: PathBuf,
     fence: u64,
     replay: Replay,
@@ -134,8 +92,10 @@ impl Journal {
         let (fence, recovered, numbers) = (run.fence, RefCell::default(), RefCell::new(numbers));
         let begun = Instant::now();
         let reservations = Cell::new(replay.next_reservation);
+        let of = Arc::new(Of { identity: run.info.identity.clone(), run: run.id.to_string() });
         Ok(Recorder {
             run,
+            of,
             folder,
             fence,
             replay,
@@ -242,28 +202,40 @@ impl Recorder {
             }
         };
         let attempt = begun.map_or(0, |b| b.attempts) + 1;
-        let idempotency = digest([self.run.info.identity.as_str(), &self.run.id.to_string(), path, &input]);
         let call = CallId { path: path.to_owned(), step: step.id, number };
-        Ok(Known::Open(Asked { call, input, idempotency, attempt, weighty: self.weighty(step) }))
+        let weighty = self.weighty(step);
+        let brief = match &step.engine {
+            Engine::Builtin { function, .. } => !weighty && builtin::brief(function, args),
+            _ => false,
+        };
+        Ok(Known::Open(Asked::new(call, input, attempt, (weighty, brief), self.of.clone())))
     }
 
-    /// A call is about to be made. One that may cost money is on the disk when this returns.
-    pub async fn intend(&self, asked: &Asked) -> Result<(), Fault> {
+    /// A call of a step is about to be made. Where it leaves this process, it and all that was recorded before it are written when this
+    /// returns, and on the disk if it may cost money: what has effects follows only from results that last.
+    pub async fn intend(&self, step: &PlanStep, asked: &Asked) -> Result<(), Fault> {
+        let here = matches!(step.engine, Engine::Builtin { .. });
+        if asked.brief && here {
+            return Ok(());
+        }
         let record = Record::Intent {
             call: asked.call.clone(),
             attempt: asked.attempt,
-            idempotency: asked.idempotency.clone(),
+            idempotency: asked.idempotency().to_owned(),
             input: asked.input.clone(),
             t: self.t(),
         };
-        let ack = self.writer.send(record, asked.weighty);
-        if asked.weighty { answer(ack.await) } else { Ok(()) }
+        if asked.weighty || !here {
+            return answer(self.writer.send(record, asked.weighty).await);
+        }
+        self.writer.note(record, false);
+        Ok(())
     }
 
-    /// A call is done; it is recorded when this returns.
+    /// A call is done. Its result is written before any later call that leaves this process is made, and before the run has an answer.
     pub async fn made(&self, asked: &Asked, made: Made<'_>) -> Result<(), Fault> {
         let Made { value, usage, wall, folder } = made;
-        if asked.weighty {
+        if let Some(folder) = folder.filter(|_| asked.weighty) {
             let seal = Seal {
                 run: self.run.id,
                 call: asked.call.clone(),
@@ -291,6 +263,10 @@ impl Recorder {
         let (value, t) = (self.blobs.keep(value)?, self.t());
         let record =
             Record::Result { call, input: input.to_owned(), value, usage, wall_s: wall.as_secs_f64(), source, t };
+        if self.writer.behind() < MOST_BEHIND {
+            self.writer.note(record, durable);
+            return Ok(());
+        }
         answer(self.writer.send(record, durable).await)
     }
 
@@ -317,7 +293,7 @@ impl Recorder {
 
     /// A request is over. Nobody waits: until this is written, all that was kept counts as spent.
     pub fn settled(&self, id: u64, usd: Decimal) {
-        drop(self.writer.send(Record::Settled { id, usd, t: self.t() }, false));
+        self.writer.note(Record::Settled { id, usd, t: self.t() }, false);
     }
 
     /// The rest of the run is carried out otherwise.
@@ -354,12 +330,12 @@ impl Recorder {
     }
 
     /// The run has an answer. Recorded once, however often it is said.
-    pub async fn answer(&self, value: &Value, cost_usd: Option<f64>) -> Result<(), Fault> {
+    pub async fn answer(&self, value: &Held, cost_usd: Option<f64>) -> Result<(), Fault> {
         if let End::Answered(before) = &self.replay.end {
-            let same = self.blobs.value(before)? == *value;
+            let same = self.blobs.value(before)? == *value.whole()?;
             return if same { Ok(()) } else { Err(Fault::plan("the run has another answer in the journal")) };
         }
-        let record = Record::Answer { value: self.blobs.keep(value)?, cost_usd, t: self.t() };
+        let record = Record::Answer { value: self.blobs.keep_held(value)?, cost_usd, t: self.t() };
         answer(self.writer.send(record, true).await)
     }
 
@@ -386,7 +362,7 @@ fn answer(said: Result<Result<(), Fault>, tokio::sync::oneshot::error::RecvError
 
 /// The digest of a call's arguments.
 pub fn input_digest(args: &Args) -> Result<String, Fault> {
-    let text = |(name, value): (&String, &std::sync::Arc<Value>)| [name.clone(), value.to_string()];
+    let text = |(name, value): (&String, &Arc<Value>)| [name.clone(), value.to_string()];
     let texts: Vec<String> = args.iter().flat_map(text).collect();
     Ok(digest(texts.iter().map(String::as_str)))
 }
@@ -414,11 +390,11 @@ impl Observer for Recording<'_> {
             let message = fault.message.clone();
             let record = Record::Retried { step: step.id, attempt: *attempt, message, t: self.recorder.t() };
             // Nobody waits: should it not be written, nothing later will be either, and that is noticed.
-            drop(self.recorder.writer.send(record, false));
+            self.recorder.writer.note(record, false);
         }
         if let Event::Server(event) = event {
             let record = Record::Server { event: (*event).clone(), t: self.recorder.t() };
-            drop(self.recorder.writer.send(record, false));
+            self.recorder.writer.note(record, false);
         }
         self.inner.event(event);
     }

@@ -153,8 +153,22 @@ impl Replay {
     /// What counts as spent, dollars: what requests cost, all that was kept for those of which nobody knows; of a journal without
     /// reservations, what finished calls cost.
     pub fn spent(&self) -> Decimal {
-        let known: Decimal = self.done.values().filter_map(|done| done.usage.cost_usd).sum();
-        (self.settled + self.reserved.values().map(|(usd, _)| *usd).sum::<Decimal>()).max(known)
+        (self.settled + self.reserved.values().map(|(usd, _)| *usd).sum::<Decimal>()).max(self.known())
+    }
+
+    /// What finished calls cost, dollars.
+    fn known(&self) -> Decimal {
+        self.done.values().filter_map(|done| done.usage.cost_usd).sum()
+    }
+
+    /// What of the money that counts as spent no finished call took, dollars.
+    pub fn lost(&self) -> Decimal {
+        self.spent() - self.known()
+    }
+
+    /// Whether a call of a step was begun.
+    pub fn has_begun(&self, step: StepId) -> bool {
+        self.begun.values().map(|b| &b.call).chain(self.done.values().map(|d| &d.call)).any(|call| call.step == step)
     }
 
     /// What of it counts as spent by an agent.

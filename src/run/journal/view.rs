@@ -2,7 +2,7 @@
 
 use super::lock::Lock;
 use super::record::{Record, Source};
-use super::replay::{End, Replay};
+use super::replay::{Done, End, Replay};
 use super::{Journal, Run};
 use crate::ir::workflow::StepId;
 use crate::plan::model::{Plan, PlanStep};
@@ -177,7 +177,11 @@ impl StepRecords {
         let recovered = done.filter(|d| d.source == Source::Recovered).count() as u64;
         let open = replay.begun.iter().filter(|(path, b)| b.call.step == step.id && !replay.done.contains_key(*path));
         let open = open.count() as u64;
-        let (mut attempts, mut error) = (0, None);
+        // Of a brief call there is nothing but its result.
+        let brief = |(path, d): &(&String, &Done)| {
+            d.call.step == step.id && d.source == Source::Made && !replay.begun.contains_key(*path)
+        };
+        let (mut attempts, mut error) = (replay.done.iter().filter(brief).count() as u64, None);
         for record in records {
             match record {
                 Record::Intent { call, .. } if call.step == step.id => attempts += 1,

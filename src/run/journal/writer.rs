@@ -1,61 +1,150 @@
 //! Records -> the database: one thread, one transaction for all that wait. What is acknowledged is written; after the first error nothing
 //! more is, since a file that failed once cannot be trusted to hold what it took later.
+//!
+//! Records are written in the order of sending, so that an acknowledgement holds for all before it too. What nobody waits for is written with
+//! the next that somebody waits for, or a millisecond later.
 
 use super::record::{Record, checksum, encode};
 use super::{Told, failed, put_count};
 use crate::run::fault::{Fault, FaultKind};
 use rusqlite::{Connection, TransactionBehavior, params};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// Most records of one transaction.
+/// Records that are written at once, though nobody waits for them.
 const GROUP: usize = 512;
+/// How long what nobody waits for is kept for others to share its transaction.
+const LINGER: Duration = Duration::from_millis(1);
 
 /// What the writer says of a record: written, or why not.
 pub type Ack = oneshot::Receiver<Result<(), Fault>>;
 
+#[derive(Debug)]
 struct Entry {
     record: Record,
     /// Whether it must be on the disk, and not only with the system, before it counts.
     durable: bool,
-    ack: oneshot::Sender<Result<(), Fault>>,
+    /// Who waits for it, if somebody does.
+    ack: Option<oneshot::Sender<Result<(), Fault>>>,
+}
+
+/// What waits to be written.
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    news: Condvar,
+    /// Records that were written, or refused.
+    done: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    entries: Vec<Entry>,
+    sent: u64,
+    /// Whether somebody waits for one of them, or they are many.
+    urgent: bool,
+    /// Nothing more is sent.
+    closed: bool,
+    /// The thread is no more, and nothing is written.
+    gone: bool,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, entry: Entry) {
+        let mut waiting = self.lock();
+        if waiting.gone {
+            // The answer's other end is dropped with the entry, which the waiting side sees.
+            return;
+        }
+        let (first, urgent) = (waiting.entries.is_empty(), waiting.urgent);
+        waiting.urgent |= entry.ack.is_some() || waiting.entries.len() + 1 >= GROUP;
+        waiting.entries.push(entry);
+        waiting.sent += 1;
+        let tell = first || waiting.urgent && !urgent;
+        drop(waiting);
+        if tell {
+            self.news.notify_one();
+        }
+    }
+
+    /// What is to be written next, together; none once all is written and nothing more comes.
+    fn next(&self) -> Option<Vec<Entry>> {
+        let mut waiting = self.lock();
+        while waiting.entries.is_empty() {
+            if waiting.closed {
+                return None;
+            }
+            waiting = self.news.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        let calm = |waiting: &mut Waiting| !waiting.urgent && !waiting.closed;
+        let late = self.news.wait_timeout_while(waiting, LINGER, calm);
+        waiting = late.unwrap_or_else(PoisonError::into_inner).0;
+        waiting.urgent = false;
+        Some(std::mem::take(&mut waiting.entries))
+    }
 }
 
 /// The way to the writer's thread, which ends when this is dropped, after what was sent is written.
 #[derive(Debug)]
 pub struct Writer {
-    entries: Option<Sender<Entry>>,
+    queue: Arc<Queue>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
     /// A writer for a run, as the runtime with this fence; `next` is the number of its next record.
     pub fn start(db: Connection, run: u64, fence: u64, next: u64, told: Option<Told>) -> Result<Writer, Fault> {
-        let (entries, inbox) = channel();
-        let state = State { db, run, fence, next, full: None, broken: None, told };
-        let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || state.work(&inbox));
+        let queue = Arc::new(Queue::default());
+        let mut state = State { db, run, fence, next, full: None, broken: None, told };
+        let inbox = Inbox(queue.clone());
+        let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || state.work(&inbox.0));
         let thread = thread.map_err(|e| Fault::new(FaultKind::Storage, format!("the journal has no thread: {e}")))?;
-        Ok(Writer { entries: Some(entries), thread: Some(thread) })
+        Ok(Writer { queue, thread: Some(thread) })
     }
 
-    /// Sends a record. It is written in the order of sending; who needs to know waits for the answer.
+    /// Sends a record whose writing somebody waits for.
     pub fn send(&self, record: Record, durable: bool) -> Ack {
         let (ack, answer) = oneshot::channel();
-        if let Some(entries) = &self.entries {
-            // A writer that is gone drops the answer's other end, which the waiting side sees.
-            let _ = entries.send(Entry { record, durable, ack });
-        }
+        self.queue.push(Entry { record, durable, ack: Some(ack) });
         answer
+    }
+
+    /// Sends a record that nobody waits for: should it not be written, nothing later is either, and that is noticed.
+    pub fn note(&self, record: Record, durable: bool) {
+        self.queue.push(Entry { record, durable, ack: None });
+    }
+
+    /// How many records are not written yet.
+    pub fn behind(&self) -> u64 {
+        self.queue.lock().sent.saturating_sub(self.queue.done.load(Ordering::Relaxed))
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.entries = None;
+        self.queue.lock().closed = true;
+        self.queue.news.notify_one();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+/// The thread's end of the queue: once it is gone, whoever waits is told, also where the thread broke down.
+struct Inbox(Arc<Queue>);
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        let mut waiting = self.0.lock();
+        waiting.gone = true;
+        waiting.entries.clear();
     }
 }
 
@@ -71,14 +160,8 @@ struct State {
 }
 
 impl State {
-    fn work(mut self, inbox: &Receiver<Entry>) {
-        while let Ok(first) = inbox.recv() {
-            let mut group = vec![first];
-            while group.len() < GROUP
-                && let Ok(entry) = inbox.try_recv()
-            {
-                group.push(entry);
-            }
+    fn work(&mut self, queue: &Queue) {
+        while let Some(group) = queue.next() {
             let done = match &self.broken {
                 Some(fault) => Err(fault.clone()),
                 None => self.commit(&group),
@@ -86,8 +169,9 @@ impl State {
             if let Err(fault) = &done {
                 self.broken = Some(fault.clone());
             }
-            for entry in group {
-                let _ = entry.ack.send(done.clone());
+            queue.done.fetch_add(group.len() as u64, Ordering::Relaxed);
+            for ack in group.into_iter().filter_map(|entry| entry.ack) {
+                let _ = ack.send(done.clone());
             }
             if let Some(Told(told)) = &self.told {
                 told();
@@ -147,6 +231,34 @@ mod tests {
         assert_eq!(other.records(run).expect("records"), []);
         let new = Writer::start(other.db, run, new, 0, None).expect("a writer");
         assert_eq!(new.send(paused("mine"), true).blocking_recv().expect("an answer"), Ok(()));
+    }
+
+    #[test]
+    fn what_nobody_waits_for_is_written_in_order_with_what_somebody_waits_for() {
+        let (folder, journal, run) = begun();
+        let writer = Writer::start(journal.db, run, 0, 0, None).expect("a writer");
+        writer.note(paused("a"), false);
+        writer.note(paused("b"), true);
+        assert_eq!(writer.send(paused("c"), false).blocking_recv().expect("an answer"), Ok(()));
+        assert_eq!(writer.behind(), 0);
+        let reader = crate::run::journal::Journal::open(folder.path()).expect("a journal");
+        let all = ["a", "b", "c", "d"].map(paused);
+        assert_eq!(reader.records(run).expect("records"), all[..3]);
+        writer.note(paused("d"), false);
+        drop(writer);
+        assert_eq!(reader.records(run).expect("records"), all, "what was sent is written before the end");
+    }
+
+    #[test]
+    fn whoever_waits_for_a_thread_that_is_gone_is_told() {
+        let queue = Arc::new(Queue::default());
+        let (ack, answer) = oneshot::channel();
+        queue.push(Entry { record: paused("before"), durable: false, ack: Some(ack) });
+        drop(Inbox(queue.clone()));
+        assert!(answer.blocking_recv().is_err());
+        let (ack, answer) = oneshot::channel();
+        queue.push(Entry { record: paused("after"), durable: false, ack: Some(ack) });
+        assert!(answer.blocking_recv().is_err());
     }
 
     #[test]

@@ -9,6 +9,10 @@ use serde::Serialize;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+/// Seconds within which a counter is not read again: processors' move about once a millisecond, and reading them takes longer than a brief
+/// call does.
+const LEAST_S: f64 = 0.001;
+
 /// Joules since some moment; none where it cannot be read any more.
 pub type Counter = Box<dyn Fn() -> Option<f64>>;
 
@@ -49,6 +53,9 @@ struct Device {
 impl Device {
     /// Distributes what the counter rose by since it was read last.
     fn tick(&mut self, now: f64) {
+        if now - self.at < LEAST_S {
+            return;
+        }
         let read = (self.counter)();
         let (from, since) = (self.last, now - self.at);
         (self.last, self.at) = (read, now);

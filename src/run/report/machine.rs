@@ -6,6 +6,7 @@ use crate::run::RunReport;
 use crate::run::fault::printable;
 use crate::run::meter::energy::DeviceEnergy;
 use crate::run::servers::serving::ServerMeasure;
+use serde::Serialize;
 use std::fmt::Write;
 
 fn gb(bytes: Option<f64>) -> String {
@@ -23,7 +24,7 @@ fn place(server: &ServerMeasure) -> String {
 }
 
 /// Lines for a terminal.
-pub fn lines(report: &RunReport) -> String {
+pub fn lines<A: Serialize>(report: &RunReport<A>) -> String {
     let mut text = String::new();
     for s in &report.servers {
         let again = if s.crashes > 0 { format!(", started {} times", s.starts) } else { String::new() };

@@ -1,26 +1,36 @@
 //! A call of a step -> its value: from the journal, from the cache of other runs, or made, by the plan's choice or by whoever stands in for
-//! it. A result counts only once it is recorded.
+//! it. Whatever has effects follows only from results that are recorded.
 
-use super::{Scheduler, UnderWay};
+use super::{Scheduler, Scope, UnderWay};
+use crate::ir::workflow::ValueId;
 use crate::plan::model::{Engine, PlanStep};
 use crate::run::carriers::replaceable;
 use crate::run::engines::{self, Args, Call};
 use crate::run::fault::{Fault, FaultKind};
-use crate::run::journal::recorder::{Asked, Earlier, Known, Made, Recorder};
+use crate::run::journal::asked::{Asked, Earlier, Known, Made};
+use crate::run::journal::recorder::Recorder;
 use crate::run::observer::Event;
 use crate::run::steer::Turn;
 use crate::run::store;
 use rust_decimal::Decimal;
 use serde_json::Value;
 use std::cell::Cell;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 impl Scheduler<'_> {
     /// A call's value.
-    pub(super) async fn journalled(&self, step: Rc<PlanStep>, path: &str, args: Args) -> Result<Arc<Value>, Fault> {
+    pub(super) async fn journalled(
+        &self,
+        step: Rc<PlanStep>,
+        (scope, output): (&Scope<'_>, ValueId),
+        args: Args,
+    ) -> Result<Arc<Value>, Fault> {
         let Some(recorder) = self.cx.recorder else { return self.made(&step, args, None).await };
+        let path = format!("{}v{}", scope.path, output.0);
+        let path = path.as_str();
         let asked = match recorder.ask(&step, path, &args).await? {
             Known::Done(Earlier { value, usage, wall, .. }) => {
                 let by = recorder.replay().stand_ins.get(path).and_then(|by| self.carriers.by_name(step.id, by));
@@ -163,24 +173,25 @@ impl Scheduler<'_> {
         let _under_way = UnderWay::new(&self.under_way);
         let begun = self.begin(step);
         let number = journal.map_or(begun, |(_, asked)| asked.call.number);
-        let folder = store::call_folder(self.folder, step, number);
         let weightier;
         let journal = match journal {
             // Whoever stands in may cost what the choice does not.
             Some((recorder, asked)) if !asked.weighty && recorder.weighty(step) => {
-                weightier = Asked { weighty: true, ..asked.clone() };
+                weightier = asked.weightier();
                 Some((recorder, &weightier))
             }
             known => known,
         };
         // What a function of the runtime gives stands in the journal: a folder and a file for each would take longer than it does.
-        let elsewhere = journal.map_or(!self.cx.outputs, |(_, asked)| !asked.weighty);
+        let elsewhere = journal.is_some() || !self.cx.outputs;
         let slight = elsewhere && matches!(&step.engine, Engine::Builtin { .. }) && !engines::writes(&step.engine);
+        let mut folder = PathBuf::new();
         if !slight {
+            folder = store::call_folder(self.folder, step, number);
             store::folder(&folder)?;
         }
         if let Some((recorder, asked)) = journal {
-            recorder.intend(asked).await?;
+            recorder.intend(step, asked).await?;
         }
         self.meter.placed(step.id, self.serving.devices(step));
         let reading = self.meter.start(step, ready.elapsed());
@@ -204,12 +215,12 @@ impl Scheduler<'_> {
                 return Err(fault);
             }
         };
-        // Written before anybody is told: a result that is reported is on disk.
+        // Written before anybody is told.
         if !slight {
             store::write(&folder.join(store::OUTPUT), format!("{value:#}\n").as_bytes())?;
         }
         if let Some((recorder, asked)) = journal {
-            let made = Made { value: &value, usage, wall, folder: &folder };
+            let made = Made { value: &value, usage, wall, folder: Some(folder.as_path()).filter(|_| !slight) };
             recorder.made(asked, made).await?;
         }
         self.done(step, wall);

@@ -2,6 +2,7 @@
 
 use crate::ir::workflow::{Operand, ValueId};
 use crate::run::fault::Fault;
+use crate::run::value::held::Held;
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 pub struct Scope<'a> {
     /// Items of maps and rounds of loops around it: `m4[7]/`.
     pub path: String,
-    values: RefCell<BTreeMap<ValueId, Arc<Value>>>,
+    values: RefCell<BTreeMap<ValueId, Held>>,
     outer: Option<&'a Scope<'a>>,
 }
 
@@ -29,14 +30,19 @@ impl<'a> Scope<'a> {
     }
 
     /// Defines a value.
-    pub fn set(&self, id: ValueId, value: Arc<Value>) {
+    pub fn set(&self, id: ValueId, value: Held) {
         self.values.borrow_mut().insert(id, value);
     }
 
-    /// The value behind an operand.
+    /// The value behind an operand, all of it.
     pub fn get(&self, operand: &Operand) -> Result<Arc<Value>, Fault> {
+        self.held(operand)?.whole()
+    }
+
+    /// The value behind an operand, as the run has it.
+    pub fn held(&self, operand: &Operand) -> Result<Held, Fault> {
         let id = match operand {
-            Operand::Literal(value) => return Ok(Arc::new(value.clone())),
+            Operand::Literal(value) => return Ok(value.clone().into()),
             Operand::Value(id) => *id,
         };
         let mut scope = Some(self);

@@ -141,10 +141,14 @@ impl<'a> Serving<'a> {
 
     /// Waits for what a call of a step needs: a place among those that its server answers at once, the server, and its devices.
     pub async fn hold(&self, step: &PlanStep, pools: &Pools) -> Result<Holding<'_>, Fault> {
-        let Some(users) = self.users(step) else {
-            let devices = Rc::new(pools.hold(step).await?);
-            return Ok(Holding { lease: None, _slot: None, _devices: devices });
-        };
+        match self.users(step) {
+            None => Ok(Holding { lease: None, _slot: None, _devices: Rc::new(pools.hold(step).await?) }),
+            // In a box: starting a server is a large future, which calls without one need not carry.
+            Some(users) => Box::pin(self.hold_server(users, step, pools)).await,
+        }
+    }
+
+    async fn hold_server<'s>(&'s self, users: &'s Users, step: &PlanStep, pools: &Pools) -> Result<Holding<'s>, Fault> {
         let slot = users.slots.acquire().await.map_err(|_| Fault::plan("the places of a server were closed"))?;
         let lease = match users.next() {
             None => None,

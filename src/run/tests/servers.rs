@@ -57,6 +57,7 @@ impl Stage {
             prices: Default::default(),
             serve: Some(serve),
             calls_per_s: None,
+            tokens_per_s: None,
         });
         step(id, engine, &[("x", Type::Text)], Type::Text)
     }

@@ -1,7 +1,9 @@
-//! A server of the Model Context Protocol -> its tools and their answers, over standard input and output or streamable HTTP.
+//! A server of the Model Context Protocol -> its tools and their answers, over standard input and output, streamable HTTP, or HTTP as it was
+//! before that.
 //!
 //! The protocol, its two eras and what they negotiate are `rmcp`'s; the process, the bounds and the deadlines are ours.
 
+use super::sse::Events;
 use super::transport::{Bounded, Said, client, listen};
 use super::{lacks, pin};
 use crate::plan::model::McpServer;
@@ -145,10 +147,22 @@ impl Session {
         config.max_json_response_size = MOST;
         config.max_sse_event_size = MOST;
         config.auth_header = endpoint.key().map(str::to_owned);
-        let transport = StreamableHttpClientTransport::with_client(client(endpoint.local())?, config);
+        let http = client(endpoint.local())?;
+        let transport = StreamableHttpClientTransport::with_client(http.clone(), config);
         let (said, stale) = (Said::default(), Arc::new(AtomicBool::new(false)));
         let served = Client(stale.clone()).serve_with_lifecycle(transport, lifecycle()).await;
-        let service = served.map_err(|error| unready(&name, &error, &said))?;
+        let service = match served {
+            Ok(service) => service,
+            Err(error) if error.is_authorization_required() => return Err(unready(&name, &error, &said)),
+            Err(error) => {
+                // A server of before streamable HTTP refuses what is posted here, and has a stream of events instead.
+                let Ok(events) = Events::open(http, &endpoint, MOST).await else {
+                    return Err(unready(&name, &error, &said));
+                };
+                let served = Client(stale.clone()).serve_with_lifecycle(events, ClientLifecycleMode::Initialize).await;
+                served.map_err(|error| unready(&name, &error, &said))?
+            }
+        };
         let process = RefCell::new(None);
         Ok(Session { service, process, said, name, stale, digests: Default::default(), _child: None })
     }

@@ -1,4 +1,4 @@
-//! A provider's limit on calls -> when the next one may be made. What the library says of a model holds for its account there.
+//! A provider's limits on calls and tokens -> when the next call may be made. What the library says of a model holds for its account there.
 
 use crate::plan::model::Provider;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
@@ -8,19 +8,58 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// The limits of a run's models, each made when it is first needed.
 #[derive(Default)]
-pub struct Pace(RefCell<BTreeMap<String, Rc<DefaultDirectRateLimiter>>>);
+pub struct Pace {
+    calls: RefCell<BTreeMap<String, Rc<DefaultDirectRateLimiter>>>,
+    /// When the tokens of the calls so far are through.
+    tokens: RefCell<BTreeMap<String, Instant>>,
+}
 
 impl Pace {
-    /// Waits until a model of an account may be asked; at once where nobody says how fast.
-    pub async fn turn(&self, account: &str, provider: &Provider) {
-        let Some(quota) = quota(provider) else { return };
-        let key = format!("{account} {}", provider.model);
-        let limiter = self.0.borrow_mut().entry(key).or_insert_with(|| Rc::new(RateLimiter::direct(quota))).clone();
-        limiter.until_ready().await;
+    /// Waits until a model of an account may be asked with so many tokens; at once where nobody says how fast.
+    pub async fn turn(&self, account: &str, provider: &Provider, tokens: u64) {
+        if let Some(quota) = quota(provider) {
+            let key = key(account, provider);
+            let limiter =
+                self.calls.borrow_mut().entry(key).or_insert_with(|| Rc::new(RateLimiter::direct(quota))).clone();
+            limiter.until_ready().await;
+        }
+        if let Some(turn) = self.place(account, provider, tokens, Instant::now()) {
+            tokio::time::sleep_until(turn).await;
+        }
     }
+
+    /// When a call of so many tokens may be made, behind those before it.
+    fn place(&self, account: &str, provider: &Provider, tokens: u64, now: Instant) -> Option<Instant> {
+        let time = through(provider, tokens)?;
+        let mut all = self.tokens.borrow_mut();
+        let through = all.entry(key(account, provider)).or_insert(now);
+        let turn = now.max(*through);
+        *through = turn + time;
+        Some(turn)
+    }
+
+    /// A call that counted with so many tokens took so many: who comes later waits for the difference as well, or not as long.
+    pub fn took(&self, account: &str, provider: &Provider, expected: u64, tokens: u64) {
+        let (Some(expected), Some(took)) = (through(provider, expected), through(provider, tokens)) else { return };
+        if let Some(through) = self.tokens.borrow_mut().get_mut(&key(account, provider)) {
+            *through += took.saturating_sub(expected);
+            *through = through.checked_sub(expected.saturating_sub(took)).unwrap_or(*through);
+        }
+    }
+}
+
+fn key(account: &str, provider: &Provider) -> String {
+    format!("{account} {}", provider.model)
+}
+
+/// How long a model takes for so many tokens at the pace that it allows.
+fn through(provider: &Provider, tokens: u64) -> Option<Duration> {
+    let per_s = provider.tokens_per_s.and_then(|n| n.to_f64()).filter(|n| *n > 0.0)?;
+    Duration::try_from_secs_f64(tokens as f64 / per_s).ok()
 }
 
 /// Calls come evenly; those of one second may come together.
@@ -51,7 +90,30 @@ mod tests {
             reasoning: String::new(),
             prices: BTreeMap::new(),
             calls_per_s,
+            tokens_per_s: None,
         }
+    }
+
+    #[test]
+    fn tokens_are_paced_by_what_calls_took() {
+        let provider = Provider { tokens_per_s: Some(dec!(100)), ..provider(None) };
+        let (pace, begun) = (Pace::default(), Instant::now());
+        let asked = |account: &str, tokens: u64, at: u64| {
+            let turn = pace.place(account, &provider, tokens, begun + Duration::from_secs(at)).expect("a limit");
+            turn.duration_since(begun).as_secs()
+        };
+        assert_eq!(asked("a", 200, 0), 0, "nothing was asked before");
+        assert_eq!(asked("a", 200, 0), 2);
+        // It took three times as many as it counted with: the next waits for these, too.
+        pace.took("a", &provider, 200, 600);
+        assert_eq!(asked("a", 100, 1), 8);
+        // This one took none: it was refused.
+        pace.took("a", &provider, 100, 0);
+        assert_eq!(asked("a", 100, 1), 8);
+        assert_eq!(asked("a", 100, 20), 20, "what was not used is not saved up");
+        assert_eq!(asked("b", 100, 3), 3, "another account");
+        let free = Provider { tokens_per_s: None, ..provider.clone() };
+        assert!(pace.place("a", &free, 100, begun).is_none());
     }
 
     #[test]

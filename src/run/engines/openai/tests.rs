@@ -254,6 +254,7 @@ async fn nobody_there() {
         prices: Default::default(),
         serve: None,
         calls_per_s: None,
+        tokens_per_s: None,
     });
     let mut s = step(0, engine, &[("x", Type::Text)], Type::Text);
     s.hardware.device = "api".into();

@@ -189,6 +189,7 @@ impl Question {
             prices: self.prices.iter().map(|(n, p)| ((*n).to_owned(), *p)).collect(),
             serve: None,
             calls_per_s: None,
+            tokens_per_s: None,
         };
         let engine = if self.api == "messages" { Engine::Anthropic(provider) } else { Engine::Openai(provider) };
         let (ty, result) = match &self.x.0 {
