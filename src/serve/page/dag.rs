@@ -40,7 +40,7 @@ pub fn by_state(facts: &Facts) -> Markup {
         Mark { class: class(word), link: Some(format!("/runs/{}/steps/{}", facts.run.id, step.id.0)), place: None }
     };
     let mut key = html!("<ul class=\"key\" aria-label=\"States\">");
-    for word in ["done", "running", "failed", "stopped", "waiting", "not needed"] {
+    for word in ["done", "running", "failed", "stopped", "waiting", "not begun", "not needed"] {
         if facts.steps.iter().any(|view| facts.state_of(view) == word) {
             html_to!(key, "<li>{}</li>", badge(word));
         }
@@ -79,7 +79,7 @@ pub fn class(state: &str) -> &'static str {
         "failed" => "is-failed",
         "running" => "is-running",
         "stopped" => "is-stopped",
-        "not needed" => "is-not-needed",
+        "not needed" | "not begun" => "is-not-needed",
         _ => "is-waiting",
     }
 }

@@ -190,6 +190,7 @@ impl Facts {
         match view.state {
             "unfinished" | "failed" if self.under_way() => "running",
             "unfinished" => "stopped",
+            "waiting" if self.run.state.is_final() => "not begun",
             other => other,
         }
     }

@@ -95,7 +95,7 @@ pub fn sign(state: &str) -> Markup {
         "failed" => "M4 4l8 8M12 4l-8 8",
         "running" => "M5 3.5v9l7.5-4.5z",
         "cancelling" | "cancelled" | "stopped" => "M4.5 4.5h7v7h-7z",
-        "not needed" => "M4 8h8",
+        "not needed" | "not begun" => "M4 8h8",
         _ => "M8 4.5V8l2.5 2M14 8A6 6 0 1 1 2 8a6 6 0 0 1 12 0z",
     };
     html!("<svg class=\"sign\" viewBox=\"0 0 16 16\" aria-hidden=\"true\"><path d=\"{}\"/></svg>", path)

@@ -163,7 +163,7 @@ fn retries(facts: &Facts, step: &PlanStep) -> Option<Markup> {
         vec![
             html!("{}", duration(retry.at_s)),
             html!("{}", retry.attempt),
-            html!("<pre class=\"wrong\">{}</pre>", retry.message),
+            html!("<span class=\"said\">{}</span>", retry.message),
         ]
     };
     let rows: Vec<_> = all.iter().take(100).map(row).collect();
