@@ -306,12 +306,12 @@ fn record(report: &RunReport<Held>) -> Result<(), Fault> {
     };
     if let Ok(value) = &report.result {
         store::write_with(&report.folder.join("result.json"), |file| {
-            pretty(file, &|mut to| serde_json::to_writer_pretty(&mut to, value))?;
+            pretty(file, &|to| serde_json::to_writer_pretty(to, value))?;
             file.write_all(b"\n")
         })?;
     }
     store::write_with(&report.folder.join("report.json"), |file| {
-        pretty(file, &|mut to| serde_json::to_writer_pretty(&mut to, report))
+        pretty(file, &|to| serde_json::to_writer_pretty(to, report))
     })
 }
 
