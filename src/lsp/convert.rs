@@ -77,7 +77,7 @@ impl Server {
             Some(Related { location: place(uri.into(), Some(range)), message: label.text.as_str().into() })
         });
         let page = page(d.code).map(|page| Related {
-            location: place(uri.into(), range.clone()),
+            location: place(uri.into(), range),
             message: format!("{}: `mkbc explain {}`", title(page), d.code).into(),
         });
         Problem {

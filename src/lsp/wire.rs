@@ -21,18 +21,35 @@ pub enum Frame {
 pub fn read(from: &mut impl BufRead) -> Frame {
     match body(from) {
         Ok(body) => understand(&body),
-        Err(other) => other,
+        Err(instead) => instead.into(),
     }
 }
 
-/// Reads the next message's bytes; what is there instead is the error.
-pub fn body(from: &mut impl BufRead) -> Result<Vec<u8>, Frame> {
+/// What is there where a message's bytes should be.
+pub enum Instead {
+    /// Something else: why.
+    Fault(String),
+    /// The client has gone.
+    End,
+}
+
+impl From<Instead> for Frame {
+    fn from(instead: Instead) -> Frame {
+        match instead {
+            Instead::Fault(why) => Frame::Fault(why, None),
+            Instead::End => Frame::End,
+        }
+    }
+}
+
+/// Reads the next message's bytes.
+pub fn body(from: &mut impl BufRead) -> Result<Vec<u8>, Instead> {
     let mut size: Option<u64> = None;
     let mut strange = String::new();
     loop {
         let mut line = Vec::new();
         match from.by_ref().take(8 << 10).read_until(b'\n', &mut line) {
-            Ok(0) | Err(_) => return Err(Frame::End),
+            Ok(0) | Err(_) => return Err(Instead::End),
             Ok(_) => {}
         }
         let line = String::from_utf8_lossy(&line);
@@ -46,19 +63,19 @@ pub fn body(from: &mut impl BufRead) -> Result<Vec<u8>, Frame> {
             }
             Some((name, _)) if name.trim().to_ascii_lowercase().starts_with("content-") => {}
             _ if line.is_empty() && strange.is_empty() => {}
-            _ if line.is_empty() => return Err(Frame::Fault(format!("no header of a message: {strange:?}"), None)),
+            _ if line.is_empty() => return Err(Instead::Fault(format!("no header of a message: {strange:?}"))),
             _ => strange = line.chars().take(80).collect(),
         }
     }
     let size = size.unwrap_or(0);
     if size > MAX_BYTES {
         let _ = io::copy(&mut from.by_ref().take(size), &mut io::sink());
-        return Err(Frame::Fault(format!("a message of {size} bytes is too large"), None));
+        return Err(Instead::Fault(format!("a message of {size} bytes is too large")));
     }
     let mut body = Vec::new();
     match from.by_ref().take(size).read_to_end(&mut body) {
         Ok(read) if read as u64 == size => Ok(body),
-        _ => Err(Frame::End),
+        _ => Err(Instead::End),
     }
 }
 

@@ -152,7 +152,7 @@ fn until(from: &mut Pipe, wanted: &dyn Fn(&Message) -> bool) -> Result<(Message,
     loop {
         let body = body(from);
         let there = Instant::now();
-        match body.map_or_else(|other| other, |body| understand(&body)) {
+        match body.map_or_else(Frame::from, |body| understand(&body)) {
             Frame::Message(message) if wanted(&message) => return Ok((message, there)),
             Frame::End => return Err(Failure::Message("the server went away".into())),
             _ => {}
