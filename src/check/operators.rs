@@ -35,6 +35,14 @@ impl BodyPass<'_> {
         let wanted = matches!(op, BinaryOp::And | BinaryOp::Or).then_some(Type::Bool);
         let (left, right) = match op {
             BinaryOp::Eq | BinaryOp::Ne => self.compared(left, right),
+            BinaryOp::Add => {
+                let left = self.expr(left, None);
+                // A list of values of an enum, behind one of the same.
+                let of_enum = matches!(&left.ty, Type::List(item) if matches!(**item, Type::Enum(..)));
+                let hint = Some(&left.ty).filter(|_| of_enum && matches!(right.kind, ast::ExprKind::List(_)));
+                let right = self.expr(right, hint);
+                (left, right)
+            }
             _ => (self.expr(left, wanted.as_ref()), self.expr(right, wanted.as_ref())),
         };
         let number = |t: &Type| matches!(t, Type::Int | Type::Float | Type::Unknown);

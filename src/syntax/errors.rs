@@ -31,6 +31,9 @@ pub fn no_token(at: Span, source: &str) -> Diagnostic {
         // Behind a value `not` has no place.
         return if *word == "not" && !left.is_empty() { d.guess(title, at, insert) } else { d.fix(title, at, insert) };
     }
+    if ["€", "$"].contains(&text) {
+        return d.help("write the currency behind the number: `2 usd`, `2 eur`");
+    }
     // What stands there may have a meaning for whoever wrote it: only a `;` surely has none.
     if text.chars().all(|c| c == ';') {
         return d.help("remove it").fix("remove it", at, "");
