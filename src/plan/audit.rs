@@ -90,8 +90,8 @@ pub fn audit(plan: &Plan, job: &Job, program: &Program, library: &Library) -> Ve
         let touched = BTreeSet::from([step.id.0]);
         let offers = from.get(step.id.0 as usize).map_or(&[][..], |old| whole.steps[*old].ways.as_slice());
         let broken = |rule: &&Rule| {
-            let all = std::iter::once(step.clone()).chain(fallback::in_place(step));
-            all.into_iter().any(|s| !keeps(&s, offers, rule, &touched, library))
+            let mut all = std::iter::once(step.clone()).chain(fallback::in_place(step));
+            all.any(|s| !keeps(&s, offers, rule, &touched, library))
         };
         if let Some(rule) = called.rules.iter().find(broken) {
             wrong.push(format!("step `{}` breaks `{}` of the job that it comes from", step.name, rule.text));
