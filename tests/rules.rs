@@ -20,7 +20,7 @@ task shorten(text: Text) -> Text {
   work text.tokens
   size tokens = text.tokens / 2
 }
-model good implements shorten {
+tool good implements shorten {
   access closed
   license proprietary
   region us
@@ -38,8 +38,8 @@ tool own implements shorten {
 
 fn profile(quality: u32) -> String {
     format!(
-        "figure,value,unit,evidence,source\nlatency,1,s,estimated,made for this test\ncost,0,usd,estimated,made for this test\n\
-         quality,{quality},%,estimated,made for this test\n"
+        "device,units,figure,value,unit,low,high,evidence,source\n,,latency,1,s,,,estimated,made for this test\n\
+         ,,quality,{quality},%,,,estimated,made for this test\n"
     )
 }
 
