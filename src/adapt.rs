@@ -154,7 +154,7 @@ impl<'p, 'a> Adapt<'p, 'a> {
         let soft = |origin: &&Origin| match origin {
             Origin::Clause(clause) => job.preferred.iter().any(|soft| soft.span == clause.span),
             Origin::Rule(rule) => rule.soft,
-            Origin::StepPin(..) | Origin::EnergyKnown(..) | Origin::AgentCost(..) => false,
+            Origin::Called(..) | Origin::StepPin(..) | Origin::EnergyKnown(..) | Origin::AgentCost(..) => false,
         };
         let kept: Vec<Origin> = encoded.origins.iter().filter(soft).cloned().collect();
         let is_kept = |start: u32| kept.iter().any(|k| place(k) == Some(start));
@@ -267,7 +267,7 @@ fn tolerance(clause: &Clause) -> Decimal {
 fn place(origin: &Origin) -> Option<u32> {
     match origin {
         Origin::Clause(clause) => Some(clause.span.start),
-        Origin::Rule(rule) => Some(rule.span.start),
+        Origin::Rule(rule) | Origin::Called(rule, _) => Some(rule.span.start),
         Origin::StepPin(..) | Origin::EnergyKnown(..) | Origin::AgentCost(..) => None,
     }
 }

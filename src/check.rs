@@ -2,6 +2,7 @@
 
 pub mod agents;
 pub mod body;
+pub mod called;
 pub mod calls;
 pub mod clauses;
 pub mod compose;
@@ -10,14 +11,15 @@ pub mod hole;
 pub mod jobs;
 pub mod kept;
 mod loops;
+mod operators;
 pub mod program;
 pub mod quantity;
 pub mod rules;
 pub mod types;
 pub mod unused;
 
-use crate::diag::Diagnostics;
-use crate::diag::source::Sources;
+use crate::diag::source::{Sources, Span};
+use crate::diag::{Diagnostics, Severity};
 use crate::library::Library;
 use crate::syntax::ast::{File, ItemKind, Name, StmtKind};
 use ecow::EcoString;
@@ -67,6 +69,7 @@ pub fn check_after(file: &File, context: &Context, earlier: Option<Earlier>, cx:
                 typed.docs = item.docs.clone();
                 clauses::check_clauses(&job.body, &mut typed, context, &mut said);
                 rules::check_rules(&job.body, &mut typed, context, &mut said);
+                rules::check_personal(&job.body, &typed, &mut said);
                 unused::check_unused(&typed, &mut said);
                 if context.holes {
                     hole::report_holes(&typed, context.library, &mut said);
@@ -79,6 +82,7 @@ pub fn check_after(file: &File, context: &Context, earlier: Option<Earlier>, cx:
         }
     }
     jobs::check_cycles(&program, cx);
+    called::check_called(&program, cx);
     unused::check_imports(file, &program, &used, cx);
     (program, Trail::new(signatures, used, trail))
 }
@@ -103,7 +107,7 @@ fn imports(file: &File, library: &Library, cx: &mut Diagnostics) -> BTreeSet<Eco
         let at = path[0].span.to(path[path.len() - 1].span);
         if library.modules.contains(&name) {
             if !used.insert(name.clone()) {
-                let line = crate::diag::source::Span { end: item.span.end + 1, ..item.span };
+                let line = Span { end: item.span.end + 1, ..item.span };
                 cx.push(errors::used_twice(at, line, &name));
             }
         } else {
@@ -131,7 +135,7 @@ pub fn select<'a>(program: &'a Program, name: Option<&str>) -> Result<&'a Job, S
         (None, [only]) => Ok(only),
         // A job that another one calls is a part; the one that nobody calls is the whole.
         (None, jobs) => {
-            let called: BTreeSet<&EcoString> = jobs.iter().flat_map(|j| &j.calls).collect();
+            let called: BTreeSet<&EcoString> = jobs.iter().flat_map(|j| j.calls.keys()).collect();
             let roots: Vec<&Job> = jobs.iter().filter(|j| !called.contains(&j.name)).collect();
             match roots.as_slice() {
                 [only] => Ok(only),
@@ -143,4 +147,20 @@ pub fn select<'a>(program: &'a Program, name: Option<&str>) -> Result<&'a Job, S
             .find(|j| j.name == name)
             .ok_or_else(|| format!("there is no job `{name}`; the file has {}", names())),
     }
+}
+
+/// Leaves out the warnings of jobs that neither are this one nor are called by it, however far down.
+pub fn about(file: &File, program: &Program, job: &Job, cx: &mut Diagnostics) {
+    let (mut part, mut open) = (BTreeSet::from([&job.name]), vec![job]);
+    while let Some(job) = open.pop() {
+        for called in program.jobs.iter().filter(|j| job.calls.contains_key(&j.name)) {
+            if part.insert(&called.name) {
+                open.push(called);
+            }
+        }
+    }
+    let others = file.items.iter().filter(|i| matches!(&i.kind, ItemKind::Job(j) if !part.contains(&j.name.text)));
+    let others: Vec<Span> = others.map(|item| item.span).collect();
+    let within = |at: Span, item: &Span| at.file == item.file && item.start <= at.start && at.end <= item.end;
+    cx.retain(|d| d.severity == Severity::Error || !others.iter().any(|item| within(d.primary.span, item)));
 }

@@ -38,7 +38,7 @@ pub struct Label {
     pub text: String,
 }
 
-/// An edit that mends the problem; the command line (`check --fix`) and the editor apply the same one.
+/// An edit that mends the problem. The editor offers it; the command line (`check --fix`) applies it where it is sure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fix {
     /// What it does, as an instruction.
@@ -47,6 +47,8 @@ pub struct Fix {
     pub span: Span,
     /// By what.
     pub insert: String,
+    /// Whether it says what was meant. A guess, which may say something else, is only offered, by the editor.
+    pub sure: bool,
 }
 
 /// A problem in a source.
@@ -109,8 +111,26 @@ impl Diagnostic {
 
     /// With an edit.
     pub fn fix(mut self, title: impl Into<String>, span: Span, insert: impl Into<String>) -> Self {
-        self.fix = Some(Fix { title: title.into(), span, insert: insert.into() });
+        self.fix = Some(Fix { title: title.into(), span, insert: insert.into(), sure: true });
         self
+    }
+
+    /// With an edit that may not be what was meant.
+    pub fn guess(mut self, title: impl Into<String>, span: Span, insert: impl Into<String>) -> Self {
+        self.fix = Some(Fix { title: title.into(), span, insert: insert.into(), sure: false });
+        self
+    }
+
+    /// With the near name that a misspelt one may stand for: an edit where it is plainly a slip of the keys, else a guess.
+    pub fn near(self, at: Span, name: &str, near: &str) -> Self {
+        let d = self.help(format!("did you mean `{near}`?"));
+        let title = format!("write `{near}`");
+        if is_slip(name, near.trim_matches('"')) { d.fix(title, at, near) } else { d.guess(title, at, near) }
+    }
+
+    /// The edit that can be made without asking.
+    pub fn sure_fix(&self) -> Option<&Fix> {
+        self.fix.as_ref().filter(|fix| fix.sure)
     }
 }
 
@@ -156,6 +176,11 @@ impl Diagnostics {
         self.list.iter()
     }
 
+    /// Forgets the problems that do not concern.
+    pub fn retain(&mut self, concerns: impl FnMut(&Diagnostic) -> bool) {
+        self.list.retain(concerns);
+    }
+
     /// Takes over the problems of another pass.
     pub fn append(&mut self, mut other: Diagnostics) {
         self.list.append(&mut other.list);
@@ -181,4 +206,40 @@ pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
         Some((distance, candidate))
     };
     names.into_iter().filter_map(distance).min().map(|(_, candidate)| candidate)
+}
+
+/// Whether a name is plainly another one with a slip of the keys: one edit, among letters, in a word of at least four. `gpt-9` is
+/// not `gpt-5`, and `tpu` not `cpu`.
+pub fn is_slip(name: &str, near: &str) -> bool {
+    let (name, near) = (name.to_lowercase(), near.to_lowercase());
+    if name == near {
+        return true;
+    }
+    let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
+    if strsim::damerau_levenshtein(&name, &near) != 1 || digits(&name) != digits(&near) {
+        return false;
+    }
+    let at = name.chars().zip(near.chars()).take_while(|(a, b)| a == b).count();
+    let letters: Vec<char> = near.chars().collect();
+    let (before, behind) = letters.split_at(at.min(letters.len()));
+    let alike = |c: &&char| c.is_alphabetic();
+    before.iter().rev().take_while(alike).count() + behind.iter().take_while(alike).count() >= SHORTEST_WORD
+}
+
+/// The letters of a word, from which on one wrong letter does not make it another.
+const SHORTEST_WORD: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_of_the_keys_is_told_from_another_name() {
+        for (name, near) in [("txet", "text"), ("minimise", "minimize"), ("whispr", "whisper"), ("text", "Text")] {
+            assert!(is_slip(name, near), "{name} {near}");
+        }
+        for (name, near) in [("gpt-9", "gpt-5"), ("tpu", "cpu"), ("S", "T"), ("model_a", "model_b"), ("cats", "dogs")] {
+            assert!(!is_slip(name, near), "{name} {near}");
+        }
+    }
 }

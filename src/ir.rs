@@ -6,6 +6,7 @@ pub mod answers;
 pub mod dag;
 pub mod lower;
 pub mod passes;
+pub mod reach;
 pub mod resolve;
 pub mod stream;
 pub mod workflow;

@@ -170,15 +170,18 @@ pub fn resolve(text: &str) -> Option<(Dimension, Decimal)> {
 }
 
 /// What was probably meant by a unit that does not exist.
-pub fn suggest(text: &str) -> Option<String> {
+///
+/// With it, whether it is the same unit by another name, and no guess.
+pub fn suggest(text: &str) -> Option<(String, bool)> {
     if let Some((over, under)) = text.split_once('/') {
-        let mend = |part: &str| find(part).map(|u| u.name.to_string()).or_else(|| suggest(part));
-        return Some(format!("{}/{}", mend(over)?, mend(under)?));
+        let mend = |part: &str| find(part).map(|u| (u.name.to_string(), true)).or_else(|| suggest(part));
+        let ((over, first), (under, second)) = (mend(over)?, mend(under)?);
+        return Some((format!("{over}/{under}"), first && second));
     }
     if let Some((_, unit)) = NEARLY.iter().find(|(word, _)| *word == text) {
-        return Some(unit.to_string());
+        return Some((unit.to_string(), true));
     }
-    crate::diag::nearest(text, UNITS.iter().map(|u| u.name)).map(str::to_string)
+    crate::diag::nearest(text, UNITS.iter().map(|u| u.name)).map(|near| (near.to_string(), false))
 }
 
 /// A quantity in base units (dollars, seconds, watt-hours, gigabytes, tokens).
@@ -224,8 +227,9 @@ mod tests {
 
     #[test]
     fn near_misses_are_mended() {
-        assert_eq!(suggest("m").as_deref(), Some("min"));
-        assert_eq!(suggest("dollars/hour").as_deref(), Some("usd/h"));
+        assert_eq!(suggest("m"), Some(("min".into(), true)));
+        assert_eq!(suggest("dollars/hour"), Some(("usd/h".into(), true)));
+        assert_eq!(suggest("itms"), Some(("items".into(), false)));
         assert_eq!(suggest("zebra"), None);
     }
 

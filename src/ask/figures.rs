@@ -166,7 +166,7 @@ fn kept(asked: &Asked, before: u32) -> Vec<Origin> {
 fn place(origin: &Origin) -> u32 {
     match origin {
         Origin::Clause(c) => c.span.start,
-        Origin::Rule(r) => r.span.start,
+        Origin::Rule(r) | Origin::Called(r, _) => r.span.start,
         Origin::StepPin(_, pin) => pin.span.start,
         Origin::EnergyKnown(_, span) | Origin::AgentCost(_, _, span) => span.start,
     }

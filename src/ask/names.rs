@@ -117,7 +117,7 @@ pub fn line(asked: &Asked, origin: &Origin) -> Line {
     let words = |span: Span| source(span).split_whitespace().collect::<Vec<_>>().join(" ");
     let (text, span) = match origin {
         Origin::Clause(c) => (format!("{}{}", if is_soft(asked, origin) { "prefer " } else { "" }, c.text), c.span),
-        Origin::Rule(r) => (r.text.to_string(), r.span),
+        Origin::Rule(r) | Origin::Called(r, _) => (r.text.to_string(), r.span),
         Origin::StepPin(_, pin) => (words(pin.span), pin.span),
         Origin::AgentCost(_, _, span) => (format!("cost: {}", words(*span)), *span),
         Origin::EnergyKnown(text, span) => (text.to_string(), *span),

@@ -50,6 +50,14 @@ pub fn change(
         replaced.extend(gone.iter().map(|w| (w.span, format!("the wish for {}", w.metric.name()))));
     }
     job.quality_rule = read.quality_rule;
+    job.cache = read.cache;
+    job.personal = read.personal;
+    let holding = job.holding_personal_data();
+    for rule in &mut job.rules {
+        if let RuleKind::NoPiiToClosed { inputs } = &mut rule.kind {
+            inputs.clone_from(&holding);
+        }
+    }
     if let Some(cluster) = read.cluster {
         let gone = job.cluster.replace(cluster);
         replaced.extend(gone.map(|(name, span)| (span, format!("on {name}"))));
@@ -107,8 +115,12 @@ pub fn pin(
 }
 
 /// The first words of lines that are no limit.
-const STATEMENTS: [&str; 12] =
-    ["prefer", "minimize", "maximize", "expect", "using", "on", "avoid", "only", "region", "license", "no", "pii"];
+const STATEMENTS: [&str; 13] = [
+    "prefer", "minimize", "maximize", "expect", "using", "on", "avoid", "only", "region", "license", "no", "pii",
+    "cache",
+];
+/// The first words of lines that no question changes.
+const DATA_FLOW: [&str; 7] = ["let", "goal", "for", "if", "repeat", "slo", "knob"];
 
 /// A job that holds what a line says and nothing else. The line is read inside a job of its own, and every place in it is then
 /// moved to a source that holds the line alone, so that people see what they typed.
@@ -122,8 +134,10 @@ fn read_line(
     cx: &mut Diagnostics,
 ) -> Result<Job, Unread> {
     let first = text.split_whitespace().next().unwrap_or_default();
-    let statement =
-        !before.is_empty() || STATEMENTS.contains(&first) || (first == "quality" && !text.contains(['<', '>', '=']));
+    let statement = !before.is_empty()
+        || STATEMENTS.contains(&first)
+        || DATA_FLOW.contains(&first)
+        || (first == "quality" && !text.contains(['<', '>', '=']));
     let (open, close) = if statement { ("", "") } else { ("  slo {\n", "\n  }") };
     let head = format!("job question() -> Text {{\n{open}{before}");
     let wrapped = format!("{head}{text}{close}\n}}\n");

@@ -123,7 +123,7 @@ pub fn is_soft(asked: &Asked, origin: &Origin) -> bool {
     match origin {
         Origin::Clause(c) => job.preferred.iter().any(|p| p.span == c.span),
         Origin::Rule(r) => r.soft,
-        Origin::StepPin(..) | Origin::EnergyKnown(..) | Origin::AgentCost(..) => false,
+        Origin::Called(..) | Origin::StepPin(..) | Origin::EnergyKnown(..) | Origin::AgentCost(..) => false,
     }
 }
 

@@ -79,6 +79,20 @@ impl<'a> BodyPass<'a> {
             return broken;
         };
         let conditions = self.conditions(&call.suffixes, TURN);
+        for suffix in &call.suffixes {
+            let unkept = match suffix {
+                ast::Suffix::Fallback(name) => {
+                    Some((name.span, "a fallback of an agent's model", "remove it, or write `retry 2`"))
+                }
+                ast::Suffix::Cache(word) if word.text == "on" => {
+                    Some((word.span, "keeping what an agent did", "remove it: each run asks the model anew"))
+                }
+                _ => None,
+            };
+            if let Some((at, what, instead)) = unkept {
+                self.cx.push(errors::unsupported(at, what, instead));
+            }
+        }
         self.job
             .modules
             .extend(tools.iter().filter_map(|t| self.context.library.tasks.get(&t.task)).map(|t| t.module.clone()));
@@ -201,7 +215,8 @@ impl<'a> BodyPass<'a> {
             return None;
         };
         if !(task.module.is_empty() || self.used.contains(&task.module) || self.free_imports) {
-            self.cx.push(errors::not_imported(name.span, &name.text, &task.module));
+            let source = &self.context.sources.get(name.span.file).text;
+            self.cx.push(errors::not_imported(name.span, &name.text, &task.module, source));
         }
         Some(task)
     }

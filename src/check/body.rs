@@ -3,11 +3,10 @@
 use super::jobs::Signature;
 use super::program::{Block, Expr, ExprKind, If, Job, Let, Local, LocalId, QualityRule};
 use super::{Context, compose, errors, quantity, rules, types};
-use crate::diag::source::Span;
+use crate::diag::source::{FileId, Span};
 use crate::diag::{Diagnostics, nearest};
-use crate::syntax::ast::{self, BinaryOp, StmtKind, UnaryOp};
+use crate::syntax::ast::{self, StmtKind, UnaryOp};
 use crate::types::{Size, Type};
-use crate::units::{self, Dimension};
 use ecow::EcoString;
 use rust_decimal::prelude::ToPrimitive;
 use serde_json::json;
@@ -49,13 +48,14 @@ pub(super) fn check_flow(
         body: Block::default(),
         holes: Vec::new(),
         fields: BTreeMap::new(),
-        calls: BTreeSet::new(),
+        calls: BTreeMap::new(),
         modules: BTreeSet::new(),
         broken: false,
         clauses: Vec::new(),
         preferred: Vec::new(),
         wishes: Vec::new(),
         rules: Vec::new(),
+        personal: Vec::new(),
         quality_rule: QualityRule::Product,
         cache: None,
         expectations: Vec::new(),
@@ -245,18 +245,22 @@ impl BodyPass<'_> {
         }
     }
 
-    fn infer(&mut self, expr: &ast::Expr, wanted: Option<&Type>) -> Expr {
+    pub(super) fn infer(&mut self, expr: &ast::Expr, wanted: Option<&Type>) -> Expr {
         let span = expr.span;
         let make = |ty: Type, kind: ExprKind| Expr { span, ty, kind };
         match &expr.kind {
-            ast::ExprKind::Name(name) => self.name(name, span),
+            ast::ExprKind::Name(name) => self.name(name, span, wanted),
             ast::ExprKind::Text(text) => make(Type::Text, ExprKind::Literal(json!(text.as_str()))),
             ast::ExprKind::Bool(b) => make(Type::Bool, ExprKind::Literal(json!(b))),
             ast::ExprKind::Number(q) => match quantity::measure(q, self.cx) {
                 None => make(Type::Unknown, ExprKind::Error),
-                Some(m) if m.value.fract().is_zero() && q.unit.is_none() => {
-                    make(Type::Int, ExprKind::Literal(json!(m.value.to_i64().unwrap_or(i64::MAX))))
-                }
+                Some(m) if m.value.fract().is_zero() && q.unit.is_none() => match m.value.to_i64() {
+                    Some(whole) => make(Type::Int, ExprKind::Literal(json!(whole))),
+                    None => {
+                        self.cx.push(errors::int_too_large(span));
+                        make(Type::Unknown, ExprKind::Error)
+                    }
+                },
                 Some(m) => make(Type::Float, ExprKind::Literal(json!(m.value.to_f64().unwrap_or(f64::MAX)))),
             },
             ast::ExprKind::Hole(..) => {
@@ -339,20 +343,14 @@ impl BodyPass<'_> {
         }
     }
 
-    fn name(&mut self, name: &EcoString, span: Span) -> Expr {
+    fn name(&mut self, name: &EcoString, span: Span, wanted: Option<&Type>) -> Expr {
         let found = self.scope.iter().rev().copied().find(|id| self.job.local(*id).name == *name);
         if let Some(id) = found {
             let local = &mut self.job.locals[id.0 as usize];
             local.used = true;
             return Expr { span, ty: local.ty.clone(), kind: ExprKind::Local(id) };
         }
-        let enum_value = self
-            .context
-            .library
-            .types
-            .values()
-            .find(|(t, _)| matches!(t, Type::Enum(_, values) if values.contains(name)));
-        if let Some((ty, _)) = enum_value {
+        if let Some(ty) = self.enum_of(name, wanted) {
             return Expr { span, ty: ty.clone(), kind: ExprKind::Literal(json!(name.as_str())) };
         }
         self.job.broken = true;
@@ -366,6 +364,30 @@ impl BodyPass<'_> {
             self.cx.push(errors::unknown_name(span, name, nearest(name, names)));
         }
         Expr { span, ty: Type::Unknown, kind: ExprKind::Error }
+    }
+
+    /// The enum that a value is of: the one that is wanted, else one of this file, of a module that it uses, of any other.
+    fn enum_of(&self, name: &EcoString, wanted: Option<&Type>) -> Option<&Type> {
+        let library = self.context.library;
+        let own = self.job.span.file;
+        let used = |file: FileId| library.tasks.values().any(|t| t.span.file == file && self.used.contains(&t.module));
+        let holds = |ty: &Type| matches!(ty, Type::Enum(_, values) if values.contains(name));
+        let wanted = match wanted {
+            Some(Type::Optional(inner)) => Some(&**inner),
+            other => other,
+        };
+        let rank = |ty: &Type, file: FileId| match file {
+            _ if Some(ty) == wanted => 0,
+            file if file == own => 1,
+            file if used(file) => 2,
+            _ => 3,
+        };
+        let all = library.types.values().filter(|(ty, _)| holds(ty));
+        all.min_by_key(|(ty, span)| rank(ty, span.file)).map(|(ty, _)| ty)
+    }
+
+    pub(super) fn in_scope(&self, name: &EcoString) -> bool {
+        self.scope.iter().any(|id| self.job.local(*id).name == *name)
     }
 
     fn field(&mut self, inner: &ast::Expr, name: &ast::Name, span: Span) -> Expr {
@@ -394,57 +416,5 @@ impl BodyPass<'_> {
                 Expr { span, ty: Type::Unknown, kind: ExprKind::Error }
             }
         }
-    }
-
-    fn binary(&mut self, op: BinaryOp, left: &ast::Expr, right: &ast::Expr, span: Span) -> Expr {
-        let compares = !matches!(op, BinaryOp::Mul | BinaryOp::Div | BinaryOp::And | BinaryOp::Or);
-        if let (true, Some(a), Some(b)) = (compares, dimension(left), dimension(right))
-            && a != b
-        {
-            self.cx.push(crate::library::errors::dimensions_differ(span, left.span, a, right.span, b));
-        }
-        let wanted = matches!(op, BinaryOp::And | BinaryOp::Or).then_some(Type::Bool);
-        let left = self.expr(left, wanted.as_ref());
-        let right = self.expr(right, wanted.as_ref());
-        let number = |t: &Type| matches!(t, Type::Int | Type::Float | Type::Unknown);
-        let (a, b) = (&left.ty, &right.ty);
-        let arithmetic = || if *a == Type::Int && *b == Type::Int { Type::Int } else { Type::Float };
-        let ty = match op {
-            BinaryOp::And | BinaryOp::Or => Some(Type::Bool),
-            BinaryOp::Add if *a == Type::Text && *b == Type::Text => Some(Type::Text),
-            BinaryOp::Add if matches!(a, Type::List(_)) && b.fits(a) => Some(a.clone()),
-            BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul if number(a) && number(b) => Some(arithmetic()),
-            BinaryOp::Div if number(a) && number(b) => Some(Type::Float),
-            BinaryOp::Lt | BinaryOp::Le | BinaryOp::Gt | BinaryOp::Ge if number(a) && number(b) => Some(Type::Bool),
-            BinaryOp::Eq | BinaryOp::Ne if (a.fits(b) || b.fits(a)) && a.is_data() => Some(Type::Bool),
-            _ => None,
-        };
-        match ty {
-            _ if left.ty == Type::Unknown || right.ty == Type::Unknown => Expr {
-                span,
-                ty: ty.filter(|t| *t == Type::Bool).unwrap_or(Type::Unknown),
-                kind: ExprKind::Binary(op, Box::new(left), Box::new(right)),
-            },
-            Some(ty) => Expr { span, ty, kind: ExprKind::Binary(op, Box::new(left), Box::new(right)) },
-            None => {
-                self.cx.push(errors::bad_operands(span, op.text(), (left.span, &left.ty), (right.span, &right.ty)));
-                Expr { span, ty: Type::Unknown, kind: ExprKind::Error }
-            }
-        }
-    }
-}
-
-/// What an expression measures, where its unit or the size that it names says so.
-fn dimension(expr: &ast::Expr) -> Option<Dimension> {
-    match &expr.kind {
-        ast::ExprKind::Number(q) => {
-            q.unit.as_ref().and_then(|u| units::resolve(&u.text)).map(|(dimension, _)| dimension)
-        }
-        ast::ExprKind::Field(_, name) if name.text == "duration" => Some(Dimension::TIME),
-        ast::ExprKind::Unary(_, inner) => dimension(inner),
-        ast::ExprKind::Binary(BinaryOp::Add | BinaryOp::Sub, left, right) => {
-            dimension(left).or_else(|| dimension(right))
-        }
-        _ => None,
     }
 }

@@ -20,6 +20,9 @@ pub(super) struct Conditions {
     pub(super) cache: Option<bool>,
 }
 
+/// The most attempts after the first.
+const MOST_RETRIES: u32 = 10;
+
 impl BodyPass<'_> {
     pub(super) fn call(&mut self, call: &ast::Call, span: Span) -> Expr {
         let name = &call.callee.text;
@@ -27,7 +30,8 @@ impl BodyPass<'_> {
         if let Some(task) = library.tasks.get(name) {
             let in_scope = task.module.is_empty() || self.used.contains(&task.module) || self.free_imports;
             if !in_scope {
-                self.cx.push(errors::not_imported(call.callee.span, name, &task.module));
+                let source = &self.context.sources.get(call.callee.span.file).text;
+                self.cx.push(errors::not_imported(call.callee.span, name, &task.module, source));
             }
             self.job.modules.insert(task.module.clone());
             let composed = library.composing(name).map(|flow| &flow.module);
@@ -48,7 +52,7 @@ impl BodyPass<'_> {
         }
         let signatures = self.signatures;
         if let Some(signature) = signatures.get(name) {
-            self.job.calls.insert(name.clone());
+            self.job.calls.entry(name.clone()).or_insert(call.callee.span);
             let args = self.arguments(call, &signature.params, span);
             if let Some(suffix) = call.suffixes.first() {
                 let at = suffix_span(suffix, span);
@@ -136,7 +140,13 @@ impl BodyPass<'_> {
                     out.pins.extend(rules::pin(using, Some(task), self.context.library, self.cx));
                 }
                 Suffix::Retry(q) => {
-                    out.retries = quantity::whole(q, "the number of retries", self.cx).unwrap_or(0).min(10)
+                    let asked = quantity::whole(q, "the number of retries", self.cx).unwrap_or(0);
+                    out.retries = asked.min(MOST_RETRIES);
+                    if asked > MOST_RETRIES {
+                        let message = format!("`retry {asked}` counts as `retry {MOST_RETRIES}`");
+                        let help = format!("write a number up to {MOST_RETRIES}");
+                        self.cx.push(errors::no_effect(q.span, message, "more attempts than are made", &help));
+                    }
                 }
                 Suffix::Timeout(q) => {
                     out.timeout = quantity::of_dimension(q, Dimension::TIME, "a timeout", "30 s", self.cx)

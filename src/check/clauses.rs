@@ -21,9 +21,28 @@ pub fn check_clauses(body: &[ast::Stmt], job: &mut Job, context: &Context, cx: &
                 }
             }
             StmtKind::Prefer(Preference::Clause(clause)) => job.preferred.extend(read_clause(clause, context, cx)),
-            StmtKind::Wish(wishes) => job.wishes.extend(wishes.iter().filter_map(|w| read_wish(w, cx))),
+            StmtKind::Wish(wishes) => {
+                for wish in wishes {
+                    let Some(wish) = read_wish(wish, cx) else { continue };
+                    match job.wishes.iter().find(|w| w.metric == wish.metric) {
+                        Some(first) => cx.push(errors::wished_twice(wish.span, wish.metric.name(), first.span)),
+                        None => job.wishes.push(wish),
+                    }
+                }
+            }
             StmtKind::Expect(ast::Expectation::Rate(q)) => read_rate(q, stmt.span, job, cx),
-            StmtKind::Expect(expectation) => job.expectations.extend(read_expectation(expectation, stmt.span, job, cx)),
+            StmtKind::Expect(expectation) => {
+                let Some(read) = read_expectation(expectation, stmt.span, job, cx) else { continue };
+                let again = |e: &&Expectation| {
+                    let both = |a: Option<Decimal>, b: Option<Decimal>| a.is_some() && b.is_some();
+                    let sizes = e.size == read.size && both(e.each, read.each);
+                    e.input == read.input && (sizes || both(e.count, read.count))
+                };
+                if let Some(first) = job.expectations.iter().find(again) {
+                    cx.push(errors::said_twice(stmt.span, "expect", first.span));
+                }
+                job.expectations.push(read);
+            }
             _ => {}
         }
     }
@@ -66,6 +85,11 @@ fn read_metric(path: &[Name], cx: &mut Diagnostics) -> Option<Metric> {
         }
         return None;
     };
+    if let Some(beyond) = path.get(2) {
+        let part = Span { start: path[1].span.end, ..beyond.span };
+        cx.push(errors::no_percentile(beyond.span, &format!("{}.{}", first.text, path[1].text), &beyond.text, part));
+        return None;
+    }
     match (metric, path.get(1).map(|n| n.text.as_str())) {
         (_, None) => Some(*metric),
         (Metric::Latency, Some("mean" | "p50")) => Some(Metric::Latency),
@@ -131,6 +155,15 @@ fn read_clause(clause: &ast::Clause, context: &Context, cx: &mut Diagnostics) ->
         cx.push(errors::wrong_dimension(quantity.span, &what, dimension, measured.dimension, example));
         return None;
     }
+    let unit_is = |text: &str| quantity.unit.as_ref().is_some_and(|unit| unit.text == text);
+    if metric == Metric::Quality && !unit_is("%") {
+        cx.push(errors::not_its_unit(quantity.span, "quality", "a percentage", example));
+        return None;
+    }
+    if metric == Metric::Gpus && quantity.unit.is_some() {
+        cx.push(errors::not_its_unit(quantity.span, "gpus", "a number without a unit", example));
+        return None;
+    }
     if metric == Metric::Quality && measured.value > Decimal::ONE {
         cx.push(errors::impossible_limit(quantity.span, "quality ends at 100 %"));
         return None;
@@ -175,9 +208,9 @@ fn read_rate(q: &ast::Quantity, span: Span, job: &mut Job, cx: &mut Diagnostics)
     let wanted = Dimension::NONE.per(Dimension::TIME);
     let Some(rate) = quantity::of_dimension(q, wanted, "a load", "30 requests/s", cx) else { return };
     if rate <= Decimal::ZERO {
-        cx.push(errors::impossible_limit(q.span, "a load is more than zero"));
+        cx.push(errors::no_load(q.span));
     } else if let Some((_, first)) = job.rate {
-        cx.push(errors::superfluous(span, "expect", first));
+        cx.push(errors::said_twice(span, "expect", first));
     } else {
         job.rate = Some((rate, span));
     }
@@ -212,6 +245,12 @@ fn read_expectation(
         Some(size) => size.text.clone(),
         None => item.sizes().first().map_or(EcoString::new(), |(n, _)| (*n).into()),
     };
+    let known = path.len() < 2 || (path.len() == 2 && size::size_of(item, &size).is_some());
+    if let Some(part) = path.last().filter(|_| !known) {
+        let near = nearest(&part.text, item.sizes().iter().map(|(n, _)| *n));
+        cx.push(errors::unknown_field(part.span, item, &part.text, near));
+        return None;
+    }
     let each = match (each, size::size_of(item, &size)) {
         (None, _) => None,
         (Some(q), Some(s)) => {
@@ -226,7 +265,7 @@ fn read_expectation(
         (None, _) => None,
         (Some(q), Type::List(_)) => Some(quantity::of_dimension(q, Dimension::NONE, "a count", "10", cx)?),
         (Some(q), other) => {
-            cx.push(errors::not_a_list(q.span, other));
+            cx.push(errors::not_counted(q.span, &name.text, other));
             return None;
         }
     };

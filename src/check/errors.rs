@@ -1,14 +1,16 @@
 //! The diagnostics of checking: E02xx names and types, E03xx units and clauses, E05xx holes, E06xx what is not supported yet.
 
-use crate::diag::Diagnostic;
 use crate::diag::source::Span;
+use crate::diag::{Diagnostic, nearest};
 use crate::types::Type;
-use crate::units::{self, Dimension};
+use crate::units::{self, Dimension, counted};
+use ecow::EcoString;
 use rust_decimal::Decimal;
+use std::collections::BTreeSet;
 
-fn with_near(d: Diagnostic, at: Span, near: Option<&str>) -> Diagnostic {
+fn with_near(d: Diagnostic, at: Span, name: &str, near: Option<&str>) -> Diagnostic {
     match near {
-        Some(near) => d.help(format!("did you mean `{near}`?")).fix(format!("write `{near}`"), at, near),
+        Some(near) => d.near(at, name, near),
         None => d,
     }
 }
@@ -16,7 +18,7 @@ fn with_near(d: Diagnostic, at: Span, near: Option<&str>) -> Diagnostic {
 /// E0201: a name that means nothing.
 pub fn unknown_name(at: Span, name: &str, near: Option<&str>) -> Diagnostic {
     let d = Diagnostic::error("E0201", format!("there is no `{name}`"), at, "not in scope");
-    with_near(d.help("define it with `let`, or make it an input of the job"), at, near)
+    with_near(d.help("define it with `let`, or make it an input of the job"), at, name, near)
 }
 
 /// E0202: a task or job that does not exist.
@@ -27,22 +29,59 @@ pub fn unknown_task(at: Span, name: &str, near: Option<&str>) -> Diagnostic {
         at,
         "neither a task of the library nor a job of this file",
     );
-    with_near(d.help("declare the task, or leave a hole: `?`"), at, near)
+    with_near(d.help("declare the task, or leave a hole: `?`"), at, name, near)
 }
 
 /// E0203: a task of a module that is not used.
-pub fn not_imported(at: Span, name: &str, module: &str) -> Diagnostic {
-    let top = Span { start: 0, end: 0, ..at };
+pub fn not_imported(at: Span, name: &str, module: &str, source: &str) -> Diagnostic {
+    let (top, line_end) = top(source);
+    let top = Span { start: top, end: top, ..at };
     Diagnostic::error("E0203", format!("`{name}` is not in scope"), at, format!("declared in `{module}`"))
         .help(format!("add `use {module}` at the top of the file"))
-        .fix(format!("add `use {module}`"), top, format!("use {module}\n"))
+        .fix(format!("add `use {module}`"), top, format!("use {module}{line_end}"))
+}
+
+/// Where the first `use` of a file belongs, behind the comment that heads it, and how the file ends its lines.
+fn top(source: &str) -> (u32, &'static str) {
+    let line_end = if source.contains("\r\n") { "\r\n" } else { "\n" };
+    let mut at = if source.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+    let mut top = at;
+    for line in source[at..].split_inclusive('\n') {
+        let text = line.trim();
+        let comment = text.starts_with("//") && !(text.starts_with("///") && !text.starts_with("////"));
+        if !(comment || text.is_empty()) || !line.ends_with('\n') {
+            break;
+        }
+        at += line.len();
+        // A comment that touches an item is the item's.
+        if text.is_empty() {
+            top = at;
+        }
+    }
+    if source[at..].starts_with("use ") {
+        top = at;
+    }
+    (top as u32, line_end)
 }
 
 /// E0204: a type that does not exist.
 pub fn unknown_type(at: Span, name: &str, near: Option<&str>) -> Diagnostic {
     let d = Diagnostic::error("E0204", format!("there is no type `{name}`"), at, "neither built in nor declared");
-    with_near(d.help(format!("declare it: `type {name} {{ … }}`")), at, near)
+    if let Some((_, here)) = TYPES_ELSEWHERE.iter().find(|(words, _)| words.contains(&name.to_lowercase().as_str())) {
+        return d.help(format!("write `{here}`")).fix(format!("write `{here}`"), at, *here);
+    }
+    with_near(d.help(format!("declare it: `type {name} {{ … }}`")), at, name, near)
 }
+
+/// What types are called elsewhere, in lower case, and here.
+const TYPES_ELSEWHERE: [(&[&str], &str); 6] = [
+    (&["string", "str", "varchar"], "Text"),
+    (&["integer", "int32", "int64", "i64", "u64"], "Int"),
+    (&["double", "float64", "f64", "number", "decimal"], "Float"),
+    (&["boolean"], "Bool"),
+    (&["pdf"], "Document"),
+    (&["object", "dict", "map", "any"], "Json"),
+];
 
 /// E0205: a value of the wrong type.
 pub fn wrong_type(at: Span, wanted: &Type, found: &Type, why: Option<(Span, String)>) -> Diagnostic {
@@ -65,9 +104,10 @@ pub fn wrong_type(at: Span, wanted: &Type, found: &Type, why: Option<(Span, Stri
 
 /// E0206: wrong number of arguments.
 pub fn wrong_arity(at: Span, name: &str, wanted: &[String], given: usize) -> Diagnostic {
+    let are = if given == 1 { "is" } else { "are" };
     Diagnostic::error(
         "E0206",
-        format!("`{name}` takes {} arguments, and {given} are given", wanted.len()),
+        format!("`{name}` takes {}, and {given} {are} given", counted(wanted.len(), "argument")),
         at,
         "in this call",
     )
@@ -81,7 +121,7 @@ pub fn unknown_argument(at: Span, callee: &str, name: &str, near: Option<&str>) 
             .help("remove one of the two");
     }
     let d = Diagnostic::error("E0207", format!("`{callee}` takes no `{name}`"), at, "no such parameter");
-    with_near(d.help("look at the task's parameters"), at, near)
+    with_near(d.help("look at the task's parameters"), at, name, near)
 }
 
 /// E0208: a required argument is missing.
@@ -93,7 +133,7 @@ pub fn missing_argument(at: Span, callee: &str, name: &str, ty: &Type) -> Diagno
 /// E0209: a field that a value does not have.
 pub fn unknown_field(at: Span, ty: &Type, name: &str, near: Option<&str>) -> Diagnostic {
     let d = Diagnostic::error("E0209", format!("`{ty}` has no `{name}`"), at, "no such field or size");
-    with_near(d, at, near)
+    with_near(d, at, name, near)
 }
 
 /// W0210: something is never used.
@@ -149,6 +189,13 @@ pub fn built_in_type(at: Span, name: &str) -> Diagnostic {
         .help("choose another name")
 }
 
+/// E0106: a record that holds too many others.
+pub fn record_too_large(at: Span, name: &str, parts: usize, deep: usize) -> Diagnostic {
+    let message =
+        format!("the record `{name}` holds more than {parts} values, or more than {deep} records inside each other");
+    Diagnostic::error("E0106", message, at, "too large").help("let it hold fewer records, or their names")
+}
+
 /// E0218: `List` without item type.
 pub fn list_of_what(at: Span) -> Diagnostic {
     Diagnostic::error("E0218", "a list of what?", at, "the item type is missing").help("write `List[Text]`, say").fix(
@@ -167,7 +214,7 @@ pub fn takes_no_type(at: Span, name: &str) -> Diagnostic {
 /// E0220: a module that does not exist.
 pub fn unknown_module(at: Span, name: &str, near: Option<&str>) -> Diagnostic {
     let d = Diagnostic::error("E0220", format!("there is no module `{name}`"), at, "not in the library");
-    with_near(d.help("`mkbc library` lists the modules; `--library DIR` adds your own"), at, near)
+    with_near(d.help("`mkbc library` lists the modules; `--library DIR` adds your own"), at, name, near)
 }
 
 /// E0221: something else than a list in `for`.
@@ -179,6 +226,12 @@ pub fn not_a_list(at: Span, found: &Type) -> Diagnostic {
         format!("this is `{found}`"),
     )
     .help("give it a list")
+}
+
+/// E0221: a number of items of something that is no list.
+pub fn not_counted(at: Span, input: &str, found: &Type) -> Diagnostic {
+    Diagnostic::error("E0221", format!("`{input}` is one `{found}`, not a list of them"), at, "a number of items")
+        .help("leave it out, or make the input a list")
 }
 
 /// E0222: an operator that does not fit.
@@ -204,7 +257,9 @@ pub fn bad_pattern(at: Span, names: usize, ty: &Type) -> Diagnostic {
 pub fn unknown_unit(at: Span, text: &str) -> Diagnostic {
     let d = Diagnostic::error("E0301", format!("there is no unit `{text}`"), at, "not a unit");
     match units::suggest(text) {
-        Some(near) => d.help(format!("write `{near}`")).fix(format!("write `{near}`"), at, near),
+        // What people write for a unit says which is meant; a near one is a guess.
+        Some((near, true)) => d.help(format!("write `{near}`")).fix(format!("write `{near}`"), at, near),
+        Some((near, false)) => d.help(format!("did you mean `{near}`?")).guess(format!("write `{near}`"), at, near),
         None => {
             let all: Vec<&str> = units::UNITS.iter().map(|u| u.name).collect();
             d.help(format!("the units are {} and rates of them, `tok/s` say", all.join(", ")))
@@ -218,6 +273,12 @@ pub fn wrong_dimension(at: Span, what: &str, wanted: Dimension, found: Dimension
         .help(format!("write `{example}`, say"))
 }
 
+/// E0303: a share or a number with a unit that it does not have.
+pub fn not_its_unit(at: Span, metric: &str, wanted: &str, example: &str) -> Diagnostic {
+    Diagnostic::error("E0303", format!("`{metric}` is {wanted}"), at, format!("not {wanted}"))
+        .help(format!("write `{example}`, say"))
+}
+
 /// E0304: a number without its unit.
 pub fn missing_unit(at: Span, metric: &str, text: &str, unit: &str) -> Diagnostic {
     // `quality >= 0.8` means 80 %.
@@ -226,9 +287,13 @@ pub fn missing_unit(at: Span, metric: &str, text: &str, unit: &str) -> Diagnosti
         Some(share) => format!("{} %", (share * Decimal::ONE_HUNDRED).normalize()),
         None => format!("{text} {unit}"),
     };
-    Diagnostic::error("E0304", format!("`{metric}` needs a unit"), at, "a plain number")
-        .help(format!("write `{with_unit}`"))
-        .fix(format!("write `{with_unit}`"), at, with_unit)
+    let d = Diagnostic::error("E0304", format!("`{metric}` needs a unit"), at, "a plain number");
+    let title = format!("write `{with_unit}`");
+    // 1 may be all of it, or one in a hundred.
+    if share == Some(Decimal::ONE) {
+        return d.help("write `100 %` or `1 %`").guess(title, at, with_unit);
+    }
+    d.help(title.clone()).fix(title, at, with_unit)
 }
 
 /// E0305: a number that is not whole.
@@ -237,25 +302,52 @@ pub fn not_whole(at: Span, what: &str) -> Diagnostic {
         .help("write `4`, say")
 }
 
+/// E0305: a loop without a round.
+pub fn no_rounds(at: Span) -> Diagnostic {
+    Diagnostic::error("E0305", "a loop has at least one round", at, "none").help("write `up to 4`, say")
+}
+
+/// E0305: a load of nothing.
+pub fn no_load(at: Span) -> Diagnostic {
+    Diagnostic::error("E0305", "a load is more than zero", at, "no runs")
+        .help("write how often the job is run, `30 requests/s` say, or remove the line")
+}
+
 /// E0306: too many digits.
 pub fn number_too_long(at: Span) -> Diagnostic {
     Diagnostic::error("E0306", "this number cannot be held exactly", at, "more than 28 digits")
         .help("write fewer digits")
 }
 
+/// E0306: a whole number that is too large.
+pub fn int_too_large(at: Span) -> Diagnostic {
+    Diagnostic::error("E0306", "this number is larger than an Int holds", at, "above 9223372036854775807")
+        .help("write a smaller number, or one with a point: `1.5`")
+}
+
 /// E0307: a metric that does not exist.
 pub fn unknown_metric(at: Span, name: &str, near: Option<&str>) -> Diagnostic {
     let d = Diagnostic::error("E0307", format!("there is no metric `{name}`"), at, "nothing that can be limited");
-    with_near(d.help("limit `cost`, `latency`, `quality`, `energy` or `gpus`"), at, near)
+    let called =
+        [("time", "latency"), ("duration", "latency"), ("price", "cost"), ("money", "cost"), ("accuracy", "quality")];
+    if let Some((_, here)) = called.iter().find(|(word, _)| *word == name) {
+        return d.help(format!("write `{here}`")).guess(format!("write `{here}`"), at, *here);
+    }
+    let known = "limit `cost`, `latency`, `ttft`, `tpot`, `quality`, `energy` or `gpus`";
+    with_near(d.help(known), at, name, near)
 }
 
 /// E0307: a percentile of something that has none.
 pub fn no_percentile(at: Span, metric: &str, percentile: &str, part: Span) -> Diagnostic {
     let d = Diagnostic::error("E0307", format!("`{metric}` has no `{percentile}`"), at, "not a part of this metric");
-    if metric == "latency" {
-        return d.help("`latency` has `mean`, `p50`, `p95` and `p99`");
+    if ["latency", "ttft", "tpot"].contains(&metric) {
+        return d.help(format!("`{metric}` has `mean`, `p50`, `p95` and `p99`"));
     }
-    d.help("only `latency` has percentiles").fix(format!("limit `{metric}`"), part, "")
+    d.help("`latency`, `ttft` and `tpot` have `mean`, `p50`, `p95` and `p99`").guess(
+        format!("limit `{metric}`"),
+        part,
+        "",
+    )
 }
 
 /// W0224: a module that is used twice.
@@ -293,6 +385,13 @@ pub fn superfluous(at: Span, text: &str, other: Span) -> Diagnostic {
         .help("remove it")
 }
 
+/// W0311: a wish that was wished before.
+pub fn wished_twice(at: Span, metric: &str, first: Span) -> Diagnostic {
+    Diagnostic::warning("W0311", format!("`{metric}` is wished already"), at, "says nothing more")
+        .because(first, "here")
+        .help("remove it")
+}
+
 /// W0311: clauses that others make superfluous, beyond those that are shown.
 pub fn more_superfluous(at: Span, count: usize) -> Diagnostic {
     let (limits, say, they) = if count == 1 { ("limit", "says", "it") } else { ("limits", "say", "the first of them") };
@@ -304,7 +403,11 @@ pub fn more_superfluous(at: Span, count: usize) -> Diagnostic {
 pub fn unknown_rule(at: Span, word: &str, near: Option<&str>) -> Diagnostic {
     let d = Diagnostic::error("E0312", format!("`{word}` is no rule"), at, "means nothing to a job");
     let known = "`avoid NAME`, `only open_models`, `region NAME`, `license permissive`, `quality product`, `pii INPUT`, `no pii to closed models`";
-    with_near(d.help(format!("the rules are {known}")), at, near)
+    match word {
+        "return" => d.help("leave out `return`: the last line of a block is its value"),
+        "while" => d.help("write `repeat up to 4 until … { … }`: a loop says how often it may go round"),
+        _ => with_near(d.help(format!("the rules are {known}")), at, word, near),
+    }
 }
 
 /// E0313: a rule whose words do not fit.
@@ -316,7 +419,27 @@ pub fn bad_rule(at: Span, word: &str, example: &str) -> Diagnostic {
 /// E0314: an implementation, knob or value that does not exist.
 pub fn unknown_choice(at: Span, what: &str, name: &str, near: Option<&str>) -> Diagnostic {
     let d = Diagnostic::error("E0314", format!("there is no {what} `{name}`"), at, "not in the library");
-    with_near(d.help("`mkbc library` lists what there is"), at, near)
+    with_near(d.help("`mkbc library` lists what there is"), at, name, near)
+}
+
+/// E0314: a region that no model or tool is in.
+pub fn unknown_region(at: Span, name: &str, known: &BTreeSet<&EcoString>) -> Diagnostic {
+    let d = Diagnostic::error("E0314", format!("there is no region `{name}`"), at, "no model or tool is there");
+    let names: Vec<String> = known.iter().map(|region| format!("`{region}`")).collect();
+    let near = nearest(name, known.iter().map(|region| region.as_str()));
+    // A place's name begins like its short form: `europe`, `usa`.
+    let begins = |region: &&&EcoString| name.to_lowercase().starts_with(region.as_str());
+    match near.or_else(|| known.iter().find(begins).map(|region| region.as_str())) {
+        Some(near) => d.near(at, name, near),
+        None => d.help(format!("the library's models and tools are in {}", names.join(", "))),
+    }
+}
+
+/// E0216: a line of which a job can have one.
+pub fn said_twice(at: Span, word: &str, first: Span) -> Diagnostic {
+    Diagnostic::error("E0216", format!("`{word}` is said twice"), at, "said again here")
+        .because(first, "first said here")
+        .help("remove one of the two")
 }
 
 /// E0315: an implementation that cannot carry out the step.
@@ -330,6 +453,19 @@ pub fn wrong_direction(at: Span, metric: &str, word: &str) -> Diagnostic {
     let other = if word == "minimize" { "maximize" } else { "minimize" };
     Diagnostic::error("E0316", format!("nobody wants to {word} `{metric}`"), at, "the wrong way round")
         .help(format!("write `{other} {metric}`"))
+}
+
+/// W0317: a line that changes nothing.
+pub fn no_effect(at: Span, message: impl Into<String>, label: &str, help: &str) -> Diagnostic {
+    Diagnostic::warning("W0317", message, at, label).help(help)
+}
+
+/// W0317: lines of a job that do not count where it is called.
+pub fn of_called_job(at: Span, name: &str, lines: &[String], caller: &str) -> Diagnostic {
+    let (do_not, them) = if lines.len() == 1 { ("does not", "it") } else { ("do not", "them") };
+    let message = format!("{} of `{name}` {do_not} count here", lines.join(", "));
+    let label = format!("a part of `{caller}`, whose own lines count; rules and pins of `{name}` hold");
+    no_effect(at, message, &label, &format!("write in `{caller}` what is to hold of {them} for the whole run"))
 }
 
 /// I0501: a hole, and what would fit.

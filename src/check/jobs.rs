@@ -30,6 +30,10 @@ pub fn signatures(file: &ast::File, library: &Library, cx: &mut Diagnostics) -> 
             cx.push(crate::library::errors::declared_twice(job.name.span, "job", &job.name.text, first));
             continue;
         }
+        let of_type = library.types.get(&job.name.text).map(|(_, span)| *span);
+        if let Some(first) = of_type.filter(|span| span.file == job.name.span.file) {
+            cx.push(crate::library::errors::declared_twice(job.name.span, "name", &job.name.text, first));
+        }
         spans.insert(job.name.text.clone(), job.name.span);
         let params = types::params(&job.params, &library.types, cx);
         let result = types::resolve(&job.result, &library.types, cx);
@@ -58,7 +62,7 @@ fn reaches<'a>(
     seen: &mut BTreeSet<&'a str>,
 ) -> bool {
     let Some(job) = jobs.get(from) else { return false };
-    for called in &job.calls {
+    for called in job.calls.keys() {
         path.push(called);
         if called == to || (seen.insert(called) && reaches(called, to, jobs, path, seen)) {
             return true;

@@ -11,9 +11,16 @@ impl BodyPass<'_> {
     pub(super) fn repeat(&mut self, repeat: &ast::Repeat, wanted: Option<&Type>, span: Span) -> Expr {
         let limit = self.count(&repeat.limit, "the number of rounds").unwrap_or(Count::Number(1));
         if self.least(limit) == 0 {
-            self.cx.push(errors::not_whole(repeat.limit.span, "the number of rounds"));
+            self.cx.push(errors::no_rounds(repeat.limit.span));
         }
         let expected = repeat.expected.as_ref().and_then(|q| quantity::whole(q, "the usual number of rounds", self.cx));
+        if let (Some(q), Some(usual), Count::Number(most)) = (&repeat.expected, expected, limit)
+            && !(1..=most.max(1)).contains(&usual)
+        {
+            let message = format!("`expect {usual}` counts as `expect {}`", usual.clamp(1, most.max(1)));
+            let help = format!("write a number from 1 to {most}");
+            self.cx.push(errors::no_effect(q.span, message, "not a number of rounds that there can be", &help));
+        }
         let depth = self.scope.len();
         let carry = repeat.carry.as_ref().map(|(name, first)| {
             let first = self.expr(first, wanted);

@@ -64,8 +64,8 @@ pub struct Job {
     pub holes: Vec<Hole>,
     /// The record of each of its fields that is read, by the place of the field's name.
     pub fields: BTreeMap<Span, EcoString>,
-    /// The jobs that it calls.
-    pub calls: BTreeSet<EcoString>,
+    /// The jobs that it calls, each with the place of its first call.
+    pub calls: BTreeMap<EcoString, Span>,
     /// The modules that it takes tasks from.
     pub modules: BTreeSet<EcoString>,
     /// Whether names in it mean nothing or parts did not parse, so that what seems unused may not be.
@@ -78,6 +78,8 @@ pub struct Job {
     pub wishes: Vec<Wish>,
     /// Its pins and rules.
     pub rules: Vec<Rule>,
+    /// The inputs that `pii` names.
+    pub personal: Vec<LocalId>,
     /// How per-step quality becomes the job's.
     pub quality_rule: QualityRule,
     /// `cache on`, `cache off`: for the calls that say nothing of it.
@@ -91,6 +93,11 @@ pub struct Job {
 }
 
 impl Job {
+    /// The inputs that hold personal data: those that it names, else all.
+    pub fn holding_personal_data(&self) -> Vec<LocalId> {
+        if self.personal.is_empty() { self.params.clone() } else { self.personal.clone() }
+    }
+
     /// A named value.
     pub fn local(&self, id: LocalId) -> &Local {
         &self.locals[id.0 as usize]

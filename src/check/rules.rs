@@ -2,12 +2,15 @@
 
 use super::program::{Job, LocalId, Pin, QualityRule, Rule, RuleKind};
 use super::{Context, errors, quantity};
+use crate::diag::source::Span;
 use crate::diag::{Diagnostics, nearest};
 use crate::library::declare::text_of;
 use crate::library::end_to_end;
 use crate::library::{Implementation, Library};
 use crate::syntax::ast::{self, AtomKind, Preference, Property, StmtKind, Using};
 use ecow::EcoString;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The words that begin rules, each with a rule that it begins.
@@ -29,14 +32,12 @@ pub fn example(word: &str) -> Option<&'static str> {
 
 /// Reads the pins and rules of a job.
 pub fn check_rules(body: &[ast::Stmt], job: &mut Job, context: &Context, cx: &mut Diagnostics) {
-    let mut personal: Vec<LocalId> = Vec::new();
-    for stmt in body {
-        if let StmtKind::Rule(p) = &stmt.kind
-            && p.name.text == "pii"
-        {
-            personal.extend(p.values.iter().filter_map(|v| input(v, job, cx)));
-        }
+    said_twice(body, cx);
+    for p in personal_data(body) {
+        let named: Vec<LocalId> = p.values.iter().filter_map(|v| input(v, job, cx)).collect();
+        job.personal.extend(named);
     }
+    let inputs = job.holding_personal_data();
     for stmt in body {
         let text: EcoString = context.sources.text(stmt.span).split_whitespace().collect::<Vec<_>>().join(" ").into();
         let (kind, soft) = match &stmt.kind {
@@ -44,8 +45,8 @@ pub fn check_rules(body: &[ast::Stmt], job: &mut Job, context: &Context, cx: &mu
             StmtKind::Prefer(Preference::Using(using)) => {
                 (pin(using, None, context.library, cx).map(RuleKind::Pin), true)
             }
-            StmtKind::Rule(p) => (rule(p, job, &personal, context, cx), false),
-            StmtKind::Prefer(Preference::Rule(p)) => (rule(p, job, &personal, context, cx), true),
+            StmtKind::Rule(p) => (rule(p, job, &inputs, context, cx), false),
+            StmtKind::Prefer(Preference::Rule(p)) => (rule(p, job, &inputs, context, cx), true),
             StmtKind::On(name) => {
                 if !context.library.clusters.contains_key(&name.text) && name.text != "here" {
                     let near = nearest(&name.text, context.library.clusters.keys().map(|k| k.as_str()));
@@ -58,6 +59,50 @@ pub fn check_rules(body: &[ast::Stmt], job: &mut Job, context: &Context, cx: &mu
         };
         job.rules.extend(kind.map(|kind| Rule { kind, soft, span: stmt.span, text }));
     }
+}
+
+fn personal_data(body: &[ast::Stmt]) -> impl Iterator<Item = &Property> {
+    let rules = body.iter().filter_map(|s| if let StmtKind::Rule(p) = &s.kind { Some(p) } else { None });
+    rules.filter(|p| p.name.text == "pii")
+}
+
+/// Warns of `pii` where nothing says where personal data may go.
+pub fn check_personal(body: &[ast::Stmt], job: &Job, cx: &mut Diagnostics) {
+    // A rule that is said wrongly was reported.
+    let tried = body.iter().any(|s| matches!(&s.kind, StmtKind::Rule(p) if p.name.text == "no"));
+    let ruled = tried || job.rules.iter().any(|rule| matches!(rule.kind, RuleKind::NoPiiToClosed { .. }));
+    for p in personal_data(body).filter(|_| !ruled) {
+        let help = "write `no pii to closed models` as well";
+        cx.push(errors::no_effect(p.span, "`pii` alone protects nothing", "no rule is about it", help));
+    }
+}
+
+/// Reports what a job says of itself a second time, where only one can count.
+fn said_twice(body: &[ast::Stmt], cx: &mut Diagnostics) {
+    let mut first: BTreeMap<&str, Span> = BTreeMap::new();
+    for stmt in body {
+        let word = match &stmt.kind {
+            StmtKind::On(_) => "on",
+            StmtKind::Goal(..) => "goal",
+            StmtKind::Rule(p) if p.name.text == "quality" => "quality",
+            StmtKind::Rule(p) if p.name.text == "cache" => "cache",
+            _ => continue,
+        };
+        match first.entry(word) {
+            Entry::Occupied(before) => cx.push(errors::said_twice(stmt.span, word, *before.get())),
+            Entry::Vacant(place) => drop(place.insert(stmt.span)),
+        }
+    }
+}
+
+/// A region of the library, as the library writes it.
+fn region(name: &str, at: Span, library: &Library, cx: &mut Diagnostics) -> Option<EcoString> {
+    let known: BTreeSet<&EcoString> = library.implementations.values().filter_map(|i| i.region.as_ref()).collect();
+    let found = known.iter().find(|region| region.eq_ignore_ascii_case(name));
+    if found.is_none() {
+        cx.push(errors::unknown_region(at, name, &known));
+    }
+    found.map(|region| (*region).clone())
 }
 
 fn input(atom: &ast::Atom, job: &Job, cx: &mut Diagnostics) -> Option<LocalId> {
@@ -90,7 +135,7 @@ fn rule(
             Some(RuleKind::Avoid((*name).into()))
         }
         ("only", ["open_models"]) => Some(RuleKind::OnlyOpen),
-        ("region", [name]) => Some(RuleKind::Region((*name).into())),
+        ("region", [name]) => region(name, p.values[0].span, context.library, cx).map(RuleKind::Region),
         ("license", ["permissive"]) => Some(RuleKind::Permissive),
         ("quality", ["product"]) => {
             job.quality_rule = QualityRule::Product;
@@ -116,10 +161,7 @@ fn rule(
             job.cache = Some(*word == "on");
             None
         }
-        ("no", ["pii", "to", "closed", "models"]) => {
-            let inputs = if personal.is_empty() { job.params.clone() } else { personal.to_vec() };
-            Some(RuleKind::NoPiiToClosed { inputs })
-        }
+        ("no", ["pii", "to", "closed", "models"]) => Some(RuleKind::NoPiiToClosed { inputs: personal.to_vec() }),
         (word, _) => {
             if let Some(example) = example(word) {
                 cx.push(errors::bad_rule(p.span, word, example));
@@ -154,6 +196,11 @@ pub fn pin(using: &Using, task: Option<&str>, library: &Library, cx: &mut Diagno
         }
     }
     if let Some(hardware) = &using.hardware {
+        if let Some(condition) = hardware.conditions.first() {
+            let instead = "name a device that has it: `on a100`; `mkbc devices` and `mkbc library` show them";
+            cx.push(errors::unsupported(condition.span, "a condition on the hardware of a pin", instead));
+            return None;
+        }
         let device = &hardware.device.text;
         if device != "gpu" && device != "api" && !library.devices.contains_key(device) {
             let near = nearest(device, library.devices.keys().map(|k| k.as_str()));

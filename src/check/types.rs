@@ -4,7 +4,7 @@ use super::errors;
 use crate::diag::source::Span;
 use crate::diag::{Diagnostics, nearest};
 use crate::library::errors::declared_twice;
-use crate::syntax::ast::{Item, ItemKind, Param, TypeExpr, TypeKind};
+use crate::syntax::ast::{Item, ItemKind, Name, Param, TypeExpr, TypeKind};
 use crate::types::Type;
 use ecow::EcoString;
 use std::collections::BTreeMap;
@@ -16,8 +16,13 @@ pub type Declared = BTreeMap<EcoString, (Type, Span)>;
 pub fn declare<'a>(items: impl Iterator<Item = &'a Item>, declared: &mut Declared, cx: &mut Diagnostics) {
     for item in in_order(items) {
         let (name, ty) = match &item.kind {
-            ItemKind::Record(name, fields) => (name, Type::Record(name.text.clone(), params(fields, declared, cx))),
+            ItemKind::Record(name, fields) => (name, record(name, fields, declared, cx)),
             ItemKind::Enum(name, values) => {
+                for (i, value) in values.iter().enumerate() {
+                    if let Some(first) = values[..i].iter().find(|v| v.text == value.text) {
+                        cx.push(declared_twice(value.span, "value", &value.text, first.span));
+                    }
+                }
                 (name, Type::Enum(name.text.clone(), values.iter().map(|v| v.text.clone()).collect()))
             }
             _ => continue,
@@ -29,6 +34,37 @@ pub fn declare<'a>(items: impl Iterator<Item = &'a Item>, declared: &mut Declare
         } else {
             declared.insert(name.text.clone(), (ty, name.span));
         }
+    }
+}
+
+/// The most values that a record holds, those of the records in it included, and the most records inside each other: every pass
+/// walks them.
+const MOST_PARTS: usize = 4_096;
+const MOST_DEPTH: usize = 64;
+
+/// A record; its size is found before the types of its fields are copied into it.
+fn record(name: &Name, fields: &[Param], declared: &Declared, cx: &mut Diagnostics) -> Type {
+    let mut names = Vec::new();
+    fields.iter().for_each(|field| named(&field.ty, &mut names));
+    let inner = names.iter().filter_map(|name| declared.get(*name)).map(|(ty, _)| extent(ty));
+    let (parts, depth) = inner.fold((fields.len(), 0), |(parts, depth), (p, d)| (parts + p, depth.max(d)));
+    if parts > MOST_PARTS || depth >= MOST_DEPTH {
+        cx.push(errors::record_too_large(name.span, &name.text, MOST_PARTS, MOST_DEPTH));
+        return Type::Unknown;
+    }
+    Type::Record(name.text.clone(), params(fields, declared, cx))
+}
+
+/// The values in a type, and how many records stand inside each other.
+fn extent(ty: &Type) -> (usize, usize) {
+    match ty {
+        Type::List(inner) | Type::Optional(inner) => extent(inner),
+        Type::Record(_, fields) => {
+            let inner = fields.iter().map(|(_, ty)| extent(ty));
+            let (parts, depth) = inner.fold((0, 0), |(parts, depth), (p, d)| (parts + p, depth.max(d)));
+            (parts + fields.len(), depth + 1)
+        }
+        _ => (0, 0),
     }
 }
 

@@ -219,6 +219,9 @@ pub struct PlanOptions {
     /// Leave out what each limit costs, which takes two more plans a limit
     #[arg(long)]
     pub no_prices: bool,
+    /// A line of the language that counts as if the job said it, a limit in place of the job's own: "cost <= 0.10 usd" (repeatable)
+    #[arg(long, value_name = "LINE", conflicts_with = "proof")]
+    pub slo: Vec<String>,
 }
 
 /// What planning several jobs on one cluster needs.

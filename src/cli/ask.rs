@@ -15,6 +15,7 @@ use crate::ask::question::{self, Replaced, Unread};
 use crate::ask::render::{self, front::csv, html::page, svg::plot};
 use crate::ask::sensitivity::{self, Work};
 use crate::ask::{Asked, names, what_if, why, why_not};
+use crate::check::about;
 use crate::compile::{Changes, Compiled, Decision, Prepared, Target, Undecided, decide, prepare_job};
 use crate::diag::Diagnostics;
 use crate::solve::{Certify, Limits};
@@ -188,6 +189,7 @@ where
     Q: FnOnce(&Prepared, &Target, &mut Diagnostics) -> Result<Kind, Failure>,
 {
     let mut cx = std::mem::take(&mut filled.cx);
+    about(&filled.checked.tree, &filled.checked.program, &terms.job, &mut cx);
     let started = Instant::now();
     let out_of_time = move || started.elapsed() >= terms.limit;
     let target = terms.target(&out_of_time);

@@ -116,8 +116,7 @@ fn checked(path: &Path, options: &CheckOptions) -> Result<(Texts, Diagnostics), 
         }
         if options.fix && rounds < MAX_ROUNDS {
             let text = &texts.sources.get(file).text;
-            let (fixed, applied) =
-                apply(text, cx.iter().filter_map(|d| d.fix.as_ref()).filter(|f| f.span.file == file));
+            let (fixed, applied) = apply(text, cx.iter().filter_map(|d| d.sure_fix()).filter(|f| f.span.file == file));
             if fixed != *text {
                 for fix in applied {
                     let (line, _) = texts.sources.line_column(fix.span);

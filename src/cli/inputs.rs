@@ -78,7 +78,8 @@ pub fn known(inputs: &Inputs, names: &[&str]) -> Result<(), Failure> {
     for (name, values) in inputs {
         if !names.contains(&name.as_str()) {
             let command = Cli::command();
-            let own = command.get_subcommands().filter(|c| TAKE_INPUTS.contains(&c.get_name()));
+            let given = std::env::args().nth(1).unwrap_or_default();
+            let own = command.get_subcommands().filter(|c| c.get_name() == given);
             let own: Vec<&str> = own.flat_map(|c| c.get_arguments()).filter_map(|a| a.get_long()).collect();
             let hint = match nearest(name, names.iter().copied().chain(own)) {
                 Some(near) => format!("did you mean `--{near}`?"),

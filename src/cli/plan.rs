@@ -14,7 +14,7 @@ use crate::ask::question::{self, Unread};
 use crate::ask::render::first_measurement;
 use crate::ask::sensitivity::{Work, measure};
 use crate::check::program::Job;
-use crate::check::select;
+use crate::check::{about, select};
 use crate::compile::{self, Compiled, Decision, Offer, Prepared, Seen, Target, Texts, anywhere, offers};
 use crate::diag::Diagnostics;
 use crate::library::Implementation;
@@ -69,6 +69,9 @@ const EXTRA_SOLVES: usize = 1_000;
 pub fn plan(options: &PlanOptions, inputs: &Inputs) -> Result<(), Failure> {
     let fleet = &options.fleet;
     if !fleet.more.is_empty() || fleet.load.is_some() || fleet.from.is_some() {
+        if !options.slo.is_empty() {
+            return Err(Failure::Usage("`--slo` is for one job: write the line in the job's file".to_string()));
+        }
         return super::fleet::plan(options, inputs);
     }
     if let Some(out) = &options.out {
@@ -90,7 +93,7 @@ pub fn plan(options: &PlanOptions, inputs: &Inputs) -> Result<(), Failure> {
         decided = Some(Decided { problem: problem.clone(), solution: solution.cloned() });
     };
     let proof = options.proof.as_deref();
-    let extras = Extras { prices: !options.no_prices, measure: options.planning.robust, proof, slo: &[] };
+    let extras = Extras { prices: !options.no_prices, measure: options.planning.robust, proof, slo: &options.slo };
     let made = make_seen(&options.planning, inputs, None, extras, &mut see);
     if let Some(decided) = &decided {
         hand_on(options, decided)?;
@@ -259,6 +262,8 @@ fn with_filled(
             return Err(why);
         }
     };
+    let compile::Checked { tree, program, .. } = &filled.checked;
+    about(tree, program, &terms.job, &mut filled.cx);
     let started = Instant::now();
     let out_of_time = move || started.elapsed() >= terms.limit;
     let target = terms.target(&out_of_time);

@@ -142,14 +142,14 @@ fn is_soft(job: &Job, origin: &Origin) -> bool {
     match origin {
         Origin::Clause(clause) => job.preferred.iter().any(|soft| soft.span == clause.span),
         Origin::Rule(rule) => rule.soft,
-        Origin::StepPin(..) | Origin::EnergyKnown(..) | Origin::AgentCost(..) => false,
+        Origin::Called(..) | Origin::StepPin(..) | Origin::EnergyKnown(..) | Origin::AgentCost(..) => false,
     }
 }
 
 fn place(origin: &Origin) -> Option<Span> {
     match origin {
         Origin::Clause(clause) => Some(clause.span),
-        Origin::Rule(rule) => Some(rule.span),
+        Origin::Rule(rule) | Origin::Called(rule, _) => Some(rule.span),
         Origin::StepPin(..) | Origin::EnergyKnown(..) | Origin::AgentCost(..) => None,
     }
 }

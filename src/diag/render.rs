@@ -107,7 +107,7 @@ fn emit(out: &mut dyn WriteColor, config: &term::Config, files: &Lines, d: &Diag
     if let Some(help) = &d.help {
         notes.push(format!("help: {help}"));
     }
-    if let Some(fix) = &d.fix {
+    if let Some(fix) = d.sure_fix() {
         notes.push(format!("fix: {}", fix.title));
     }
     let rendered =
@@ -148,6 +148,6 @@ fn json_one(d: &Diagnostic, sources: &Sources) -> serde_json::Value {
         "primary": label(&d.primary),
         "secondary": d.secondary.iter().map(label).collect::<Vec<_>>(),
         "help": d.help,
-        "fix": d.fix.as_ref().map(|f| json!({"title": f.title, "place": place(f.span), "insert": f.insert})),
+        "fix": d.sure_fix().map(|f| json!({"title": f.title, "place": place(f.span), "insert": f.insert})),
     })
 }

@@ -92,13 +92,13 @@ pub(super) fn offers(job: &Job, program: &Program, library: &Library) -> Vec<Off
 
 fn reaches(from: &Job, to: &EcoString, program: &Program) -> bool {
     let mut seen = BTreeSet::new();
-    let mut open: Vec<&EcoString> = from.calls.iter().collect();
+    let mut open: Vec<&EcoString> = from.calls.keys().collect();
     while let Some(name) = open.pop() {
         if name == to {
             return true;
         }
         if seen.insert(name) {
-            open.extend(program.jobs.iter().filter(|j| j.name == *name).flat_map(|j| &j.calls));
+            open.extend(program.jobs.iter().filter(|j| j.name == *name).flat_map(|j| j.calls.keys()));
         }
     }
     false

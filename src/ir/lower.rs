@@ -1,6 +1,7 @@
-//! Typed job → workflow. Calls of other jobs become part of it.
+//! Typed job → workflow. Calls of other jobs become part of it, and the rules of those jobs hold for the steps that come from them.
 
 mod agent;
+mod called;
 
 use super::answers::shares;
 use super::workflow::{Node, Op, Operand, Part, Region, Step, StepId, ValueId, Way, Workflow};
@@ -117,7 +118,10 @@ impl<'p> Lower<'p> {
                 for (param, arg) in called.params.iter().zip(args) {
                     inner.insert(*param, self.expr(arg, job, scope, nodes)?);
                 }
-                self.block(&called.body, called, &mut inner, nodes)
+                let (given, step, node) = (inner.clone(), self.steps.len(), nodes.len());
+                let result = self.block(&called.body, called, &mut inner, nodes)?;
+                self.hold(called, &given, step, &nodes[node..]);
+                Some(result)
             }
             ExprKind::Record(fields) => {
                 let names = fields.iter().map(|(n, _)| n.to_string()).collect();
@@ -222,6 +226,7 @@ impl<'p> Lower<'p> {
             name,
             span: Some(inside.map_or(call.span, |inside| inside.span)),
             pins: call.pins.clone(),
+            rules: Vec::new(),
             retries: inside.map_or(0, |inside| inside.retries).max(call.retries),
             timeout: call.timeout.or(inside.and_then(|inside| inside.timeout)),
             fallbacks: call.fallbacks.clone(),

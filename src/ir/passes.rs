@@ -8,7 +8,8 @@ pub fn merge_equal(workflow: &mut Workflow) {
     let steps = workflow.steps.clone();
     let same = |a: StepId, b: StepId| {
         let (a, b) = (&steps[a.0 as usize], &steps[b.0 as usize]);
-        let said = |s: &Step| (s.retries, s.timeout, s.cache, s.fallbacks.clone());
+        let rules = |s: &Step| s.rules.iter().map(|rule| rule.span).collect::<Vec<_>>();
+        let said = |s: &Step| (s.retries, s.timeout, s.cache, s.fallbacks.clone(), rules(s));
         a.task == b.task && a.pins.is_empty() && b.pins.is_empty() && said(a) == said(b)
     };
     merge_region(&mut workflow.body, &same, &mut BTreeMap::new());

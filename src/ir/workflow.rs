@@ -1,6 +1,6 @@
 //! The workflow: a typed DAG of calls, with regions for maps, branches and loops.
 
-use crate::check::program::Pin;
+use crate::check::program::{Pin, Rule};
 use crate::diag::source::Span;
 use crate::types::Type;
 use ecow::EcoString;
@@ -136,7 +136,7 @@ pub enum Op {
     List,
     /// A record of the operands, with these field names.
     Record(Vec<String>),
-    /// `+` on numbers; concatenation on Text.
+    /// `+` on numbers; concatenation on Text and lists.
     Add,
     /// `-`.
     Sub,
@@ -197,6 +197,8 @@ pub struct Step {
     pub span: Option<Span>,
     /// What was pinned at the call.
     pub pins: Vec<Pin>,
+    /// The rules of the called jobs that it comes from; `no pii to closed models` only where its data reaches the step.
+    pub rules: Vec<Rule>,
     /// Further attempts.
     pub retries: u32,
     /// The limit of one attempt, in seconds.

@@ -60,7 +60,7 @@ pub fn declared_twice(at: Span, what: &str, name: &str, first: Span) -> Diagnost
 pub fn unknown_task(at: Span, name: &str, near: Option<&str>) -> Diagnostic {
     let d = Diagnostic::error("E0406", format!("there is no task `{name}`"), at, "nothing of this name to implement");
     match near {
-        Some(near) => d.help(format!("did you mean `{near}`?")).fix(format!("write `{near}`"), at, near),
+        Some(near) => d.near(at, name, near),
         None => d.help("declare the task, or name another"),
     }
 }
@@ -70,7 +70,7 @@ pub fn unknown_property(at: Span, name: &str, known: &[&str]) -> Diagnostic {
     let d =
         Diagnostic::error("E0407", format!("`{name}` means nothing here"), at, "not a clause of a task, model or tool");
     match nearest(name, known.iter().copied()) {
-        Some(near) => d.help(format!("did you mean `{near}`?")).fix(format!("write `{near}`"), at, near),
+        Some(near) => d.near(at, name, near),
         None => {
             d.help(format!("write one of {}", known.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ")))
         }
@@ -87,7 +87,7 @@ pub fn bad_value(at: Span, name: &str, wanted: &str) -> Diagnostic {
 pub fn unknown_device(at: Span, name: &str, near: Option<&str>) -> Diagnostic {
     let d = Diagnostic::error("E0409", format!("there is no device `{name}`"), at, "declared nowhere");
     match near {
-        Some(near) => d.help(format!("did you mean `{near}`?")).fix(format!("write `{near}`"), at, near),
+        Some(near) => d.near(at, name, near),
         None => d.help(format!("declare it: `device {name} {{ kind gpu }}`")),
     }
 }
@@ -142,7 +142,7 @@ pub fn unknown_column(at: Span, column: &str, entry: &str, near: Option<&str>) -
     let message = format!("the profile has a column `{column}`, and `{entry}` has no such knob");
     let d = Diagnostic::error("E0322", message, at, "neither a knob nor a column of every profile");
     match near {
-        Some(near) => d.help(format!("did you mean `{near}`?")).fix(format!("write `{near}`"), at, near),
+        Some(near) => d.near(at, column, near),
         None => d.help("name the column after a knob, or add the knob"),
     }
 }

@@ -56,7 +56,8 @@ pub fn audit(plan: &Plan, job: &Job, program: &Program, library: &Library) -> Ve
         let stated = plan.clauses.iter().find(|c| c.metric == "rule" && c.text == rule.text && c.soft == rule.soft);
         let offers = |s: &PlanStep| from.get(s.id.0 as usize).map_or(&[][..], |old| whole.steps[*old].ways.as_slice());
         let all = plan.steps.iter().flat_map(|s| std::iter::once(s.clone()).chain(fallback::in_place(s)));
-        let breaking = all.into_iter().find(|s| !keeps(s, offers(s), rule, plan, job, library));
+        let touched = personal(rule, plan, job);
+        let breaking = all.into_iter().find(|s| !keeps(s, offers(s), rule, &touched, library));
         let breaking = breaking.as_ref().map(|s| s.name.as_str());
         let composed = plan.compositions.iter().find(|c| !composes(c, rule, library)).map(|c| c.call.as_str());
         let breaking = breaking.or(composed);
@@ -78,10 +79,22 @@ pub fn audit(plan: &Plan, job: &Job, program: &Program, library: &Library) -> Ve
         if !called.pins.iter().all(|pin| is_pinned(composed, pin)) {
             wrong.push(format!("the call `{}` is not what it pins", composed.call));
         }
+        if let Some(rule) = called.rules.iter().find(|rule| !composes(composed, rule, library)) {
+            wrong.push(format!("the call `{}` breaks `{}` of the job that it comes from", composed.call, rule.text));
+        }
     }
     for (step, called) in plan.steps.iter().zip(&workflow.steps) {
         if !called.pins.iter().all(|p| fits(step, p, library)) {
             wrong.push(format!("step `{}` is not what its call pins", step.name));
+        }
+        let touched = BTreeSet::from([step.id.0]);
+        let offers = from.get(step.id.0 as usize).map_or(&[][..], |old| whole.steps[*old].ways.as_slice());
+        let broken = |rule: &&Rule| {
+            let mut all = std::iter::once(step.clone()).chain(fallback::in_place(step));
+            all.any(|s| !keeps(&s, offers, rule, &touched, library))
+        };
+        if let Some(rule) = called.rules.iter().find(broken) {
+            wrong.push(format!("step `{}` breaks `{}` of the job that it comes from", step.name, rule.text));
         }
         let timeout = called.timeout.map(|t| (t * rust_decimal::Decimal::from(1000)).ceil());
         if step.conditions.retries != called.retries
@@ -134,7 +147,15 @@ fn composes(composed: &PlanComposition, rule: &Rule, library: &Library) -> bool 
     }
 }
 
-fn keeps(step: &PlanStep, offers: &[Way], rule: &Rule, plan: &Plan, job: &Job, library: &Library) -> bool {
+/// The steps that personal data reaches, where a rule of the job is about that.
+fn personal(rule: &Rule, plan: &Plan, job: &Job) -> BTreeSet<u32> {
+    let RuleKind::NoPiiToClosed { inputs } = &rule.kind else { return BTreeSet::new() };
+    let names: Vec<&str> = inputs.iter().map(|id| job.local(*id).name.as_str()).collect();
+    let from = plan.inputs.iter().filter(|i| names.contains(&i.name.as_str())).map(|i| i.value);
+    touched(&plan.body, from.collect())
+}
+
+fn keeps(step: &PlanStep, offers: &[Way], rule: &Rule, touched: &BTreeSet<u32>, library: &Library) -> bool {
     let Some(entry) = library.implementations.get(step.implementation.as_str()) else { return false };
     match &rule.kind {
         RuleKind::Avoid(name) => step.implementation != name.as_str(),
@@ -150,11 +171,7 @@ fn keeps(step: &PlanStep, offers: &[Way], rule: &Rule, plan: &Plan, job: &Job, l
             };
             !applies || fits(step, pin, library)
         }
-        RuleKind::NoPiiToClosed { inputs } => {
-            let names: Vec<&str> = inputs.iter().map(|id| job.local(*id).name.as_str()).collect();
-            let from = plan.inputs.iter().filter(|i| names.contains(&i.name.as_str())).map(|i| i.value);
-            entry.open || !touched(&plan.body, from.collect()).contains(&step.id.0)
-        }
+        RuleKind::NoPiiToClosed { .. } => entry.open || !touched.contains(&step.id.0),
     }
 }
 

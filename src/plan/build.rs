@@ -340,7 +340,7 @@ fn clause(origin: &Origin, soft: bool, kept: bool, total: &Totals, input: &Build
             holds: kept,
             price: None,
         }),
-        Origin::StepPin(..) | Origin::EnergyKnown(..) | Origin::AgentCost(..) => None,
+        Origin::Called(..) | Origin::StepPin(..) | Origin::EnergyKnown(..) | Origin::AgentCost(..) => None,
     }
 }
 

@@ -14,7 +14,7 @@ pub fn explain(conflict: &Conflict, encoded: &Encoded, space: &Space, workflow: 
     let steps = workflow.steps.len();
     let span_of = |c: usize| match &encoded.origins[c] {
         Origin::Clause(clause) => Some(clause.span),
-        Origin::Rule(rule) => Some(rule.span),
+        Origin::Rule(rule) | Origin::Called(rule, _) => Some(rule.span),
         Origin::StepPin(_, pin) => Some(pin.span),
         Origin::EnergyKnown(_, span) | Origin::AgentCost(_, _, span) => Some(*span),
     };
@@ -114,7 +114,9 @@ fn shut_out(rule: usize, encoded: &Encoded, space: &Space) -> Option<(usize, Str
     left_out.dedup();
     // What the line itself names is what its reader asks about.
     let pinned = match &encoded.origins[rule] {
-        Origin::StepPin(_, pin) | Origin::Rule(Rule { kind: RuleKind::Pin(pin), .. }) => pin.implementation.as_ref(),
+        Origin::StepPin(_, pin)
+        | Origin::Called(Rule { kind: RuleKind::Pin(pin), .. }, _)
+        | Origin::Rule(Rule { kind: RuleKind::Pin(pin), .. }) => pin.implementation.as_ref(),
         _ => None,
     };
     left_out.sort_by_key(|line| !pinned.is_some_and(|name| line.starts_with(&format!("`{name}`:"))));

@@ -55,7 +55,7 @@ pub(super) fn superlative(metric: Metric) -> String {
 pub fn said(origin: &Origin) -> String {
     match origin {
         Origin::Clause(c) => format!("`{}`", c.text),
-        Origin::Rule(r) => format!("`{}`", r.text),
+        Origin::Rule(r) | Origin::Called(r, _) => format!("`{}`", r.text),
         Origin::StepPin(..) => "the pin at the call".to_string(),
         Origin::AgentCost(_, usd, _) => format!("what the agent may cost, {} usd", usd.normalize()),
         Origin::EnergyKnown(text, _) => format!("`{text}`, for which energy must be known"),

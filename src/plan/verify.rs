@@ -329,6 +329,7 @@ fn space_of(plan: &Plan, library: &Library) -> space::Space {
         name: s.name.as_str().into(),
         span: None,
         pins: Vec::new(),
+        rules: Vec::new(),
         retries: s.conditions.retries,
         timeout: None,
         fallbacks: Vec::new(),

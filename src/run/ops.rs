@@ -30,6 +30,7 @@ pub fn compute(op: &Op, args: &[&Value]) -> Result<Value, Fault> {
         (Op::Gt, [a, b]) => order(a, b).map(|o| Value::Bool(o == Ordering::Greater)),
         (Op::Ge, [a, b]) => order(a, b).map(|o| Value::Bool(o != Ordering::Less)),
         (Op::Add, [Value::String(a), Value::String(b)]) => Ok(Value::String(format!("{a}{b}"))),
+        (Op::Add, [Value::Array(a), Value::Array(b)]) => Ok(Value::Array(a.iter().chain(b).cloned().collect())),
         (Op::Add | Op::Sub | Op::Mul | Op::Div, [Value::Number(a), Value::Number(b)]) => arithmetic(op, a, b),
         _ => Err(Fault::plan(format!("the operation {op:?} does not go with these {} operands", args.len()))),
     }
@@ -130,6 +131,7 @@ mod tests {
         assert_eq!(two(Op::Lt, json!("a"), json!("b")), Ok(json!(true)));
         assert!(two(Op::Lt, json!("a"), json!(1)).is_err());
         assert_eq!(two(Op::Add, json!("a"), json!("b")), Ok(json!("ab")));
+        assert_eq!(two(Op::Add, json!(["a"]), json!(["b", "c"])), Ok(json!(["a", "b", "c"])));
         let record =
             compute(&Op::Record(vec!["x".into(), "y".into()]), &[&json!(1), &json!([1, 2])]).expect("a record");
         let y = compute(&Op::Field("y".into()), &[&record]).expect("a field");

@@ -4,10 +4,11 @@ use super::compose::composes;
 use super::{Candidate, Figured, Space, Streamed, until_first};
 use crate::check::program::{Clause, Job, Metric, Pin, QualityRule, Rule, RuleKind};
 use crate::diag::source::Span;
+use crate::ir::reach::reached;
 use crate::ir::stream::Role;
-use crate::ir::workflow::{Node, Operand, Region, ValueId, Workflow};
-use crate::library::Library;
+use crate::ir::workflow::{ValueId, Workflow};
 use crate::library::end_to_end::Form;
+use crate::library::{Implementation, Library};
 use crate::solve::problem::{self, Aggregate, Bound, Capacity, Choice, Figure, Problem, Wish};
 use crate::space::Machines;
 use crate::space::colocate::FULL;
@@ -41,6 +42,8 @@ pub enum Origin {
     Rule(Rule),
     /// A pin at a call: the step, and the pin.
     StepPin(usize, Pin),
+    /// A rule of a job that is called, for the steps that come from it.
+    Called(Rule, BTreeSet<usize>),
     /// What all calls of an agent may cost together: which agent, how much in dollars, as written.
     AgentCost(u32, Decimal, Span),
     /// Energy is limited or wished by this line, and some choices' energy is unknown.
@@ -82,6 +85,7 @@ pub fn encode(input: &Input) -> Encoded {
     for (step, s) in input.workflow.steps.iter().enumerate() {
         origins.extend(s.pins.iter().cloned().map(|p| Origin::StepPin(step, p)));
     }
+    origins.extend(of_called(input.workflow));
     let mut agents = BTreeSet::new();
     for agent in input.workflow.steps.iter().filter_map(|s| s.agent.as_ref()) {
         if let (Some(usd), Some(span), true) = (agent.cost_usd, agent.cost_at, agents.insert(agent.number)) {
@@ -125,8 +129,9 @@ pub fn encode(input: &Input) -> Encoded {
                     .filter_map(|id| input.workflow.inputs.iter().find(|(n, ..)| *n == input.job.local(*id).name))
                     .map(|(_, _, value)| *value)
                     .collect();
-                reached(&input.workflow.body, inputs)
+                reached(&input.workflow.body.nodes, inputs)
             }
+            Origin::Called(_, steps) => steps.clone(),
             _ => BTreeSet::new(),
         })
         .collect();
@@ -374,26 +379,50 @@ fn breaks(
             agent.is_some_and(|a| a.number == *number) && option.cost() > *usd
         }
         Origin::StepPin(pinned, pin) => *pinned == step && !matches_pin(candidate, pin, input.library),
-        Origin::Rule(rule) => match &rule.kind {
-            RuleKind::Pin(pin) => {
-                let task = &input.workflow.steps[step].task;
-                let named = pin.implementation.as_ref().and_then(|i| input.library.implementations.get(i));
-                let called = &input.workflow.steps[step];
-                let applies = match named {
-                    // A composition is pinned where it is offered; a model where there is a call, not where its parts are.
-                    Some(i) if composes(i) => called.ways.iter().any(|way| way.composition == i.name),
-                    Some(i) => i.tasks.contains(task) && !candidate.is_idle(),
-                    None => !candidate.is_idle(),
-                };
-                applies && !matches_pin(candidate, pin, input.library)
-            }
-            RuleKind::Avoid(name) => entry.name == *name,
-            RuleKind::OnlyOpen => !entry.open,
-            RuleKind::Region(region) => entry.region.as_ref().is_some_and(|r| r != region),
-            RuleKind::Permissive => !entry.is_permissive(),
-            RuleKind::NoPiiToClosed { .. } => !entry.open && tainted.contains(&step),
-        },
+        Origin::Called(rule, steps) => {
+            steps.contains(&step) && breaks_rule(rule, step, candidate, entry, tainted, input)
+        }
+        Origin::Rule(rule) => breaks_rule(rule, step, candidate, entry, tainted, input),
     }
+}
+
+fn breaks_rule(
+    rule: &Rule,
+    step: usize,
+    candidate: &Candidate,
+    entry: &Implementation,
+    tainted: &BTreeSet<usize>,
+    input: &Input,
+) -> bool {
+    match &rule.kind {
+        RuleKind::Pin(pin) => {
+            let named = pin.implementation.as_ref().and_then(|i| input.library.implementations.get(i));
+            let called = &input.workflow.steps[step];
+            let applies = match named {
+                // A composition is pinned where it is offered; a model where there is a call, not where its parts are.
+                Some(i) if composes(i) => called.ways.iter().any(|way| way.composition == i.name),
+                Some(i) => i.tasks.contains(&called.task) && !candidate.is_idle(),
+                None => !candidate.is_idle(),
+            };
+            applies && !matches_pin(candidate, pin, input.library)
+        }
+        RuleKind::Avoid(name) => entry.name == *name,
+        RuleKind::OnlyOpen => !entry.open,
+        RuleKind::Region(region) => entry.region.as_ref().is_some_and(|r| r != region),
+        RuleKind::Permissive => !entry.is_permissive(),
+        RuleKind::NoPiiToClosed { .. } => !entry.open && tainted.contains(&step),
+    }
+}
+
+/// The rules of called jobs, each once with all the steps that it holds for.
+fn of_called(workflow: &Workflow) -> Vec<Origin> {
+    let mut rules: BTreeMap<Span, (Rule, BTreeSet<usize>)> = BTreeMap::new();
+    for (step, called) in workflow.steps.iter().enumerate() {
+        for rule in &called.rules {
+            rules.entry(rule.span).or_insert_with(|| (rule.clone(), BTreeSet::new())).1.insert(step);
+        }
+    }
+    rules.into_values().map(|(rule, steps)| Origin::Called(rule, steps)).collect()
 }
 
 /// Whether a candidate is what a pin asks for.
@@ -405,65 +434,4 @@ pub fn matches_pin(candidate: &Candidate, pin: &Pin, library: &Library) -> bool 
         && pin.knobs.iter().all(|k| candidate.knobs.contains(k))
         && device
         && (pin.units.is_empty() || pin.units.contains(&candidate.units))
-}
-
-/// The steps that some inputs' data reaches.
-fn reached(body: &Region, mut from: BTreeSet<ValueId>) -> BTreeSet<usize> {
-    let mut steps = BTreeSet::new();
-    walk(body, &mut from, &mut steps);
-    steps
-}
-
-fn walk(region: &Region, from: &mut BTreeSet<ValueId>, steps: &mut BTreeSet<usize>) -> bool {
-    let hit = |operand: &Operand, from: &BTreeSet<ValueId>| matches!(operand, Operand::Value(id) if from.contains(id));
-    for node in &region.nodes {
-        let reached = match node {
-            Node::Call { step, args, .. } => {
-                let reached = args.iter().any(|(_, a)| hit(a, from));
-                if reached {
-                    steps.insert(step.0 as usize);
-                }
-                reached
-            }
-            Node::Choose { step, args, ways, .. } => {
-                let mut reached = args.iter().any(|(_, a)| hit(a, from));
-                if reached {
-                    steps.insert(step.0 as usize);
-                }
-                for way in ways {
-                    reached |= walk(way, from, steps);
-                }
-                reached
-            }
-            Node::Compute { args, .. } => args.iter().any(|a| hit(a, from)),
-            Node::Map { over, item, body, .. } => {
-                let over = hit(over, from);
-                if over {
-                    from.insert(*item);
-                }
-                walk(body, from, steps) || over
-            }
-            Node::Branch { when, then, otherwise, .. } => {
-                let inner = [walk(then, from, steps), walk(otherwise, from, steps)];
-                hit(when, from) || inner[0] || inner[1]
-            }
-            Node::Repeat { carry, body, .. } => {
-                if let Some((item, first)) = carry
-                    && hit(first, from)
-                {
-                    from.insert(*item);
-                }
-                // What a round leaves behind reaches the next one.
-                let left = walk(body, from, steps);
-                if left && let Some((item, _)) = carry {
-                    from.insert(*item);
-                }
-                walk(body, from, steps)
-            }
-        };
-        if reached {
-            from.insert(node.output());
-        }
-    }
-    hit(&region.result, from)
 }

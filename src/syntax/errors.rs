@@ -1,23 +1,55 @@
 //! The diagnostics of lexer, layout and parser: E01xx.
 
+mod hints;
+
 use crate::diag::source::Span;
 use crate::diag::{Diagnostic, nearest};
 use crate::syntax::token::Token;
 use logos::Logos;
 
-/// E0101: text that is no token.
-pub fn no_token(at: Span, text: &str) -> Diagnostic {
+/// E0101: a place of a source that is no token.
+pub fn no_token(at: Span, source: &str) -> Diagnostic {
+    let text = source.get(at.range()).unwrap_or_default();
     let shown: String = text.chars().take(20).collect();
     let d = Diagnostic::error(
         "E0101",
-        format!("`{}` means nothing here", shown.escape_default()),
+        format!("`{}` means nothing here", shown.escape_debug()),
         at,
         "not part of the language",
     );
     if text.contains('\'') {
         return d.help("write texts in double quotes");
     }
-    d.help("remove it").fix("remove it", at, "")
+    if let Some((_, word)) = ELSEWHERE.iter().find(|(sign, _)| *sign == text) {
+        let before = source.get(..at.start as usize).and_then(|s| s.chars().next_back());
+        let behind = source.get(at.end as usize..).and_then(|s| s.chars().next());
+        let touches = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || "_)]}\"([".contains(c));
+        let left = if touches(before) && !matches!(before, Some('(' | '[')) { " " } else { "" };
+        let right = if touches(behind) { " " } else { "" };
+        let (title, insert) = (format!("write `{word}`"), format!("{left}{word}{right}"));
+        let d = d.help(title.clone());
+        // Behind a value `not` has no place.
+        return if *word == "not" && !left.is_empty() { d.guess(title, at, insert) } else { d.fix(title, at, insert) };
+    }
+    if ["€", "$"].contains(&text) {
+        return d.help("write the currency behind the number: `2 usd`, `2 eur`");
+    }
+    // What stands there may have a meaning for whoever wrote it: only a `;` surely has none.
+    if text.chars().all(|c| c == ';') {
+        return d.help("remove it").fix("remove it", at, "");
+    }
+    d.help("remove it, or put it in quotes where it belongs to a text")
+}
+
+/// Signs of other languages, with what stands for them here.
+const ELSEWHERE: [(&str, &str); 7] =
+    [("!", "not"), ("&&", "and"), ("||", "or"), ("≤", "<="), ("≥", ">="), ("≠", "!="), ("×", "*")];
+
+/// E0101: a `\` in a text with something behind it that it does not go with.
+pub fn no_escape(at: Span, source: &str) -> Diagnostic {
+    let shown = source.get(at.range()).unwrap_or_default();
+    Diagnostic::error("E0101", format!("`{shown}` means nothing in a text"), at, "stands for no sign")
+        .help("write `\\\\` for a backslash; there are `\\\"`, `\\n`, `\\r`, `\\t` and `\\u{41}` besides")
 }
 
 /// E0101: a text in single quotes.
@@ -79,11 +111,17 @@ pub fn unclosed_bracket(opener: Span, token: Token, closed_at: Span) -> Diagnost
 pub fn unopened_bracket(at: Span, token: Token) -> Diagnostic {
     Diagnostic::error("E0104", format!("`{token}` closes nothing"), at, "nothing is open here")
         .help("remove it, or add the bracket that it should close")
-        .fix(format!("remove `{token}`"), at, "")
+        .guess(format!("remove `{token}`"), at, "")
 }
 
 /// E0105: the parser expected something else.
-pub fn unexpected(at: Span, found: Option<Token>, text: &str, expected: &[String], line_before: &str) -> Diagnostic {
+pub fn unexpected(
+    at: Span,
+    found: Option<Token>,
+    text: &str,
+    expected: &[String],
+    (line_before, behind): (&str, &str),
+) -> Diagnostic {
     let what = match found {
         None => "the end of the file".to_string(),
         Some(Token::Newline) => "the end of the line".to_string(),
@@ -119,8 +157,20 @@ pub fn unexpected(at: Span, found: Option<Token>, text: &str, expected: &[String
     if found == Some(Token::Eq) && expects("==") {
         return d.help("write `==` to compare").fix("write `==`", at, "==");
     }
+    if let Some(help) = hints::of_other_languages(found, line_before, behind) {
+        return d.help(help);
+    }
+    if found == Some(Token::Greater) && line_before.ends_with('<') {
+        let both = Span { start: at.start - 1, ..at };
+        return d.help("write `!=`").fix("write `!=`", both, "!=");
+    }
     if found == Some(Token::Minus) && !expects("-") {
-        return d.help("put a name with `-` in it in quotes: `\"gpt-4o\"`");
+        let name = line_before.ends_with(|c: char| c.is_alphanumeric() || c == '_');
+        let negative = !name && behind.starts_with(|c: char| c.is_ascii_digit());
+        return match negative {
+            true => d.help("write a number of zero or more: this is never less"),
+            false => d.help("put a name with `-` in it in quotes: `\"gpt-4o\"`"),
+        };
     }
     if found == Some(Token::OpenBrace) && expects("->") {
         return d.help("say what the result is: `-> Text`").fix(
@@ -140,13 +190,16 @@ pub fn unexpected(at: Span, found: Option<Token>, text: &str, expected: &[String
             .filter(|e| e.as_bytes().first().is_some_and(u8::is_ascii_lowercase));
         let keywords: Vec<&str> = keywords.filter(|k| !matches!(*k, "ident" | "number" | "text" | "unit")).collect();
         if let Some(near) = nearest(text, keywords) {
-            return d.help(format!("did you mean `{near}`?")).fix(format!("write `{near}`"), at, near);
+            return d.near(at, text, near);
         }
     }
-    if found.is_some_and(Token::is_keyword) && expects("ident") {
-        return d.help(format!("`{text}` is a word of the language: choose another name, `{text}_` say"));
+    match found.filter(|token| token.is_keyword() && expects("ident")) {
+        Some(token) => match hints::misplaced(token, line_before) {
+            Some(help) => d.help(help),
+            None => d.help(format!("`{text}` is a word of the language: choose another name, `{text}_` say")),
+        },
+        None => d,
     }
-    d
 }
 
 /// Where the `:` stands in `let a: summarise`, behind which there is no type: types begin with capitals.

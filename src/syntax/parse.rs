@@ -6,7 +6,7 @@ use crate::syntax::ast::{self, *};
 use crate::syntax::errors;
 use crate::syntax::grammar::FileParser;
 use crate::syntax::layout::layout;
-use crate::syntax::token::{Lexed, Spanned, Token, lex};
+use crate::syntax::token::{Lexed, Spanned, Token, escapes, lex};
 use ecow::EcoString;
 use lalrpop_util::{ErrorRecovery, ParseError};
 use std::cell::RefCell;
@@ -72,7 +72,8 @@ fn report(errors: Vec<Failure>, source: &str, file: FileId, cx: &mut Diagnostics
         }
         let text = source.get(start as usize..end as usize).unwrap_or("");
         let line = source.get(..start as usize).map_or("", |s| s.rsplit('\n').next().unwrap_or(""));
-        cx.push(errors::unexpected(Span::new(file, start, end), found, text, &expected, line));
+        let behind = source.get(end as usize..).map_or("", |s| s.split('\n').next().unwrap_or(""));
+        cx.push(errors::unexpected(Span::new(file, start, end), found, text, &expected, (line, behind)));
     }
 }
 
@@ -107,16 +108,17 @@ impl Builder<'_> {
         if !inner.contains('\\') {
             return inner.into();
         }
-        let mut out = EcoString::with_capacity(inner.len());
-        let mut chars = inner.chars();
-        while let Some(c) = chars.next() {
-            match (c, if c == '\\' { chars.next() } else { None }) {
-                ('\\', Some('n')) => out.push('\n'),
-                ('\\', Some('t')) => out.push('\t'),
-                ('\\', Some(other)) => out.push(other),
-                (c, _) => out.push(c),
+        let (mut out, mut from) = (EcoString::with_capacity(inner.len()), 0);
+        for (at, sign) in escapes(inner) {
+            out.push_str(&inner[from..at.start]);
+            // What stands for nothing was reported: it stays as it is.
+            match sign {
+                Ok(sign) => out.push(sign),
+                Err(()) => out.push_str(&inner[at.clone()]),
             }
+            from = at.end;
         }
+        out.push_str(&inner[from..]);
         out
     }
 

@@ -5,6 +5,7 @@ use crate::diag::source::{FileId, Span};
 use crate::syntax::errors;
 use logos::Logos;
 use std::fmt;
+use std::ops::Range;
 
 macro_rules! tokens {
     ($($(#[$meta:meta])* $name:ident = $text:literal),* $(,)?) => {
@@ -202,6 +203,13 @@ pub fn lex_from(source: &str, from: usize, file: FileId, cx: &mut Diagnostics) -
                 cx.push(errors::unclosed_text(Span::new(file, start, end)));
                 lexed.tokens.push((start, Token::Str, end));
             }
+            Ok(Token::Str) => {
+                let bad = escapes(&source[range]).filter(|(_, c)| c.is_err());
+                for (at, _) in bad {
+                    cx.push(errors::no_escape(Span::new(file, start + at.start as u32, start + at.end as u32), source));
+                }
+                lexed.tokens.push((start, Token::Str, end));
+            }
             // What others write for a text or a comment is read as one: the line has no further errors.
             Ok(Token::SingleStr) => {
                 let text = &source[range];
@@ -218,14 +226,14 @@ pub fn lex_from(source: &str, from: usize, file: FileId, cx: &mut Diagnostics) -
                 Some((_, last)) if *last == start => *last = end,
                 other => {
                     if let Some((s, e)) = other.replace((start, end)) {
-                        cx.push(errors::no_token(Span::new(file, s, e), &source[s as usize..e as usize]));
+                        cx.push(errors::no_token(Span::new(file, s, e), source));
                     }
                 }
             },
         }
     }
     if let Some((s, e)) = bad {
-        cx.push(errors::no_token(Span::new(file, s, e), &source[s as usize..e as usize]));
+        cx.push(errors::no_token(Span::new(file, s, e), source));
     }
     lexed
 }
@@ -236,6 +244,33 @@ pub fn begins_item(line: &str) -> bool {
     line.starts_with(|c: char| c.is_ascii_lowercase())
         && tokens.next().is_some_and(|first| first.is_ok_and(Token::begins_item))
         && tokens.next() == Some(Ok(Token::Ident))
+}
+
+/// The escapes of a text, each with its place in it and the sign that it stands for; an error where it stands for none.
+pub fn escapes(text: &str) -> impl Iterator<Item = (Range<usize>, Result<char, ()>)> + '_ {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        let start = from + text.get(from..)?.find('\\')?;
+        let sign = text[start + 1..].chars().next()?;
+        let end = start + 1 + sign.len_utf8();
+        let (end, meant) = match sign {
+            'n' => (end, Ok('\n')),
+            'r' => (end, Ok('\r')),
+            't' => (end, Ok('\t')),
+            '"' | '\'' | '\\' => (end, Ok(sign)),
+            'u' => code_point(&text[end..]).map_or((end, Err(())), |(c, len)| (end + len, Ok(c))),
+            _ => (end, Err(())),
+        };
+        from = end;
+        Some((start..end, meant))
+    })
+}
+
+/// The sign of `{41}`, a number in hexadecimal, and how long it is written.
+fn code_point(text: &str) -> Option<(char, usize)> {
+    let (digits, _) = text.strip_prefix('{')?.split_once('}')?;
+    let number = u32::from_str_radix(digits, 16).ok().filter(|_| digits.len() <= 6 && !digits.starts_with('+'))?;
+    Some((char::from_u32(number)?, digits.len() + 2))
 }
 
 /// The longest text that is taken for a name, in bytes.

@@ -10,7 +10,7 @@ pub fn concise(diagnostics: &Diagnostics, sources: &Sources) -> String {
     let line = |d: &&Diagnostic| {
         let (line, column) = sources.line_column(d.primary.span);
         let file = &sources.get(d.primary.span.file).name;
-        let fix = d.fix.as_ref().map_or(String::new(), |f| format!(" (fix: {})", f.title));
+        let fix = d.sure_fix().map_or(String::new(), |f| format!(" (fix: {})", f.title));
         format!("{file}:{line}:{column}: {}[{}]: {}{fix}\n", d.severity.text(), d.code, d.message)
     };
     diagnostics.sorted().iter().map(line).collect()
@@ -76,7 +76,7 @@ fn sarif_result(d: &Diagnostic, sources: &Sources) -> Value {
         let related = |l: &crate::diag::Label| json!({"physicalLocation": place(l.span), "message": {"text": l.text}});
         result["relatedLocations"] = d.secondary.iter().map(related).collect();
     }
-    if let Some(fix) = &d.fix {
+    if let Some(fix) = d.sure_fix() {
         result["fixes"] = json!([{
             "description": {"text": fix.title},
             "artifactChanges": [{

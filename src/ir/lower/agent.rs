@@ -141,6 +141,7 @@ impl Lower<'_> {
             name,
             span: Some(span),
             pins,
+            rules: Vec::new(),
             retries: agent.retries,
             timeout: agent.timeout,
             // What a model did in a round is no result that another run could use.

@@ -1,0 +1,145 @@
+//! Rules over choices: those of a job that another one calls hold for the steps that come from it, in plans and in what `verify`
+//! reads of them; a question about personal data sees which inputs the job says hold it.
+
+use murakkab::ask::question;
+use murakkab::check::program::RuleKind;
+use murakkab::check::select;
+use murakkab::compile::prepare::Compiled;
+use murakkab::compile::{Checked, Target, Texts, anywhere, check_file, plan};
+use murakkab::diag::Diagnostics;
+use murakkab::plan::audit::audit;
+use murakkab::plan::model::Plan;
+use murakkab::solve::{Certify, Limits};
+use murakkab::space::Machines;
+use murakkab::space::ends::End;
+use murakkab::space::sizes::InputSizes;
+use std::collections::BTreeMap;
+
+const LIBRARY: &str = "device cpu { kind cpu }
+task shorten(text: Text) -> Text {
+  work text.tokens
+  size tokens = text.tokens / 2
+}
+tool good implements shorten {
+  access closed
+  license proprietary
+  region us
+  runs on cpu * 1
+  engine process { command [\"echo\", \"{text}\"] }
+  profile \"good.csv\"
+}
+tool own implements shorten {
+  license mit
+  runs on cpu * 1
+  engine process { command [\"echo\", \"{text}\"] }
+  profile \"own.csv\"
+}
+";
+
+fn profile(quality: u32) -> String {
+    format!(
+        "device,units,figure,value,unit,low,high,evidence,source\n,,latency,1,s,,,estimated,made for this test\n\
+         ,,quality,{quality},%,,,estimated,made for this test\n"
+    )
+}
+
+/// A file whose job `main` calls `inner`, which says these rules.
+fn source(rules: &str, main: &str) -> String {
+    format!(
+        "use own\njob inner(secret: Text, public: Text) -> Text {{\n{rules}  let a = shorten(secret)\n  let b = shorten(public)\n  \
+         a + b\n}}\njob main(secret: Text, public: Text) -> Text {{\n  maximize quality\n  expect secret of 100 tok\n  \
+         expect public of 100 tok\n{main}\n}}\n"
+    )
+}
+
+fn read(source: &str) -> (Texts, murakkab::diag::source::FileId, Checked) {
+    let mut texts = Texts::default();
+    let library = texts.sources.add("own.mkb", LIBRARY);
+    texts.modules.push(("own".into(), library));
+    for (name, quality) in [("good.csv", 99), ("own.csv", 50)] {
+        let file = texts.sources.add(name, profile(quality));
+        texts.profiles.insert(name.into(), file);
+    }
+    let file = texts.sources.add("job.mkb", source);
+    let mut cx = Diagnostics::default();
+    let checked = check_file(&texts, file, &mut cx);
+    assert!(!cx.has_errors(), "{source}: {:?}", cx.sorted());
+    (texts, file, checked)
+}
+
+fn planned(source: &str) -> Plan {
+    let (texts, file, checked) = read(source);
+    let machines = Machines { name: "free".into(), pools: BTreeMap::from([("cpu".into(), (9, 0.into()))]) };
+    let limits = Limits { nodes: 100_000, out_of_time: None, z3_ms: 0, certify: Certify::Off };
+    let (measured, end) = (InputSizes::new(), End::Typical);
+    let target = Target { job: Some("main"), machines: &machines, measured: &measured, usable: &anywhere, limits, end };
+    let compiled = Compiled { texts: &texts, file, checked: &checked, lock: None };
+    let mut cx = Diagnostics::default();
+    match plan(compiled, &target, &mut cx) {
+        Ok((_, decision)) => decision.plan,
+        Err(why) => panic!("{why}: {:?}", cx.sorted()),
+    }
+}
+
+/// What carries out the steps, in order.
+fn carriers(plan: &Plan) -> Vec<&str> {
+    plan.steps.iter().map(|step| step.implementation.as_str()).collect()
+}
+
+const BOTH: &str = "  inner(secret, public)";
+
+#[test]
+fn every_rule_holds_for_the_steps_of_the_called_job_alone() {
+    assert_eq!(carriers(&planned(&source("", BOTH))), ["good", "good"]);
+    let rules = ["avoid good", "only open_models", "license permissive", "using own", "no pii to closed models"];
+    for rule in rules {
+        let said = format!("  {rule}\n");
+        assert_eq!(carriers(&planned(&source(&said, BOTH))), ["own", "own"], "{rule}");
+        // What the caller does with its values is its own.
+        let after = "  let short = inner(secret, public)\n  shorten(short)";
+        assert_eq!(carriers(&planned(&source(&said, after))), ["own", "own", "good"], "{rule}");
+    }
+}
+
+#[test]
+fn personal_data_is_followed_through_the_called_job() {
+    let rules = "  pii secret\n  no pii to closed models\n";
+    assert_eq!(carriers(&planned(&source(rules, BOTH))), ["own", "good"]);
+    // A step that the caller runs on the same data is another step: it does not take the rule away.
+    let twice = "  let mine = shorten(secret)\n  let theirs = inner(secret, public)\n  mine + theirs";
+    assert_eq!(carriers(&planned(&source(rules, twice))), ["good", "own", "good"]);
+    // The way of a constant is not seen, so that nothing of it gets out.
+    assert_eq!(carriers(&planned(&source(rules, "  inner(\"born in 1970\", public)"))), ["own", "own"]);
+}
+
+#[test]
+fn a_plan_that_breaks_a_rule_of_a_called_job_does_not_pass() {
+    let (free, kept) = (source("", BOTH), source("  pii secret\n  no pii to closed models\n", BOTH));
+    let (_, _, checked) = read(&kept);
+    let job = select(&checked.program, Some("main")).expect("the job");
+    let wrong = audit(&planned(&free), job, &checked.program, &checked.library);
+    assert_eq!(wrong, ["step `shorten` breaks `no pii to closed models` of the job that it comes from"]);
+    assert_eq!(audit(&planned(&kept), job, &checked.program, &checked.library), Vec::<String>::new());
+}
+
+#[test]
+fn a_question_about_personal_data_sees_the_jobs() {
+    let job =
+        "use own\njob j(secret: Text, public: Text) -> Text {\n  pii secret\n  shorten(secret) + shorten(public)\n}\n";
+    let (mut texts, _, checked) = read(job);
+    let mut job = checked.program.jobs[0].clone();
+    let secret = job.params[0];
+    let mut cx = Diagnostics::default();
+    question::change("no pii to closed models", &mut job, &checked.library, &mut texts.sources, &mut cx)
+        .expect("a change");
+    assert!(matches!(&job.rules[0].kind, RuleKind::NoPiiToClosed { inputs } if *inputs == [secret]), "{:?}", job.rules);
+    question::change("cache off", &mut job, &checked.library, &mut texts.sources, &mut cx).expect("a change");
+    assert_eq!(job.cache, Some(false));
+    for text in ["let x = 3", "goal \"x\""] {
+        let mut cx = Diagnostics::default();
+        let refused = question::change(text, &mut job, &checked.library, &mut texts.sources, &mut cx);
+        assert!(
+            matches!(refused, Err(question::Unread::Because(why)) if why.contains("nothing that a question can change"))
+        );
+    }
+}
