@@ -6,6 +6,7 @@
 pub mod writer;
 
 use crate::run::fault::{Fault, FaultKind};
+use crate::run::secret::random;
 use crate::run::store;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, TransactionBehavior, params};
 use schemars::JsonSchema;
@@ -35,6 +36,7 @@ CREATE INDEX runs_tenant ON runs (tenant, id);
 CREATE INDEX runs_state ON runs (state, id);
 CREATE TABLE changes (run INTEGER NOT NULL, n INTEGER NOT NULL, state TEXT NOT NULL, at_ms INTEGER NOT NULL, note TEXT,
   PRIMARY KEY (run, n)) STRICT, WITHOUT ROWID;
+CREATE TABLE store (id TEXT NOT NULL) STRICT;
 CREATE TABLE blobs (tenant TEXT NOT NULL, digest TEXT NOT NULL, bytes INTEGER NOT NULL, PRIMARY KEY (tenant, digest))
   STRICT, WITHOUT ROWID;
 ";
@@ -160,6 +162,8 @@ pub struct Filter<'a> {
 /// The store of a service.
 #[derive(Debug)]
 pub struct Store {
+    /// What no other store is called; empty for those of earlier versions.
+    pub id: String,
     reader: Mutex<Connection>,
     writer: Writer,
 }
@@ -180,6 +184,7 @@ impl Store {
             (APPLICATION, VERSION) => drop(tx),
             (0, 0) => {
                 tx.execute_batch(SCHEMA).map_err(failed)?;
+                tx.execute("INSERT INTO store (id) VALUES (?1)", [random::<8>()?]).map_err(failed)?;
                 tx.pragma_update(None, "application_id", APPLICATION).map_err(failed)?;
                 tx.pragma_update(None, "user_version", VERSION).map_err(failed)?;
                 tx.commit().map_err(failed)?;
@@ -194,8 +199,13 @@ impl Store {
         if said != "ok" {
             return Err(damaged(&said));
         }
+        let named = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'store')";
+        let id = match db.query_row(named, [], |row| row.get(0)).map_err(failed)? {
+            true => db.query_row("SELECT id FROM store", [], |row| row.get(0)).map_err(failed)?,
+            false => String::new(),
+        };
         let reader = Mutex::new(connection(&path)?);
-        Ok(Store { reader, writer: Writer::start(db)? })
+        Ok(Store { id, reader, writer: Writer::start(db)? })
     }
 
     /// The thread that writes.

@@ -4,10 +4,12 @@ use super::lock::Lock;
 use super::record::{Record, Source};
 use super::replay::{End, Replay};
 use super::{Journal, Run};
+use crate::ir::workflow::StepId;
 use crate::plan::model::{Plan, PlanStep};
 use crate::run::devices::cpu;
 use crate::run::fault::Fault;
-use crate::run::meter::Meter;
+use crate::run::meter::{Meter, StepMeasure};
+use crate::run::report::clauses::{Kept, Taken, clauses};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -36,6 +38,9 @@ pub struct RunView {
     pub error: Option<String>,
     /// What was said of changes of the plan.
     pub adapted: Vec<String>,
+    /// The job's limits, and what was measured of each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub clauses: Vec<Kept>,
     /// Where its outputs are.
     pub folder: PathBuf,
     /// Step by step, in the order of the plan.
@@ -100,6 +105,10 @@ impl Journal {
             End::Paused { message, .. } => Some(message.clone()),
             _ => None,
         };
+        let measures = measured(&plan, &replay);
+        // The steps that nobody needed took nothing.
+        let energy_wh = measures.values().map(|m| m.energy_wh).sum();
+        let taken = Taken { latency_s: replay.took_s, cost_usd: replay.cost_usd, energy_wh, whole: finished };
         Ok(RunView {
             id: run.id,
             job: run.info.job.clone(),
@@ -111,13 +120,15 @@ impl Journal {
             runtimes: replay.runtimes,
             error,
             adapted: replay.adapted.iter().map(|(_, said)| said.clone()).collect(),
+            clauses: clauses(&plan, &taken),
             folder: self.folder(run),
-            steps: steps(&plan, &records, &replay, finished),
+            steps: steps(&plan, &records, &replay, &measures, finished),
         })
     }
 }
 
-fn steps(plan: &Plan, records: &[Record], replay: &Replay, finished: bool) -> Vec<StepView> {
+/// What each step took so far.
+fn measured(plan: &Plan, replay: &Replay) -> BTreeMap<StepId, StepMeasure> {
     let meter = Meter::new(plan, cpu::cores(), Path::new(cpu::POWERCAP));
     for (path, done) in &replay.done {
         let Some(step) = plan.steps.iter().find(|s| s.id == done.call.step) else { continue };
@@ -130,7 +141,16 @@ fn steps(plan: &Plan, records: &[Record], replay: &Replay, finished: bool) -> Ve
         let wall = Duration::try_from_secs_f64(done.wall_s).unwrap_or_default();
         meter.earlier(by.as_ref().unwrap_or(step), wall, done.usage);
     }
-    let measures: BTreeMap<_, _> = meter.measures().into_iter().map(|m| (m.step, m)).collect();
+    meter.measures().into_iter().map(|m| (m.step, m)).collect()
+}
+
+fn steps(
+    plan: &Plan,
+    records: &[Record],
+    replay: &Replay,
+    measures: &BTreeMap<StepId, StepMeasure>,
+    finished: bool,
+) -> Vec<StepView> {
     let of = |step: &PlanStep| {
         let shown = StepRecords::of(step, records, replay, finished);
         let m = measures.get(&step.id);
