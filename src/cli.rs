@@ -52,7 +52,8 @@ mod worker;
 use crate::run::fault::{Fault, RunError};
 use args::{Cli, Command};
 use clap::Parser;
-use std::io::{self, Write};
+use ratatui::crossterm::terminal::size;
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 /// Why a command did not do what it was asked.
@@ -210,5 +211,7 @@ pub(crate) fn count(n: usize, what: &str) -> String {
 
 /// The width of the terminal, or one that fits a page.
 pub(crate) fn width() -> u16 {
-    std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok()).unwrap_or(140)
+    let said = std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok());
+    let terminal = || io::stdout().is_terminal().then(|| size().ok()).flatten().map(|(columns, _)| columns);
+    said.or_else(terminal).filter(|columns| *columns > 0).unwrap_or(140)
 }

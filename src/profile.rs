@@ -41,8 +41,11 @@ pub struct Subject<'a> {
     pub task: &'a Task,
 }
 
-/// The work of one call, by dimension, for a setting; `Err` names a size that the sample lacks.
-pub fn work(subject: Subject, setting: &Candidate, sample: &Sample) -> Result<Vec<(EcoString, f64)>, String> {
+/// The work of a call, by dimension.
+pub type Work = Vec<(EcoString, f64)>;
+
+/// The work of one call for a setting; `Err` names a size that the sample lacks.
+pub fn work(subject: Subject, setting: &Candidate, sample: &Sample) -> Result<Work, String> {
     let Subject { entry, task } = subject;
     let shape = |sizes: &BTreeMap<EcoString, Decimal>| -> Shape {
         sizes.iter().map(|(path, size)| (path.clone(), Table::constant(*size))).collect()
@@ -131,8 +134,28 @@ pub struct Measured {
     pub load: Option<f64>,
 }
 
+/// Samples of earlier sessions with a setting, beside those with these names, and the keys of their runs: the latest where one name was given
+/// to several. `all` is [`call::key_of_all`]; their work has the dimensions of `like`.
+pub fn earlier(runs: &[Run], all: &str, names: &[&str], like: &Work) -> Vec<(String, (String, Work))> {
+    let alike = |run: &Run| run.work.iter().map(|(d, _)| d.as_str()).eq(like.iter().map(|(d, _)| d.as_str()));
+    let mut found: Vec<(String, (String, Work))> = Vec::new();
+    for run in runs.iter().rev().filter(|run| run.of == all && !names.contains(&run.sample.as_str())) {
+        if alike(run) && !found.iter().any(|(_, (name, _))| *name == run.sample) {
+            let work = run.work.iter().map(|(dimension, n)| (dimension.as_str().into(), *n)).collect();
+            found.push((run.key.clone(), (run.sample.clone(), work)));
+        }
+    }
+    found.reverse();
+    found
+}
+
+/// Whether samples tell what a call takes by itself from what its work takes: one alone does not, where there is work.
+pub fn tells_apart(samples: &[(String, Work)]) -> bool {
+    samples.len() > 1 || samples.iter().all(|(_, work)| work.is_empty())
+}
+
 /// Takes a setting's runs together. `batch` is how many calls a run makes at once; `power` whether the energy was counted.
-pub fn take_together(samples: &[(String, Vec<(EcoString, f64)>)], runs: &[Run], batch: u32) -> Option<Measured> {
+pub fn take_together(samples: &[(String, Work)], runs: &[Run], batch: u32) -> Option<Measured> {
     let runs: Vec<&Run> = runs.iter().filter(|r| !r.warm_up).collect();
     let of = |name: &str| runs.iter().filter(|r| r.sample == name).copied().collect::<Vec<_>>();
     let points: Vec<fit::Point> = samples

@@ -46,6 +46,7 @@ use observer::{Event, Observer};
 use places::Places;
 use probe::Env;
 use remote::Remote;
+use report::clauses::{Kept, Taken, clauses};
 use rust_decimal::Decimal;
 use scheduler::{Failure, Scheduler, Scope};
 use serde::{Serialize, Serializer};
@@ -156,6 +157,9 @@ pub struct RunReport<A: Serialize = Value> {
     /// What was said of changes of the plan, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub adapted: Vec<String>,
+    /// The job's limits, and what was measured of each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub clauses: Vec<Kept>,
     /// Where the outputs are: `steps/<id>-<name>/<call>/output.json`, `result.json`, `report.json`.
     pub folder: PathBuf,
 }
@@ -210,7 +214,17 @@ pub async fn run_held(plan: &Plan, inputs: BTreeMap<String, Held>, cx: &RunConte
     let adapted = earlier.chain(meter.adapted()).collect();
     let steps = meter.measures();
     let result = recorded(result, cx, cost(&steps)).await;
-    let mut report = RunReport { job: plan.job.clone(), result, wall_s, steps, servers, energy, adapted, folder };
+    let clauses = clauses(
+        plan,
+        &Taken {
+            latency_s: wall_s + cx.recorder.map_or(0.0, |r| r.replay().took_s),
+            cost_usd: cost(&steps),
+            energy_wh: steps.iter().map(|m| m.energy_wh).sum(),
+            whole: result.is_ok(),
+        },
+    );
+    let job = plan.job.clone();
+    let mut report = RunReport { job, result, wall_s, steps, servers, energy, adapted, clauses, folder };
     if let Err(fault) = record(&report) {
         // A result that is not recorded is not reported; an earlier error says more than this one.
         if report.result.is_ok() {

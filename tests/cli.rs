@@ -506,7 +506,11 @@ fn a_run_keeps_its_folder_to_itself() {
             assert!(folder.join(file).is_file(), "no {file}");
         }
     }
+    // A folder of the user's stays as open as it was.
+    fs::create_dir(mkbc.path("here")).expect("a folder");
+    fs::set_permissions(mkbc.path("here"), fs::Permissions::from_mode(0o755)).expect("opened");
     assert_eq!(run(&["--folder", "here"]).code, Some(0));
+    assert_eq!(mkbc.path("here").metadata().expect("there").permissions().mode() & 0o777, 0o755);
     let again = run(&["--folder", "here"]);
     assert_eq!(again.code, Some(1));
     assert!(again.err.contains("earlier run"), "{}", again.err);
@@ -515,6 +519,94 @@ fn a_run_keeps_its_folder_to_itself() {
     let planned = run(&["--plan", "a.plan.json", "--quiet"]);
     assert_eq!((planned.code, planned.err.as_str()), (Some(0), ""));
     assert_eq!(planned.out, first.out);
+}
+
+/// A job whose inputs are called as options of `run` are.
+const NAMED: &str = "use std.llm
+
+job named(report: Text, key: List[Text]) -> Text {
+  expect report of 100 tok
+
+  summarise(report)
+}
+";
+
+#[test]
+fn inputs_may_be_called_as_options_are_and_stand_in_a_file() {
+    let mkbc = Mkbc::new();
+    mkbc.write("job.mkb", NAMED);
+    let lost = mkbc.run(&["run", "job.mkb", "--report", "Q3"]);
+    assert_eq!(lost.code, Some(2));
+    assert!(lost.err.contains("`-- --report …`"), "{}", lost.err);
+    let given = mkbc.run(&["run", "job.mkb", "--quiet", "--", "--report", "One cat. One dog.", "--key", "a", "b"]);
+    assert_eq!(given.code, Some(0), "{}", given.err);
+    assert!(given.out.contains("One cat"), "{}", given.out);
+    // Longer than an argument may be, and a list of nothing.
+    let report = "The cat sleeps. ".repeat(10_000);
+    mkbc.write("in.json", serde_json::json!({"report": report, "key": []}).to_string());
+    let filed = mkbc.run(&["run", "job.mkb", "--quiet", "--inputs", "in.json"]);
+    assert_eq!(filed.code, Some(0), "{}", filed.err);
+    let mut command = mkbc.command(["run", "job.mkb", "--quiet", "--inputs", "-"]);
+    let piped = mkbc.end(command.stdin(fs::File::open(mkbc.path("in.json")).expect("a file")));
+    assert_eq!((piped.code, piped.out), (Some(0), filed.out), "{}", piped.err);
+    for (text, more, says) in [
+        ("{\"report\": 3, \"key\": []}", &[][..], "the input `report`"),
+        ("{\"reports\": \"a\"}", &[], "did you mean `report`?"),
+        ("{\"report\": \"a\", \"key\": []}", &["--", "--key", "a"], "given twice"),
+        ("[]", &[], "no JSON object"),
+    ] {
+        mkbc.write("in.json", text);
+        let done = mkbc.run(&[&["run", "job.mkb", "--inputs", "in.json"], more].concat());
+        assert!(matches!(done.code, Some(1 | 2)) && done.err.contains(says), "{text}: {}", done.err);
+    }
+}
+
+#[test]
+fn what_an_option_cannot_be_is_said_before_anything_is_done() {
+    let mkbc = Mkbc::new();
+    mkbc.write("job.mkb", SUMMARY);
+    for more in [&["--grace=-1"][..], &["--key", ""], &["--key", "service:1"]] {
+        let done = mkbc.run(&[&["run", "job.mkb", "--text", "a"], more].concat());
+        assert_eq!(done.code, Some(2), "{more:?}: {}", done.err);
+        assert!(!mkbc.path(".mkbc").exists(), "{more:?}: a run was recorded");
+    }
+    let big = "9999999999999999999";
+    for more in [
+        &["--streams", big][..],
+        &["--connections", big],
+        &["--workers", "100000"],
+        &["--body", "18014398509481984"],
+        &["--blobs", "18014398509481984"],
+        &["--addr", "no.such.name.invalid:1"],
+    ] {
+        let done = mkbc.run(&[&["serve"], more].concat());
+        assert_eq!(done.code, Some(2), "{more:?}: {}", done.err);
+    }
+}
+
+#[test]
+fn limits_that_a_run_broke_are_said() {
+    let mkbc = Mkbc::new();
+    let slow = "task wait(text: Text) -> Text\ntool waits implements wait {\n  runs on cpu * 1\n  \
+                engine process {\n    command [\"sleep\", \"0.5\"]\n    command [\"echo\", \"{text}\"]\n  }\n  profile \"waits.csv\"\n}\n";
+    fs::create_dir_all(mkbc.path("lib/profiles")).expect("a folder");
+    mkbc.write("lib/waits.mkb", slow);
+    mkbc.write(
+        "lib/profiles/waits.csv",
+        "device,units,figure,value,unit,low,high,evidence,source\ncpu,,latency,0.01,s,,,estimated,far too little\n,,quality,99,%,,,estimated,a test\n",
+    );
+    mkbc.write("job.mkb", "use waits\n\njob late(text: Text) -> Text {\n  slo { latency <= 0.3 s }\n  wait(text)\n}\n");
+    let run = |more: &[&str]| mkbc.run(&[&["run", "job.mkb", "--library", "lib", "--text", "a"], more].concat());
+    let done = run(&["--report", "r.html", "--key", "k"]);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    assert!(done.err.contains("latency <= 0.3 s: BROKEN, 0.5"), "{}", done.err);
+    assert!(done.err.contains("warning: the run broke what its job demands"), "{}", done.err);
+    assert!(mkbc.read("r.html").contains("BROKEN") && mkbc.run(&["show", "1"]).out.contains("BROKEN"));
+    let strict = run(&["--json", "--strict-slo"]);
+    assert_eq!(strict.code, Some(1), "{}", strict.err);
+    let report: serde_json::Value = serde_json::from_str(&strict.out).expect("JSON");
+    assert_eq!(report["clauses"][0]["holds"], false);
+    assert_eq!(run(&["--key", "k", "--strict-slo"]).code, Some(1), "the answer of before is no better");
 }
 
 #[test]

@@ -490,6 +490,30 @@ fn what_is_damaged_is_said() {
     assert!(mkbc.run(&["journal", "verify"]).err.contains("is not what was written"));
 }
 
+#[test]
+fn a_damaged_run_does_not_stand_before_the_others() {
+    let mkbc = counting("0");
+    let keyed = |key: &str| {
+        let words = [arguments(1), vec!["--key".to_owned(), key.to_owned()]].concat();
+        mkbc.run(&words.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    assert_eq!((keyed("a").code, keyed("b").code), (Some(0), Some(0)));
+    let db = rusqlite::Connection::open(project(&mkbc).join("journal.db")).expect("a database");
+    let mut body: Vec<u8> = db.query_row("SELECT body FROM runs WHERE id = 1", [], |row| row.get(0)).expect("a run");
+    body[10] ^= 1;
+    db.execute("UPDATE runs SET body = ?1 WHERE id = 1", [body]).expect("changed");
+    drop(db);
+    let listed = mkbc.run(&["runs", "--json"]);
+    let listed: Value = serde_json::from_str(&listed.out).unwrap_or_else(|e| panic!("{e}: {}", listed.err));
+    assert_eq!((&listed[0]["state"], &listed[1]["state"]), (&"damaged".into(), &"done".into()), "{listed:#}");
+    assert_eq!((keyed("b").code, mkbc.run(&["top", "--once"]).code), (Some(0), Some(0)));
+    assert!(mkbc.run(&["resume"]).err.contains("no run to resume"));
+    assert!(mkbc.run(&["show"]).out.starts_with("run 2 of"), "the latest");
+    assert!(mkbc.run(&["logs", "-f"]).out.trim_end().ends_with("answered"));
+    let last = mkbc.run(&["runs", "--limit", "1"]).out;
+    assert!(last.contains("done") && !last.contains("damaged"), "{last}");
+}
+
 fn walk(folder: &Path) -> Vec<PathBuf> {
     let (mut found, mut folders) = (Vec::new(), vec![folder.to_path_buf()]);
     while let Some(folder) = folders.pop() {

@@ -118,6 +118,31 @@ fn a_killed_session_goes_on_where_it_stopped() {
 }
 
 #[test]
+fn one_sample_splits_nothing_and_earlier_ones_count() {
+    let mkbc = folder();
+    let table = "lib/measured/copier.csv";
+    let base = ["profile", "copier", "--library", "lib", "-o", "lib", "--knob", "pause=0.05", "--most", "3", "--text"];
+    let done = mkbc.run(&[&base[..], &["it's one"]].concat());
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert!(done.err.contains("no figure is written") && !mkbc.path(table).exists(), "{}", done.err);
+    // Together with what is recorded, the second is enough; and a single one of them changes nothing any more.
+    assert_eq!(mkbc.run(&[&base[..], &["this is another"]].concat()).code, Some(0));
+    let both = rows(&mkbc, table);
+    assert!(mkbc.read(table).contains("runs: 3 of it's one, 3 of this is another"), "{}", mkbc.read(table));
+    assert_eq!(mkbc.run(&[&base[..], &["it's one"]].concat()).code, Some(0));
+    let figures = |rows: &[Vec<String>]| rows.iter().map(|row| row[..8].to_vec()).collect::<Vec<_>>();
+    assert_eq!(figures(&rows(&mkbc, table)), figures(&both));
+    // The command in the evidence is one.
+    let text = mkbc.read(table);
+    let command = text.lines().nth(1).and_then(|row| row.split("; ").last()).expect("a command").trim_end_matches('"');
+    assert!(command.starts_with("mkbc profile copier --knob pause=0.05 --most 3"), "{command}");
+    let script = command.replacen("mkbc", mkbc::BINARY, 1);
+    let mut shell = std::process::Command::new("sh");
+    let done = mkbc.end(shell.args(["-c", &format!("{script} -o lib")]).current_dir(mkbc.path(".")));
+    assert_eq!(done.code, Some(0), "{command}: {}", done.err);
+}
+
+#[test]
 fn bad_input_is_told_and_changes_nothing() {
     let mkbc = folder();
     let refused = |more: &[&str], status: i32, says: &str| {
@@ -140,7 +165,7 @@ fn bad_input_is_told_and_changes_nothing() {
     refused(&["profile", "openai_chat", "--task", "summarise", "--text", "a"], 1, "costs money");
     fs::create_dir_all(mkbc.path("out/measured")).expect("a folder");
     mkbc.write("out/measured/copier.csv", "a,b\n1,2\n");
-    refused(&with(&["--text", "a", "--most", "3", "-o", "out"]), 1, "its columns are not");
+    refused(&with(&["--text", "a", "b a", "--most", "3", "-o", "out"]), 1, "its columns are not");
     assert_eq!(mkbc.read("out/measured/copier.csv"), "a,b\n1,2\n");
 }
 

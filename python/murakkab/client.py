@@ -156,7 +156,15 @@ def start(
         command += [f"--key={key}"] if key is not None else []
         command += [f"--slo={line}" for line in _lines(slo)]
         command += list(arguments)
-        command += [word for named, value in (inputs or {}).items() for word in _words(named, value)]
+        typed, filed = _parted(inputs or {})
+        if filed:
+            path = os.path.join(scratch.name, "inputs.json")
+            with open(path, "w", encoding="utf-8") as file:
+                json.dump(filed, file, allow_nan=False)
+            command += [f"--inputs={path}"]
+        # Behind `--` an input may be called as an option is.
+        words = [word for named, value in typed.items() for word in _words(named, value)]
+        command += ["--", *words] if words else []
         return Run(command, scratch, project, env)
     except BaseException:
         scratch.cleanup()
@@ -317,6 +325,21 @@ def _lines(slo: Slo) -> List[str]:
     return lines
 
 
+LONGEST = 100_000
+"""Bytes of a value that is given as an argument; the system takes 128 kB."""
+
+
+def _parted(inputs: Mapping[str, Any]) -> Tuple[Dict[str, Any], Dict[str, Any]]:
+    """The inputs that arguments can hold, and those that a file must: long texts and empty lists."""
+    typed: Dict[str, Any] = {}
+    filed: Dict[str, Any] = {}
+    for name, value in inputs.items():
+        parts = value if isinstance(value, (list, tuple)) else [value]
+        fits = value is None or (parts and all(len(_text(part).encode("utf-8", "surrogatepass")) <= LONGEST for part in parts))
+        (typed if fits or not name.isidentifier() else filed)[name] = value
+    return typed, filed
+
+
 def _words(name: str, value: Any) -> List[str]:
     """An input as arguments: a list is repeated."""
     if not name.isidentifier():
@@ -324,8 +347,6 @@ def _words(name: str, value: Any) -> List[str]:
     if value is None:
         return []
     if isinstance(value, (list, tuple)):
-        if not value:
-            raise ValueError(f"the input `{name}` is empty, which cannot be given")
         return [f"--{name}={_text(item)}" for item in value]
     return [f"--{name}={_text(value)}"]
 

@@ -113,6 +113,13 @@ class Client(unittest.TestCase):
             self.assertIn(says, str(raised.exception))
             self.assertTrue(str(raised.exception))
 
+    def test_inputs_may_be_called_as_options_are(self) -> None:
+        job = "use std.llm\njob named(key: Text, report: List[Text]) -> Text {\n  expect key of 100 tok\n  summarise(key)\n}\n"
+        value = murakkab.run(job, {"key": "The cat sleeps. " * 10_000, "report": []}, **self.given).value
+        self.assertTrue(value.startswith("The cat sleeps."), value[:100])
+        value = murakkab.run(job, {"key": "One dog barks.", "report": ["b"]}, key="k", **self.given).value
+        self.assertTrue(value.startswith("One dog"), value)
+
     def test_a_file_is_a_job_and_a_key_is_a_run(self) -> None:
         path = self.folder / "talk.mkb"
         path.write_text(JOB)
@@ -151,11 +158,16 @@ class Arguments(unittest.TestCase):
         self.assertEqual(words("a", False), ["--a=false"])
         self.assertEqual(words("a", pathlib.Path("/x/../y")), ["--a=/y"])
         self.assertEqual(words("a", murakkab.Image("/p.png")), ["--a=/p.png"])
-        for wrong in ([], float("nan")):
-            with self.assertRaises(ValueError):
-                words("a", wrong)
+        with self.assertRaises(ValueError):
+            words("a", float("nan"))
         with self.assertRaises(ValueError):
             words("a b", 1)
+
+    def test_what_no_argument_holds_goes_into_a_file(self) -> None:
+        long = "é" * client.LONGEST
+        inputs = {"a": "x", "b": [], "c": [long], "d": None, "e": long[1:]}
+        typed, filed = client._parted(inputs)
+        self.assertEqual((sorted(typed), sorted(filed)), (["a", "d"], ["b", "c", "e"]))
 
     def test_limits_become_lines(self) -> None:
         lines = client._lines({"latency.p95": "60 s", "quality": "80 %", "cost": "< 1 usd"})

@@ -57,7 +57,7 @@ pub enum Command {
     /// Show a run step by step: state, attempts, time, cost, error
     Show(super::runs::OneRun),
     /// Print what a run did, in order
-    Logs(super::runs::OneRun),
+    Logs(super::runs::LogsOptions),
     /// Compare two runs step by step: choices, time, cost, tokens, quality, and how their plans differ
     Compare(super::compare::CompareOptions),
     /// Watch the project's runs, live
@@ -195,6 +195,9 @@ pub struct PlanOptions {
     pub planning: Planning,
     #[command(flatten)]
     pub fleet: FleetOptions,
+    /// The job's inputs as JSON, as `mkbc inputs` prints them; `-` reads standard input
+    #[arg(long, value_name = "FILE.json")]
+    pub inputs: Option<PathBuf>,
     /// Write the plan to this file
     #[arg(long, short, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -261,6 +264,9 @@ pub struct FleetTerms {
 pub struct RunOptions {
     #[command(flatten)]
     pub planning: Planning,
+    /// The job's inputs as JSON, as `mkbc inputs` prints them; `-` reads standard input
+    #[arg(long, value_name = "FILE.json")]
+    pub inputs: Option<PathBuf>,
     /// A line of the language that counts as if the job said it, a limit in place of the job's own: "cost <= 0.10 usd" (repeatable)
     #[arg(long, value_name = "LINE", conflicts_with = "plan")]
     pub slo: Vec<String>,
@@ -271,7 +277,7 @@ pub struct RunOptions {
     #[arg(long, value_name = "DIR")]
     pub folder: Option<PathBuf>,
     /// A name for this run: the next `run` with it goes on with it, or shows the answer that it has
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", value_parser = crate::run::journal::user_key)]
     pub key: Option<String>,
     #[command(flatten)]
     pub durable: super::run::Durable,

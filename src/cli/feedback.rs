@@ -12,6 +12,7 @@ use crate::eval::measure::now;
 use crate::eval::output::QualityRow;
 use crate::plan::verify::verify;
 use crate::syntax::ast::File;
+use crate::units::counted;
 use clap::Args;
 use rust_decimal::prelude::ToPrimitive;
 use serde_json::Value;
@@ -94,9 +95,10 @@ fn record(options: &FeedbackOptions, run: &str, said: &str) -> Result<(), Failur
     written.map_err(|e| format!("cannot write `{}`: {e}", file.display()))?;
     let count = earlier.iter().filter(same).count() + 1;
     print(&format!(
-        "run {} of `{}`: {score}; {count} verdicts on it in {}\n",
+        "run {} of `{}`: {score}; {} on it in {}\n",
         verdict.run,
         verdict.job,
+        counted(count, "verdict"),
         file.display()
     ));
     Ok(())
@@ -200,8 +202,8 @@ fn folded(options: &FeedbackOptions, dir: &Path) -> Result<(), Failure> {
     }
     if let Some(first) = changed.first() {
         return Err(format!(
-            "{} verdicts are about runs whose plan or report has changed since, run {} first: remove them from `{}`",
-            changed.len(),
+            "{} of runs whose plan or report has changed since, run {} first: to be removed from `{}`",
+            counted(changed.len(), "verdict"),
             first.run,
             file.display()
         )

@@ -89,9 +89,9 @@ pub fn ask(options: AskOptions) -> Result<(), Failure> {
     let (key, folder) = (None, None);
     let (plan, show) = (Some(plan_file), Showing { quiet: options.quiet, ..Showing::default() });
     let adapt = AdaptOptions { adapt: None };
-    let slo = Vec::new();
+    let (slo, inputs) = (Vec::new(), None);
     let durable = options.durable;
-    run::run(&RunOptions { planning, slo, plan, folder, key, durable, adapt, show }, &values)
+    run::run(&RunOptions { planning, inputs, slo, plan, folder, key, durable, adapt, show }, &values)
 }
 
 fn fill_and_plan(options: &AskOptions, file: &Path, values: &Inputs) -> Result<PathBuf, Failure> {

@@ -2,13 +2,89 @@
 
 use super::Failure;
 use super::args::Cli;
+use super::load::read;
 use crate::diag::nearest;
+use crate::run::fault::Fault;
+use crate::run::input::{Cells, admit, parse_input};
 use crate::types::Type;
 use clap::CommandFactory;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
 
-/// Inputs by name, each with its values as typed.
-pub type Inputs = BTreeMap<String, Vec<String>>;
+/// The job's inputs as they were given.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs {
+    /// On the command line, by name, each with its values as typed.
+    typed: BTreeMap<String, Vec<String>>,
+    /// In a file: the folder that paths in it are relative to, and the values.
+    file: Option<(PathBuf, Map<String, Value>)>,
+}
+
+impl Deref for Inputs {
+    type Target = BTreeMap<String, Vec<String>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.typed
+    }
+}
+
+impl FromIterator<(String, Vec<String>)> for Inputs {
+    fn from_iter<T: IntoIterator<Item = (String, Vec<String>)>>(all: T) -> Inputs {
+        Inputs { typed: all.into_iter().collect(), file: None }
+    }
+}
+
+impl Inputs {
+    /// The same with those of a file, as `mkbc inputs` prints it; `-` is standard input.
+    pub fn with(&self, path: Option<&Path>) -> Result<Inputs, Failure> {
+        let Some(path) = path else { return Ok(self.clone()) };
+        let text = match path.to_str() {
+            Some("-") => {
+                std::io::read_to_string(std::io::stdin()).map_err(|e| format!("cannot read the inputs: {e}"))?
+            }
+            _ => read(path)?,
+        };
+        let shown = path.display();
+        let value = serde_json::from_str(&text).map_err(|e| format!("`{shown}` is no JSON: {e}"))?;
+        let Value::Object(values) = value else {
+            return Err(format!("`{shown}` holds no JSON object with a field for each input").into());
+        };
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Ok(Inputs { typed: self.typed.clone(), file: Some((folder.to_path_buf(), values)) })
+    }
+
+    /// Whether an input is given.
+    pub fn has(&self, name: &str) -> bool {
+        self.typed.contains_key(name) || self.file.as_ref().is_some_and(|(_, values)| values.contains_key(name))
+    }
+
+    /// An input's value, if it is given.
+    pub fn value(&self, name: &str, ty: &Type) -> Result<Option<Value>, Failure> {
+        let cell = self.file.as_ref().and_then(|(folder, values)| Some((folder, values.get(name)?)));
+        match (self.typed.get(name), cell) {
+            (None, None) => Ok(None),
+            (Some(_), Some(_)) => {
+                Err(Failure::Usage(format!("the input `{name}` is given twice: in the file and as an option")))
+            }
+            (Some(texts), None) => {
+                parse_input(texts, ty).map(Some).map_err(|fault| about(&format!("`--{name}`"), &fault))
+            }
+            (None, Some((folder, cell))) => {
+                let cells = Cells { folder, plain: false };
+                admit(cell, ty, cells, "$").map(Some).map_err(|fault| about(&format!("`{name}`"), &fault))
+            }
+        }
+    }
+}
+
+/// What is wrong with an input.
+pub fn about(what: &str, fault: &Fault) -> Failure {
+    let help = fault.help.as_ref().map_or(String::new(), |h| format!("\n  help: {h}"));
+    let said = fault.detail.as_ref().map_or(String::new(), |d| format!("\n  it said: {d}"));
+    Failure::Message(format!("the input {what}: {}{said}{help}", fault.message))
+}
 
 /// The commands that take a job's inputs.
 const TAKE_INPUTS: [&str; 12] = [
@@ -28,12 +104,12 @@ const TAKE_INPUTS: [&str; 12] = [
 
 /// Parts the arguments of commands that plan into the command's own and the job's inputs.
 pub fn split(all: Vec<String>) -> (Vec<String>, Inputs) {
-    let mut inputs = Inputs::new();
+    let mut inputs = BTreeMap::<String, Vec<String>>::new();
     let command = Cli::command();
     let name = all.get(1).map(String::as_str).unwrap_or_default();
     let imports = name == "profile" && all.get(2).is_some_and(|word| word == "import");
     let Some(sub) = command.find_subcommand(name).filter(|_| TAKE_INPUTS.contains(&name) && !imports) else {
-        return (all, inputs);
+        return (all, Inputs::default());
     };
     let shorts: Vec<String> =
         sub.get_arguments().filter_map(|a| a.get_short()).chain(['h']).map(|c| format!("-{c}")).collect();
@@ -45,14 +121,29 @@ pub fn split(all: Vec<String>) -> (Vec<String>, Inputs) {
         Some(arg.get_action().takes_values())
     };
     let mut own: Vec<String> = all[..2].to_vec();
+    // Arguments behind `--`, which may begin with a dash.
+    let mut plain: Option<Vec<String>> = None;
     let mut rest = all[2..].iter().peekable();
+    // Behind `--`, every option is an input, whatever it is called.
+    let mut behind = false;
     while let Some(word) = rest.next() {
+        if word == "--" && !behind {
+            behind = true;
+            let mut words = Vec::new();
+            while let Some(word) = rest.next_if(|w| !w.starts_with("--")) {
+                words.push(word.clone());
+            }
+            if !words.is_empty() {
+                plain = Some(words);
+            }
+            continue;
+        }
         let Some(option) = word.strip_prefix("--").filter(|o| !o.is_empty()) else {
             own.push(word.clone());
             continue;
         };
         let (long, given) = option.split_once('=').map_or((option, None), |(l, v)| (l, Some(v)));
-        match takes_value(long) {
+        match takes_value(long).filter(|_| !behind) {
             Some(takes) => {
                 own.push(word.clone());
                 if takes && given.is_none() {
@@ -63,19 +154,30 @@ pub fn split(all: Vec<String>) -> (Vec<String>, Inputs) {
                 let values = inputs.entry(long.replace('-', "_")).or_default();
                 values.extend(given.map(str::to_string));
                 if given.is_none() {
-                    while let Some(value) = rest.next_if(|w| !w.starts_with("--") && !shorts.contains(w)) {
+                    while let Some(value) = rest.next_if(|w| !w.starts_with("--") && (behind || !shorts.contains(w))) {
                         values.push(value.clone());
                     }
                 }
             }
         }
     }
-    (own, inputs)
+    if let Some(words) = plain {
+        own.push("--".to_owned());
+        own.extend(words);
+    }
+    (own, Inputs { typed: inputs, file: None })
 }
 
 /// Refuses inputs that the job does not have.
 pub fn known(inputs: &Inputs, names: &[&str]) -> Result<(), Failure> {
-    for (name, values) in inputs {
+    if let Some((name, _)) =
+        inputs.file.iter().flat_map(|(_, values)| values).find(|(n, _)| !names.contains(&n.as_str()))
+    {
+        let hint =
+            nearest(name, names.iter().copied()).map_or(String::new(), |near| format!(": did you mean `{near}`?"));
+        return Err(Failure::Usage(format!("the file of inputs has `{name}`, and the job no such input{hint}")));
+    }
+    for (name, values) in &inputs.typed {
         if !names.contains(&name.as_str()) {
             let command = Cli::command();
             let given = std::env::args().nth(1).unwrap_or_default();
@@ -104,7 +206,15 @@ pub fn missing<'a>(
 ) -> Result<(), Failure> {
     let mut needed = params.filter(|(name, ty)| !given(name) && !matches!(ty, Type::Optional(_)));
     match needed.next() {
-        Some((name, ty)) => Err(Failure::Usage(format!("the input `{name}` ({ty}) is missing: give `--{name} …`"))),
+        Some((name, ty)) => {
+            let command = Cli::command();
+            let mut taking = command.get_subcommands().filter(|c| TAKE_INPUTS.contains(&c.get_name()));
+            let hint = match taking.any(|c| c.get_arguments().any(|a| a.get_long() == Some(name))) {
+                true => format!("give it behind `--`, since `--{name}` is an option: `-- --{name} …`"),
+                false => format!("give `--{name} …`"),
+            };
+            Err(Failure::Usage(format!("the input `{name}` ({ty}) is missing: {hint}")))
+        }
         None => Ok(()),
     }
 }
@@ -130,6 +240,15 @@ mod tests {
         let (own, inputs) = split(words("mkbc run job.mkb --offset -5 --videos a.mp4 -q"));
         assert_eq!(own, words("mkbc run job.mkb -q"));
         assert_eq!((&inputs["videos"], &inputs["offset"]), (&words("a.mp4"), &words("-5")));
+    }
+
+    #[test]
+    fn behind_two_dashes_all_options_are_inputs() {
+        let (own, inputs) = split(words("mkbc run job.mkb --report a.html -- --report Q3 -q --key k --key l"));
+        assert_eq!(own, words("mkbc run job.mkb --report a.html"));
+        assert_eq!((&inputs["report"], &inputs["key"]), (&words("Q3 -q"), &words("k l")));
+        let (own, inputs) = split(words("mkbc run --json -- -job.mkb --text a"));
+        assert_eq!((own, &inputs["text"]), (words("mkbc run --json -- -job.mkb"), &words("a")));
     }
 
     #[test]

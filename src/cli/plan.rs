@@ -4,7 +4,7 @@ use super::args::{EvidenceOptions, Format, Least, PlanOptions, Planning};
 use super::expand::{Filled, filled};
 use super::export::{self, Decided};
 use super::here::{HERE, machines_of, usable_here};
-use super::inputs::{Inputs, known};
+use super::inputs::{Inputs, about, known};
 use super::load::{read, show, time_limit, write};
 use super::{Failure, note, print, proof, width};
 use crate::ask::Asked;
@@ -22,7 +22,7 @@ use crate::library::evidence::{Demand, EvidenceKind};
 use crate::plan::diff::diff;
 use crate::plan::model::Plan;
 use crate::plan::render;
-use crate::run::{block_on, input, pins, probe, value};
+use crate::run::{block_on, pins, probe, value};
 use crate::solve::{Certify, Limits, warm_up};
 use crate::space::Machines;
 use crate::space::ends::End;
@@ -67,6 +67,7 @@ const EXTRA_SOLVES: usize = 1_000;
 
 /// Plans a job and shows the plan.
 pub fn plan(options: &PlanOptions, inputs: &Inputs) -> Result<(), Failure> {
+    let inputs = &inputs.with(options.inputs.as_deref())?;
     let fleet = &options.fleet;
     if !fleet.more.is_empty() || fleet.load.is_some() || fleet.from.is_some() {
         if !options.slo.is_empty() {
@@ -399,14 +400,9 @@ pub fn given<'a>(
     let (mut values, mut measured) = (BTreeMap::new(), InputSizes::new());
     let env = |name: &str| std::env::var(name).ok();
     for (name, ty) in params {
-        let Some(texts) = inputs.get(name) else { continue };
-        let about = |fault: crate::run::fault::Fault| {
-            let help = fault.help.as_ref().map_or(String::new(), |h| format!("\n  help: {h}"));
-            let said = fault.detail.as_ref().map_or(String::new(), |d| format!("\n  it said: {d}"));
-            Failure::Message(format!("the input `--{name}`: {}{said}{help}", fault.message))
-        };
-        let mut value = input::parse_input(texts, ty).map_err(about)?;
-        block_on(probe::measure(&mut value, ty, &env)).map_err(|e| e.to_string())?.map_err(about)?;
+        let Some(mut value) = inputs.value(name, ty)? else { continue };
+        let measured_all = block_on(probe::measure(&mut value, ty, &env)).map_err(|e| e.to_string())?;
+        measured_all.map_err(|fault| about(&format!("`--{name}`"), &fault))?;
         measured.insert(name.into(), value::planned_sizes(&value, ty));
         values.insert(name.to_string(), value);
     }

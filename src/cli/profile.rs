@@ -14,7 +14,7 @@ use crate::profile::call::{self, is_paid};
 use crate::profile::record::{Record, Run};
 use crate::profile::repeat::{Rule, half_width};
 use crate::profile::rows::{self, Circumstances};
-use crate::profile::{Sample, Subject, named, settings, take_together, work};
+use crate::profile::{Sample, Subject, Work, earlier, named, settings, take_together, tells_apart, work};
 use crate::run::devices::{Inventory, inventory};
 use crate::run::observer::Silent;
 use crate::run::servers::Servers;
@@ -31,6 +31,12 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// What is usual: percent, runs, runs and seconds.
+const WITHIN: f64 = 5.0;
+const LEAST: usize = 3;
+const MOST: usize = 20;
+const SECONDS: f64 = 60.0;
 
 #[derive(Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -53,16 +59,16 @@ pub struct ProfileOptions {
     #[arg(long, value_name = "N", value_delimiter = ',')]
     pub units: Vec<u32>,
     /// Half the 95 % interval of the mean that is narrow enough
-    #[arg(long, value_name = "PERCENT", default_value_t = 5.0)]
+    #[arg(long, value_name = "PERCENT", default_value_t = WITHIN)]
     pub within: f64,
     /// Runs of a sample at least, after one that is not counted
-    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(long, value_name = "N", default_value_t = LEAST)]
     pub least: usize,
     /// Runs of a sample at most
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(long, value_name = "N", default_value_t = MOST)]
     pub most: usize,
     /// Seconds for a sample in a setting; a run that has begun is finished
-    #[arg(long, value_name = "SECONDS", default_value_t = 60.0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = SECONDS)]
     pub seconds: f64,
     /// Forget earlier runs
     #[arg(long)]
@@ -113,22 +119,32 @@ pub fn profile(options: &ProfileOptions, inputs: &Inputs) -> Result<(), Failure>
     }
     let mut record = Record::open(&record_path)?;
     let bar = bar(settings.len() * samples.len());
-    let command = command(entry, task, options, &samples);
+    let (command, names) = (command(options, inputs), samples.iter().map(|s| s.name.as_str()).collect::<Vec<_>>());
+    let mut written = false;
     for setting in &settings {
         let kept = tempfile::tempdir().map_err(|e| format!("cannot make a folder: {e}"))?;
         let servers = &Servers::kept_in(kept.path());
         let bounds = Bounds { rule, machine: &machine, bar: &bar, folders: &options.library, servers };
         measure(subject, setting, &samples, &mut record, &bounds)?;
-        let runs: Vec<Run> = samples
-            .iter()
-            .flat_map(|s| {
-                let key = call::key(subject, setting, s, &machine);
-                record.runs.iter().filter(move |r| r.key == key).cloned()
-            })
-            .collect();
-        let works: Result<Vec<_>, String> =
-            samples.iter().map(|s| Ok((s.name.clone(), work(subject, setting, s)?))).collect();
-        let Some(measured) = take_together(&works?, &runs, call::batch(subject, setting)) else { continue };
+        // What was measured of this setting before counts as well.
+        let now =
+            |s: &Sample| Ok((call::key(subject, setting, s, &machine), (s.name.clone(), work(subject, setting, s)?)));
+        let now = samples.iter().map(now).collect::<Result<Vec<_>, String>>()?;
+        let like = now.first().map(|(_, (_, work))| work.clone()).unwrap_or_default();
+        let before = earlier(&record.runs, &call::key_of_all(subject, setting, &machine), &names, &like);
+        let (keys, works): (Vec<String>, Vec<(String, Work)>) = before.into_iter().chain(now).unzip();
+        let runs: Vec<Run> = record.runs.iter().filter(|r| keys.contains(&r.key)).cloned().collect();
+        let Some(measured) = take_together(&works, &runs, call::batch(subject, setting)) else { continue };
+        if !tells_apart(&works) {
+            bar.suspend(|| {
+                print(&format!("{}\n", rows::line(setting, &measured)));
+                let only = "one sample does not tell what a call takes by itself from what its work takes";
+                note(&format!("warning: {}: {only}; its runs are recorded, and no figure is written", named(setting)));
+                note("help: give a second sample of another size");
+            });
+            continue;
+        }
+        written = true;
         let date = runs.iter().map(|r| r.date.as_str()).max().unwrap_or_default();
         let earlier = if table.exists() { read(&table)? } else { String::new() };
         let at = Circumstances { machine: &machine, date, command: &command };
@@ -138,6 +154,9 @@ pub fn profile(options: &ProfileOptions, inputs: &Inputs) -> Result<(), Failure>
         bar.suspend(|| print(&format!("{}\n", rows::line(setting, &measured))));
     }
     bar.finish_and_clear();
+    if !written {
+        return Ok(());
+    }
     note(&format!("{}; plan with it by `--library {}`", table.display(), options.out.display()));
     Ok(())
 }
@@ -186,8 +205,11 @@ fn measure(
     if let Some(missing) = missing.first() {
         return Err(format!("this machine cannot run `{}`: {missing}", subject.entry.name).into());
     }
+    let all = call::key_of_all(subject, setting, bounds.machine);
     for sample in samples {
         let key = call::key(subject, setting, sample, bounds.machine);
+        let work = work(subject, setting, sample)?;
+        let of = call::Of { key: &key, all: &all, setting, sample, work: &work };
         bounds.bar.set_message(format!("{}: {}", named(setting), sample.name));
         loop {
             let known: Vec<&Run> = record.runs.iter().filter(|r| r.key == key).collect();
@@ -206,7 +228,7 @@ fn measure(
             let cx = RunContext { folders, servers, ..RunContext::new(folder.path().join("run"), &Silent, &env) };
             let took = call::run_once(&plan, sample, &cx)
                 .map_err(|e| format!("`{}` with {} on {}: {e}", subject.entry.name, named(setting), sample.name))?;
-            record.add(took.run(&key, setting, sample, warm_up, &today()))?;
+            record.add(took.run(of, warm_up, &today()))?;
         }
         bounds.bar.inc(1);
     }
@@ -401,18 +423,53 @@ fn machine(here: &Inventory) -> String {
     format!("{model}, {} cores", here.cpu.cores)
 }
 
-/// The command that measures again, with the samples by name.
-fn command(entry: &Implementation, task: &Task, options: &ProfileOptions, samples: &[Sample]) -> String {
-    let mut words = vec![format!("mkbc profile {}", entry.name)];
-    if entry.tasks.len() > 1 {
-        words.push(format!("--task {}", task.name));
+/// The command that measures again, as a shell takes it. A text that is too long for a table is cut off.
+fn command(options: &ProfileOptions, inputs: &Inputs) -> String {
+    let mut words = vec!["mkbc".to_owned(), "profile".to_owned(), options.name.clone().unwrap_or_default()];
+    let mut option = |name: &str, value: String| words.extend([format!("--{name}"), value]);
+    let folder = |path: &PathBuf| path.display().to_string();
+    options.task.iter().for_each(|task| option("task", task.clone()));
+    options.knob.iter().for_each(|knob| option("knob", knob.clone()));
+    if !options.units.is_empty() {
+        option("units", options.units.iter().map(u32::to_string).collect::<Vec<_>>().join(","));
     }
-    words.extend(options.knob.iter().map(|k| format!("--knob {k}")));
-    match &options.samples {
-        Some(path) => words.push(format!("--samples {}", short(&path.display().to_string()))),
-        None => words.push(format!("on {}", samples.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", "))),
+    for (name, given, usual) in [("within", options.within, WITHIN), ("seconds", options.seconds, SECONDS)] {
+        if given != usual {
+            option(name, given.to_string());
+        }
     }
-    words.join(" ")
+    for (name, given, usual) in [("least", options.least, LEAST), ("most", options.most, MOST)] {
+        if given != usual {
+            option(name, given.to_string());
+        }
+    }
+    options.library.iter().for_each(|path| option("library", folder(path)));
+    options.samples.iter().for_each(|path| option("samples", folder(path)));
+    if options.paid {
+        words.push("--paid".to_owned());
+    }
+    // Last, since an input takes all values behind it.
+    for (name, values) in inputs.iter() {
+        words.push(format!("--{name}"));
+        words.extend(values.iter().map(|value| {
+            let clean: String = value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            let cut: String = clean.chars().take(LONGEST).collect();
+            if cut.len() < clean.len() { format!("{cut}…") } else { clean }
+        }));
+    }
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// Characters of a sample's text that stand in the command of its evidence.
+const LONGEST: usize = 200;
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=,:@%+".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
 }
 
 fn bar(length: usize) -> ProgressBar {

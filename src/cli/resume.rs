@@ -55,10 +55,11 @@ pub fn find(journal: &Journal, id: u64) -> Result<Run, Failure> {
 }
 
 fn last(journal: &Journal) -> Result<Run, Failure> {
-    let runs = journal.runs()?;
+    let (runs, _) = journal.readable()?;
     // A service goes on with its own runs when it starts again.
     for run in runs.into_iter().rev().filter(|run| !run.info.of_service()) {
-        let records = journal.records(run.id)?;
+        // One that is damaged does not stand before the others; by its number it says what is wrong.
+        let Ok(records) = journal.records(run.id) else { continue };
         let open = !matches!(Replay::of(&records).end, End::Answered(_));
         if open && Lock::held(&journal.folder(&run)).is_none() {
             return Ok(run);

@@ -22,6 +22,7 @@ use crate::run::journal::replay::{End, Replay};
 use crate::run::journal::{Journal, MadeOf, PROJECT, Run, RunInfo};
 use crate::run::observer::{Bars, Event, Observer, Silent};
 use crate::run::remote::{Remote, portable};
+use crate::run::report::clauses::{self, Kept};
 use crate::run::steer::Steer;
 use crate::run::trace::{self, Traced};
 use crate::run::value::held::Held;
@@ -45,12 +46,18 @@ impl Observer for Notes {
     }
 }
 
+/// A time on the command line.
+pub fn seconds(text: &str) -> Result<Duration, String> {
+    let time = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    time.ok_or_else(|| "it is seconds, 0 or more".to_owned())
+}
+
 /// How a run bears being stopped.
 #[derive(Args)]
 pub struct Durable {
     /// After Ctrl-C or SIGTERM, seconds that what is under way has to end; a second signal stops at once
-    #[arg(long, default_value_t = 10.0, value_name = "SECONDS")]
-    pub grace: f64,
+    #[arg(long, default_value = "10", value_name = "SECONDS", value_parser = seconds)]
+    pub grace: Duration,
     /// Where a step fails, let everything end that does not wait for it; `resume` then has only the rest to do
     #[arg(long, short = 'k')]
     pub keep_going: bool,
@@ -106,6 +113,9 @@ pub struct Showing {
     /// No progress bars and no report, only the answer
     #[arg(long, short)]
     pub quiet: bool,
+    /// Fail (exit status 1) where the run broke a limit of its job, which is else a warning
+    #[arg(long)]
+    pub strict_slo: bool,
     /// Print the answer while a model writes it, where it is a text that the job yields as it is
     #[arg(long, conflicts_with = "json")]
     pub stream: bool,
@@ -125,6 +135,7 @@ pub struct Running<'a> {
 
 /// Plans a job for this machine, or takes a plan as it is, and runs it.
 pub fn run(options: &RunOptions, inputs: &Inputs) -> Result<(), Failure> {
+    let inputs = &inputs.with(options.inputs.as_deref())?;
     let Some(path) = &options.plan else {
         return make_and(&options.planning, inputs, Some(HERE), &options.slo, |planned, prepared, decision| {
             let adapt = options.adapt.mode().map(|mode| Adapt::new(prepared, decision, mode));
@@ -241,8 +252,7 @@ fn identity(plan: &Plan, inputs: &BTreeMap<String, Value>, contents: bool) -> Re
 
 /// The run with a key, which must be of this plan and these inputs.
 fn of_key(journal: &Journal, key: &str, identity: &str) -> Result<Option<Run>, Failure> {
-    let runs = journal.runs()?;
-    match runs.into_iter().find(|run| run.info.key.as_deref() == Some(key)) {
+    match journal.of_key(key)? {
         Some(run) if run.info.identity != identity => Err(other_run(&run)),
         run => Ok(run),
     }
@@ -274,6 +284,8 @@ pub fn again(journal: &Journal, run: &Run, showing: &Showing) -> Result<bool, Fa
     if !showing.quiet {
         note(&format!("this is the answer of run {}, which was recorded; nothing was run", run.id));
     }
+    let recorded: Value = serde_json::from_str(&text).unwrap_or_default();
+    demanded(showing, &serde_json::from_value::<Vec<Kept>>(recorded["clauses"].clone()).unwrap_or_default())?;
     Ok(true)
 }
 
@@ -281,8 +293,7 @@ pub fn again(journal: &Journal, run: &Run, showing: &Showing) -> Result<bool, Fa
 pub fn execute(journal: Journal, running: Running<'_>, durable: &Durable, showing: &Showing) -> Result<(), Failure> {
     let Running { run, plan, inputs, steer } = running;
     let folders = run.info.folders.clone();
-    let grace = Duration::try_from_secs_f64(durable.grace);
-    let grace = grace.map_err(|_| Failure::Usage("`--grace` takes seconds, 0 or more".into()))?;
+    let grace = durable.grace;
     let env = |name: &str| std::env::var(name).ok();
     let ray = durable.engine.as_deref().map(|at| Ray::at(at, &program()?, &env)).transpose()?;
     if let Some(ray) = &ray {
@@ -394,7 +405,7 @@ fn finish(
                 let _ = writeln!(std::io::stderr(), "\n{}", report::table(plan, done));
                 note(&format!("outputs, plan and report are in {}", done.folder.display()));
             }
-            Ok(())
+            demanded(showing, &done.clauses)
         }
         Err(error) if error.fault.kind == FaultKind::Cancelled => {
             note(&format!("{error}; they are in {}; `mkbc resume {id}` goes on", done.folder.display()));
@@ -404,6 +415,18 @@ fn finish(
             let kept = format!("outputs of finished steps are in {}", done.folder.display());
             Err(format!("{error}\n  {kept}; `mkbc resume {id}` goes on from there").into())
         }
+    }
+}
+
+/// Warns of limits that a run broke; an error where the user wants it so.
+fn demanded(showing: &Showing, clauses: &[Kept]) -> Result<(), Failure> {
+    match clauses::warning(clauses) {
+        Some(broken) if showing.strict_slo => Err(broken.into()),
+        Some(broken) => {
+            note(&format!("warning: {broken}"));
+            Ok(())
+        }
+        None => Ok(()),
     }
 }
 

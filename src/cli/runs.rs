@@ -3,19 +3,27 @@
 use super::resume::find;
 use super::run::journal;
 use super::{Failure, print};
+use crate::plan::model::Plan;
 use crate::run::fault::printable;
-use crate::run::journal::Run;
+use crate::run::journal::lock::Lock;
+use crate::run::journal::record::Record;
 use crate::run::journal::replay::Replay;
 use crate::run::journal::said::said;
 use crate::run::journal::view::state;
+use crate::run::journal::{Journal, Run};
+use crate::run::report::clauses;
 use crate::units::counted;
 use clap::Args;
 use comfy_table::Table;
 use comfy_table::presets::ASCII_MARKDOWN;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 #[derive(Args)]
 pub struct RunsOptions {
+    /// Only the last so many
+    #[arg(long, short = 'n', value_name = "N")]
+    pub limit: Option<usize>,
     /// As JSON
     #[arg(long)]
     pub json: bool,
@@ -23,31 +31,60 @@ pub struct RunsOptions {
 
 #[derive(Args)]
 pub struct OneRun {
-    /// The run's number
-    pub run: u64,
+    /// The run's number [default: the latest]
+    pub run: Option<u64>,
     /// As JSON
     #[arg(long)]
     pub json: bool,
 }
 
+#[derive(Args)]
+pub struct LogsOptions {
+    #[command(flatten)]
+    pub run: OneRun,
+    /// Go on until the run ends
+    #[arg(long, short, conflicts_with = "json")]
+    pub follow: bool,
+}
+
+impl OneRun {
+    fn find(&self, journal: &Journal) -> Result<Run, Failure> {
+        match self.run {
+            Some(id) => find(journal, id),
+            None => journal
+                .readable()?
+                .0
+                .pop()
+                .ok_or_else(|| "there is no run yet: `mkbc run` begins one".to_owned().into()),
+        }
+    }
+}
+
+/// A line of the list; a run whose row is damaged has a number alone.
+struct Listed {
+    id: u64,
+    run: Option<Run>,
+    state: &'static str,
+    took: Option<f64>,
+    cost: Option<f64>,
+}
+
 /// Lists the runs of the project.
 pub fn runs(options: &RunsOptions) -> Result<(), Failure> {
     let journal = journal()?;
-    let mut rows = Vec::new();
-    for run in journal.runs()? {
-        // One damaged run does not hide the others.
-        let replay = journal.records(run.id).map(|records| Replay::of(&records));
-        let (state, took, cost) = match &replay {
-            Ok(replay) => (state(&journal, &run, replay), Some(replay.took_s), replay.cost_usd),
-            Err(_) => ("damaged", None, None),
-        };
-        rows.push((run, state, took, cost));
-    }
+    let (runs, damaged) = journal.readable()?;
+    let damaged = damaged.into_iter().map(|id| (id, None));
+    let mut all: Vec<(u64, Option<Run>)> = runs.into_iter().map(|run| (run.id, Some(run))).chain(damaged).collect();
+    all.sort_by_key(|(id, _)| *id);
+    let from = options.limit.map_or(0, |most| all.len().saturating_sub(most));
+    let rows: Vec<Listed> = all.into_iter().skip(from).map(|(id, run)| listed(&journal, id, run)).collect();
     if options.json {
-        let row = |(run, state, took, cost): &(Run, &str, Option<f64>, Option<f64>)| {
+        let row = |row: &Listed| {
+            let info = row.run.as_ref().map(|run| &run.info);
             json!({
-                "id": run.id, "job": run.info.job, "key": run.info.key, "state": state, "started": run.info.at,
-                "took_s": took, "cost_usd": cost, "folder": journal.folder(run),
+                "id": row.id, "job": info.map(|i| &i.job), "key": info.and_then(|i| i.key.as_ref()), "state": row.state,
+                "started": info.map(|i| &i.at), "took_s": row.took, "cost_usd": row.cost,
+                "folder": row.run.as_ref().map(|run| journal.folder(run)),
             })
         };
         let all: Vec<Value> = rows.iter().map(row).collect();
@@ -55,20 +92,31 @@ pub fn runs(options: &RunsOptions) -> Result<(), Failure> {
         return Ok(());
     }
     let mut table = table(&["run", "job", "state", "started", "took s", "usd", "key"]);
-    for (run, state, took, cost) in &rows {
-        let key = run.info.key.as_deref().unwrap_or("-");
+    for Listed { id, run, state, took, cost } in &rows {
+        let info = run.as_ref().map(|run| &run.info);
+        let of = |text: Option<&String>| text.map_or_else(|| "-".to_owned(), |text| printable(text));
         table.add_row([
-            run.id.to_string(),
-            printable(&run.info.job),
+            id.to_string(),
+            of(info.map(|i| &i.job)),
             (*state).to_owned(),
-            printable(&run.info.at),
+            of(info.map(|i| &i.at)),
             figure(*took, 2),
             figure(*cost, 6),
-            printable(key),
+            of(info.and_then(|i| i.key.as_ref())),
         ]);
     }
     print(&format!("{}\n", table.trim_fmt()));
     Ok(())
+}
+
+fn listed(journal: &Journal, id: u64, run: Option<Run>) -> Listed {
+    // One damaged run does not hide the others.
+    let replay = run.as_ref().and_then(|run| Some((run, Replay::of(&journal.records(id).ok()?))));
+    let (state, took, cost) = match &replay {
+        Some((run, replay)) => (state(journal, run, replay), Some(replay.took_s), replay.cost_usd),
+        None => ("damaged", None, None),
+    };
+    Listed { id, run, state, took, cost }
 }
 
 fn table(header: &[&str]) -> Table {
@@ -78,15 +126,19 @@ fn table(header: &[&str]) -> Table {
     table
 }
 
-/// A figure, or a dash.
+/// A figure, or a dash. One that is not nothing never looks like it.
 pub fn figure(n: Option<f64>, digits: usize) -> String {
-    n.map_or_else(|| "-".to_owned(), |n| format!("{n:.digits$}"))
+    match n {
+        None => "-".to_owned(),
+        Some(n) if n != 0.0 && n.abs() < 0.5 * 10_f64.powi(-(digits as i32)) => format!("{n:.1e}"),
+        Some(n) => format!("{n:.digits$}"),
+    }
 }
 
 /// Shows a run, step by step.
 pub fn show(options: &OneRun) -> Result<(), Failure> {
     let journal = journal()?;
-    let run = journal.view(&find(&journal, options.run)?)?;
+    let run = journal.view(&options.find(&journal)?)?;
     if options.json {
         let shown = serde_json::to_value(&run).map_err(|e| e.to_string())?;
         print(&format!("{shown:#}\n"));
@@ -121,7 +173,7 @@ pub fn show(options: &OneRun) -> Result<(), Failure> {
     for said in run.adapted.iter().chain(&run.error) {
         text.push_str(&format!("{}\n", one_line(said)));
     }
-    print(&format!("{text}{}\n", table.trim_fmt()));
+    print(&format!("{text}{}{}\n", table.trim_fmt(), clauses::lines(&run.clauses)));
     Ok(())
 }
 
@@ -131,19 +183,39 @@ pub fn one_line(text: &str) -> String {
 }
 
 /// Prints a run's records in order.
-pub fn logs(options: &OneRun) -> Result<(), Failure> {
+pub fn logs(options: &LogsOptions) -> Result<(), Failure> {
     let journal = journal()?;
-    let run = find(&journal, options.run)?;
-    if options.json {
+    let run = options.run.find(&journal)?;
+    if options.run.json {
         return super::journal::export(&journal, &run);
     }
     let plan = journal.plan(&run.info)?;
-    let name = |id| plan.steps.iter().find(|s| s.id == id).map_or("a step", |s| s.name.as_str());
-    let mut text = String::new();
-    for record in journal.records(run.id)? {
-        let said = said(&record, &name);
-        text.push_str(&format!("{:>10.3}  {}\n", record.t(), one_line(&said)));
+    if !options.follow {
+        print(&journal.records(run.id)?.iter().map(|record| line(&plan, record)).collect::<String>());
+        return Ok(());
     }
-    print(&text);
-    Ok(())
+    let mut seen = 0;
+    loop {
+        // Asked before the records are read: what a run writes last is not missed.
+        let live = Lock::held(&journal.folder(&run)).is_some();
+        let records = journal.records_from(run.id, seen, 1000)?;
+        seen += records.len() as u64;
+        print(&records.iter().map(|record| line(&plan, record)).collect::<String>());
+        if records.is_empty() {
+            if !live {
+                return Ok(());
+            }
+            std::thread::sleep(EVERY);
+        }
+    }
+}
+
+/// Between two looks at the journal.
+const EVERY: Duration = Duration::from_millis(200);
+
+/// A record as a line.
+fn line(plan: &Plan, record: &Record) -> String {
+    let name = |id| plan.steps.iter().find(|s| s.id == id).map_or("a step", |s| s.name.as_str());
+    let said = said(record, &name);
+    format!("{:>10.3}  {}\n", record.t(), one_line(&said))
 }

@@ -11,8 +11,11 @@ use crate::serve::listen::Patience;
 use crate::serve::planning::{Here, Planner};
 use crate::serve::tenants::{Tenants, new_token};
 use crate::serve::{Service, Settings, serve as work};
+use crate::units::counted;
 use clap::Args;
-use std::net::SocketAddr;
+use clap::builder::RangedU64ValueParser;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,8 +25,8 @@ pub const ADDRESS: &str = "127.0.0.1:7411";
 #[derive(Args)]
 pub struct ServeOptions {
     /// Where to listen; port 0 takes any. An address that others reach needs --tokens
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = ADDRESS)]
-    pub addr: SocketAddr,
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = ADDRESS, value_parser = listening)]
+    pub addr: Listening,
     /// A name that the server is asked by, beside its address (repeatable)
     #[arg(long, value_name = "NAME")]
     pub host: Vec<String>,
@@ -31,7 +34,7 @@ pub struct ServeOptions {
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub project: PathBuf,
     /// Runs at a time; 0 only accepts [default: as many as there are cores]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = within::<usize>(0..=1_024))]
     pub workers: Option<usize>,
     /// Who may use the server: tenants with the digests of their tokens
     #[arg(long, value_name = "FILE")]
@@ -49,28 +52,51 @@ pub struct ServeOptions {
     #[arg(long, value_name = "DIR")]
     pub allow_files: Option<PathBuf>,
     /// Runs that may wait
-    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = within::<usize>(1..=10_000_000))]
     pub queue: usize,
     /// Event streams at a time
-    #[arg(long, value_name = "N", default_value_t = 2_000)]
+    #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = within::<usize>(0..=1_000_000))]
     pub streams: usize,
     /// Connections at a time
-    #[arg(long, value_name = "N", default_value_t = 4_000)]
+    #[arg(long, value_name = "N", default_value_t = 4_000, value_parser = within::<usize>(1..=1_000_000))]
     pub connections: usize,
     /// Kilobytes of a submission
-    #[arg(long, value_name = "KB", default_value_t = 4_096)]
+    #[arg(long, value_name = "KB", default_value_t = 4_096, value_parser = within::<usize>(1..=4_194_304))]
     pub body: usize,
     /// Megabytes of a file that is uploaded
-    #[arg(long, value_name = "MB", default_value_t = 1_024)]
+    #[arg(long, value_name = "MB", default_value_t = 1_024, value_parser = within::<u64>(0..=1_073_741_824))]
     pub blob: u64,
     /// Megabytes of all files that a tenant has uploaded
-    #[arg(long, value_name = "MB", default_value_t = 10_240)]
+    #[arg(long, value_name = "MB", default_value_t = 10_240, value_parser = within::<u64>(0..=1_073_741_824))]
     pub blobs: u64,
     /// Seconds that what is under way has to end, where a run or the server is stopped
-    #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
-    pub grace: f64,
+    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = super::run::seconds)]
+    pub grace: Duration,
     #[command(flatten)]
     pub sharing: sharing::SharingOptions,
+}
+
+/// Where to listen, and the name that was given for it.
+#[derive(Clone, Debug)]
+pub struct Listening {
+    at: SocketAddr,
+    name: Option<String>,
+}
+
+/// An address, or a name that has one: of several, one of IPv4.
+fn listening(text: &str) -> Result<Listening, String> {
+    if let Ok(at) = text.parse() {
+        return Ok(Listening { at, name: None });
+    }
+    let all: Vec<SocketAddr> = text.to_socket_addrs().map_err(|e| e.to_string())?.collect();
+    let at = all.iter().find(|at| at.is_ipv4()).or(all.first()).copied();
+    let name = text.rsplit_once(':').map(|(name, _)| name.to_owned());
+    Ok(Listening { at: at.ok_or("the name has no address")?, name })
+}
+
+/// Numbers of which neither the machine nor arithmetic has too few.
+fn within<T: TryFrom<u64> + Clone + Send + Sync + 'static>(range: RangeInclusive<u64>) -> RangedU64ValueParser<T> {
+    RangedU64ValueParser::new().range(range)
 }
 
 /// Serves until it is stopped.
@@ -82,8 +108,6 @@ pub fn serve(options: &ServeOptions) -> Result<(), Failure> {
         print(&entry);
         return Ok(());
     }
-    let grace = Duration::try_from_secs_f64(options.grace);
-    let grace = grace.map_err(|_| Failure::Usage("`--grace` takes seconds, 0 or more".into()))?;
     let absolute = |path: &PathBuf| {
         let cannot = |e| Failure::Message(format!("cannot find the folder `{}`: {e}", path.display()));
         path.canonicalize().map_err(cannot)
@@ -102,8 +126,8 @@ pub fn serve(options: &ServeOptions) -> Result<(), Failure> {
     let fleet = sharing::fleet(&options.sharing, &libraries);
     let workers = options.workers.unwrap_or(cores() as usize);
     let settings = Settings {
-        address: options.addr,
-        hosts: options.host.clone(),
+        address: options.addr.at,
+        hosts: options.host.iter().chain(&options.addr.name).cloned().collect(),
         project: absolute(&options.project)?.join(PROJECT),
         libraries,
         workers,
@@ -115,9 +139,13 @@ pub fn serve(options: &ServeOptions) -> Result<(), Failure> {
         blob_bytes: options.blob << 20,
         blobs_bytes: options.blobs << 20,
         allow_files: options.allow_files.as_ref().map(absolute).transpose()?,
-        grace,
+        grace: options.grace,
         retry_after: Duration::from_secs(2),
-        patience: Patience { write: Duration::from_secs(30), idle: Duration::from_secs(180) },
+        patience: Patience {
+            write: Duration::from_secs(30),
+            idle: Duration::from_secs(180),
+            head: Duration::from_secs(20),
+        },
     };
     let service = Service::open(settings, tenants, planner, fleet)?;
     let ready = |address: SocketAddr| {
@@ -125,7 +153,7 @@ pub fn serve(options: &ServeOptions) -> Result<(), Failure> {
         print(&format!("serving http://{address}\n"));
         let who =
             if options.tokens.is_some() { "tokens are asked for" } else { "every program of this user may use it" };
-        note(&format!("{workers} runs at a time; {who}; Ctrl-C ends it"));
+        note(&format!("{} at a time; {who}; Ctrl-C ends it", counted(workers, "run")));
     };
     match work(&service, &ready)? {
         143 => Err(Failure::Terminated),

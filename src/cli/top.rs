@@ -74,7 +74,7 @@ fn watch(terminal: &mut ratatui::DefaultTerminal, journal: &Journal, every: Dura
 fn look(journal: &Journal) -> Result<Vec<RunView>, Failure> {
     let mut runs: Vec<RunView> = Vec::new();
     let mut others = 0;
-    for run in journal.runs()?.iter().rev() {
+    for run in journal.readable()?.0.iter().rev() {
         let live = crate::run::journal::lock::Lock::held(&journal.folder(run)).is_some();
         if !live && others >= OTHERS {
             continue;
@@ -247,6 +247,7 @@ mod tests {
             runtimes: 1,
             error: None,
             adapted: Vec::new(),
+            clauses: Vec::new(),
             folder: PathBuf::from("runs"),
             steps: vec![step("read", "done", 2, 0), step("answer", "unfinished", 1, 3), step("check", "waiting", 0, 0)],
         }

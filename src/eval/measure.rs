@@ -224,7 +224,9 @@ impl Bench<'_> {
 fn counts(error: &RunError) -> bool {
     matches!(
         error.fault.kind,
-        FaultKind::Process
+        // Whether the dataset's values are what the job takes was asked before: this one is what the tool cannot take.
+        FaultKind::Input
+            | FaultKind::Process
             | FaultKind::Timeout
             | FaultKind::Provider
             | FaultKind::Answer
@@ -271,4 +273,17 @@ fn children_seconds() -> Option<f64> {
     };
     let seconds = |t: libc::timeval| t.tv_sec as f64 + t.tv_usec as f64 * 1e-6;
     Some(seconds(usage.ru_utime) + seconds(usage.ru_stime))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::fault::Fault;
+
+    #[test]
+    fn what_a_tool_cannot_take_is_an_answer_less_and_no_end() {
+        let counted = |kind| counts(&Fault::new(kind, "").into());
+        assert!(counted(FaultKind::Input) && counted(FaultKind::Process));
+        assert!(!counted(FaultKind::Key) && !counted(FaultKind::Storage) && !counted(FaultKind::Plan));
+    }
 }

@@ -187,11 +187,44 @@ fn number(text: &str) -> Option<f64> {
     text.trim().replace(',', "").parse().ok().filter(|n: &f64| n.is_finite())
 }
 
-/// The last number of a text: an answer ends with its result.
+/// The last number of a text: an answer ends with its result. A sign belongs to a number only where nothing stands before it: a date is
+/// three numbers, and a range two.
 fn last_number(text: &str) -> Option<f64> {
-    let numeric = |c: char| c.is_ascii_digit() || matches!(c, '.' | ',' | '-' | '+' | 'e' | 'E');
-    let parts = text.split(|c: char| !numeric(c)).filter(|p| p.contains(|c: char| c.is_ascii_digit()));
-    parts.filter_map(|p| number(p.trim_end_matches(['.', ',', '-', '+', 'e', 'E']))).next_back()
+    let bytes = text.as_bytes();
+    let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
+    let digits = |mut at: usize| {
+        while digit(at) {
+            at += 1;
+        }
+        at
+    };
+    let (mut at, mut last) = (0, None);
+    while at < bytes.len() {
+        let point = |at: usize| bytes.get(at) == Some(&b'.') && digit(at + 1);
+        if !digit(at) && !(point(at) && !at.checked_sub(1).is_some_and(digit)) {
+            at += 1;
+            continue;
+        }
+        let free = |at: usize| at == 0 || !bytes[at - 1].is_ascii_alphanumeric() && bytes[at - 1] != b')';
+        let signed = at > 0 && matches!(bytes[at - 1], b'-' | b'+') && free(at - 1);
+        let from = at - usize::from(signed);
+        at = digits(at);
+        // Thousands.
+        while bytes.get(at) == Some(&b',') && digits(at + 1) == at + 4 {
+            at += 4;
+        }
+        if point(at) {
+            at = digits(at + 1);
+        }
+        if matches!(bytes.get(at), Some(b'e' | b'E')) {
+            let sign = usize::from(matches!(bytes.get(at + 1), Some(b'-' | b'+')));
+            if digit(at + 1 + sign) {
+                at = digits(at + 1 + sign);
+            }
+        }
+        last = number(&text[from..at]).or(last);
+    }
+    last
 }
 
 /// The share of expected leaves that the answer has.
@@ -271,6 +304,19 @@ mod tests {
         assert_eq!(of("numeric", json!("2 + 2 = 4."), json!(4)), 1.0);
         assert_eq!(of("numeric:1%", json!("about 1,005 euros"), json!("1000")), 1.0);
         assert_eq!(of("numeric:0.1", json!("none"), json!(4)), 0.0);
+        for (text, last) in [
+            ("on 2025-11-30", 30.0),
+            ("10-12", 12.0),
+            ("it is -3", -3.0),
+            ("x=-.5e1", -5.0),
+            ("1, 2,3", 3.0),
+            ("1,234,567.5 m2.", 2.0),
+            ("12,345", 12_345.0),
+            ("30.11.2025", 2025.0),
+            ("1e5e", 1e5),
+        ] {
+            assert_eq!(last_number(text), Some(last), "{text}");
+        }
         assert_eq!(of("json", json!({"a": 1, "b": {"c": "X"}}), json!({"a": 1.0, "b": {"c": "x", "d": 2}})), 2.0 / 3.0);
         assert_eq!(of("json:b.c", json!("{\"b\": {\"c\": [1]}}"), json!({"b": {"c": [1]}})), 1.0);
         assert_eq!(of("json", json!("no json"), json!({"a": 1})), 0.0);

@@ -2,6 +2,8 @@
 //! seconds or as `2023-11-16 18:17:03.97`; or JSON lines with `timestamp` in milliseconds. Nothing but the line at hand is kept.
 
 use ecow::EcoString;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::io::BufRead;
@@ -61,7 +63,11 @@ struct Json<'a> {
 impl<'a> Trace<'a> {
     /// Begins to read. With `sizes`, a size that is not more than zero is an error.
     pub fn open(mut reader: Box<dyn BufRead + 'a>, sizes: bool) -> Result<Trace<'a>, String> {
-        let begins = reader.fill_buf().map_err(|e| e.to_string())?.trim_ascii_start().first().copied();
+        let begins = reader.fill_buf().map_err(|e| e.to_string())?;
+        if begins.is_empty() {
+            return Err("it is empty".to_owned());
+        }
+        let begins = begins.trim_ascii_start().first().copied();
         if begins == Some(b'{') {
             return Ok(Trace { form: Form::Json { reader, text: String::new(), line: 0 }, sizes });
         }
@@ -140,30 +146,16 @@ fn sized(size: f64, text: &str, line: u64) -> Result<f64, String> {
     }
 }
 
-/// Microseconds of a time in seconds or as date and time of day.
+/// Microseconds of a time in seconds, or as date and time of day: with an offset, or in the trace's own time, as it stands.
 fn time(text: &str) -> Option<i64> {
     if let Ok(seconds) = text.parse::<f64>() {
         return whole(seconds * 1e6);
     }
-    let (date, clock) = text.split_once([' ', 'T'])?;
-    let part = |text: &str| text.parse::<i64>().ok().filter(|n| (0..10_000).contains(n));
-    let mut date = date.splitn(3, '-');
-    let (year, month, day) = (part(date.next()?)?, part(date.next()?)?, part(date.next()?)?);
-    if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
-        return None;
-    }
-    let clock = clock.trim_end_matches('Z');
-    let clock = clock.split_once('+').map_or(clock, |(clock, _)| clock);
-    let mut clock = clock.splitn(3, ':');
-    let (hour, minute) = (part(clock.next()?)?, part(clock.next()?)?);
-    let seconds: f64 = clock.next()?.parse().ok()?;
-    if hour > 23 || minute > 59 || !(0.0..61.0).contains(&seconds) {
-        return None;
-    }
-    // Days since the year 0, March first (Hinnant's algorithm).
-    let year = if month > 2 { year } else { year - 1 };
-    let days = year * 365 + year / 4 - year / 100 + year / 400 + (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    Some((((days * 24 + hour) * 60 + minute) * 60) * 1_000_000 + whole(seconds * 1e6)?)
+    let at = match text.parse::<jiff::Timestamp>() {
+        Ok(at) => at,
+        Err(_) => text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp(),
+    };
+    Some(at.as_microsecond())
 }
 
 /// A number of microseconds, to the nearest one.
@@ -188,6 +180,19 @@ mod tests {
             rows("{\"timestamp\": 27, \"input_length\": 3, \"output_length\": 2, \"hash_ids\": [1, 2]}\n\n").unwrap();
         assert_eq!((json.len(), json[0].at, json[0].input), (1, 27_000, Some(3.0)));
         assert_eq!(json[0].prefix, [1, 2]);
+    }
+
+    #[test]
+    fn times_are_those_of_a_calendar() {
+        let at = |text: &str| time(text).map(|at| at / 1_000_000);
+        assert_eq!(at("1970-01-01 00:01:00"), Some(60));
+        assert_eq!(at("1970-01-01T02:01:00+02:00"), Some(60));
+        assert_eq!(at("1969-12-31 22:01:00-02:00"), Some(60));
+        assert_eq!(at("1970-01-01T00:01:00Z"), Some(60));
+        for wrong in ["2023-02-30 10:00:00", "2023-13-01 10:00:00", "2023-01-01 25:00:00", "soon", ""] {
+            assert_eq!(at(wrong), None, "{wrong}");
+        }
+        assert_eq!(rows("").unwrap_err(), "it is empty");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A setting and a sample → a plan of one step, and what one run of it takes.
 
 use super::record::Run;
-use super::{Sample, Subject, named};
+use super::{Sample, Subject, Work, named};
 use crate::digest::digest;
 use crate::ir::workflow::{Node, Operand, Region, StepId, ValueId};
 use crate::library::Concurrency;
@@ -33,6 +33,27 @@ pub fn key(subject: Subject, setting: &Candidate, sample: &Sample, machine: &str
     let args = serde_json::to_string(&sample.args).unwrap_or_default();
     let task = subject.task.name.as_str();
     digest([task, subject.entry.name.as_str(), &named(setting), &engine, &sample.name, &args, machine])
+}
+
+/// What all runs of a setting have in common, whatever the sample.
+pub fn key_of_all(subject: Subject, setting: &Candidate, machine: &str) -> String {
+    let engine = serde_json::to_string(&lower(subject.entry, setting, subject.task)).unwrap_or_default();
+    digest([subject.task.name.as_str(), subject.entry.name.as_str(), &named(setting), &engine, machine])
+}
+
+/// What a run is of.
+#[derive(Clone, Copy)]
+pub struct Of<'a> {
+    /// [`key`] of it.
+    pub key: &'a str,
+    /// [`key_of_all`] of it.
+    pub all: &'a str,
+    /// The setting.
+    pub setting: &'a Candidate,
+    /// The sample.
+    pub sample: &'a Sample,
+    /// Its work.
+    pub work: &'a Work,
 }
 
 /// A plan that makes one call, or one round of a batch, with the arguments as the plan's inputs.
@@ -123,11 +144,14 @@ pub struct Took {
 
 impl Took {
     /// As a line of the record.
-    pub fn run(self, key: &str, setting: &Candidate, sample: &Sample, warm_up: bool, date: &str) -> Run {
+    pub fn run(self, of: Of<'_>, warm_up: bool, date: &str) -> Run {
+        let work = of.work.iter().map(|(dimension, n)| (dimension.to_string(), *n)).collect();
         Run {
-            key: key.to_string(),
-            setting: named(setting),
-            sample: sample.name.clone(),
+            key: of.key.to_string(),
+            setting: named(of.setting),
+            sample: of.sample.name.clone(),
+            of: of.all.to_string(),
+            work,
             warm_up,
             date: date.to_string(),
             seconds: self.seconds,

@@ -34,6 +34,13 @@ pub struct Run {
     pub tokens_in: u64,
     /// Tokens that it says it wrote.
     pub tokens_out: u64,
+    /// Digest of what was run, but for the sample: runs of all samples with the same one tell together what a call takes. Empty in records of
+    /// earlier versions.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub of: String,
+    /// The work of the sample, by dimension.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub work: Vec<(String, f64)>,
 }
 
 impl Run {
@@ -109,6 +116,8 @@ mod tests {
             load: None,
             tokens_in: 0,
             tokens_out: 0,
+            of: String::new(),
+            work: Vec::new(),
         }
     }
 

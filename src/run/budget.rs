@@ -1,7 +1,8 @@
 //! A plan's limit on cost -> which calls may be made: the most that a call can cost is reserved before it, and settled after it.
 //!
 //! What is reserved and what is spent never exceed the limit together, so that neither retries nor a provider that reports nonsense can
-//! overspend it. The plan's cost of what is not paid by the call (hardware of one's own) is set aside at the start.
+//! overspend it. The plan's cost of what is not paid by the call (hardware of one's own) is set aside at the start; it is billed by time, so
+//! that a call begins only where its planned rent still fits, and exceeds the limit at most by what it takes longer than planned.
 
 use super::fault::{Fault, FaultKind};
 use super::journal::replay::Replay;
@@ -17,6 +18,12 @@ pub struct Budget {
     limit: Option<Limit>,
     spent: Cell<Decimal>,
     held: Cell<Decimal>,
+    /// What of the limit is not for providers' calls: the planned rent of all steps.
+    aside: Cell<Decimal>,
+    /// The rent of calls that ended.
+    rent: Cell<Decimal>,
+    /// The planned rent of calls that are under way.
+    renting: Cell<Decimal>,
     settled: Notify,
     /// Those of the job's agents that have one of their own, by number.
     agents: BTreeMap<u32, Budget>,
@@ -26,10 +33,8 @@ pub struct Budget {
 struct Limit {
     /// As the job has it.
     text: String,
-    /// What calls may cost together.
+    /// What all may cost together.
     usd: Decimal,
-    /// What of the job's limit is not for calls.
-    aside: Decimal,
 }
 
 impl Budget {
@@ -39,21 +44,19 @@ impl Budget {
         let clauses = plan.clauses.iter().filter(|c| c.metric == "cost" && !c.soft);
         let clauses = clauses.map(|clause| (clause.limit, clause.text.clone()));
         let most = most.map(|usd| (usd, format!("at most {} usd", usd.normalize())));
-        let limit = clauses.chain(most).min_by_key(|(limit, _)| *limit).map(|(limit, text)| {
-            let paid = plan.steps.iter().filter(|s| s.engine.provider().is_some()).map(|s| s.predicted.cost_usd);
-            let aside = (plan.total.cost_usd - paid.sum::<Decimal>()).max(Decimal::ZERO);
-            Limit { text, usd: (limit - aside).max(Decimal::ZERO), aside }
-        });
+        let limit = clauses.chain(most).min_by_key(|(limit, _)| *limit).map(|(usd, text)| Limit { text, usd });
+        let paid = plan.steps.iter().filter(|s| s.engine.provider().is_some()).map(|s| s.predicted.cost_usd);
+        let aside = Cell::new((plan.total.cost_usd - paid.sum::<Decimal>()).max(Decimal::ZERO));
         let agents = plan.steps.iter().filter_map(|s| s.agent.as_ref());
         let agents = agents.filter_map(|agent| {
             let usd = agent.cost_usd?;
             let text = format!("cost: {} usd", usd.normalize());
-            let limit = Some(Limit { text, usd, aside: Decimal::ZERO });
+            let limit = Some(Limit { text, usd });
             let spent = Cell::new(earlier.map(|replay| replay.spent_by(agent.number)).unwrap_or_default());
             Some((agent.number, Budget { limit, spent, ..Budget::default() }))
         });
         let spent = earlier.map(Replay::spent).unwrap_or_default();
-        Budget { limit, spent: Cell::new(spent), agents: agents.collect(), ..Budget::default() }
+        Budget { limit, spent: Cell::new(spent), aside, agents: agents.collect(), ..Budget::default() }
     }
 
     /// Reserves what a call of a step can cost at most, from its agent's budget as well where it is an agent's.
@@ -70,12 +73,49 @@ impl Budget {
     /// Sets money aside for hardware that the plan did not count with, dollars; an error where it is not there.
     pub fn set_aside(&self, usd: Decimal) -> Result<(), Fault> {
         let Some(limit) = &self.limit else { return Ok(()) };
-        let left = limit.usd - self.spent.get() - self.held.get();
+        let left = self.left(limit);
         if usd > left {
             return Err(self.refuse(limit, usd, left));
         }
-        self.spent.set(self.spent.get() + usd);
+        self.aside.set(self.aside.get() + usd);
         Ok(())
+    }
+
+    /// What hardware has cost so far in all, dollars.
+    pub fn rented(&self, usd: Decimal) {
+        self.rent.set(usd);
+        self.settled.notify_waiters();
+    }
+
+    /// Begins a call on hardware of one's own, whose planned rent is `each`, where the limit has `least` left. Where it has less, calls under
+    /// way are waited for, since they may cost less than is kept for them.
+    pub async fn rent(&self, least: Decimal, each: Decimal) -> Result<Renting<'_>, Fault> {
+        loop {
+            let settled = self.settled.notified();
+            let kept = || {
+                self.renting.set(self.renting.get() + each);
+                Renting { budget: self, usd: each }
+            };
+            let Some(limit) = &self.limit else { return Ok(kept()) };
+            let left = limit.usd - self.spent.get() - self.held.get() - self.rent.get() - self.renting.get();
+            if least <= left || least.is_zero() {
+                return Ok(kept());
+            }
+            if self.held.get().is_zero() && self.renting.get().is_zero() {
+                return Err(self.too_dear(limit, least, left));
+            }
+            settled.await;
+        }
+    }
+
+    /// What hardware takes of the limit: what is planned, or what it cost where that is more.
+    fn for_hardware(&self) -> Decimal {
+        self.aside.get().max(self.rent.get() + self.renting.get())
+    }
+
+    /// What is left of the limit for providers' calls.
+    fn left(&self, limit: &Limit) -> Decimal {
+        (limit.usd - self.for_hardware()).max(Decimal::ZERO) - self.spent.get() - self.held.get()
     }
 
     /// What calls have cost so far, in dollars.
@@ -89,7 +129,7 @@ impl Budget {
         loop {
             let settled = self.settled.notified();
             let Some(limit) = &self.limit else { return Ok(self.hold(most)) };
-            let left = limit.usd - self.spent.get() - self.held.get();
+            let left = self.left(limit);
             if most <= left {
                 return Ok(self.hold(most));
             }
@@ -106,11 +146,10 @@ impl Budget {
     }
 
     fn refuse(&self, limit: &Limit, least: Decimal, left: Decimal) -> Fault {
-        let text =
-            |usd: Decimal| usd.round_dp_with_strategy(6, rust_decimal::RoundingStrategy::AwayFromZero).normalize();
-        let aside = match limit.aside.is_zero() {
+        let hardware = self.for_hardware();
+        let aside = match hardware.is_zero() {
             true => String::new(),
-            false => format!(", {} usd set aside for hardware", text(limit.aside)),
+            false => format!(", {} usd set aside for hardware", text(hardware)),
         };
         let message = format!(
             "the call is not made: it could cost {} usd, and {} usd of `{}` are left ({} usd spent{aside})",
@@ -119,15 +158,48 @@ impl Budget {
             limit.text,
             text(self.spent.get()),
         );
-        let needed = self.spent.get() + limit.aside + least;
+        let needed = self.spent.get() + hardware + least;
         Fault::new(FaultKind::Budget, message)
             .help(format!("raise the limit to {} usd or more, or give a smaller input", text(needed)))
+    }
+
+    fn too_dear(&self, limit: &Limit, least: Decimal, left: Decimal) -> Fault {
+        let spent = self.spent.get() + self.rent.get();
+        let message = format!(
+            "the step is not begun: its hardware is planned to cost {} usd, and {} usd of `{}` are left ({} usd spent)",
+            text(least),
+            text(left.max(Decimal::ZERO)),
+            limit.text,
+            text(spent),
+        );
+        Fault::new(FaultKind::Budget, message)
+            .help(format!("raise the limit to {} usd or more, or give a smaller input", text(spent + least)))
     }
 
     fn settle(&self, held: Decimal, cost: Decimal) {
         self.held.set(self.held.get() - held);
         self.spent.set(self.spent.get() + cost);
         self.settled.notify_waiters();
+    }
+}
+
+/// Dollars, up to the next millionth.
+fn text(usd: Decimal) -> Decimal {
+    usd.round_dp_with_strategy(6, rust_decimal::RoundingStrategy::AwayFromZero).normalize()
+}
+
+/// A call on hardware of one's own that is under way; what it cost is told by [`Budget::rented`].
+#[derive(Debug)]
+pub struct Renting<'a> {
+    budget: &'a Budget,
+    /// Its planned rent, dollars.
+    usd: Decimal,
+}
+
+impl Drop for Renting<'_> {
+    fn drop(&mut self) {
+        self.budget.renting.set(self.budget.renting.get() - self.usd);
+        self.budget.settled.notify_waiters();
     }
 }
 
@@ -169,7 +241,7 @@ mod tests {
     use rust_decimal::dec;
 
     fn of(usd: Decimal) -> Budget {
-        let limit = Some(Limit { text: "cost <= 1 usd".into(), usd, aside: Decimal::ZERO });
+        let limit = Some(Limit { text: "cost <= 1 usd".into(), usd });
         Budget { limit, ..Budget::default() }
     }
 
@@ -201,6 +273,29 @@ mod tests {
         let fault = budget.set_aside(dec!(0.1)).expect_err("all is kept for a call");
         assert_eq!(fault.kind, FaultKind::Budget);
         assert_eq!(Budget::default().set_aside(dec!(9)), Ok(()), "no limit, no refusal");
+    }
+
+    #[tokio::test]
+    async fn no_call_begins_whose_rent_does_not_fit_any_more() {
+        let budget = Budget { aside: Cell::new(dec!(0.6)), ..of(dec!(1)) };
+        let first = budget.rent(dec!(0.6), dec!(0.3)).await.expect("the whole step fits");
+        // The first takes longer than planned.
+        let second = async { budget.rent(dec!(0.3), dec!(0.3)).await.expect("it fits") };
+        let (_, second) = tokio::join!(
+            async {
+                budget.rented(dec!(0.5));
+                drop(first)
+            },
+            second
+        );
+        assert_eq!(budget.reserve(dec!(0.1), dec!(0.4)).await.expect("a provider's call").usd, dec!(0.2));
+        budget.rented(dec!(0.9));
+        drop(second);
+        let fault = budget.rent(dec!(0.3), dec!(0.3)).await.expect_err("0.1 usd are left, less the provider's 0.2");
+        assert_eq!(fault.kind, FaultKind::Budget);
+        assert!(fault.message.contains("planned to cost 0.3 usd, and 0 usd of `cost <= 1 usd`"), "{}", fault.message);
+        assert!(fault.help.is_some_and(|h| h.contains("1.4 usd")));
+        assert!(Budget::default().rent(dec!(9), dec!(9)).await.is_ok(), "no limit, no refusal");
     }
 
     proptest::proptest! {

@@ -3,6 +3,7 @@
 use crate::plan::model::PlanStep;
 use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 /// What kind of thing went wrong.
@@ -90,8 +91,19 @@ impl Fault {
 
     /// The run folder failed us.
     pub fn storage(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Fault {
-        Fault::new(FaultKind::Storage, format!("cannot {doing} `{}`: {error}", path.display()))
-            .help("free some space, or give another run folder; outputs written so far are kept")
+        let help = match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                "free some space, or give another folder; outputs written so far are kept"
+            }
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+                "see to whom it belongs and what they may do with it, or give another path"
+            }
+            ErrorKind::NotFound => "see whether the path is right",
+            ErrorKind::AlreadyExists | ErrorKind::NotADirectory => "something else stands there: give another path",
+            ErrorKind::AddrInUse => "another program listens there: give another address",
+            _ => "mend that, or give another path; outputs written so far are kept",
+        };
+        Fault::new(FaultKind::Storage, format!("cannot {doing} `{}`: {error}", path.display())).help(help)
     }
 
     /// The plan contradicts itself.
@@ -192,6 +204,16 @@ mod tests {
         let site = Some(Box::new(Site { step: "s".into(), implementation: "i".into(), line: 3 }));
         let shown = RunError { site, fault }.to_string();
         assert_eq!(shown, "step `s` (i, line 3) failed: `x` ended with status 1\n  it said:\n    [2Jbad\n  help: look");
+    }
+
+    #[test]
+    fn help_is_about_what_happened() {
+        let help =
+            |kind: ErrorKind| Fault::storage("read", std::path::Path::new("a"), &kind.into()).help.expect("help");
+        assert!(help(ErrorKind::StorageFull).starts_with("free some space"));
+        for kind in [ErrorKind::PermissionDenied, ErrorKind::NotFound, ErrorKind::AlreadyExists, ErrorKind::Other] {
+            assert!(!help(kind).contains("space"), "{kind}");
+        }
     }
 
     #[test]

@@ -52,9 +52,25 @@ CREATE TABLE answers (run INTEGER PRIMARY KEY, n INTEGER NOT NULL) STRICT;
 /// How the keys of a service's runs begin.
 const SERVICE: &str = "service:";
 
-/// The key of a service's run.
-pub fn service_key(id: u64) -> String {
-    format!("{SERVICE}{id}")
+/// The key of a service's run. `store` is the id of the service's store, which no other store has: the numbers of a new store begin at 1
+/// again, and its runs are others.
+pub fn service_key(store: &str, id: u64) -> String {
+    match store {
+        // Stores of earlier versions have none.
+        "" => format!("{SERVICE}{id}"),
+        store => format!("{SERVICE}{store}:{id}"),
+    }
+}
+
+/// A key that a user gives a run.
+pub fn user_key(key: &str) -> Result<String, String> {
+    match key {
+        "" => Err("a key has a character at least".to_owned()),
+        key if key.starts_with(SERVICE) => {
+            Err(format!("keys that begin with `{SERVICE}` are those of a service's runs"))
+        }
+        key => Ok(key.to_owned()),
+    }
 }
 
 /// What a run is of.
@@ -234,6 +250,26 @@ impl Journal {
     /// All runs, in order.
     pub fn runs(&self) -> Result<Vec<Run>, Fault> {
         all(&self.db)
+    }
+
+    /// All runs that can be read, in order, and the numbers of those that cannot: one that is damaged does not hide the others.
+    pub fn readable(&self) -> Result<(Vec<Run>, Vec<u64>), Fault> {
+        let text = "SELECT id, body, crc, fence, count, count_crc FROM runs ORDER BY id";
+        let mut select = self.db.prepare_cached(text).map_err(failed)?;
+        let mut rows = select.query([]).map_err(failed)?;
+        let (mut runs, mut damaged) = (Vec::new(), Vec::new());
+        while let Some(row) = rows.next().map_err(failed)? {
+            match run_of(row) {
+                Ok(run) => runs.push(run),
+                Err(_) => damaged.push(row.get(0).map_err(failed)?),
+            }
+        }
+        Ok((runs, damaged))
+    }
+
+    /// The run with a key.
+    pub fn of_key(&self, key: &str) -> Result<Option<Run>, Fault> {
+        of_key(&self.db, key)
     }
 
     /// A run by its number.

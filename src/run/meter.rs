@@ -10,7 +10,7 @@ use energy::{DeviceEnergy, Energy, Held};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use serde::{Deserialize, Serialize};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
@@ -144,6 +144,8 @@ pub struct Meter<'a> {
     adapted: RefCell<Vec<String>>,
     /// Times to first tokens of a step, added up, and how many.
     firsts: RefCell<BTreeMap<StepId, (Duration, u32)>>,
+    /// What hardware of one's own cost in all, dollars.
+    rented: Cell<f64>,
 }
 
 /// A call that is being measured.
@@ -166,8 +168,8 @@ impl<'a> Meter<'a> {
         if let Some(cpu) = uses(|d| d == "cpu").then(|| Rapl::open(powercap)).flatten() {
             energy.add("cpu", "cpu", Some(cores), Box::new(move || cpu.joules()), 0.0);
         }
-        let (steps, estimated, adapted, firsts, placed) = Default::default();
-        Meter { plan, begun: Instant::now(), energy, placed, steps, estimated, adapted, firsts }
+        let (steps, estimated, adapted, firsts, placed, rented) = Default::default();
+        Meter { plan, begun: Instant::now(), energy, placed, steps, estimated, adapted, firsts, rented }
     }
 
     /// A step's server is on these devices.
@@ -280,7 +282,9 @@ impl<'a> Meter<'a> {
         if good && step.implementation != m.implementation {
             *m.stood_in.entry(step.implementation.clone()).or_default() += 1;
         }
-        if let Some(cost) = usage.cost_usd.and_then(|usd| usd.to_f64()).or_else(|| self.rent(step, took)) {
+        let rent = if usage.cost_usd.is_none() { self.rent(step, took) } else { None };
+        self.rented.set(self.rented.get() + rent.unwrap_or(0.0));
+        if let Some(cost) = usage.cost_usd.and_then(|usd| usd.to_f64()).or(rent) {
             m.cost_usd = Some(m.cost_usd.unwrap_or(0.0) + cost);
         }
         if usage.firsts > 0 {
@@ -312,6 +316,11 @@ impl<'a> Meter<'a> {
     fn rent(&self, step: &PlanStep, took: Duration) -> Option<f64> {
         let pool = self.plan.cluster.pools.get(&step.hardware.device).filter(|_| step.hardware.device != "api")?;
         Some(pool.usd_per_hour.to_f64()? * f64::from(step.hardware.units) * took.as_secs_f64() / 3600.0)
+    }
+
+    /// What hardware of one's own cost so far, dollars.
+    pub fn rented(&self) -> Decimal {
+        Decimal::try_from(self.rented.get()).unwrap_or(Decimal::MAX)
     }
 
     /// What each step took so far, in the order of the plan.

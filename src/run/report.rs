@@ -1,5 +1,6 @@
 //! A plan and what its run took -> a table: predicted against measured, step by step.
 
+pub mod clauses;
 pub mod html;
 pub mod machine;
 
@@ -53,6 +54,7 @@ pub fn table<A: Serialize>(plan: &Plan, report: &RunReport<A>) -> String {
             error * 100.0
         ));
     }
+    text.push_str(&clauses::lines(&report.clauses));
     if report.steps.iter().any(|m| m.energy_basis == Some(Basis::Estimated)) {
         text.push_str("\n~ estimated: the plan's power times the measured time; no energy counter could be read");
     }

@@ -5,7 +5,7 @@ use super::probe::Env;
 use crate::plan::model::PlanStep;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The file of a finished call's value, in its folder.
@@ -44,11 +44,9 @@ pub fn forget(path: &Path) -> Result<(), Fault> {
     }
 }
 
-/// Makes the run folder, and closes it to others where it was there before.
+/// Makes the run folder. One that was there before stays as open as it was: what is written into it is closed by itself.
 pub fn run_folder(path: &Path) -> Result<PathBuf, Fault> {
     folder(path)?;
-    let closed = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700));
-    closed.map_err(|e| Fault::storage("close the folder", path, &e))?;
     // Absolute, since programs run in folders of their own.
     path.canonicalize().map_err(|e| Fault::storage("find the folder", path, &e))
 }

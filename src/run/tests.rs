@@ -1,5 +1,6 @@
 //! Whole runs of small plans with real programs.
 
+mod demands;
 mod media;
 mod programs;
 mod python;

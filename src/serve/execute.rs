@@ -72,7 +72,7 @@ fn carry_out(service: &Arc<Service>, id: u64, cancel: &Cancel) -> Result<(End, O
     let begun = journal.begin(&RunInfo {
         job: accepted.job.clone(),
         // The same after a restart, so that a run is one run of the journal.
-        key: Some(service_key(id)),
+        key: Some(service_key(&service.store.id, id)),
         identity: accepted.digest.clone(),
         plan: blobs.put(&text)?,
         inputs: blobs.keep(&json!(inputs))?,
@@ -81,6 +81,12 @@ fn carry_out(service: &Arc<Service>, id: u64, cancel: &Cancel) -> Result<(End, O
         at: jiff::Timestamp::now().to_string(),
         made_of: None,
     })?;
+    if begun.info.identity != accepted.digest {
+        // Its answer would be that of another submission.
+        let message =
+            format!("run {} of the journal has this run's key, and is of another plan or other inputs", begun.id);
+        return Err(Fault::new(FaultKind::Storage, message).help("submit it again: the journal's run stays as it is"));
+    }
     let running = Turned {
         run: id,
         from: &[State::Queued, State::Running],

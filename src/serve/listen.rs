@@ -23,6 +23,8 @@ pub struct Patience {
     pub write: Duration,
     /// With nothing at all; longer than the pause between heartbeats of event streams, and than an answer takes that needs a plan.
     pub idle: Duration,
+    /// From the beginning of a request, and of a connection, until the request's head is whole, however its bytes trickle in.
+    pub head: Duration,
 }
 
 /// Who is at the other end.
@@ -106,18 +108,71 @@ pub struct Line {
     end: Pin<Box<Sleep>>,
     /// Whether the other side does not take what is written.
     stalled: bool,
+    /// What is being read.
+    part: Part,
     owner: Option<u32>,
     _permit: OwnedSemaphorePermit,
 }
 
+/// What a connection is about to read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Part {
+    /// A request's head, until then; whether it has begun, and how many of the bytes that were read last are line breaks.
+    Head { until: Instant, begun: bool, breaks: u8 },
+    /// What comes behind it, an upload's bytes say.
+    Body,
+    /// The next request, which may take its time to come.
+    Next,
+}
+
+impl Part {
+    /// A head of which nothing has come yet.
+    fn head(patience: Patience) -> Part {
+        Part::Head { until: Instant::now() + patience.head, begun: false, breaks: 0 }
+    }
+}
+
+/// How an answer begins that asks for the request's body.
+const GO_ON: &[u8] = b"HTTP/1.1 100";
+
 impl Line {
     fn new(stream: TcpStream, patience: Patience, permit: OwnedSemaphorePermit, owner: Option<u32>) -> Line {
-        Line { stream, patience, end: Box::pin(sleep(patience.idle)), stalled: false, owner, _permit: permit }
+        let part = Part::head(patience);
+        let end = Box::pin(sleep(patience.idle.min(patience.head)));
+        Line { stream, patience, end, stalled: false, part, owner, _permit: permit }
     }
 
     fn moved(&mut self) {
         self.stalled = false;
-        self.end.as_mut().reset(Instant::now() + self.patience.idle);
+        let idle = Instant::now() + self.patience.idle;
+        let end = if let Part::Head { until, .. } = self.part { idle.min(until) } else { idle };
+        self.end.as_mut().reset(end);
+    }
+
+    /// Bytes have come.
+    fn came(&mut self, bytes: &[u8]) {
+        let head = if self.part == Part::Next { Part::head(self.patience) } else { self.part };
+        let Part::Head { until, mut begun, mut breaks } = head else { return };
+        for byte in bytes {
+            match byte {
+                b'\r' => {}
+                // Empty lines before a request are no head.
+                b'\n' => breaks += u8::from(begun),
+                _ => (begun, breaks) = (true, 0),
+            }
+            if breaks == 2 {
+                self.part = Part::Body;
+                return;
+            }
+        }
+        self.part = Part::Head { until, begun, breaks };
+    }
+
+    /// An answer begins or goes on: what comes next is another request, unless the answer asks for the rest of this one.
+    fn answered(&mut self, bytes: &[u8]) {
+        if !bytes.starts_with(GO_ON) {
+            self.part = Part::Next;
+        }
     }
 
     /// Ready once the patience is at an end.
@@ -149,8 +204,11 @@ impl AsyncRead for Line {
         let before = buffer.filled().len();
         match Pin::new(&mut line.stream).poll_read(cx, buffer) {
             Poll::Ready(Ok(())) => {
-                if buffer.filled().len() > before && !line.stalled {
-                    line.moved();
+                if buffer.filled().len() > before {
+                    line.came(&buffer.filled()[before..]);
+                    if !line.stalled {
+                        line.moved();
+                    }
                 }
                 Poll::Ready(Ok(()))
             }
@@ -163,6 +221,7 @@ impl AsyncRead for Line {
 impl AsyncWrite for Line {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let line = self.get_mut();
+        line.answered(bytes);
         let written = Pin::new(&mut line.stream).poll_write(cx, bytes);
         line.wrote(cx, written)
     }
@@ -173,6 +232,7 @@ impl AsyncWrite for Line {
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let line = self.get_mut();
+        line.answered(bytes.iter().find(|part| !part.is_empty()).map_or(&[][..], |part| &part[..]));
         let written = Pin::new(&mut line.stream).poll_write_vectored(cx, bytes);
         line.wrote(cx, written)
     }
@@ -196,7 +256,8 @@ mod tests {
     use crate::run::block_on;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-    const PATIENCE: Patience = Patience { write: Duration::from_millis(50), idle: Duration::from_millis(400) };
+    const PATIENCE: Patience =
+        Patience { write: Duration::from_millis(50), idle: Duration::from_millis(400), head: Duration::from_secs(60) };
 
     async fn pair(patience: Patience) -> (Line, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -221,6 +282,32 @@ mod tests {
             };
             assert_eq!(error.kind(), io::ErrorKind::TimedOut);
             drop(client);
+        })
+        .expect("a runtime");
+    }
+
+    #[test]
+    fn a_head_that_trickles_in_is_cut_off_and_a_body_is_not() {
+        block_on(async {
+            let (mut line, mut client) = pair(Patience { head: Duration::from_millis(200), ..PATIENCE }).await;
+            client.write_all(b"\r\n\r\nPOST / HTTP/1.1\r\nA: b\r\n\r").await.expect("sent");
+            client.write_all(b"\nbody").await.expect("sent");
+            let mut head = [0; 34];
+            line.read_exact(&mut head).await.expect("a head, and the beginning of a body");
+            assert_eq!(line.part, Part::Body);
+            line.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.expect("sent");
+            assert_eq!(line.part, Part::Body);
+            line.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.expect("sent");
+            assert_eq!(line.part, Part::Next);
+            let error = loop {
+                client.write_all(b"G").await.expect("sent");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                match line.read_u8().await {
+                    Ok(byte) => assert_eq!(byte, b'G'),
+                    Err(error) => break error,
+                }
+            };
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         })
         .expect("a runtime");
     }

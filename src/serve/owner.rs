@@ -9,8 +9,18 @@ const TABLES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
 
 /// The user at the other end of a connection from `peer` to `own`, both on this machine; none where the kernel does not say.
 pub fn owner(peer: SocketAddr, own: SocketAddr) -> Option<u32> {
-    let table = TABLES[usize::from(peer.is_ipv6())];
-    find(&std::fs::read_to_string(table).ok()?, peer, own)
+    let look = |table: &str, peer, own| find(&std::fs::read_to_string(table).ok()?, peer, own);
+    let plain = |at: SocketAddr| SocketAddr::new(at.ip().to_canonical(), at.port());
+    let (peer, own) = (plain(peer), plain(own));
+    if peer.is_ipv6() {
+        return look(TABLES[1], peer, own);
+    }
+    // A socket of IPv6 may speak IPv4, under addresses of its own.
+    let mapped = |at: SocketAddr| match at.ip() {
+        IpAddr::V4(ip) => SocketAddr::new(ip.to_ipv6_mapped().into(), at.port()),
+        IpAddr::V6(_) => at,
+    };
+    look(TABLES[0], peer, own).or_else(|| look(TABLES[1], mapped(peer), mapped(own)))
 }
 
 /// Whether a user may use a server without tokens. Where there is no such table, nobody can be told from anybody else.
@@ -79,6 +89,15 @@ mod tests {
             let client = std::net::TcpStream::connect(own).expect("connected");
             let found = owner(client.local_addr().expect("an address"), own);
             assert!(may_use(found), "{found:?}");
+        }
+        // A client whose sockets are all of IPv6.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let own = listener.local_addr().expect("an address");
+        if let Ok(client) = std::net::TcpStream::connect(format!("[::ffff:127.0.0.1]:{}", own.port())) {
+            let (_stream, peer) = listener.accept().expect("accepted");
+            let found = owner(peer, own);
+            assert!(found.is_some() && may_use(found), "{found:?}");
+            drop(client);
         }
     }
 }

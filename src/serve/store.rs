@@ -7,6 +7,7 @@ mod workflows;
 pub mod writer;
 
 use crate::run::fault::{Fault, FaultKind};
+use crate::run::secret::random;
 use crate::run::store;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, TransactionBehavior, params};
 use schemars::JsonSchema;
@@ -41,11 +42,12 @@ CREATE TABLE blobs (tenant TEXT NOT NULL, digest TEXT NOT NULL, bytes INTEGER NO
   STRICT, WITHOUT ROWID;
 ";
 
-/// What version 2 adds: the workflow that a run is of, and what the fleet keeps.
+/// What version 2 adds: the workflow that a run is of, what the fleet keeps, and a name of the store's own, drawn when it is made.
 const SECOND: &str = "
 ALTER TABLE runs ADD COLUMN workflow TEXT;
 CREATE INDEX runs_workflow ON runs (workflow, submitted_ms) WHERE workflow IS NOT NULL;
 CREATE TABLE kept (name TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE store (id TEXT NOT NULL) STRICT;
 ";
 
 /// A query of runs: our own words only, put together when this is compiled.
@@ -171,6 +173,8 @@ pub struct Filter<'a> {
 /// The store of a service.
 #[derive(Debug)]
 pub struct Store {
+    /// What no other store is called; empty for those of earlier versions.
+    pub id: String,
     reader: Mutex<Connection>,
     writer: Writer,
 }
@@ -196,6 +200,7 @@ impl Store {
                     tx.pragma_update(None, "application_id", APPLICATION).map_err(failed)?;
                 }
                 tx.execute_batch(SECOND).map_err(failed)?;
+                tx.execute("INSERT INTO store (id) VALUES (?1)", [random::<8>()?]).map_err(failed)?;
                 tx.pragma_update(None, "user_version", VERSION).map_err(failed)?;
                 tx.commit().map_err(failed)?;
             }
@@ -209,8 +214,13 @@ impl Store {
         if said != "ok" {
             return Err(damaged(&said));
         }
+        let named = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'store')";
+        let id = match db.query_row(named, [], |row| row.get(0)).map_err(failed)? {
+            true => db.query_row("SELECT id FROM store", [], |row| row.get(0)).map_err(failed)?,
+            false => String::new(),
+        };
         let reader = Mutex::new(connection(&path)?);
-        Ok(Store { reader, writer: Writer::start(db)? })
+        Ok(Store { id, reader, writer: Writer::start(db)? })
     }
 
     /// The thread that writes.

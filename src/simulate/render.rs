@@ -37,6 +37,11 @@ pub fn number(value: f64, digits: u32) -> String {
     Decimal::from_f64_retain(value).map_or_else(|| "-".to_string(), |value| shown(value.round_dp(digits + 6), digits))
 }
 
+/// A percentile of the times of so many runs, for people: of none there is none.
+fn time(seconds: f64, runs: u64) -> String {
+    if runs == 0 { "-".to_string() } else { number(seconds, 2) }
+}
+
 /// A share for people.
 pub fn share(value: f64) -> String {
     format!("{} %", number(value * 100.0, 2))
@@ -62,9 +67,9 @@ pub fn row(outcome: &Outcome) -> [String; 12] {
         number(spent.cost_usd, 2),
         number(spent.energy_wh() / 1000.0, 3),
         share(outcome.busy),
-        number(runs.latency.p50_s, 2),
-        number(runs.latency.p95_s, 2),
-        number(runs.latency.p99_s, 2),
+        time(runs.latency.p50_s, runs.done),
+        time(runs.latency.p95_s, runs.done),
+        time(runs.latency.p99_s, runs.done),
         share(runs.late_share),
         share(runs.quality),
     ]
@@ -106,9 +111,9 @@ pub fn of_jobs(results: &Results) -> Vec<[String; 10]> {
             outcome.policy.clone(),
             runs.arrived.to_string(),
             runs.done.to_string(),
-            number(latency.p50_s, 2),
-            number(latency.p95_s, 2),
-            number(latency.p99_s, 2),
+            time(latency.p50_s, runs.done),
+            time(latency.p95_s, runs.done),
+            time(latency.p99_s, runs.done),
             of.limit.clone().unwrap_or_else(|| "-".to_string()),
             share(runs.late_share),
             number(of.spent.cost_usd, 2),
@@ -160,7 +165,7 @@ pub fn notes(results: &Results) -> Vec<String> {
                     .jobs
                     .iter()
                     .filter(|job| job.runs.in_flight * 10 > job.runs.arrived)
-                    .map(|job| format!("{} of `{}`", job.runs.in_flight, job.job))
+                    .map(|job| format!("{} of {} of `{}`", job.runs.in_flight, job.runs.arrived, job.job))
                     .collect();
                 if !waits.is_empty() {
                     notes

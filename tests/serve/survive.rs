@@ -46,6 +46,25 @@ fn a_killed_server_loses_no_accepted_run() {
     assert_eq!(server.terminate(), Some(143));
 }
 
+#[test]
+fn a_lost_store_gives_no_run_the_answer_of_another() {
+    let mkbc = project("0");
+    let answer = |words: &[&str]| {
+        let server = Server::start(&mkbc, &[]);
+        let id = server.submit(&source(words), &[]).id();
+        server.until(id, "done");
+        let result = server.get(&format!("/v1/runs/{id}/result")).json();
+        server.terminate();
+        (id, result["result"].clone())
+    };
+    assert_eq!(answer(&["a"]), (1, json!(["a!"])));
+    std::fs::remove_dir_all(mkbc.path(".mkbc/service")).expect("removed");
+    // Nobody takes a key that a service may want.
+    let taken = mkbc.run(&["run", "job.mkb", "--library", "lib", "--key", "service:1", "--words", "x"]);
+    assert_eq!(taken.code, Some(2), "{}", taken.err);
+    assert_eq!(answer(&["b"]), (1, json!(["b!"])));
+}
+
 /// Submits until nobody answers; the runs that were accepted.
 fn submissions(address: &str, plan: &serde_json::Value, client: usize) -> Vec<u64> {
     use std::io::{Read, Write};

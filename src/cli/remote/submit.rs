@@ -12,7 +12,6 @@ use crate::compile::check_file;
 use crate::diag::Diagnostics;
 use crate::plan::model::Plan;
 use crate::run::fault::printable;
-use crate::run::input::parse_input;
 use crate::serve::api::types::{RunStatus, Submission, Uploaded};
 use crate::types::Type;
 use clap::Args;
@@ -36,6 +35,9 @@ pub struct SubmitOptions {
     /// Keep every limit of the job even where each figure is at the worst end of its interval
     #[arg(long)]
     pub robust: bool,
+    /// The job's inputs as JSON, as `mkbc inputs` prints them; `-` reads standard input
+    #[arg(long, value_name = "FILE.json")]
+    pub inputs: Option<PathBuf>,
     /// A name for the run: submitted again, it is the same run
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
@@ -64,16 +66,15 @@ pub fn submit(options: &SubmitOptions, inputs: &Inputs) -> Result<(), Failure> {
     };
     submission.robust = options.robust;
     let names: Vec<&str> = params.iter().map(|(name, _)| name.as_str()).collect();
+    let inputs = &inputs.with(options.inputs.as_deref())?;
     known(inputs, &names)?;
-    missing(params.iter().map(|(name, ty)| (name.as_str(), ty)), &|name| inputs.contains_key(name))?;
+    missing(params.iter().map(|(name, ty)| (name.as_str(), ty)), &|name| inputs.has(name))?;
     submission.key.clone_from(&options.key);
     submission.priority = options.priority;
     submission.max_usd = options.max_usd;
     wait(async {
         for (name, ty) in &params {
-            let Some(texts) = inputs.get(name) else { continue };
-            let about = |why: String| Failure::Message(format!("the input `--{name}`: {why}"));
-            let value = parse_input(texts, ty).map_err(|fault| about(fault.message))?;
+            let Some(value) = inputs.value(name, ty)? else { continue };
             let value = uploaded(&server, value, ty).await?;
             submission.inputs.insert(name.clone(), value);
         }

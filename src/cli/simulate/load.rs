@@ -16,6 +16,10 @@ pub fn sources(options: &SimulateOptions, jobs: &[&Job]) -> Result<Vec<Source<'s
     let window = window(&options.terms)?;
     let traced = |path: &Path, job: Option<usize>| {
         let (shown, path): (String, PathBuf) = (path.display().to_string(), path.to_path_buf());
+        if path.metadata().is_ok_and(|about| !about.is_file()) {
+            let why = "it is no regular file, and is read once for every policy: write it to a file first";
+            return Err(Failure::Message(format!("the trace `{shown}`: {why}")));
+        }
         let open = Box::new(move || unpacked(&path));
         Traced::survey(&shown, open, job, &owned, window).map(Source::Traced).map_err(Failure::Message)
     };

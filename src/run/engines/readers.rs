@@ -33,8 +33,17 @@ pub struct Reading<'a> {
 
 impl Reading<'_> {
     /// Standard output of the last program.
-    pub fn stdout(&self) -> String {
-        self.captured.last().map(|c| String::from_utf8_lossy(&c.stdout).into_owned()).unwrap_or_default()
+    pub fn stdout(&self) -> Result<String, Fault> {
+        let bytes = self.captured.last().map(|c| c.stdout.clone()).unwrap_or_default();
+        self.text(bytes, "the program's output")
+    }
+
+    /// A text is never what was made of one.
+    fn text(&self, bytes: Vec<u8>, what: &str) -> Result<String, Fault> {
+        String::from_utf8(bytes).map_err(|e| {
+            let at = e.utf8_error().valid_up_to();
+            self.unread(&format!("{what} is no UTF-8 text (byte {at})")).help("have the program write UTF-8")
+        })
     }
 
     /// A setting that is a number.
@@ -54,7 +63,7 @@ impl Reading<'_> {
             return Err(self.unread(&format!("`{name}` has {} MB, which is too much", size >> 20)));
         }
         let bytes = std::fs::read(&path).map_err(|e| Fault::storage("read", &path, &e))?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        self.text(bytes, &format!("`{name}`"))
     }
 
     /// The output cannot be read.
@@ -89,7 +98,7 @@ pub fn read(reader: &str, reading: &Reading<'_>) -> Result<Value, Fault> {
 
 /// Standard output as text, or as a list of its lines.
 fn lines(reading: &Reading<'_>) -> Result<Value, Fault> {
-    let text = reading.stdout();
+    let text = reading.stdout()?;
     Ok(match reading.ty {
         Type::List(_) => text.lines().map(Value::from).collect(),
         _ => Value::from(text.trim_end_matches(['\n', '\r'])),
@@ -98,7 +107,7 @@ fn lines(reading: &Reading<'_>) -> Result<Value, Fault> {
 
 /// Standard output as JSON.
 fn json(reading: &Reading<'_>) -> Result<Value, Fault> {
-    let text = reading.stdout();
+    let text = reading.stdout()?;
     serde_json::from_str(&text).map_err(|e| reading.unread(&format!("the program's output is no JSON: {e}")))
 }
 
@@ -130,6 +139,18 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::os::unix::process::ExitStatusExt;
+
+    #[test]
+    fn what_is_no_text_is_not_made_one() {
+        let status = std::process::ExitStatus::from_raw(0);
+        let captured = [Captured { status, stdout: b"caf\xe9\n".to_vec(), stderr: Vec::new(), peak: 0 }];
+        let (options, args) = (BTreeMap::new(), Args::new());
+        let reading =
+            Reading { out: Path::new("."), captured: &captured, options: &options, args: &args, ty: &Type::Text };
+        let fault = lines(&reading).expect_err("Latin-1");
+        assert_eq!(fault.message, "the program's output is no UTF-8 text (byte 3)");
+        assert_eq!(fault.kind, FaultKind::Process);
+    }
 
     proptest! {
         /// Whatever a program writes, a reader answers or refuses: it does not break down, and what it answers is plausible.

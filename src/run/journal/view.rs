@@ -9,6 +9,7 @@ use crate::plan::model::{Plan, PlanStep};
 use crate::run::devices::cpu;
 use crate::run::fault::Fault;
 use crate::run::meter::{Meter, StepMeasure};
+use crate::run::report::clauses::{Kept, Taken, clauses};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -37,6 +38,9 @@ pub struct RunView {
     pub error: Option<String>,
     /// What was said of changes of the plan.
     pub adapted: Vec<String>,
+    /// The job's limits, and what was measured of each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub clauses: Vec<Kept>,
     /// Where its outputs are.
     pub folder: PathBuf,
     /// Step by step, in the order of the plan.
@@ -101,6 +105,10 @@ impl Journal {
             End::Paused { message, .. } => Some(message.clone()),
             _ => None,
         };
+        let measures = measures(&plan, &replay);
+        // The steps that nobody needed took nothing.
+        let energy_wh = measures.values().map(|m| m.energy_wh).sum();
+        let taken = Taken { latency_s: replay.took_s, cost_usd: replay.cost_usd, energy_wh, whole: finished };
         Ok(RunView {
             id: run.id,
             job: run.info.job.clone(),
@@ -112,8 +120,9 @@ impl Journal {
             runtimes: replay.runtimes,
             error,
             adapted: replay.adapted.iter().map(|(_, said)| said.clone()).collect(),
+            clauses: clauses(&plan, &taken),
             folder: self.folder(run),
-            steps: steps(&plan, &records, &replay, finished),
+            steps: steps(&plan, &records, &replay, &measures, finished),
         })
     }
 }
@@ -135,9 +144,13 @@ pub fn measures(plan: &Plan, replay: &Replay) -> BTreeMap<StepId, StepMeasure> {
     meter.measures().into_iter().map(|m| (m.step, m)).collect()
 }
 
-/// How far each step is, in the order of the plan; of a run that is `finished`, nothing more is begun.
-pub fn steps(plan: &Plan, records: &[Record], replay: &Replay, finished: bool) -> Vec<StepView> {
-    let measures = measures(plan, replay);
+pub fn steps(
+    plan: &Plan,
+    records: &[Record],
+    replay: &Replay,
+    measures: &BTreeMap<StepId, StepMeasure>,
+    finished: bool,
+) -> Vec<StepView> {
     let of = |step: &PlanStep| {
         let shown = StepRecords::of(step, records, replay, finished);
         let m = measures.get(&step.id);

@@ -46,6 +46,10 @@ pub fn page(plan: &Plan, report: &RunReport) -> String {
             let _ = write!(out, "<p>{name}: {} stood in for {first}, which failed for good: {calls}</p>", escaped(by));
         }
     }
+    if !report.clauses.is_empty() {
+        let items = report.clauses.iter().map(|kept| format!("<li>{}</li>", escaped(&kept.to_string())));
+        let _ = write!(out, "<h2>What the job demands</h2><ul>{}</ul>", items.collect::<String>());
+    }
     timeline(&mut out, &steps, report.wall_s);
     table(&mut out, &steps);
     machine::tables(&mut out, report);

@@ -4,6 +4,7 @@
 use super::{Scheduler, Scope, UnderWay};
 use crate::ir::workflow::ValueId;
 use crate::plan::model::{Engine, PlanStep};
+use crate::run::budget::Renting;
 use crate::run::carriers::replaceable;
 use crate::run::engines::{self, Args, Call};
 use crate::run::fault::{Fault, FaultKind};
@@ -37,6 +38,7 @@ impl Scheduler<'_> {
                 let by = by.unwrap_or(step);
                 self.begin(&by);
                 self.meter.earlier(&by, wall, usage);
+                self.shared.budget.rented(self.meter.rented());
                 self.done(&by, wall);
                 return Ok(Arc::new(value));
             }
@@ -135,6 +137,17 @@ impl Scheduler<'_> {
         self.shared.budget.set_aside((each(to) - counted).max(Decimal::ZERO))
     }
 
+    /// Before a call on hardware of one's own: its rent, of the whole step where it is the first.
+    async fn rent(&self, step: &PlanStep) -> Result<Option<Renting<'_>>, Fault> {
+        if step.hardware.device == "api" || step.engine.provider().is_some() {
+            return Ok(None);
+        }
+        let each = step.predicted.cost_usd.checked_div(step.calls).unwrap_or_default();
+        let first = self.change(step.id, |_| ()).started == 0;
+        let least = if first { step.predicted.cost_usd.max(each) } else { each };
+        self.shared.budget.rent(least, each).await.map(Some)
+    }
+
     /// Before the first call of a step: whether the rest of the plan still fits what was measured.
     async fn steer(&self, step: &PlanStep) -> Result<(), Fault> {
         let Some(steer) = self.cx.steer else { return Ok(()) };
@@ -166,6 +179,7 @@ impl Scheduler<'_> {
             None => None,
         };
         let held = self.serving.hold(step, &self.pools).await?;
+        let renting = self.rent(step).await?;
         if self.cx.cancel.is_draining() {
             // What is under way ends; the run does, when nothing is.
             std::future::pending::<()>().await;
@@ -206,7 +220,8 @@ impl Scheduler<'_> {
         let Call { folder, usage, .. } = call;
         let usage = usage.get();
         let wall = self.meter.stop(step, &reading, usage, result.is_ok());
-        drop((held, place));
+        self.shared.budget.rented(self.meter.rented());
+        drop((held, place, renting));
         let value = match (result, journal) {
             (Ok(value), _) => value,
             (Err(fault), None) => return Err(fault),

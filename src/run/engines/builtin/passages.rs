@@ -11,8 +11,10 @@ use std::borrow::Cow;
 
 /// What is said where nothing matches well enough.
 pub const NONE: &str = "no answer found";
-/// The least score that counts as an answer, unless the settings say otherwise.
+/// The least score that counts as an answer among [`USUAL`] lines or more, unless the settings say otherwise.
 pub const THRESHOLD: f64 = 0.5;
+/// Lines from which on a threshold is taken as it is.
+const USUAL: usize = 5;
 /// Seconds of speech around a line that rank with it: question and answer words are often in neighbouring segments.
 const WINDOW: f64 = 8.0;
 
@@ -88,8 +90,15 @@ fn push(lines: &mut Vec<Line>, text: Option<&str>, source: &str, time: Option<f6
     }
 }
 
-/// The best line with its place and score, or that there is none good enough.
+/// What BM25 gives a word at most that stands in one of so many lines.
+fn rarest(lines: usize) -> f64 {
+    (1.0 + (lines as f64 - 0.5) / 1.5).ln()
+}
+
+/// The best line with its place and score, or that there is none good enough. Among few lines no word is rare, and every score is small: the
+/// threshold then shrinks as the best score that there can be.
 pub fn quote(question: &str, lines: &[Line], threshold: f64) -> Result<Value, Fault> {
+    let threshold = threshold * (rarest(lines.len().max(1)) / rarest(USUAL)).min(1.0);
     let Some((line, score)) = find(question, lines).filter(|(_, score)| *score >= threshold) else {
         return Ok(Value::from(NONE));
     };
@@ -246,6 +255,19 @@ mod tests {
             said.as_str().is_some_and(|a| a.starts_with("\"The invoice is due on 3 May.\" (page 1, score ")),
             "{said}"
         );
+    }
+
+    #[test]
+    fn few_lines_hold_answers_too() {
+        let asked = |lines: Value| {
+            let said = pages(&given(json!({"question": "What do the dogs do?", "pages": lines}))).expect("an answer");
+            said.as_str().unwrap_or_default().to_owned()
+        };
+        // What a search has found is one passage alone.
+        assert!(asked(json!(["Dogs bark."])).starts_with("\"Dogs bark.\" (page 1, score "));
+        let four = json!(["Cats sleep.", "Dogs bark.", "Cows moo.", "Birds sing."]);
+        assert!(asked(four).starts_with("\"Dogs bark.\" (page 2, score "));
+        assert_eq!(asked(json!(["Cats sleep."])), NONE);
     }
 
     #[test]

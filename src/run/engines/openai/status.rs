@@ -26,14 +26,14 @@ pub fn refusal(key_env: &str, status: u16, origin: &str, text: &str, headers: &H
         429 => {
             let retry_after = headers.get(RETRY_AFTER).and_then(|v| retry_after(v.to_str().ok()?, SystemTime::now()));
             let fault = fault(FaultKind::Provider, "too many requests").transient();
-            Fault { retry_after, ..fault }.help("wait, or allow more `retries`")
+            Fault { retry_after, ..fault }.help("wait, or allow more `retry`")
         }
         413 => fault(FaultKind::Provider, "the request is too large")
             .help("send less: shorter sound, fewer or smaller pictures"),
         408 | 409 | 425 | 500..=599 => {
             let retry_after = headers.get(RETRY_AFTER).and_then(|v| retry_after(v.to_str().ok()?, SystemTime::now()));
             Fault { retry_after, ..fault(FaultKind::Provider, "the provider failed").transient() }
-                .help("try again later, or allow more `retries`")
+                .help("try again later, or allow more `retry`")
         }
         300..=399 => fault(FaultKind::Provider, "redirects, which is not followed").help("give the final address"),
         _ => fault(FaultKind::Provider, "the request was refused"),

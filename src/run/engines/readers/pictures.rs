@@ -12,7 +12,7 @@ pub fn tesseract_frames(reading: &Reading<'_>) -> Result<Value, Fault> {
     let least = reading.number("confidence", 60.0)?;
     let frames = reading.args.values().find_map(|v| v.get("frames")?.as_array()).map_or(&[][..], Vec::as_slice);
     let mut by_page: BTreeMap<usize, Vec<Line>> = BTreeMap::new();
-    for line in lines(&reading.stdout(), least) {
+    for line in lines(&reading.stdout()?, least) {
         by_page.entry(line.page).or_default().push(line);
     }
     let mut best: BTreeMap<usize, (f64, Vec<Line>)> = BTreeMap::new();
@@ -46,7 +46,7 @@ fn letters(text: &str) -> usize {
 /// The text of each page, as a list of texts or of records `{page, text}`.
 pub fn tesseract_pages(reading: &Reading<'_>) -> Result<Value, Fault> {
     let least = reading.number("confidence", 30.0)?;
-    let table = reading.stdout();
+    let table = reading.stdout()?;
     let mut pages: Vec<String> = vec![String::new(); pages_in(&table)];
     let mut block = (0, 0);
     for line in lines(&table, least) {

@@ -20,6 +20,12 @@ pub fn ffmpeg_scenes(reading: &Reading<'_>) -> Result<Value, Fault> {
     let video = video.map_or(&Value::Null, AsRef::as_ref);
     let last = pictures.len() as f64 / rate;
     let duration = video["duration"].as_f64().unwrap_or(last);
+    let audio = audio(reading.out, video);
+    let read = audio["duration"].as_f64().unwrap_or(0.0).max(last);
+    if broken_off(read, duration, rate) {
+        let why = format!("the video breaks off: {read:.0} s of {duration:.0} s can be read");
+        return Err(reading.unread(&why).help("give the whole file: a download or a copy of it was not finished"));
+    }
     let mut starts = vec![0.0];
     if reading.options.contains_key("window") {
         // No scenes were looked for: windows of so many seconds stand in for them.
@@ -50,7 +56,7 @@ pub fn ffmpeg_scenes(reading: &Reading<'_>) -> Result<Value, Fault> {
     if let Some(pixels) = pixels(&pictures_kept(&value)) {
         value["pixels"] = json!(pixels);
     }
-    Ok(json!({"frames": value, "audio": audio(reading.out, video)}))
+    Ok(json!({"frames": value, "audio": audio}))
 }
 
 fn pictures(folder: &Path) -> Vec<PathBuf> {
@@ -74,6 +80,12 @@ fn thin(inside: &[(usize, f64)], start: f64, end: f64, most: usize) -> Vec<usize
     let mut kept: Vec<usize> = (0..most).filter_map(|part| nearest(middle(part))).collect();
     kept.dedup();
     kept
+}
+
+/// Whether what was read of a video is less than it says to have. Pictures are `1 / rate` apart, and no stream need be as long as the
+/// longest.
+fn broken_off(read_s: f64, duration_s: f64, rate: f64) -> bool {
+    read_s + 1.0 / rate + 1.0 < 0.9 * duration_s
 }
 
 /// The times of the cuts, from ffmpeg's `metadata=print`.
@@ -130,5 +142,14 @@ mod tests {
         assert_eq!(thin(&times, 0.0, 6.0, 1), [3]);
         assert_eq!(thin(&times, 0.0, 6.0, 2), [1, 4]);
         assert_eq!(thin(&times[..1], 0.0, 1.0, 5), [0]);
+    }
+
+    #[test]
+    fn a_video_that_breaks_off_is_told_from_one_that_ends() {
+        for (read, duration, rate, broken) in
+            [(1.0, 60.0, 1.0, true), (52.0, 60.0, 1.0, false), (45.0, 60.0, 1.0 / 15.0, false), (1.0, 3.0, 1.0, false)]
+        {
+            assert_eq!(broken_off(read, duration, rate), broken, "{read} s of {duration} s");
+        }
     }
 }

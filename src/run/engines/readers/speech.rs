@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 /// A transcript, one segment for each utterance; `score` is the mean confidence of its words.
 pub fn pocketsphinx(reading: &Reading<'_>) -> Result<Value, Fault> {
-    let text = reading.stdout();
+    let text = reading.stdout()?;
     let segments = segments(&text);
     if segments.is_empty() && !text.trim().is_empty() && !text.contains("<s>") {
         return Err(reading.unread("pocketsphinx wrote no words with times"));

@@ -1,0 +1,100 @@
+//! A plan's limits and what a run took -> which of them it kept. Time, money and energy are measured; of the rest, and of a share of runs, no
+//! single run says anything.
+
+use crate::plan::model::Plan;
+use crate::plan::render::metric;
+use crate::run::fault::printable;
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// What a run took in all, as far as it is known.
+#[derive(Clone, Copy, Debug)]
+pub struct Taken {
+    /// Wall time of all runtimes that worked on it, seconds.
+    pub latency_s: f64,
+    /// Money, dollars.
+    pub cost_usd: Option<f64>,
+    /// Energy, watt-hours.
+    pub energy_wh: Option<f64>,
+    /// Whether it has its answer: one that has none may still break what it has kept so far.
+    pub whole: bool,
+}
+
+/// A clause of the job, and what a run made of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Kept {
+    /// As in the source: `latency <= 2 s`.
+    pub text: String,
+    /// Its line in the source, 1-based.
+    pub line: u32,
+    /// What is bounded.
+    pub metric: String,
+    /// Whether it is a wish that may be broken.
+    pub soft: bool,
+    /// What was measured, in the metric's unit (usd, s, Wh).
+    pub measured: Option<f64>,
+    /// Whether it holds, where that is known.
+    pub holds: Option<bool>,
+}
+
+impl Kept {
+    /// Whether a limit that is no wish is broken.
+    pub fn broken(&self) -> bool {
+        self.holds == Some(false) && !self.soft
+    }
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = match (self.holds, self.soft) {
+            (None, _) => "not known from one run",
+            (Some(true), _) => "holds",
+            (Some(false), true) => "preferred, broken",
+            (Some(false), false) => "BROKEN",
+        };
+        write!(f, "{}: {verdict}", printable(&self.text))?;
+        match self.measured.and_then(|n| Decimal::try_from(n).ok()) {
+            Some(measured) => write!(f, ", {} measured", metric(&self.metric, measured)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The clauses of a plan, without rules, which a plan keeps or not before anything is run.
+pub fn clauses(plan: &Plan, taken: &Taken) -> Vec<Kept> {
+    let of = |name: &str| match name {
+        "latency" => Some(taken.latency_s),
+        "cost" => taken.cost_usd,
+        "energy" => taken.energy_wh,
+        _ => None,
+    };
+    let limits = plan.clauses.iter().filter(|clause| clause.metric != "rule");
+    let kept = limits.map(|clause| {
+        let measured = of(&clause.metric);
+        let limit = clause.limit.to_f64().unwrap_or(f64::INFINITY);
+        // Sums of binary fractions are no more exact than this.
+        let within = measured.map(|n| n <= limit * (1.0 + 1e-9));
+        Kept {
+            text: clause.text.clone(),
+            line: clause.line,
+            metric: clause.metric.clone(),
+            soft: clause.soft,
+            measured,
+            holds: within.filter(|within| taken.whole || !within),
+        }
+    });
+    kept.collect()
+}
+
+/// A line for each clause, as `plan` has them.
+pub fn lines(clauses: &[Kept]) -> String {
+    clauses.iter().map(|kept| format!("\nline {:>3}  {kept}", kept.line)).collect()
+}
+
+/// What is said of limits that a run broke; none where it broke none.
+pub fn warning(clauses: &[Kept]) -> Option<String> {
+    let broken: Vec<String> = clauses.iter().filter(|kept| kept.broken()).map(Kept::to_string).collect();
+    (!broken.is_empty()).then(|| format!("the run broke what its job demands: {}", broken.join("; ")))
+}
