@@ -59,6 +59,7 @@ pub fn check(file: &File, context: &Context, cx: &mut Diagnostics) -> Program {
         }
     }
     jobs::check_cycles(&program, cx);
+    unused::check_pins(&program, context.library, cx);
     unused::check_imports(file, &program, &used, cx);
     program
 }

@@ -51,6 +51,7 @@ pub(super) fn check_flow(
         fields: BTreeMap::new(),
         calls: BTreeSet::new(),
         modules: BTreeSet::new(),
+        tasks: BTreeSet::new(),
         broken: false,
         clauses: Vec::new(),
         preferred: Vec::new(),
