@@ -11,7 +11,7 @@ use crate::diag::source::Span;
 use crate::graph::{Picture, dot::dot, mermaid::mermaid, of_plan, of_workflow, svg::svg};
 use crate::ir::lower::lower;
 use clap::{Args, ValueEnum};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// As [`Planning`], but for the format: a picture is drawn in other ways than a plan.
 #[derive(Args)]

@@ -84,7 +84,7 @@ pub fn declare(
             library.implementations.insert(entry.name.clone(), entry);
         }
     }
-    read.report_unasked(cx);
+    read.report_unasked(sources, cx);
     library
 }
 

@@ -4,6 +4,7 @@ use super::{Measured, Profiles, read_size, read_work, text_of, unknown_device, w
 use crate::check::quantity;
 use crate::diag::source::{FileId, Sources};
 use crate::diag::{Diagnostics, nearest};
+use crate::library::embedded::STANDARD;
 use crate::library::profile::Profile;
 use crate::library::profile::pool::{self, pool};
 use crate::library::profile::table::{self, RESERVED, Table};
@@ -45,10 +46,13 @@ pub(super) struct Read {
 }
 
 impl Read {
-    /// Reports the rows of profiles that none of the entries that name them ever asks for.
-    pub fn report_unasked(&self, cx: &mut Diagnostics) {
-        for (at, message, wanted) in self.unasked.values().flat_map(|rows| rows.values()).flatten() {
-            cx.push(errors::bad_figure(*at, message.clone(), wanted));
+    /// Reports the rows of profiles that none of the entries that name them ever asks for. The published tables that come with mkbc
+    /// hold models that none of its entries serves.
+    pub fn report_unasked(&self, sources: &Sources, cx: &mut Diagnostics) {
+        for row in self.unasked.values().flat_map(|rows| rows.values()).flatten() {
+            if !row.of_knob || !sources.get(row.at.file).name.starts_with(STANDARD) {
+                cx.push(errors::bad_figure(row.at, row.message.clone(), &row.wanted));
+            }
         }
     }
 }

@@ -29,8 +29,24 @@ pub struct For<'a> {
     pub library: &'a Library,
 }
 
-/// Why an entry never asks for a row: the cell, what is wrong, what to write.
-pub type Unasked = (Span, String, String);
+/// Why an entry never asks for a row.
+#[derive(Clone, Debug)]
+pub struct Unasked {
+    /// The cell.
+    pub at: Span,
+    /// What is wrong.
+    pub message: String,
+    /// What to write.
+    pub wanted: String,
+    /// Whether it is for a value of a knob that the knob does not have.
+    pub of_knob: bool,
+}
+
+impl Unasked {
+    fn new(at: Span, message: String, wanted: String) -> Option<Unasked> {
+        Some(Unasked { at, message, wanted, of_knob: false })
+    }
+}
 
 /// Told, by table and row, whether the entry may ask for it. A table may be for several entries, so that what one never asks for is not yet
 /// a mistake.
@@ -108,21 +124,22 @@ fn unasked(line: &Line, table: &Table, entry: &For) -> Option<Unasked> {
             && !values.contains(value)
         {
             let message = format!("the knob `{knob}` of `{name}` is never `{value}`");
-            return Some((*at, message, one_of(value, values.iter().map(|v| v.as_str()))));
+            let wanted = one_of(value, values.iter().map(|v| v.as_str()));
+            return Some(Unasked { at: *at, message, wanted, of_knob: true });
         }
     }
     if let Some((task, at)) = &line.task
         && !entry.tasks.contains(task)
     {
         let message = format!("`{name}` does not carry out `{task}`");
-        return Some((*at, message, one_of(task, entry.tasks.iter().map(|t| t.as_str()))));
+        return Unasked::new(*at, message, one_of(task, entry.tasks.iter().map(|t| t.as_str())));
     }
     if let Some((device, at)) = &line.device
         && !entry.hardware.is_empty()
         && !entry.hardware.iter().any(|option| on(option, device, entry.library))
     {
         let message = format!("`{name}` does not run on `{device}`");
-        return Some((*at, message, one_of(device, entry.hardware.iter().map(|option| option.device.as_str()))));
+        return Unasked::new(*at, message, one_of(device, entry.hardware.iter().map(|option| option.device.as_str())));
     }
     if let Some((units, at)) = line.units {
         let fits = |option: &&HardwareOption| line.device.as_ref().is_none_or(|(d, _)| on(option, d, entry.library));
@@ -131,7 +148,11 @@ fn unasked(line: &Line, table: &Table, entry: &For) -> Option<Unasked> {
             let counts: BTreeSet<u32> = options.iter().flat_map(|option| option.units.iter().copied()).collect();
             let counts: Vec<String> = counts.iter().map(u32::to_string).collect();
             let of = line.device.as_ref().map_or(String::new(), |(device, _)| format!(" `{device}`"));
-            return Some((at, format!("`{name}` never runs on {units}{of}"), format!("write {}", counts.join(" or "))));
+            return Unasked::new(
+                at,
+                format!("`{name}` never runs on {units}{of}"),
+                format!("write {}", counts.join(" or ")),
+            );
         }
     }
     let work = WORK_OF.iter().find_map(|prefix| line.name.strip_prefix(prefix))?;
@@ -146,7 +167,7 @@ fn unasked(line: &Line, table: &Table, entry: &For) -> Option<Unasked> {
         true => "say it in the task, `work input = text.tokens`, or leave the row out".to_string(),
         false => one_of(work, all.iter().copied()),
     };
-    Some((line.name_at, message, wanted))
+    Unasked::new(line.name_at, message, wanted)
 }
 
 /// The dimensions of work that the entry's tasks have.
