@@ -83,6 +83,7 @@ pub fn check_after(file: &File, context: &Context, earlier: Option<Earlier>, cx:
     }
     jobs::check_cycles(&program, cx);
     called::check_called(&program, cx);
+    unused::check_pins(&program, context.library, cx);
     unused::check_imports(file, &program, &used, cx);
     (program, Trail::new(signatures, used, trail))
 }

@@ -19,6 +19,7 @@ use crate::expand;
 use crate::expand::lock::Lock;
 use crate::ir::workflow::{Step, Workflow};
 use crate::library::declare::{Measured, Module, Profiles, declare, text_of};
+use crate::library::embedded::STANDARD;
 use crate::library::{Implementation, Library, embedded};
 use crate::solve::Limits;
 use crate::solve::outcome::Solution;
@@ -30,9 +31,6 @@ use crate::syntax::ast::{Atom, AtomKind, File, ItemKind, StmtKind};
 use crate::syntax::parse::parse;
 use ecow::EcoString;
 use std::sync::Arc;
-
-/// How the names of the standard library's files begin.
-const STANDARD: &str = "std/";
 
 /// The texts of a compilation.
 #[derive(Clone, Default)]

@@ -120,6 +120,8 @@ pub struct Measured {
     pub fixed: fit::Range,
     /// Seconds by unit of work.
     pub per: Vec<(EcoString, fit::Range)>,
+    /// The least and the most work of a sample, by dimension.
+    pub work: Vec<(EcoString, (f64, f64))>,
     /// What 95 % of runs stay within, as a multiple of the typical; with 20 runs or more.
     pub p95: Option<f64>,
     /// Memory of one call, gigabytes.
@@ -174,8 +176,14 @@ pub fn take_together(samples: &[(String, Work)], runs: &[Run], batch: u32) -> Op
         let seconds: Vec<f64> = of(name).iter().map(|r| r.seconds).collect();
         Some((name.clone(), f64::from(batch) / fit::median(&seconds)?))
     });
+    let ends = |at: usize| {
+        let amounts = points.iter().filter_map(|point| point.work.get(at).copied());
+        amounts.fold((f64::INFINITY, 0.0f64), |(least, most), amount| (least.min(amount), most.max(amount)))
+    };
+    let work = dimensions.iter().enumerate().map(|(at, dimension)| (dimension.clone(), ends(at))).collect();
     Some(Measured {
         fixed: fitted.fixed,
+        work,
         per: dimensions.into_iter().zip(fitted.per).collect(),
         p95: fitted.p95,
         // What is held for one call: the most that any run held, since a machine must have it.

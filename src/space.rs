@@ -122,6 +122,8 @@ pub struct StepSpace {
     pub classes: u32,
     /// How often a loop around it begins again: these calls wait for one another, however many could be under way at once.
     pub in_turn: Decimal,
+    /// The share of runs that come to it at all.
+    pub share: Decimal,
     /// A size that its work needs and nothing says.
     pub missing: Option<shape::Missing>,
     /// What it counts for in the composition that it is a part of.
@@ -260,7 +262,9 @@ pub fn build(input: &Input, cx: &mut Diagnostics) -> Space {
     for (index, step) in steps.iter_mut().enumerate() {
         step.name = input.workflow.steps[index].name.clone();
         figures::fill(index, step, &shapes, &choosers, &terms, input);
+        // What has no shape was said to stand too deep.
         if step.options.is_empty()
+            && shapes[index].is_some()
             && let Some(span) = input.workflow.steps[index].span
         {
             let task = &input.workflow.steps[index].task;

@@ -82,6 +82,27 @@ fn a_models_fill_is_checked_kept_and_can_be_swapped() {
     assert_eq!(mkbc.read("job.mkb.lock"), lock);
 }
 
+/// A fill that people took stays when the others are made anew, until its hole is named.
+#[test]
+fn a_fill_that_was_accepted_stays() {
+    let mkbc = Mkbc::new();
+    mkbc.write(
+        "job.mkb",
+        "use std.llm\njob shorten(text: Text) -> Text {\n  let short = ?\"a summary of the text\": Text\n  short\n}\n",
+    );
+    assert_eq!(mkbc.run(&["expand", "job.mkb", "--refresh"]).code, Some(0));
+    let first = mkbc.read("job.mkb.lock");
+    let done = mkbc.run(&["expand", "job.mkb", "--accept", "2"]);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    let taken = mkbc.read("job.mkb.lock");
+    assert!(taken.contains("accepted = true") && !first.contains("accepted"), "{taken}");
+    assert_eq!(mkbc.run(&["expand", "job.mkb", "--refresh"]).code, Some(0));
+    assert_eq!(mkbc.read("job.mkb.lock"), taken);
+    assert_eq!(mkbc.run(&["expand", "job.mkb", "--refresh", "--hole", "shorten.nothing"]).code, Some(2));
+    assert_eq!(mkbc.run(&["expand", "job.mkb", "--refresh", "--hole", "shorten.short"]).code, Some(0));
+    assert_eq!(mkbc.read("job.mkb.lock"), first);
+}
+
 /// What a bad endpoint does: each ends in a clear message, after a bounded number of requests, with typed search's fill.
 #[test]
 fn bad_endpoints_end_in_typed_searchs_fill() {

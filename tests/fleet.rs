@@ -117,6 +117,18 @@ fn a_job_that_does_not_fit_is_named_with_what_would_help() {
         "{}",
         done.err
     );
+    // One core is not enough for both; one more is said to be, and is.
+    let tight =
+        |cores: u32| format!("cluster tight {{\n  a100 * 1 at 3.43 usd/h\n  cpu * {cores} at 0.0893 usd/h\n}}\n");
+    let planned = |cores: u32| {
+        mkbc.write("tight.mkb", tight(cores));
+        let load = "letters=60/min,invoices=60/min";
+        mkbc.run(&["plan", "letters.mkb", "invoices.mkb", "--cluster", "tight.mkb", "--load", load])
+    };
+    let done = planned(1);
+    assert_eq!(done.code, Some(1), "{}", done.out);
+    assert!(done.err.contains("any one of these lets them fit:\n        1 more `cpu`\n"), "{}", done.err);
+    assert_eq!(planned(2).code, Some(0));
 }
 
 #[test]

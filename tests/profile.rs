@@ -70,16 +70,17 @@ fn what_is_measured_is_what_it_takes_and_stands_before_guesses() {
     assert_eq!(done.code, Some(0), "{done:?}");
     let rows = rows(&mkbc, "lib/measured/copier.csv");
     for pause in ["0.05", "0.2"] {
-        // date, task, pause, device, units, figure, value, unit, low, high, evidence, source: 64 cores are not here.
-        let row = rows.iter().find(|r| r[2] == pause && r[4] == "1" && r[5] == "latency").expect("a row");
-        let seconds: f64 = row[6].parse().expect("a number");
+        // date, task, pause, characters, device, units, figure, value, unit, low, high, evidence, source: 64 cores are not here.
+        let row = rows.iter().find(|r| r[2] == pause && r[5] == "1" && r[6] == "latency").expect("a row");
+        let seconds: f64 = row[7].parse().expect("a number");
         let least: f64 = pause.parse().expect("a number");
         assert!(seconds >= least && seconds < least + 5.0, "{row:?}");
-        assert_eq!(row[10], "measured");
-        let memory = rows.iter().find(|r| r[2] == pause && r[5] == "memory").expect("a program's memory is seen");
-        assert!(memory[6].parse::<f64>().expect("a number") > 0.0);
+        assert_eq!(row[11], "measured");
+        assert!(row[3].contains(".."), "the work of the samples: {row:?}");
+        let memory = rows.iter().find(|r| r[2] == pause && r[6] == "memory").expect("a program's memory is seen");
+        assert!(memory[7].parse::<f64>().expect("a number") > 0.0);
     }
-    assert!(rows.iter().all(|r| r[4] != "64"));
+    assert!(rows.iter().all(|r| r[5] != "64"));
     // The plan counts with it, and with the guess where nothing was measured.
     let plan = mkbc.run(&["plan", "job.mkb", "--library", "lib", "--cluster", "cpu_only", "--json"]);
     let plan: Value = serde_json::from_str(&plan.out).unwrap_or_else(|e| panic!("{e}: {plan:?}"));
@@ -89,6 +90,22 @@ fn what_is_measured_is_what_it_takes_and_stands_before_guesses() {
     let p95: f64 = predicted["latency_p95_s"].as_str().expect("a number").parse().expect("a number");
     assert!(p95 < 9.0, "a guessed percentile is mixed with a measured time: {predicted}");
     assert_eq!(predicted["quality"], "0.5");
+    // Far more work than that of the samples is extrapolated, which is said, or refused.
+    mkbc.write("job.mkb", JOB.replace("of 3 tok", "of 3000 tok"));
+    let base = ["plan", "job.mkb", "--library", "lib", "--cluster", "cpu_only"];
+    let far = mkbc.run(&base);
+    assert!(far.code == Some(0) && far.out.contains("extrapolated: `latency` of copy is for characters "), "{far:?}");
+    let refused = mkbc.run(&[&base[..], &["--strict-evidence"]].concat());
+    assert!(refused.code == Some(1) && refused.err.contains("and a call has 3000"), "{refused:?}");
+    mkbc.write("job.mkb", JOB);
+    // A file of an earlier version, without ranges, is added to.
+    let text = mkbc.read("lib/measured/copier.csv");
+    let without =
+        |line: &str| line.split(',').enumerate().filter(|(i, _)| *i != 3).map(|(_, c)| c).collect::<Vec<_>>().join(",");
+    let earlier: Vec<String> = text.lines().map(|line| without(line)).collect();
+    mkbc.write("lib/measured/copier.csv", earlier.join("\n") + "\n");
+    assert_eq!(mkbc.run(&[&MEASURE[..], &["lib"]].concat()).code, Some(0));
+    assert_eq!(mkbc.read("lib/measured/copier.csv"), text);
 }
 
 #[test]

@@ -97,7 +97,6 @@ gsm8k,,small,,,,,,quality,99,%,,,published,another benchmark\n"
     );
     let speed = "variant,batch,device,units,figure,value,unit,low,high,evidence,source
 large,8,h100,1,tpot,20,ms/tok,,,measured,x
-other,8,h100,1,tpot,1,ms/tok,,,measured,no variant of this entry
 ,,,,ttft,300,ms,,,measured,x\n";
     let (library, texts, cx) = load(&[("quality.csv", &quality), ("speed.csv", speed)]);
     assert_eq!(render::text(&cx, &texts.sources, false), "");
@@ -167,8 +166,8 @@ fn an_audit_finds_what_is_weak() {
     use murakkab::library::audit::{Weakness, audit};
     use murakkab::library::profile::date::Date;
     let text = "benchmark,reporter,task,variant,date,device,units,figure,value,unit,low,high,evidence,source
-,,,,2026-01-01,,,latency,1,s,,,measured,my machine
-,,,large,,,,latency,1,s,,,measured,my machine
+,,,,2026-01-01,cpu,,latency,1,s,,,measured,my machine; 3 runs; mkbc profile chat
+,,,large,,cpu,,latency,1,s,,,measured,my machine; 3 runs; mkbc profile chat
 ,,,,2020,,,power,1,W,,,published,table 3 of THEM: v2
 ,,,,,,,memory,1,GB,,,published,somebody said so
 mmlu,them,answer,large,2026-02,,,quality,50,%,,,published,https://example.com/b
@@ -244,6 +243,70 @@ fn what_lies_beyond_a_figure_is_said_or_left_out() {
         !done && err.contains("`scissors`: its `quality` is estimated, and at least published is asked for"),
         "{err}"
     );
+}
+
+/// What no plan can use, and why: entry, task, variants.
+const DEAD: [(&str, &str, &str); 10] = [
+    // LiveCodeBench of this model is in none of the sources.
+    ("chat", "write_code", "qwen_2_5_14b"),
+    ("chat", "review_code", "qwen_2_5_14b"),
+    // OCRBench of these is in none of the sources; Video-MME is.
+    ("vision_chat", "text_in_frames", "gemma_3_4b gemma_3_12b gemma_3_27b llama_3_2_11b_vision llava_onevision_7b"),
+    ("large_vision_chat", "text_in_frames", "llama_3_2_90b_vision"),
+    ("openai_vision", "text_in_frames", "gpt-4o-mini"),
+    ("azure_vision", "text_in_frames", "gpt-4o-mini"),
+    ("azure_eu_vision", "text_in_frames", "gpt-4o-mini"),
+    (
+        "bedrock_vision",
+        "text_in_frames",
+        "llama_3_2_11b_vision llama_3_2_90b_vision gemma_3_4b gemma_3_12b gemma_3_27b",
+    ),
+    ("databricks_vision", "text_in_frames", "gemma_3_12b"),
+    // The other way round.
+    ("bedrock_vision", "question_answer", "gemma_4_31b"),
+];
+
+#[test]
+fn every_variant_can_be_planned_with_or_is_known_to_be_dead() {
+    let mut texts = Texts::with_stdlib();
+    let file = texts.sources.add("job.mkb", "");
+    let library = check_file(&texts, file, &mut Diagnostics::default()).library;
+    let mut dead: Vec<(String, String, String)> = Vec::new();
+    for entry in library.implementations.values() {
+        let Some((_, variants)) = entry.knobs.iter().find(|(name, _)| name == "variant") else { continue };
+        let others: Vec<_> = entry.knobs.iter().filter(|(name, _)| name != "variant").collect();
+        let mut settings = vec![Vec::new()];
+        for (name, values) in others {
+            let with = |set: &Vec<_>| {
+                values.iter().map(|v| [set.clone(), vec![(name.clone(), v.clone())]].concat()).collect::<Vec<_>>()
+            };
+            settings = settings.iter().flat_map(with).collect();
+        }
+        let devices: Vec<_> = library.devices.values().filter(|d| d.gpu).map(|d| d.name.as_str()).collect();
+        for task in &entry.tasks {
+            let lacks = |variant: &&ecow::EcoString| {
+                let has = |device: &str, units: u32| {
+                    settings.iter().any(|set| {
+                        let knobs = [set.clone(), vec![("variant".into(), (**variant).clone())]].concat();
+                        let setting = Setting { task, knobs: &knobs, device, units, work: &[] };
+                        ["latency", "quality"].iter().all(|figure| entry.profile.figure(figure, &setting).is_some())
+                    })
+                };
+                !entry.hardware.iter().any(|option| {
+                    let own = [option.device.as_str()];
+                    let on = if option.device == "gpu" { &devices[..] } else { &own[..] };
+                    on.iter().any(|device| option.units.iter().any(|units| has(device, *units)))
+                })
+            };
+            let lacking: Vec<&str> = variants.iter().filter(lacks).map(|v| v.as_str()).collect();
+            if !lacking.is_empty() {
+                dead.push((entry.name.to_string(), task.to_string(), lacking.join(" ")));
+            }
+        }
+    }
+    let mut known: Vec<_> = DEAD.iter().map(|(a, b, c)| (a.to_string(), b.to_string(), c.to_string())).collect();
+    (dead.sort(), known.sort());
+    assert_eq!(dead, known);
 }
 
 #[test]

@@ -151,6 +151,59 @@ fn limits_on_typical_and_late_runs_stand_side_by_side() {
     assert!(planned(&job("2.99 s"), rows(&profile), End::Typical).is_err());
 }
 
+#[test]
+fn what_no_plan_can_hold_is_refused_and_never_rounded_down() {
+    // The solver counts milliseconds up to 2^44.
+    let with = |seconds: &str| {
+        let profile = format!(
+            "{HEADER},,quality,90,%,,,estimated,t\n,1,latency,{seconds},s,,,estimated,t\n,2,latency,1.7592186044416e10,s,,,estimated,t\n"
+        );
+        under_load("minimize latency", ON_CORES, &profile, "[shorten(texts[0])]")
+    };
+    let edge = with("17592186044.416").expect("a plan");
+    assert_eq!(edge.total.latency_s, rust_decimal::dec!(17592186044.416));
+    // One of a thousandth more, and far more, are not to be had: two cores are.
+    for beyond in ["17592186044.417", "9000000000000", "2e15", "7e27"] {
+        let plan = with(beyond).expect("a plan");
+        assert_eq!((plan.steps[0].hardware.units, plan.total.latency_s), (2, edge.total.latency_s), "{beyond}");
+    }
+    let only = format!("{HEADER},,quality,90,%,,,estimated,t\n,,latency,9e12,s,,,estimated,t\n");
+    let said = under_load("minimize latency", ON_CORES, &only, "[shorten(texts[0])]").expect_err("nothing is left");
+    assert!(
+        said.contains("its `latency` of 9000000000000 s is more than a plan can hold (17592186044.416 s)"),
+        "{said}"
+    );
+    // A limit beyond what any plan comes to is none, and stands with limits that are some.
+    let limits = "slo {\n    cost <= 99999999999999 usd\n    latency <= 9e9 s\n  }".replace("9e9", "9000000000");
+    let said =
+        under_load(&limits, ON_CORES, &only.replace("9e12", "1e10"), "[shorten(texts[0])]").expect_err("too slow");
+    assert!(said.contains("latency <= 9000000000 s"), "{said}");
+}
+
+#[test]
+fn what_few_runs_come_to_costs_them_alone() {
+    let library = ON_CORES.replace(
+        "-> Text {\n  work input = text.tokens\n}",
+        "-> Text {\n  work input = text.tokens\n  size tokens = 5 tok\n}",
+    );
+    let profile =
+        format!("{HEADER},,quality,90,%,,,estimated,t\n,1,latency,2,s,,,estimated,t\n,1,power,36,W,,,estimated,t\n");
+    let of = |share: &str| {
+        let body = format!(
+            "let first = shorten(texts[0])\n  if first == \"x\" expect {share} % {{ [shorten(first)] }} else {{ [first] }}"
+        );
+        let plan = under_load("minimize cost", &library, &profile, &body).expect("a plan");
+        (plan.steps[1].predicted.clone(), plan.total.cost_usd)
+    };
+    let (whole, _) = of("100");
+    assert_eq!((whole.latency_s, whole.energy_wh), (rust_decimal::dec!(2), Some(rust_decimal::dec!(0.02))));
+    assert_eq!(whole.cost_usd, rust_decimal::dec!(0.0005));
+    // A run in a hundred pays for two seconds of a core, and takes as long.
+    let (rare, total) = of("1");
+    assert_eq!((rare.latency_s, rare.energy_wh), (rust_decimal::dec!(2), Some(rust_decimal::dec!(0.0002))));
+    assert_eq!((rare.cost_usd, total), (rust_decimal::dec!(0.000005), rust_decimal::dec!(0.000505)));
+}
+
 /// Runs a second, and the job's body, for four cores at 3.6 dollars an hour in all.
 fn under_load(rate: &str, library: &str, profile: &str, body: &str) -> Result<Plan, String> {
     let mut texts = Texts::default();

@@ -96,6 +96,7 @@ impl<'a> BodyPass<'a> {
         self.job
             .modules
             .extend(tools.iter().filter_map(|t| self.context.library.tasks.get(&t.task)).map(|t| t.module.clone()));
+        self.job.tasks.extend(tools.iter().map(|t| t.task.clone()).chain([TURN.into()]));
         let (pins, retries, timeout) = (conditions.pins, conditions.retries, conditions.timeout);
         let agent = Agent { span: at, goal, tools, given, steps, cost, pins, retries, timeout };
         Expr { span, ty, kind: ExprKind::Agent(Box::new(agent)) }

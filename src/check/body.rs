@@ -50,6 +50,7 @@ pub(super) fn check_flow(
         fields: BTreeMap::new(),
         calls: BTreeMap::new(),
         modules: BTreeSet::new(),
+        tasks: BTreeSet::new(),
         broken: false,
         clauses: Vec::new(),
         preferred: Vec::new(),

@@ -34,6 +34,7 @@ impl BodyPass<'_> {
                 self.cx.push(errors::not_imported(call.callee.span, name, &task.module, source));
             }
             self.job.modules.insert(task.module.clone());
+            self.job.tasks.insert(name.clone());
             let composed = library.composing(name).map(|flow| &flow.module);
             self.job.modules.extend(composed.filter(|module| self.used.contains(*module)).cloned());
             let args = self.arguments(call, &task.params, span);

@@ -359,6 +359,15 @@ pub fn used_twice(at: Span, line: Span, name: &str) -> Diagnostic {
     )
 }
 
+/// W0225: a pin of the job that fits none of its steps.
+pub fn idle_pin(at: Span, name: &str, tasks: &[ecow::EcoString]) -> Diagnostic {
+    let carries: Vec<String> = tasks.iter().map(|task| format!("`{task}`")).collect();
+    let label = "no step of this job can be carried out by it";
+    let does = format!("`{name}` carries out {}", carries.join(", "));
+    Diagnostic::warning("W0225", format!("nothing here can use `{name}`"), at, label)
+        .help(format!("remove the line, or name what carries out a step: {does}"))
+}
+
 /// E0308: a comparison that makes no sense for a metric.
 pub fn wrong_comparison(at: Span, metric: &str, wanted: &str) -> Diagnostic {
     let why = if wanted == ">=" { "more of it is better" } else { "less of it is better" };

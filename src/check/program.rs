@@ -68,6 +68,8 @@ pub struct Job {
     pub calls: BTreeMap<EcoString, Span>,
     /// The modules that it takes tasks from.
     pub modules: BTreeSet<EcoString>,
+    /// The tasks that its steps carry out, those of the jobs that it calls aside.
+    pub tasks: BTreeSet<EcoString>,
     /// Whether names in it mean nothing or parts did not parse, so that what seems unused may not be.
     pub broken: bool,
     /// Its hard limits.

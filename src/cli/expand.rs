@@ -37,6 +37,9 @@ pub fn expand(options: &ExpandOptions) -> Result<(), Failure> {
     if let Some(n) = options.accept {
         return ledger::accept(&options.source, &path, n, options.hole.as_deref());
     }
+    if options.hole.is_some() && !options.refresh && !options.diff {
+        return Err(Failure::Usage("`--hole` says what `--accept`, `--refresh` or `--diff` is about".into()));
+    }
     if options.diff || options.planner.planner.is_some() || options.refresh || options.cluster.is_some() {
         return candidates::expand(options, &path, &InputSizes::new());
     }

@@ -65,10 +65,14 @@ pub fn plan(options: &PlanOptions, inputs: &Inputs) -> Result<(), Failure> {
     let cluster = planning.cluster.as_deref().or(jobs[0].cluster.as_ref().map(|(name, _)| name.as_str()));
     let machines = cluster_of(cluster, &planning.source, &sources[0])?;
     let started = Instant::now();
-    let members = members(&sources, &files, &names, &rates, &machines, planning.source.format, &Job::clone)?;
-    let out_of_time = move || started.elapsed() >= limit;
+    // A quarter of the time is for each job by itself, half for all together, and the rest for what each would cost alone.
+    let (quarter, count) = (limit / 4, jobs.len() as u32);
+    let (format, own) = (planning.source.format, Some(quarter / count));
+    let members = members(&sources, &files, &names, &rates, &machines, (format, own), &Job::clone)?;
+    let out_of_time = move || started.elapsed() >= limit - quarter;
+    let alone_late = move |job: usize| started.elapsed() >= limit - quarter / count * (count - 1 - job as u32);
     let limits = joint::Limits { rounds: u64::MAX, out_of_time: Some(&out_of_time), any: false };
-    let joined = match join(&members, &machines, &settings, &limits) {
+    let joined = match join(&members, &machines, &settings, &limits, &alone_late) {
         Ok(joined) => joined,
         Err(Unjoined::Unknown(why)) => return Err(Failure::Message(why)),
         Err(Unjoined::Refused(translated)) => {
@@ -134,19 +138,22 @@ pub fn chosen<'s>(sources: &'s [Filled], files: &[&PathBuf], job: Option<&str>) 
     Ok(jobs)
 }
 
-/// Every job, as `wished` makes it, prepared for the cluster, with its plan alone; what keeps one from having that is said in its source.
+/// Every job, as `wished` makes it, prepared for the cluster, with its plan alone, for which there may be a limit of time each; what keeps
+/// one from having that is said in its source.
 pub fn members<'a>(
     sources: &'a [Filled],
     files: &[&PathBuf],
     names: &[&'a str],
     rates: &BTreeMap<String, Decimal>,
     machines: &'a Machines,
-    format: Format,
+    (format, time): (Format, Option<Duration>),
     wished: &dyn Fn(&Job) -> Job,
 ) -> Result<Vec<Member<'a>>, Failure> {
     let mut members = Vec::new();
     for ((filled, file), name) in sources.iter().zip(files).zip(names) {
         let mut cx = Diagnostics::default();
+        let begun = Instant::now();
+        let late = move || time.is_some_and(|time| begun.elapsed() >= time);
         let compiled = Compiled {
             texts: &filled.texts,
             file: filled.file,
@@ -155,7 +162,7 @@ pub fn members<'a>(
         };
         let job = select(&filled.checked.program, Some(name)).map(wished);
         let of = |job| Wanted { file: file.display().to_string(), compiled, job, rate: rates[*name] };
-        let made = job.and_then(|job| member(of(job), machines, &anywhere, &mut cx));
+        let made = job.and_then(|job| member(of(job), machines, &anywhere, Some(&late), &mut cx));
         if cx.iter().next().is_some() && format == Format::Text || made.is_err() {
             show(&cx, &filled.texts, format);
         }

@@ -11,7 +11,7 @@ use crate::diag::source::Span;
 use crate::graph::{Picture, dot::dot, mermaid::mermaid, of_plan, of_workflow, svg::svg};
 use crate::ir::lower::lower;
 use clap::{Args, ValueEnum};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// As [`Planning`], but for the format: a picture is drawn in other ways than a plan.
 #[derive(Args)]
@@ -64,6 +64,7 @@ pub fn graph(options: &GraphOptions, inputs: &Inputs) -> Result<(), Failure> {
     if let Some(out) = &options.out {
         writable(out)?;
     }
+    let format = format(options)?;
     let drawn = unplanned(options)?;
     let picture = match options.no_plan {
         true => drawn,
@@ -72,7 +73,7 @@ pub fn graph(options: &GraphOptions, inputs: &Inputs) -> Result<(), Failure> {
             drawn
         }),
     };
-    let text = match format(options) {
+    let text = match format {
         Drawn::Dot => dot(&picture),
         Drawn::Mermaid => mermaid(&picture),
         Drawn::Svg => svg(&picture),
@@ -87,13 +88,21 @@ pub fn graph(options: &GraphOptions, inputs: &Inputs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn format(options: &GraphOptions) -> Drawn {
-    let ending = options.out.as_deref().and_then(Path::extension).and_then(|e| e.to_str());
-    options.format.unwrap_or(match ending {
-        Some("svg") => Drawn::Svg,
-        Some("mmd" | "mermaid" | "md") => Drawn::Mermaid,
-        _ => Drawn::Dot,
-    })
+fn format(options: &GraphOptions) -> Result<Drawn, Failure> {
+    let Some(out) = options.out.as_deref() else { return Ok(options.format.unwrap_or(Drawn::Dot)) };
+    match (options.format, out.extension().and_then(|e| e.to_str())) {
+        (Some(format), _) => Ok(format),
+        (None, Some("svg")) => Ok(Drawn::Svg),
+        (None, Some("mmd" | "mermaid" | "md")) => Ok(Drawn::Mermaid),
+        (None, Some("dot" | "gv") | None) => Ok(Drawn::Dot),
+        (None, Some(ending)) => {
+            let png = "Graphviz makes other pictures of it: `dot -Tpng FILE.dot -o FILE.png`";
+            Err(Failure::Usage(format!(
+                "`{}`: nothing is drawn that ends in `.{ending}`: end it in .dot, .svg or .mmd, or say `--format`; {png}",
+                out.display()
+            )))
+        }
+    }
 }
 
 fn source(options: &GraphOptions) -> Source {

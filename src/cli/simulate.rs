@@ -89,7 +89,7 @@ pub fn simulate(options: &SimulateOptions) -> Result<(), Failure> {
     };
     let forecast = foreseen(epoch);
     let mut study = Study {
-        members: members(&sources, &files, &names, &rates, &machines, Format::Text, &Job::clone)?,
+        members: members(&sources, &files, &names, &rates, &machines, (Format::Text, None), &Job::clone)?,
         by_hand,
         machines: &machines,
         planning,
@@ -219,7 +219,7 @@ fn set_up<'a>(
     if let Some(name) = hand_names.iter().find(|name| !names.contains(name)) {
         return Err(Failure::Usage(format!("`--by-hand` sets up `{name}`, which is not among the jobs")));
     }
-    let mut own = members(hand_sources, hands, &hand_names, rates, machines, Format::Text, &Job::clone)?;
+    let mut own = members(hand_sources, hands, &hand_names, rates, machines, (Format::Text, None), &Job::clone)?;
     // Who sets a job up without a planner takes what answers best.
     let best = |job: &Job| {
         let wish = |metric| Wish { metric, span: job.span };
@@ -235,7 +235,7 @@ fn set_up<'a>(
                 &names[at..=at],
                 rates,
                 machines,
-                Format::Text,
+                (Format::Text, None),
                 &best,
             )?),
         }

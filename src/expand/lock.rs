@@ -48,6 +48,9 @@ pub struct Entry {
     /// What the solver said of it then, where machines were known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub predicted: Option<Foreseen>,
+    /// Whether people took it in place of another.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub accepted: bool,
     /// The fill, in the language: statements and a value.
     pub fill: String,
     /// The other fills that there were, and those that were refused.
@@ -129,6 +132,7 @@ impl Entry {
             because: String::new(),
             planner: None,
             predicted: None,
+            accepted: false,
             fill: fill.to_string(),
             rejected: Vec::new(),
         }
@@ -153,6 +157,7 @@ impl Entry {
         let Some(Rejected { filled_by, fill: Some(fill), because, .. }) = chosen else {
             return Err(format!("`{}.{}` has fills 1 to {count} in the lock file, and no {n}", self.job, self.hole));
         };
+        self.accepted = true;
         if n == 1 {
             return Ok(());
         }
@@ -218,6 +223,7 @@ mod tests {
             because: "it is the only one".into(),
             planner: Some(Planner { model: "m".into(), prompt: "00".into(), date: "2026-01-31".into() }),
             predicted: None,
+            accepted: true,
             fill: "let a = f(x)\ng(a)\n".into(),
             rejected: vec![Rejected {
                 filled_by: "m".into(),

@@ -14,8 +14,11 @@ use crate::space::{Candidate, Machines};
 use rust_decimal::Decimal;
 use std::borrow::Borrow;
 
-/// How long to look for what a job costs alone.
-const ALONE: joint::Limits = joint::Limits { rounds: 2_000, out_of_time: None, any: false };
+/// Rounds of looking for what a job costs alone.
+const ALONE: u64 = 2_000;
+
+/// Says whether the time to find out what a job costs alone is out, by its number.
+pub type AloneLate<'a> = &'a (dyn Fn(usize) -> bool + Sync);
 
 /// Why there is no joint plan.
 pub enum Unjoined {
@@ -31,10 +34,11 @@ pub fn join(
     machines: &Machines,
     settings: &Settings,
     limits: &joint::Limits,
+    late: AloneLate,
 ) -> Result<JointPlan, Unjoined> {
     let translated = translate(members, machines, settings).map_err(Unjoined::Unknown)?;
     match joint::solve(&translated.fleet, limits) {
-        Outcome::Planned(planned) => described(members, machines, settings, &translated, &planned),
+        Outcome::Planned(planned) => described(members, machines, settings, &translated, &planned, late),
         Outcome::Refused(_) => Err(Unjoined::Refused(Box::new(translated))),
         Outcome::Unknown(why) => Err(Unjoined::Unknown(why)),
     }
@@ -47,6 +51,7 @@ pub fn described(
     settings: &Settings,
     translated: &Translated,
     planned: &Planned,
+    late: AloneLate,
 ) -> Result<JointPlan, Unjoined> {
     let (fleet, instances) = (&translated.fleet, &translated.instances);
     // Kinds that nothing uses and nothing used are not part of the plan.
@@ -75,7 +80,7 @@ pub fn described(
                 fees_usd_per_hour: millionths(i128::from(fees[*option])),
             }
         });
-        let alone = alone(fleet, at).map_err(Unjoined::Unknown)?;
+        let alone = alone(fleet, at, &|| late(at)).map_err(Unjoined::Unknown)?;
         jobs.push(JointJob {
             file: member.file.clone(),
             rate: member.rate,
@@ -179,13 +184,16 @@ pub fn pinned<C: Borrow<Candidate>>(
 }
 
 /// What the cheapest fleet of one job costs by the hour at least; every replica is its own, and none runs yet.
-fn alone(fleet: &Fleet, job: usize) -> Result<i128, String> {
+fn alone(fleet: &Fleet, job: usize, late: &(dyn Fn() -> bool + Sync)) -> Result<i128, String> {
     let kinds = fleet.kinds.iter().map(|kind| Kind { running: 0, start: 0, stop: 0, ..kind.clone() });
     let one = Fleet { pools: fleet.pools.clone(), kinds: kinds.collect(), jobs: vec![fleet.jobs[job].clone()] };
     // The bound counts where it is not proved: what sharing saves is then more than what is said.
-    match joint::solve(&one, &ALONE) {
+    let limits = joint::Limits { rounds: ALONE, out_of_time: Some(late), any: false };
+    match joint::solve(&one, &limits) {
         Outcome::Planned(planned) => Ok(planned.bound),
         Outcome::Refused(_) => Err(format!("`{}` does not fit alone", fleet.jobs[job].name)),
+        // It costs something at least; how much was not found out in time.
+        Outcome::Unknown(_) if late() => Ok(0),
         Outcome::Unknown(why) => Err(why),
     }
 }

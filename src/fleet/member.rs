@@ -22,11 +22,12 @@ pub struct Wanted<'a> {
     pub rate: Decimal,
 }
 
-/// Makes a member. Where that cannot be, the diagnostics say why, else the words that come back.
+/// Makes a member; `late` says when the search for its own plan is to end. Where that cannot be, the diagnostics say why, else the words that come back.
 pub fn member<'a>(
     wanted: Wanted<'a>,
     machines: &'a Machines,
     usable: &'a Usable<'a>,
+    late: Option<&(dyn Fn() -> bool + Sync)>,
     cx: &mut Diagnostics,
 ) -> Result<Member<'a>, String> {
     const NOTHING: &InputSizes = &InputSizes::new();
@@ -35,7 +36,7 @@ pub fn member<'a>(
     let target = Target { job: None, machines, measured: NOTHING, usable, end: End::Typical, limits };
     // The fleet sees to what the job's rate needs; its plan is that of one run.
     let prepared = prepare_job(compiled, Job { rate: None, ..job }, &target, cx)?;
-    match decide(&prepared, &Changes::default(), &limits) {
+    match decide(&prepared, &Changes::default(), &Limits { out_of_time: late, ..limits }) {
         Ok(alone) => Ok(Member { file, prepared, alone, rate }),
         Err(Undecided::Unknown(why)) => Err(why),
         Err(Undecided::Clash(clash)) => {

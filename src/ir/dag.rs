@@ -146,7 +146,7 @@ impl Dag {
 type Producers = BTreeMap<ValueId, BTreeSet<usize>>;
 
 /// The steps of a way; nothing is chosen inside it.
-fn steps(region: &Region) -> Vec<usize> {
+pub fn steps(region: &Region) -> Vec<usize> {
     let inside = |node: &Node| match node {
         Node::Call { step, .. } | Node::Choose { step, .. } => vec![step.0 as usize],
         Node::Map { body, .. } | Node::Repeat { body, .. } => steps(body),

@@ -60,10 +60,11 @@ fn spread(nodes: &[Node], from: &mut BTreeSet<ValueId>, steps: &mut BTreeSet<usi
                 }
                 // What a round leaves behind reaches the next one.
                 let left = walk(body, from, steps);
-                if left && let Some((item, _)) = carry {
-                    from.insert(*item);
+                // Only what is reached anew can reach more.
+                match carry {
+                    Some((item, _)) if left && from.insert(*item) => walk(body, from, steps),
+                    _ => left,
                 }
-                walk(body, from, steps)
             }
         };
         if reached {

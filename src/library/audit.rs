@@ -15,7 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Weakness {
-    /// Its source does not say what its kind of evidence must: an address, or when it was measured.
+    /// Its source does not say what its kind of evidence must: an address; when, on what, how often and by which command it was measured;
+    /// how it was estimated.
     Unsupported,
     /// By a formula, or a guess.
     Estimated,
@@ -119,7 +120,8 @@ pub fn audit(library: &Library, names: &[EcoString], today: Date, older_than: Op
     let mut figures: BTreeMap<(Span, EcoString), Audited> = BTreeMap::new();
     for (name, entry) in &library.implementations {
         for figure in entry.profile.names() {
-            for (place, Row { figure: row, .. }) in entry.profile.rows(figure).iter().enumerate() {
+            for (place, whole) in entry.profile.rows(figure).iter().enumerate() {
+                let row = &whole.figure;
                 let audited = figures.entry((row.at, figure.clone())).or_insert_with(|| Audited {
                     at: row.at,
                     implementations: BTreeSet::new(),
@@ -128,7 +130,7 @@ pub fn audit(library: &Library, names: &[EcoString], today: Date, older_than: Op
                     evidence: row.evidence,
                     source: row.source.clone(),
                     date: date(row),
-                    weak: weak(row, names, today, older_than),
+                    weak: weak(whole, names, today, older_than),
                 });
                 audited.implementations.insert(name.clone());
             }
@@ -140,8 +142,15 @@ pub fn audit(library: &Library, names: &[EcoString], today: Date, older_than: Op
 /// What sources are said to be where nobody can look them up, or nobody did.
 const SECOND_HAND: [&str; 6] =
     ["second-hand", "public file id", "public github file id", "recalled", "a leak", "from memory"];
-/// What an address looks like.
-const ADDRESSES: [&str; 8] = ["http://", "https://", "github:", "hf:", "arxiv", "doi:", ".com", ".org"];
+/// What leads an address of the web, and names of repositories.
+const WEB: [&str; 2] = ["https://", "http://"];
+const REPOSITORIES: [&str; 2] = ["github:", "hf:"];
+/// What the command of a measurement looks like.
+const COMMANDS: [&str; 5] = ["mkbc ", ".py", ".sh", "cargo ", "make "];
+/// What is counted of a measurement.
+const COUNTED: [&str; 3] = ["run", "question", "sample"];
+/// Fewer words, none of them with a digit, say nothing of how a figure was come by.
+const FEW_WORDS: usize = 5;
 
 /// The file that says which addresses names in sources stand for.
 pub const NAMES: &str = "sources.csv";
@@ -162,8 +171,41 @@ pub fn names(text: &str, file: FileId, cx: &mut Diagnostics) -> Vec<EcoString> {
     all
 }
 
+/// Whether a text, in lower case, names where something can be looked up: a URL, `github:owner/name`, `arXiv:2310.01798`, `doi:10.…`.
 fn is_address(text: &str) -> bool {
-    ADDRESSES.iter().any(|a| text.contains(a))
+    let behind = |lead: &str| text.match_indices(lead).map(|(at, _)| &text[at + lead.len()..]).collect::<Vec<_>>();
+    let host = |rest: &&str| {
+        let host = rest.split(|c: char| !(c.is_ascii_alphanumeric() || ['.', '-'].contains(&c))).next().unwrap_or("");
+        let parts: Vec<&str> = host.trim_end_matches('.').split('.').collect();
+        parts.len() > 1 && parts.iter().all(|part| !part.is_empty())
+    };
+    let owned = |rest: &&str| {
+        rest.split_once('/').is_some_and(|(owner, name)| !owner.is_empty() && !owner.contains(' ') && !name.is_empty())
+    };
+    let digits = |rest: &&str| {
+        let rest = rest.trim_start_matches([':', ' ', '.']).trim_start_matches("org/abs/");
+        rest.starts_with(|c: char| c.is_ascii_digit())
+    };
+    WEB.iter().flat_map(|lead| behind(lead)).any(|rest| host(&rest))
+        || REPOSITORIES.iter().flat_map(|lead| behind(lead)).any(|rest| owned(&rest))
+        || ["arxiv", "doi"].iter().flat_map(|lead| behind(lead)).any(|rest| digits(&rest))
+}
+
+/// Whether the source of a measurement, in lower case, says how often and with which command.
+fn is_repeatable(source: &str) -> bool {
+    let words: Vec<&str> = source.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let counted =
+        |word: &str| COUNTED.iter().any(|what| word.strip_prefix(what).is_some_and(|rest| ["", "s"].contains(&rest)));
+    let number = |word: &str| word.bytes().all(|b| b.is_ascii_digit());
+    let often = words.windows(2).any(|pair| number(pair[0]) && counted(pair[1]) || counted(pair[0]) && number(pair[1]));
+    often && COMMANDS.iter().any(|command| source.contains(command))
+}
+
+/// Whether the source of an estimate, in lower case, says how it was come by.
+fn is_reasoned(source: &str) -> bool {
+    source.contains(|c: char| c.is_ascii_digit())
+        || source.split_whitespace().count() >= FEW_WORDS
+        || is_address(source)
 }
 
 /// Whether a text has a word.
@@ -173,14 +215,15 @@ fn mentions(text: &str, word: &str) -> bool {
         .any(|(at, _)| !within(text[..at].chars().next_back()) && !within(text[at + word.len()..].chars().next()))
 }
 
-fn weak(figure: &Figure, names: &[EcoString], today: Date, older_than: Option<u32>) -> Vec<Weakness> {
+fn weak(row: &Row, names: &[EcoString], today: Date, older_than: Option<u32>) -> Vec<Weakness> {
+    let (figure, on_a_device) = (&row.figure, row.is_of_a_device());
     let source = figure.source.to_lowercase();
     let says = |words: &[&str]| words.iter().any(|w| source.contains(w));
     let date = date(figure);
     let unsupported = match figure.evidence {
         EvidenceKind::Published => !is_address(&source) && !names.iter().any(|name| mentions(&figure.source, name)),
-        EvidenceKind::Measured => date.is_none(),
-        EvidenceKind::Estimated => false,
+        EvidenceKind::Measured => date.is_none() || !on_a_device || !is_repeatable(&source),
+        EvidenceKind::Estimated => !is_reasoned(&source),
     };
     let old = |date: Date, days: u32| today.days().saturating_sub(date.days()) > days;
     let holds = |how: &Weakness| match how {

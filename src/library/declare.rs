@@ -8,7 +8,7 @@ use super::roofline::chip::Architecture;
 use super::size::{self, Scope, SizeExpr};
 use super::{Cluster, Device, Facts, Library, Task, errors};
 use crate::check::{quantity, types};
-use crate::diag::source::{FileId, Sources};
+use crate::diag::source::{FileId, Sources, Span};
 use crate::diag::{Diagnostics, nearest};
 use crate::syntax::ast::{self, Atom, AtomKind, ItemKind, LibraryLineKind, Name};
 use crate::types::Type;
@@ -84,6 +84,7 @@ pub fn declare(
             library.implementations.insert(entry.name.clone(), entry);
         }
     }
+    read.report_unasked(sources, cx);
     library
 }
 
@@ -248,11 +249,19 @@ fn declare_device(device: &ast::Device, docs: &EcoString, library: &mut Library,
 }
 
 fn declare_cluster(cluster: &ast::Cluster, library: &mut Library, cx: &mut Diagnostics) {
-    let mut pools = Vec::new();
+    let (mut pools, mut spans) = (Vec::new(), Vec::<(EcoString, Span)>::new());
     for (device, count, price) in &cluster.pools {
         if !library.devices.contains_key(&device.text) {
             cx.push(unknown_device(device, library));
             continue;
+        }
+        if let Some((_, first)) = spans.iter().find(|(name, _)| *name == device.text) {
+            cx.push(errors::declared_twice(device.span, "pool", &device.text, *first));
+            continue;
+        }
+        spans.push((device.text.clone(), device.span));
+        if price.is_none() {
+            cx.push(errors::no_price(device.span, &device.text));
         }
         let hourly = Dimension::MONEY.per(Dimension::TIME);
         let price = price.as_ref().and_then(|p| quantity::of_dimension(p, hourly, "a price", "3.40 usd/h", cx));

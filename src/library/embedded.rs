@@ -2,6 +2,9 @@
 
 use include_dir::{Dir, include_dir};
 
+/// How the names of the standard library's files begin.
+pub const STANDARD: &str = "std/";
+
 static STDLIB: Dir = include_dir!("$CARGO_MANIFEST_DIR/stdlib");
 
 /// The modules of the standard library: name and text, in order of name.

@@ -53,7 +53,7 @@ pub fn dimensions_differ(at: Span, left: Span, a: Dimension, right: Span, b: Dim
 pub fn declared_twice(at: Span, what: &str, name: &str, first: Span) -> Diagnostic {
     Diagnostic::error("E0405", format!("the {what} `{name}` is declared twice"), at, "declared again here")
         .because(first, "first declared here")
-        .help("rename or remove one of them")
+        .help(if what == "pool" { "add the two up" } else { "rename or remove one of them" })
 }
 
 /// E0406: an implementation of something that is no task.
@@ -117,6 +117,17 @@ pub fn unknown_placeholder(at: Span, name: &str, near: Option<&str>) -> Diagnost
         Some(near) => d.help(format!("did you mean `{{{near}}}`?")),
         None => d.help("name a parameter of the task, a knob, or `{units}`, `{device}`, `{out}`, `{rate}`"),
     }
+}
+
+/// W0415: a pool without a price.
+pub fn no_price(at: Span, device: &str) -> Diagnostic {
+    Diagnostic::warning(
+        "W0415",
+        format!("`{device}` has no price here"),
+        at,
+        "counts as free: a plan says that it costs nothing",
+    )
+    .help(format!("say what one costs, `{device} * 4 at 3.40 usd/h`; where it really is free, `at 0 usd/h`"))
 }
 
 /// E0320: two rows of a profile for the same setting.

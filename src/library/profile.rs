@@ -83,6 +83,11 @@ impl Row {
         self.tasks.as_ref().is_none_or(|tasks| tasks.iter().any(|t| t == task))
     }
 
+    /// Whether it says which device it is for.
+    pub fn is_of_a_device(&self) -> bool {
+        self.device.is_some()
+    }
+
     fn filled(&self) -> Filled {
         Filled {
             rank: self.rank,
@@ -215,6 +220,12 @@ impl Profile {
         }
         let (place, figure) = self.estimates.as_ref()?.figure(name, setting)?;
         Some((self.rows(name).len() + place, figure))
+    }
+
+    /// The most tokens that a call may read and write; `None` where nobody says it.
+    pub fn context(&self, setting: &Setting) -> Option<Decimal> {
+        let row = self.place("context", setting).map(|(_, place)| self.figures["context"].rows[place].figure.value);
+        row.or_else(|| self.estimates.as_ref()?.context(setting).map(Decimal::from))
     }
 
     /// Why a setting that is not in the rows has no estimate, where it could have one.

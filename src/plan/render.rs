@@ -3,8 +3,10 @@
 use super::build::weakest;
 use super::fallback::in_place;
 use super::model::{EvidenceKind, Hardware, Placed, Plan, PlanClause, PlanStep, PriceChange, ShadowPrice};
+use crate::check::program::Metric;
 use crate::ir::workflow::StepId;
 use crate::solve::outcome::Status;
+use crate::space::encode::unscale;
 use crate::units::{counted, shown};
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
@@ -136,10 +138,15 @@ pub fn text(plan: &Plan, width: u16) -> String {
             format!("optimal ({}{case}), proved by {}", wishes.join(", then "), plan.proof.by)
         }
         Status::Feasible { bound, .. } => {
-            format!(
-                "feasible, not proved optimal: {} cannot be under {bound} in the solver's unit",
-                wishes.first().unwrap_or(&"the wish")
-            )
+            let wish = wishes.first().and_then(|wish| wish.split_once(' ')).map_or("cost", |(_, name)| name);
+            match Metric::ALL.iter().find(|(_, name)| *name == wish) {
+                Some((of, name)) if bound > 0 => {
+                    let side = if *of == Metric::Quality { "above" } else { "under" };
+                    let best = metric(name, unscale(*of, bound));
+                    format!("feasible, not proved optimal: no plan has a {name} {side} {best}")
+                }
+                _ => "feasible, not proved optimal: how much better a plan could be was not found in time".to_string(),
+            }
         }
     };
     let (kept, all) = plan.proof.kept;

@@ -4,6 +4,7 @@ use super::fit::Range;
 use super::{Measured, Subject, named, plain};
 use crate::library::profile::table::COLUMNS;
 use crate::space::Candidate;
+use ecow::EcoString;
 
 /// Where, when and how it was measured: the evidence of every row.
 #[derive(Clone, Copy, Debug)]
@@ -16,7 +17,7 @@ pub struct Circumstances<'a> {
     pub command: &'a str,
 }
 
-/// One row: date, task, knobs, device and units; then figure, value, unit, low, high, evidence, source.
+/// One row: date, task, knobs, the work that it is for, device and units; then figure, value, unit, low, high, evidence, source.
 type Row = Vec<String>;
 
 /// The CSV with the figures of a setting. `Err` where the earlier text is no profile with these knobs.
@@ -28,24 +29,45 @@ pub fn merge(
     at: Circumstances,
 ) -> Result<String, String> {
     let knobs: Vec<&str> = subject.entry.knobs.iter().map(|(n, _)| n.as_str()).collect();
-    let header: Row =
-        ["date", "task"].into_iter().chain(knobs.iter().copied()).chain(COLUMNS).map(str::to_string).collect();
+    // For how much work it is stands behind the knobs; one that is called like a knob has no column.
+    let work: Vec<&(EcoString, (f64, f64))> =
+        measured.work.iter().filter(|(name, _)| !knobs.contains(&name.as_str())).collect();
+    let ranges = work.iter().map(|(name, _)| name.as_str());
+    let header: Row = ["date", "task"]
+        .into_iter()
+        .chain(knobs.iter().copied())
+        .chain(ranges)
+        .chain(COLUMNS)
+        .map(str::to_string)
+        .collect();
     let place: Row = [subject.task.name.to_string()]
         .into_iter()
         .chain(setting.knobs.iter().map(|(_, v)| v.to_string()))
+        .chain(
+            work.iter()
+                .map(|(_, (least, most))| if least == most { format!("{least}") } else { format!("{least}..{most}") }),
+        )
         .chain([setting.device.to_string(), setting.units.to_string()])
         .collect();
+    let is_range = |at: usize| (2 + knobs.len()..2 + knobs.len() + work.len()).contains(&at);
     let mut rows: Vec<Row> = Vec::new();
     let mut reader = csv::Reader::from_reader(earlier.as_bytes());
     if !earlier.trim().is_empty() {
-        let found = reader.headers().map_err(|e| e.to_string())?;
-        if found.iter().ne(header.iter().map(String::as_str)) {
+        let found = reader.headers().map_err(|e| e.to_string())?.clone();
+        let at = |name: &str| found.iter().position(|column| column == name);
+        // A file of an earlier version has no ranges; what is measured again gets them.
+        let whole = header.iter().enumerate().all(|(place, name)| is_range(place) || at(name).is_some());
+        if !whole || !found.iter().all(|column| header.iter().any(|name| name == column)) {
             return Err(format!("its columns are not `{}`", header.join(",")));
         }
         for record in reader.records() {
             let record = record.map_err(|e| e.to_string())?;
-            if record.iter().skip(1).take(place.len()).ne(place.iter().map(String::as_str)) {
-                rows.push(record.iter().map(str::to_string).collect());
+            let cell = |name: &String| at(name).and_then(|at| record.get(at)).unwrap_or_default().to_string();
+            let row: Row = header.iter().map(cell).collect();
+            // The same setting, for whatever work it was measured before.
+            let same = (1..=place.len()).all(|column| is_range(column) || row[column] == place[column - 1]);
+            if !same {
+                rows.push(row);
             }
         }
     }

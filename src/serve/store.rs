@@ -214,11 +214,7 @@ impl Store {
         if said != "ok" {
             return Err(damaged(&said));
         }
-        let named = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'store')";
-        let id = match db.query_row(named, [], |row| row.get(0)).map_err(failed)? {
-            true => db.query_row("SELECT id FROM store", [], |row| row.get(0)).map_err(failed)?,
-            false => String::new(),
-        };
+        let id = db.query_row("SELECT id FROM store", [], |row| row.get(0)).map_err(failed)?;
         let reader = Mutex::new(connection(&path)?);
         Ok(Store { id, reader, writer: Writer::start(db)? })
     }

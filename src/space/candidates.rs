@@ -10,7 +10,7 @@ use rust_decimal::Decimal;
 
 /// Lists what could carry out a step.
 pub fn enumerate(step: &Step, input: &Input) -> StepSpace {
-    let mut space = StepSpace { classes: 1, in_turn: Decimal::ONE, ..StepSpace::default() };
+    let mut space = StepSpace { classes: 1, in_turn: Decimal::ONE, share: Decimal::ONE, ..StepSpace::default() };
     for implementation in input.library.implementing(&step.task) {
         if let Err(why) = (input.usable)(implementation) {
             space.excluded.push((implementation.name.clone(), why));

@@ -1,7 +1,7 @@
 //! Space + clauses → the solver's problem, in integers that are rounded against the user.
 
 use super::compose::composes;
-use super::{Candidate, Figured, Space, Streamed, until_first};
+use super::{Candidate, Figured, Figures, Space, Streamed, until_first};
 use crate::check::program::{Clause, Job, Metric, Pin, QualityRule, Rule, RuleKind};
 use crate::diag::source::Span;
 use crate::ir::reach::reached;
@@ -24,8 +24,10 @@ use std::collections::{BTreeMap, BTreeSet};
 const MAX_ANTICHAINS: usize = 256;
 /// Quality loss of a step whose quality is zero.
 const LOST: i64 = 1_000_000_000;
-/// More than any figure: the solver refuses what sums beyond 2⁵⁰.
+/// More than any figure of one of a few steps: the solver refuses what sums beyond 2⁵⁰.
 const MOST: i64 = 1 << 44;
+/// A limit from here on is none: no plan that the solver holds comes to more.
+const NO_LIMIT: i64 = 1 << 50;
 /// Megabytes of a gigabyte.
 const THOUSAND: Decimal = Decimal::from_parts(1_000, 0, 0, false, 0);
 /// Millionths.
@@ -251,7 +253,7 @@ fn floor(metric: Metric, limit: Decimal) -> i64 {
         return loss.max(0);
     }
     let scaled = limit.checked_mul(scale(metric)).map(|d| d.floor());
-    scaled.and_then(|d| d.to_i64()).unwrap_or(MOST).min(MOST)
+    scaled.and_then(|d| d.to_i64()).unwrap_or(NO_LIMIT).min(NO_LIMIT)
 }
 
 /// A limit of the problem, back in base units.
@@ -311,6 +313,45 @@ fn megabytes(option: &Figured) -> i64 {
 fn load(option: &Figured, rate: Option<Decimal>) -> i64 {
     let busy = option.figures.busy.checked_mul(rate.unwrap_or_default()).and_then(|b| b.checked_mul(MILLION));
     busy.and_then(|b| b.ceil().to_i64()).unwrap_or(MOST).min(MOST)
+}
+
+/// Whether a plan can hold what a shared instance costs a run.
+pub fn holds_cost(cost: Decimal) -> bool {
+    cost.checked_mul(scale(Metric::Cost)).is_some_and(|scaled| scaled <= Decimal::from(MOST))
+}
+
+/// The first figure of an option that a plan of so many steps cannot hold, in words; `None` where all fit. What is beyond is refused, for
+/// rounding it down to what fits would make it look better than it is.
+pub fn beyond(figures: &Figures, cost: Decimal, steps: usize) -> Option<String> {
+    let most = MOST.min(NO_LIMIT / steps.max(1) as i64);
+    let Figures { latency, latency_p95, latency_p99, energy, .. } = figures;
+    let all = [
+        (Metric::Cost, cost),
+        (Metric::Latency, *latency),
+        (Metric::LatencyP95, *latency_p95),
+        (Metric::LatencyP99, *latency_p99),
+        (Metric::Energy, energy.unwrap_or_default()),
+    ];
+    let tpot = figures
+        .streamed
+        .iter()
+        .flat_map(|s| [(Metric::Tpot, s.tpot_s), (Metric::TpotP95, s.tpot_p95_s), (Metric::TpotP99, s.tpot_p99_s)]);
+    let over = |(metric, value): &(Metric, Decimal)| match value.checked_mul(scale(*metric)) {
+        Some(scaled) => scaled > Decimal::from(most),
+        None => true,
+    };
+    let (metric, value) = all.into_iter().chain(tpot).find(over)?;
+    let unit = match metric {
+        Metric::Cost => "usd",
+        Metric::Energy => "Wh",
+        _ => "s",
+    };
+    let holds = unscale(metric, most).normalize();
+    Some(format!(
+        "its `{}` of {} {unit} is more than a plan can hold ({holds} {unit})",
+        metric.name(),
+        value.normalize()
+    ))
 }
 
 /// A figure in integers, rounded up.

@@ -218,8 +218,9 @@ impl Space {
     pub fn figures_at(&self, library: &Library, step: usize, option: usize, ends: &Ends) -> Option<Figures> {
         let (candidate, figured) = self.option(step, option)?;
         let entry = library.implementations.get(&candidate.implementation)?;
-        let (calls, in_turn) = (figured.figures.calls, self.steps.get(step)?.in_turn);
-        let called = super::figures::Called { calls, in_turn, role: self.terms.role(step) };
+        let (in_turn, share) = self.steps.get(step).map(|step| (step.in_turn, step.share))?;
+        let calls = figured.figures.calls;
+        let called = super::figures::Called { calls, in_turn, share, role: self.terms.role(step) };
         let figures = super::figures::figures_with(entry, candidate, &figured.work, called, &self.terms, ends)?;
         let role = self.steps.get(step).and_then(|step| step.role.as_ref());
         Some(match role {

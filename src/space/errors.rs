@@ -54,6 +54,13 @@ pub fn unknown_size(at: Span, task: &str, param: &str, path: &str) -> Diagnostic
         .help(format!("let the task that yields `{param}` say it: `size {path} = …`"))
 }
 
+/// E0705: loops in loops beyond what is planned for.
+pub fn nested_too_deep(at: Span, task: &str, most: u32) -> Diagnostic {
+    let message = format!("`{task}` stands in more than {most} loops");
+    Diagnostic::error("E0705", message, at, "the sizes of what each round leaves behind are not followed so deep")
+        .help("write fewer `repeat` in one another, here and in the jobs that are called")
+}
+
 /// E0704: too many upstream knobs reach a step.
 pub fn too_many_couplings(at: Span, task: &str) -> Diagnostic {
     Diagnostic::error(

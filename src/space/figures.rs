@@ -1,6 +1,7 @@
 //! Candidate + shape → figures: latency, cost, energy, quality and memory of a step for all its calls in one run.
 
 use super::compose::{self, Chooser, idle, possible};
+use super::encode::beyond;
 use super::ends::{End, Ends, Row, Rows, Timed};
 use super::load;
 use super::shape::{Missing, Shape, StepShape, evaluate, knob};
@@ -17,6 +18,8 @@ use ecow::EcoString;
 use rust_decimal::Decimal;
 use std::collections::BTreeMap;
 
+/// Digits behind which a number of calls that was divided is taken for the whole number next to it.
+const SETTLED: u32 = 12;
 const HOUR: Decimal = Decimal::from_parts(3600, 0, 0, false, 0);
 
 /// Computes the figures of every candidate of a step, for every combination of the upstream classes that reach it.
@@ -32,11 +35,15 @@ pub fn fill(
     let task = &input.workflow.steps[index].task;
     let chooser = choosers.get(&index);
     let own = chooser.map(|c| [(c.step, c.classes)]);
-    let (role, in_turn) = (terms.role(index), step.in_turn);
+    let (role, in_turn, share) = (terms.role(index), step.in_turn, step.share);
     let mut options = Vec::new();
     let mut excluded = Vec::new();
     for (number, candidate) in step.candidates.iter().enumerate() {
         let Some(entry) = input.library.implementations.get(&candidate.implementation) else { continue };
+        // What does nothing itself has no figures; its options come behind.
+        if candidate.is_idle() {
+            continue;
+        }
         let work = match work(task, entry, candidate, &shape.args, input) {
             Ok(work) => work,
             Err(missing) => {
@@ -58,12 +65,29 @@ pub fn fill(
                 continue;
             }
             let amounts: Vec<(EcoString, Decimal)> = work.iter().map(|(n, t)| (n.clone(), t.at(&classes))).collect();
-            let called = Called { calls: shape.calls.at(&classes), in_turn, role };
+            let called = Called { calls: shape.calls.at(&classes), in_turn, share, role };
+            let Candidate { task, knobs, device, units, .. } = candidate;
+            let context = entry.profile.context(&Setting { task, knobs, device, units: *units, work: &amounts });
+            if let Some(most) = context.filter(|most| tokens(&amounts) > *most) {
+                let reason = (entry.name.clone(), format!("its context holds {most} tokens"));
+                if !excluded.contains(&reason) {
+                    excluded.push(reason);
+                }
+                continue;
+            }
             let alone = option(number, entry, candidate, amounts, called, terms);
             // What a composition leaves of the errors is evidence like any other: it may be refused.
             match alone.map(|figured| as_part(figured, step.role.as_ref(), candidate, terms, input)) {
                 Some(figured) if let Some(why) = overloaded(entry, candidate, &figured, terms, input) => {
                     excluded.push((entry.name.clone(), why));
+                }
+                Some(figured)
+                    if let Some(why) = beyond(&figured.figures, figured.cost(), input.workflow.steps.len()) =>
+                {
+                    let reason = (entry.name.clone(), why);
+                    if !excluded.contains(&reason) {
+                        excluded.push(reason);
+                    }
                 }
                 Some(figured) if let Some(why) = input.library.demand.refuses(&figured.evidence) => {
                     let reason = (entry.name.clone(), why);
@@ -135,6 +159,8 @@ pub struct Called {
     pub calls: Decimal,
     /// Into how many parts loops divide these, of which each waits for the one before.
     pub in_turn: Decimal,
+    /// The share of runs in which it is called at all.
+    pub share: Decimal,
     /// What it is to the job's result.
     pub role: Role,
 }
@@ -191,7 +217,7 @@ fn figures(
     entry: &Implementation,
     candidate: &Candidate,
     rows: &Rows,
-    Called { calls, in_turn, role }: Called,
+    Called { calls, in_turn, share, role }: Called,
     terms: &Terms,
     ends: &Ends,
 ) -> Option<Figures> {
@@ -216,7 +242,12 @@ fn figures(
     // Calls that are under way at once keep the hardware busy once; under a load, other runs' calls fill a batch.
     let busy = match terms.rate {
         Some(_) => once.checked_mul(calls)?.checked_div(calls_at_once.width)?,
-        None => latency,
+        None if share == Decimal::ONE || calls.is_zero() => latency,
+        // Of all runs, so many keep it busy for as long as the calls take where there are any.
+        None => {
+            let count = calls.checked_div(share)?.round_dp(SETTLED);
+            once.checked_mul(Calls { count, ..calls_at_once }.rounds())?.checked_mul(share)?
+        }
     };
     let own = candidate.device != "api";
     let replicas = if own { load::replicas(terms.rate, busy)? } else { 1 };
@@ -251,6 +282,12 @@ fn figures(
         quality,
         memory,
     })
+}
+
+/// What a call reads and writes, in tokens.
+fn tokens(work: &[(EcoString, Decimal)]) -> Decimal {
+    let of = work.iter().filter(|(name, _)| name == "input" || name == TOKENS);
+    of.fold(Decimal::ZERO, |sum, (_, amount)| sum.saturating_add(*amount))
 }
 
 /// The time of all calls that a share of the runs stays within.

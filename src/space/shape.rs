@@ -6,11 +6,15 @@ use super::{Candidate, Input, StepSpace, errors};
 use crate::check::agents::TURN;
 use crate::diag::Diagnostics;
 use crate::ir::agent::MOST_SHOWN;
+use crate::ir::dag::steps;
 use crate::ir::workflow::{Node, Op, Operand, Region, StepId, ValueId};
 use crate::library::size::{SizeExpr, SizeOp, apply};
 use ecow::{EcoString, eco_format};
 use rust_decimal::Decimal;
 use std::collections::BTreeMap;
+
+/// Loops in one another beyond this number are refused: what grows in them is looked at twice at each level.
+const MOST_NESTED: u32 = 8;
 
 /// The sizes of a value by path: `duration`, `count`, `item.tokens`, `frames.count`.
 pub type Shape = BTreeMap<EcoString, Table>;
@@ -22,6 +26,8 @@ pub struct StepShape {
     pub args: BTreeMap<EcoString, Shape>,
     /// Its calls in one run.
     pub calls: Table,
+    /// The share of runs that come to it at all, as the branches around it expect.
+    pub share: Decimal,
 }
 
 /// Computes the shapes of all steps' arguments, and gives each candidate its class.
@@ -31,8 +37,11 @@ pub fn propagate(input: &Input, steps: &mut [StepSpace], cx: &mut Diagnostics) -
         let sizes = input.sizes.get(name).into_iter().flatten();
         values.insert(*id, sizes.map(|(path, value)| (path.clone(), Table::constant(*value))).collect());
     }
-    let mut pass = Pass { input, steps, values, out: vec![None; input.workflow.steps.len()], cx };
-    pass.region(&input.workflow.body, &Times { calls: Table::constant(Decimal::ONE), in_turn: Decimal::ONE });
+    let mut pass = Pass { input, steps, values, out: vec![None; input.workflow.steps.len()], nested: 0, cx };
+    pass.region(
+        &input.workflow.body,
+        &Times { calls: Table::constant(Decimal::ONE), in_turn: Decimal::ONE, share: Decimal::ONE },
+    );
     pass.out
 }
 
@@ -42,12 +51,15 @@ struct Times {
     calls: Table,
     /// Into how many parts loops divide these.
     in_turn: Decimal,
+    /// The share of runs in which it is carried out at all.
+    share: Decimal,
 }
 
 impl Times {
     /// The same so many times; as it was where that cannot be said.
     fn often(&self, times: Option<Table>) -> Times {
-        Times { calls: times.unwrap_or_else(|| self.calls.clone()), in_turn: self.in_turn }
+        let Times { in_turn, share, .. } = *self;
+        Times { calls: times.unwrap_or_else(|| self.calls.clone()), in_turn, share }
     }
 }
 
@@ -76,6 +88,8 @@ struct Pass<'a, 'b> {
     steps: &'b mut [StepSpace],
     values: BTreeMap<ValueId, Shape>,
     out: Vec<Option<StepShape>>,
+    /// In how many loops it is.
+    nested: u32,
     cx: &'b mut Diagnostics,
 }
 
@@ -98,13 +112,27 @@ impl Pass<'_, '_> {
                     shape
                 }
                 Node::Branch { share, then, otherwise, .. } => {
-                    let often = |share: Decimal| times.often(times.calls.map(&|t| t.checked_mul(share)));
+                    let often = |share: Decimal| Times {
+                        share: times.share.checked_mul(share).unwrap_or(times.share),
+                        ..times.often(times.calls.map(&|t| t.checked_mul(share)))
+                    };
                     let sides = share.map(|s| (often(s), often(Decimal::ONE - s)));
                     let (first, second) = sides.unwrap_or_else(|| (times.clone(), times.clone()));
                     let (a, b) = (self.region(then, &first), self.region(otherwise, &second));
                     larger(&a, &b)
                 }
+                Node::Repeat { body, .. } if self.nested == MOST_NESTED => {
+                    let first = steps(body).first().and_then(|step| self.input.workflow.steps.get(*step));
+                    // It comes here again and again.
+                    if let Some((step, span)) = first.and_then(|step| Some((step, step.span?)))
+                        && !self.cx.iter().any(|d| d.code == "E0705")
+                    {
+                        self.cx.push(errors::nested_too_deep(span, &step.task, MOST_NESTED));
+                    }
+                    Shape::new()
+                }
                 Node::Repeat { limit, expected, carry, body, .. } => {
+                    self.nested += 1;
                     let rounds = Decimal::from(expected.unwrap_or(*limit));
                     let mut inner = times.often(times.calls.map(&|t| t.checked_mul(rounds)));
                     inner.in_turn = inner.in_turn.checked_mul(rounds.max(Decimal::ONE)).unwrap_or(inner.in_turn);
@@ -113,9 +141,18 @@ impl Pass<'_, '_> {
                         let first = self.shape(first);
                         self.values.insert(*item, first.clone());
                         let after = self.region(body, &inner);
-                        self.values.insert(*item, larger(&first, &after));
+                        let both = larger(&first, &after);
+                        // Where nothing grew, the second pass would say the same; loops in loops would double it at each level.
+                        if both == first {
+                            self.nested -= 1;
+                            self.values.insert(node.output(), after);
+                            continue;
+                        }
+                        self.values.insert(*item, both);
                     }
-                    self.region(body, &inner)
+                    let shape = self.region(body, &inner);
+                    self.nested -= 1;
+                    shape
                 }
             };
             self.values.insert(node.output(), shape);
@@ -239,8 +276,8 @@ impl Pass<'_, '_> {
                 }
             }
         }
-        self.steps[index].in_turn = times.in_turn;
-        self.out[index] = Some(StepShape { args, calls: self.calls_of(index, times) });
+        (self.steps[index].in_turn, self.steps[index].share) = (times.in_turn, times.share);
+        self.out[index] = Some(StepShape { args, calls: self.calls_of(index, times), share: times.share });
         shape
     }
 

@@ -108,6 +108,10 @@ pub fn share(space: &mut Space, library: &Library) {
         let all = users.values().try_fold(Decimal::ZERO, |sum, busy| sum.checked_add(*busy));
         let most = all.and_then(|all| (all / BUSY).ceil().to_u32()).unwrap_or(MOST).max(1);
         for replicas in 1..=most.min(has / setup.units.max(1)).min(MOST) {
+            let hourly = space.terms.pools.get(&setup.device).map_or(Decimal::ZERO, |(_, price)| *price);
+            if !super::load::standing(setup.units, replicas, hourly, rate).is_some_and(super::encode::holds_cost) {
+                break;
+            }
             let at = space.instances.len();
             let mut used = false;
             for index in users.keys() {

@@ -486,8 +486,9 @@ POWER_SOURCE = ("units x TDP per core: Xeon Gold 6226 125 W / 12 cores = 10.4 W/
 
 
 def source(runs, what):
-    return "%d-core %s VM; %s; %d runs; %s" % (os.cpu_count(), os.uname().machine.replace("_", "-"),
-                                               datetime.date.today().isoformat(), runs, what)
+    return "%d-core %s VM; %s; %d runs; %s; by stdlib/profiles/%s" % (
+        os.cpu_count(), os.uname().machine.replace("_", "-"), datetime.date.today().isoformat(), runs, what,
+        os.path.basename(sys.argv[0]))
 
 
 def main():

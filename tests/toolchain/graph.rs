@@ -111,6 +111,9 @@ fn the_ending_says_how_it_is_drawn() {
         assert_eq!((done.code, done.out.as_str()), (Some(0), ""), "{}", done.err);
         assert!(mkbc.read(file).starts_with(begins), "{file}");
     }
+    let done = mkbc.run(&["graph", "job.mkb", "--no-plan", "-o", "a.png"]);
+    assert!(done.code == Some(2) && done.err.contains("nothing is drawn that ends in `.png`"), "{}", done.err);
+    assert!(!mkbc.path("a.png").exists());
     let done = mkbc.run(&["graph", "job.mkb", "--no-plan", "-o", "nowhere/a.svg"]);
     assert!(done.code == Some(1) && !Path::new("nowhere").exists(), "{}", done.err);
 }

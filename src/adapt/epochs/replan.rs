@@ -58,7 +58,7 @@ pub fn replan(
     let least_change = known.into_iter().flatten().find(|planned| !pays(planned));
     let Some(taken) = least_change else { return Err(Unjoined::Unknown("no plan is left".to_string())) };
     let taken = Planned { bound: bound.min(taken.cost), ..taken.clone() };
-    let plan = described(members, machines, &settings, &translated, &taken)?;
+    let plan = described(members, machines, &settings, &translated, &taken, &|_| false)?;
     let changes = changes(today, &plan, running);
     let verdict = match changes.iter().any(|change| matches!(change, Change::Step { .. })) {
         true => Verdict::Changed,

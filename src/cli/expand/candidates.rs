@@ -33,8 +33,27 @@ pub fn expand(options: &ExpandOptions, path: &Path, measured: &InputSizes) -> Re
         return said(&cx, &texts, options.source.format);
     }
     let old = read_lock(path)?;
-    let keep = !options.refresh && !options.diff;
-    let known = if keep { old.clone() } else { Lock::default() };
+    let anew = options.refresh || options.diff;
+    if let Some(named) = &options.hole {
+        let holes =
+            checked.program.jobs.iter().flat_map(|job| job.holes.iter().map(|h| format!("{}.{}", job.name, h.name)));
+        let holes: Vec<String> = holes.collect();
+        if !holes.contains(named) {
+            let holes = if holes.is_empty() { "there is none".to_string() } else { holes.join(", ") };
+            return Err(Failure::Usage(format!("there is no hole `{named}`: {holes}")));
+        }
+    }
+    // What people chose is theirs, unless they name it.
+    let keeps = |entry: &Entry| match &options.hole {
+        Some(named) => !anew || *named != format!("{}.{}", entry.job, entry.hole),
+        None => !anew || entry.accepted,
+    };
+    let current = |entry: &Entry| {
+        let Some(job) = checked.program.jobs.iter().find(|job| job.name == entry.job) else { return false };
+        job.holes.iter().any(|hole| hole.name == entry.hole && signature(hole, job) == entry.signature)
+    };
+    let kept = old.holes.iter().filter(|entry| keeps(entry) && (!anew || current(entry)));
+    let known = Lock { holes: kept.cloned().collect(), ..Lock::default() };
     let first = crate::expand::fills(&checked.program, &checked.library, &known, false, &mut cx);
     // Where typed search finds nothing, a model may; what else keeps a hole open is for people to look at.
     let only_nothing_fits = cx.iter().all(|d| d.severity != Severity::Error || d.code == "E0505");
@@ -46,7 +65,8 @@ pub fn expand(options: &ExpandOptions, path: &Path, measured: &InputSizes) -> Re
     let mut open = Vec::new();
     for job in &checked.program.jobs {
         for hole in &job.holes {
-            let locked = keep && old.find(&job.name, &hole.name).is_some_and(|e| e.signature == signature(hole, job));
+            let locked =
+                old.find(&job.name, &hole.name).is_some_and(|e| keeps(e) && e.signature == signature(hole, job));
             if locked {
                 continue;
             }

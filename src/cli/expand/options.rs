@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 pub struct ExpandOptions {
     #[command(flatten)]
     pub source: Source,
-    /// Forget the fills in the lock file and look again
+    /// Forget the fills in the lock file and look again; those that were taken with --accept stay while their holes do not change
     #[arg(long)]
     pub refresh: bool,
     /// Fail where the lock file does not hold every fill
@@ -16,8 +16,8 @@ pub struct ExpandOptions {
     /// Take the lock file's N-th fill of a hole in place of the first, as they are listed
     #[arg(long, value_name = "N", conflicts_with_all = ["refresh", "locked", "planner", "diff"])]
     pub accept: Option<usize>,
-    /// The hole that --accept is about, JOB.HOLE, where there are several
-    #[arg(long, value_name = "HOLE", requires = "accept")]
+    /// The hole that --accept is about, JOB.HOLE, where there are several; or the only one that --refresh and --diff look at, accepted or not
+    #[arg(long, value_name = "HOLE")]
     pub hole: Option<String>,
     /// Show how the lock file would change with fills made anew, and leave it as it is
     #[arg(long, conflicts_with = "locked")]

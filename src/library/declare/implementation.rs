@@ -4,6 +4,7 @@ use super::{Measured, Profiles, read_size, read_work, text_of, unknown_device, w
 use crate::check::quantity;
 use crate::diag::source::{FileId, Sources};
 use crate::diag::{Diagnostics, nearest};
+use crate::library::embedded::STANDARD;
 use crate::library::profile::Profile;
 use crate::library::profile::pool::{self, pool};
 use crate::library::profile::table::{self, RESERVED, Table};
@@ -40,6 +41,20 @@ pub(super) struct Read {
     architectures: BTreeMap<FileId, Vec<Transformer>>,
     /// The constants of the roofline.
     constants: Option<Vec<Constants>>,
+    /// By profile and row: why no entry so far asks for it; nothing once one does.
+    unasked: BTreeMap<FileId, BTreeMap<usize, Option<pool::Unasked>>>,
+}
+
+impl Read {
+    /// Reports the rows of profiles that none of the entries that name them ever asks for. The published tables that come with mkbc
+    /// hold models that none of its entries serves.
+    pub fn report_unasked(&self, sources: &Sources, cx: &mut Diagnostics) {
+        for row in self.unasked.values().flat_map(|rows| rows.values()).flatten() {
+            if !row.of_knob || !sources.get(row.at.file).name.starts_with(STANDARD) {
+                cx.push(errors::bad_figure(row.at, row.message.clone(), &row.wanted));
+            }
+        }
+    }
 }
 
 impl ImplementationPass<'_> {
@@ -154,10 +169,20 @@ impl ImplementationPass<'_> {
             name: &entry.name,
             tasks: &entry.tasks,
             knobs: &entry.knobs,
+            work: &entry.work,
+            hardware: &entry.hardware,
             concurrency: &entry.concurrency,
             library: self.library,
         };
-        pool(&tables, &of, cx)
+        let (unasked, all) = (&mut known.unasked, files.iter().chain(measured).collect::<Vec<_>>());
+        let mut told = |table: usize, row: usize, why: Option<pool::Unasked>| {
+            let Some(file) = all.get(table) else { return };
+            let row = unasked.entry(**file).or_default().entry(row).or_insert_with(|| why.clone());
+            if why.is_none() {
+                *row = None;
+            }
+        };
+        pool(&tables, &of, &mut told, cx)
     }
 
     /// What an entry's figures are estimated with: the architectures in a file, on the devices that it may run on.

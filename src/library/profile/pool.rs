@@ -1,13 +1,15 @@
 //! Tables + the entry that they are for → its profile: rows of all tables together, held against each other.
 
 use super::table::{Line, RESERVED, Table};
-use super::{Profile, Row};
+use super::{Condition, Profile, Row};
+use crate::diag::source::Span;
 use crate::diag::{Diagnostics, nearest};
 use crate::library::evidence::EvidenceKind;
-use crate::library::{Concurrency, Library, errors};
+use crate::library::size::SizeExpr;
+use crate::library::{Concurrency, HardwareOption, Library, errors};
 use ecow::EcoString;
 use rust_decimal::Decimal;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The entry that a profile is for.
 pub struct For<'a> {
@@ -17,28 +19,60 @@ pub struct For<'a> {
     pub tasks: &'a [EcoString],
     /// Its knobs.
     pub knobs: &'a [(EcoString, Vec<EcoString>)],
+    /// Its own work, beside that of its tasks.
+    pub work: &'a [(EcoString, SizeExpr)],
+    /// What it runs on; nothing for a composition.
+    pub hardware: &'a [HardwareOption],
     /// The knob that says how many calls are under way at once, where one does.
     pub concurrency: &'a Concurrency,
     /// The tasks and devices that there are.
     pub library: &'a Library,
 }
 
+/// Why an entry never asks for a row.
+#[derive(Clone, Debug)]
+pub struct Unasked {
+    /// The cell.
+    pub at: Span,
+    /// What is wrong.
+    pub message: String,
+    /// What to write.
+    pub wanted: String,
+    /// Whether it is for a value of a knob that the knob does not have.
+    pub of_knob: bool,
+}
+
+impl Unasked {
+    fn new(at: Span, message: String, wanted: String) -> Option<Unasked> {
+        Some(Unasked { at, message, wanted, of_knob: false })
+    }
+}
+
+/// Told, by table and row, whether the entry may ask for it. A table may be for several entries, so that what one never asks for is not yet
+/// a mistake.
+pub type Told<'a> = &'a mut dyn FnMut(usize, usize, Option<Unasked>);
+
 /// Pools the rows that an entry may ask for. What two rows contradict each other in is reported with both places.
 ///
 /// Each table has a rank: where rows of a higher one fit, those of lower ones are not asked, however specific they are.
-pub fn pool(tables: &[(&Table, u8)], entry: &For, cx: &mut Diagnostics) -> Profile {
+pub fn pool(tables: &[(&Table, u8)], entry: &For, told: Told, cx: &mut Diagnostics) -> Profile {
     let mut knobs: Vec<EcoString> = Vec::new();
+    let work = work_of(entry);
     for (name, at) in tables.iter().flat_map(|(t, _)| &t.knobs) {
+        // A column may say for how much work of any kind a row is.
+        if !entry.knobs.iter().any(|(n, _)| n == name) && work.contains(name.as_str()) {
+            continue;
+        }
         if !entry.knobs.iter().any(|(n, _)| n == name) {
-            let known = entry.knobs.iter().map(|(n, _)| n.as_str()).chain(RESERVED);
+            let known = entry.knobs.iter().map(|(n, _)| n.as_str()).chain(RESERVED).chain(work.iter().copied());
             cx.push(errors::unknown_column(*at, name, entry.name, nearest(name, known)));
         } else if !knobs.contains(name) {
             knobs.push(name.clone());
         }
     }
     let mut profile = Profile::new(knobs);
-    for (table, rank) in tables {
-        for line in &table.rows {
+    for (number, (table, rank)) in tables.iter().enumerate() {
+        for (place, line) in table.rows.iter().enumerate() {
             if let Some((name, at)) = &line.device
                 && name != "api"
                 && !entry.library.devices.contains_key(name)
@@ -54,7 +88,21 @@ pub fn pool(tables: &[(&Table, u8)], entry: &For, cx: &mut Diagnostics) -> Profi
                 cx.push(errors::unknown_task(*at, name, near));
                 continue;
             }
-            let Some(row) = row(line, (table, *rank), &profile.knobs, entry) else { continue };
+            let unasked = unasked(line, table, entry);
+            let asked = unasked.is_none();
+            told(number, place, unasked);
+            let Some(mut row) = row(line, (table, *rank), &profile.knobs, entry).filter(|_| asked) else { continue };
+            for ((name, _), cell) in table.knobs.iter().zip(&line.knobs) {
+                let Some((text, at)) = cell.as_ref().filter(|_| !profile.knobs.contains(name)) else { continue };
+                match Condition::parse(name, text) {
+                    Some(condition) => row.figure.conditions.push(condition),
+                    None if work.contains(name.as_str()) => {
+                        let message = format!("`{text}` is no amount of `{name}`");
+                        cx.push(errors::bad_figure(*at, message, "write `512` or `128..8192`"));
+                    }
+                    None => {}
+                }
+            }
             if let Some(first) = profile.twins(&line.name, &row).find(|twin| overlap(twin, &row)) {
                 cx.push(errors::same_setting(row.figure.at, &line.name, first.figure.at));
                 continue;
@@ -67,14 +115,102 @@ pub fn pool(tables: &[(&Table, u8)], entry: &For, cx: &mut Diagnostics) -> Profi
     profile
 }
 
+/// Why an entry never asks for a line: no such work, knob value, task or hardware.
+fn unasked(line: &Line, table: &Table, entry: &For) -> Option<Unasked> {
+    let name = entry.name;
+    for ((knob, _), cell) in table.knobs.iter().zip(&line.knobs) {
+        let values = entry.knobs.iter().find(|(n, _)| n == knob).map(|(_, values)| values);
+        if let (Some(values), Some((value, at))) = (values, cell)
+            && !values.contains(value)
+        {
+            let message = format!("the knob `{knob}` of `{name}` is never `{value}`");
+            let wanted = one_of(value, values.iter().map(|v| v.as_str()));
+            return Some(Unasked { at: *at, message, wanted, of_knob: true });
+        }
+    }
+    if let Some((task, at)) = &line.task
+        && !entry.tasks.contains(task)
+    {
+        let message = format!("`{name}` does not carry out `{task}`");
+        return Unasked::new(*at, message, one_of(task, entry.tasks.iter().map(|t| t.as_str())));
+    }
+    if let Some((device, at)) = &line.device
+        && !entry.hardware.is_empty()
+        && !entry.hardware.iter().any(|option| on(option, device, entry.library))
+    {
+        let message = format!("`{name}` does not run on `{device}`");
+        return Unasked::new(*at, message, one_of(device, entry.hardware.iter().map(|option| option.device.as_str())));
+    }
+    if let Some((units, at)) = line.units {
+        let fits = |option: &&HardwareOption| line.device.as_ref().is_none_or(|(d, _)| on(option, d, entry.library));
+        let options: Vec<&HardwareOption> = entry.hardware.iter().filter(fits).collect();
+        if !options.is_empty() && !options.iter().any(|option| option.units.contains(&units)) {
+            let counts: BTreeSet<u32> = options.iter().flat_map(|option| option.units.iter().copied()).collect();
+            let counts: Vec<String> = counts.iter().map(u32::to_string).collect();
+            let of = line.device.as_ref().map_or(String::new(), |(device, _)| format!(" `{device}`"));
+            return Unasked::new(
+                at,
+                format!("`{name}` never runs on {units}{of}"),
+                format!("write {}", counts.join(" or ")),
+            );
+        }
+    }
+    let work = WORK_OF.iter().find_map(|prefix| line.name.strip_prefix(prefix))?;
+    let all = work_of(entry);
+    // A token that the provider has seen before is one that is read.
+    let there = all.contains(work) || (work == "cached" && all.contains("input") && line.name.starts_with("cost."));
+    if there || entry.tasks.is_empty() {
+        return None;
+    }
+    let message = format!("no task of `{name}` has the work `{work}`");
+    let wanted = match all.is_empty() {
+        true => "say it in the task, `work input = text.tokens`, or leave the row out".to_string(),
+        false => one_of(work, all.iter().copied()),
+    };
+    Unasked::new(line.name_at, message, wanted)
+}
+
+/// The dimensions of work that the entry's tasks have.
+fn work_of<'a>(entry: &For<'a>) -> BTreeSet<&'a str> {
+    let of_tasks = entry.tasks.iter().filter_map(|t| entry.library.tasks.get(t)).flat_map(|t| &t.work);
+    of_tasks.chain(entry.work).map(|(n, _)| n.as_str()).collect()
+}
+
+/// What leads the name of a figure for a unit of work.
+const WORK_OF: [&str; 4] = ["latency.per.", "latency.p95.per.", "latency.p99.per.", "cost.per."];
+
+/// Whether an option of hardware is, or may be, a device.
+fn on(option: &HardwareOption, device: &str, library: &Library) -> bool {
+    option.device == device || (option.device == "gpu" && library.devices.get(device).is_some_and(|d| d.gpu))
+}
+
+/// What to write in place of a word.
+fn one_of<'a>(word: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
+    const SHOWN: usize = 12;
+    match nearest(word, known.clone()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => {
+            let known: BTreeSet<&str> = known.collect();
+            let more = if known.len() > SHOWN { ", …" } else { "" };
+            let shown: Vec<String> = known.iter().take(SHOWN).map(|k| format!("`{k}`")).collect();
+            format!("write one of {}{more}, or leave the row out", shown.join(", "))
+        }
+    }
+}
+
 /// A line as a row of the entry; `None` where the entry never asks for it.
 fn row(line: &Line, (table, rank): (&Table, u8), knobs: &[EcoString], entry: &For) -> Option<Row> {
     let mut values = vec![None; knobs.len()];
     for ((name, _), value) in table.knobs.iter().zip(&line.knobs) {
-        let place = knobs.iter().position(|k| k == name)?;
+        let Some(place) = knobs.iter().position(|k| k == name) else {
+            if work_of(entry).contains(name.as_str()) {
+                continue;
+            }
+            return None;
+        };
         let has = |value: &EcoString| entry.knobs.iter().any(|(n, values)| n == name && values.contains(value));
         match value {
-            Some(value) if has(value) => values[place] = Some(value.clone()),
+            Some((value, _)) if has(value) => values[place] = Some(value.clone()),
             Some(_) => return None,
             None => {}
         }
@@ -99,7 +235,7 @@ fn row(line: &Line, (table, rank): (&Table, u8), knobs: &[EcoString], entry: &Fo
         tasks,
         of_task: line.task.is_some(),
         device: line.device.as_ref().map(|(name, _)| name.clone()),
-        units: line.units,
+        units: line.units.map(|(units, _)| units),
         rank,
         reads_prompt: line.reads_prompt,
         figure: line.figure.clone(),
@@ -121,7 +257,7 @@ fn rising(profile: &Profile, entry: &For, cx: &mut Diagnostics) {
         .names()
         .filter_map(|n| n.strip_prefix("latency"))
         .map(|rest| rest.strip_prefix(".p95").or_else(|| rest.strip_prefix(".p99")).unwrap_or(rest).to_string());
-    for per in works.collect::<std::collections::BTreeSet<String>>() {
+    for per in works.collect::<BTreeSet<String>>() {
         for (place, high) in PERCENTILES.iter().enumerate().skip(1) {
             for row in profile.rows(&format!("latency{high}{per}")) {
                 for low in &PERCENTILES[..place] {

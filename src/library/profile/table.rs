@@ -32,15 +32,17 @@ pub struct Table {
 #[derive(Clone, Debug)]
 pub struct Line {
     /// The values of [`Table::knobs`]; `None` for any.
-    pub knobs: Vec<Option<EcoString>>,
+    pub knobs: Vec<Option<(EcoString, Span)>>,
     /// The only task that it is for.
     pub task: Option<(EcoString, Span)>,
     /// The device.
     pub device: Option<(EcoString, Span)>,
     /// How many of them.
-    pub units: Option<u32>,
+    pub units: Option<(u32, Span)>,
     /// The planner's name of its figure.
     pub name: EcoString,
+    /// Where its name stands.
+    pub name_at: Span,
     /// Whether it holds the reading of the prompt.
     pub reads_prompt: bool,
     /// The figure.
@@ -116,13 +118,15 @@ fn line(record: &Record, knobs: &[(EcoString, Span)]) -> Result<Line, Wrong> {
             ("date", format!("`{text}` is no date"), "write `2026-11-23`, `2026-11` or `2026`".to_string())
         })?),
     };
-    let units =
-        match record.get("units") {
-            None => None,
-            Some(text) => Some(text.parse().map_err(|_| {
+    let units = match record.get("units") {
+        None => None,
+        Some(text) => Some((
+            text.parse().map_err(|_| {
                 ("units", format!("`{text}` is no number of devices"), "write a whole number".to_string())
-            })?),
-        };
+            })?,
+            record.at("units"),
+        )),
+    };
     let mut conditions = Vec::new();
     for work in CONDITIONS {
         if let Some(text) = record.get(work) {
@@ -137,11 +141,12 @@ fn line(record: &Record, knobs: &[(EcoString, Span)]) -> Result<Line, Wrong> {
         return Err(("benchmark", message, "leave the cell empty: only a quality has a benchmark".into()));
     }
     Ok(Line {
-        knobs: knobs.iter().map(|(name, _)| record.get(name).cloned()).collect(),
+        knobs: knobs.iter().map(|(name, _)| record.named(name)).collect(),
         task: record.named("task"),
         device: record.named("device"),
         units,
         name: meaning.name,
+        name_at: record.at("figure"),
         reads_prompt: meaning.reads_prompt,
         figure: Figure {
             value,

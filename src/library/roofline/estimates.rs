@@ -114,6 +114,12 @@ impl Estimates {
         self.refused(self.place(setting)?, setting)
     }
 
+    /// The most tokens that the model of a setting holds, whatever it runs on.
+    pub fn context(&self, setting: &Setting) -> Option<u32> {
+        let (_, variant) = setting.knobs.iter().find(|(name, _)| name == VARIANT)?;
+        self.basis.models.iter().find(|m| m.variant == *variant).map(|m| m.context)
+    }
+
     /// How far an estimate may be trusted; `None` for a setting that is not estimated.
     pub fn trust(&self, setting: &Setting) -> Option<&Trust> {
         Some(&self.slot(self.place(setting)?)?.trust)

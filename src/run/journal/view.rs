@@ -144,6 +144,7 @@ pub fn measures(plan: &Plan, replay: &Replay) -> BTreeMap<StepId, StepMeasure> {
     meter.measures().into_iter().map(|m| (m.step, m)).collect()
 }
 
+/// How far each step is, in the order of the plan; of a run that is `finished`, nothing more is begun.
 pub fn steps(
     plan: &Plan,
     records: &[Record],

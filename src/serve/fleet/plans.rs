@@ -275,7 +275,7 @@ fn members<'a>(
             select(&checked.program, Some(&workflow.ordered.job)).map_err(|why| Refusal::invalid("no_job", why))?;
         let (mut cx, rate) = (Diagnostics::default(), *rate);
         let wanted = Wanted { file: format!("{}.mkb", workflow.key), compiled, job: job.clone(), rate };
-        match member(wanted, machines, usable, &mut cx) {
+        match member(wanted, machines, usable, None, &mut cx) {
             Ok(mut made) => {
                 // Two workflows may be of the same job.
                 made.prepared.job.name = workflow.key.as_str().into();

@@ -119,8 +119,9 @@ impl Facts {
             folder,
         };
         if let Some(plan) = &facts.plan {
-            facts.steps = steps(plan, &facts.records, &facts.replay, matches!(facts.replay.end, End::Answered(_)));
             facts.measures = measures(plan, &facts.replay);
+            let finished = matches!(facts.replay.end, End::Answered(_));
+            facts.steps = steps(plan, &facts.records, &facts.replay, &facts.measures, finished);
             facts.timed();
         }
         Ok(facts)
