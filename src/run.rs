@@ -167,9 +167,9 @@ pub struct RunReport<A: Serialize = Value> {
 impl RunReport<Held> {
     /// The same, with all of the answer in memory.
     pub fn whole(self) -> RunReport {
-        let RunReport { job, result, wall_s, steps, servers, energy, adapted, folder } = self;
+        let RunReport { job, result, wall_s, steps, servers, energy, adapted, clauses, folder } = self;
         let result = result.and_then(|held| held.into_value().map_err(RunError::from));
-        RunReport { job, result, wall_s, steps, servers, energy, adapted, folder }
+        RunReport { job, result, wall_s, steps, servers, energy, adapted, clauses, folder }
     }
 }
 

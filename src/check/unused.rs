@@ -45,7 +45,7 @@ fn tasks_of<'p>(job: &'p Job, program: &'p Program) -> Option<BTreeSet<&'p EcoSt
             return None;
         }
         tasks.extend(&job.tasks);
-        let called = program.jobs.iter().filter(|other| job.calls.contains(&other.name));
+        let called = program.jobs.iter().filter(|other| job.calls.contains_key(&other.name));
         let composed = program.compositions.values().filter(|c| job.tasks.contains(&c.task)).map(|c| &c.job);
         open.extend(called.chain(composed).filter(|other| seen.insert(other.span)));
     }

@@ -14,7 +14,7 @@ use crate::ask::question::{self, Unread};
 use crate::ask::render::first_measurement;
 use crate::ask::sensitivity::{Work, measure};
 use crate::check::program::Job;
-use crate::check::{about, select};
+use crate::check::select;
 use crate::compile::{self, Compiled, Decision, Offer, Prepared, Seen, Target, Texts, anywhere, offers};
 use crate::diag::Diagnostics;
 use crate::library::Implementation;
@@ -264,7 +264,7 @@ fn with_filled(
         }
     };
     let compile::Checked { tree, program, .. } = &filled.checked;
-    about(tree, program, &terms.job, &mut filled.cx);
+    crate::check::about(tree, program, &terms.job, &mut filled.cx);
     let started = Instant::now();
     let out_of_time = move || started.elapsed() >= terms.limit;
     let target = terms.target(&out_of_time);

@@ -102,6 +102,12 @@ impl<V> Shifts for BTreeMap<Span, V> {
     }
 }
 
+impl<V: Shifts> Shifts for BTreeMap<EcoString, V> {
+    fn shift(&mut self, shift: Shift) {
+        self.values_mut().for_each(|value| value.shift(shift));
+    }
+}
+
 impl Shifts for &'static str {
     fn shift(&mut self, _: Shift) {}
 }
@@ -114,7 +120,7 @@ shifts! {
     nothing u32;
     nothing Severity;
     struct Label { span, text }
-    struct Fix { title, span, insert }
+    struct Fix { title, span, insert, sure }
     struct Diagnostics { list }
     struct Diagnostic { code, severity, message, primary, secondary, help, fix }
 }

@@ -93,7 +93,9 @@ impl Fleet {
         let (began, limit) = (Instant::now(), self.terms.limit);
         let out_of_time = move || began.elapsed() >= limit;
         let limits = Limits { rounds: u64::MAX, out_of_time: Some(&out_of_time), any: false };
-        let joined = match join(&members, &machines, &self.settings(force.as_deref()), &limits) {
+        // What each costs alone is only for people.
+        let late = move |_: usize| began.elapsed() >= limit * 2;
+        let joined = match join(&members, &machines, &self.settings(force.as_deref()), &limits, &late) {
             Ok(joined) => joined,
             Err(Unjoined::Unknown(why)) => return Err(Refusal::invalid("no_plan", why)),
             Err(Unjoined::Refused(translated)) => {
@@ -217,6 +219,8 @@ impl Fleet {
         let began = Instant::now();
         let out_of_time = move || began.elapsed() >= limit;
         let limits = Limits { rounds: u64::MAX, out_of_time: Some(&out_of_time), any: false };
+        // What each costs alone is only for people.
+        let late = move |_: usize| began.elapsed() >= limit * 2;
         let running = left(&force.joint, machines);
         let now = Now { members: &members, machines, running: &running };
         match replan(&force.joint, &now, causes.clone(), &self.terms.policy, &limits) {
@@ -239,7 +243,9 @@ impl Fleet {
         let (began, limit) = (Instant::now(), self.terms.limit);
         let out_of_time = move || began.elapsed() >= limit;
         let limits = Limits { rounds: u64::MAX, out_of_time: Some(&out_of_time), any: false };
-        match join(&members, &machines, &self.settings(None), &limits) {
+        // What each costs alone is only for people.
+        let late = move |_: usize| began.elapsed() >= limit * 2;
+        match join(&members, &machines, &self.settings(None), &limits, &late) {
             Ok(joined) => Ok(joined),
             Err(Unjoined::Unknown(why)) => Err(Refusal::invalid("no_plan", why)),
             Err(Unjoined::Refused(translated)) => Err(refused(&members, &translated, &machines, limit)),
