@@ -89,7 +89,8 @@ def dask(nodes, repeat):
 def ray(nodes, repeat):
     import ray as r
 
-    r.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    # Whatever cluster runs here already is somebody else's.
+    r.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
     same = r.remote(lambda x: x)
 
     def chain():
