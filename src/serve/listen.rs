@@ -292,7 +292,7 @@ mod tests {
             let (mut line, mut client) = pair(Patience { head: Duration::from_millis(200), ..PATIENCE }).await;
             client.write_all(b"\r\n\r\nPOST / HTTP/1.1\r\nA: b\r\n\r").await.expect("sent");
             client.write_all(b"\nbody").await.expect("sent");
-            let mut head = [0; 34];
+            let mut head = [0; 33];
             line.read_exact(&mut head).await.expect("a head, and the beginning of a body");
             assert_eq!(line.part, Part::Body);
             line.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.expect("sent");

@@ -1,7 +1,7 @@
 //! What ffmpeg cut out of a video (`000000.png`… at a fixed rate, `cuts.txt`, `audio.wav`) -> frames by scene, and the sound.
 
 use super::{Reading, habits};
-use crate::run::fault::Fault;
+use crate::run::fault::{Fault, FaultKind};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::Read;
@@ -24,7 +24,9 @@ pub fn ffmpeg_scenes(reading: &Reading<'_>) -> Result<Value, Fault> {
     let read = audio["duration"].as_f64().unwrap_or(0.0).max(last);
     if broken_off(read, duration, rate) {
         let why = format!("the video breaks off: {read:.0} s of {duration:.0} s can be read");
-        return Err(reading.unread(&why).help("give the whole file: a download or a copy of it was not finished"));
+        // Nobody else reads more of it.
+        let fault = Fault { kind: FaultKind::Input, ..reading.unread(&why) };
+        return Err(fault.help("give the whole file: a download or a copy of it was not finished"));
     }
     let mut starts = vec![0.0];
     if reading.options.contains_key("window") {
