@@ -219,8 +219,6 @@ impl Fleet {
         let began = Instant::now();
         let out_of_time = move || began.elapsed() >= limit;
         let limits = Limits { rounds: u64::MAX, out_of_time: Some(&out_of_time), any: false };
-        // What each costs alone is only for people.
-        let late = move |_: usize| began.elapsed() >= limit * 2;
         let running = left(&force.joint, machines);
         let now = Now { members: &members, machines, running: &running };
         match replan(&force.joint, &now, causes.clone(), &self.terms.policy, &limits) {
