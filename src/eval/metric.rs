@@ -201,7 +201,8 @@ fn last_number(text: &str) -> Option<f64> {
     let (mut at, mut last) = (0, None);
     while at < bytes.len() {
         let point = |at: usize| bytes.get(at) == Some(&b'.') && digit(at + 1);
-        if !digit(at) && !(point(at) && !at.checked_sub(1).is_some_and(digit)) {
+        let begins = digit(at) || point(at) && !at.checked_sub(1).is_some_and(digit);
+        if !begins {
             at += 1;
             continue;
         }
