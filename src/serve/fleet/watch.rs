@@ -37,8 +37,11 @@ struct Watching {
     /// Whether it did not pay, when it was last looked for, to stop what stands idle: until another cause comes, it does not now.
     idle_kept: bool,
     past: BTreeMap<String, Past>,
-    marks: VecDeque<(Instant, BTreeMap<Instance, (f64, f64)>)>,
+    marks: VecDeque<Mark>,
 }
+
+/// Seconds × calls under way and seconds × slots of each instance, until a moment.
+type Mark = (Instant, BTreeMap<Instance, (f64, f64)>);
 
 /// The rates of a workflow's closed epochs, up to the one before `next`.
 struct Past {
