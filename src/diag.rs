@@ -208,8 +208,8 @@ pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
     names.into_iter().filter_map(distance).min().map(|(_, candidate)| candidate)
 }
 
-/// Whether a name is plainly another one with a slip of the keys: one edit, among letters, in a word of at least four. `gpt-9` is
-/// not `gpt-5`, and `tpu` not `cpu`.
+/// Whether a name is plainly another one with a slip of the keys: one edit, among letters, in a word (or a path, as of a module) of at
+/// least four. `gpt-9` is not `gpt-5`, and `tpu` not `cpu`.
 pub fn is_slip(name: &str, near: &str) -> bool {
     let (name, near) = (name.to_lowercase(), near.to_lowercase());
     if name == near {
@@ -222,7 +222,7 @@ pub fn is_slip(name: &str, near: &str) -> bool {
     let at = name.chars().zip(near.chars()).take_while(|(a, b)| a == b).count();
     let letters: Vec<char> = near.chars().collect();
     let (before, behind) = letters.split_at(at.min(letters.len()));
-    let alike = |c: &&char| c.is_alphabetic();
+    let alike = |c: &&char| c.is_alphabetic() || **c == '.';
     before.iter().rev().take_while(alike).count() + behind.iter().take_while(alike).count() >= SHORTEST_WORD
 }
 

@@ -6,17 +6,30 @@ mod mkbc;
 use mkbc::{Mkbc, repository};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::{env, iter};
 
 /// A family with everything that instances can have but instances themselves, and one with those.
 const FAMILIES: [&str; 4] =
     ["--family", "realistic-4x8-tight-coupled-side2-pools", "--family", "shared-4x6-infeasible"];
 
+/// Where programs are looked for: first in the environment that `.ci/setup all` makes.
+fn places() -> OsString {
+    let home = || Path::new(&env::var_os("HOME").unwrap_or_default()).join(".cache");
+    let cache = env::var_os("XDG_CACHE_HOME").map_or_else(home, PathBuf::from);
+    let path = env::var_os("PATH").unwrap_or_default();
+    let all = iter::once(cache.join("mkbc/highs/bin")).chain(env::split_paths(&path));
+    env::join_paths(all).expect("no place has a colon")
+}
+
 /// Whether HiGHS can be had the way `mkbc` finds it.
 fn has_highs() -> bool {
     let runs = |program: &str, arguments: &[&str]| {
-        let command = Command::new(program).args(arguments).stdin(Stdio::null()).output();
-        command.is_ok_and(|done| done.status.success())
+        let mut command = Command::new(program);
+        let done = command.args(arguments).env("PATH", places()).stdin(Stdio::null()).output();
+        done.is_ok_and(|done| done.status.success())
     };
     runs("highs", &["--version"]) || runs("python3", &["-c", "import highspy"])
 }
@@ -158,13 +171,13 @@ fn highs_agrees_or_is_said_to_be_missing() {
     assert!(missing.err.contains("python3 -m pip install highspy"), "{}", missing.err);
     if !has_highs() {
         let missing = "HiGHS is not here: python3 -m pip install highspy";
-        assert!(std::env::var_os("MKBC_REQUIRE_TOOLS").is_none(), "{missing}, and MKBC_REQUIRE_TOOLS is set");
+        assert!(env::var_os("MKBC_REQUIRE_TOOLS").is_none(), "{missing}, and MKBC_REQUIRE_TOOLS is set");
         eprintln!("{missing}");
         return;
     }
     // The module may be found through an environment that tests do not pass on.
     let mut command = mkbc.command(&arguments);
-    command.envs(std::env::vars_os());
+    command.envs(env::vars_os()).env("PATH", places());
     let done = mkbc.end(&mut command);
     assert_eq!(done.code, Some(0), "{done:?}");
     assert!(done.out.contains("HiGHS agrees on 4 of 4 problems"), "{}", done.out);

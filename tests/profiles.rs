@@ -182,7 +182,7 @@ mmlu,us,answer,small,2026-02,,,quality,60,%,,,estimated,\"second-hand copy, 2026
         lines
     };
     assert_eq!(audit.figures.len(), 7);
-    assert_eq!(lines(Weakness::Unsupported), [3, 5]);
+    assert_eq!(lines(Weakness::Unsupported), [3, 5, 8]);
     assert_eq!(lines(Weakness::SecondHand), [7]);
     assert_eq!(lines(Weakness::Estimated), [7, 8]);
     assert_eq!(lines(Weakness::Undated), [3, 5]);

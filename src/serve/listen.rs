@@ -178,7 +178,7 @@ impl Line {
     /// Ready once the patience is at an end.
     fn late(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         ready!(self.end.as_mut().poll(cx));
-        Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "the connection stands still"))
+        Poll::Ready(still())
     }
 
     fn wrote(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -198,6 +198,10 @@ impl Line {
     }
 }
 
+fn still() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the connection stands still")
+}
+
 impl AsyncRead for Line {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let line = self.get_mut();
@@ -206,6 +210,10 @@ impl AsyncRead for Line {
             Poll::Ready(Ok(())) => {
                 if buffer.filled().len() > before {
                     line.came(&buffer.filled()[before..]);
+                    // Who sends without a pause is not waited for, and may be late all the same.
+                    if matches!(line.part, Part::Head { until, .. } if Instant::now() >= until) {
+                        return Poll::Ready(Err(still()));
+                    }
                     if !line.stalled {
                         line.moved();
                     }

@@ -7,6 +7,7 @@
 mod compare;
 mod dag;
 pub mod facts;
+mod fleet;
 mod frame;
 mod log;
 pub mod markup;
@@ -51,6 +52,7 @@ pub fn routes() -> Router<Arc<Service>> {
         .route("/runs/{id}/plan", get(plan::show))
         .route("/runs/{id}/solve", get(solve::show))
         .route("/compare", get(compare::show))
+        .route("/fleet", get(fleet::show))
         .route(SIGN_IN, get(sign_in::show).post(sign_in::begin))
         .route("/logout", post(sign_in::end))
         .route("/assets/page.css", asset("text/css; charset=utf-8", STYLE))

@@ -78,7 +78,9 @@ fn first(jobs: &Jobs) -> JointPlan {
     let machines = usual();
     let switching = Policy::default().switching();
     let settings = Settings { utilisation: dec!(0.8), switching, running: BTreeMap::new() };
-    match join(&members(jobs, &machines, &[dec!(2), dec!(2)]), &machines, &settings, &joint::Limits::default(), &|_| false) {
+    match join(&members(jobs, &machines, &[dec!(2), dec!(2)]), &machines, &settings, &joint::Limits::default(), &|_| {
+        false
+    }) {
         Ok(plan) => plan,
         Err(_) => panic!("no first plan"),
     }

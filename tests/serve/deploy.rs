@@ -28,7 +28,7 @@ fn cluster(cores: u32) -> String {
 }
 
 /// Two jobs, a library whose tool pauses so long, and a cluster.
-fn folder(pause: &str, cores: u32) -> Mkbc {
+pub fn folder(pause: &str, cores: u32) -> Mkbc {
     let mkbc = project(pause);
     mkbc.write("lib/profiles/shout.csv", PROFILE);
     mkbc.write("loud.mkb", job("loud", "60 s"));
@@ -38,7 +38,7 @@ fn folder(pause: &str, cores: u32) -> Mkbc {
 }
 
 /// Of an epoch of 30 s, rates are those of the last five seconds, and it is looked at four times a second.
-fn start(mkbc: &Mkbc) -> Server {
+pub fn start(mkbc: &Mkbc) -> Server {
     with_epoch(mkbc, "30")
 }
 
@@ -46,12 +46,12 @@ fn with_epoch(mkbc: &Mkbc, epoch: &str) -> Server {
     Server::start(mkbc, &["--workers", "4", "--cluster", "small.mkb", "--epoch", epoch])
 }
 
-fn deploy(server: &Server, name: &str, limit: &str, rate: &str) -> Answer {
+pub fn deploy(server: &Server, name: &str, limit: &str, rate: &str) -> Answer {
     let body = json!({"source": job(name, limit), "rate": rate}).to_string();
     server.ask("POST", "/v1/workflows", &[("Content-Type", "application/json")], &body)
 }
 
-fn run(server: &Server, name: &str, word: &str, wait_s: u32) -> Answer {
+pub fn run(server: &Server, name: &str, word: &str, wait_s: u32) -> Answer {
     let path = format!("/v1/workflows/{name}/run?wait_s={wait_s}");
     server.ask("POST", &path, &[("Content-Type", "application/json")], &json!({"word": word}).to_string())
 }

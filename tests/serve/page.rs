@@ -1,6 +1,7 @@
 //! The pages of `mkbc serve` in a real browser, and what they refuse to whoever is none.
 
 use crate::browser::{Page, reach};
+use crate::deploy;
 use crate::desk;
 use crate::server::{self, Server, source};
 use crate::tenants::token;
@@ -128,6 +129,35 @@ async fn a_run_is_followed_to_its_end_without_a_reload() {
     page.size(390, 800).await;
     page.open(&format!("/runs/{id}")).await;
     assert_eq!(page.wrongs().await, Vec::<String>::new());
+    page.end().await;
+}
+
+#[tokio::test]
+async fn the_fleet_is_shown_with_what_runs_on_it() {
+    let mkbc = deploy::folder("0.1", 2);
+    let server = deploy::start(&mkbc);
+    let (reach, out) = (reach(&server), tempfile::tempdir().expect("a folder"));
+    let Some(mut page) = Page::start(&server, &reach, out.path()).await else { return };
+    page.size(1280, 900).await;
+    page.open("/fleet").await;
+    let shown = page.text("document.getElementById('main').innerText").await;
+    assert!(shown.contains("small") && shown.contains("Nothing is deployed."), "{shown}");
+    assert_eq!(page.wrongs().await, Vec::<String>::new());
+    for (name, limit) in [("loud", "60 s"), ("calls", "1 ms")] {
+        let deployed = deploy::deploy(&server, name, limit, "6/min");
+        assert_eq!(deployed.status, if limit == "60 s" { 201 } else { 409 }, "{deployed:?}");
+    }
+    assert_eq!(deploy::run(&server, "loud", "a", 30).status, 200);
+    // It looks again by itself.
+    page.until("document.querySelector('#workflows tbody')?.innerText.includes('holds')").await;
+    let shown = page.text("document.querySelector('#workflows tbody').innerText.replace(/\\s+/g, ' ')").await;
+    assert!(shown.contains("loud") && shown.contains("latency <= 60 s") && !shown.contains("calls"), "{shown}");
+    let shown = page.text("document.getElementById('instances').innerText").await;
+    assert!(shown.contains("shout") && shown.contains("0 of 1"), "{shown}");
+    let shown = page.text("document.getElementById('plans').innerText").await;
+    assert!(shown.contains("first"), "{shown}");
+    assert_eq!(page.wrongs().await, Vec::<String>::new());
+    page.photograph("fleet").await;
     page.end().await;
 }
 

@@ -19,12 +19,17 @@ use std::sync::Arc;
 
 /// Shows the fleet.
 pub async fn show(State(service): State<Arc<Service>>, Extension(caller): Extension<Caller>) -> Json<FleetStatus> {
+    Json(whole(&service, &caller))
+}
+
+/// The fleet, as far as a caller sees it.
+pub fn whole(service: &Service, caller: &Caller) -> FleetStatus {
     let fleet = &service.fleet;
     let (sight, force) = (fleet.sight(), fleet.in_force());
-    let own: BTreeSet<String> = workflows::of(&service, &caller).iter().map(|workflow| workflow.key.clone()).collect();
+    let own: BTreeSet<String> = workflows::of(service, caller).iter().map(|workflow| workflow.key.clone()).collect();
     let joint = force.as_ref().map(|force| &force.joint);
     let machines = sight.machines.as_ref();
-    Json(FleetStatus {
+    FleetStatus {
         cluster: machines.map(|machines| machines.name.to_string()).unwrap_or_default(),
         unseen: sight.unseen.clone(),
         devices: machines.map(|machines| devices(machines, joint, service.planner.library())).unwrap_or_default(),
@@ -32,7 +37,7 @@ pub async fn show(State(service): State<Arc<Service>>, Extension(caller): Extens
         workflows: own.into_iter().collect(),
         plan: force.as_ref().map(|force| plan(force)),
         replans: if caller.tenant.sees_all { fleet.replans() } else { Vec::new() },
-    })
+    }
 }
 
 fn devices(

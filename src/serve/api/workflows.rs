@@ -58,9 +58,12 @@ pub async fn list(
     State(service): State<Arc<Service>>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Json<WorkflowList>, Refusal> {
-    let all = of(&service, &caller);
-    let workflows = all.iter().map(|workflow| shown(&service, workflow)).collect::<Result<_, _>>()?;
-    Ok(Json(WorkflowList { workflows }))
+    Ok(Json(WorkflowList { workflows: all(&service, &caller)? }))
+}
+
+/// The workflows that a caller sees, by name.
+pub fn all(service: &Service, caller: &Caller) -> Result<Vec<WorkflowStatus>, Refusal> {
+    of(service, caller).iter().map(|workflow| shown(service, workflow)).collect()
 }
 
 /// Shows a workflow.

@@ -50,8 +50,9 @@ impl Page<'_> {
         });
         let nav = caller.map(|_| {
             html!(
-                "<nav aria-label=\"Pages\"><ul>{}{}</ul></nav>",
+                "<nav aria-label=\"Pages\"><ul>{}{}{}</ul></nav>",
                 item("runs", "/", "Runs"),
+                item("fleet", "/fleet", "Fleet"),
                 item("compare", "/compare", "Compare")
             )
         });

@@ -1,0 +1,197 @@
+//! `/fleet`: the machines, what the plan in force has on them, the deployed workflows against their limits, and why plans were made.
+
+use super::frame::{Page, badge, figure, figure_or_dash, moment, pairs, part, sign, table};
+use super::markup::Markup;
+use super::{Shown, aside};
+use crate::serve::Service;
+use crate::serve::api::deployed::{
+    ClauseStatus, FleetPlan, FleetStatus, InstanceStatus, Replanned, WorkflowState, WorkflowStatus,
+};
+use crate::serve::api::guard::Caller;
+use crate::serve::api::{fleet, workflows};
+use crate::{html, html_to};
+use axum::extract::{Extension, State};
+use axum::response::Response;
+use std::sync::Arc;
+
+/// Plans that the page shows.
+const PLANS: usize = 30;
+
+/// Shows the fleet.
+pub async fn show(State(service): State<Arc<Service>>, Extension(caller): Extension<Caller>) -> Shown<Response> {
+    aside(move || {
+        let (status, all) = (fleet::whole(&service, &caller), workflows::all(&service, &caller)?);
+        let cluster = if status.cluster.is_empty() { "this machine" } else { status.cluster.as_str() };
+        let unseen = status.unseen.as_ref().map(|why| {
+            html!("<p class=\"note\">The machines cannot be looked at now ({}): this is what was seen last.</p>", why)
+        });
+        let mut main = html!("<h1>Fleet <small>{}</small></h1>{}", cluster, unseen);
+        html_to!(main, "{}", part("workflows", "Workflows", deployed(&all)));
+        html_to!(main, "{}", part("plan", "The plan in force", in_force(status.plan.as_ref())));
+        html_to!(main, "{}", part("devices", "Devices", devices(&status)));
+        html_to!(main, "{}", part("instances", "Instances", instances(&status.instances)));
+        if caller.tenant.sees_all {
+            html_to!(main, "{}", part("plans", "Why plans were made", made(&status.replans)));
+        }
+        let page = Page { title: "Fleet", section: "fleet", events: Some("list".to_owned()), main };
+        Ok(page.answer(&service, Some(&caller)))
+    })
+    .await
+}
+
+/// Runs a second, in the unit in which people speak of them.
+fn rate(per_second: f64) -> String {
+    let (value, unit) = match per_second {
+        s if s >= 1.0 || s == 0.0 => (s, "s"),
+        s if s * 60.0 >= 1.0 => (s * 60.0, "min"),
+        s => (s * 3600.0, "h"),
+    };
+    format!("{}/{unit}", (value * 100.0).round() / 100.0)
+}
+
+fn share(part: f64) -> String {
+    format!("{:.0} %", part * 100.0)
+}
+
+fn state(class: &str, word: &str) -> Markup {
+    html!("<span class=\"badge {}\">{}{}</span>", class, sign(class), word)
+}
+
+fn deployed(all: &[WorkflowStatus]) -> Markup {
+    if all.is_empty() {
+        return html!(
+            "<div class=\"empty\"><p>Nothing is deployed.</p><pre>mkbc deploy job.mkb --rate 30/s --to THIS-SERVER</pre></div>"
+        );
+    }
+    let row = |workflow: &WorkflowStatus| {
+        let serving = match workflow.state {
+            WorkflowState::Serving => state("running", "serving"),
+            WorkflowState::Draining => state("stopped", "draining"),
+        };
+        let measured = workflow.measured_per_s.map_or_else(|| "–".to_owned(), rate);
+        let latency = workflow.slo.latency_s;
+        vec![
+            html!("{}<br><small>{}</small>", workflow.name, workflow.docs),
+            serving,
+            html!("{}<br><small>admitted for {}</small>", measured, rate(workflow.rate_per_s)),
+            html!("{}", workflow.open),
+            html!("{}", workflow.slo.runs),
+            html!("{}", figure_or_dash("latency", latency.map(|l| l.p50))),
+            html!("{}", figure_or_dash("latency", latency.map(|l| l.p95))),
+            html!("{}", figure_or_dash("cost", workflow.slo.cost_usd)),
+            workflow.slo.clauses.iter().map(clause).collect(),
+        ]
+    };
+    let rows: Vec<_> = all.iter().map(row).collect();
+    let head = ["Workflow", "State", "#Rate", "#Open", "#Runs", "#p50", "#p95", "#Cost a run", "Limits"];
+    table("Deployed workflows", &head, &rows)
+}
+
+/// A limit and how runs kept it.
+fn clause(clause: &ClauseStatus) -> Markup {
+    let held = match (clause.measured, clause.holds) {
+        (false, _) => html!("<small>not measured</small>"),
+        (true, None) => html!("<small>no run yet</small>"),
+        (true, Some(true)) => state("done", "holds"),
+        (true, Some(false)) if clause.soft => state("stopped", "preferred, broken"),
+        (true, Some(false)) => state("failed", "broken"),
+    };
+    let within = clause.within.map(|within| html!(" <small>{} within</small>", share(within)));
+    html!("<div><code>{}</code> {}{}</div>", clause.text, held, within)
+}
+
+fn in_force(plan: Option<&FleetPlan>) -> Markup {
+    let Some(plan) = plan else { return html!("<p class=\"dim\">There is none: nothing is deployed.</p>") };
+    let by_hour = |usd: f64| format!("{} an hour", figure("cost", usd));
+    let saved = 1.0 - plan.usd_per_hour / plan.alone_usd_per_hour.max(1e-12);
+    let shared = (plan.alone_usd_per_hour > 0.0)
+        .then(|| html!("{}; sharing saves {}", by_hour(plan.alone_usd_per_hour), share(saved.max(0.0))));
+    let proved = if plan.optimal { "no plan costs less" } else { "not proved to be the cheapest" };
+    let all = [
+        ("Plan", html!("{}", plan.number)),
+        ("Since", at(&plan.since)),
+        ("Cost", html!("{}", by_hour(plan.usd_per_hour))),
+        ("Each workflow alone, at least", shared.unwrap_or_default()),
+        ("Proof", html!("{}", proved)),
+    ];
+    pairs("facts", &all)
+}
+
+/// A moment as the API writes it.
+fn at(text: &str) -> Markup {
+    match text.parse::<jiff::Timestamp>() {
+        Ok(at) => moment(at.as_millisecond()),
+        Err(_) => html!("{}", text),
+    }
+}
+
+fn devices(status: &FleetStatus) -> Markup {
+    let row = |(name, device): (&String, &crate::serve::api::deployed::DeviceStatus)| {
+        vec![
+            html!("{}", name),
+            html!("{}", device.units),
+            html!("{}", device.held),
+            html!("{}", i64::from(device.units) - device.held),
+            html!("{}", device.memory_gb.map_or_else(|| "–".to_owned(), |gb| format!("{gb} GB"))),
+            html!("{} an hour", figure("cost", device.usd_per_hour)),
+        ]
+    };
+    let rows: Vec<_> = status.devices.iter().map(row).collect();
+    table("Devices", &["Device", "#There", "#Held", "#Free", "#Memory", "#Price of one"], &rows)
+}
+
+fn instances(all: &[InstanceStatus]) -> Markup {
+    if all.is_empty() {
+        return html!("<p class=\"dim\">There are none.</p>");
+    }
+    let row = |instance: &InstanceStatus| {
+        let busy = instance.busy.map_or_else(|| "–".to_owned(), share);
+        vec![
+            html!("{}", instance.instance),
+            html!("{}", instance.replicas),
+            html!("{} of {}", instance.under_way, instance.slots),
+            html!("{}<br><small>planned {}</small>", busy, share(instance.planned_busy)),
+            html!("{}", instance.calls),
+            html!("{}", instance.workflows.join(", ")),
+        ]
+    };
+    let rows: Vec<_> = all.iter().map(row).collect();
+    table("Instances", &["Instance", "#Replicas", "#Places taken", "#Busy", "#Calls", "Workflows"], &rows)
+}
+
+fn made(all: &[Replanned]) -> Markup {
+    if all.is_empty() {
+        return html!("<p class=\"dim\">None was made yet.</p>");
+    }
+    let lines = |lines: &[String]| -> Markup { lines.iter().map(|line| html!("<div>{}</div>", line)).collect() };
+    let row = |made: &Replanned| {
+        let class = if made.verdict == "refused" { "failed" } else { "done" };
+        let saves =
+            made.saves_usd_per_hour.map_or_else(|| "–".to_owned(), |usd| format!("{} an hour", figure("cost", usd)));
+        let broken = made.broken.as_ref().map(|why| html!("<div><small>{}</small></div>", why));
+        vec![
+            at(&made.at),
+            html!("{}", made.plan),
+            match made.verdict.as_str() {
+                "refused" => state(class, "refused"),
+                verdict => badge(verdict),
+            },
+            html!("{}{}", lines(&made.because), broken),
+            lines(&made.changes),
+            html!("{}", saves),
+        ]
+    };
+    let rows: Vec<_> = all.iter().take(PLANS).map(row).collect();
+    let head = ["When", "#Plan", "What came of it", "Why", "What it changed", "#Saves"];
+    table("Plans that were made, the latest first", &head, &rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_in_the_unit_in_which_people_speak_of_them() {
+        assert_eq!([30.0, 0.5, 2.0 / 3600.0, 0.0].map(rate), ["30/s", "30/min", "2/h", "0/s"]);
+    }
+}
