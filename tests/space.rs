@@ -158,7 +158,7 @@ fn what_no_plan_can_hold_is_refused_and_never_rounded_down() {
         let profile = format!(
             "{HEADER},,quality,90,%,,,estimated,t\n,1,latency,{seconds},s,,,estimated,t\n,2,latency,1.7592186044416e10,s,,,estimated,t\n"
         );
-        under_load("minimize latency", ON_CORES, &profile, "[shorten(texts[0])]")
+        under_load("minimize latency", ON_CORES, &profile, "[shorten(\"a word\")]")
     };
     let edge = with("17592186044.416").expect("a plan");
     assert_eq!(edge.total.latency_s, rust_decimal::dec!(17592186044.416));
@@ -168,15 +168,12 @@ fn what_no_plan_can_hold_is_refused_and_never_rounded_down() {
         assert_eq!((plan.steps[0].hardware.units, plan.total.latency_s), (2, edge.total.latency_s), "{beyond}");
     }
     let only = format!("{HEADER},,quality,90,%,,,estimated,t\n,,latency,9e12,s,,,estimated,t\n");
-    let said = under_load("minimize latency", ON_CORES, &only, "[shorten(texts[0])]").expect_err("nothing is left");
-    assert!(
-        said.contains("its `latency` of 9000000000000 s is more than a plan can hold (17592186044.416 s)"),
-        "{said}"
-    );
+    let said = under_load("minimize latency", ON_CORES, &only, "[shorten(\"a word\")]").expect_err("nothing is left");
+    assert!(said.contains("its `cost` of 2250000000 usd is more than a plan can hold (17592186.044416 usd)"), "{said}");
     // A limit beyond what any plan comes to is none, and stands with limits that are some.
     let limits = "slo {\n    cost <= 99999999999999 usd\n    latency <= 9e9 s\n  }".replace("9e9", "9000000000");
     let said =
-        under_load(&limits, ON_CORES, &only.replace("9e12", "1e10"), "[shorten(texts[0])]").expect_err("too slow");
+        under_load(&limits, ON_CORES, &only.replace("9e12", "1e10"), "[shorten(\"a word\")]").expect_err("too slow");
     assert!(said.contains("latency <= 9000000000 s"), "{said}");
 }
 
@@ -190,7 +187,7 @@ fn what_few_runs_come_to_costs_them_alone() {
         format!("{HEADER},,quality,90,%,,,estimated,t\n,1,latency,2,s,,,estimated,t\n,1,power,36,W,,,estimated,t\n");
     let of = |share: &str| {
         let body = format!(
-            "let first = shorten(texts[0])\n  if first == \"x\" expect {share} % {{ [shorten(first)] }} else {{ [first] }}"
+            "let first = shorten(\"a word\")\n  if first == \"x\" expect {share} % {{ [shorten(first)] }} else {{ [first] }}"
         );
         let plan = under_load("minimize cost", &library, &profile, &body).expect("a plan");
         (plan.steps[1].predicted.clone(), plan.total.cost_usd)

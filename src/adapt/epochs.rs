@@ -10,7 +10,7 @@ mod replan;
 mod today;
 mod watch;
 
-pub use self::replan::{Now, replan};
+pub use self::replan::{Now, left, replan};
 pub use self::watch::{Seen, Watch, devices};
 
 use crate::fleet::model::{JointPlan, Switching};

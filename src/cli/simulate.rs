@@ -16,6 +16,7 @@ use super::{Failure, print, width};
 use crate::check::program::{Job, Metric, Wish};
 use crate::fleet::translate::Member;
 use crate::simulate::arrivals::Source;
+use crate::simulate::change::machines as states;
 use crate::simulate::compare::{Kind, Made, Study, Wanted};
 use crate::simulate::deploy::{Starting, pools};
 use crate::simulate::engine::Settings;
@@ -75,6 +76,8 @@ pub fn simulate(options: &SimulateOptions) -> Result<(), Failure> {
         Vec::new()
     };
     let pools = pools(&machines, &sources[0].checked.library);
+    let changes = changes::happening(options, &pools, end)?;
+    let becomes: Vec<Machines> = std::iter::once(machines.clone()).chain(states(&machines, &pools, &changes)).collect();
     let frame = Settings {
         end,
         epoch,
@@ -82,12 +85,17 @@ pub fn simulate(options: &SimulateOptions) -> Result<(), Failure> {
         seed: options.seed,
         service: options.service.into(),
         mtbf,
-        changes: changes::happening(options, &pools, end)?,
+        changes,
         tiers: options.tier.iter().map(|text| tier(text, &names)).collect::<Result<_, _>>()?,
         prefix_blocks: options.prefix_cache,
         pools,
     };
     let forecast = foreseen(epoch);
+    let prepare = |wanted: &Machines| {
+        let state = becomes.iter().find(|state| *state == wanted).unwrap_or(&machines);
+        let made = members(&sources, &files, &names, &rates, state, (Format::Json, None), &Job::clone);
+        made.map_err(|_| "a job cannot be carried out on what is left".to_string())
+    };
     let mut study = Study {
         members: members(&sources, &files, &names, &rates, &machines, (Format::Text, None), &Job::clone)?,
         by_hand,
@@ -99,6 +107,7 @@ pub fn simulate(options: &SimulateOptions) -> Result<(), Failure> {
         sources: &arriving,
         settings: &frame,
         forecast: &forecast,
+        prepare: &prepare,
         made: Made::default(),
     };
     let mut results = Vec::new();

@@ -4,6 +4,7 @@
 use super::model::Pool;
 use super::{HOUR, Micros};
 use crate::bench::rng::Rng;
+use crate::space::Machines;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use std::collections::BTreeMap;
@@ -104,6 +105,20 @@ pub fn changes(pools: &[Pool], stated: &[Stated], spots: &[Spot], end: Micros, s
         }
     }
     all.sort_by_key(|change| (change.at, change.pool));
+    all
+}
+
+/// The machines after each moment at which something happens to them, each state once.
+pub fn machines(first: &Machines, pools: &[Pool], changes: &[Change]) -> Vec<Machines> {
+    let (mut now, mut all) = (first.clone(), Vec::new());
+    for (place, change) in changes.iter().enumerate() {
+        let units = u32::try_from(change.units).unwrap_or(u32::MAX);
+        now.pools.insert(pools[change.pool].name.as_str().into(), (units, change.usd_per_hour));
+        let last = changes.get(place + 1).is_none_or(|next| next.at > change.at);
+        if last && !all.contains(&now) {
+            all.push(now.clone());
+        }
+    }
     all
 }
 

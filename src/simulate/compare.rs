@@ -6,7 +6,7 @@ use super::deploy::{Catalogue, Starting, job, limit};
 use super::engine::{Settings, simulate};
 use super::measure::Outcome;
 use super::model::{Job, Limit};
-use super::policy::{Adaptive, Autoscaled, Fixed, Forecast, Policy};
+use super::policy::{Adaptive, Autoscaled, Fixed, Forecast, Policy, Prepare};
 use crate::adapt::epochs;
 use crate::fleet::join::{Unjoined, join};
 use crate::fleet::model::JointPlan;
@@ -88,6 +88,8 @@ pub struct Study<'a> {
     pub settings: &'a Settings,
     /// How rates are foreseen.
     pub forecast: &'a Forecast<'a>,
+    /// Prepares the jobs for machines that the cluster becomes.
+    pub prepare: &'a Prepare<'a, 'a>,
     /// Plans that several policies begin with.
     pub made: Made,
 }
@@ -177,6 +179,7 @@ impl<'a> Study<'a> {
                 let mut policy = Adaptive {
                     members: &mut self.members,
                     machines: self.machines.clone(),
+                    prepare: self.prepare,
                     policy,
                     rounds: self.rounds,
                     catalogue: &mut catalogue,
@@ -189,6 +192,9 @@ impl<'a> Study<'a> {
                 };
                 let outcome = go(&mut policy);
                 refused = policy.refused;
+                if policy.machines != *self.machines {
+                    *policy.members = (self.prepare)(self.machines)?;
+                }
                 self.members.iter_mut().zip(peaks).for_each(|(member, peak)| member.rate = peak);
                 outcome?
             }

@@ -3,7 +3,7 @@
 mod adaptive;
 mod autoscaled;
 
-pub use adaptive::{Adaptive, Forecast, foreseen};
+pub use adaptive::{Adaptive, Forecast, Prepare, foreseen};
 pub use autoscaled::Autoscaled;
 
 use super::model::{Deployment, Pool};

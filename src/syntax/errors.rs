@@ -20,7 +20,7 @@ pub fn no_token(at: Span, source: &str) -> Diagnostic {
     if text.contains('\'') {
         return d.help("write texts in double quotes");
     }
-    if let Some((_, word)) = ELSEWHERE.iter().find(|(sign, _)| *sign == text) {
+    if let Some(word) = elsewhere(text) {
         let before = source.get(..at.start as usize).and_then(|s| s.chars().next_back());
         let behind = source.get(at.end as usize..).and_then(|s| s.chars().next());
         let touches = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || "_)]}\"([".contains(c));
@@ -29,7 +29,7 @@ pub fn no_token(at: Span, source: &str) -> Diagnostic {
         let (title, insert) = (format!("write `{word}`"), format!("{left}{word}{right}"));
         let d = d.help(title.clone());
         // Behind a value `not` has no place.
-        return if *word == "not" && !left.is_empty() { d.guess(title, at, insert) } else { d.fix(title, at, insert) };
+        return if word == "not" && !left.is_empty() { d.guess(title, at, insert) } else { d.fix(title, at, insert) };
     }
     if ["€", "$"].contains(&text) {
         return d.help("write the currency behind the number: `2 usd`, `2 eur`");
@@ -44,6 +44,11 @@ pub fn no_token(at: Span, source: &str) -> Diagnostic {
 /// Signs of other languages, with what stands for them here.
 const ELSEWHERE: [(&str, &str); 7] =
     [("!", "not"), ("&&", "and"), ("||", "or"), ("≤", "<="), ("≥", ">="), ("≠", "!="), ("×", "*")];
+
+/// What a sign of another language stands for here.
+pub fn elsewhere(sign: &str) -> Option<&'static str> {
+    ELSEWHERE.iter().find(|(other, _)| *other == sign).map(|(_, word)| *word)
+}
 
 /// E0101: a `\` in a text with something behind it that it does not go with.
 pub fn no_escape(at: Span, source: &str) -> Diagnostic {

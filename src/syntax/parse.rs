@@ -38,7 +38,7 @@ pub(super) fn has_mark(source: &str) -> bool {
 
 /// Reads the tokens of a source that ends where they end; they may begin at any of its lines where an item begins.
 pub(super) fn parse_lexed(source: &str, lexed: &Lexed, file: FileId, cx: &mut Diagnostics) -> ast::File {
-    let tokens = layout(source, &lexed.tokens, file, cx);
+    let tokens = layout(source, &lexed.as_meant(), file, cx);
     let builder = Builder { source, file, docs: &lexed.comments, errors: RefCell::new(Vec::new()) };
     let parsed = FileParser::new().parse(&builder, tokens.iter().map(|t| Ok::<_, ()>(*t)));
     let mut tree = ast::File::default();

@@ -4,6 +4,7 @@ use crate::diag::Diagnostics;
 use crate::diag::source::{FileId, Span};
 use crate::syntax::errors;
 use logos::Logos;
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
@@ -183,6 +184,29 @@ pub struct Lexed {
     pub tokens: Vec<Spanned>,
     /// Plain and doc comments, in order.
     pub comments: Vec<Spanned>,
+    /// What signs of other languages stand for, in order; they were reported.
+    meant: Vec<Spanned>,
+}
+
+impl Lexed {
+    /// The tokens as they were meant: signs of other languages are read as what they stand for, so that nothing follows from them.
+    pub fn as_meant(&self) -> Cow<'_, [Spanned]> {
+        if self.meant.is_empty() {
+            return Cow::Borrowed(&self.tokens);
+        }
+        let mut all: Vec<Spanned> = self.tokens.iter().chain(&self.meant).copied().collect();
+        all.sort_by_key(|(start, ..)| *start);
+        Cow::Owned(all)
+    }
+
+    /// Reports what is no token.
+    fn bad(&mut self, start: u32, end: u32, (source, file): (&str, FileId), cx: &mut Diagnostics) {
+        cx.push(errors::no_token(Span::new(file, start, end), source));
+        let meant = source.get(start as usize..end as usize).and_then(errors::elsewhere);
+        if let Some(Ok(token)) = meant.and_then(|word| Token::lexer(word).next()) {
+            self.meant.push((start, token, end));
+        }
+    }
 }
 
 /// Turns text into tokens. Text that is no token is reported and left out.
@@ -192,7 +216,8 @@ pub fn lex(source: &str, file: FileId, cx: &mut Diagnostics) -> Lexed {
 
 /// The same from the start of a line on: no token goes over a line's end.
 pub fn lex_from(source: &str, from: usize, file: FileId, cx: &mut Diagnostics) -> Lexed {
-    let mut lexed = Lexed { tokens: Vec::with_capacity((source.len() - from) / 4), comments: Vec::new() };
+    let mut lexed =
+        Lexed { tokens: Vec::with_capacity((source.len() - from) / 4), comments: Vec::new(), meant: Vec::new() };
     let mut bad: Option<(u32, u32)> = None;
     for (token, range) in Token::lexer(&source[from..]).spanned() {
         let range = range.start + from..range.end + from;
@@ -226,14 +251,14 @@ pub fn lex_from(source: &str, from: usize, file: FileId, cx: &mut Diagnostics) -
                 Some((_, last)) if *last == start => *last = end,
                 other => {
                     if let Some((s, e)) = other.replace((start, end)) {
-                        cx.push(errors::no_token(Span::new(file, s, e), source));
+                        lexed.bad(s, e, (source, file), cx);
                     }
                 }
             },
         }
     }
     if let Some((s, e)) = bad {
-        cx.push(errors::no_token(Span::new(file, s, e), source));
+        lexed.bad(s, e, (source, file), cx);
     }
     lexed
 }

@@ -75,6 +75,21 @@ pub fn replan(
     Ok(Replan { causes, verdict, changes, saves, plan })
 }
 
+/// The replicas of a plan that run on the machines that are left.
+pub fn left(joint: &JointPlan, machines: &Machines) -> BTreeMap<Instance, i64> {
+    let mut running = joint.running();
+    let mut free: BTreeMap<&str, i64> =
+        machines.pools.iter().map(|(name, (units, _))| (name.as_str(), i64::from(*units))).collect();
+    for (instance, replicas) in &mut running {
+        let units = i64::from(instance.units.max(1));
+        let free = free.entry(instance.device.as_str()).or_default();
+        *replicas = (*replicas).min(*free / units);
+        *free -= *replicas * units;
+    }
+    running.retain(|_, replicas| *replicas > 0);
+    running
+}
+
 /// What a plan changes: steps that something else carries out, then replicas.
 fn changes(today: &JointPlan, plan: &JointPlan, running: &BTreeMap<Instance, i64>) -> Vec<Change> {
     let mut changes = Vec::new();

@@ -4,11 +4,10 @@
 //! all of them exists on the machines that there are. What is put in force then is the plan for the rates of now, changed as little as pays.
 
 use super::{Fleet, InForce, said};
-use crate::adapt::epochs::{Cause, Now, replan};
+use crate::adapt::epochs::{Cause, Now, left, replan};
 use crate::check::select;
 use crate::compile::Compiled;
 use crate::diag::Diagnostics;
-use crate::fleet::instance::Instance;
 use crate::fleet::join::{Unjoined, join};
 use crate::fleet::member::{Wanted, member};
 use crate::fleet::model::JointPlan;
@@ -290,21 +289,6 @@ fn members<'a>(
         }
     };
     rates.iter().map(made).collect()
-}
-
-/// The replicas of a plan that run on the machines that are left.
-fn left(joint: &JointPlan, machines: &Machines) -> BTreeMap<Instance, i64> {
-    let mut running = joint.running();
-    let mut free: BTreeMap<&str, i64> =
-        machines.pools.iter().map(|(name, (units, _))| (name.as_str(), i64::from(*units))).collect();
-    for (instance, replicas) in &mut running {
-        let units = i64::from(instance.units.max(1));
-        let free = free.entry(instance.device.as_str()).or_default();
-        *replicas = (*replicas).min(*free / units);
-        *free -= *replicas * units;
-    }
-    running.retain(|_, replicas| *replicas > 0);
-    running
 }
 
 /// Why workflows do not fit, and what would let them: as `mkbc plan a b` says it.

@@ -3,7 +3,7 @@
 //! are those of a real fleet (`adapt::forecast`, `adapt::epochs`).
 
 use super::{Policy, Seen};
-use crate::adapt::epochs::{self, Cause, Now, devices, replan};
+use crate::adapt::epochs::{self, Cause, Now, devices, left, replan};
 use crate::adapt::forecast::{Forecasting, forecast};
 use crate::fleet::join::Unjoined;
 use crate::fleet::model::JointPlan;
@@ -26,12 +26,17 @@ pub fn foreseen(epoch: Micros) -> impl Fn(&[f64]) -> f64 {
     move |rates| forecast(rates, &asked).map_or(0.0, |foreseen| foreseen.provision)
 }
 
+/// The jobs prepared for other machines, at the rates that they have now; the words why that cannot be.
+pub type Prepare<'a, 'c> = dyn Fn(&Machines) -> Result<Vec<Member<'a>>, String> + 'c;
+
 /// Replans by epoch.
 pub struct Adaptive<'a, 'c> {
     /// The jobs; their rates are those planned for last.
-    pub members: &'c mut [Member<'a>],
+    pub members: &'c mut Vec<Member<'a>>,
     /// The cluster, as it is now.
     pub machines: Machines,
+    /// Prepares the jobs for what the cluster has become.
+    pub prepare: &'c Prepare<'a, 'c>,
     /// When a change is worth what switching costs.
     pub policy: epochs::Policy,
     /// Rounds of the joint solver: what makes a plan the same on every machine.
@@ -68,7 +73,7 @@ impl Adaptive<'_, '_> {
     /// A plan for the rates and machines of now.
     fn planned(&mut self, causes: Vec<Cause>) -> Option<JointPlan> {
         let limits = Limits { rounds: self.rounds, out_of_time: None, any: false };
-        let now = Now { members: self.members, machines: &self.machines, running: &self.plan.running() };
+        let now = Now { members: self.members, machines: &self.machines, running: &left(&self.plan, &self.machines) };
         match replan(&self.plan, &now, causes, &self.policy, &limits) {
             Ok(next) => Some(next.plan),
             Err(Unjoined::Refused(_) | Unjoined::Unknown(_)) => {
@@ -127,6 +132,19 @@ impl Policy for Adaptive<'_, '_> {
         let causes = devices(&self.plan, &self.machines, &self.policy);
         if causes.is_empty() {
             return Ok(None);
+        }
+        let rates: Vec<Decimal> = self.members.iter().map(|member| member.rate).collect();
+        match (self.prepare)(&self.machines) {
+            Ok(members) => {
+                for ((old, new), rate) in self.members.iter_mut().zip(members).zip(rates) {
+                    *old = Member { rate, ..new };
+                }
+            }
+            // A job that cannot be carried out at all on what is left.
+            Err(_) => {
+                self.refused += 1;
+                return Ok(None);
+            }
         }
         match self.planned(causes) {
             Some(joint) => self.switch(&joint),
