@@ -305,7 +305,8 @@ fn every_variant_can_be_planned_with_or_is_known_to_be_dead() {
         }
     }
     let mut known: Vec<_> = DEAD.iter().map(|(a, b, c)| (a.to_string(), b.to_string(), c.to_string())).collect();
-    (dead.sort(), known.sort());
+    dead.sort();
+    known.sort();
     assert_eq!(dead, known);
 }
 

@@ -48,7 +48,7 @@ fn top(source: &str) -> (u32, &'static str) {
     let mut top = at;
     for line in source[at..].split_inclusive('\n') {
         let text = line.trim();
-        let comment = text.starts_with("//") && !(text.starts_with("///") && !text.starts_with("////"));
+        let comment = text.starts_with("//") && (!text.starts_with("///") || text.starts_with("////"));
         if !(comment || text.is_empty()) || !line.ends_with('\n') {
             break;
         }

@@ -21,11 +21,13 @@ const PLANS: usize = 30;
 pub async fn show(State(service): State<Arc<Service>>, Extension(caller): Extension<Caller>) -> Shown<Response> {
     aside(move || {
         let (status, all) = (fleet::whole(&service, &caller), workflows::all(&service, &caller)?);
-        let cluster = if status.cluster.is_empty() { "this machine" } else { status.cluster.as_str() };
+        // Just started, the server has not looked yet.
+        let cluster = if status.cluster.is_empty() { "not looked at yet" } else { status.cluster.as_str() };
         let unseen = status.unseen.as_ref().map(|why| {
             html!("<p class=\"note\">The machines cannot be looked at now ({}): this is what was seen last.</p>", why)
         });
-        let mut main = html!("<h1>Fleet <small>{}</small></h1>{}", cluster, unseen);
+        let mut main = html!("<h1>Fleet</h1>{}", unseen);
+        html_to!(main, "{}", part("cluster", "Cluster", html!("<p>{}</p>", cluster)));
         html_to!(main, "{}", part("workflows", "Workflows", deployed(&all)));
         html_to!(main, "{}", part("plan", "The plan in force", in_force(status.plan.as_ref())));
         html_to!(main, "{}", part("devices", "Devices", devices(&status)));
