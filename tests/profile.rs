@@ -102,7 +102,7 @@ fn what_is_measured_is_what_it_takes_and_stands_before_guesses() {
     let text = mkbc.read("lib/measured/copier.csv");
     let without =
         |line: &str| line.split(',').enumerate().filter(|(i, _)| *i != 3).map(|(_, c)| c).collect::<Vec<_>>().join(",");
-    let earlier: Vec<String> = text.lines().map(|line| without(line)).collect();
+    let earlier: Vec<String> = text.lines().map(without).collect();
     mkbc.write("lib/measured/copier.csv", earlier.join("\n") + "\n");
     assert_eq!(mkbc.run(&[&MEASURE[..], &["lib"]].concat()).code, Some(0));
     assert_eq!(mkbc.read("lib/measured/copier.csv"), text);

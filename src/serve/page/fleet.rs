@@ -116,7 +116,7 @@ fn in_force(plan: Option<&FleetPlan>) -> Markup {
         ("Each workflow alone, at least", shared.unwrap_or_default()),
         ("Proof", html!("{}", proved)),
     ];
-    pairs("facts", &all)
+    pairs("pairs", &all)
 }
 
 /// A moment as the API writes it.
