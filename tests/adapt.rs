@@ -330,18 +330,16 @@ fn a_refused_key_opens_the_circuit_and_another_provider_answers() {
     assert!((cost - (10.0 * 1e-6 + 10.0 * 20e-6)).abs() < 1e-12, "{cost}");
 }
 
-#[test]
-fn money_that_was_reserved_stays_spent_after_a_crash() {
-    // The first runtime dies between its call and the record of it: the provider may have charged.
+/// A project whose run, with so many dollars, was killed while its first request was under way.
+fn killed_over_its_draft(limit: &str) -> Mkbc {
     let arrived = Arc::new(AtomicBool::new(false));
     let seen = arrived.clone();
     let provider = Provider::start(move |_, _| {
-        if !seen.swap(true, Ordering::SeqCst) {
-            std::thread::sleep(std::time::Duration::from_secs(30));
-        }
+        seen.store(true, Ordering::SeqCst);
+        std::thread::sleep(std::time::Duration::from_secs(30));
         tokens("late", 100, 100)
     });
-    let mkbc = models(&PAID.replace("LIMIT", "0.03"));
+    let mkbc = models(&PAID.replace("LIMIT", limit));
     let mut command = mkbc.command(ARGUMENTS);
     let mut child = command.env("URL_A", &provider.url).env("KEY_A", KEY).spawn().expect("it starts");
     while !arrived.load(Ordering::SeqCst) {
@@ -350,6 +348,13 @@ fn money_that_was_reserved_stays_spent_after_a_crash() {
     }
     child.kill().expect("killed");
     child.wait().expect("dead");
+    mkbc
+}
+
+#[test]
+fn money_that_was_reserved_stays_spent_after_a_crash() {
+    // The first runtime dies between its call and the record of it: the provider may have charged.
+    let mkbc = killed_over_its_draft("0.03");
     let kept: Vec<String> = records(&mkbc, 1)
         .into_iter()
         .filter_map(|r| if let Record::Reserved { usd, .. } = r { Some(usd.normalize().to_string()) } else { None })
@@ -374,27 +379,8 @@ fn money_that_was_reserved_stays_spent_after_a_crash() {
 #[test]
 fn the_rest_of_a_resumed_run_is_planned_within_what_is_left() {
     // The first runtime dies over its draft, of which nobody knows whether it was charged.
-    let killed = || {
-        let arrived = Arc::new(AtomicBool::new(false));
-        let seen = arrived.clone();
-        let provider = Provider::start(move |_, _| {
-            seen.store(true, Ordering::SeqCst);
-            std::thread::sleep(std::time::Duration::from_secs(30));
-            tokens("late", 100, 100)
-        });
-        let mkbc = models(&PAID.replace("LIMIT", "0.0235"));
-        let mut command = mkbc.command(ARGUMENTS);
-        let mut child = command.env("URL_A", &provider.url).env("KEY_A", KEY).spawn().expect("it starts");
-        while !arrived.load(Ordering::SeqCst) {
-            assert!(child.try_wait().expect("a status").is_none(), "it ended before it asked");
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
-        child.kill().expect("killed");
-        child.wait().expect("dead");
-        mkbc
-    };
     let healthy = Provider::start(|n, _| tokens(if n == 0 { "a draft" } else { "polished" }, 100, 100));
-    let mkbc = killed();
+    let mkbc = killed_over_its_draft("0.0235");
     let done = with(&mkbc, &healthy.url, None, &["resume", "1"]);
     assert_eq!((done.code, done.out.trim()), (Some(0), "polished"), "{}", done.err);
     let seen = healthy.seen();
@@ -408,7 +394,7 @@ fn the_rest_of_a_resumed_run_is_planned_within_what_is_left() {
     assert!(done.err.contains("the rest is planned again"), "{}", done.err);
     // As it was planned, where one wants that, or where the job is another one now.
     for (change, arguments) in [(false, &["resume", "1", "--adapt", "off"][..]), (true, &["resume", "1"])] {
-        let mkbc = killed();
+        let mkbc = killed_over_its_draft("0.0235");
         if change {
             mkbc.write("job.mkb", format!("// Changed.\n{}", mkbc.read("job.mkb")));
         }

@@ -77,7 +77,7 @@ pub fn simulate(options: &SimulateOptions) -> Result<(), Failure> {
     };
     let pools = pools(&machines, &sources[0].checked.library);
     let changes = changes::happening(options, &pools, end)?;
-    let becomes: Vec<Machines> = std::iter::once(machines.clone()).chain(states(&machines, &pools, &changes)).collect();
+    let becomes = states(&machines, &pools, &changes);
     let frame = Settings {
         end,
         epoch,

@@ -323,8 +323,7 @@ async fn understood(
         let given = of_plan(service, tenant, &trusted.plan, &inputs)?;
         return Ok((trusted, given));
     }
-    let busy = || Refusal::later("busy", "as many jobs are being planned as this server takes", Duration::from_secs(5));
-    let turn = service.planning_turn().await.ok_or_else(busy)?;
+    let turn = turn(service).await?;
     let (service, tenant) = (service.clone(), tenant.clone());
     let work = move || {
         let _turn = turn;
@@ -369,4 +368,10 @@ fn held(plan: &Plan, tenant: &Tenant, most: Option<f64>) -> Result<u64, Refusal>
     let limits = plan.clauses.iter().filter(|c| c.metric == "cost" && !c.soft).map(|c| c.limit);
     let usd = limits.min().unwrap_or(plan.total.cost_usd * rust_decimal::dec!(2));
     Ok(micro(rust_decimal::prelude::ToPrimitive::to_f64(&usd).unwrap_or_default()).max(1))
+}
+
+/// Waits for the turn to plan a job; refused where too many wait.
+pub async fn turn(service: &Service) -> Result<tokio::sync::OwnedSemaphorePermit, Refusal> {
+    let busy = || Refusal::later("busy", "as many jobs are being planned as this server takes", Duration::from_secs(5));
+    service.planning_turn().await.ok_or_else(busy)
 }

@@ -4,7 +4,7 @@ use super::deployed::{Deployment, RunQuery, Slo, WorkflowList, WorkflowState, Wo
 use super::guard::Caller;
 use super::refusal::Refusal;
 use super::runs::{answer, awaited};
-use super::submit::{accepted, of_workflow, read};
+use super::submit::{accepted, of_workflow, read, turn};
 use super::types::moment;
 use crate::serve::Service;
 use crate::serve::audit::Act;
@@ -19,7 +19,6 @@ use axum::response::{IntoResponse, Response};
 use rust_decimal::prelude::ToPrimitive;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// The latest runs of a workflow that its figures are of.
 const LATEST: usize = 10_000;
@@ -200,11 +199,6 @@ fn shown(service: &Service, workflow: &Workflow) -> Result<WorkflowStatus, Refus
         result: schema::of_result(workflow),
         slo: held(service, workflow)?,
     })
-}
-
-async fn turn(service: &Service) -> Result<tokio::sync::OwnedSemaphorePermit, Refusal> {
-    let busy = || Refusal::later("busy", "as many jobs are being planned as this server takes", Duration::from_secs(5));
-    service.planning_turn().await.ok_or_else(busy)
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Refusal> + Send + 'static) -> Result<T, Refusal> {

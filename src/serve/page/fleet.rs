@@ -1,6 +1,6 @@
 //! `/fleet`: the machines, what the plan in force has on them, the deployed workflows against their limits, and why plans were made.
 
-use super::frame::{Page, badge, figure, figure_or_dash, moment, pairs, part, sign, table};
+use super::frame::{Page, badge, figure, figure_or_dash, held, marked, moment, pairs, part, table};
 use super::markup::Markup;
 use super::{Shown, aside};
 use crate::serve::Service;
@@ -55,10 +55,6 @@ fn share(part: f64) -> String {
     format!("{:.0} %", part * 100.0)
 }
 
-fn state(class: &str, word: &str) -> Markup {
-    html!("<span class=\"badge {}\">{}{}</span>", class, sign(class), word)
-}
-
 fn deployed(all: &[WorkflowStatus]) -> Markup {
     if all.is_empty() {
         return html!(
@@ -67,8 +63,8 @@ fn deployed(all: &[WorkflowStatus]) -> Markup {
     }
     let row = |workflow: &WorkflowStatus| {
         let serving = match workflow.state {
-            WorkflowState::Serving => state("running", "serving"),
-            WorkflowState::Draining => state("stopped", "draining"),
+            WorkflowState::Serving => marked("running", "serving"),
+            WorkflowState::Draining => marked("stopped", "draining"),
         };
         let measured = workflow.measured_per_s.map_or_else(|| "–".to_owned(), rate);
         let latency = workflow.slo.latency_s;
@@ -91,15 +87,13 @@ fn deployed(all: &[WorkflowStatus]) -> Markup {
 
 /// A limit and how runs kept it.
 fn clause(clause: &ClauseStatus) -> Markup {
-    let held = match (clause.measured, clause.holds) {
+    let kept = match (clause.measured, clause.holds) {
         (false, _) => html!("<small>not measured</small>"),
         (true, None) => html!("<small>no run yet</small>"),
-        (true, Some(true)) => state("done", "holds"),
-        (true, Some(false)) if clause.soft => state("stopped", "preferred, broken"),
-        (true, Some(false)) => state("failed", "broken"),
+        (true, Some(holds)) => held(holds, clause.soft),
     };
     let within = clause.within.map(|within| html!(" <small>{} within</small>", share(within)));
-    html!("<div><code>{}</code> {}{}</div>", clause.text, held, within)
+    html!("<div><code>{}</code> {}{}</div>", clause.text, kept, within)
 }
 
 fn in_force(plan: Option<&FleetPlan>) -> Markup {
@@ -167,7 +161,6 @@ fn made(all: &[Replanned]) -> Markup {
     }
     let lines = |lines: &[String]| -> Markup { lines.iter().map(|line| html!("<div>{}</div>", line)).collect() };
     let row = |made: &Replanned| {
-        let class = if made.verdict == "refused" { "failed" } else { "done" };
         let saves =
             made.saves_usd_per_hour.map_or_else(|| "–".to_owned(), |usd| format!("{} an hour", figure("cost", usd)));
         let broken = made.broken.as_ref().map(|why| html!("<div><small>{}</small></div>", why));
@@ -175,7 +168,7 @@ fn made(all: &[Replanned]) -> Markup {
             at(&made.at),
             html!("{}", made.plan),
             match made.verdict.as_str() {
-                "refused" => state(class, "refused"),
+                "refused" => marked("failed", "refused"),
                 verdict => badge(verdict),
             },
             html!("{}{}", lines(&made.because), broken),

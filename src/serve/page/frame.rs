@@ -85,8 +85,21 @@ impl Page<'_> {
 
 /// A state, as a sign and a word.
 pub fn badge(state: &str) -> Markup {
-    let class = state.replace(' ', "-");
-    html!("<span class=\"badge {}\">{}{}</span>", class, sign(state), state)
+    marked(state, state)
+}
+
+/// Another word with the sign and the colour of a state.
+pub fn marked(state: &str, word: &str) -> Markup {
+    html!("<span class=\"badge {}\">{}{}</span>", state.replace(' ', "-"), sign(state), word)
+}
+
+/// Whether a limit holds; a soft one may be broken.
+pub fn held(holds: bool, soft: bool) -> Markup {
+    match (holds, soft) {
+        (true, _) => marked("done", "holds"),
+        (false, true) => marked("stopped", "preferred, broken"),
+        (false, false) => marked("failed", "broken"),
+    }
 }
 
 /// The sign of a state: its shape says what its colour says.

@@ -1,6 +1,6 @@
 //! `/runs/{id}/plan`: what was decided and why; clauses with their slack; the source, where the run came as one.
 
-use super::frame::{Page, pairs, part, table};
+use super::frame::{Page, held, pairs, part, table};
 use super::markup::Markup;
 use super::{Shown, dag};
 use crate::ask::what_if::proof;
@@ -106,11 +106,6 @@ pub fn clauses(plan: &Plan, lines: bool) -> Markup {
         return html!("<p class=\"dim\">The job has no limits.</p>");
     }
     let row = |clause: &PlanClause| {
-        let (state, word) = match (clause.holds, clause.soft) {
-            (true, _) => ("done", "holds"),
-            (false, true) => ("stopped", "preferred, broken"),
-            (false, false) => ("failed", "broken"),
-        };
         let numeric = clause.metric != "rule";
         let (value, slack) = match numeric {
             true => (metric(&clause.metric, clause.value), metric(&clause.metric, clause.slack)),
@@ -119,7 +114,7 @@ pub fn clauses(plan: &Plan, lines: bool) -> Markup {
         let price = clause.price.as_ref().and_then(|price| render::priced(clause, price));
         vec![
             html!("<code>{}</code>", clause.text),
-            html!("<span class=\"badge {}\">{}{}</span>", state, super::frame::sign(state), word),
+            held(clause.holds, clause.soft),
             html!("{}", value),
             html!("{}", slack),
             if numeric { used(clause) } else { Markup::default() },

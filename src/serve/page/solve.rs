@@ -1,7 +1,7 @@
 //! `/runs/{id}/solve`: limits to move, the plan there is then, and what is to be had for what. Everything is solved again by the planner: the
 //! script only sends the form when a slider comes to rest.
 
-use super::frame::{Page, pairs, part, table};
+use super::frame::{Page, marked, pairs, part, table};
 use super::markup::Markup;
 use super::{Shown, plan as plans, plot, query};
 use crate::ask::answer::{Change, Front, changes};
@@ -15,8 +15,8 @@ use crate::plan::model::{Plan, Totals};
 use crate::plan::render::metric;
 use crate::serve::Service;
 use crate::serve::api::guard::Caller;
-use crate::serve::api::refusal::Refusal;
 use crate::serve::api::runs::seen;
+use crate::serve::api::submit::turn;
 use crate::serve::planning::ask::{Answer, Question};
 use crate::serve::sources;
 use crate::serve::store::Accepted;
@@ -27,7 +27,6 @@ use axum::extract::{Extension, Path, RawQuery, State};
 use axum::response::Response;
 use rust_decimal::{Decimal, dec};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Points of a front at most.
 const POINTS: usize = 40;
@@ -107,8 +106,7 @@ pub async fn show(
     RawQuery(raw): RawQuery,
 ) -> Shown<Response> {
     let run = seen(&service, &caller, id)?;
-    let busy = || Refusal::later("busy", "as many jobs are being planned as this server takes", Duration::from_secs(5));
-    let turn = service.planning_turn().await.ok_or_else(busy)?;
+    let turn = turn(&service).await?;
     super::aside(move || {
         let _turn = turn;
         let plan = plans::of(&service, &run)?;
@@ -253,8 +251,8 @@ fn then(before: &Plan, after: &Result<Plan, String>) -> Markup {
         Ok(after) => after,
         Err(why) => {
             return html!(
-                "<p class=\"verdict\"><span class=\"badge failed\">{}no plan</span> keeps all of these limits.</p><pre class=\"wrong\" tabindex=\"0\">{}</pre>",
-                super::frame::sign("failed"),
+                "<p class=\"verdict\">{} keeps all of these limits.</p><pre class=\"wrong\" tabindex=\"0\">{}</pre>",
+                marked("failed", "no plan"),
                 why
             );
         }
@@ -275,10 +273,7 @@ fn then(before: &Plan, after: &Result<Plan, String>) -> Markup {
     let lines = diff(before, after);
     let changed: Markup = lines.iter().map(|line| html!("<li>{}</li>", line)).collect();
     let changed = match lines.is_empty() {
-        true => html!(
-            "<p class=\"verdict\"><span class=\"badge done\">{}same plan</span> as the run has.</p>",
-            super::frame::sign("done")
-        ),
+        true => html!("<p class=\"verdict\">{} as the run has.</p>", marked("done", "same plan")),
         false => html!("<h3>What changes</h3><ul class=\"changes\">{}</ul>", changed),
     };
     let about = pairs("pairs", &[("Proof", html!("{}", proof(&after.proof)))]);
