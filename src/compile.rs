@@ -18,7 +18,7 @@ use crate::digest::digest;
 use crate::expand;
 use crate::expand::lock::Lock;
 use crate::ir::workflow::{Step, Workflow};
-use crate::library::declare::{Measured, Module, Profiles, declare, text_of};
+use crate::library::declare::{Measured, Module, Profiles, Reading, declare, text_of};
 use crate::library::embedded::STANDARD;
 use crate::library::{Implementation, Library, embedded};
 use crate::solve::Limits;
@@ -114,7 +114,7 @@ fn module_trees(texts: &Texts, cx: &mut Diagnostics) -> Vec<(EcoString, File)> {
 fn declared(texts: &Texts, trees: &[(EcoString, File)], own: &File, cx: &mut Diagnostics) -> Library {
     let mut modules: Vec<Module> = trees.iter().map(|(name, tree)| Module { name: name.clone(), tree }).collect();
     modules.push(Module { name: EcoString::new(), tree: own });
-    let mut library = declare(&modules, (&texts.profiles, &texts.measured), &texts.sources, cx);
+    let mut library = declare(&modules, (&texts.profiles, &texts.measured), (&texts.sources, Reading::Late), cx);
     library.tables = texts.tables.clone();
     library
 }

@@ -19,7 +19,7 @@ use crate::types::Type;
 use ecow::EcoString;
 use evidence::Demand;
 use indexmap::IndexMap;
-use profile::Profile;
+use profile::late::Late;
 use roofline::chip::Architecture;
 use rust_decimal::Decimal;
 use size::SizeExpr;
@@ -118,7 +118,7 @@ pub struct Implementation {
     /// How it is executed.
     pub engine: Option<Engine>,
     /// Its figures.
-    pub profile: Profile,
+    pub profile: Late,
     /// Work in place of the task's, where a knob changes it.
     pub work: Vec<(EcoString, SizeExpr)>,
     /// Sizes of the result in place of the task's, where a knob changes them.
@@ -181,7 +181,7 @@ impl Implementation {
             knobs: Vec::new(),
             hardware: Vec::new(),
             engine: None,
-            profile: Profile::default(),
+            profile: Late::default(),
             work: Vec::new(),
             sizes: Vec::new(),
             label: None,

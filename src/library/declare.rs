@@ -37,11 +37,20 @@ const TASK_WORDS: [&str; 5] = ["quality", "prompt", "system", "max_tokens", "fun
 /// The words that lead a property of a device.
 const DEVICE_WORDS: [&str; 8] = ["kind", "memory", "architecture", "tflops", "bandwidth", "link", "power", "idle"];
 
+/// When the profiles of the standard library's entries are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// When a figure is asked for; a test reads them all and finds no mistake.
+    Late,
+    /// At once, like those of anybody else, with what is wrong in them.
+    Now,
+}
+
 /// Builds the library from its modules. Later modules see the types and tasks of all.
 pub fn declare(
     modules: &[Module],
     (profiles, measured): (&Profiles, &Measured),
-    sources: &Sources,
+    (sources, reading): (&Sources, Reading),
     cx: &mut Diagnostics,
 ) -> Library {
     let names = modules.iter().map(|m| m.name.clone()).filter(|n| !n.is_empty()).collect();
@@ -56,7 +65,7 @@ pub fn declare(
             }
         }
     }
-    let mut read = implementation::Read::default();
+    let mut read = implementation::Read::new(&library, reading);
     let items = || modules.iter().flat_map(|m| m.tree.items.iter().map(|item| (&m.name, item)));
     for (_, item) in items() {
         match &item.kind {
@@ -305,3 +314,7 @@ fn whole(atom: &Atom, what: &str, cx: &mut Diagnostics) -> Option<u32> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "declare/tests.rs"]
+mod tests;

@@ -28,6 +28,11 @@ pub fn measured() -> Vec<(String, &'static str)> {
     tables("measured")
 }
 
+/// The text of a file of the standard library by the name of its source (`std/profiles/whisper.csv`).
+pub fn text(source: &str) -> Option<&'static str> {
+    STDLIB.get_file(source.strip_prefix(STANDARD)?)?.contents_utf8()
+}
+
 fn tables(folder: &str) -> Vec<(String, &'static str)> {
     let files = STDLIB.get_dir(folder).into_iter().flat_map(|d| d.files());
     let mut profiles: Vec<(String, &'static str)> = files

@@ -2,6 +2,7 @@
 
 pub mod date;
 pub mod figure;
+pub mod late;
 pub mod pool;
 pub mod table;
 
@@ -164,6 +165,11 @@ impl Figure {
 impl Profile {
     fn new(knobs: Vec<EcoString>) -> Profile {
         Profile { knobs, ..Profile::default() }
+    }
+
+    /// The same with what is estimated where no row fits.
+    pub fn estimated(self, estimates: Option<Estimates>) -> Profile {
+        Profile { estimates, ..self }
     }
 
     fn push(&mut self, name: EcoString, row: Row) {

@@ -166,11 +166,12 @@ mod tests {
     }
 
     proptest! {
+        // Every part can be told from none: fits whose times differ by less than some 3 in 100,000 count as equal.
         #[test]
         fn what_made_the_times_is_found_again(
-            fixed in 0.0..10.0f64,
-            a in 0.001..5.0f64,
-            b in 0.001..5.0f64,
+            fixed in 0.5..10.0f64,
+            a in 0.1..5.0f64,
+            b in 0.1..5.0f64,
             size in 1.0..50.0f64,
         ) {
             let works = vec![vec![size, 1.0], vec![size * 2.0, 1.5], vec![size, 7.0], vec![size * 5.0, 3.0]];

@@ -122,12 +122,11 @@ pub fn until(parts: &[Vec<Part>], last: &[Vec<Part>], calls: Calls, level: Level
     let before = calls.rounds() - Decimal::ONE;
     let count = calls.count.ceil().max(Decimal::ONE).to_f64()?;
     let width = calls.at_once().to_f64()?;
-    let sum = |factor: &dyn Fn(f64) -> f64| -> Option<Decimal> {
-        total(parts, factor)?.checked_mul(before)?.checked_add(total(last, factor)?)
-    };
+    let sum =
+        |tail: Tail| -> Option<Decimal> { total(parts, tail)?.checked_mul(before)?.checked_add(total(last, tail)?) };
     // Of so many calls at once the longest counts; they are alike, so that its expected shortfall is that of one of them at a
     // share so many times smaller.
-    let of_sums = |share: f64| sum(&|sigma| shortfall(sigma, share / width));
+    let of_sums = |share: f64| sum(Tail::Shortfall(share / width));
     match combine {
         Combine::Paths(paths) => of_sums(level.beyond() / paths as f64),
         Combine::Steps(steps) => {
@@ -136,7 +135,7 @@ pub fn until(parts: &[Vec<Part>], last: &[Vec<Part>], calls: Calls, level: Level
             let widest = if before.is_zero() { last } else { parts };
             let spread = widest.iter().filter(|either| either.iter().any(|p| p.sigma > 0.0)).count().max(1) as f64;
             let each = quantile(share / (count * spread));
-            Some(of_sums(share)?.min(sum(&|sigma| (sigma * each).exp())?))
+            Some(of_sums(share)?.min(sum(Tail::Quantile(each))?))
         }
     }
 }
@@ -145,24 +144,48 @@ pub fn until(parts: &[Vec<Part>], last: &[Vec<Part>], calls: Calls, level: Level
 pub fn largest(either: &[Part], calls: Calls, level: Level, among: u64) -> Option<Decimal> {
     let count = calls.count.ceil().max(Decimal::ONE).to_f64()?;
     let each = quantile(level.beyond() / among as f64 / count);
-    total(&[either.to_vec()], &|sigma| (sigma * each).exp())
+    total(&[either.to_vec()], Tail::Quantile(each))
 }
 
-/// A sum of parts, each times a factor for its spread; a part that may be one of several counts as the longest of them.
-fn total(parts: &[Vec<Part>], factor: &dyn Fn(f64) -> f64) -> Option<Decimal> {
+/// What stands for a part in place of its median.
+#[derive(Clone, Copy)]
+enum Tail {
+    /// The mean of its largest share.
+    Shortfall(f64),
+    /// Its value so many standard deviations of its logarithm above the median.
+    Quantile(f64),
+}
+
+impl Tail {
+    /// By what the median of a part of this spread is multiplied, rounded up.
+    fn factor(self, sigma: f64) -> Option<Decimal> {
+        let (kind, at) = match self {
+            Tail::Shortfall(share) => (0, share),
+            Tail::Quantile(deviations) => (1, deviations),
+        };
+        FACTORS.with(|known| {
+            remembered(known, (kind, at.to_bits(), sigma.to_bits()), || {
+                let factor = match self {
+                    Tail::Shortfall(share) => shortfall(sigma, share),
+                    Tail::Quantile(deviations) => (sigma * deviations).exp(),
+                };
+                let exact = Decimal::from_f64(factor)?;
+                Some(exact.round_dp_with_strategy(DIGITS, RoundingStrategy::ToPositiveInfinity))
+            })
+        })
+    }
+}
+
+/// A sum of parts, each times its factor; a part that may be one of several counts as the longest of them.
+fn total(parts: &[Vec<Part>], tail: Tail) -> Option<Decimal> {
     parts.iter().try_fold(Decimal::ZERO, |sum, either| {
         let mut longest = Decimal::ZERO;
         for part in either {
-            let factor = if part.sigma > 0.0 { round_up(factor(part.sigma))? } else { Decimal::ONE };
+            let factor = if part.sigma > 0.0 { tail.factor(part.sigma)? } else { Decimal::ONE };
             longest = longest.max(part.median.checked_mul(factor)?);
         }
         sum.checked_add(longest)
     })
-}
-
-fn round_up(factor: f64) -> Option<Decimal> {
-    let exact = Decimal::from_f64(factor)?;
-    Some(exact.round_dp_with_strategy(DIGITS, RoundingStrategy::ToPositiveInfinity))
 }
 
 /// The mean of the largest `beyond` of a lognormal with median 1.
@@ -174,20 +197,31 @@ fn shortfall(sigma: f64, beyond: f64) -> f64 {
 /// The value that a standard normal exceeds with probability `beyond`, from ½ down to [`THINNEST`].
 fn quantile(beyond: f64) -> f64 {
     let beyond = beyond.clamp(THINNEST, 0.5);
-    KNOWN.with_borrow_mut(|known| {
-        if known.len() > MOST_KNOWN {
-            known.clear();
-        }
-        *known.entry(beyond.to_bits()).or_insert_with(|| root(beyond))
-    })
+    QUANTILES.with(|known| remembered(known, beyond.to_bits(), || root(beyond)))
 }
 
-/// No more quantiles are kept.
-const MOST_KNOWN: usize = 1_024;
+/// No more answers of one kind are kept.
+const MOST_KNOWN: usize = 4_096;
 
 thread_local! {
     /// Quantiles by the bits of their share: every candidate of a step asks for the same few.
-    static KNOWN: RefCell<BTreeMap<u64, f64>> = const { RefCell::new(BTreeMap::new()) };
+    static QUANTILES: RefCell<BTreeMap<u64, f64>> = const { RefCell::new(BTreeMap::new()) };
+    /// Factors by the kind of tail and the bits of where it begins and of the spread.
+    static FACTORS: RefCell<BTreeMap<(u8, u64, u64), Option<Decimal>>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// What is known for a key, or is found and kept.
+fn remembered<K: Ord, V: Copy>(known: &RefCell<BTreeMap<K, V>>, key: K, find: impl FnOnce() -> V) -> V {
+    if let Some(found) = known.borrow().get(&key) {
+        return *found;
+    }
+    let found = find();
+    let mut known = known.borrow_mut();
+    if known.len() >= MOST_KNOWN {
+        known.clear();
+    }
+    known.insert(key, found);
+    found
 }
 
 fn root(beyond: f64) -> f64 {

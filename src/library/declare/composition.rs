@@ -74,7 +74,7 @@ pub(super) fn read(
             None => asked.knobs.push((name.clone(), values.clone())),
         }
     }
-    entry.profile = pass.profile(&asked, &files, known, cx);
+    entry.profile = pass.profile(&asked, &files, known, cx).into();
     let at = profile_at.unwrap_or(composition.name.span);
     if let Some(figure) = entry.profile.names().find(|name| *name != "errors") {
         let message = format!("the profile of the composition `{}` has the figure `{figure}`", entry.name);

@@ -1,11 +1,12 @@
 //! The tree of a model or tool → what it implements, with which knobs, on what, and its profile.
 
-use super::{Measured, Profiles, read_size, read_work, text_of, unknown_device, whole};
+use super::{Measured, Profiles, Reading, read_size, read_work, text_of, unknown_device, whole};
 use crate::check::quantity;
 use crate::diag::source::{FileId, Sources};
 use crate::diag::{Diagnostics, nearest};
-use crate::library::embedded::STANDARD;
+use crate::library::embedded::{self, STANDARD};
 use crate::library::profile::Profile;
+use crate::library::profile::late::Late;
 use crate::library::profile::pool::{self, pool};
 use crate::library::profile::table::{self, RESERVED, Table};
 use crate::library::roofline::architecture::{self, Transformer};
@@ -20,6 +21,7 @@ use crate::types::Type;
 use crate::units::Dimension;
 use ecow::EcoString;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The words that lead a plain clause of a model or tool.
 const IMPLEMENTATION_WORDS: [&str; 7] = ["estimate", "label", "license", "access", "region", "concurrency", "limit"];
@@ -33,8 +35,9 @@ pub(super) struct ImplementationPass<'a> {
 }
 
 /// Files that have been read: several entries may share one.
-#[derive(Default)]
 pub(super) struct Read {
+    /// What profiles that are read later share; nothing where all are read now.
+    later: Option<Arc<Later>>,
     /// Profiles.
     tables: BTreeMap<FileId, Table>,
     /// Files of architectures.
@@ -45,15 +48,59 @@ pub(super) struct Read {
     unasked: BTreeMap<FileId, BTreeMap<usize, Option<pool::Unasked>>>,
 }
 
+/// What the standard library's profiles are read with when they are asked for.
+struct Later {
+    /// The tasks and devices that there are.
+    library: Library,
+    /// Its tables, by the text that is embedded.
+    tables: Mutex<BTreeMap<FileId, Arc<Table>>>,
+}
+
+impl Later {
+    fn table(&self, file: FileId, text: &str) -> Arc<Table> {
+        // What another thread left half done is a table less.
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        tables.entry(file).or_insert_with(|| Arc::new(table::read(text, file, &mut Diagnostics::default()))).clone()
+    }
+}
+
 impl Read {
+    /// Nothing read yet, for a library whose tasks and devices are known.
+    pub fn new(library: &Library, reading: Reading) -> Read {
+        let (tasks, devices) = (library.tasks.clone(), library.devices.clone());
+        let later =
+            || Arc::new(Later { library: Library { tasks, devices, ..Library::default() }, tables: Mutex::default() });
+        Read {
+            later: (reading == Reading::Late).then(later),
+            tables: BTreeMap::new(),
+            architectures: BTreeMap::new(),
+            constants: None,
+            unasked: BTreeMap::new(),
+        }
+    }
+
     /// Reports the rows of profiles that none of the entries that name them ever asks for. The published tables that come with mkbc
-    /// hold models that none of its entries serves.
+    /// hold models that none of its entries serves, and entries whose profiles are not read yet.
     pub fn report_unasked(&self, sources: &Sources, cx: &mut Diagnostics) {
         for row in self.unasked.values().flat_map(|rows| rows.values()).flatten() {
-            if !row.of_knob || !sources.get(row.at.file).name.starts_with(STANDARD) {
+            let standard = sources.get(row.at.file).name.starts_with(STANDARD);
+            if !standard || (!row.of_knob && self.later.is_none()) {
                 cx.push(errors::bad_figure(row.at, row.message.clone(), &row.wanted));
             }
         }
+    }
+}
+
+/// What an entry asks its profile for.
+fn asking<'a>(entry: &'a Implementation, library: &'a Library) -> pool::For<'a> {
+    pool::For {
+        name: &entry.name,
+        tasks: &entry.tasks,
+        knobs: &entry.knobs,
+        work: &entry.work,
+        hardware: &entry.hardware,
+        concurrency: &entry.concurrency,
+        library,
     }
 }
 
@@ -137,10 +184,11 @@ impl ImplementationPass<'_> {
                 LibraryLineKind::Property(p) => property(p, &mut entry, cx),
             }
         }
-        entry.profile = self.profile(&entry, &profiles, files, cx);
-        if let Some(p) = estimate {
-            entry.profile.estimates = self.estimates(p, &entry, files, cx);
-        }
+        let estimates = estimate.and_then(|p| self.estimates(p, &entry, files, cx));
+        entry.profile = match self.late(&entry, &profiles, files) {
+            Some(read) => Late::new(move || read().estimated(estimates.clone())),
+            None => self.profile(&entry, &profiles, files, cx).estimated(estimates).into(),
+        };
         let name = &entry.name;
         if !i.lines.iter().any(|l| matches!(l.kind, LibraryLineKind::Runs(_) | LibraryLineKind::Error)) {
             cx.push(errors::missing_part(i.name.span, name, "hardware", "runs on cpu * 1"));
@@ -154,6 +202,32 @@ impl ImplementationPass<'_> {
         entry
     }
 
+    /// How the profile of one of the standard library's entries is read later; `None` where anything of it is not the standard library's.
+    fn late(
+        &self,
+        entry: &Implementation,
+        files: &[FileId],
+        known: &Read,
+    ) -> Option<impl Fn() -> Profile + Send + Sync + use<>> {
+        let later = known.later.clone()?;
+        let embedded = |file: FileId| {
+            let source = self.sources.get(file);
+            embedded::text(&source.name).filter(|text| *text == source.text)
+        };
+        embedded(entry.span.file)?;
+        let measured = self.measured.get(&entry.name).map_or(&[][..], Vec::as_slice);
+        let ranked = files.iter().map(|file| (file, 0)).chain(measured.iter().zip(1..=u8::MAX));
+        let texts: Vec<(FileId, &'static str, u8)> =
+            ranked.map(|(file, rank)| Some((*file, embedded(*file)?, rank))).collect::<Option<_>>()?;
+        let entry = entry.clone();
+        Some(move || {
+            let tables: Vec<(Arc<Table>, u8)> =
+                texts.iter().map(|(file, text, rank)| (later.table(*file, text), *rank)).collect();
+            let tables: Vec<(&Table, u8)> = tables.iter().map(|(table, rank)| (&**table, *rank)).collect();
+            pool(&tables, &asking(&entry, &later.library), &mut |_, _, _| {}, &mut Diagnostics::default())
+        })
+    }
+
     /// The profile of an entry, out of all files that it names and those that were measured since.
     pub fn profile(&self, entry: &Implementation, files: &[FileId], known: &mut Read, cx: &mut Diagnostics) -> Profile {
         let measured = self.measured.get(&entry.name).map_or(&[][..], Vec::as_slice);
@@ -165,21 +239,15 @@ impl ImplementationPass<'_> {
         let ranked = files.iter().map(|file| (file, 0)).chain(measured.iter().zip(1..=u8::MAX));
         let tables: Vec<(&Table, u8)> =
             ranked.filter_map(|(file, rank)| Some((known.tables.get(file)?, rank))).collect();
-        let of = pool::For {
-            name: &entry.name,
-            tasks: &entry.tasks,
-            knobs: &entry.knobs,
-            work: &entry.work,
-            hardware: &entry.hardware,
-            concurrency: &entry.concurrency,
-            library: self.library,
-        };
+        let of = asking(entry, self.library);
         let (unasked, all) = (&mut known.unasked, files.iter().chain(measured).collect::<Vec<_>>());
-        let mut told = |table: usize, row: usize, why: Option<pool::Unasked>| {
+        let mut told = |table: usize, row: usize, why: Option<pool::Why>| {
             let Some(file) = all.get(table) else { return };
-            let row = unasked.entry(**file).or_default().entry(row).or_insert_with(|| why.clone());
-            if why.is_none() {
-                *row = None;
+            let rows = unasked.entry(**file).or_default();
+            if let Some(why) = why {
+                rows.entry(row).or_insert_with(|| Some(why()));
+            } else {
+                rows.insert(row, None);
             }
         };
         pool(&tables, &of, &mut told, cx)

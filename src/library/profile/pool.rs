@@ -43,14 +43,17 @@ pub struct Unasked {
 }
 
 impl Unasked {
-    fn new(at: Span, message: String, wanted: String) -> Option<Unasked> {
-        Some(Unasked { at, message, wanted, of_knob: false })
+    fn new(at: Span, message: String, wanted: String) -> Unasked {
+        Unasked { at, message, wanted, of_knob: false }
     }
 }
 
+/// Says why an entry never asks for a row: only where it is reported, since tables that many entries share are full of rows for others.
+pub type Why<'a> = Box<dyn Fn() -> Unasked + 'a>;
+
 /// Told, by table and row, whether the entry may ask for it. A table may be for several entries, so that what one never asks for is not yet
 /// a mistake.
-pub type Told<'a> = &'a mut dyn FnMut(usize, usize, Option<Unasked>);
+pub type Told<'a> = &'a mut dyn FnMut(usize, usize, Option<Why>);
 
 /// Pools the rows that an entry may ask for. What two rows contradict each other in is reported with both places.
 ///
@@ -88,10 +91,13 @@ pub fn pool(tables: &[(&Table, u8)], entry: &For, told: Told, cx: &mut Diagnosti
                 cx.push(errors::unknown_task(*at, name, near));
                 continue;
             }
-            let unasked = unasked(line, table, entry);
+            let unasked = unasked(line, table, entry, &work);
             let asked = unasked.is_none();
             told(number, place, unasked);
-            let Some(mut row) = row(line, (table, *rank), &profile.knobs, entry).filter(|_| asked) else { continue };
+            if !asked {
+                continue;
+            }
+            let Some(mut row) = row(line, (table, *rank), &profile.knobs, entry, &work) else { continue };
             for ((name, _), cell) in table.knobs.iter().zip(&line.knobs) {
                 let Some((text, at)) = cell.as_ref().filter(|_| !profile.knobs.contains(name)) else { continue };
                 match Condition::parse(name, text) {
@@ -116,58 +122,65 @@ pub fn pool(tables: &[(&Table, u8)], entry: &For, told: Told, cx: &mut Diagnosti
 }
 
 /// Why an entry never asks for a line: no such work, knob value, task or hardware.
-fn unasked(line: &Line, table: &Table, entry: &For) -> Option<Unasked> {
+fn unasked<'a>(line: &'a Line, table: &'a Table, entry: &'a For, work: &'a BTreeSet<&str>) -> Option<Why<'a>> {
     let name = entry.name;
     for ((knob, _), cell) in table.knobs.iter().zip(&line.knobs) {
         let values = entry.knobs.iter().find(|(n, _)| n == knob).map(|(_, values)| values);
         if let (Some(values), Some((value, at))) = (values, cell)
             && !values.contains(value)
         {
-            let message = format!("the knob `{knob}` of `{name}` is never `{value}`");
-            let wanted = one_of(value, values.iter().map(|v| v.as_str()));
-            return Some(Unasked { at: *at, message, wanted, of_knob: true });
+            return Some(Box::new(move || {
+                let message = format!("the knob `{knob}` of `{name}` is never `{value}`");
+                let wanted = one_of(value, values.iter().map(|v| v.as_str()));
+                Unasked { at: *at, message, wanted, of_knob: true }
+            }));
         }
     }
     if let Some((task, at)) = &line.task
         && !entry.tasks.contains(task)
     {
-        let message = format!("`{name}` does not carry out `{task}`");
-        return Unasked::new(*at, message, one_of(task, entry.tasks.iter().map(|t| t.as_str())));
+        return Some(Box::new(move || {
+            let message = format!("`{name}` does not carry out `{task}`");
+            Unasked::new(*at, message, one_of(task, entry.tasks.iter().map(|t| t.as_str())))
+        }));
     }
     if let Some((device, at)) = &line.device
         && !entry.hardware.is_empty()
         && !entry.hardware.iter().any(|option| on(option, device, entry.library))
     {
-        let message = format!("`{name}` does not run on `{device}`");
-        return Unasked::new(*at, message, one_of(device, entry.hardware.iter().map(|option| option.device.as_str())));
+        return Some(Box::new(move || {
+            let message = format!("`{name}` does not run on `{device}`");
+            Unasked::new(*at, message, one_of(device, entry.hardware.iter().map(|option| option.device.as_str())))
+        }));
     }
     if let Some((units, at)) = line.units {
         let fits = |option: &&HardwareOption| line.device.as_ref().is_none_or(|(d, _)| on(option, d, entry.library));
         let options: Vec<&HardwareOption> = entry.hardware.iter().filter(fits).collect();
         if !options.is_empty() && !options.iter().any(|option| option.units.contains(&units)) {
-            let counts: BTreeSet<u32> = options.iter().flat_map(|option| option.units.iter().copied()).collect();
-            let counts: Vec<String> = counts.iter().map(u32::to_string).collect();
-            let of = line.device.as_ref().map_or(String::new(), |(device, _)| format!(" `{device}`"));
-            return Unasked::new(
-                at,
-                format!("`{name}` never runs on {units}{of}"),
-                format!("write {}", counts.join(" or ")),
-            );
+            return Some(Box::new(move || {
+                let counts: BTreeSet<u32> = options.iter().flat_map(|option| option.units.iter().copied()).collect();
+                let counts: Vec<String> = counts.iter().map(u32::to_string).collect();
+                let of = line.device.as_ref().map_or(String::new(), |(device, _)| format!(" `{device}`"));
+                let message = format!("`{name}` never runs on {units}{of}");
+                Unasked::new(at, message, format!("write {}", counts.join(" or ")))
+            }));
         }
     }
-    let work = WORK_OF.iter().find_map(|prefix| line.name.strip_prefix(prefix))?;
-    let all = work_of(entry);
+    let wanted = WORK_OF.iter().find_map(|prefix| line.name.strip_prefix(prefix))?;
     // A token that the provider has seen before is one that is read.
-    let there = all.contains(work) || (work == "cached" && all.contains("input") && line.name.starts_with("cost."));
+    let there =
+        work.contains(wanted) || (wanted == "cached" && work.contains("input") && line.name.starts_with("cost."));
     if there || entry.tasks.is_empty() {
         return None;
     }
-    let message = format!("no task of `{name}` has the work `{work}`");
-    let wanted = match all.is_empty() {
-        true => "say it in the task, `work input = text.tokens`, or leave the row out".to_string(),
-        false => one_of(work, all.iter().copied()),
-    };
-    Unasked::new(line.name_at, message, wanted)
+    Some(Box::new(move || {
+        let message = format!("no task of `{name}` has the work `{wanted}`");
+        let instead = match work.is_empty() {
+            true => "say it in the task, `work input = text.tokens`, or leave the row out".to_string(),
+            false => one_of(wanted, work.iter().copied()),
+        };
+        Unasked::new(line.name_at, message, instead)
+    }))
 }
 
 /// The dimensions of work that the entry's tasks have.
@@ -199,11 +212,17 @@ fn one_of<'a>(word: &str, known: impl Iterator<Item = &'a str> + Clone) -> Strin
 }
 
 /// A line as a row of the entry; `None` where the entry never asks for it.
-fn row(line: &Line, (table, rank): (&Table, u8), knobs: &[EcoString], entry: &For) -> Option<Row> {
+fn row(
+    line: &Line,
+    (table, rank): (&Table, u8),
+    knobs: &[EcoString],
+    entry: &For,
+    work: &BTreeSet<&str>,
+) -> Option<Row> {
     let mut values = vec![None; knobs.len()];
     for ((name, _), value) in table.knobs.iter().zip(&line.knobs) {
         let Some(place) = knobs.iter().position(|k| k == name) else {
-            if work_of(entry).contains(name.as_str()) {
+            if work.contains(name.as_str()) {
                 continue;
             }
             return None;
