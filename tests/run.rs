@@ -669,3 +669,15 @@ fn an_answer_is_printed_while_it_is_written() {
     assert_eq!(second, "First, the [31mkey is [key]. Then more.\n");
     assert!(done.err.contains("the answer begins anew"), "{}", done.err);
 }
+
+#[test]
+fn what_may_be_absent_has_something_that_stands_in() {
+    let mkbc = Mkbc::new();
+    mkbc.write(
+        "job.mkb",
+        "job greeted(name: Text?, kind: Text?) -> Text {\n  \"Hello \" + (name or kind or \"nobody\")\n}\n",
+    );
+    assert_eq!(answer(&mkbc, &["run", "job.mkb", "--quiet"]).trim(), "Hello nobody");
+    assert_eq!(answer(&mkbc, &["run", "job.mkb", "--quiet", "--kind", "cat"]).trim(), "Hello cat");
+    assert_eq!(answer(&mkbc, &["run", "job.mkb", "--quiet", "--kind", "cat", "--name", "Ada"]).trim(), "Hello Ada");
+}
