@@ -122,7 +122,7 @@ fn fill_and_plan(options: &AskOptions, file: &Path, values: &Inputs, pictures: b
     };
     let unfit: Option<&dyn Fn(&Library) -> Vec<EcoString>> =
         if pictures { Some(&scans::readers_of_text) } else { None };
-    expand::expand_for(&of_job, values, About { unfit, meaning: true, quiet: options.quiet, ..About::default() })?;
+    expand::expand_for(&of_job, values, About { unfit, quiet: options.quiet, ..About::default() })?;
     let planned = plan::make_and(&planning(options, file), values, Some(HERE), &[], |planned, _, _| Ok(planned))?;
     show(&render::text(&planned.plan, width()));
     let plan_file = file.with_extension("plan.json");

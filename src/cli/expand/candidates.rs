@@ -38,8 +38,6 @@ pub struct About<'a> {
     pub measured: InputSizes,
     /// Says which tasks of a library cannot read the inputs that are given.
     pub unfit: Option<&'a dyn Fn(&Library) -> Vec<EcoString>>,
-    /// Whether fills are ranked by meaning too, where an embedding model is installed.
-    pub meaning: bool,
     /// Whether nothing is shown but what is wrong or doubtful.
     pub quiet: bool,
 }
@@ -90,7 +88,7 @@ pub fn expand(options: &ExpandOptions, path: &Path, about: &About<'_>) -> Result
     }
     let mut base = first.unwrap_or(known);
     let mut planner = Planner::of(&options.planner)?;
-    let near = match options.meaning || about.meaning {
+    let near = match options.meaning {
         true => meanings(&checked.program, &checked.library, &mut |texts| vectors(&checked.library, texts)),
         false => None,
     };
