@@ -5,17 +5,16 @@ mod scans;
 mod things;
 
 use super::args::{EvidenceOptions, Format, Planning, RunOptions, Source};
+use super::expand::candidates::Unfit;
 use super::expand::{self, About, ExpandOptions, PlannerOptions};
 use super::here::HERE;
 use super::inputs::Inputs;
 use super::load::{lock_path, read, writable, write};
 use super::run::{AdaptOptions, Durable, Showing};
 use super::{Failure, note, plan, print, run, width};
-use crate::library::Library;
 use crate::plan::render;
 use crate::run::journal::PROJECT;
 use clap::Args;
-use ecow::EcoString;
 use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 
@@ -120,8 +119,7 @@ fn fill_and_plan(options: &AskOptions, file: &Path, values: &Inputs, pictures: b
         meaning: false,
         planner: options.planner.clone(),
     };
-    let unfit: Option<&dyn Fn(&Library) -> Vec<EcoString>> =
-        if pictures { Some(&scans::readers_of_text) } else { None };
+    let unfit: Option<Unfit<'_>> = if pictures { Some(&scans::readers_of_text) } else { None };
     expand::expand_for(&of_job, values, About { unfit, quiet: options.quiet, ..About::default() })?;
     let planned = plan::make_and(&planning(options, file), values, Some(HERE), &[], |planned, _, _| Ok(planned))?;
     show(&render::text(&planned.plan, width()));

@@ -31,13 +31,16 @@ use std::sync::Arc;
 /// A model's fill, where it checks, is taken to fit as well as typed search's best, and a little better: a model has read the goal.
 const READ: f64 = 0.05;
 
+/// Says which tasks of a library cannot read the inputs that are given.
+pub type Unfit<'a> = &'a dyn Fn(&Library) -> Vec<EcoString>;
+
 /// What fills are made for, beside the job.
 #[derive(Default)]
 pub struct About<'a> {
     /// The sizes of inputs that are given.
     pub measured: InputSizes,
-    /// Says which tasks of a library cannot read the inputs that are given.
-    pub unfit: Option<&'a dyn Fn(&Library) -> Vec<EcoString>>,
+    /// What is left out.
+    pub unfit: Option<Unfit<'a>>,
     /// Whether nothing is shown but what is wrong or doubtful.
     pub quiet: bool,
 }
