@@ -8,6 +8,7 @@ pub mod fill;
 pub mod form;
 mod literals;
 pub mod lock;
+pub mod meaning;
 mod offer;
 pub mod planner;
 pub mod rank;
@@ -47,6 +48,9 @@ pub fn fills(program: &Program, library: &Library, lock: &Lock, locked: bool, cx
                 }
                 None => match search::search(hole, job, program, library).into_iter().next() {
                     Some(found) => {
+                        if found.is_doubtful() {
+                            cx.push(errors::doubtful(hole.span, &job.name, &hole.name, &found.because));
+                        }
                         let entry = Entry::plain(job, hole, &found.text, "typed search");
                         out.holes.push(Entry { because: found.because, ..entry });
                     }

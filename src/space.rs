@@ -4,6 +4,7 @@
 pub mod candidates;
 pub mod colocate;
 pub mod compose;
+pub mod either;
 pub mod encode;
 pub mod ends;
 pub mod errors;
@@ -128,6 +129,8 @@ pub struct StepSpace {
     pub missing: Option<shape::Missing>,
     /// What it counts for in the composition that it is a part of.
     pub role: Option<compose::Role>,
+    /// The agent that it is a tool of: a round of it calls one of its tools.
+    pub tool_of: Option<u32>,
 }
 
 impl StepSpace {
@@ -197,6 +200,8 @@ pub struct Figures {
     pub streamed: Option<Streamed>,
     /// Dollars.
     pub cost: Decimal,
+    /// Of a tool of an agent: what of the cost grows with its calls, each of which is one that no other tool of the agent has.
+    pub either: Decimal,
     /// Watt-hours; `None` where nobody knows (a provider's machines).
     pub energy: Option<Decimal>,
     /// 0 to 1.
@@ -261,6 +266,7 @@ pub fn build(input: &Input, cx: &mut Diagnostics) -> Space {
         choosers.filter_map(|(index, step)| Some((index, compose::chooser(step, &steps)?))).collect();
     for (index, step) in steps.iter_mut().enumerate() {
         step.name = input.workflow.steps[index].name.clone();
+        step.tool_of = either::tool_of(&input.workflow.steps[index]);
         figures::fill(index, step, &shapes, &choosers, &terms, input);
         // What has no shape was said to stand too deep.
         if step.options.is_empty()

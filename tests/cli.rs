@@ -906,3 +906,27 @@ fn outputs_that_are_no_files_are_written_to() {
     let twice = mkbc.run(&["plan", "job.mkb", "--cluster", "cpu_only", "--out", "x", "--proof", "x"]);
     assert_eq!(twice.code, Some(2), "{}", twice.err);
 }
+
+#[test]
+fn a_plan_with_a_line_beside_its_job_is_verified_with_that_line() {
+    let mkbc = Mkbc::new();
+    let job = "use std.llm\n\njob brief(text: Text) -> Text {\n  slo { cost <= 1 usd }\n  expect text of 100 tok\n\n  summarise(text)\n}\n";
+    mkbc.write("job.mkb", job);
+    let line = "cost <= 0.25 usd";
+    let plan = ["plan", "job.mkb", "--cluster", "azure_mixed", "--no-prices", "--slo", line, "--out", "plan.json"];
+    let done = mkbc.run(&plan);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    let verify = |more: &[&str]| mkbc.run(&[&["verify", "plan.json", "--source", "job.mkb"], more].concat());
+    let done = verify(&[]);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    assert!(done.out.contains("with `--slo \"cost <= 0.25 usd\"`"), "{}", done.out);
+    assert_eq!(verify(&["--slo", line]).code, Some(0));
+    let other = verify(&["--slo", "cost <= 0.5 usd"]);
+    assert_eq!(other.code, Some(1), "{}", other.out);
+    assert!(other.err.contains("it was made with `--slo"), "{}", other.err);
+    // Without its line it is not the job's.
+    let mut edited: Value = serde_json::from_str(&mkbc.read("plan.json")).expect("JSON");
+    edited.as_object_mut().expect("a plan").remove("beside");
+    mkbc.write("plan.json", edited.to_string());
+    assert_eq!(verify(&[]).code, Some(1));
+}

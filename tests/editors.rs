@@ -1,6 +1,8 @@
-//! Editors, for real: a headless Neovim with the configuration of editors/nvim, alone and with `mkbc lsp`. Where a program is missing a test says so and passes, but
+//! Editors, for real: a headless Neovim with the configuration of editors/nvim, alone and with `mkbc lsp`, and Helix. Where a program is missing a test says so and passes, but
 //! not where MKBC_REQUIRE_TOOLS is set. NVIM_PROGRAM names another Neovim than that of the PATH.
 
+#[path = "editors/helix.rs"]
+mod helix;
 #[path = "cli/mkbc.rs"]
 mod mkbc;
 

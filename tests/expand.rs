@@ -401,6 +401,26 @@ fn what_would_change_is_shown_and_nothing_is_written() {
     assert!(!mkbc.path("job.mkb.lock").exists());
 }
 
+/// The corpus, of which half is not looked at when words and weights are changed.
+#[test]
+fn typed_searchs_first_choices_are_right() {
+    let corpus = mkbc::repository().join("tests/expand/corpus");
+    let done = Mkbc::new().run(&["bench", "expand", corpus.to_str().expect("UTF-8")]);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    let numbers = |what: &str| -> Vec<f64> {
+        let line = done.out.lines().find(|l| l.trim().starts_with(what)).unwrap_or_else(|| panic!("{}", done.out));
+        line.split_whitespace().filter_map(|word| word.trim_matches(['(', ')', ',']).parse().ok()).collect()
+    };
+    let mut goals = 0.0;
+    for half in ["tuned on", "held out"] {
+        let [right, of, ..] = numbers(half)[..] else { panic!("{}", done.out) };
+        assert!(right >= 0.85 * of, "{half}: {}", done.out);
+        goals += of;
+    }
+    assert!(goals >= 60.0, "{goals} goals");
+    assert_eq!(numbers("warned of")[0], 0.0, "a right choice is called doubtful: {}", done.out);
+}
+
 /// Answers that try to reach what a fill must not: each file holds one, and what is done about it.
 #[test]
 fn injected_answers_are_refused() {
@@ -418,5 +438,5 @@ fn injected_answers_are_refused() {
         assert!(done.err.contains("a fill is refused"), "{}: {}\n{}", path.display(), done.out, done.err);
         cases += 1;
     }
-    assert!(cases >= 20, "{cases} cases");
+    assert!(cases >= 40, "{cases} cases");
 }

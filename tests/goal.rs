@@ -33,7 +33,7 @@ fn a_question_about_a_video_is_answered_after_a_yes() {
     let mkbc = Mkbc::new();
     let video = road_trip();
     let video = video.to_str().expect("UTF-8");
-    let done = mkbc.run(&["ask", QUESTION, video, "--cost", "2usd", "--yes", "--quiet", "--save", "dress.mkb"]);
+    let done = mkbc.run(&["ask", QUESTION, video, "--cost", "2usd", "--yes", "--save", "dress.mkb"]);
     assert_eq!(done.code, Some(0), "{}", done.err);
     for part in [
         "job asked(video: Video) -> Text {",
@@ -134,4 +134,36 @@ fn on_a_terminal_it_asks_and_only_a_yes_runs() {
     let (code, yes) = asked("y\n");
     assert_eq!(code, Some(0), "{yes}");
     assert!(yes.contains("12.50 EUR") && !yes.contains("nothing was run"), "{yes}");
+}
+
+#[test]
+fn a_scan_is_read_by_its_pictures_and_quiet_is_the_answer_alone() {
+    if !have(&["pdftotext", "pdftoppm", "pdfinfo", "tesseract"]) || !have(&VIDEO) {
+        return;
+    }
+    let mkbc = Mkbc::new();
+    let letter = road_trip().with_file_name("letter.pdf");
+    let letter = letter.to_str().expect("UTF-8");
+    let asked = mkbc.run(&["ask", "what does it say?", letter]);
+    assert!(asked.err.contains("holds no text but pictures of it"), "{}", asked.err);
+    assert!(asked.out.contains("document_text(document)") && !asked.out.contains("pdf_text("), "{}", asked.out);
+    let done = mkbc.run(&["ask", "what does it say?", letter, "--yes", "--quiet"]);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    let told: Vec<&str> = done.out.lines().filter(|line| !line.is_empty()).collect();
+    let read = std::fs::read_to_string(road_trip().with_file_name("letter.txt"));
+    assert!(!told.is_empty() && !done.out.contains("job asked") && !done.out.contains("plan for"), "{}", done.out);
+    assert!(done.err.is_empty(), "{}", done.err);
+    // Every line of it stands on the page.
+    let page = read.unwrap_or_default();
+    assert!(page.is_empty() || told.iter().any(|line| page.contains(line.trim())), "{told:?} is not in {page}");
+}
+
+#[test]
+fn a_fill_that_the_question_does_not_speak_for_is_said_to_be_one() {
+    let mkbc = Mkbc::new();
+    let done = mkbc.run(&["ask", "Book a flight to Rome", "Dear all, this is a note."]);
+    assert_eq!(done.code, Some(1));
+    assert!(done.err.contains("W0508") && done.err.contains("little of the goal speaks for"), "{}", done.err);
+    let plain = mkbc.run(&["ask", "A short summary of the text", "Dear all, this is a note."]);
+    assert!(!plain.err.contains("W0508"), "{}", plain.err);
 }

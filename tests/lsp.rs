@@ -527,3 +527,27 @@ fn names_of_a_library_are_found_and_renamed_in_files_that_are_not_open() {
     assert!(said["params"]["diagnostics"].to_string().contains("cry"), "its tool names a task that is gone: {said}");
     assert_eq!(editor.end(), Some(0));
 }
+
+#[test]
+fn a_hover_over_a_hole_shows_the_fill_that_the_lock_file_holds() {
+    let mut editor = Editor::initialized(json!({}));
+    let text =
+        "use std.llm\n\njob brief(text: Text) -> Text {\n  let short = ?\"a summary of the text\": Text\n  short\n}\n";
+    std::fs::write(editor.folder.path().join("test.mkb"), text).expect("written");
+    let expanded = Command::new(env!("CARGO_BIN_EXE_mkbc"))
+        .args(["expand", "test.mkb"])
+        .current_dir(editor.folder.path())
+        .output()
+        .expect("mkbc starts");
+    assert!(expanded.status.success(), "{}", String::from_utf8_lossy(&expanded.stderr));
+    // As somebody mended it by hand.
+    let lock = editor.folder.path().join("test.mkb.lock");
+    let held = std::fs::read_to_string(&lock).expect("a lock").replace("summarise(text)", "summarise(text + text)");
+    std::fs::write(&lock, held).expect("written");
+    let uri = editor.open(text);
+    editor.diagnostics(1);
+    let hover = editor.ask("textDocument/hover", at(&uri, 3, 14));
+    let shown = hover["result"]["contents"]["value"].as_str().unwrap_or_default();
+    assert!(shown.contains("The lock file holds, by typed search") && shown.contains("text + text"), "{hover}");
+    assert_eq!(editor.end(), Some(0));
+}

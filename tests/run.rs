@@ -669,3 +669,20 @@ fn an_answer_is_printed_while_it_is_written() {
     assert_eq!(second, "First, the [31mkey is [key]. Then more.\n");
     assert!(done.err.contains("the answer begins anew"), "{}", done.err);
 }
+
+#[test]
+fn what_may_be_absent_has_something_that_stands_in() {
+    let mkbc = Mkbc::new();
+    mkbc.write(
+        "job.mkb",
+        "job greeted(name: Text?, kind: Text?) -> Text {\n  \"Hello \" + (name or kind or \"nobody\")\n}\n",
+    );
+    let said = |more: &[&str]| {
+        let done = mkbc.run(&[&["run", "job.mkb", "--quiet"], more].concat());
+        assert_eq!(done.code, Some(0), "{}", done.err);
+        done.out.trim().to_string()
+    };
+    assert_eq!(said(&[]), "Hello nobody");
+    assert_eq!(said(&["--kind", "cat"]), "Hello cat");
+    assert_eq!(said(&["--kind", "cat", "--name", "Ada"]), "Hello Ada");
+}

@@ -1,5 +1,8 @@
 //! What plans of a small library of our own come to: ends of intervals, percentiles.
 
+#[path = "space/agents.rs"]
+mod agents;
+
 use murakkab::compile::prepare::Compiled;
 use murakkab::compile::{Target, Texts, anywhere, check_file, plan};
 use murakkab::diag::Diagnostics;

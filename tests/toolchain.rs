@@ -1,5 +1,5 @@
 //! What stands around the compiler, driven through the binary: pictures of workflows, a job's inputs, checking while files change,
-//! mistakes that everybody makes, and clients of the language server that say anything. Goldens lie in `tests/toolchain/`; `BLESS=1 cargo test --test toolchain` rewrites them.
+//! mistakes that everybody makes, tests that the documentation names, and clients of the language server that say anything. Goldens lie in `tests/toolchain/`; `BLESS=1 cargo test --test toolchain` rewrites them.
 
 #[path = "toolchain/conversation.rs"]
 mod conversation;
@@ -13,5 +13,7 @@ mod messages;
 mod mistakes;
 #[path = "cli/mkbc.rs"]
 mod mkbc;
+#[path = "toolchain/pages.rs"]
+mod pages;
 #[path = "toolchain/watch.rs"]
 mod watch;

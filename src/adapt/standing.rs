@@ -156,6 +156,7 @@ mod tests {
             latency_p99: dec!(30),
             streamed: None,
             cost: dec!(1),
+            either: zero,
             energy: None,
             quality: Decimal::ONE,
             memory: zero,

@@ -188,6 +188,7 @@ fn profile(recipe: &Recipe, step: usize, up: Option<usize>, keys: &[(Place, Inst
             breaks: Vec::new(),
             instance,
             load: if instance.is_some() { round(busy / units as f64 * 1e3) } else { 0 },
+            opens: Vec::new(),
         });
     }
     choices

@@ -47,7 +47,7 @@ pub(super) fn check_flow(
         }),
         body: Block::default(),
         holes: Vec::new(),
-        fields: BTreeMap::new(),
+        owners: BTreeMap::new(),
         calls: BTreeMap::new(),
         modules: BTreeSet::new(),
         tasks: BTreeSet::new(),
@@ -228,6 +228,11 @@ impl BodyPass<'_> {
         why: Option<(Span, String)>,
     ) -> Expr {
         let typed = self.infer(expr, wanted);
+        self.fitting(typed, wanted, why)
+    }
+
+    /// Holds an expression against the type that is wanted of it.
+    pub(super) fn fitting(&mut self, typed: Expr, wanted: Option<&Type>, why: Option<(Span, String)>) -> Expr {
         // The type of a hole follows from the first use that wants one.
         if let (ExprKind::Local(id), Some(wanted)) = (&typed.kind, wanted)
             && let Some(hole) = self.job.local(*id).hole
@@ -351,8 +356,11 @@ impl BodyPass<'_> {
             local.used = true;
             return Expr { span, ty: local.ty.clone(), kind: ExprKind::Local(id) };
         }
-        if let Some(ty) = self.enum_of(name, wanted) {
-            return Expr { span, ty: ty.clone(), kind: ExprKind::Literal(json!(name.as_str())) };
+        if let Some(ty) = self.enum_of(name, wanted).cloned() {
+            if let Type::Enum(of, _) = &ty {
+                self.job.owners.insert(span, of.clone());
+            }
+            return Expr { span, ty, kind: ExprKind::Literal(json!(name.as_str())) };
         }
         self.job.broken = true;
         if let Some((_, defined)) = self.coming.iter().find(|(n, _)| n == name) {
@@ -394,7 +402,7 @@ impl BodyPass<'_> {
     fn field(&mut self, inner: &ast::Expr, name: &ast::Name, span: Span) -> Expr {
         let inner = self.expr(inner, None);
         if let Type::Record(record, _) = &inner.ty {
-            self.job.fields.insert(name.span, record.clone());
+            self.job.owners.insert(name.span, record.clone());
         }
         let ty = match &inner.ty {
             Type::Record(_, fields) => fields.iter().find(|(n, _)| *n == name.text).map(|(_, t)| t.clone()),

@@ -6,6 +6,7 @@ use crate::diag::source::Span;
 use crate::diag::{Diagnostics, nearest};
 use crate::library::size;
 use crate::syntax::ast::{self, BinaryOp, Name, Preference, StmtKind};
+use crate::syntax::errors::CURRENCIES;
 use crate::types::{Size, Type};
 use crate::units::{self, Dimension};
 use ecow::EcoString;
@@ -147,6 +148,11 @@ fn read_clause(clause: &ast::Clause, context: &Context, cx: &mut Diagnostics) ->
     };
     let measured = quantity::measure(quantity, cx)?;
     if quantity.unit.is_none() && metric != Metric::Gpus {
+        // A currency in front of the number is said where it stands.
+        let before = context.sources.get(quantity.span.file).text.get(..quantity.span.start as usize);
+        if before.is_some_and(|text| text.ends_with(CURRENCIES.map(|(sign, _)| sign))) {
+            return None;
+        }
         cx.push(errors::missing_unit(quantity.span, metric.name(), &quantity.number, unit));
         return None;
     }

@@ -96,6 +96,9 @@ pub fn wrong_type(at: Span, wanted: &Type, found: &Type, why: Option<(Span, Stri
         _ => d,
     };
     match (wanted, found) {
+        (wanted, Type::Optional(inner)) if inner.fits(wanted) => {
+            d.help(format!("say what stands in where it is absent: `… or VALUE`, with a value of type `{wanted}`"))
+        }
         (item, Type::List(t)) if **t == *item => d.help("take one item at a time: `for item in list { … }`"),
         (Type::List(t), item) if **t == *item => d.help("put it into a list: `[value]`"),
         _ => d.help(format!("give a value of type `{wanted}`")),
@@ -293,7 +296,10 @@ pub fn missing_unit(at: Span, metric: &str, text: &str, unit: &str) -> Diagnosti
     if share == Some(Decimal::ONE) {
         return d.help("write `100 %` or `1 %`").guess(title, at, with_unit);
     }
-    d.help(title.clone()).fix(title, at, with_unit)
+    // Which currency is meant, nobody can tell.
+    let sure = unit != "usd";
+    let d = d.help(title.clone());
+    if sure { d.fix(title, at, with_unit) } else { d.guess(title, at, with_unit) }
 }
 
 /// E0305: a number that is not whole.

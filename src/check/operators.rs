@@ -32,7 +32,10 @@ impl BodyPass<'_> {
         {
             self.cx.push(crate::library::errors::dimensions_differ(span, left.span, a, right.span, b));
         }
-        let wanted = matches!(op, BinaryOp::And | BinaryOp::Or).then_some(Type::Bool);
+        if op == BinaryOp::Or {
+            return self.either(left, right, span);
+        }
+        let wanted = (op == BinaryOp::And).then_some(Type::Bool);
         let (left, right) = match op {
             BinaryOp::Eq | BinaryOp::Ne => self.compared(left, right),
             BinaryOp::Add => {
@@ -49,7 +52,7 @@ impl BodyPass<'_> {
         let (a, b) = (&left.ty, &right.ty);
         let arithmetic = || if *a == Type::Int && *b == Type::Int { Type::Int } else { Type::Float };
         let ty = match op {
-            BinaryOp::And | BinaryOp::Or => Some(Type::Bool),
+            BinaryOp::And => Some(Type::Bool),
             BinaryOp::Add if *a == Type::Text && *b == Type::Text => Some(Type::Text),
             BinaryOp::Add if matches!(a, Type::List(_)) && b.fits(a) => Some(a.clone()),
             BinaryOp::Add if matches!(b, Type::List(_)) && a.fits(b) => Some(b.clone()),
@@ -71,6 +74,30 @@ impl BodyPass<'_> {
                 Expr { span, ty: Type::Unknown, kind: ExprKind::Error }
             }
         }
+    }
+}
+
+impl BodyPass<'_> {
+    /// `a or b`: of two truths whether one holds; of a value that may be absent, it or what stands in for it.
+    fn either(&mut self, left: &ast::Expr, right: &ast::Expr, span: Span) -> Expr {
+        let make = |ty, left, right| {
+            let kind = ExprKind::Binary(BinaryOp::Or, Box::new(left), Box::new(right));
+            Expr { span, ty, kind }
+        };
+        let left = self.infer(left, Some(&Type::Bool));
+        let Type::Optional(inner) = left.ty.clone() else {
+            let left = self.fitting(left, Some(&Type::Bool), None);
+            let right = self.expr(right, Some(&Type::Bool));
+            return make(Type::Bool, left, right);
+        };
+        // Where what stands in may be absent too, so may be what comes of it.
+        let right = self.infer(right, Some(&inner));
+        if matches!(right.ty, Type::Optional(_)) {
+            let right = self.fitting(right, Some(&left.ty), None);
+            return make(left.ty.clone(), left, right);
+        }
+        let right = self.fitting(right, Some(&inner), None);
+        make(*inner, left, right)
     }
 }
 

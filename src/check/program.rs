@@ -62,8 +62,8 @@ pub struct Job {
     pub body: Block,
     /// Its holes.
     pub holes: Vec<Hole>,
-    /// The record of each of its fields that is read, by the place of the field's name.
-    pub fields: BTreeMap<Span, EcoString>,
+    /// The record of each field that is read, and the enum of each value that is named, by the place of the name.
+    pub owners: BTreeMap<Span, EcoString>,
     /// The jobs that it calls, each with the place of its first call.
     pub calls: BTreeMap<EcoString, Span>,
     /// The modules that it takes tasks from.

@@ -298,6 +298,9 @@ pub struct VerifyOptions {
     /// The job file that the plan was compiled from, where it declares tasks, models or tools of its own
     #[arg(long, value_name = "FILE")]
     pub source: Option<PathBuf>,
+    /// The line that the plan was made with beside the job's; the plan has it as well, and this makes sure of it (repeatable)
+    #[arg(long, value_name = "LINE", requires = "source")]
+    pub slo: Vec<String>,
     /// Check this proof that no plan is better, or that there is none, of `mkbc plan --proof`; needs --source
     #[arg(long, value_name = "FILE", requires = "source", conflicts_with = "alone")]
     pub proof: Option<PathBuf>,

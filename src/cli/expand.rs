@@ -2,9 +2,11 @@
 
 pub mod candidates;
 mod ledger;
+pub mod meaning;
 mod options;
 pub mod planner;
 
+pub use candidates::About;
 pub use ledger::lock;
 pub use options::{ExpandOptions, LockCommand, PlannerOptions};
 
@@ -17,7 +19,6 @@ use crate::compile::{Checked, Texts, check_file, fill};
 use crate::diag::Diagnostics;
 use crate::diag::source::FileId;
 use crate::expand::lock::{Entry, Lock};
-use crate::space::sizes::InputSizes;
 use std::path::Path;
 
 /// A file whose holes are filled.
@@ -40,8 +41,13 @@ pub fn expand(options: &ExpandOptions) -> Result<(), Failure> {
     if options.hole.is_some() && !options.refresh && !options.diff {
         return Err(Failure::Usage("`--hole` says what `--accept`, `--refresh` or `--diff` is about".into()));
     }
-    if options.diff || options.planner.planner.is_some() || options.refresh || options.cluster.is_some() {
-        return candidates::expand(options, &path, &InputSizes::new());
+    if options.diff
+        || options.meaning
+        || options.planner.planner.is_some()
+        || options.refresh
+        || options.cluster.is_some()
+    {
+        return candidates::expand(options, &path, &About::default());
     }
     let filled = filled(&options.source, options.locked, false)?;
     show(&filled.cx, &filled.texts, options.source.format);
@@ -57,7 +63,7 @@ pub fn expand(options: &ExpandOptions) -> Result<(), Failure> {
 }
 
 /// Fills the holes of a file for inputs that are given, so that the limits choose by their sizes, and writes the lock file.
-pub fn expand_for(options: &ExpandOptions, inputs: &Inputs) -> Result<(), Failure> {
+pub fn expand_for(options: &ExpandOptions, inputs: &Inputs, about: About<'_>) -> Result<(), Failure> {
     let (texts, file) = load(&options.source)?;
     let mut cx = Diagnostics::default();
     let checked = check_file(&texts, file, &mut cx);
@@ -66,7 +72,7 @@ pub fn expand_for(options: &ExpandOptions, inputs: &Inputs) -> Result<(), Failur
     };
     let params = job.params.iter().map(|p| job.local(*p)).map(|l| (l.name.as_str(), &l.ty));
     let (_, measured) = given(params, inputs)?;
-    candidates::expand(options, &lock_path(&options.source.file), &measured)
+    candidates::expand(options, &lock_path(&options.source.file), &About { measured, ..about })
 }
 
 /// Shows fills, each with the others that its hole could have.

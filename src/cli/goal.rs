@@ -1,10 +1,12 @@
 //! `mkbc ask "…" FILE…`: a question and what it is about → a job, its fill, its plan, and, after a yes, its answer.
 
 mod job;
+mod scans;
 mod things;
 
 use super::args::{EvidenceOptions, Format, Planning, RunOptions, Source};
-use super::expand::{self, ExpandOptions, PlannerOptions};
+use super::expand::candidates::Unfit;
+use super::expand::{self, About, ExpandOptions, PlannerOptions};
 use super::here::HERE;
 use super::inputs::Inputs;
 use super::load::{lock_path, read, writable, write};
@@ -69,9 +71,13 @@ pub fn ask(options: AskOptions) -> Result<(), Failure> {
     writable(&file)?;
     let values: Inputs = inputs.iter().map(|i| (i.name.clone(), i.values.clone())).collect();
     let text = job::text(&options, &inputs)?;
+    let pictures = scans::pictures(&inputs);
+    if let (Some(first), false) = (pictures.first(), options.quiet) {
+        note(&format!("`{first}` holds no text but pictures of it: what reads the text of a PDF is left out"));
+    }
     write(&file, &text)?;
     // From here on, what was made stays: whatever goes wrong is said with the place where it lies.
-    let made = fill_and_plan(&options, &file, &values);
+    let made = fill_and_plan(&options, &file, &values, !pictures.is_empty());
     let plan_file = made.inspect_err(|_| note(&format!("the job is kept in {}", file.display())))?;
     if !agreed(&options)? {
         let by_hand: Vec<String> = values
@@ -94,8 +100,14 @@ pub fn ask(options: AskOptions) -> Result<(), Failure> {
     run::run(&RunOptions { planning, inputs, slo, plan, folder, key, durable, adapt, show }, &values)
 }
 
-fn fill_and_plan(options: &AskOptions, file: &Path, values: &Inputs) -> Result<PathBuf, Failure> {
-    print(&format!("{}\n", read(file)?));
+fn fill_and_plan(options: &AskOptions, file: &Path, values: &Inputs, pictures: bool) -> Result<PathBuf, Failure> {
+    // Who is asked for a yes must see what for; standard output is the answer's.
+    let show = |text: &str| match options.quiet {
+        false => print(text),
+        true if !options.yes => eprint!("{text}"),
+        true => {}
+    };
+    show(&format!("{}\n", read(file)?));
     let of_job = ExpandOptions {
         source: source(options, file),
         refresh: false,
@@ -104,11 +116,13 @@ fn fill_and_plan(options: &AskOptions, file: &Path, values: &Inputs) -> Result<P
         hole: None,
         diff: false,
         cluster: Some(HERE.to_string()),
+        meaning: false,
         planner: options.planner.clone(),
     };
-    expand::expand_for(&of_job, values)?;
+    let unfit: Option<Unfit<'_>> = if pictures { Some(&scans::readers_of_text) } else { None };
+    expand::expand_for(&of_job, values, About { unfit, quiet: options.quiet, ..About::default() })?;
     let planned = plan::make_and(&planning(options, file), values, Some(HERE), &[], |planned, _, _| Ok(planned))?;
-    print(&render::text(&planned.plan, width()));
+    show(&render::text(&planned.plan, width()));
     let plan_file = file.with_extension("plan.json");
     let json = serde_json::to_string_pretty(&planned.plan).map_err(|e| e.to_string())?;
     write(&plan_file, &format!("{json}\n"))?;

@@ -1,6 +1,6 @@
 //! `mkbc plan`, and the way from options to a verified plan for `run`.
 
-use super::args::{EvidenceOptions, Format, Least, PlanOptions, Planning};
+use super::args::{EvidenceOptions, Format, Least, PlanOptions, Planning, Source};
 use super::expand::{Filled, filled};
 use super::export::{self, Decided};
 use super::here::{HERE, machines_of, usable_here};
@@ -221,6 +221,11 @@ pub fn change(options: &Planning, lines: &[String], filled: &mut Filled) -> Resu
         return Ok(());
     }
     let name = select(&filled.checked.program, options.job.as_deref()).map_err(Failure::Usage)?.name.clone();
+    change_job(&options.source, &name, lines, filled)
+}
+
+/// Changes a job of a file by lines of the language.
+pub fn change_job(source: &Source, name: &str, lines: &[String], filled: &mut Filled) -> Result<(), Failure> {
     let Filled { texts, checked, cx, .. } = filled;
     let Some(job) = checked.program.jobs.iter_mut().find(|job| job.name == name) else { return Ok(()) };
     for line in lines {
@@ -228,7 +233,7 @@ pub fn change(options: &Planning, lines: &[String], filled: &mut Filled) -> Resu
             Ok(_) => {}
             Err(Unread::Because(why)) => return Err(Failure::Usage(why)),
             Err(Unread::Said) => {
-                tell(options, cx, texts, true);
+                tell(source, cx, texts, true);
                 return Err(Failure::Said);
             }
         }
@@ -237,9 +242,9 @@ pub fn change(options: &Planning, lines: &[String], filled: &mut Filled) -> Resu
 }
 
 /// Shows what there is to say of a file before anything is done with its plan.
-fn tell(options: &Planning, cx: &Diagnostics, texts: &Texts, failed: bool) {
-    if options.source.format == Format::Text || failed {
-        show(cx, texts, options.source.format);
+fn tell(source: &Source, cx: &Diagnostics, texts: &Texts, failed: bool) {
+    if source.format == Format::Text || failed {
+        show(cx, texts, source.format);
     } else if cx.iter().next().is_some() {
         // Standard output is the plan's.
         let _ = writeln!(std::io::stderr(), "{:#}", crate::diag::render::json(cx, &texts.sources));
@@ -259,7 +264,7 @@ fn with_filled(
         Ok(terms) => terms,
         Err(why) => {
             let _ = waking.join();
-            tell(options, &filled.cx, &filled.texts, true);
+            tell(&options.source, &filled.cx, &filled.texts, true);
             return Err(why);
         }
     };
@@ -279,7 +284,7 @@ fn with_filled(
     };
     let made = compile::plan_seen(compiled, &target, &mut filled.cx, &mut seen);
     let _ = waking.join();
-    tell(options, &filled.cx, &filled.texts, made.is_err() || stored.is_err());
+    tell(&options.source, &filled.cx, &filled.texts, made.is_err() || stored.is_err());
     let (prepared, decision) = match made {
         Ok(made) => {
             stored?;
@@ -296,6 +301,7 @@ fn with_filled(
     };
     let limits = Limits { nodes: EXTRA_NODES, certify: Certify::Off, ..target.limits };
     let mut plan = decision.plan.clone();
+    plan.beside = extras.slo.to_vec();
     if extras.prices {
         price(&Asked::of(&prepared, &decision, limits), &mut plan);
     }

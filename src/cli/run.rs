@@ -7,7 +7,7 @@ use super::inputs::{Inputs, missing};
 use super::load::{writable, write};
 use super::plan::{demand, given, make_and, read_plan};
 use super::streaming::Streaming;
-use super::verify::against_source;
+use super::verify::{against_source, beside};
 use super::{Failure, note, print, print_json};
 use crate::adapt::{Adapt, Mode};
 use crate::digest::{digest, file_digest};
@@ -372,7 +372,12 @@ fn trusted(path: &Path, options: &RunOptions) -> Result<Plan, Failure> {
         return Err(format!("`{shown}` is a plan for `{}`, and not for `{job}`: plan again", plan.job).into());
     }
     match against_source(&plan, &options.planning.source)?.as_slice() {
-        [] => Ok(plan),
+        [] => {
+            if !plan.beside.is_empty() {
+                note(&format!("`{shown}` was made with {}", beside(&plan)));
+            }
+            Ok(plan)
+        }
         wrong => Err(format!("`{shown}` does not pass verification and is not run:\n  {}", wrong.join("\n  ")).into()),
     }
 }

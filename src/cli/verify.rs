@@ -3,7 +3,7 @@
 use super::args::{Format, Source, VerifyOptions};
 use super::expand::filled;
 use super::load::library;
-use super::plan::read_plan;
+use super::plan::{change_job, read_plan};
 use super::{Failure, print};
 use crate::check::select;
 use crate::compile::{check_tree, library_digest};
@@ -42,6 +42,12 @@ pub fn verify(options: &VerifyOptions) -> Result<(), Failure> {
             Some(path) => {
                 let source = Source { file: path.clone(), library: options.library.clone(), format: Format::Text };
                 let mut wrong = against_source(&plan, &source)?;
+                if !options.slo.is_empty() && options.slo != plan.beside {
+                    wrong.push(format!("it was made with {}", beside(&plan)));
+                }
+                if options.proof.is_some() && !plan.beside.is_empty() {
+                    wrong.push(format!("a proof is of the job as it stands, and it was made with {}", beside(&plan)));
+                }
                 // A proof is about the problem of the same job: another version has nothing to say.
                 if let (Some(path), true) = (&options.proof, wrong.is_empty()) {
                     wrong.extend(super::proof::verify(&plan, &source, path)?);
@@ -60,8 +66,13 @@ pub fn verify(options: &VerifyOptions) -> Result<(), Failure> {
                 }
                 (Some(_), false) => "against the library and the job",
             };
+            // Such a line may loosen what the job says.
+            let with = match plan.beside.as_slice() {
+                [] => String::new(),
+                _ => format!(", with {} in place of the job's own", beside(&plan)),
+            };
             print(&format!(
-                "{shown}: {} and {} verified {against}\n",
+                "{shown}: {} and {} verified {against}{with}\n",
                 counted(plan.steps.len(), "step"),
                 counted(plan.clauses.len(), "clause")
             ));
@@ -69,6 +80,12 @@ pub fn verify(options: &VerifyOptions) -> Result<(), Failure> {
         }
         wrong => Err(format!("`{shown}` does not hold:\n  {}", wrong.join("\n  ")).into()),
     }
+}
+
+/// The lines that a plan was made with beside the job's.
+pub fn beside(plan: &Plan) -> String {
+    let lines: Vec<String> = plan.beside.iter().map(|line| format!("`--slo \"{line}\"`")).collect();
+    if lines.is_empty() { "no `--slo`".to_string() } else { lines.join(" and ") }
 }
 
 /// Checks a proof that there is no plan.
@@ -84,7 +101,7 @@ fn no_plan(options: &VerifyOptions) -> Result<(), Failure> {
 /// Checks a plan against the job that it was made from: its digests, every figure, every clause, rule and pin.
 pub fn against_source(plan: &Plan, source: &Source) -> Result<Vec<String>, Failure> {
     let mut wrong = Vec::new();
-    let filled = filled(source, true, false)?;
+    let mut filled = filled(source, true, false)?;
     if digest([filled.texts.sources.get(filled.file).text.as_str()]) != plan.hashes.source {
         wrong.push(format!("it was made from another version of `{}`: plan again", source.file.display()));
     }
@@ -96,6 +113,9 @@ pub fn against_source(plan: &Plan, source: &Source) -> Result<Vec<String>, Failu
     }
     if !wrong.is_empty() {
         return Ok(wrong);
+    }
+    if select(&filled.checked.program, Some(&plan.job)).is_ok() {
+        change_job(source, &plan.job, &plan.beside, &mut filled)?;
     }
     let checked = &filled.checked;
     match select(&checked.program, Some(&plan.job)) {

@@ -175,9 +175,11 @@ impl Base {
 
     /// The library with a file's own items and tables. While only other parts of the file are typed at, it is the one from before.
     fn library_of(&mut self, tree: &File, cx: &mut Diagnostics) -> Arc<Library> {
-        let declares = |item: &&Item| !matches!(item.kind, ItemKind::Use(_) | ItemKind::Job(_) | ItemKind::Error);
-        let items: Vec<&Item> = tree.items.iter().filter(declares).collect();
-        if items.is_empty() && self.texts.tables.is_empty() {
+        // Which modules are used decides which of their types the file's own may hide.
+        let counts = |item: &&Item| !matches!(item.kind, ItemKind::Job(_) | ItemKind::Error);
+        let items: Vec<&Item> = tree.items.iter().filter(counts).collect();
+        let declares = items.iter().any(|item| !matches!(item.kind, ItemKind::Use(_)));
+        if !declares && self.texts.tables.is_empty() {
             return self.library.clone();
         }
         let text = |file: &FileId| self.texts.sources.get(*file).text.as_str();

@@ -27,6 +27,14 @@ pub fn nothing_fits(at: Span, ty: &Type) -> Diagnostic {
         .help("write the step yourself, declare a task that gives it, or bring more into scope")
 }
 
+/// W0508: typed search's best fill, which little of the goal speaks for.
+pub fn doubtful(at: Span, job: &str, hole: &str, because: &str) -> Diagnostic {
+    let message = format!("little of the goal speaks for the fill of `{job}.{hole}`, only its type does");
+    Diagnostic::warning("W0508", message, at, because).help(
+        "look at the fill before it runs; ask in the words of the tasks that you want, or write the step yourself",
+    )
+}
+
 /// E0507: a fill that does not check.
 pub fn bad_fill(at: Span, job: &str, hole: &str) -> Diagnostic {
     Diagnostic::error("E0507", format!("the fill of `{job}.{hole}` is broken"), at, "this hole")

@@ -39,6 +39,7 @@ pub(super) struct Offer {
     /// What the words of its name that the goal does not have count against it.
     pub strange: f64,
     said: Said,
+    docs: EcoString,
 }
 
 impl Offer {
@@ -53,11 +54,17 @@ impl Offer {
         if let Type::Record(_, fields) = result {
             yields.extend(fields.iter().map(|(n, t)| (Some(n.clone()), t.clone())));
         }
-        Offer { name: name.clone(), params, makes, yields, cover: Vec::new(), strange: 0.0, said }
+        Offer { name: name.clone(), params, makes, yields, cover: Vec::new(), strange: 0.0, said, docs: docs.into() }
     }
 }
 
 impl Offer {
+    /// What it says of itself, as a sentence.
+    pub fn spoken(&self) -> String {
+        let sentence = self.docs.split_inclusive(". ").next().unwrap_or_default().trim();
+        format!("{}: {sentence}", self.name.replace("_", " "))
+    }
+
     /// Whether its name or description has one of some words.
     pub fn says(&self, words: &BTreeSet<String>) -> bool {
         !words.is_disjoint(&self.said.name) || !words.is_disjoint(&self.said.docs)

@@ -184,7 +184,13 @@ fn read(answer: &str, asked: &Asked, offers: &[Offer]) -> Result<Found, String> 
     let allowed = form::Allowed { offers, scope: &names, library: asked.library, goal: goal(asked) };
     let form::Read { term, names: called } = form::term(&form, &allowed)?;
     let because: String = form.because.chars().filter(|c| !c.is_control()).take(300).collect();
-    Ok(Found { text: write_named(&term, asked.library, &scope, &called), because, score: 0.0, shape: term.shape() })
+    Ok(Found {
+        text: write_named(&term, asked.library, &scope, &called),
+        because,
+        score: 0.0,
+        shape: term.shape(),
+        told: 1.0,
+    })
 }
 
 fn goal<'a>(asked: &Asked<'a>) -> &'a str {

@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn limits_and_wishes_choose_among_fills_that_fit() {
         let candidate = |text: &str, score, predicted| Candidate {
-            found: Found { text: text.into(), because: String::new(), score, shape: String::new() },
+            found: Found { text: text.into(), because: String::new(), score, shape: String::new(), told: 1.0 },
             by: "typed search".into(),
             predicted,
         };

@@ -2,6 +2,7 @@
 //! is in scope; ranked by how much of the goal their words cover. No model and no network; the same hole gives the same fills.
 
 use super::chart::{Ground, MAX_OFFERS, Named, Scope, chart};
+use super::meaning::Near;
 use super::offer::{needed, offers, weigh};
 use super::term::Term;
 use super::write::write;
@@ -15,6 +16,8 @@ pub const MAX_FILLS: usize = 5;
 /// What it counts against a fill that it leaves out an input that nothing else uses, and one that something else does.
 const UNUSED: f64 = 0.6;
 const LEFT_OUT: f64 = 0.03;
+/// A fill that less than this share of the goal's words speak for is warned of. In the corpus (`tests/expand/corpus`) no right first choice is.
+const DOUBTFUL: f64 = 0.15;
 /// How many names in scope are told apart; further ones count as one.
 const MAX_NAMES: usize = 55;
 
@@ -29,10 +32,24 @@ pub struct Found {
     pub score: f64,
     /// Calls of calls of what is in scope; `map(list, body)`; constants left out.
     pub shape: String,
+    /// The share of the goal's words that speak for it, 0 to 1; 1 where nothing is asked in words, or where a model read the goal.
+    pub told: f64,
+}
+
+impl Found {
+    /// Whether so little of the goal speaks for it that it may be about something else.
+    pub fn is_doubtful(&self) -> bool {
+        self.told < DOUBTFUL
+    }
 }
 
 /// The fills of a hole, the best first.
 pub fn search(hole: &Hole, job: &Job, program: &Program, library: &Library) -> Vec<Found> {
+    search_near(hole, job, program, library, None)
+}
+
+/// The same, ranked by meaning as well where it is known what is near to the goal.
+pub fn search_near(hole: &Hole, job: &Job, program: &Program, library: &Library, near: Option<&Near>) -> Vec<Found> {
     let locals: Vec<_> = hole.scope.iter().map(|id| job.local(*id)).collect();
     let named =
         |(i, l): (usize, &&Local)| Named::new(l.name.clone(), l.ty.clone(), 1 << i.min(MAX_NAMES), l.name.clone());
@@ -41,7 +58,13 @@ pub fn search(hole: &Hole, job: &Job, program: &Program, library: &Library) -> V
     let (goal, around) = if hole.goal.is_empty() { (whole, hole.name.as_str()) } else { (hole.goal.as_str(), whole) };
     let around = if around == "result" || around == goal { "" } else { around };
     let mut offers = offers(job, program, library);
-    let wanted = weigh(&mut offers, goal, around);
+    let mut wanted = weigh(&mut offers, goal, around);
+    if let Some(near) = near {
+        wanted.mean();
+        for offer in &mut offers {
+            offer.cover.push(near.get(&offer.name).copied().unwrap_or_default());
+        }
+    }
     if offers.len() > MAX_OFFERS {
         offers.sort_by(|a, b| wanted.share(&b.cover).total_cmp(&wanted.share(&a.cover)));
         offers.truncate(MAX_OFFERS);
@@ -65,10 +88,10 @@ pub fn search(hole: &Hole, job: &Job, program: &Program, library: &Library) -> V
             }
         }
         let used: Vec<&str> = cand.term.used().into_iter().collect();
-        let words = ground.wanted.matched(&cand.cover);
+        let (words, told) = (ground.wanted.matched(&cand.cover), ground.wanted.told(&cand.cover));
         let words = if words.is_empty() { String::new() } else { format!("; the goal's words {}", words.join(", ")) };
         let because = format!("score {score:.2}: {} from {}{words}", cand.term.calls().join(", "), used.join(", "));
-        found.push(Found { text: write(&cand.term, library, &names), because, score, shape: cand.term.shape() });
+        found.push(Found { text: write(&cand.term, library, &names), because, score, shape: cand.term.shape(), told });
     }
     found.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.text.cmp(&b.text)));
     found.dedup_by(|a, b| a.text == b.text);

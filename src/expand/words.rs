@@ -10,6 +10,9 @@ const EMPTY: [&str; 44] = [
     "one", "how", "who", "when", "where", "every", "has", "have", "will", "not", "than", "then",
 ];
 
+/// What meaning weighs, as a share of all words together.
+const MEANING: f64 = 0.3;
+
 /// Words that people use for one another; the first of a row stands for all.
 static SAME: [&[&str]; 20] = [
     &["person", "people", "man", "woman", "someone", "anybody"],
@@ -67,6 +70,8 @@ fn stem(word: &str) -> &str {
 pub(super) struct Wanted {
     words: Vec<(String, f64)>,
     total: f64,
+    /// The goal's own words, whether anything tells of them or not.
+    own: BTreeSet<String>,
 }
 
 /// What an offered step says of itself.
@@ -99,11 +104,12 @@ impl Wanted {
     /// are left out: nothing in the library could fit them better.
     pub fn new(goal: &str, around: &str, said: &[Said]) -> Wanted {
         let mut weights: BTreeMap<String, f64> = words(around).into_iter().map(|w| (w, 0.3)).collect();
-        weights.extend(words(goal).into_iter().map(|w| (w, 1.0)));
+        let mut own = words(goal);
         if is_question(goal) {
             // What answers questions is meant, in whichever words the question is put.
-            weights.extend([("answ".to_string(), 1.0), ("quest".to_string(), 1.0)]);
+            own.extend(["answ".to_string(), "quest".to_string()]);
         }
+        weights.extend(own.iter().map(|w| (w.clone(), 1.0)));
         let mut telling = Vec::new();
         for (word, weight) in weights {
             let known = said.iter().filter(|s| s.weight(&word) > 0.0).count();
@@ -112,7 +118,14 @@ impl Wanted {
             }
         }
         let total = telling.iter().map(|(_, w)| w).sum();
-        Wanted { words: telling, total }
+        Wanted { words: telling, total, own }
+    }
+
+    /// Counts the meaning of the whole as one more word, behind the others; those of which nothing tells weigh in it too.
+    pub fn mean(&mut self) {
+        let weight = if self.total > 0.0 { MEANING * self.total } else { 1.0 };
+        self.words.push((String::new(), weight));
+        self.total += weight;
     }
 
     /// How well a step covers each word, 0 to 1.
@@ -137,9 +150,20 @@ impl Wanted {
         self.words.iter().enumerate().map(|(i, (_, w))| w * f64::from(best(i))).sum::<f64>() / self.total
     }
 
+    /// The share of the goal's own words that speak for what covers these; 1 where it has none.
+    pub fn told(&self, covered: &[f32]) -> f64 {
+        let told = self.matched(covered).into_iter().filter(|word| self.own.contains(*word)).count();
+        if self.own.is_empty() { 1.0 } else { told as f64 / self.own.len() as f64 }
+    }
+
     /// The words of the goal that are covered.
     pub fn matched(&self, covered: &[f32]) -> Vec<&str> {
-        self.words.iter().zip(covered).filter(|(_, c)| **c > 0.0).map(|((w, _), _)| w.as_str()).collect()
+        self.words
+            .iter()
+            .zip(covered)
+            .filter(|((w, _), c)| **c > 0.0 && !w.is_empty())
+            .map(|((w, _), _)| w.as_str())
+            .collect()
     }
 }
 

@@ -287,7 +287,7 @@ fn written(op: &Op, args: &[String]) -> String {
         Op::Gt => infix(">"),
         Op::Ge => infix(">="),
         Op::And => infix("and"),
-        Op::Or => infix("or"),
+        Op::Or | Op::Otherwise => infix("or"),
         Op::Note { .. } => format!("the agent's account of {}", args.join(", ")),
         Op::Said(name) => format!("what the agent said of {name}"),
     }

@@ -19,12 +19,12 @@ pub(super) fn names(tree: &File, text: &str, library: &Library, program: &Progra
         _ => None,
     });
     let composed = program.compositions.values().map(|c| &c.job);
-    let fields = program.jobs.iter().chain(composed).flat_map(|job| &job.fields).map(|(at, of)| (*at, of));
+    let owners = program.jobs.iter().chain(composed).flat_map(|job| &job.owners).map(|(at, of)| (*at, of));
     let mut walk = Walk {
         library,
         text,
         jobs: jobs.collect(),
-        fields: fields.collect(),
+        owners: owners.collect(),
         scope: Vec::new(),
         params: Vec::new(),
         out: Vec::new(),
@@ -40,8 +40,8 @@ struct Walk<'a> {
     library: &'a Library,
     text: &'a str,
     jobs: BTreeMap<EcoString, &'a Job>,
-    /// The record of each field that the program reads, by the place of the field's name.
-    fields: BTreeMap<Span, &'a EcoString>,
+    /// The record of each field that the program reads and the enum of each value that it names, by the place of the name.
+    owners: BTreeMap<Span, &'a EcoString>,
     scope: Scope,
     /// The inputs of the job.
     params: Scope,
@@ -225,7 +225,8 @@ impl Walk<'_> {
         match &expr.kind {
             ExprKind::Name(name) => {
                 let found = self.scope.iter().rev().find(|(n, _)| n == name).map(|(_, t)| t.clone());
-                let value = || self.enum_of(name).map(|of| Target::Value(of, name.clone()));
+                let of = || self.owners.get(&expr.span).copied().cloned().or_else(|| self.enum_of(name));
+                let value = || of().map(|of| Target::Value(of, name.clone()));
                 if let Some(target) = found.or_else(value) {
                     self.push(expr.span, target);
                 }
@@ -233,7 +234,7 @@ impl Walk<'_> {
             ExprKind::Hole(_, ty) => ty.iter().for_each(|t| self.ty(t)),
             ExprKind::Field(inner, field) => {
                 self.expr(inner);
-                let of = self.fields.get(&field.span).copied().cloned().or_else(|| self.record_of(inner));
+                let of = self.owners.get(&field.span).copied().cloned().or_else(|| self.record_of(inner));
                 self.push(field.span, field_of(of, &field.text));
             }
             ExprKind::Call(call) => self.call(call),
@@ -281,7 +282,7 @@ impl Walk<'_> {
         }
     }
 
-    /// The enum that has a value of this name.
+    /// An enum that has a value of this name, where the checker does not say which is meant.
     fn enum_of(&self, name: &EcoString) -> Option<EcoString> {
         let has = |ty: &Type| matches!(ty, Type::Enum(_, values) if values.contains(name));
         self.library.types.iter().find(|(_, (ty, _))| has(ty)).map(|(n, _)| n.clone())

@@ -146,7 +146,11 @@ impl<'p> Lower<'p> {
             }
             ExprKind::Binary(op, left, right) => {
                 let args = vec![self.expr(left, job, scope, nodes)?, self.expr(right, job, scope, nodes)?];
-                Some(self.compute(binary(*op), args, nodes))
+                let op = match (op, &left.ty) {
+                    (BinaryOp::Or, Type::Optional(_)) => Op::Otherwise,
+                    (op, _) => binary(*op),
+                };
+                Some(self.compute(op, args, nodes))
             }
             ExprKind::If(branch) => {
                 let when = self.expr(&branch.condition, job, scope, nodes)?;

@@ -162,6 +162,8 @@ pub enum Op {
     And,
     /// `or`.
     Or,
+    /// `or` behind a value that may be absent: the value, and the other one where it is absent.
+    Otherwise,
     /// `not`.
     Not,
     /// An agent's account, of which more is noted: a list, and what comes behind.

@@ -15,7 +15,7 @@ use crate::types::Type;
 use crate::units::Dimension;
 use ecow::EcoString;
 use rust_decimal::Decimal;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A parsed module.
 pub struct Module<'a> {
@@ -55,8 +55,15 @@ pub fn declare(
 ) -> Library {
     let names = modules.iter().map(|m| m.name.clone()).filter(|n| !n.is_empty()).collect();
     let mut library = Library { modules: names, ..Library::default() };
-    types::declare(modules.iter().flat_map(|m| &m.tree.items), &mut library.types, cx);
-    for module in modules {
+    let (own, others): (Vec<&Module>, Vec<&Module>) = modules.iter().partition(|m| m.name.is_empty());
+    types::declare(others.iter().flat_map(|m| &m.tree.items), &mut library.types, cx);
+    let mut hidden = false;
+    for module in others.into_iter().chain(own.iter().copied()) {
+        // The file's own items come last: the library's tasks keep their types, whatever the file calls its own.
+        if module.name.is_empty() && !std::mem::replace(&mut hidden, true) {
+            hide(&own, modules, &mut library.types);
+            types::declare(own.iter().flat_map(|m| &m.tree.items), &mut library.types, cx);
+        }
         for item in &module.tree.items {
             match &item.kind {
                 ItemKind::Task(task) => declare_task(task, &module.name, &item.docs, &mut library, cx),
@@ -95,6 +102,26 @@ pub fn declare(
     }
     read.report_unasked(sources, cx);
     library
+}
+
+/// Takes away the types of modules that a file does not use, where it declares one of the same name: whoever adds a type to the library breaks
+/// no file with it.
+fn hide(own: &[&Module], modules: &[Module], types: &mut types::Declared) {
+    let items = || own.iter().flat_map(|m| &m.tree.items);
+    let used: BTreeSet<String> = items()
+        .filter_map(|item| match &item.kind {
+            ItemKind::Use(path) => Some(path.iter().map(|n| n.text.as_str()).collect::<Vec<_>>().join(".")),
+            _ => None,
+        })
+        .collect();
+    let unused = modules.iter().filter(|m| !m.name.is_empty() && !used.contains(m.name.as_str()));
+    let hideable: BTreeSet<FileId> = unused.filter_map(|m| Some(m.tree.items.first()?.span.file)).collect();
+    for item in items() {
+        let (ItemKind::Record(name, _) | ItemKind::Enum(name, _)) = &item.kind else { continue };
+        if types.get(&name.text).is_some_and(|(_, at)| hideable.contains(&at.file)) {
+            types.remove(&name.text);
+        }
+    }
 }
 
 fn declare_task(task: &ast::Task, module: &EcoString, docs: &EcoString, library: &mut Library, cx: &mut Diagnostics) {

@@ -12,6 +12,7 @@ use crate::diag::source::{FileId, Sources};
 use crate::ir::workflow::{InAgent, StepId, Workflow};
 use crate::library::Library;
 use crate::solve::outcome::Solution;
+use crate::space::either::cost_together;
 use crate::space::encode::{Encoded, Origin, wishes};
 use crate::space::ends::End;
 use crate::space::quality::contribution;
@@ -127,6 +128,7 @@ pub fn build(input: &BuildInput) -> Result<Plan, String> {
         robust: input.space.terms.end == End::Worst,
         proof: input.solution.proof.clone(),
         programs: BTreeMap::new(),
+        beside: Vec::new(),
     })
 }
 
@@ -186,6 +188,7 @@ pub fn predicted(figures: &crate::space::Figures) -> Predicted {
         latency_p95_s: kept(figures.latency_p95),
         latency_p99_s: kept(figures.latency_p99),
         cost_usd: kept(figures.cost),
+        either_usd: kept(figures.either),
         energy_wh: figures.energy.map(kept),
         quality: kept(figures.quality),
         memory_gb: kept(figures.memory),
@@ -229,11 +232,12 @@ pub fn totals_of(choice: &[usize], space: &Space, rule: &QualityRule, library: &
     let own = own.map(|(c, option)| (&c.device, c.units, option.figures.replicas));
     let held = own.chain(shared().map(|i| (&i.device, i.units, i.replicas)));
     let standing = shared().map(|i| cost_of(i, space)).sum::<Decimal>();
+    let costs = space.steps.iter().zip(&steps).map(|(s, p)| (s.tool_of, p.cost_usd, p.either_usd));
     Totals {
         latency_s: longest(&|p| p.latency_s),
         latency_p95_s: longest(&|p| p.latency_p95_s),
         latency_p99_s: longest(&|p| p.latency_p99_s),
-        cost_usd: kept(steps.iter().map(|s| s.cost_usd).sum::<Decimal>() + standing),
+        cost_usd: kept(cost_together(costs) + standing),
         energy_wh: kept(steps.iter().filter_map(|s| s.energy_wh).sum()),
         energy_known: steps.iter().all(|s| s.energy_wh.is_some()),
         quality: kept(quality),

@@ -53,6 +53,9 @@ pub struct Plan {
     /// What lies on each GPU, under a rate: all of them stand ready at once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub placement: Vec<Placed>,
+    /// Lines of the language that count as if the job said them, as they were given beside it (`--slo`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<String>,
     /// The job's clauses, each with its value and slack.
     pub clauses: Vec<PlanClause>,
     /// The wishes, most important first.
@@ -117,6 +120,7 @@ impl Plan {
                 kept: (0, 0),
             },
             programs: BTreeMap::new(),
+            beside: Vec::new(),
         }
     }
 

@@ -72,7 +72,14 @@ pub fn text(plan: &Plan, width: u16) -> String {
     row.extend(tails(t.latency_p95_s, t.latency_p99_s));
     row.extend([dollars(t.cost_usd), energy, percent(t.quality)]);
     table.add_row(row);
-    let _ = writeln!(out, "{table}\n\nwhy");
+    let _ = writeln!(out, "{table}");
+    if plan.steps.iter().filter(|s| !s.predicted.either_usd.is_zero()).count() > 1 {
+        let _ = writeln!(
+            out,
+            "a round of an agent calls one of its tools: by the call, the total has what the dearest costs"
+        );
+    }
+    let _ = writeln!(out, "\nwhy");
     for c in &plan.compositions {
         let knobs: Vec<String> = c.knobs.iter().map(|(n, v)| format!("{n}: {v}")).collect();
         let knobs = if knobs.is_empty() { String::new() } else { format!("({})", knobs.join(", ")) };

@@ -10,6 +10,7 @@ use super::build::{gpus, predicted};
 use super::model::{
     Hardware, PLAN_VERSION, Plan, PlanInstance, PlanStep, Predicted, PriceChange, ShadowPrice, Streamed, Totals,
 };
+use crate::check::agents::TURN;
 use crate::check::program::{Metric, QualityRule};
 use crate::diag::Diagnostics;
 use crate::ir::dag::Dag;
@@ -148,7 +149,12 @@ fn strange(step: &PlanStep) -> bool {
     let times = [p.latency_s, p.latency_p95_s, p.latency_p99_s];
     let others = [p.cost_usd, p.energy_wh.unwrap_or_default(), p.quality, p.memory_gb, step.calls];
     let mut numbers = times.into_iter().chain(others).chain(p.streamed.iter().flat_map(self::times));
-    p.quality > Decimal::ONE || numbers.any(|n| n.is_sign_negative() && !n.is_zero() || n > dec!(1e15))
+    let either = Decimal::ZERO..=p.cost_usd;
+    let alone = step.agent.is_none() || step.task == TURN;
+    !either.contains(&p.either_usd)
+        || alone && !p.either_usd.is_zero()
+        || p.quality > Decimal::ONE
+        || numbers.any(|n| n.is_sign_negative() && !n.is_zero() || n > dec!(1e15))
 }
 
 /// What a step contributes to the job's quality.
@@ -256,11 +262,18 @@ fn recompute(plan: &Plan, dag: &Dag, quality: Decimal) -> Totals {
     };
     let (mut cost, mut energy, mut known) = (Decimal::ZERO, Decimal::ZERO, true);
     cost += plan.instances.iter().map(|i| i.cost_usd).sum::<Decimal>();
+    // An agent calls one of its tools a round: what grows with the calls counts once, where it is dearest.
+    let mut dearest: BTreeMap<u32, Decimal> = BTreeMap::new();
     for step in &plan.steps {
-        cost += step.predicted.cost_usd;
+        cost += step.predicted.cost_usd - step.predicted.either_usd;
+        if let Some(agent) = &step.agent {
+            let most = dearest.entry(agent.number).or_default();
+            *most = step.predicted.either_usd.max(*most);
+        }
         energy += step.predicted.energy_wh.unwrap_or_default();
         known &= step.predicted.energy_wh.is_some();
     }
+    cost += dearest.into_values().sum::<Decimal>();
     Totals {
         latency_s: longest(&|p| p.latency_s),
         latency_p95_s: longest(&|p| p.latency_p95_s),

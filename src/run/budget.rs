@@ -6,7 +6,8 @@
 
 use super::fault::{Fault, FaultKind};
 use super::journal::replay::Replay;
-use crate::plan::model::{Plan, PlanStep};
+use crate::plan::model::{Plan, PlanStep, Predicted};
+use crate::space::either::cost_together;
 use rust_decimal::Decimal;
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -45,8 +46,12 @@ impl Budget {
         let clauses = clauses.map(|clause| (clause.limit, clause.text.clone()));
         let most = most.map(|usd| (usd, format!("at most {} usd", usd.normalize())));
         let limit = clauses.chain(most).min_by_key(|(limit, _)| *limit).map(|(usd, text)| Limit { text, usd });
-        let paid = plan.steps.iter().filter(|s| s.engine.provider().is_some()).map(|s| s.predicted.cost_usd);
-        let aside = Cell::new((plan.total.cost_usd - paid.sum::<Decimal>()).max(Decimal::ZERO));
+        let unpaid = plan.steps.iter().filter(|s| s.engine.provider().is_none());
+        let unpaid = cost_together(unpaid.map(|s| {
+            let Predicted { cost_usd, either_usd, .. } = s.predicted;
+            (s.agent.as_ref().map(|agent| agent.number), cost_usd, either_usd)
+        }));
+        let aside = Cell::new(unpaid + plan.instances.iter().map(|i| i.cost_usd).sum::<Decimal>());
         let agents = plan.steps.iter().filter_map(|s| s.agent.as_ref());
         let agents = agents.filter_map(|agent| {
             let usd = agent.cost_usd?;

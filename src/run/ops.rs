@@ -23,6 +23,8 @@ pub fn compute(op: &Op, args: &[&Value]) -> Result<Value, Fault> {
         (Op::Not, [Value::Bool(b)]) => Ok(Value::Bool(!b)),
         (Op::And, [Value::Bool(a), Value::Bool(b)]) => Ok(Value::Bool(*a && *b)),
         (Op::Or, [Value::Bool(a), Value::Bool(b)]) => Ok(Value::Bool(*a || *b)),
+        (Op::Otherwise, [Value::Null, other]) => Ok((*other).clone()),
+        (Op::Otherwise, [value, _]) => Ok((*value).clone()),
         (Op::Eq, [a, b]) => Ok(Value::Bool(equal(a, b))),
         (Op::Ne, [a, b]) => Ok(Value::Bool(!equal(a, b))),
         (Op::Lt, [a, b]) => order(a, b).map(|o| Value::Bool(o == Ordering::Less)),

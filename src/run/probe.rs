@@ -41,9 +41,12 @@ fn path(medium: &Map<String, Value>) -> Result<String, Fault> {
 }
 
 async fn probe(program: &str, arguments: &[&str], file: &str, env: Env<'_>) -> Result<child::Captured, Fault> {
-    let mut argv = vec![program.to_owned()];
-    argv.extend(arguments.iter().map(|a| (*a).to_owned()));
-    argv.push(file.to_owned());
+    ask(program, &[arguments, &[file]].concat(), file, env).await
+}
+
+/// Runs a program over a file.
+async fn ask(program: &str, arguments: &[&str], file: &str, env: Env<'_>) -> Result<child::Captured, Fault> {
+    let argv: Vec<String> = [&[program], arguments].concat().into_iter().map(str::to_owned).collect();
     let limits = Limits { output: 4 << 20, ..Limits::default() };
     let folder = std::env::temp_dir();
     let run = child::run(Command { argv: &argv, folder: Path::new(&folder), env, threads: 1, limits });
@@ -107,6 +110,20 @@ async fn streams(medium: &mut Map<String, Value>, ty: &Type, env: Env<'_>) -> Re
 /// Whether a document is a PDF; anything else is a picture of one page.
 pub fn is_pdf(file: &str) -> bool {
     begins(file, &[b"%PDF-"])
+}
+
+/// Whether a document holds text, and not only pictures of it, on its first pages; `None` where that cannot be told.
+pub async fn holds_text(file: &str, env: Env<'_>) -> Option<bool> {
+    /// How many pages are looked at: a book is no scan because its cover is one.
+    const PAGES: &str = "20";
+    if !is_pdf(file) {
+        return is_picture(file).then_some(false);
+    }
+    // A path that begins with a dash is no option, and one that is `-` is a file.
+    let path = std::path::absolute(file).ok()?;
+    let arguments = ["-q", "-enc", "UTF-8", "-l", PAGES, path.to_str()?, "-"];
+    let captured = ask("pdftotext", &arguments, file, env).await.ok()?;
+    Some(!String::from_utf8_lossy(&captured.stdout).trim().is_empty())
 }
 
 /// Whether a file is a picture of a kind that is read as a page.

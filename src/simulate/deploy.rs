@@ -209,7 +209,7 @@ impl Used<'_> {
     fn at(&self, candidate: &Candidate) -> Option<(f64, f64)> {
         let (terms, ends) = (Terms::default(), Ends::all(End::Typical));
         let one = Decimal::ONE;
-        let called = Called { calls: one, in_turn: one, share: one, role: Role::Aside };
+        let called = Called { calls: one, in_turn: one, share: one, role: Role::Aside, either: false };
         let figures = figures_with(self.entry, candidate, self.work, called, &terms, &ends)?;
         let (seconds, energy) = (float(figures.latency), figures.energy.map_or(0.0, float));
         Some((seconds, if seconds > 0.0 { energy * 3600.0 / seconds } else { 0.0 }))

@@ -156,6 +156,7 @@ fn used(problem: &Problem, chosen: &[&Choice]) -> Result<BTreeSet<usize>, Violat
         if let Some(instance) = option.instance {
             *loads.entry(instance).or_default() += i128::from(option.load);
         }
+        option.opens.iter().for_each(|&instance| *loads.entry(instance).or_default() += 0);
     }
     for (&instance, &load) in &loads {
         let known = problem.instances.get(instance);
@@ -173,6 +174,7 @@ pub fn aggregate(problem: &Problem, choice: &[usize], figure: Figure, over: Aggr
         let options = problem.steps.get(step).map(|s| &s.choices);
         let option = options.and_then(|o| o.get(option)).ok_or(Violation::NoSuchOption { step })?;
         instances.extend(option.instance);
+        instances.extend(&option.opens);
         weights.push(i128::from(option.figures[figure.index()]));
     }
     Ok(match over {

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::problem::{Bound, Choice, Figure, Problem};
+use super::problem::{Bound, Choice, Figure, Problem, Step};
 
 /// What the options of a problem are compared by.
 pub struct Keys<'p> {
@@ -19,6 +19,8 @@ pub struct Keys<'p> {
     counted: Vec<Vec<bool>>,
     /// The clauses over several steps that list an option, per step and option.
     listed: Vec<BTreeMap<usize, Vec<usize>>>,
+    /// The steps whose options open instances that are rungs of one ladder: of two options, one opens what the other does and no more.
+    ladders: Vec<bool>,
 }
 
 /// What two options must share to be compared by their figures alone.
@@ -30,6 +32,7 @@ struct Key<'c> {
     needs: Cow<'c, [(usize, u32)]>,
     breaks: Cow<'c, [usize]>,
     listed: &'c [usize],
+    opens: &'c [usize],
 }
 
 impl<'p> Keys<'p> {
@@ -64,7 +67,12 @@ impl<'p> Keys<'p> {
                 }
             }
         }
-        Keys { problem, figures, assumed, counted, listed }
+        let ladder = |step: &Step| {
+            let longest = step.choices.iter().map(|choice| choice.opens.as_slice()).max_by_key(|opens| opens.len());
+            longest.is_some_and(|longest| step.choices.iter().all(|choice| longest.starts_with(&choice.opens)))
+        };
+        let ladders = problem.steps.iter().map(ladder).collect();
+        Keys { problem, figures, assumed, counted, listed, ladders }
     }
 
     fn key<'c>(&'c self, step: usize, option: usize, choice: &'c Choice) -> Key<'c> {
@@ -83,6 +91,7 @@ impl<'p> Keys<'p> {
             needs: ascending(&choice.needs),
             breaks: ascending(&choice.breaks),
             listed: self.listed[step].get(&option).map_or(&[], Vec::as_slice),
+            opens: if self.ladders[step] { &[] } else { choice.opens.as_slice() },
         }
     }
 
@@ -100,7 +109,9 @@ impl<'p> Keys<'p> {
         let loaded = choices
             .iter()
             .any(|choice| choice.instance.is_some_and(|instance| self.problem.instances[instance].capacity.is_some()));
-        let width = self.figures.len() + usize::from(loaded);
+        // On a ladder, who opens less opens nothing that the other does not.
+        let opening = choices.iter().any(|choice| !choice.opens.is_empty());
+        let width = self.figures.len() + usize::from(loaded) + usize::from(opening);
         let plain_step = !self.assumed[step] && self.listed[step].is_empty();
         let mut numbers: BTreeMap<Option<Key>, u32> = BTreeMap::new();
         let (mut same, mut last): (Option<Option<Key>>, u32) = (None, 0);
@@ -109,7 +120,8 @@ impl<'p> Keys<'p> {
         let mut flat: Vec<i64> = Vec::with_capacity(choices.len() * width);
         for (o, choice) in choices.iter().enumerate() {
             // Most options are told apart by their figures alone, which needs no key.
-            let plain = plain_step && choice.instance.is_none() && choice.uses.is_empty();
+            let on_ladder = self.ladders[step] || choice.opens.is_empty();
+            let plain = plain_step && choice.instance.is_none() && on_ladder && choice.uses.is_empty();
             let key = if plain && choice.needs.is_empty() && choice.breaks.is_empty() {
                 None
             } else {
@@ -127,6 +139,7 @@ impl<'p> Keys<'p> {
                 items.push((last, items.len() as u32));
                 flat.extend(self.figures.iter().map(|figure| choice.figures[figure.index()]));
                 flat.extend(loaded.then_some(choice.load));
+                flat.extend(opening.then_some(choice.opens.len() as i64));
             } else {
                 flat.extend(std::iter::repeat_n(0, width));
                 items.push((u32::MAX, items.len() as u32));

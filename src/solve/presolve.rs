@@ -208,7 +208,7 @@ impl Space<'_> {
     fn add_instances(&mut self) {
         let mut users: BTreeMap<usize, BTreeMap<usize, Vec<usize>>> = BTreeMap::new();
         for column in 0..self.columns() {
-            if let Some(instance) = self.choice(column).and_then(|choice| choice.instance) {
+            for instance in self.choice(column).into_iter().flat_map(Choice::instances) {
                 users.entry(instance).or_default().entry(self.step[column]).or_default().push(column);
             }
         }

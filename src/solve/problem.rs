@@ -111,6 +111,13 @@ pub enum Aggregate {
     Path,
 }
 
+impl Choice {
+    /// The instances that are there with this choice.
+    pub fn instances(&self) -> impl Iterator<Item = usize> {
+        self.instance.into_iter().chain(self.opens.iter().copied())
+    }
+}
+
 /// One way to carry out a step.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -136,6 +143,10 @@ pub struct Choice {
     /// What it takes of that instance's capacity.
     #[serde(default)]
     pub load: i64,
+    /// Instances that are there with this choice, beside the one that carries it out, and that it does not load, ascending: what several
+    /// steps cost at most together is a ladder of these, each with what a rung adds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub opens: Vec<usize>,
 }
 
 /// Something that several choices may use and that is there once: a model held on GPUs.
@@ -223,7 +234,7 @@ pub struct Problem {
     pub wishes: Vec<Wish>,
     /// The pools, indexed by the first part of [`Choice::uses`].
     pub capacities: Vec<Capacity>,
-    /// What choices may share, indexed by [`Choice::instance`].
+    /// What choices may share, indexed by [`Choice::instance`] and [`Choice::opens`].
     pub instances: Vec<Instance>,
 }
 

@@ -24,12 +24,14 @@ fn choice(steps: usize, most: i64) -> impl Strategy<Value = (Choice, [bool; 2])>
     let figures = prop::array::uniform13(0..most);
     let uses = prop::collection::vec((0usize..2, 0i64..4), 0..3);
     let needs = prop::collection::vec((0..steps, 0u32..2), 0..2);
-    let instance = (prop::option::weighted(0.6, 0usize..3), 0i64..5);
+    let opens = prop::collection::btree_set(0usize..3, 0..3);
+    let instance = (prop::option::weighted(0.6, 0usize..3), 0i64..5, prop::option::weighted(0.4, opens));
     let rules = prop::array::uniform2(prop::bool::weighted(0.15));
     (figures, uses, 0u32..2, prop::bool::weighted(0.4), needs, rules, instance).prop_map(
-        |(figures, uses, class, coupled, needs, rules, (instance, load))| {
+        |(figures, uses, class, coupled, needs, rules, (instance, load, opens))| {
             let needs = if coupled { needs } else { Vec::new() };
-            (Choice { figures, uses, class, needs, instance, load, ..Choice::default() }, rules)
+            let opens = opens.into_iter().flatten().filter(|other| Some(*other) != instance).collect();
+            (Choice { figures, uses, class, needs, instance, load, opens, ..Choice::default() }, rules)
         },
     )
 }
@@ -99,6 +101,7 @@ fn build((options, edge, numeric, rules, wishes, pools, instances, any): Parts) 
     }
     let with_rules = |(mut choice, broken): (Choice, [bool; 2])| {
         choice.instance = choice.instance.filter(|_| !instances.is_empty());
+        choice.opens.retain(|_| !instances.is_empty());
         choice.breaks = (0..rules).filter(|&rule| broken[rule]).map(|rule| first_rule + rule).collect();
         choice
     };

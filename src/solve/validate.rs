@@ -55,8 +55,12 @@ fn option(problem: &Problem, choice: &Choice) -> Result<(), String> {
             return Err(format!("breaks clause {clause}, which is no rule"));
         }
     }
-    if let Some(instance) = choice.instance.filter(|&instance| instance >= problem.instances.len()) {
+    if let Some(instance) = choice.instances().find(|&instance| instance >= problem.instances.len()) {
         return Err(format!("uses instance {instance}, which does not exist"));
+    }
+    let own = choice.instance.is_some_and(|instance| choice.opens.contains(&instance));
+    if own || choice.opens.windows(2).any(|pair| pair[0] >= pair[1]) {
+        return Err("opens an instance twice, or not in ascending order".to_owned());
     }
     if choice.load < 0 {
         return Err(format!("its load is negative ({})", choice.load));

@@ -260,6 +260,7 @@ fn nothing() -> Figures {
         latency_p99: Decimal::ZERO,
         streamed: None,
         cost: Decimal::ZERO,
+        either: Decimal::ZERO,
         energy: Some(Decimal::ZERO),
         quality: Decimal::ONE,
         memory: Decimal::ZERO,

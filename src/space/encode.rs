@@ -12,6 +12,7 @@ use crate::library::{Implementation, Library};
 use crate::solve::problem::{self, Aggregate, Bound, Capacity, Choice, Figure, Problem, Wish};
 use crate::space::Machines;
 use crate::space::colocate::FULL;
+use crate::space::either::ladders;
 use crate::space::load::BUSY;
 use crate::space::quality::contribution;
 use crate::space::sharing::{Carries, Instance};
@@ -75,7 +76,7 @@ pub struct Input<'a> {
     pub library: &'a Library,
     /// The machines.
     pub machines: &'a Machines,
-    /// The lines whose limits are taken as they are. The others are looser by one unit a step, what rounding up may add: no plan is
+    /// The lines whose limits are taken as they are. The others are looser by one unit a step and agent, what rounding up may add: no plan is
     /// lost, and one that is found must be checked in exact decimals.
     pub strict: &'a BTreeSet<Span>,
 }
@@ -161,15 +162,17 @@ pub fn encode(input: &Input) -> Encoded {
                 breaks: breaks.collect(),
                 instance: option.shared,
                 load: option.shared.map_or(0, |_| load(option, input.space.terms.rate)),
+                opens: Vec::new(),
             }
         });
         problem.steps.push(problem::Step { choices: choices.collect() });
     }
     let instances = input.space.instances.iter();
     problem.instances = instances.map(|i| instance(i, &pools, input)).collect();
+    let agents = ladders(input.space, &mut problem);
     let slack = |o: &Origin| match o {
         Origin::Clause(c) if input.strict.contains(&c.span) => 0,
-        _ => input.space.steps.len() as i64,
+        _ => (input.space.steps.len() + agents) as i64,
     };
     problem.clauses = origins.iter().map(|o| problem::Clause { bound: bound(o, rule, slack(o)) }).collect();
     problem.wishes = wishes(input.job).into_iter().map(|m| wish(m, rule)).collect();

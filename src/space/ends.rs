@@ -218,9 +218,10 @@ impl Space {
     pub fn figures_at(&self, library: &Library, step: usize, option: usize, ends: &Ends) -> Option<Figures> {
         let (candidate, figured) = self.option(step, option)?;
         let entry = library.implementations.get(&candidate.implementation)?;
-        let (in_turn, share) = self.steps.get(step).map(|step| (step.in_turn, step.share))?;
-        let calls = figured.figures.calls;
-        let called = super::figures::Called { calls, in_turn, share, role: self.terms.role(step) };
+        let stated = self.steps.get(step)?;
+        let (calls, role) = (figured.figures.calls, self.terms.role(step));
+        let (in_turn, share, either) = (stated.in_turn, stated.share, stated.tool_of.is_some());
+        let called = super::figures::Called { calls, in_turn, share, role, either };
         let figures = super::figures::figures_with(entry, candidate, &figured.work, called, &self.terms, ends)?;
         let role = self.steps.get(step).and_then(|step| step.role.as_ref());
         Some(match role {

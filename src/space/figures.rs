@@ -35,7 +35,7 @@ pub fn fill(
     let task = &input.workflow.steps[index].task;
     let chooser = choosers.get(&index);
     let own = chooser.map(|c| [(c.step, c.classes)]);
-    let (role, in_turn, share) = (terms.role(index), step.in_turn, step.share);
+    let (role, in_turn, share, either) = (terms.role(index), step.in_turn, step.share, step.tool_of.is_some());
     let mut options = Vec::new();
     let mut excluded = Vec::new();
     for (number, candidate) in step.candidates.iter().enumerate() {
@@ -65,7 +65,7 @@ pub fn fill(
                 continue;
             }
             let amounts: Vec<(EcoString, Decimal)> = work.iter().map(|(n, t)| (n.clone(), t.at(&classes))).collect();
-            let called = Called { calls: shape.calls.at(&classes), in_turn, share, role };
+            let called = Called { calls: shape.calls.at(&classes), in_turn, share, role, either };
             let Candidate { task, knobs, device, units, .. } = candidate;
             let context = entry.profile.context(&Setting { task, knobs, device, units: *units, work: &amounts });
             if let Some(most) = context.filter(|most| tokens(&amounts) > *most) {
@@ -163,6 +163,8 @@ pub struct Called {
     pub share: Decimal,
     /// What it is to the job's result.
     pub role: Role,
+    /// Whether each call is one that another tool of an agent does not have.
+    pub either: bool,
 }
 
 /// A candidate with its figures, for so much work a call and so many calls.
@@ -217,7 +219,7 @@ fn figures(
     entry: &Implementation,
     candidate: &Candidate,
     rows: &Rows,
-    Called { calls, in_turn, share, role }: Called,
+    Called { calls, in_turn, share, role, either }: Called,
     terms: &Terms,
     ends: &Ends,
 ) -> Option<Figures> {
@@ -261,7 +263,17 @@ fn figures(
         Some(_) => standing,
         None => busy.checked_mul(hourly)?.checked_mul(Decimal::from(candidate.units))? / HOUR,
     };
-    let cost = fee.checked_mul(calls)?.checked_add(rent)?;
+    let fees = fee.checked_mul(calls)?;
+    let cost = fees.checked_add(rent)?;
+    // Calls that are under way at once share their rent, and then it does not grow with each of them.
+    let by_call = terms.rate.is_none() && calls_at_once.at_once() == Decimal::ONE;
+    let either = if !either {
+        Decimal::ZERO
+    } else if by_call {
+        cost
+    } else {
+        fees
+    };
     let energy = match optional(&rows.power) {
         Some(watts) => Some(watts.checked_mul(busy)? / HOUR),
         None => None,
@@ -278,6 +290,7 @@ fn figures(
         latency_p99,
         streamed,
         cost,
+        either,
         energy,
         quality,
         memory,

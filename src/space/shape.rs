@@ -214,6 +214,7 @@ impl Pass<'_, '_> {
                 shape.entry("item.tokens".into()).or_insert(tokens);
                 pointed.iter().fold(shape, |all, one| larger(&all, one))
             }
+            Op::Otherwise => shapes.iter().fold(Shape::new(), |all, one| larger(&all, one)),
             Op::Add => {
                 let mut paths: Shape = shapes.iter().flat_map(|s| s.clone()).collect();
                 for (path, table) in paths.iter_mut() {

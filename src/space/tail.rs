@@ -103,7 +103,7 @@ impl Calls {
     }
 
     /// How many are under way at once at most.
-    fn at_once(self) -> Decimal {
+    pub fn at_once(self) -> Decimal {
         self.width.min((self.count / self.in_turn).ceil()).max(Decimal::ONE)
     }
 }

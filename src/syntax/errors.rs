@@ -31,8 +31,17 @@ pub fn no_token(at: Span, source: &str) -> Diagnostic {
         // Behind a value `not` has no place.
         return if word == "not" && !left.is_empty() { d.guess(title, at, insert) } else { d.fix(title, at, insert) };
     }
-    if ["€", "$"].contains(&text) {
-        return d.help("write the currency behind the number: `2 usd`, `2 eur`");
+    if let Some((_, unit)) = CURRENCIES.iter().find(|(sign, _)| text == sign.to_string()) {
+        let behind = source.get(at.end as usize..).unwrap_or_default();
+        let digits = behind.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(behind.len());
+        let number = behind.get(..digits).unwrap_or_default();
+        let alone = !number.is_empty() && !number.ends_with('.') && behind[digits..].starts_with(['\n', '\r']);
+        let d = d.help(format!("write the currency behind the number: `2 {unit}`"));
+        if alone {
+            let whole = Span { end: at.end + digits as u32, ..at };
+            return d.fix(format!("write `{number} {unit}`"), whole, format!("{number} {unit}"));
+        }
+        return d;
     }
     // What stands there may have a meaning for whoever wrote it: only a `;` surely has none.
     if text.chars().all(|c| c == ';') {
@@ -40,6 +49,9 @@ pub fn no_token(at: Span, source: &str) -> Diagnostic {
     }
     d.help("remove it, or put it in quotes where it belongs to a text")
 }
+
+/// Signs of currencies, with the unit behind the number that stands for them here. They are those of which a unit is known.
+pub const CURRENCIES: [(char, &str); 2] = [('€', "eur"), ('$', "usd")];
 
 /// Signs of other languages, with what stands for them here.
 const ELSEWHERE: [(&str, &str); 7] =

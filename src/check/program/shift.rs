@@ -13,7 +13,7 @@ shifts! {
     nothing Count;
     nothing serde_json::Value;
     struct Job {
-        name, span, docs, params, locals, result, goal, body, holes, fields, calls, modules, tasks, broken, clauses, preferred,
+        name, span, docs, params, locals, result, goal, body, holes, owners, calls, modules, tasks, broken, clauses, preferred,
         wishes, rules, personal, quality_rule, cache, expectations, rate, cluster,
     }
     struct Local { name, span, ty, hole, used }

@@ -3,6 +3,7 @@
 use crate::check::program::{Hole, Job};
 use crate::cli::expand::PlannerOptions;
 use crate::cli::expand::candidates::wrong;
+use crate::cli::expand::meaning::{lacking, vectors};
 use crate::cli::expand::planner::Planner;
 use crate::cli::load::{files, library, read};
 use crate::cli::{Failure, note, print};
@@ -10,8 +11,9 @@ use crate::compile::{Texts, check_file};
 use crate::diag::Diagnostics;
 use crate::expand::corpus::{Case, held_out};
 use crate::expand::lock::{Entry, Lock};
+use crate::expand::meaning::meanings;
 use crate::expand::planner::Asked;
-use crate::expand::search::search;
+use crate::expand::search::search_near;
 use clap::Args;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -30,6 +32,9 @@ pub struct ExpandOptions {
     /// Which tasks are made up
     #[arg(long, value_name = "N", default_value_t = 0, requires = "tasks")]
     pub seed: usize,
+    /// Rank fills by meaning too, with all-MiniLM-L6-v2
+    #[arg(long, conflicts_with = "planner")]
+    pub meaning: bool,
     /// Ask a language model for the fills, and score its first one that checks in place of typed search's
     #[command(flatten)]
     pub planner: PlannerOptions,
@@ -51,6 +56,8 @@ impl Score {
 /// Scores typed search, or a language model, on a corpus.
 pub fn expand(options: &ExpandOptions) -> Result<(), Failure> {
     let (mut tuned, mut held) = (Score::default(), Score::default());
+    // Of right and of wrong choices, those that are warned of.
+    let (mut needless, mut warned) = (Score::default(), Score::default());
     let (mut slowest, mut total) = (Duration::ZERO, Duration::ZERO);
     let mut texts = library(&[])?;
     if let Some(tasks) = options.tasks {
@@ -76,9 +83,18 @@ pub fn expand(options: &ExpandOptions) -> Result<(), Failure> {
             .rev()
             .find_map(|j| Some((j, j.holes.first()?)))
             .ok_or_else(|| about("its job has no hole".into()))?;
+        let near = match options.meaning {
+            true => meanings(&checked.program, &checked.library, &mut |texts| vectors(&checked.library, texts)),
+            false => None,
+        };
+        if options.meaning && near.is_none() {
+            let why = lacking(&checked.library).unwrap_or_else(|| "it gives no vectors".to_string());
+            return Err(format!("there is no meaning to rank by: {why}").into());
+        }
+        let near = near.as_ref().and_then(|all| all.get(format!("{}.{}", job.name, hole.name).as_str()));
         let started = Instant::now();
         let found = match &mut planner {
-            None => search(hole, job, &checked.program, &checked.library),
+            None => search_near(hole, job, &checked.program, &checked.library, near),
             Some(planner) => {
                 let asked = Asked { hole, job, program: &checked.program, library: &checked.library };
                 let base = Lock::default();
@@ -92,6 +108,11 @@ pub fn expand(options: &ExpandOptions) -> Result<(), Failure> {
         let score = if held_out(&name) { &mut held } else { &mut tuned };
         score.of += 1;
         score.right += usize::from(right);
+        if let Some(first) = found.first() {
+            let doubts = if right { &mut needless } else { &mut warned };
+            doubts.of += 1;
+            doubts.right += usize::from(first.is_doubtful());
+        }
         if options.wrong && !right && !held_out(&name) {
             let chosen = found.first().map_or("nothing".to_string(), |f| format!("{} ({})", f.shape, f.because));
             note(&format!("{name}: {chosen}"));
@@ -106,9 +127,13 @@ pub fn expand(options: &ExpandOptions) -> Result<(), Failure> {
         note(&planner.account());
     }
     print(&format!(
-        "{who}, first choices that are right\n  tuned on   {}\n  held out   {}\n  {:.1} ms a goal, {:.1} ms the slowest\n",
+        "{who}, first choices that are right\n  tuned on   {}\n  held out   {}\n  warned of  {} of {} that are right, {} of {} that are wrong\n  {:.1} ms a goal, {:.1} ms the slowest\n",
         tuned.text(),
         held.text(),
+        needless.right,
+        needless.of,
+        warned.right,
+        warned.of,
         total.as_secs_f64() * 1e3 / cases as f64,
         slowest.as_secs_f64() * 1e3,
     ));

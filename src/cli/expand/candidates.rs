@@ -1,5 +1,6 @@
 //! Holes → numbered fills: typed search's and a model's, checked, predicted by the solver where machines are known, ranked.
 
+use super::meaning::{lacking, vectors};
 use super::options::ExpandOptions;
 use super::planner::Planner;
 use super::{list, read_lock, said};
@@ -12,25 +13,49 @@ use crate::compile::predict::{Filling, compared_by, predict};
 use crate::compile::{self, Checked, Texts, check_file};
 use crate::diag::source::FileId;
 use crate::diag::{Diagnostics, Severity};
+use crate::expand::errors::doubtful;
 use crate::expand::lock::{Entry, Lock, Planner as Provenance, Rejected};
+use crate::expand::meaning::{Near, meanings};
 use crate::expand::planner::Asked;
 use crate::expand::rank::{Candidate, Predicted, rank};
-use crate::expand::search::{Found, search};
+use crate::expand::search::{Found, search_near};
 use crate::expand::signature;
+use crate::library::Library;
 use crate::space::Machines;
 use crate::space::sizes::InputSizes;
+use ecow::{EcoString, eco_format};
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 /// A model's fill, where it checks, is taken to fit as well as typed search's best, and a little better: a model has read the goal.
 const READ: f64 = 0.05;
 
+/// Says which tasks of a library cannot read the inputs that are given.
+pub type Unfit<'a> = &'a dyn Fn(&Library) -> Vec<EcoString>;
+
+/// What fills are made for, beside the job.
+#[derive(Default)]
+pub struct About<'a> {
+    /// The sizes of inputs that are given.
+    pub measured: InputSizes,
+    /// What is left out.
+    pub unfit: Option<Unfit<'a>>,
+    /// Whether nothing is shown but what is wrong or doubtful.
+    pub quiet: bool,
+}
+
 /// Makes fills anew and writes the lock file, or shows how it would change.
-pub fn expand(options: &ExpandOptions, path: &Path, measured: &InputSizes) -> Result<(), Failure> {
+pub fn expand(options: &ExpandOptions, path: &Path, about: &About<'_>) -> Result<(), Failure> {
     let (texts, file) = load(&options.source)?;
     let mut cx = Diagnostics::default();
-    let checked = check_file(&texts, file, &mut cx);
+    let mut checked = check_file(&texts, file, &mut cx);
     if cx.has_errors() {
         return said(&cx, &texts, options.source.format);
+    }
+    if let Some(unfit) = about.unfit {
+        let tasks = unfit(&checked.library);
+        Arc::make_mut(&mut checked.library).tasks.retain(|name, _| !tasks.contains(name));
     }
     let old = read_lock(path)?;
     let anew = options.refresh || options.diff;
@@ -54,7 +79,11 @@ pub fn expand(options: &ExpandOptions, path: &Path, measured: &InputSizes) -> Re
     };
     let kept = old.holes.iter().filter(|entry| keeps(entry) && (!anew || current(entry)));
     let known = Lock { holes: kept.cloned().collect(), ..Lock::default() };
-    let first = crate::expand::fills(&checked.program, &checked.library, &known, false, &mut cx);
+    let mut own = Diagnostics::default();
+    let first = crate::expand::fills(&checked.program, &checked.library, &known, false, &mut own);
+    // Which fill is doubtful is said of those that are taken.
+    own.retain(|d| d.severity == Severity::Error);
+    cx.append(own);
     // Where typed search finds nothing, a model may; what else keeps a hole open is for people to look at.
     let only_nothing_fits = cx.iter().all(|d| d.severity != Severity::Error || d.code == "E0505");
     if first.is_none() && (options.planner.planner.is_none() || !only_nothing_fits) {
@@ -62,7 +91,15 @@ pub fn expand(options: &ExpandOptions, path: &Path, measured: &InputSizes) -> Re
     }
     let mut base = first.unwrap_or(known);
     let mut planner = Planner::of(&options.planner)?;
-    let mut open = Vec::new();
+    let near = match options.meaning {
+        true => meanings(&checked.program, &checked.library, &mut |texts| vectors(&checked.library, texts)),
+        false => None,
+    };
+    if let (true, Some(why)) = (options.meaning, lacking(&checked.library)) {
+        note(&format!("fills are not ranked by meaning: {why}"));
+    }
+    let near = near.unwrap_or_default();
+    let (mut open, mut doubts) = (Vec::new(), Diagnostics::default());
     for job in &checked.program.jobs {
         for hole in &job.holes {
             let locked =
@@ -70,8 +107,18 @@ pub fn expand(options: &ExpandOptions, path: &Path, measured: &InputSizes) -> Re
             if locked {
                 continue;
             }
-            let at = At { options, texts: &texts, file, checked: &checked, job, hole, measured, old: &old };
-            match at.entry(&base, planner.as_mut())? {
+            let at = At {
+                options,
+                texts: &texts,
+                file,
+                checked: &checked,
+                job,
+                hole,
+                measured: &about.measured,
+                old: &old,
+                near: &near,
+            };
+            match at.entry(&base, planner.as_mut(), &mut doubts)? {
                 Some(entry) => base.put(entry),
                 None => open.push(format!("{}.{}", job.name, hole.name)),
             }
@@ -88,6 +135,9 @@ pub fn expand(options: &ExpandOptions, path: &Path, measured: &InputSizes) -> Re
     if base.holes.is_empty() {
         print("no holes: nothing to fill\n");
         return Ok(());
+    }
+    if doubts.iter().next().is_some() {
+        show(&doubts, &texts, options.source.format);
     }
     // In the order of the source.
     let order = |e: &Entry| {
@@ -106,6 +156,9 @@ pub fn expand(options: &ExpandOptions, path: &Path, measured: &InputSizes) -> Re
     }
     if std::fs::read_to_string(path).ok().as_deref() != Some(text.as_str()) {
         write(path, &text)?;
+    }
+    if about.quiet {
+        return Ok(());
     }
     list(&base);
     print(&format!(
@@ -128,14 +181,22 @@ struct At<'a> {
     measured: &'a InputSizes,
     /// The lock file as it is.
     old: &'a Lock,
+    /// What is near to goals in meaning, where an embedding model says so.
+    near: &'a BTreeMap<EcoString, Near>,
 }
 
 impl At<'_> {
-    fn entry(&self, base: &Lock, planner: Option<&mut Planner>) -> Result<Option<Entry>, Failure> {
+    fn entry(
+        &self,
+        base: &Lock,
+        planner: Option<&mut Planner>,
+        doubts: &mut Diagnostics,
+    ) -> Result<Option<Entry>, Failure> {
         let (job, hole) = (self.job, self.hole);
         let mut candidates = Vec::new();
         let mut rejected = Vec::new();
-        for found in search(hole, job, &self.checked.program, &self.checked.library) {
+        let near = self.near.get(eco_format!("{}.{}", job.name, hole.name).as_str());
+        for found in search_near(hole, job, &self.checked.program, &self.checked.library, near) {
             let wrong = self.wrong(base, &found.text);
             if wrong.is_empty() {
                 candidates.push(Candidate { found, by: "typed search".into(), predicted: Predicted::Unknown });
@@ -156,7 +217,8 @@ impl At<'_> {
                 match candidates.iter_mut().find(|c| c.found.text == found.text) {
                     Some(same) => {
                         same.by = format!("{} and typed search", planner.name());
-                        same.found.score = same.found.score.max(best) + READ;
+                        same.found =
+                            Found { score: same.found.score.max(best) + READ, told: 1.0, ..same.found.clone() };
                     }
                     None => candidates.push(Candidate {
                         found: Found { score: best + READ, ..found },
@@ -205,6 +267,9 @@ impl At<'_> {
         };
         let mut candidates = candidates.into_iter();
         let Some(best) = candidates.next() else { return Ok(None) };
+        if best.found.is_doubtful() {
+            doubts.push(doubtful(hole.span, &job.name, &hole.name, &best.found.because));
+        }
         let others = candidates.map(|c| Rejected {
             because: because(&c),
             usable: true,

@@ -25,6 +25,9 @@ pub struct ExpandOptions {
     /// The cluster for which the limits choose among fills; without it the one that the job names
     #[arg(long)]
     pub cluster: Option<String>,
+    /// Rank fills by meaning too, with all-MiniLM-L6-v2, where it is installed here
+    #[arg(long, conflicts_with_all = ["locked", "accept"])]
+    pub meaning: bool,
     #[command(flatten)]
     pub planner: PlannerOptions,
 }

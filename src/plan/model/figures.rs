@@ -17,6 +17,10 @@ pub struct Predicted {
     pub latency_p99_s: Decimal,
     /// Money, dollars.
     pub cost_usd: Decimal,
+    /// Of a tool of an agent: what of the money grows with its calls. A round calls one tool, so that the total has of all tools of an agent
+    /// the largest of these, and what is left of each.
+    #[serde(default, skip_serializing_if = "Decimal::is_zero")]
+    pub either_usd: Decimal,
     /// Energy, watt-hours; `None` where a provider's machines do the work and nobody knows.
     pub energy_wh: Option<Decimal>,
     /// Quality, 0 to 1.

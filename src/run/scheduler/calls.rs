@@ -137,14 +137,14 @@ impl Scheduler<'_> {
         self.shared.budget.set_aside((each(to) - counted).max(Decimal::ZERO))
     }
 
-    /// Before a call on hardware of one's own: its rent, of the whole step where it is the first.
+    /// Before a call on hardware of one's own: its rent, of the whole step where it is the first. How often an agent calls a tool nobody knows.
     async fn rent(&self, step: &PlanStep) -> Result<Option<Renting<'_>>, Fault> {
         if step.hardware.device == "api" || step.engine.provider().is_some() {
             return Ok(None);
         }
         let each = step.predicted.cost_usd.checked_div(step.calls).unwrap_or_default();
         let first = self.change(step.id, |_| ()).started == 0;
-        let least = if first { step.predicted.cost_usd.max(each) } else { each };
+        let least = if first && step.agent.is_none() { step.predicted.cost_usd.max(each) } else { each };
         self.shared.budget.rent(least, each).await.map(Some)
     }
 

@@ -36,6 +36,7 @@ pub fn step(id: u32, engine: Engine, params: &[(&str, Type)], output: Type) -> P
         calls: Decimal::ONE,
         conditions: Conditions::default(),
         predicted: Predicted {
+            either_usd: Decimal::ZERO,
             latency_s: Decimal::ONE,
             latency_p95_s: Decimal::ONE,
             latency_p99_s: Decimal::ONE,

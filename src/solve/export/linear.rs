@@ -165,7 +165,7 @@ impl Build<'_> {
         let mut users: BTreeMap<usize, BTreeMap<usize, Vec<usize>>> = BTreeMap::new();
         for (s, step) in self.problem.steps.iter().enumerate() {
             for (o, choice) in step.choices.iter().enumerate() {
-                if let Some(instance) = choice.instance {
+                for instance in choice.instances() {
                     users.entry(instance).or_default().entry(s).or_default().push(self.first[s] + o);
                 }
             }

@@ -119,7 +119,8 @@ impl<'p> Rows<'p> {
         }
         let no_larger = |a: usize, b: usize| {
             let (a, b) = (&choices[a], &choices[b]);
-            a.load <= b.load && read.iter().all(|&figure| a.figures[figure] <= b.figures[figure])
+            let opens = a.opens.iter().all(|instance| b.opens.contains(instance));
+            opens && a.load <= b.load && read.iter().all(|&figure| a.figures[figure] <= b.figures[figure])
         };
         let mut kept = Vec::new();
         for group in groups.values() {
@@ -148,7 +149,7 @@ impl<'p> Rows<'p> {
                     let others = self.domain.get(up).into_iter().flatten().copied();
                     add(down, up.min(self.domain.len() - 1), column, others.filter(|o| fits(o) && own(o)).collect());
                 }
-                if let Some(instance) = choice.instance {
+                for instance in choice.instances() {
                     add(down, steps + instance, column, self.domain[steps + instance][1..].to_vec());
                 }
             }
@@ -226,7 +227,7 @@ impl<'p> Rows<'p> {
                 _ => 0,
             }),
             &Origin::Uses(instance, user) => self.row(0, |step, option| match choice(step, option) {
-                Some(choice) => i128::from(step == user && choice.instance == Some(instance)),
+                Some(choice) => i128::from(step == user && choice.instances().any(|used| used == instance)),
                 None => -i128::from(open(step, option) == Some(instance)),
             }),
             &Origin::Load(instance) => {
@@ -316,7 +317,7 @@ fn sizes(problem: &Problem) -> Result<(), String> {
     for choice in problem.steps.iter().flat_map(|step| &step.choices) {
         fine &= choice.figures.iter().all(|&value| add(value)) && add(choice.load);
         fine &= choice.uses.iter().all(|used| used.0 < problem.capacities.len() && add(used.1));
-        fine &= choice.instance.is_none_or(|instance| instance < problem.instances.len());
+        fine &= choice.instances().all(|instance| instance < problem.instances.len());
     }
     for instance in &problem.instances {
         fine &= instance.figures.iter().all(|&value| add(value)) && instance.capacity.is_none_or(|most| most >= 0);

@@ -1,0 +1,83 @@
+//! The tables of the documentation that say which test shows what: each test that they name is there.
+
+use crate::mkbc::repository;
+use std::fs;
+use std::path::Path;
+
+/// The pages, each with how many tests it names at least.
+const PAGES: [(&str, usize); 3] = [("toolchain.md", 25), ("lsp.md", 18), ("expansion.md", 20)];
+/// The column.
+const COLUMN: &str = "shown by";
+
+#[test]
+fn every_test_that_a_page_names_is_there() {
+    let mut sources = String::new();
+    for folder in ["tests", "src"] {
+        read(&repository().join(folder), &mut sources);
+    }
+    let mut wrong = Vec::new();
+    for (page, least) in PAGES {
+        let text = fs::read_to_string(repository().join("docs").join(page)).expect("a page");
+        let mut named = 0;
+        for cell in cells(&text) {
+            // A file is named in full, or after the folder of the one before it.
+            let mut folder = "";
+            for name in quoted(cell) {
+                named += 1;
+                let there = if name.contains(char::is_whitespace) {
+                    // A command line.
+                    true
+                } else if let Some((before, _)) = name.rsplit_once('/') {
+                    folder = before;
+                    repository().join(name).exists()
+                } else if name.contains('.') {
+                    !folder.is_empty() && repository().join(folder).join(name).exists()
+                } else {
+                    sources.contains(&format!("fn {name}("))
+                };
+                if !there {
+                    wrong.push(format!("{page}: there is no `{name}`"));
+                }
+            }
+        }
+        if named < least {
+            wrong.push(format!("{page} names {named} tests, and {least} are expected at least"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The cells of every column of that name, in tables as Markdown has them.
+fn cells(text: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    let mut column = None;
+    for line in text.lines() {
+        let Some(row) = line.strip_prefix('|') else {
+            column = None;
+            continue;
+        };
+        let row: Vec<&str> = row.split('|').map(str::trim).collect();
+        match column.or_else(|| row.iter().position(|cell| *cell == COLUMN)) {
+            None => {}
+            now if column.is_none() => column = now,
+            Some(at) => found.extend(row.get(at).filter(|cell| !cell.starts_with("---"))),
+        }
+    }
+    found
+}
+
+/// What stands between backticks.
+fn quoted(cell: &str) -> impl Iterator<Item = &str> {
+    cell.split('`').skip(1).step_by(2)
+}
+
+fn read(folder: &Path, into: &mut String) {
+    for entry in fs::read_dir(folder).expect("a folder").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            read(&path, into);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            *into += &fs::read_to_string(&path).expect("a source");
+        }
+    }
+}
