@@ -14,6 +14,7 @@ use crate::run::cancel::Cancel;
 use crate::run::devices::inventory;
 use crate::run::fault::{Fault, FaultKind};
 use crate::run::journal::lock::Lock;
+use crate::run::secret::random;
 use crate::run::servers::Servers;
 use crate::run::store::{folder, fresh_folder};
 use crate::run::{Signals, block_on};
@@ -81,6 +82,7 @@ pub fn work(settings: &Settings, say: &dyn Fn(&str)) -> Result<u8, Fault> {
     let worked = block_on(async {
         let signals = Signals::new().ok_or_else(|| Fault::new(FaultKind::Process, "signals cannot be listened for"))?;
         Host {
+            process: random::<8>()?,
             settings,
             say,
             tie: settings.service.tie()?,
@@ -97,6 +99,8 @@ pub fn work(settings: &Settings, say: &dyn Fn(&str)) -> Result<u8, Fault> {
 }
 
 struct Host<'a> {
+    /// A word that tells this process from others of its name.
+    process: String,
     settings: &'a Settings,
     say: &'a dyn Fn(&str),
     tie: Tie,
@@ -173,7 +177,8 @@ impl Host<'_> {
             let hello = Hello {
                 name: self.settings.name.clone(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),
-                before: self.session.as_ref().map(|known| known.session.clone()),
+                process: self.process.clone(),
+                again: self.session.is_some(),
                 runs: self.settings.runs,
                 inventory: inventory(),
                 leases,

@@ -39,6 +39,8 @@ const NAME: &str = "leases";
 #[derive(Clone, Debug)]
 struct Host {
     session: String,
+    /// Which process it is.
+    process: String,
     /// Whose token it came with.
     owner: String,
     inventory: Inventory,
@@ -103,7 +105,7 @@ impl Hosts {
 
     /// Takes a host in. One with the same name and the same token is it: what it has not brought along goes to others.
     fn register(&self, service: &Arc<Service>, owner: &str, from: IpAddr, hello: Hello) -> Result<Welcome, Refusal> {
-        let Hello { name, version, before, runs, inventory, leases } = hello;
+        let Hello { name, version, process, again, runs, inventory, leases } = hello;
         if version != env!("CARGO_PKG_VERSION") {
             let message = format!("the host has mkbc {version}, and this server {}", env!("CARGO_PKG_VERSION"));
             return Err(Refusal::conflict("other_version", message).help("both must be the same"));
@@ -115,9 +117,7 @@ impl Hosts {
         let session = random::<16>()?;
         let dropped: Vec<Arc<Lease>> = {
             let mut inside = self.inside();
-            if let (Some(there), Some(before)) = (inside.hosts.get(&key), before)
-                && there.session != before
-            {
+            if again && inside.hosts.get(&key).is_some_and(|there| there.process != process) {
                 // Who began later has the name: else two processes would take it from each other for ever.
                 let message = format!("another process has registered as `{key}` since");
                 return Err(Refusal::conflict("name_taken", message).help("give each its own `--name`"));
@@ -135,6 +135,7 @@ impl Hosts {
             let owner = owner.to_owned();
             let host = Host {
                 session: session.clone(),
+                process,
                 owner,
                 inventory,
                 runs,

@@ -233,22 +233,22 @@ fn who_has_no_right_to_a_run_changes_nothing_of_it() {
     let site = Site { server: &server, token: &root };
     let secret = mkbc.read("worker.token");
     // A token counts for what it is.
-    let hello = |name: &str, before: Value| {
+    let hello = |name: &str, process: &str, again: bool| {
         json!({
-            "name": name, "version": env!("CARGO_PKG_VERSION"), "before": before, "runs": 1, "leases": [],
+            "name": name, "version": env!("CARGO_PKG_VERSION"), "process": process, "again": again, "runs": 1, "leases": [],
             "inventory": {"cpu": {"model": null, "cores": 1, "memory": null}, "driver": null, "gpus": "no_driver"}
         })
     };
     for wrong in [root.as_str(), "mkbc_0", ""] {
         let stranger = Site { server: &server, token: wrong };
-        assert_eq!(stranger.ask("POST", "/v1/hosts", &hello("x", Value::Null).to_string()).status, 401, "{wrong}");
+        assert_eq!(stranger.ask("POST", "/v1/hosts", &hello("x", "p", false).to_string()).status, 401, "{wrong}");
         assert_eq!(stranger.ask("POST", "/v1/leases/1/1/end", "{}").status, 401, "{wrong}");
     }
     let late = Site { server: &server, token: &secret };
     assert_eq!(late.ask("GET", "/v1/runs", "").status, 401);
     assert_eq!(late.ask("POST", "/v1/hosts", "{}").status, 422);
-    assert_eq!(late.ask("POST", "/v1/hosts", &hello("../x", Value::Null).to_string()).status, 422);
-    let mut other = hello("x", Value::Null);
+    assert_eq!(late.ask("POST", "/v1/hosts", &hello("../x", "p", false).to_string()).status, 422);
+    let mut other = hello("x", "p", false);
     other["version"] = "0.0.0".into();
     assert_eq!(late.ask("POST", "/v1/hosts", &other.to_string()).code(), "other_version");
     mkbc.write("wrong.token", "mkbc_0");
@@ -259,7 +259,7 @@ fn who_has_no_right_to_a_run_changes_nothing_of_it() {
     let done = mkbc.run(&["worker", "--to", "http://runs.example", "--token-file", "worker.token"]);
     assert!(done.code == Some(2) && done.err.contains("https is needed"), "{done:?}");
     // A host that this test plays: it takes a run, and is silent from then on.
-    let welcome = late.ask("POST", "/v1/hosts", &hello("late", Value::Null).to_string()).json();
+    let welcome = late.ask("POST", "/v1/hosts", &hello("late", "p", false).to_string()).json();
     let asked = format!("/v1/hosts/{}/ask", welcome["session"].as_str().expect("a session"));
     let id = site.submit();
     let ask = json!({"free": 1, "leases": []}).to_string();
@@ -302,8 +302,11 @@ fn who_has_no_right_to_a_run_changes_nothing_of_it() {
     assert_eq!((site.state(id), site.answer(id)), (json!("done"), "abcd".repeat(4)));
     assert_eq!(site.get(&format!("/v1/runs/{id}"))["cost_usd"], 0.4, "what was reserved is spent");
     // A process that was superseded does not take its name back.
-    assert_eq!(late.ask("POST", "/v1/hosts", &hello("late", Value::Null).to_string()).status, 200);
-    let taken = late.ask("POST", "/v1/hosts", &hello("late", welcome["session"].clone()).to_string());
-    assert_eq!(taken.code(), "name_taken");
+    let register =
+        |process: &str, again: bool| late.ask("POST", "/v1/hosts", &hello("late", process, again).to_string());
+    assert_eq!(register("p", true).status, 200, "it is the same");
+    assert_eq!(register("q", false).status, 200, "a process that begins");
+    assert_eq!(register("q", true).status, 200);
+    assert_eq!(register("p", true).code(), "name_taken");
     assert_eq!(late.ask("POST", &asked, &ask).code(), "unknown_host");
 }

@@ -25,8 +25,10 @@ pub struct Hello {
     pub name: String,
     /// Its mkbc.
     pub version: String,
-    /// The session that it had, where it registers again.
-    pub before: Option<String>,
+    /// Which process it is: a word that it has drawn.
+    pub process: String,
+    /// Whether this process was registered before.
+    pub again: bool,
     /// Runs that it carries out at a time.
     pub runs: u32,
     /// What it has, as `mkbc devices --json` shows it.
