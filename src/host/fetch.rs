@@ -108,7 +108,9 @@ impl Fetch<'_> {
             let response = self.tie.send(request()).await?;
             let said = response.headers().get(DIGEST).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
             let (mut parts, mut hash) = (response.bytes_stream(), Sha256::new());
-            let mut file = match tokio::fs::File::create(here).await {
+            let mut open = tokio::fs::OpenOptions::new();
+            let file = open.write(true).create(true).truncate(true).mode(0o600).open(here);
+            let mut file = match file.await {
                 Ok(file) => file,
                 Err(e) => return Ok(Err(cannot(&e))),
             };

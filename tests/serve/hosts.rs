@@ -66,9 +66,13 @@ impl Worker {
 
     /// Asks it to end; its exit status.
     fn terminate(mut self) -> Option<i32> {
-        let id = self.0.id().to_string();
-        assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().expect("kill").success());
+        self.signal("-TERM");
         self.0.wait().expect("ended").code()
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.0.id().to_string();
+        assert!(std::process::Command::new("kill").args([signal, &id]).status().expect("kill").success());
     }
 }
 
@@ -292,7 +296,7 @@ fn who_has_no_right_to_a_run_changes_nothing_of_it() {
     assert_eq!(late.ask("POST", &below("end"), &done_with("done")).code(), "no_answer");
     mkbc.write("go", "");
     // Silent for too long, it loses the run to another, and whatever it still says is refused.
-    let _worker = Worker::start(&mkbc, &server.url(), "b", &[]);
+    let b = Worker::start(&mkbc, &server.url(), "b", &[]);
     until("the run is done", || site.state(id) == "done");
     for (path, body) in [("records", records(2)), ("end", done_with("stopped")), ("end", done_with("done"))] {
         let refused = late.ask("POST", &below(path), &body);
@@ -301,6 +305,21 @@ fn who_has_no_right_to_a_run_changes_nothing_of_it() {
     assert_eq!(late.ask("GET", &below(&format!("files?path={input}")), "").status, 409);
     assert_eq!((site.state(id), site.answer(id)), (json!("done"), "abcd".repeat(4)));
     assert_eq!(site.get(&format!("/v1/runs/{id}"))["cost_usd"], 0.4, "what was reserved is spent");
+    // A worker that stands still loses its run, and is refused when it goes on as if nothing had been.
+    std::fs::remove_file(mkbc.path("go")).expect("removed");
+    let before = begun(&mkbc);
+    let id = site.submit();
+    until("the slow call is under way", || begun(&mkbc) == before + 2);
+    b.signal("-STOP");
+    let _c = Worker::start(&mkbc, &server.url(), "c", &[]);
+    until("another has it", || begun(&mkbc) == before + 3);
+    mkbc.write("go", "");
+    until("the run is done", || site.state(id) == "done");
+    b.signal("-CONT");
+    let said = |what: &str| site.audit(&mkbc, id).iter().filter(|(word, _)| word == what).count();
+    until("the late record is refused", || said("refuse") > 0);
+    until("it is there again", || site.hosts().len() == 2);
+    assert_eq!((site.state(id), site.answer(id), said("lease_end")), (json!("done"), "abcd".repeat(4), 1));
     // A process that was superseded does not take its name back.
     let register =
         |process: &str, again: bool| late.ask("POST", "/v1/hosts", &hello("late", process, again).to_string());
