@@ -154,7 +154,7 @@ pub fn main() -> ExitCode {
         Command::Devices(options) => devices::devices(&options),
         Command::Doctor(options) => doctor::doctor(&options),
         Command::Schema(options) => inspect::schema(&options),
-        Command::Worker => worker::worker(),
+        Command::Worker(options) => worker::worker(&options),
         Command::Bench(what) => bench::bench(&what),
     };
     match done {

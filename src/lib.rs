@@ -32,6 +32,8 @@ pub mod expand;
 #[cfg(not(target_family = "wasm"))]
 pub mod fleet;
 pub mod graph;
+#[cfg(not(target_family = "wasm"))]
+pub mod host;
 pub mod html;
 pub mod ide;
 #[cfg(not(target_family = "wasm"))]

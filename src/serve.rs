@@ -2,7 +2,7 @@
 //!
 //! [`api`] knows HTTP, and [`page`] makes pages of it for people; [`tenants`] who may what; [`planning`] and [`inputs`] what may be run;
 //! [`store`] what was accepted, on the disk before anybody is told; [`queue`] (pure) and [`dispatch`] who is next; [`execute`] carries a run
-//! out with the project's journal. [`deploy`] is about jobs with an endpoint of their own, [`fleet`] about the joint plan that they share.
+//! out with the project's journal, or [`hosts`] has another machine do it. [`deploy`] is about jobs with an endpoint of their own, [`fleet`] about the joint plan that they share.
 //! `docs/service.md` says what is promised.
 
 pub mod api;
@@ -13,7 +13,9 @@ pub mod deploy;
 pub mod dispatch;
 pub mod execute;
 pub mod fleet;
+pub mod hosts;
 pub mod inputs;
+pub mod life;
 pub mod listen;
 pub mod owner;
 pub mod page;
@@ -22,33 +24,37 @@ pub mod queue;
 pub mod sources;
 pub mod store;
 pub mod tenants;
+pub mod tls;
 
 use crate::run::fault::{Fault, FaultKind};
 use crate::run::journal::lock::Lock;
 use crate::run::journal::{Journal, Run};
 use crate::run::servers::Servers;
-use crate::run::{Signals, block_on};
 use api::metrics::Counters;
-use audit::{Act, Audit};
+use audit::Audit;
 use bells::Bells;
 use blobs::Blobs;
 use dispatch::Dispatch;
 use fleet::Fleet;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
-use listen::{Door, Patience, Peer};
+use hosts::Hosts;
+use hosts::lease::{Kept, Lease};
+pub use life::serve;
+use listen::Patience;
 use page::session::Sessions;
 use planning::Planner;
 use queue::Waiting;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use store::writer::Turned;
-use store::{State, Store};
+use store::{Accepted, State, Store};
 use tenants::{Money, Tenants};
+use tls::Tls;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// Requests without a right to be made, of which a second's are answered or noted.
@@ -89,6 +95,10 @@ pub struct Settings {
     pub retry_after: Duration,
     /// How long connections may stand still.
     pub patience: Patience,
+    /// How long a host may be silent before its runs go to others.
+    pub lease: Duration,
+    /// How it speaks TLS; without, it does not.
+    pub tls: Option<Tls>,
 }
 
 /// A server at work.
@@ -117,12 +127,14 @@ pub struct Service {
     pub servers: Servers,
     /// What deployed workflows share.
     pub fleet: Fleet,
+    /// Other machines that carry runs out.
+    pub hosts: Hosts,
     /// Event streams that may still be opened.
     pub streams: Arc<Semaphore>,
     /// What is counted.
     pub counters: Counters,
     /// Names that it is asked by, in lower case.
-    pub hosts: Vec<String>,
+    pub names: Vec<String>,
     journal: Mutex<Journal>,
     planning: Arc<Semaphore>,
     to_be_planned: AtomicUsize,
@@ -135,7 +147,8 @@ pub struct Service {
 impl Service {
     /// Opens the store, and queues what was accepted and has not ended.
     pub fn open(settings: Settings, tenants: Tenants, planner: Planner, fleet: Fleet) -> Result<Arc<Service>, Fault> {
-        refuse_openness(settings.address.ip(), &tenants)?;
+        let mutual = settings.tls.as_ref().is_some_and(|tls| tls.mutual);
+        refuse_openness(settings.address.ip(), tenants.ask_for_tokens() || mutual)?;
         let journal = Journal::open(&settings.project)?;
         let folder = settings.project.join("service");
         crate::run::store::folder(&folder)?;
@@ -151,7 +164,8 @@ impl Service {
             servers: Servers::kept_in(&folder.join("servers")),
             streams: Arc::new(Semaphore::new(settings.streams)),
             planning: Arc::new(Semaphore::new(settings.planners)),
-            hosts: hosts(&settings),
+            names: names(&settings),
+            hosts: Hosts::new(settings.lease),
             journal: Mutex::new(journal),
             to_be_planned: AtomicUsize::new(0),
             wrong: RateLimiter::direct(Quota::per_second(WRONG_REQUESTS)),
@@ -182,7 +196,14 @@ impl Service {
                 tenant.restore(Money { spent, held });
             }
         }
+        let mut kept = Hosts::kept(self)?;
         for run in self.store.open_runs()? {
+            if let Some(kept) = kept.remove(&run.id).filter(|_| run.state != State::Queued)
+                && let Some(journal) = run.journal
+                && self.resume(&kept, journal, run.state)?
+            {
+                continue;
+            }
             let to = if run.state == State::Cancelling { State::Cancelled } else { State::Queued };
             if run.state != State::Queued {
                 let note = Some("the server that worked on it ended".to_owned());
@@ -190,12 +211,39 @@ impl Service {
                 self.turn(Turned { run: run.id, from, to, at_ms, note, journal: None, spent_micro: None });
             }
             if to == State::Queued {
-                let weight = self.tenants.named(&run.tenant).map_or(1, |tenant| tenant.share.weight);
-                let waiting = Waiting { id: run.id, tenant: run.tenant, priority: run.priority, cost: run.cost_ms };
-                self.dispatch.restore(waiting, weight);
+                self.wait(&run);
             }
         }
         Ok(())
+    }
+
+    /// Goes on with the lease of a run that a host works on since an earlier server; whether it is one.
+    fn resume(&self, kept: &Kept, journal: u64, state: State) -> Result<bool, Fault> {
+        let cancel = self.dispatch.adopt(kept.run);
+        if state == State::Cancelling {
+            self.dispatch.stop(kept.run);
+        }
+        let lease = Lease::resume(self, kept, journal, cancel)?;
+        let found = lease.is_some();
+        match lease {
+            Some(lease) => self.hosts.adopt(lease),
+            None => drop(self.dispatch.done(kept.run)),
+        }
+        Ok(found)
+    }
+
+    fn wait(&self, run: &Accepted) {
+        let weight = self.tenants.named(&run.tenant).map_or(1, |tenant| tenant.share.weight);
+        self.dispatch.restore(Waiting::from(run), weight);
+    }
+
+    /// Queues a run that waits again.
+    pub fn queue(&self, id: u64) {
+        if let Ok(Some(run)) = self.store.run(id)
+            && run.state == State::Queued
+        {
+            self.wait(&run);
+        }
     }
 
     /// Changes a run's state and tells who waits; for threads that may wait.
@@ -287,17 +335,17 @@ impl Drop for Counted<'_> {
 }
 
 /// Refuses an address that others reach where anybody could use it.
-fn refuse_openness(ip: IpAddr, tenants: &Tenants) -> Result<(), Fault> {
-    if ip.is_loopback() || tenants.ask_for_tokens() {
+fn refuse_openness(ip: IpAddr, asks_who: bool) -> Result<(), Fault> {
+    if ip.is_loopback() || asks_who {
         return Ok(());
     }
     let message = format!("`{ip}` can be reached from other machines, and everybody there could run jobs on this one");
     Err(Fault::new(FaultKind::Input, message)
-        .help("give `--tokens FILE`, or listen on 127.0.0.1; `mkbc serve --new-token NAME` begins such a file"))
+        .help("give `--tokens FILE` or `--client-ca FILE`, or listen on 127.0.0.1; `mkbc serve --new-token NAME` begins a tokens file"))
 }
 
 /// The names of a server, in lower case.
-fn hosts(settings: &Settings) -> Vec<String> {
+fn names(settings: &Settings) -> Vec<String> {
     let ip = settings.address.ip();
     let own = if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() };
     let local = ["localhost", "127.0.0.1", "[::1]"].into_iter().filter(|_| ip.is_loopback());
@@ -315,85 +363,17 @@ pub fn micro(usd: f64) -> u64 {
     (usd.max(0.0) * 1e6).ceil() as u64
 }
 
-/// Serves until a signal says otherwise; `ready` is told where. The first signal lets what is under way end or pause in the journal, the
-/// second stops it at once, a third ends the process. Returns the exit status of the first signal.
-pub fn serve(service: &Arc<Service>, ready: &dyn Fn(SocketAddr)) -> Result<u8, Fault> {
-    let served = block_on(async {
-        let cannot = |e| Fault::storage("listen on", Path::new(&service.settings.address.to_string()), &e);
-        let mut signals =
-            Signals::new().ok_or_else(|| Fault::new(FaultKind::Process, "signals cannot be listened for"))?;
-        listen::allow(service.settings.connections);
-        let listener = tokio::net::TcpListener::bind(service.settings.address).await.map_err(cannot)?;
-        let address = listener.local_addr().map_err(cannot)?;
-        let door = Door::new(
-            listener,
-            service.settings.connections,
-            service.settings.patience,
-            !service.tenants.ask_for_tokens(),
-        );
-        let workers: Vec<_> =
-            (0..service.settings.workers).map(|n| worker(service.clone(), n)).collect::<Result<_, _>>()?;
-        let watcher = fleet::spawn(service.clone())?;
-        let app = api::router(service.clone()).into_make_service_with_connect_info::<Peer>();
-        let mut stop = service.stopping();
-        let stopped = async move { drop(stop.wait_for(|stops| *stops).await) };
-        let mut server = Box::pin(axum::serve(door, app).with_graceful_shutdown(stopped).into_future());
-        let note = address.to_string();
-        service.audit.note(Act { what: "start", tenant: None, from: None, run: None, note: &note });
-        ready(address);
-        let status = tokio::select! {
-            status = signals.next() => status,
-            ended = &mut server => return Err(Fault::new(FaultKind::Process, format!("the server ended: {ended:?}"))),
-        };
-        service.stop.send_replace(true);
-        service.dispatch.close();
-        service.fleet.close();
-        let threads = workers.into_iter().chain([watcher]);
-        let joined = tokio::task::spawn_blocking(move || threads.for_each(|thread| drop(thread.join())));
-        let end = async { tokio::join!(joined, tokio::time::timeout(service.settings.grace, server)) };
-        tokio::pin!(end);
-        let mut again = 0;
-        loop {
-            tokio::select! {
-                _ = &mut end => break,
-                status = signals.next() => {
-                    again += 1;
-                    service.dispatch.stop_all();
-                    if again > 1 {
-                        std::process::exit(status.into());
-                    }
-                }
-            }
-        }
-        service.audit.note(Act { what: "stop", tenant: None, from: None, run: None, note: "" });
-        Ok(status)
-    });
-    served.map_err(|e| Fault::new(FaultKind::Process, format!("the server has no runtime: {e}")))?
-}
-
-/// A thread that carries out one run after the other until there is to be no more.
-fn worker(service: Arc<Service>, n: usize) -> Result<std::thread::JoinHandle<()>, Fault> {
-    let work = move || {
-        while let Some((run, cancel)) = service.dispatch.next() {
-            execute::work(&service, run.id, &cancel);
-        }
-    };
-    let thread = std::thread::Builder::new().name(format!("run-{n}")).spawn(work);
-    thread.map_err(|e| Fault::new(FaultKind::Process, format!("a worker has no thread: {e}")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn only_this_machine_asks_without_a_token() {
-        let open = Tenants::local(1);
         for ip in ["127.0.0.1", "127.9.9.9", "::1"] {
-            assert!(refuse_openness(ip.parse().expect("an address"), &open).is_ok(), "{ip}");
+            assert!(refuse_openness(ip.parse().expect("an address"), false).is_ok(), "{ip}");
         }
         for ip in ["0.0.0.0", "::", "10.0.0.1", "169.254.169.254", "::ffff:127.0.0.1"] {
-            assert!(refuse_openness(ip.parse().expect("an address"), &open).is_err(), "{ip}");
+            assert!(refuse_openness(ip.parse().expect("an address"), false).is_err(), "{ip}");
         }
     }
 

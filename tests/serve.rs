@@ -6,6 +6,8 @@ mod browser;
 mod deploy;
 #[path = "serve/desk.rs"]
 mod desk;
+#[path = "serve/hosts.rs"]
+mod hosts;
 #[path = "cli/mkbc.rs"]
 mod mkbc;
 #[path = "serve/openapi.rs"]
@@ -18,6 +20,8 @@ mod server;
 mod survive;
 #[path = "serve/tenants.rs"]
 mod tenants;
+#[path = "serve/tls.rs"]
+mod tls;
 
 use serde_json::{Value, json};
 use server::{Server, plan, project, source};

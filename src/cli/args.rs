@@ -109,9 +109,8 @@ pub enum Command {
     Completions(super::completions::CompletionsOptions),
     /// Write manual pages
     Man(super::completions::ManOptions),
-    /// Carry out calls of a run that is elsewhere, which come on standard input
-    #[command(hide = true)]
-    Worker,
+    /// Carry out runs of a server on this machine: --to URL
+    Worker(Box<super::worker::WorkerOptions>),
     /// Measure parts of mkbc
     #[command(subcommand)]
     Bench(super::bench::Bench),

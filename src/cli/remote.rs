@@ -3,15 +3,18 @@
 mod deploy;
 mod fetch;
 mod submit;
+mod tls;
 mod watch;
 
 pub use deploy::{DeployOptions, deploy};
 pub use fetch::{FetchOptions, fetch};
 pub use submit::{SubmitOptions, submit};
+pub use tls::TlsOptions;
 pub use watch::{WatchOptions, watch};
 
 use super::Failure;
 use super::serve::ADDRESS;
+use crate::host::tie::causes;
 use crate::run::block_on;
 use crate::run::fault::printable;
 use crate::serve::api::types::{Problem, Problems};
@@ -19,12 +22,45 @@ use reqwest::header::RETRY_AFTER;
 use reqwest::{Client, Method, RequestBuilder, Response, Url};
 use serde::de::DeserializeOwned;
 use std::net::IpAddr;
-use std::time::Duration;
 
 /// The variable that holds the token.
-const TOKEN: &str = "MKBC_TOKEN";
+pub const TOKEN: &str = "MKBC_TOKEN";
 /// The variable that says which server, where the command line does not.
 const SERVER: &str = "MKBC_SERVER";
+
+/// A variable of the environment that is not empty.
+fn set(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The address of a server.
+pub struct Address {
+    /// It.
+    pub base: Url,
+    /// Whether it is this machine's.
+    pub here: bool,
+}
+
+impl Address {
+    /// What was given; else what the environment says, or the usual one. With a token, it must be this machine's or speak TLS.
+    pub fn of(given: Option<&str>, token: bool) -> Result<Address, Failure> {
+        let address = given.map(str::to_owned).or_else(|| set(SERVER)).unwrap_or_else(|| format!("http://{ADDRESS}"));
+        let bad = |why: &str| Failure::Usage(format!("`{address}` is no address of a server: {why}"));
+        let base = Url::parse(&address).map_err(|e| bad(&e.to_string()))?;
+        let host = base.host_str().unwrap_or_default().trim_matches(['[', ']']);
+        let here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        match base.scheme() {
+            "https" => {}
+            "http" if here || !token => {}
+            "http" => return Err(bad("the token would cross the network for everybody to read: https is needed")),
+            _ => return Err(bad("it begins with http:// or https://")),
+        }
+        if !base.username().is_empty() || base.password().is_some() {
+            return Err(bad(&format!("a token stands in `{TOKEN}`, not in the address")));
+        }
+        Ok(Address { base, here })
+    }
+}
 
 /// A server, and the right to ask it.
 struct Server {
@@ -35,40 +71,18 @@ struct Server {
 
 impl Server {
     /// The server at an address; without one, that of the environment or the usual one.
-    fn at(address: Option<&str>) -> Result<Server, Failure> {
-        let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        let address = address.map(str::to_owned).or_else(|| set(SERVER)).unwrap_or_else(|| format!("http://{ADDRESS}"));
-        let bad = |why: &str| Failure::Usage(format!("`{address}` is no address of a server: {why}"));
-        let base = Url::parse(&address).map_err(|e| bad(&e.to_string()))?;
-        let host = base.host_str().unwrap_or_default().trim_matches(['[', ']']);
-        let here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    fn at(address: Option<&str>, tls: &TlsOptions) -> Result<Server, Failure> {
         let token = set(TOKEN);
-        match base.scheme() {
-            "https" => {}
-            "http" if here || token.is_none() => {}
-            "http" => {
-                let why = format!("`{TOKEN}` would cross the network for everybody to read: https is needed");
-                return Err(bad(&why));
-            }
-            _ => return Err(bad("it begins with http:// or https://")),
-        }
-        if !base.username().is_empty() || base.password().is_some() {
-            return Err(bad(&format!("a token stands in `{TOKEN}`, not in the address")));
-        }
-        let client =
-            Client::builder().connect_timeout(Duration::from_secs(10)).redirect(reqwest::redirect::Policy::none());
-        // What is asked of this machine is for no proxy.
-        let client = if here { client.no_proxy() } else { client };
-        let client = client.build().map_err(|e| format!("no connection can be made: {e}"))?;
-        Ok(Server { base, token, client })
+        let Address { base, here } = Address::of(address, token.is_some())?;
+        Ok(Server { base, token, client: tls.client(here)? })
     }
 
     /// A server and a run of it: `URL/ID`, `URL/v1/runs/ID`, or `ID` alone.
-    fn of_run(given: &str) -> Result<(Server, u64), Failure> {
+    fn of_run(given: &str, tls: &TlsOptions) -> Result<(Server, u64), Failure> {
         let (address, id) = given.rsplit_once('/').map_or((None, given), |(address, id)| (Some(address), id));
         let id = id.parse().map_err(|_| Failure::Usage(format!("`{given}` names no run: URL/ID, or ID")))?;
         let address = address.map(|address| address.strip_suffix("/v1/runs").unwrap_or(address));
-        Ok((Server::at(address)?, id))
+        Ok((Server::at(address, tls)?, id))
     }
 
     /// The address of a path.
@@ -124,17 +138,6 @@ fn said(problem: &Problem, after: Option<&str>) -> Failure {
     Failure::Message(text)
 }
 
-/// An error with what is behind it.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    printable(&text)
-}
-
 /// Waits for what is asked of a server.
 fn wait<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     block_on(work).map_err(|e| format!("cannot start the runtime: {e}"))?
@@ -147,11 +150,11 @@ mod tests {
     #[test]
     fn a_run_is_named_by_its_address() {
         for given in ["http://127.0.0.1:9/7", "http://127.0.0.1:9/v1/runs/7"] {
-            let (server, id) = Server::of_run(given).ok().expect("an address");
+            let (server, id) = Server::of_run(given, &TlsOptions::default()).ok().expect("an address");
             assert_eq!((server.url("/v1/runs"), id), ("http://127.0.0.1:9/v1/runs".to_owned(), 7));
         }
         for wrong in ["http://127.0.0.1:9", "x", "ftp://127.0.0.1/7", "http://a:b@127.0.0.1/7"] {
-            assert!(Server::of_run(wrong).is_err(), "{wrong}");
+            assert!(Server::of_run(wrong, &TlsOptions::default()).is_err(), "{wrong}");
         }
     }
 }

@@ -9,7 +9,8 @@ use crate::run::devices::cpu::cores;
 use crate::run::journal::PROJECT;
 use crate::serve::listen::Patience;
 use crate::serve::planning::{Here, Planner};
-use crate::serve::tenants::{Tenants, new_token};
+use crate::serve::tenants::{Tenants, new_token, new_worker_token};
+use crate::serve::tls::Tls;
 use crate::serve::{Service, Settings, serve as work};
 use crate::units::counted;
 use clap::Args;
@@ -24,7 +25,7 @@ pub const ADDRESS: &str = "127.0.0.1:7411";
 
 #[derive(Args)]
 pub struct ServeOptions {
-    /// Where to listen; port 0 takes any. An address that others reach needs --tokens
+    /// Where to listen; port 0 takes any. An address that others reach needs --tokens or --client-ca
     #[arg(long, value_name = "ADDRESS:PORT", default_value = ADDRESS, value_parser = listening)]
     pub addr: Listening,
     /// A name that the server is asked by, beside its address (repeatable)
@@ -42,6 +43,21 @@ pub struct ServeOptions {
     /// Print a new token, and the entry of a tokens file for it, and do nothing else
     #[arg(long, value_name = "TENANT")]
     pub new_token: Option<String>,
+    /// Print a new token for workers on other hosts, and the entry of a tokens file for it, and do nothing else
+    #[arg(long, value_name = "NAME", conflicts_with = "new_token")]
+    pub new_worker_token: Option<String>,
+    /// Speak TLS with this certificate, and those that lead to its authority behind it (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's private key (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Let in only clients with a certificate of these authorities (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub client_ca: Option<PathBuf>,
+    /// Seconds after which a worker that is silent loses its runs to others
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    pub lease: u32,
     /// A folder of .mkb files and profiles/*.csv to add to the library (repeatable)
     #[arg(long, value_name = "DIR")]
     pub library: Vec<PathBuf>,
@@ -101,8 +117,12 @@ fn within<T: TryFrom<u64> + Clone + Send + Sync + 'static>(range: RangeInclusive
 
 /// Serves until it is stopped.
 pub fn serve(options: &ServeOptions) -> Result<(), Failure> {
-    if let Some(name) = &options.new_token {
-        let (token, entry) = new_token(name)?;
+    let drawn = match (&options.new_token, &options.new_worker_token) {
+        (Some(name), _) => Some(new_token(name)?),
+        (None, Some(name)) => Some(new_worker_token(name)?),
+        (None, None) => None,
+    };
+    if let Some((token, entry)) = drawn {
         // The token is for people, and the entry for the file.
         note(&format!("the token, which is shown only now: {token}"));
         print(&entry);
@@ -146,13 +166,23 @@ pub fn serve(options: &ServeOptions) -> Result<(), Failure> {
             idle: Duration::from_secs(180),
             head: Duration::from_secs(20),
         },
+        lease: Duration::from_secs(options.lease.into()),
+        tls: match (&options.tls_cert, &options.tls_key) {
+            (Some(certificate), Some(key)) => Some(Tls::read(certificate, key, options.client_ca.as_deref())?),
+            _ => None,
+        },
     };
+    let (scheme, mutual) = settings.tls.as_ref().map_or(("http", false), |tls| ("https", tls.mutual));
     let service = Service::open(settings, tenants, planner, fleet)?;
     let ready = |address: SocketAddr| {
         // A line for programs: with port 0 nobody knows the address before.
-        print(&format!("serving http://{address}\n"));
-        let who =
-            if options.tokens.is_some() { "tokens are asked for" } else { "every program of this user may use it" };
+        print(&format!("serving {scheme}://{address}\n"));
+        let who = match (options.tokens.is_some(), mutual) {
+            (true, true) => "tokens and certificates are asked for",
+            (true, false) => "tokens are asked for",
+            (false, true) => "certificates are asked for",
+            (false, false) => "every program of this user may use it",
+        };
         note(&format!("{} at a time; {who}; Ctrl-C ends it", counted(workers, "run")));
     };
     match work(&service, &ready)? {

@@ -1,12 +1,53 @@
-//! `mkbc worker`: carries out calls of a run that is somewhere else.
+//! `mkbc worker`: carries out runs of a server on this machine, or calls of a run that is somewhere else.
 
-use super::Failure;
+use super::remote::{Address, TOKEN, TlsOptions};
+use super::{Failure, note};
+use crate::host::tie::Service;
+use crate::host::{self, Settings};
 use crate::ray::worker::work;
 use crate::run::block_on;
+use crate::run::devices::cpu::cores;
+use crate::run::journal::PROJECT;
+use crate::serve::tenants::plain_name;
+use clap::Args;
 use std::io::{BufRead, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// Answers line after line, until there are no more.
-pub fn worker() -> Result<(), Failure> {
+#[derive(Args)]
+pub struct WorkerOptions {
+    /// The server whose runs are carried out here; without it, calls of a run that is elsewhere come on standard input
+    #[arg(long, value_name = "URL")]
+    pub to: Option<String>,
+    /// The file with this worker's token, of which the server has the digest [default: $MKBC_TOKEN holds it]
+    #[arg(long, value_name = "FILE", requires = "to")]
+    pub token_file: Option<PathBuf>,
+    /// What this worker is called [default: the name of this machine]
+    #[arg(long, requires = "to")]
+    pub name: Option<String>,
+    /// Runs at a time [default: as many as there are cores]
+    #[arg(long, value_name = "N", requires = "to", value_parser = clap::value_parser!(u32).range(1..=1_024))]
+    pub runs: Option<u32>,
+    /// The folder whose `.mkbc/worker` holds runs that are under way, and results that are kept for others
+    #[arg(long, value_name = "DIR", default_value = ".", requires = "to")]
+    pub project: PathBuf,
+    /// Where modules and programs that the server's library brings along are looked for (repeatable)
+    #[arg(long, value_name = "DIR", requires = "to")]
+    pub library: Vec<PathBuf>,
+    #[command(flatten)]
+    pub tls: TlsOptions,
+}
+
+/// Carries out what a server has, until it is stopped; or answers line after line, until there are no more.
+pub fn worker(options: &WorkerOptions) -> Result<(), Failure> {
+    match &options.to {
+        Some(to) => host(options, to),
+        None => calls(),
+    }
+}
+
+fn calls() -> Result<(), Failure> {
     let failed = |e: std::io::Error| Failure::Message(format!("the worker cannot go on: {e}"));
     let env = |name: &str| std::env::var(name).ok();
     let mut out = std::io::stdout().lock();
@@ -15,4 +56,60 @@ pub fn worker() -> Result<(), Failure> {
         writeln!(out, "{answer}").and_then(|()| out.flush()).map_err(failed)?;
     }
     Ok(())
+}
+
+fn host(options: &WorkerOptions, to: &str) -> Result<(), Failure> {
+    let name = options.name.clone().unwrap_or_else(machine);
+    if !plain_name(&name) {
+        let why = "a name has 1 to 64 letters, digits, `-`, `_` and `.`";
+        return Err(Failure::Usage(format!("a worker cannot be called `{}`: {why}", name.escape_debug())));
+    }
+    let token = token(options.token_file.as_deref())?;
+    let Address { base, here } = Address::of(Some(to), true)?;
+    let absolute = |path: &PathBuf| {
+        let cannot = |e| Failure::Message(format!("cannot find the folder `{}`: {e}", path.display()));
+        path.canonicalize().map_err(cannot)
+    };
+    // What is wrong with certificates is said now, and not with the first run.
+    options.tls.client(here)?;
+    let tls = options.tls.clone();
+    let connect = Arc::new(move || tls.client(here).map_err(|failure| failure.to_string()));
+    let settings = Settings {
+        service: Service { base: base.as_str().trim_end_matches('/').to_owned(), token, connect },
+        runs: options.runs.unwrap_or_else(cores),
+        folder: absolute(&options.project)?.join(PROJECT).join("worker").join(&name),
+        libraries: options.library.iter().map(absolute).collect::<Result<_, _>>()?,
+        name,
+    };
+    match host::work(&settings, &note)? {
+        143 => Err(Failure::Terminated),
+        _ => Err(Failure::Stopped),
+    }
+}
+
+/// What this machine is called, as far as that can be a worker's name.
+fn machine() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '-' };
+    let name: String = name.trim().chars().take(64).map(plain).collect();
+    if plain_name(&name) { name } else { "worker".to_owned() }
+}
+
+/// The token, of a file that nobody else can read, or of the environment.
+fn token(file: Option<&Path>) -> Result<String, Failure> {
+    let Some(path) = file else {
+        let set = std::env::var(TOKEN).ok().filter(|token| !token.is_empty());
+        return set.ok_or_else(|| Failure::Usage(format!("a token is needed: `--token-file FILE`, or `{TOKEN}`")));
+    };
+    let cannot = |e| Failure::Message(format!("cannot read `{}`: {e}", path.display()));
+    if path.metadata().map_err(cannot)?.permissions().mode() & 0o077 != 0 {
+        let (path, what) = (path.display(), "can be read or written by others");
+        return Err(Failure::Message(format!("`{path}` {what}\n  help: chmod 600 {path}")));
+    }
+    let token = std::fs::read_to_string(path).map_err(cannot)?.trim().to_owned();
+    // A text with such characters is no token, and would be shown where the header is refused.
+    if token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(Failure::Message(format!("`{}` holds no token", path.display())));
+    }
+    Ok(token)
 }

@@ -34,11 +34,17 @@ pub fn write<'a>(outcomes: impl Iterator<Item = &'a Outcome>) -> Result<String, 
             o.cost_usd.map_or(String::new(), |c| format!("{c:.4e}")),
         ];
         let [score, wall, cpu, cost] = numbers;
-        let failed = o.failed.clone().unwrap_or_default();
+        let failed = inert(o.failed.as_deref().unwrap_or_default());
         writer.write_record([&o.label, &o.item, &score, &wall, &cpu, &cost, &failed]).map_err(|e| e.to_string())?;
     }
     let bytes = writer.into_inner().map_err(|e| e.to_string())?;
     String::from_utf8(bytes).map_err(|e| e.to_string())
+}
+
+/// A text of others as it may stand in a table: a program that opens the table must not take it for a formula.
+fn inert(text: &str) -> String {
+    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    if formula { format!("'{text}") } else { text.to_owned() }
 }
 
 /// Reads a recording; the error names the line.
@@ -80,6 +86,14 @@ pub fn read(text: &str, against: Against) -> Result<Grid, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_others_say_is_no_formula() {
+        for text in ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx"] {
+            assert_eq!(inert(text), format!("'{text}"));
+        }
+        assert_eq!((inert("a=1").as_str(), inert("").as_str()), ("a=1", ""));
+    }
 
     #[test]
     fn bad_recordings_are_named() {

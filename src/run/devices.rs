@@ -4,10 +4,10 @@ pub mod cpu;
 pub mod cuda;
 pub mod nvml;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What this machine has.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Inventory {
     /// Processors.
     pub cpu: cpu::Cpu,
@@ -18,7 +18,7 @@ pub struct Inventory {
 }
 
 /// NVIDIA's driver.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Driver {
     /// The newest CUDA that it can carry: `13.0`.
     pub cuda: Option<String>,
@@ -27,7 +27,7 @@ pub struct Driver {
 }
 
 /// The GPUs of this machine.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Gpus {
     /// No NVIDIA driver is installed.
@@ -39,7 +39,7 @@ pub enum Gpus {
 }
 
 /// A GPU. What neither driver nor NVML tells is absent.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Gpu {
     /// Its name, as the driver gives it.
     pub name: String,

@@ -3,6 +3,7 @@
 //! One database a project, `.mkbc/journal.db` (SQLite, WAL). Each record and each run has a checksum over its bytes and its place; the
 //! number of a run's records is kept beside it, so that none can be missing unseen. `docs/journal.md` says what is promised.
 
+pub mod append;
 pub mod arguments;
 pub mod asked;
 pub mod blobs;
@@ -144,13 +145,33 @@ impl fmt::Debug for Told {
     }
 }
 
+/// Whoever has records as well before they count: given the number of the first one and all of them, in order. What it refuses ends the run.
+#[derive(Clone)]
+pub struct Mirror(pub Arc<MirrorTo>);
+
+/// What a [`Mirror`] does.
+pub type MirrorTo = dyn Fn(u64, &[&Record]) -> Result<(), Fault> + Send + Sync;
+
+impl fmt::Debug for Mirror {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Mirror")
+    }
+}
+
+/// Who hears of a run's records.
+#[derive(Clone, Debug, Default)]
+pub struct Ears {
+    told: Option<Told>,
+    mirror: Option<Mirror>,
+}
+
 /// The journal of a project.
 #[derive(Debug)]
 pub struct Journal {
     db: Connection,
     project: PathBuf,
     blobs: Blobs,
-    told: Option<Told>,
+    ears: Ears,
 }
 
 impl Journal {
@@ -196,7 +217,7 @@ impl Journal {
             _ => return Err(damaged(&format!("`{}` is no journal", path.display()))),
         }
         let blobs = Blobs::new(project.join("blobs"));
-        Ok(Journal { db, project, blobs, told: None })
+        Ok(Journal { db, project, blobs, ears: Ears::default() })
     }
 
     /// Opens a project's journal, if it has one.
@@ -207,7 +228,12 @@ impl Journal {
 
     /// The same; once a run is worked on, somebody is told after each commit.
     pub fn telling(self, told: Told) -> Journal {
-        Journal { told: Some(told), ..self }
+        Journal { ears: Ears { told: Some(told), ..self.ears }, ..self }
+    }
+
+    /// The same; once a run is worked on, somebody else has its records before they count.
+    pub fn mirrored(self, mirror: Mirror) -> Journal {
+        Journal { ears: Ears { mirror: Some(mirror), ..self.ears }, ..self }
     }
 
     /// The store of large values.

@@ -14,7 +14,7 @@ pub mod submit;
 pub mod types;
 pub mod workflows;
 
-use super::{Service, page};
+use super::{Service, hosts, page};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
@@ -25,6 +25,7 @@ use std::sync::Arc;
 pub fn router(service: Arc<Service>) -> Router {
     let all = routes::all().into_iter().fold(Router::new(), |router, route| router.route(route.path, (route.serve)()));
     all.merge(page::routes())
+        .merge(hosts::routes::routes())
         .fallback(|| async { Refusal::absent("there is nothing at this address: see /v1/openapi.json") })
         .method_not_allowed_fallback(|| async { Refusal::new(405, "method", "this address knows no such method") })
         .layer(DefaultBodyLimit::max(service.settings.body_bytes))

@@ -16,7 +16,7 @@ pub struct Audit(Mutex<File>);
 /// Something that was done, or refused.
 #[derive(Clone, Copy, Debug)]
 pub struct Act<'a> {
-    /// What: `submit`, `cancel`, `upload`, `sign_in`, `refuse`, `start`, `stop`.
+    /// What: `submit`, `cancel`, `upload`, `sign_in`, `refuse`, `start`, `stop`; of hosts `host`, `host_lost`, `host_left`, `lease`, `lease_end`, `lease_lost`.
     pub what: &'a str,
     /// Who; nobody where it is not known.
     pub tenant: Option<&'a str>,
@@ -49,5 +49,23 @@ impl Audit {
         }
         let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = file.write_all(format!("{line}\n").as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_writes_a_line_of_their_own() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let audit = Audit::open(folder.path()).expect("a log");
+        let note = "x\"}\n{\"what\": \"start\"}\r\u{1b}[2J\u{2028}";
+        audit.note(Act { what: "refuse", tenant: None, from: None, run: None, note });
+        let text = std::fs::read_to_string(folder.path().join("audit.log")).expect("a log");
+        assert_eq!(text.matches('\n').count(), 1, "{text}");
+        assert!(!text.contains(['\r', '\u{1b}']), "{text:?}");
+        let line: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!((line["what"].as_str(), line["note"].as_str()), (Some("refuse"), Some(note)));
     }
 }

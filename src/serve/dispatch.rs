@@ -1,9 +1,11 @@
-//! The queue and the runs under way, for threads: workers wait for the next run, and whoever stops a run finds its switch.
+//! The queue and the runs under way: workers of this process and other hosts wait for the next run, and whoever stops a run finds its switch.
 
 use super::queue::{Full, Queue, Share, Waiting};
 use crate::run::cancel::Cancel;
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 /// What became of the wish to stop a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +26,8 @@ struct UnderWay {
     cancel: Cancel,
     /// Whether somebody asked for it to stop; else it is the server that stops.
     asked: bool,
+    /// Whether another host carries it out: the end of this server is no end of it.
+    elsewhere: bool,
 }
 
 #[derive(Debug)]
@@ -33,18 +37,34 @@ struct Inside {
     closed: bool,
 }
 
+impl Inside {
+    fn begin(&mut self, id: u64, elsewhere: bool) -> Cancel {
+        let under_way = UnderWay { elsewhere, ..UnderWay::default() };
+        let cancel = under_way.cancel.clone();
+        self.under_way.insert(id, under_way);
+        cancel
+    }
+
+    /// What this process works on.
+    fn here(&self) -> impl Iterator<Item = &UnderWay> {
+        self.under_way.values().filter(|run| !run.elsewhere)
+    }
+}
+
 /// The queue and the runs under way.
 #[derive(Debug)]
 pub struct Dispatch {
     inside: Mutex<Inside>,
     more: Condvar,
+    /// The same for those that wait in tasks.
+    news: Notify,
 }
 
 impl Dispatch {
     /// For so many waiting runs.
     pub fn new(most: usize) -> Dispatch {
         let inside = Inside { queue: Queue::new(most), under_way: BTreeMap::new(), closed: false };
-        Dispatch { inside: Mutex::new(inside), more: Condvar::new() }
+        Dispatch { inside: Mutex::new(inside), more: Condvar::new(), news: Notify::new() }
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
@@ -70,7 +90,34 @@ impl Dispatch {
     /// Takes in a run that was accepted earlier.
     pub fn restore(&self, run: Waiting, weight: u32) {
         self.inside().queue.restore(run, Some(weight));
+        self.tell();
+    }
+
+    /// Says that there is more to do.
+    fn tell(&self) {
         self.more.notify_one();
+        self.news.notify_waiters();
+    }
+
+    /// Notices that there may be more to do, from when it is [enabled](tokio::sync::futures::Notified::enable).
+    pub fn news(&self) -> Notified<'_> {
+        self.news.notified()
+    }
+
+    /// Takes the next run that another host may carry out, if there is one, with its switch.
+    pub fn take_elsewhere(&self, may: &dyn Fn(&Waiting) -> bool) -> Option<(Waiting, Cancel)> {
+        let mut inside = self.inside();
+        if inside.closed {
+            return None;
+        }
+        let run = inside.queue.take_of(&|run| !run.here && may(run))?;
+        let cancel = inside.begin(run.id, true);
+        Some((run, cancel))
+    }
+
+    /// A run that another host carries out since an earlier server; its switch.
+    pub fn adopt(&self, id: u64) -> Cancel {
+        self.inside().begin(id, true)
     }
 
     /// Waits for the next run and takes it, with its switch; none once this is closed.
@@ -81,9 +128,7 @@ impl Dispatch {
                 return None;
             }
             if let Some(run) = inside.queue.take() {
-                let under_way = UnderWay::default();
-                let cancel = under_way.cancel.clone();
-                inside.under_way.insert(run.id, under_way);
+                let cancel = inside.begin(run.id, false);
                 return Some((run, cancel));
             }
             inside = self.more.wait(inside).unwrap_or_else(PoisonError::into_inner);
@@ -110,17 +155,18 @@ impl Dispatch {
         Stopped::Drained
     }
 
-    /// Begins nothing more, and lets what is under way end gently.
+    /// Begins nothing more, and lets what is under way here end gently.
     pub fn close(&self) {
         let mut inside = self.inside();
         inside.closed = true;
-        inside.under_way.values().for_each(|run| run.cancel.drain());
+        inside.here().for_each(|run| run.cancel.drain());
         self.more.notify_all();
+        self.news.notify_waiters();
     }
 
-    /// Stops what is under way at once.
+    /// Stops what is under way here at once.
     pub fn stop_all(&self) {
-        self.inside().under_way.values().for_each(|run| run.cancel.cancel());
+        self.inside().here().for_each(|run| run.cancel.cancel());
     }
 }
 
@@ -136,7 +182,7 @@ impl Promise<'_> {
     pub fn put(mut self, run: Waiting) {
         self.tenant = None;
         self.dispatch.inside().queue.put(run);
-        self.dispatch.more.notify_one();
+        self.dispatch.tell();
     }
 }
 
@@ -155,7 +201,7 @@ mod tests {
     const SHARE: Share = Share { most: 1, weight: 1 };
 
     fn run(id: u64) -> Waiting {
-        Waiting { id, tenant: "a".into(), priority: 0, cost: 1 }
+        Waiting { id, tenant: "a".into(), priority: 0, cost: 1, here: false }
     }
 
     #[test]
@@ -166,6 +212,21 @@ mod tests {
         assert_eq!(dispatch.promise("a", SHARE).err(), Some(Full::Tenant));
         promise.put(run(1));
         assert_eq!(dispatch.queue(Queue::len), 1);
+    }
+
+    #[test]
+    fn the_end_of_the_server_is_no_end_of_what_others_carry_out() {
+        let dispatch = Dispatch::new(9);
+        (1..=3).for_each(|id| dispatch.restore(run(id), 1));
+        let (taken, elsewhere) = dispatch.take_elsewhere(&|run| run.id != 1).expect("one");
+        let (_, here) = dispatch.next().expect("one");
+        let adopted = dispatch.adopt(9);
+        dispatch.close();
+        dispatch.stop_all();
+        assert_eq!(taken.id, 2);
+        assert!(here.is_cancelled() && !elsewhere.is_draining() && !adopted.is_draining());
+        assert!(dispatch.take_elsewhere(&|_| true).is_none());
+        assert_eq!(dispatch.stop(9), Stopped::Drained);
     }
 
     #[test]

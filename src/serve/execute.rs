@@ -6,14 +6,14 @@
 //! own failure. What threads do not give: a run whose values fill the memory takes the server along, and the next start goes on with it.
 
 use super::fleet::gates::OnFleet;
-use super::store::State;
 use super::store::writer::Turned;
+use super::store::{Accepted, State};
 use super::{Service, micro, now_ms};
 use crate::run::cache::{Cache, MOST, Policy};
 use crate::run::cancel::Cancel;
-use crate::run::fault::{Fault, FaultKind, printable};
+use crate::run::fault::{Fault, FaultKind, RunError, printable};
 use crate::run::journal::recorder::Recording;
-use crate::run::journal::{Journal, RunInfo, Told, service_key};
+use crate::run::journal::{Journal, Run, RunInfo, Told, service_key};
 use crate::run::observer::Silent;
 use crate::run::places::Places;
 use crate::run::{RunContext, RunReport, block_on, run, store};
@@ -25,11 +25,15 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 /// Why a run ended as it did.
-enum End {
+pub enum End {
+    /// It has an answer.
     Done,
+    /// It failed; why.
     Failed(String),
     /// It was stopped, by somebody or by the end of the server.
     Stopped,
+    /// Another host gave it back, or was lost; what is said about it. It waits again.
+    Back(String),
 }
 
 /// Works on a run until it ends or is stopped.
@@ -37,15 +41,22 @@ pub fn work(service: &Arc<Service>, id: u64, cancel: &Cancel) {
     let worked = catch_unwind(AssertUnwindSafe(|| carry_out(service, id, cancel)));
     let (end, spent) = match worked {
         Ok(Ok(done)) => done,
-        Ok(Err(fault)) => (End::Failed(crate::run::fault::RunError::from(fault).to_string()), None),
+        Ok(Err(fault)) => (End::Failed(RunError::from(fault).to_string()), None),
         Err(_) => (End::Failed("the server's own fault: the run's thread panicked".to_owned()), None),
     };
+    conclude(service, id, end, spent);
+}
+
+/// Stores how a run ended, and queues it where it is to go on.
+pub fn conclude(service: &Service, id: u64, end: End, spent: Option<u64>) {
     let asked = service.dispatch.done(id);
+    let again = matches!(end, End::Back(_)) && !asked;
     let (to, note) = match end {
         End::Done => (State::Done, None),
         End::Failed(why) => (State::Failed, Some(printable(&why))),
-        End::Stopped if asked => (State::Cancelled, None),
+        End::Stopped | End::Back(_) if asked => (State::Cancelled, None),
         End::Stopped => (State::Queued, Some("the server stopped; the run goes on when it starts again".to_owned())),
+        End::Back(why) => (State::Queued, Some(printable(&why))),
     };
     let spent_micro = to.is_final().then_some(spent).flatten();
     service.turn(Turned {
@@ -57,34 +68,59 @@ pub fn work(service: &Arc<Service>, id: u64, cancel: &Cancel) {
         journal: None,
         spent_micro,
     });
+    if again {
+        service.queue(id);
+    }
 }
 
-fn carry_out(service: &Arc<Service>, id: u64, cancel: &Cancel) -> Result<(End, Option<u64>), Fault> {
+/// A run that is about to be carried out.
+pub struct Begun {
+    /// What was accepted.
+    pub accepted: Accepted,
+    /// The plan's text.
+    pub plan: String,
+    /// The inputs.
+    pub inputs: BTreeMap<String, Value>,
+    /// The run in the project's journal.
+    pub run: Run,
+    /// The journal.
+    pub journal: Journal,
+}
+
+/// Whether a run is to be carried out.
+pub enum Start {
+    /// It is.
+    Begun(Box<Begun>),
+    /// Somebody stopped it before; what it cost, where that is known.
+    Stopped(Option<u64>),
+}
+
+/// Begins to carry a run out, or goes on with it: the store says that it runs, with `note`.
+pub fn begin(service: &Service, id: u64, note: Option<String>) -> Result<Start, Fault> {
     let gone = || Fault::new(FaultKind::Storage, "the run is not in the store any more");
     let accepted = service.store.run(id)?.ok_or_else(gone)?;
-    let text = service.store.plan(&accepted.tenant, &accepted.plan)?.ok_or_else(gone)?;
-    let plan = serde_json::from_str(&text).map_err(|e| Fault::plan(format!("the plan cannot be read: {e}")))?;
+    let plan = service.store.plan(&accepted.tenant, &accepted.plan)?.ok_or_else(gone)?;
     let inputs = service.store.inputs(id)?.ok_or_else(gone)?;
     let inputs: BTreeMap<String, Value> =
         serde_json::from_str(&inputs).map_err(|e| Fault::plan(format!("the inputs cannot be read: {e}")))?;
     let mut journal = Journal::open(&service.settings.project)?;
     let blobs = journal.blobs().clone();
-    let begun = journal.begin(&RunInfo {
+    let run = journal.begin(&RunInfo {
         job: accepted.job.clone(),
         // The same after a restart, so that a run is one run of the journal.
         key: Some(service_key(&service.store.id, id)),
         identity: accepted.digest.clone(),
-        plan: blobs.put(&text)?,
+        plan: blobs.put(&plan)?,
         inputs: blobs.keep(&json!(inputs))?,
         folder: None,
         folders: service.settings.libraries.clone(),
         at: jiff::Timestamp::now().to_string(),
         made_of: None,
     })?;
-    if begun.info.identity != accepted.digest {
+    if run.info.identity != accepted.digest {
         // Its answer would be that of another submission.
         let message =
-            format!("run {} of the journal has this run's key, and is of another plan or other inputs", begun.id);
+            format!("run {} of the journal has this run's key, and is of another plan or other inputs", run.id);
         return Err(Fault::new(FaultKind::Storage, message).help("submit it again: the journal's run stays as it is"));
     }
     let running = Turned {
@@ -92,15 +128,24 @@ fn carry_out(service: &Arc<Service>, id: u64, cancel: &Cancel) -> Result<(End, O
         from: &[State::Queued, State::Running],
         to: State::Running,
         at_ms: now_ms(),
-        note: None,
-        journal: Some(begun.id),
+        note,
+        journal: Some(run.id),
         spent_micro: None,
     };
     if !service.store.writer().turn_now(running)? {
         // Somebody stopped it before it began.
-        return Ok((End::Stopped, accepted.journal.is_none().then_some(0)));
+        return Ok(Start::Stopped(accepted.journal.is_none().then_some(0)));
     }
     service.bells.ring(id);
+    Ok(Start::Begun(Box::new(Begun { accepted, plan, inputs, run, journal })))
+}
+
+fn carry_out(service: &Arc<Service>, id: u64, cancel: &Cancel) -> Result<(End, Option<u64>), Fault> {
+    let Begun { accepted, plan: text, inputs, run: begun, journal } = match begin(service, id, None)? {
+        Start::Begun(begun) => *begun,
+        Start::Stopped(spent) => return Ok((End::Stopped, spent)),
+    };
+    let plan = serde_json::from_str(&text).map_err(|e| Fault::plan(format!("the plan cannot be read: {e}")))?;
     let bells = service.clone();
     let told = Told(Arc::new(move || bells.bells.ring(id)));
     let recorder = journal.telling(told).attach(&begun, jiff::Timestamp::now().to_string())?;
@@ -109,7 +154,6 @@ fn carry_out(service: &Arc<Service>, id: u64, cancel: &Cancel) -> Result<(End, O
     let recording = Recording { recorder: &recorder, inner: &Silent };
     // A cache of its own for each tenant: else one could tell by the time it takes what another has asked.
     let cache = Cache::of(&service.folder.join("tenants").join(&accepted.tenant), Policy::Usual);
-    let most_usd = (accepted.held_micro > 0).then(|| Decimal::from(accepted.held_micro) / Decimal::from(1_000_000));
     // A run of a workflow takes its places on the instances of the joint plan; others are none of the fleet's.
     let places = OnFleet { gates: &service.fleet.gates, library: service.planner.library() };
     let cx = RunContext {
@@ -118,7 +162,7 @@ fn carry_out(service: &Arc<Service>, id: u64, cancel: &Cancel) -> Result<(End, O
         recorder: Some(&recorder),
         cache: Some(&cache),
         servers: Some(service.servers.clone()),
-        most_usd,
+        most_usd: most_usd(accepted.held_micro),
         places: accepted.workflow.is_some().then_some(&places as &dyn Places),
         ..RunContext::new(recorder.folder(), &recording, &env)
     };
@@ -133,8 +177,13 @@ fn carry_out(service: &Arc<Service>, id: u64, cancel: &Cancel) -> Result<(End, O
     Ok(ended(&report))
 }
 
+/// What a run may spend, in dollars, of what is kept for it in millionths; nothing is said where nothing is kept.
+pub fn most_usd(held_micro: u64) -> Option<Decimal> {
+    (held_micro > 0).then(|| Decimal::from(held_micro) / Decimal::from(1_000_000))
+}
+
 /// Turns a gentle stop into one at once, after so long.
-async fn stop_late(cancel: Cancel, grace: std::time::Duration) -> std::convert::Infallible {
+pub async fn stop_late(cancel: Cancel, grace: std::time::Duration) -> std::convert::Infallible {
     cancel.draining().await;
     tokio::time::sleep(grace).await;
     cancel.cancel();
@@ -142,7 +191,7 @@ async fn stop_late(cancel: Cancel, grace: std::time::Duration) -> std::convert::
 }
 
 /// How a run ended, and what it cost in millionths of a dollar, where that is known.
-fn ended(report: &RunReport) -> (End, Option<u64>) {
+pub fn ended(report: &RunReport) -> (End, Option<u64>) {
     let spent = report.steps.iter().map(|step| step.cost_usd).sum::<Option<f64>>();
     let end = match &report.result {
         Ok(_) => End::Done,

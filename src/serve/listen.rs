@@ -2,6 +2,7 @@
 //! does not go on, are cut off; whatever they come back for is in the store.
 
 use super::owner::owner;
+use super::tls::{Tls, Wire};
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep};
 
@@ -63,12 +64,18 @@ pub struct Door {
     patience: Patience,
     /// Whether it is looked for which user of this machine makes a connection.
     owners: bool,
+    tls: Option<Tls>,
 }
 
 impl Door {
     /// A door for so many connections at once.
     pub fn new(listener: TcpListener, most: usize, patience: Patience, owners: bool) -> Door {
-        Door { listener, room: Arc::new(Semaphore::new(most)), patience, owners }
+        Door { listener, room: Arc::new(Semaphore::new(most)), patience, owners, tls: None }
+    }
+
+    /// The same, where connections are in TLS.
+    pub fn in_tls(self, tls: Option<Tls>) -> Door {
+        Door { tls, ..self }
     }
 }
 
@@ -86,7 +93,11 @@ impl Listener for Door {
                     let _ = stream.set_nodelay(true);
                     let own = stream.local_addr().ok().filter(|_| self.owners);
                     let owner = own.and_then(|own| owner(from, own));
-                    return (Line::new(stream, self.patience, permit, owner), from);
+                    let wire = match &self.tls {
+                        Some(tls) => tls.wire(stream),
+                        None => Wire::Plain(stream),
+                    };
+                    return (Line::new(wire, self.patience, permit, owner), from);
                 }
                 // One that has gone away again is no reason to wait; having no more file descriptors is.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -102,7 +113,7 @@ impl Listener for Door {
 
 /// A connection that is cut off where it stands still.
 pub struct Line {
-    stream: TcpStream,
+    stream: Wire,
     patience: Patience,
     /// When it is cut off, unless something moves.
     end: Pin<Box<Sleep>>,
@@ -136,7 +147,7 @@ impl Part {
 const GO_ON: &[u8] = b"HTTP/1.1 100";
 
 impl Line {
-    fn new(stream: TcpStream, patience: Patience, permit: OwnedSemaphorePermit, owner: Option<u32>) -> Line {
+    fn new(stream: Wire, patience: Patience, permit: OwnedSemaphorePermit, owner: Option<u32>) -> Line {
         let part = Part::head(patience);
         let end = Box::pin(sleep(patience.idle.min(patience.head)));
         Line { stream, patience, end, stalled: false, part, owner, _permit: permit }
@@ -263,6 +274,7 @@ mod tests {
     use super::*;
     use crate::run::block_on;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
 
     const PATIENCE: Patience =
         Patience { write: Duration::from_millis(50), idle: Duration::from_millis(400), head: Duration::from_secs(60) };

@@ -4,6 +4,7 @@
 //! divided by its weight, and the tenant whose clock is furthest behind is next (stride scheduling). Who was idle does not save time up. Where
 //! lower priorities were passed over [`PATIENCE`] times, the oldest of them is next, so that nobody waits for ever.
 
+use super::store::Accepted;
 use std::collections::BTreeMap;
 
 /// How often lower priorities are passed over before one of them is next.
@@ -24,6 +25,21 @@ pub struct Waiting {
     pub priority: u8,
     /// What it takes of a worker's time, as predicted, in milliseconds; at least 1 counts.
     pub cost: u64,
+    /// Whether only the server's own machine may carry it out.
+    pub here: bool,
+}
+
+impl From<&Accepted> for Waiting {
+    fn from(run: &Accepted) -> Waiting {
+        Waiting {
+            id: run.id,
+            tenant: run.tenant.clone(),
+            priority: run.priority,
+            cost: run.cost_ms,
+            // Its calls take places on instances that this server alone counts.
+            here: run.workflow.is_some(),
+        }
+    }
 }
 
 /// How many may wait, and a tenant's share.
@@ -129,11 +145,19 @@ impl Queue {
 
     /// Takes out the run that is next.
     pub fn take(&mut self) -> Option<Waiting> {
-        let first = |lane: &Lane| lane.waiting.first_key_value().map(|(place, _)| *place);
+        self.take_of(&|_| true)
+    }
+
+    /// Takes out the run that is next of those that somebody may carry out.
+    pub fn take_of(&mut self, may: &dyn Fn(&Waiting) -> bool) -> Option<Waiting> {
+        let first = |lane: &Lane| lane.waiting.iter().find(|(_, run)| may(run)).map(|(place, _)| *place);
         let highest = self.lanes.values().filter_map(first).map(|(priority, _)| priority).min()?;
         if self.passed_over >= PATIENCE {
             self.passed_over = 0;
-            let lower = self.places.values().filter(|(_, place)| place.0 > highest);
+            let may_be = |(tenant, place): &&(String, Place)| {
+                self.lanes.get(tenant).and_then(|lane| lane.waiting.get(place)).is_some_and(may)
+            };
+            let lower = self.places.values().filter(|(_, place)| place.0 > highest).filter(may_be);
             if let Some((tenant, place)) = lower.min_by_key(|(_, place)| place.1).cloned() {
                 return self.serve(&tenant, place);
             }
@@ -187,7 +211,7 @@ mod tests {
     const SHARE: Share = Share { most: 100, weight: 1 };
 
     fn run(id: u64, tenant: &str, priority: u8, cost: u64) -> Waiting {
-        Waiting { id, tenant: tenant.to_owned(), priority, cost }
+        Waiting { id, tenant: tenant.to_owned(), priority, cost, here: false }
     }
 
     fn put(queue: &mut Queue, run: Waiting, weight: u32) {
@@ -240,6 +264,17 @@ mod tests {
         (1..90).for_each(|n| put(&mut queue, run(n, "rich", 9, 1), 1));
         let at = (0..90).filter_map(|_| queue.take()).position(|r| r.id == 0);
         assert_eq!(at, Some(PATIENCE as usize));
+    }
+
+    #[test]
+    fn who_may_not_carry_all_out_gets_the_next_that_it_may() {
+        let mut queue = Queue::new(1000);
+        put(&mut queue, Waiting { here: true, ..run(1, "a", 9, 1) }, 1);
+        put(&mut queue, run(2, "a", 0, 1), 1);
+        put(&mut queue, run(3, "a", 0, 1), 1);
+        let mut elsewhere = || queue.take_of(&|run| !run.here).map(|run| run.id);
+        assert_eq!([elsewhere(), elsewhere(), elsewhere()], [Some(2), Some(3), None]);
+        assert_eq!(queue.take().map(|run| run.id), Some(1));
     }
 
     #[derive(Clone, Debug)]

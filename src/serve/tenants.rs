@@ -29,6 +29,17 @@ pub const USUAL: u8 = 4;
 struct File {
     #[serde(default)]
     tenant: Vec<Entry>,
+    #[serde(default)]
+    worker: Vec<WorkerEntry>,
+}
+
+/// Hosts that carry runs out, as the file has them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WorkerEntry {
+    name: String,
+    /// SHA-256 of their tokens, lower-case hex.
+    sha256: Vec<String>,
 }
 
 /// A tenant, as the file has it.
@@ -146,6 +157,8 @@ pub struct Tenants {
     by_name: BTreeMap<String, Arc<Tenant>>,
     /// Digests of tokens, with whose they are; none where no token is asked for.
     tokens: Option<Vec<([u8; 32], Arc<Tenant>)>>,
+    /// Digests of hosts' tokens, with the names of their entries.
+    workers: Vec<([u8; 32], String)>,
 }
 
 impl Tenants {
@@ -154,7 +167,7 @@ impl Tenants {
         let share = Share { most: queued, weight: 1 };
         let (name, money) = (LOCAL.to_owned(), Mutex::default());
         let local = Tenant { name, priority: HIGHEST, share, budget_micro: None, sees_all: true, rate: None, money };
-        Tenants { by_name: BTreeMap::from([(LOCAL.to_owned(), Arc::new(local))]), tokens: None }
+        Tenants { by_name: BTreeMap::from([(LOCAL.to_owned(), Arc::new(local))]), tokens: None, workers: Vec::new() }
     }
 
     /// Those of a file; `queued` runs of each may wait where it does not say how many.
@@ -177,22 +190,22 @@ impl Tenants {
             let before = e.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
             format!("it is no list of tenants: line {} cannot be used", before.matches('\n').count() + 1)
         })?;
-        let mut all = Tenants { by_name: BTreeMap::new(), tokens: Some(Vec::new()) };
+        let mut all = Tenants { by_name: BTreeMap::new(), tokens: Some(Vec::new()), workers: Vec::new() };
         for entry in &file.tenant {
             check(entry)?;
             let tenant = Arc::new(Tenant::new(entry, queued));
-            for digest in &entry.sha256 {
-                let digest = unhex(digest).ok_or_else(|| {
-                    format!(
-                        "a `sha256` of `{}` is no SHA-256 in lower-case hex (it must not be the token itself)",
-                        entry.name
-                    )
-                })?;
+            for digest in digests(&entry.name, &entry.sha256)? {
                 all.tokens.get_or_insert_default().push((digest, tenant.clone()));
             }
             if all.by_name.insert(entry.name.clone(), tenant).is_some() {
                 return Err(format!("the tenant `{}` is there twice", entry.name));
             }
+        }
+        for WorkerEntry { name, sha256 } in &file.worker {
+            if !plain_name(name) {
+                return Err(NO_NAME.to_owned());
+            }
+            all.workers.extend(digests(name, sha256)?.into_iter().map(|digest| (digest, name.clone())));
         }
         if all.by_name.is_empty() {
             return Err("it names no tenant, and nobody could use the server".to_owned());
@@ -208,10 +221,12 @@ impl Tenants {
     /// Whose a token is. All digests are compared, whether one fits or not.
     pub fn of_token(&self, token: Option<&str>) -> Option<&Arc<Tenant>> {
         let Some(tokens) = &self.tokens else { return self.by_name.get(LOCAL) };
-        let digest: [u8; 32] = Sha256::digest(token?.as_bytes()).into();
-        let fits = tokens.iter().filter(|(known, _)| bool::from(known.ct_eq(&digest)));
-        // Not the first that fits: looking for it would end there.
-        fits.fold(None, |_, (_, tenant)| Some(tenant))
+        known(tokens, token?)
+    }
+
+    /// The entry of a host's token.
+    pub fn of_worker(&self, token: &str) -> Option<&str> {
+        known(&self.workers, token).map(String::as_str)
     }
 
     /// A tenant by its name.
@@ -225,11 +240,31 @@ impl Tenants {
     }
 }
 
+/// What belongs to a token. All digests are compared, whether one fits or not.
+fn known<'a, T>(tokens: &'a [([u8; 32], T)], token: &str) -> Option<&'a T> {
+    let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+    let fits = tokens.iter().filter(|(known, _)| bool::from(known.ct_eq(&digest)));
+    // Not the first that fits: looking for it would end there.
+    fits.fold(None, |_, (_, whose)| Some(whose))
+}
+
+fn digests(name: &str, all: &[String]) -> Result<Vec<[u8; 32]>, String> {
+    let bad = || format!("a `sha256` of `{name}` is no SHA-256 in lower-case hex (it must not be the token itself)");
+    all.iter().map(|digest| unhex(digest).ok_or_else(bad)).collect()
+}
+
+const NO_NAME: &str = "a name has 1 to 64 letters, digits, `-`, `_` and `.`";
+
+/// Whether a text is a name that may stand in paths and logs.
+pub fn plain_name(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    !name.is_empty() && name.len() <= 64 && name.chars().all(plain) && !name.starts_with('.')
+}
+
 fn check(entry: &Entry) -> Result<(), String> {
     let Entry { name, priority, weight, budget_usd, .. } = entry;
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if name.is_empty() || name.len() > 64 || !name.chars().all(plain) {
-        return Err("a tenant's name has 1 to 64 letters, digits, `-`, `_` and `.`".to_owned());
+    if !plain_name(name) {
+        return Err(NO_NAME.to_owned());
     }
     if *priority > HIGHEST {
         return Err(format!("`{name}`: a priority is a number from 0 to {HIGHEST}"));
@@ -269,9 +304,21 @@ pub fn new_token(name: &str) -> Result<(String, String), Fault> {
         sees_all: false,
     };
     check(&entry).map_err(|why| Fault::new(FaultKind::Input, why))?;
+    drawn("tenant", name)
+}
+
+/// A new token of hosts, and the entry of a tokens file for it.
+pub fn new_worker_token(name: &str) -> Result<(String, String), Fault> {
+    if !plain_name(name) {
+        return Err(Fault::new(FaultKind::Input, NO_NAME));
+    }
+    drawn("worker", name)
+}
+
+fn drawn(table: &str, name: &str) -> Result<(String, String), Fault> {
     let token = format!("mkbc_{}", random::<32>()?);
     let digest = hex(&Sha256::digest(token.as_bytes()));
-    Ok((token, format!("[[tenant]]\nname = \"{name}\"\nsha256 = [\"{digest}\"]\n")))
+    Ok((token, format!("[[{table}]]\nname = \"{name}\"\nsha256 = [\"{digest}\"]\n")))
 }
 
 #[cfg(test)]
@@ -291,6 +338,18 @@ mod tests {
         assert!(tenants.of_token(Some("mkbc_")).is_none());
         assert!(vision.request().is_ok() && vision.request().is_ok());
         assert!(vision.request().expect_err("two a second") <= Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_hosts_token_is_no_tenants() {
+        let (token, entry) = new_token("a").expect("a token");
+        let (worker, host) = new_worker_token("site").expect("a token");
+        let tenants = Tenants::parse(&format!("{entry}{host}"), 9).expect("tenants");
+        assert_eq!(tenants.of_worker(&worker), Some("site"));
+        assert!(tenants.of_worker(&token).is_none() && tenants.of_token(Some(&worker)).is_none());
+        assert!(Tenants::parse(&host, 9).expect_err("nobody").contains("names no tenant"));
+        assert!(Tenants::local(1).of_worker(&worker).is_none());
+        assert!(new_worker_token("../a").is_err());
     }
 
     #[test]

@@ -73,24 +73,31 @@ impl Answer {
 /// A server at work; killed when it is dropped.
 pub struct Server {
     pub address: String,
+    scheme: String,
     child: Child,
 }
 
 impl Server {
     /// Starts one in a folder, on any port.
     pub fn start(mkbc: &Mkbc, more: &[&str]) -> Server {
-        let words = ["serve", "--addr", "127.0.0.1:0", "--library", "lib"].into_iter().chain(more.iter().copied());
+        Server::at(mkbc, "127.0.0.1:0", more)
+    }
+
+    /// Starts one in a folder, at an address.
+    pub fn at(mkbc: &Mkbc, address: &str, more: &[&str]) -> Server {
+        let words = ["serve", "--addr", address, "--library", "lib"].into_iter().chain(more.iter().copied());
         let mut command = mkbc.command(words);
         let log = std::fs::OpenOptions::new().append(true).create(true).open(mkbc.path("serve.log")).expect("a log");
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().expect("it starts");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
-        let address = line.trim().strip_prefix("serving http://").unwrap_or_else(|| panic!("{line:?}")).to_owned();
-        Server { address, child }
+        let said = line.trim().strip_prefix("serving ").and_then(|url| url.split_once("://"));
+        let (scheme, address) = said.unwrap_or_else(|| panic!("{line:?}"));
+        Server { address: address.to_owned(), scheme: scheme.to_owned(), child }
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// Ends it as nothing should end.

@@ -100,6 +100,24 @@ fn tenants_see_and_spend_only_their_own() {
     }
 }
 
+#[test]
+fn another_user_of_the_machine_is_refused_without_a_token() {
+    let mkbc = project("0");
+    let server = Server::start(&mkbc, &["--workers", "0"]);
+    let (host, port) = server.address.rsplit_once(':').expect("a port");
+    let request = format!("GET /v1/runs HTTP/1.1\\r\\nHost: {}\\r\\nConnection: close\\r\\n\\r\\n", server.address);
+    let script = format!("exec 3<>/dev/tcp/{host}/{port}; printf '{request}' >&3; cat <&3");
+    let words = ["--reuid=65534", "--regid=65534", "--clear-groups", "bash", "-c", &script];
+    // Where the test may become somebody else.
+    if let Ok(said) = std::process::Command::new("setpriv").args(words).output()
+        && said.status.success()
+    {
+        let said = String::from_utf8_lossy(&said.stdout);
+        assert!(said.starts_with("HTTP/1.1 403") && said.contains("other_user"), "{said}");
+    }
+    assert_eq!(server.get("/v1/runs").status, 200);
+}
+
 fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(folder).expect("a folder").flatten().map(|entry| entry.path());
     entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()

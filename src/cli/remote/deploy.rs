@@ -1,7 +1,7 @@
 //! `mkbc deploy`
 
 use super::submit::of_source;
-use super::{Server, wait};
+use super::{Server, TlsOptions, wait};
 use crate::cli::load::read;
 use crate::cli::{Failure, note, print, width};
 use crate::plan::render::table;
@@ -47,11 +47,13 @@ pub struct DeployOptions {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub tls: TlsOptions,
 }
 
 /// Deploys a workflow, or shows or takes down what is deployed.
 pub fn deploy(options: &DeployOptions) -> Result<(), Failure> {
-    let server = Server::at(options.to.as_deref())?;
+    let server = Server::at(options.to.as_deref(), &options.tls)?;
     match (&options.file, &options.remove) {
         (Some(file), _) => deployed(&server, options, file),
         (None, Some(name)) => removed(&server, options, name),
@@ -174,6 +176,17 @@ fn machines(fleet: &FleetStatus) -> String {
         ]);
     }
     let _ = writeln!(out, "{devices}\n\n{instances}\n");
+    for host in &fleet.hosts {
+        let (name, state) = (printable(&host.name), if host.lost { "lost" } else { "there" });
+        let _ = writeln!(
+            out,
+            "host {name} is {state}: {} of {}, {} cores, heard of {}",
+            host.runs.len(),
+            counted(u64::from(host.places), "run"),
+            host.cores,
+            host.heard
+        );
+    }
     if let Some(plan) = &fleet.plan {
         let (cost, alone) = (figure(plan.usd_per_hour), figure(plan.alone_usd_per_hour));
         let _ = writeln!(

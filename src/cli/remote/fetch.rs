@@ -1,6 +1,6 @@
 //! `mkbc fetch`
 
-use super::{Server, causes, wait};
+use super::{Server, TlsOptions, causes, wait};
 use crate::cli::load::{writable, write};
 use crate::cli::run::shown;
 use crate::cli::{Failure, note, print};
@@ -28,11 +28,13 @@ pub struct FetchOptions {
     /// Print the answer, and what it took, as JSON
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub tls: TlsOptions,
 }
 
 /// Fetches a run's answer.
 pub fn fetch(options: &FetchOptions) -> Result<(), Failure> {
-    let (server, id) = Server::of_run(&options.run)?;
+    let (server, id) = Server::of_run(&options.run, &options.tls)?;
     if let Some(path) = &options.out {
         writable(path)?;
     }

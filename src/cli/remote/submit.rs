@@ -1,7 +1,7 @@
 //! `mkbc submit`
 
 use super::watch::follow;
-use super::{Server, causes, fetch, wait};
+use super::{Server, TlsOptions, causes, fetch, wait};
 use crate::check::select;
 use crate::cli::args::{Format, Source};
 use crate::cli::expand::filled;
@@ -53,11 +53,13 @@ pub struct SubmitOptions {
     /// Print the run as JSON; with --wait its answer
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub tls: TlsOptions,
 }
 
 /// Submits a run.
 pub fn submit(options: &SubmitOptions, inputs: &Inputs) -> Result<(), Failure> {
-    let server = Server::at(options.to.as_deref())?;
+    let server = Server::at(options.to.as_deref(), &options.tls)?;
     let text = read(&options.file)?;
     let (mut submission, params) = if options.file.extension().is_some_and(|ending| ending == "json") {
         of_plan(options, &text)?

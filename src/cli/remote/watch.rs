@@ -1,6 +1,6 @@
 //! `mkbc watch`
 
-use super::{Server, causes, wait};
+use super::{Server, TlsOptions, causes, wait};
 use crate::cli::runs::one_line;
 use crate::cli::{Failure, note, print};
 use crate::run::fault::printable;
@@ -22,11 +22,13 @@ pub struct WatchOptions {
     /// Print each event as JSON, one a line
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub tls: TlsOptions,
 }
 
 /// Prints what happens to a run until it ends; a failure where the run failed or was stopped.
 pub fn watch(options: &WatchOptions) -> Result<(), Failure> {
-    let (server, id) = Server::of_run(&options.run)?;
+    let (server, id) = Server::of_run(&options.run, &options.tls)?;
     wait(follow(&server, id, options.json))
 }
 

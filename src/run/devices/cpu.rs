@@ -1,11 +1,11 @@
 //! `/proc` and `/sys` -> cores, memory, and the energy counter of the processor where it can be read.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex};
 
 /// The processors of this machine.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cpu {
     /// The model, where the kernel names it.
     pub model: Option<String>,

@@ -197,6 +197,26 @@ impl Record {
         }
     }
 
+    /// The value that it holds.
+    pub fn stored(&self) -> Option<&Stored> {
+        match self {
+            Record::Result { value, .. } | Record::Answer { value, .. } | Record::Adapted { steps: value, .. } => {
+                Some(value)
+            }
+            _ => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn stored_mut(&mut self) -> Option<&mut Stored> {
+        match self {
+            Record::Result { value, .. } | Record::Answer { value, .. } | Record::Adapted { steps: value, .. } => {
+                Some(value)
+            }
+            _ => None,
+        }
+    }
+
     /// The call that it is about.
     pub fn call(&self) -> Option<&CallId> {
         match self {

@@ -17,11 +17,13 @@ use crate::run::fault::{Fault, FaultKind};
 use crate::run::meter::Usage;
 use crate::run::observer::{Event, Observer};
 use crate::run::value::held::Held;
+use crate::run::value::with_files;
 use rusqlite::TransactionBehavior;
 use rust_decimal::Decimal;
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -43,6 +45,7 @@ pub struct Recorder {
     reservations: Cell<u64>,
     standard: BTreeSet<String>,
     weighs_all: bool,
+    names: Option<Names>,
     blobs: super::Blobs,
     begun: Instant,
     writer: Writer,
@@ -50,9 +53,19 @@ pub struct Recorder {
     _lock: Lock,
 }
 
+/// Other names for files.
+#[derive(Clone)]
+pub struct Names(pub Arc<dyn Fn(&str) -> String + Send + Sync>);
+
+impl fmt::Debug for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Names")
+    }
+}
+
 impl Journal {
     /// Makes this runtime the one that works on a run: an older one writes no more.
-    pub(super) fn take_over(&mut self, id: u64) -> Result<Run, Fault> {
+    pub(crate) fn take_over(&mut self, id: u64) -> Result<Run, Fault> {
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         let run = super::one(&tx, id)?;
         let run = run.ok_or_else(|| damaged(&format!("run {id} is gone")))?;
@@ -81,7 +94,7 @@ impl Journal {
         }
         let blobs = self.blobs.clone();
         let standard = standard_tools();
-        let writer = Writer::start(self.db, run.id, run.fence, run.count, self.told)?;
+        let writer = Writer::start(self.db, run.id, run.fence, run.count, self.ears)?;
         let opened = Record::Opened {
             fence: run.fence,
             pid: std::process::id(),
@@ -105,6 +118,7 @@ impl Journal {
             reservations,
             standard,
             weighs_all: false,
+            names: None,
             blobs,
             begun,
             writer,
@@ -160,6 +174,18 @@ impl Recorder {
         Recorder { weighs_all: true, ..self }
     }
 
+    /// The same, with other names for files where digests of arguments are made: those that they have where the run's journal is kept.
+    pub fn naming(self, names: Names) -> Recorder {
+        Recorder { names: Some(names), ..self }
+    }
+
+    fn digest(&self, args: &Args) -> Result<String, Fault> {
+        let Some(Names(name)) = &self.names else { return input_digest(args) };
+        let named =
+            |(key, value): (&String, &Arc<Value>)| (key.clone(), Arc::new(with_files(value, &|file| name(file))));
+        input_digest(&args.iter().map(named).collect())
+    }
+
     /// Whether a call of a step may cost money or change something. Functions of the runtime and tools of the standard library do neither.
     pub fn weighty(&self, step: &PlanStep) -> bool {
         match &step.engine {
@@ -172,7 +198,7 @@ impl Recorder {
 
     /// What is known of a call.
     pub async fn ask(&self, step: &PlanStep, path: &str, args: &Args) -> Result<Known, Fault> {
-        let input = input_digest(args)?;
+        let input = self.digest(args)?;
         let other = || {
             Fault::plan(format!("`{}` was called with other arguments before this run was resumed ({path})", step.name))
         };

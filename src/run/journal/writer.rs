@@ -4,10 +4,11 @@
 //! Records are written in the order of sending, so that an acknowledgement holds for all before it too. What nobody waits for is written with
 //! the next that somebody waits for, or a millisecond later.
 
-use super::record::{Record, checksum, encode};
-use super::{Told, failed, put_count};
+use super::append::write;
+use super::record::Record;
+use super::{Ears, Mirror, Told, failed};
 use crate::run::fault::{Fault, FaultKind};
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::{Connection, TransactionBehavior};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -100,9 +101,9 @@ pub struct Writer {
 
 impl Writer {
     /// A writer for a run, as the runtime with this fence; `next` is the number of its next record.
-    pub fn start(db: Connection, run: u64, fence: u64, next: u64, told: Option<Told>) -> Result<Writer, Fault> {
+    pub fn start(db: Connection, run: u64, fence: u64, next: u64, ears: Ears) -> Result<Writer, Fault> {
         let queue = Arc::new(Queue::default());
-        let mut state = State { db, run, fence, next, full: None, broken: None, told };
+        let mut state = State { db, run, fence, next, full: None, broken: None, ears };
         let inbox = Inbox(queue.clone());
         let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || state.work(&inbox.0));
         let thread = thread.map_err(|e| Fault::new(FaultKind::Storage, format!("the journal has no thread: {e}")))?;
@@ -156,7 +157,7 @@ struct State {
     /// What `synchronous` is set to.
     full: Option<bool>,
     broken: Option<Fault>,
-    told: Option<Told>,
+    ears: Ears,
 }
 
 impl State {
@@ -173,7 +174,7 @@ impl State {
             for ack in group.into_iter().filter_map(|entry| entry.ack) {
                 let _ = ack.send(done.clone());
             }
-            if let Some(Told(told)) = &self.told {
+            if let Some(Told(told)) = &self.ears.told {
                 told();
             }
         }
@@ -185,29 +186,13 @@ impl State {
             self.db.pragma_update(None, "synchronous", if full { "FULL" } else { "NORMAL" }).map_err(failed)?;
             self.full = Some(full);
         }
-        let (run, mut next) = (self.run, self.next);
+        let records: Vec<&Record> = group.iter().map(|entry| &entry.record).collect();
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-        {
-            let mut fence = tx.prepare_cached("SELECT fence FROM runs WHERE id = ?1").map_err(failed)?;
-            let now: u64 = fence.query_row([run], |row| row.get(0)).map_err(failed)?;
-            if now != self.fence {
-                let message = format!("run {run} was taken over by another runtime, and this one writes no more");
-                return Err(Fault::new(FaultKind::Storage, message));
-            }
-            let mut insert =
-                tx.prepare_cached("INSERT INTO records (run, n, body, crc) VALUES (?1, ?2, ?3, ?4)").map_err(failed)?;
-            for entry in group {
-                let body = encode(&entry.record).map_err(|e| Fault::new(FaultKind::Storage, e))?;
-                insert.execute(params![run, next, body, checksum(run, next, &body)]).map_err(failed)?;
-                if matches!(entry.record, Record::Answer { .. }) {
-                    // The key is the run: a second answer is an error.
-                    tx.execute("INSERT INTO answers (run, n) VALUES (?1, ?2)", params![run, next]).map_err(failed)?;
-                }
-                next += 1;
-            }
-            put_count(&tx, run, self.fence, next)?;
-        }
+        let next = write(&tx, self.run, self.fence, self.next, &records)?;
         tx.commit().map_err(failed)?;
+        if let Some(Mirror(mirror)) = &self.ears.mirror {
+            mirror(self.next, &records)?;
+        }
         self.next = next;
         Ok(())
     }
@@ -224,19 +209,19 @@ mod tests {
         let old = journal.take_over(run).expect("ours").fence;
         let mut other = crate::run::journal::Journal::open(folder.path()).expect("a journal");
         let new = other.take_over(run).expect("theirs").fence;
-        let old = Writer::start(journal.db, run, old, 0, None).expect("a writer");
+        let old = Writer::start(journal.db, run, old, 0, Ears::default()).expect("a writer");
         let refused = old.send(paused("late"), true).blocking_recv().expect("an answer");
         assert!(refused.expect_err("fenced off").message.contains("taken over"));
         drop(old);
         assert_eq!(other.records(run).expect("records"), []);
-        let new = Writer::start(other.db, run, new, 0, None).expect("a writer");
+        let new = Writer::start(other.db, run, new, 0, Ears::default()).expect("a writer");
         assert_eq!(new.send(paused("mine"), true).blocking_recv().expect("an answer"), Ok(()));
     }
 
     #[test]
     fn what_nobody_waits_for_is_written_in_order_with_what_somebody_waits_for() {
         let (folder, journal, run) = begun();
-        let writer = Writer::start(journal.db, run, 0, 0, None).expect("a writer");
+        let writer = Writer::start(journal.db, run, 0, 0, Ears::default()).expect("a writer");
         writer.note(paused("a"), false);
         writer.note(paused("b"), true);
         assert_eq!(writer.send(paused("c"), false).blocking_recv().expect("an answer"), Ok(()));
@@ -247,6 +232,20 @@ mod tests {
         writer.note(paused("d"), false);
         drop(writer);
         assert_eq!(reader.records(run).expect("records"), all, "what was sent is written before the end");
+    }
+
+    #[test]
+    fn what_a_mirror_refuses_does_not_count() {
+        let (_folder, journal, run) = begun();
+        let mirror = |first: u64, records: &[&Record]| match first + records.len() as u64 {
+            0..=2 => Ok(()),
+            _ => Err(Fault::new(FaultKind::Storage, "no more")),
+        };
+        let ears = Ears { mirror: Some(Mirror(Arc::new(mirror))), ..Ears::default() };
+        let writer = Writer::start(journal.db, run, 0, 0, ears).expect("a writer");
+        let say = |text: &str| writer.send(paused(text), true).blocking_recv().expect("an answer");
+        assert_eq!((say("a"), say("b")), (Ok(()), Ok(())));
+        assert!(say("c").is_err() && say("d").is_err());
     }
 
     #[test]
@@ -266,7 +265,7 @@ mod tests {
         let (_folder, journal, run) = begun();
         let pages: u32 = journal.db.pragma_query_value(None, "page_count", |r| r.get(0)).expect("a count");
         journal.db.pragma_update_and_check(None, "max_page_count", pages + 2, |_| Ok(())).expect("set");
-        let writer = Writer::start(journal.db, run, 0, 0, None).expect("a writer");
+        let writer = Writer::start(journal.db, run, 0, 0, Ears::default()).expect("a writer");
         let large = "x".repeat(4000);
         let answers: Vec<bool> =
             (0..20).map(|_| writer.send(paused(&large), false).blocking_recv().expect("an answer").is_ok()).collect();

@@ -149,8 +149,34 @@ pub struct FleetStatus {
     pub workflows: Vec<String>,
     /// What the plan in force costs; none where nothing is deployed.
     pub plan: Option<FleetPlan>,
+    /// Other machines that carry runs out; shown to tenants that see all.
+    #[serde(default)]
+    pub hosts: Vec<HostStatus>,
     /// Plans that were made, the latest first, a hundred at most; shown to tenants that see all.
     pub replans: Vec<Replanned>,
+}
+
+/// A machine that carries runs out for the server.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct HostStatus {
+    /// Its name: that of its token's entry, and the one that it gives itself.
+    pub name: String,
+    /// From where it asks.
+    pub address: String,
+    /// Its cores.
+    pub cores: u32,
+    /// Gigabytes of its memory.
+    pub memory_gb: Option<f64>,
+    /// Its GPUs, as their driver calls them.
+    pub gpus: Vec<String>,
+    /// Runs that it takes at a time.
+    pub places: u32,
+    /// Runs that it works on.
+    pub runs: Vec<u64>,
+    /// When it was heard of last (RFC 3339).
+    pub heard: String,
+    /// Whether that is too long ago.
+    pub lost: bool,
 }
 
 /// Devices of one kind.

@@ -10,6 +10,7 @@ use crate::library::Library;
 use crate::serve::Service;
 use crate::serve::fleet::InForce;
 use crate::serve::fleet::gates::Seen;
+use crate::serve::hosts::statuses;
 use axum::Json;
 use axum::extract::{Extension, State};
 use rust_decimal::Decimal;
@@ -36,6 +37,7 @@ pub fn whole(service: &Service, caller: &Caller) -> FleetStatus {
         instances: instances(joint, &fleet.gates.seen(), &sight.busy, &own),
         workflows: own.into_iter().collect(),
         plan: force.as_ref().map(|force| plan(force)),
+        hosts: if caller.tenant.sees_all { statuses(&service.hosts) } else { Vec::new() },
         replans: if caller.tenant.sees_all { fleet.replans() } else { Vec::new() },
     }
 }

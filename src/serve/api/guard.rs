@@ -2,6 +2,7 @@
 
 use super::refusal::Refusal;
 use crate::serve::audit::Act;
+use crate::serve::hosts::routes;
 use crate::serve::listen::Peer;
 use crate::serve::owner::may_use;
 use crate::serve::tenants::Tenant;
@@ -24,6 +25,14 @@ pub struct Caller {
     pub from: IpAddr,
 }
 
+/// Who is let through.
+enum Admitted {
+    Anybody,
+    Tenant(Arc<Tenant>),
+    /// A host with the token of this entry.
+    Host(String),
+}
+
 /// Lets a request through to its handler, or refuses it.
 pub async fn guard(
     State(service): State<Arc<Service>>,
@@ -34,14 +43,19 @@ pub async fn guard(
     service.counters.requests.fetch_add(1, Ordering::Relaxed);
     let (uri, headers) = (request.uri(), request.headers());
     let open = uri.path() == "/healthz" || page::is_open(uri.path());
-    let admitted = meant(&service, request.method(), headers, uri.host())
-        .and_then(|()| if open { Ok(None) } else { whose(&service, peer, headers).map(Some) });
+    let admitted = meant(&service, request.method(), headers, uri.host()).and_then(|()| match uri.path() {
+        _ if open => Ok(Admitted::Anybody),
+        path if routes::is_for(path) => worker(&service, headers).map(Admitted::Host),
+        _ => whose(&service, peer, headers).map(Admitted::Tenant),
+    });
     let wanted = page::wanted(uri, headers);
     let from = peer.address.ip();
     let response = match admitted {
-        Ok(tenant) => {
-            if let Some(tenant) = tenant {
-                request.extensions_mut().insert(Caller { tenant, from });
+        Ok(admitted) => {
+            match admitted {
+                Admitted::Anybody => {}
+                Admitted::Host(owner) => drop(request.extensions_mut().insert(routes::Caller { owner, from })),
+                Admitted::Tenant(tenant) => drop(request.extensions_mut().insert(Caller { tenant, from })),
             }
             next.run(request).await
         }
@@ -81,7 +95,7 @@ fn meant(service: &Service, method: &Method, headers: &HeaderMap, target: Option
         (Some(Ok(host)), None) => host.to_ascii_lowercase(),
         _ => return Err(Refusal::new(400, "bad_host", "one header `Host` is needed")),
     };
-    let known = |host: &str| service.hosts.iter().any(|known| known == host);
+    let known = |host: &str| service.names.iter().any(|known| known == host);
     if !known(name_of(&host)) || target.is_some_and(|target| !known(&target.to_ascii_lowercase())) {
         let refusal = Refusal::new(421, "bad_host", "this server has another name");
         return Err(refusal.help("`--host NAME` lets it be asked by that name"));
@@ -113,31 +127,49 @@ fn name_of(host: &str) -> &str {
 }
 
 fn whose(service: &Service, peer: Peer, headers: &HeaderMap) -> Result<Arc<Tenant>, Refusal> {
-    if !service.tenants.ask_for_tokens() && !may_use(peer.owner) {
+    let by_certificate = service.settings.tls.as_ref().is_some_and(|tls| tls.mutual);
+    if !service.tenants.ask_for_tokens() && !by_certificate && !may_use(peer.owner) {
         let refusal =
             Refusal::forbidden("other_user", "without tokens, only the user who started this server may use it");
         return Err(refusal.help("start it with `--tokens FILE`"));
     }
-    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = given.and_then(|value| value.strip_prefix("Bearer "));
+    let token = bearer(headers);
     let tenant = match token {
         None => service.sessions.of(headers, &service.tenants).or_else(|| service.tenants.of_token(None)),
         token => service.tenants.of_token(token),
     };
     let Some(tenant) = tenant else {
-        // Who guesses is slowed down, and with them everybody whose token is wrong.
-        if let Err(wait) = service.wrong_requests() {
-            return Err(Refusal::later("too_many_requests", "too many requests with a wrong token", wait));
-        }
-        let why =
-            if token.is_some() { "the token is nobody's" } else { "a token is needed: `Authorization: Bearer …`" };
-        return Err(Refusal::new(401, "no_token", why));
+        return Err(nobody(service, token));
     };
     tenant.request().map_err(|wait| {
         let wait = wait.max(Duration::from_millis(1));
         Refusal::later("too_many_requests", format!("`{}` asks more often than it may", tenant.name), wait)
     })?;
     Ok(tenant.clone())
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    given.and_then(|value| value.strip_prefix("Bearer "))
+}
+
+/// A token that is missing or nobody's. Who guesses is slowed down, and with them everybody whose token is wrong.
+fn nobody(service: &Service, token: Option<&str>) -> Refusal {
+    if let Err(wait) = service.wrong_requests() {
+        return Refusal::later("too_many_requests", "too many requests with a wrong token", wait);
+    }
+    let why = if token.is_some() { "the token is nobody's" } else { "a token is needed: `Authorization: Bearer …`" };
+    Refusal::new(401, "no_token", why)
+}
+
+/// The entry of a host's token. A tenant's token is none, nor is a session of a browser.
+fn worker(service: &Service, headers: &HeaderMap) -> Result<String, Refusal> {
+    let token = bearer(headers);
+    match token.and_then(|token| service.tenants.of_worker(token)) {
+        Some(owner) => Ok(owner.to_owned()),
+        None => Err(nobody(service, token)
+            .help("hosts have a token of their own: `mkbc serve --new-worker-token NAME` prints one, and its entry for `--tokens`")),
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use super::guard::Caller;
 use super::refusal::Refusal;
 use super::types::Health;
 use crate::serve::Service;
+use crate::serve::hosts::statuses;
 use crate::serve::queue::Queue;
 use axum::Json;
 use axum::extract::{Extension, State};
@@ -67,6 +68,12 @@ pub async fn metrics(
     if tenant.sees_all {
         figures::fleet(&service, &mut family);
         family("mkbc_queue", "gauge", "Runs that wait.", &number(service.dispatch.queue(Queue::len) as u64));
+        let hosts = statuses(&service.hosts);
+        let of = |lost: bool| hosts.iter().filter(|host| host.lost == lost).count() as f64;
+        let states = [("there", of(false)), ("lost", of(true))].map(|(state, n)| (label("state", state), n));
+        family("mkbc_hosts", "gauge", "Other machines that carry runs out.", &states);
+        let held = hosts.iter().map(|host| host.runs.len() as u64).sum();
+        family("mkbc_running_elsewhere", "gauge", "Runs under way on other machines.", &number(held));
         family("mkbc_running", "gauge", "Runs under way.", &number(service.dispatch.under_way() as u64));
         let open = service.settings.streams.saturating_sub(service.streams.available_permits());
         family("mkbc_event_streams", "gauge", "Open event streams.", &number(open as u64));

@@ -7,6 +7,7 @@ use crate::run::journal::record::Record;
 use crate::run::value::with_files;
 use crate::serve::audit::Act;
 use crate::serve::dispatch::Stopped;
+use crate::serve::hosts::lease::beneath;
 use crate::serve::store::writer::Turned;
 use crate::serve::store::{Accepted, Filter, State as RunState};
 use crate::serve::{Service, now_ms};
@@ -16,8 +17,8 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Extension, Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use serde_json::Value;
+use std::fs::File;
 use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
@@ -184,17 +185,22 @@ pub async fn file(
     let run = seen(&service, &caller, Ok(Path(id)))?;
     let folder = service.run_folder(run.journal.ok_or_else(absent)?);
     let work = move || {
-        let within = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let folder = rustix::fs::openat(CWD, &folder, within, Mode::empty()).ok()?;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        // A pipe that somebody put there must not be waited for.
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let file = std::fs::File::from(openat2(&folder, &name, flags, Mode::empty(), resolve).ok()?);
+        let file = beneath(&folder, &name)?;
         let about = file.metadata().ok()?;
         about.is_file().then_some((file, about.len()))
     };
     let found = tokio::task::spawn_blocking(work).await.map_err(|_| absent())?;
     let (file, bytes) = found.ok_or_else(absent)?;
+    let headers = [
+        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (header::CONTENT_LENGTH, bytes.to_string()),
+        (header::CONTENT_DISPOSITION, "attachment".to_owned()),
+    ];
+    Ok((headers, sent(file)).into_response())
+}
+
+/// A file as a body, read part by part.
+pub fn sent(file: File) -> Body {
     let parts = futures_util::stream::unfold(file, |mut file| async {
         let read = tokio::task::spawn_blocking(move || {
             let mut part = vec![0; PART];
@@ -210,10 +216,5 @@ pub async fn file(
             Err(_) => None,
         }
     });
-    let headers = [
-        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
-        (header::CONTENT_LENGTH, bytes.to_string()),
-        (header::CONTENT_DISPOSITION, "attachment".to_owned()),
-    ];
-    Ok((headers, Body::from_stream(parts)).into_response())
+    Body::from_stream(parts)
 }

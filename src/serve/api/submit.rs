@@ -198,11 +198,10 @@ async fn keep(service: &Arc<Service>, caller: &Caller, submitted: Submitted) -> 
     let outcome = stored?;
     let run = service.store.run(outcome.id)?.ok_or_else(|| Refusal::broken("the run is not in the store"))?;
     if outcome.new {
-        let Accepted { id, priority, cost_ms: cost, .. } = run;
-        promise.put(Waiting { id, tenant: tenant.name.clone(), priority, cost });
+        promise.put(Waiting::from(&run));
         let note = run.digest.get(..16).unwrap_or_default();
         let from = Some(caller.from);
-        service.audit.note(Act { what: "submit", tenant: Some(&tenant.name), from, run: Some(id), note });
+        service.audit.note(Act { what: "submit", tenant: Some(&tenant.name), from, run: Some(run.id), note });
     }
     Ok((outcome, run))
 }

@@ -5,7 +5,7 @@ use super::markup::Markup;
 use super::{Shown, aside};
 use crate::serve::Service;
 use crate::serve::api::deployed::{
-    ClauseStatus, FleetPlan, FleetStatus, InstanceStatus, Replanned, WorkflowState, WorkflowStatus,
+    ClauseStatus, FleetPlan, FleetStatus, HostStatus, InstanceStatus, Replanned, WorkflowState, WorkflowStatus,
 };
 use crate::serve::api::guard::Caller;
 use crate::serve::api::{fleet, workflows};
@@ -33,6 +33,7 @@ pub async fn show(State(service): State<Arc<Service>>, Extension(caller): Extens
         html_to!(main, "{}", part("devices", "Devices", devices(&status)));
         html_to!(main, "{}", part("instances", "Instances", instances(&status.instances)));
         if caller.tenant.sees_all {
+            html_to!(main, "{}", part("hosts", "Hosts", hosts(&status.hosts)));
             html_to!(main, "{}", part("plans", "Why plans were made", made(&status.replans)));
         }
         let page = Page { title: "Fleet", section: "fleet", events: Some("list".to_owned()), main };
@@ -153,6 +154,30 @@ fn instances(all: &[InstanceStatus]) -> Markup {
     };
     let rows: Vec<_> = all.iter().map(row).collect();
     table("Instances", &["Instance", "#Replicas", "#Places taken", "#Busy", "#Calls", "Workflows"], &rows)
+}
+
+fn hosts(all: &[HostStatus]) -> Markup {
+    if all.is_empty() {
+        return html!(
+            "<div class=\"empty\"><p>Runs are carried out on the server's own machine.</p><pre>mkbc worker --to THIS-SERVER --token-file FILE</pre></div>"
+        );
+    }
+    let row = |host: &HostStatus| {
+        let memory = host.memory_gb.map_or_else(|| "–".to_owned(), |gb| format!("{gb:.0} GB"));
+        vec![
+            html!("{}<br><small>{}</small>", host.name, host.address),
+            if host.lost { marked("failed", "lost") } else { marked("running", "there") },
+            html!("{}", host.cores),
+            html!("{}", memory),
+            html!("{}", if host.gpus.is_empty() { "–".to_owned() } else { host.gpus.join(", ") }),
+            host.runs.iter().map(|run| html!("<a href=\"/runs/{}\">{}</a> ", run, run)).collect(),
+            html!("{} of {}", host.runs.len(), host.places),
+            at(&host.heard),
+        ]
+    };
+    let rows: Vec<_> = all.iter().map(row).collect();
+    let head = ["Host", "State", "#Cores", "#Memory", "GPUs", "Runs", "#Places taken", "Heard of last"];
+    table("Hosts that carry runs out", &head, &rows)
 }
 
 fn made(all: &[Replanned]) -> Markup {
