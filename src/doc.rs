@@ -181,7 +181,11 @@ pub fn of_entry(entry: &Implementation) -> ImplementationDoc {
             Concurrency::Fixed(calls) => calls.to_string(),
             Concurrency::Knob(name) => name.to_string(),
         },
-        limits: entry.limits.iter().map(|l| l.text.to_string()).collect(),
+        limits: entry
+            .limits
+            .iter()
+            .map(|l| l.of.iter().chain([&l.text]).map(|t| t.as_str()).collect::<Vec<_>>().join(": "))
+            .collect(),
         tasks: entry.tasks.iter().map(ToString::to_string).collect(),
         knobs: entry.knobs.iter().map(|(n, v)| (n.to_string(), v.iter().map(ToString::to_string).collect())).collect(),
         hardware: entry.hardware.iter().map(hardware).collect(),

@@ -162,6 +162,8 @@ pub enum Concurrency {
 /// What a provider takes at most.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RateLimit {
+    /// The value of a knob that it is for; `None` for all.
+    pub of: Option<EcoString>,
     /// Whether tokens are counted, not calls.
     pub tokens: bool,
     /// How many a second.
@@ -192,6 +194,14 @@ impl Implementation {
             limits: Vec::new(),
             flow: None,
         }
+    }
+
+    /// What a provider takes at most of a setting: what is said of one of its knobs' values stands in the place of what is said of all.
+    pub fn limits_at<'a>(&'a self, knobs: &'a [(EcoString, EcoString)]) -> impl Iterator<Item = &'a RateLimit> {
+        let own =
+            move |limit: &RateLimit| limit.of.as_ref().is_some_and(|of| knobs.iter().any(|(_, value)| value == of));
+        let has_own = move |tokens: bool| self.limits.iter().any(|limit| limit.tokens == tokens && own(limit));
+        self.limits.iter().filter(move |limit| own(limit) || limit.of.is_none() && !has_own(limit.tokens))
     }
 
     /// Whether its licence lets anybody use it for anything.

@@ -12,8 +12,7 @@ pub mod rows;
 
 use crate::library::{Implementation, Task};
 use crate::space::Candidate;
-use crate::space::shape::{Missing, Shape, evaluate};
-use crate::space::table::Table;
+use crate::space::shape::{Missing, amount};
 use ecow::EcoString;
 use record::Run;
 use rust_decimal::Decimal;
@@ -47,20 +46,16 @@ pub type Work = Vec<(EcoString, f64)>;
 /// The work of one call for a setting; `Err` names a size that the sample lacks.
 pub fn work(subject: Subject, setting: &Candidate, sample: &Sample) -> Result<Work, String> {
     let Subject { entry, task } = subject;
-    let shape = |sizes: &BTreeMap<EcoString, Decimal>| -> Shape {
-        sizes.iter().map(|(path, size)| (path.clone(), Table::constant(*size))).collect()
-    };
-    let args = sample.sizes.iter().map(|(name, sizes)| (name.clone(), shape(sizes))).collect();
     let knob = |name: &str| setting.knobs.iter().find(|(n, _)| n == name).and_then(|(_, v)| v.parse().ok());
     // An implementation's own work stands in place of the task's.
     let own = |dimension: &EcoString| entry.work.iter().any(|(d, _)| d == dimension);
     let all = entry.work.iter().chain(task.work.iter().filter(|(d, _)| !own(d)));
     all.map(|(dimension, expr)| {
-        let table = evaluate(expr, &args, &knob).map_err(|missing| match missing {
+        let amount = amount(expr, &sample.sizes, &knob).map_err(|missing| match missing {
             Missing::Size(param, path) => format!("the sample `{}` says nothing of `{param}.{path}`", sample.name),
             Missing::TooMany => format!("the work `{dimension}` cannot be computed"),
         })?;
-        Ok((dimension.clone(), table.at(&BTreeMap::new()).to_f64().unwrap_or(0.0)))
+        Ok((dimension.clone(), amount.to_f64().unwrap_or(0.0)))
     })
     .collect()
 }

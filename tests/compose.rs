@@ -339,27 +339,41 @@ fn voices_of_a_debate_see_each_other() {
 }
 
 #[test]
-fn a_cascade_asks_again_only_where_the_check_fails() {
-    for (correct, requests, answer) in [(true, 2, "x = -4"), (false, 3, "x = 4")] {
-        let provider = Provider::start(move |_, request| {
-            let prompt = request.prompt();
-            match () {
-                () if prompt.contains("You check") => {
-                    chat(&json!({"correct": correct, "reason": "The sign is wrong."}).to_string())
-                }
-                () if prompt.contains("The sign is wrong.") => chat("x = 4"),
-                () => chat("x = -4"),
-            }
-        });
+fn a_cascade_asks_again_only_where_answers_disagree() {
+    // Two of three agree: enough for 60 in a hundred, and not for all.
+    for (threshold, agreeing, requests, answer) in [(60, 2, 3, "x = 4"), (100, 2, 4, "x = 5"), (100, 3, 3, "x = 4")] {
+        let said = move |n: usize| if n == 3 { "x = 5" } else { ["x = 7", "x = 4"][usize::from(n < agreeing)] };
+        let provider = Provider::start(move |n, _| chat(said(n)));
         let mkbc = Mkbc::new();
-        mkbc.write(
-            "job.mkb",
-            "use std.compose\nuse std.math\njob j(problem: Text) -> Text {\n  using cascade\n  solve_math(problem)\n}\n",
+        let job = format!(
+            "use std.compose\nuse std.math\njob j(problem: Text) -> Text {{\n  using cascade(threshold: {threshold})\n  solve_math(problem)\n}}\n"
         );
+        mkbc.write("job.mkb", &job);
         let done = run(&mkbc, &provider, &["--problem", "Solve x + 1 = 5."]);
         assert_eq!((done.code, done.out.trim()), (Some(0), answer), "{}", done.err);
         assert_eq!(provider.seen().len(), requests);
     }
+}
+
+#[test]
+fn reviewers_of_a_code_debate_are_heard() {
+    const RIGHT: &str = "def add(a, b):\n    return a + b";
+    let provider = Provider::start(|_, request| {
+        let prompt = request.prompt();
+        match () {
+            () if prompt.contains("You review") => chat("It subtracts."),
+            () if prompt.contains("1. It subtracts.") && prompt.contains("2. It subtracts.") => chat(RIGHT),
+            () => chat("def add(a, b):\n    return a - b"),
+        }
+    });
+    let mkbc = Mkbc::new();
+    mkbc.write(
+        "job.mkb",
+        "use std.compose\njob j(request: Text, tests: Text) -> Text {\n  using code_debate(rounds: 1)\n  write_passing_code(request, tests)\n}\n",
+    );
+    let done = run(&mkbc, &provider, &["--request", "Write add(a, b).", "--tests", "none"]);
+    assert_eq!((done.code, done.out.trim()), (Some(0), RIGHT), "{}", done.err);
+    assert_eq!(provider.seen().len(), 4, "a program, two reviews, a program");
 }
 
 #[test]

@@ -64,7 +64,11 @@ impl Stage {
     }
 
     fn provider(&self, api: &str, case: &str, serve: Value) -> Value {
-        let kind = if api == "messages" { "anthropic" } else { "openai" };
+        let kind = match api {
+            "messages" => "anthropic",
+            "converse" => "bedrock",
+            _ => "openai",
+        };
         let mut engine = json!({
             "kind": kind, "api": api, "model": "m", "url_env": "ENGINES_NO_URL", "url": self.address(case),
             "key_env": "ENGINES_KEY", "system": "", "prompt": "{x}", "max_tokens": 50, "prices": {},
@@ -76,7 +80,7 @@ impl Stage {
     }
 }
 
-const ENGINES: [Engine; 12] = [
+const ENGINES: [Engine; 13] = [
     Engine {
         name: "process",
         engine: |_, case| {
@@ -147,6 +151,7 @@ const ENGINES: [Engine; 12] = [
         without: &[],
     },
     Engine { name: "anthropic", engine: |stage, case| stage.provider("messages", case, Value::Null), without: &[] },
+    Engine { name: "bedrock", engine: |stage, case| stage.provider("converse", case, Value::Null), without: &[] },
     Engine {
         name: "server",
         engine: |stage, case| {

@@ -326,3 +326,59 @@ fn the_audit_of_the_standard_library_finds_no_figure_without_evidence() {
     assert_eq!(Some(shares.iter().sum::<u64>()), audit["figures"].as_u64());
     assert!(!audited(&["--strict"]).0, "the library has guesses");
 }
+
+/// What stands in backticks in the tables of a section of docs/library.md, by row.
+fn named(section: &str) -> Vec<Vec<String>> {
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/library.md")).expect("the page");
+    let begun = page.split(&format!("\n## {section}\n")).nth(1).expect("the section").to_string();
+    let rows = begun.split("\n## ").next().expect("its text").lines().filter(|line| line.starts_with("| ")).skip(1);
+    rows.map(|row| row.split('`').skip(1).step_by(2).map(str::to_string).collect()).collect()
+}
+
+fn standard() -> Library {
+    let mut texts = Texts::with_stdlib();
+    let file = texts.sources.add("own.mkb", "");
+    let mut cx = Diagnostics::default();
+    let library = check_file(&texts, file, &mut cx).library;
+    std::sync::Arc::unwrap_or_clone(library)
+}
+
+#[test]
+fn every_name_that_the_library_page_promises_has_an_entry() {
+    let library = standard();
+    let rows = named("Names");
+    assert!(rows.len() > 20, "{} rows", rows.len());
+    for name in rows.iter().flatten() {
+        let (entry, value) = name.split_once('.').map_or((name.as_str(), None), |(entry, value)| (entry, Some(value)));
+        let found = library.implementations.get(entry).unwrap_or_else(|| panic!("no entry `{entry}`"));
+        let has = |value: &str| found.knobs.iter().any(|(_, values)| values.iter().any(|v| v == value));
+        assert!(value.is_none_or(has), "`{entry}` is never `{}`", value.unwrap_or_default());
+        // A model that nobody has a quality of is never chosen.
+        let knobs: Vec<_> = found
+            .knobs
+            .iter()
+            .map(|(name, values)| {
+                let own = value.filter(|value| values.iter().any(|v| v == value));
+                (name.clone(), own.map_or_else(|| values[0].clone(), Into::into))
+            })
+            .collect();
+        let rated = found.hardware.iter().any(|hardware| {
+            let setting =
+                |task| Setting { task, knobs: &knobs, device: &hardware.device, units: hardware.units[0], work: &[] };
+            found.tasks.iter().any(|task| found.profile.figure("quality", &setting(task)).is_some())
+        });
+        assert!(rated || found.hardware.is_empty(), "`{name}` has no quality for any of its tasks");
+    }
+}
+
+#[test]
+fn what_runs_on_cores_was_measured_or_the_page_says_why_not() {
+    let missing: Vec<String> = named("What runs on cores").into_iter().map(|row| row[0].clone()).collect();
+    let measured =
+        |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("stdlib/measured/{name}.csv")).exists();
+    for (name, entry) in &standard().implementations {
+        if entry.hardware.iter().any(|hardware| hardware.device == "cpu") {
+            assert_ne!(measured(name), missing.iter().any(|m| m == name.as_str()), "{name}");
+        }
+    }
+}

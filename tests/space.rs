@@ -288,11 +288,38 @@ fn a_provider_takes_no_more_than_it_says() {
     assert!(at("limit 60 ktok/min", "expect 1 request/s").is_ok());
     let refused = at("limit 59 ktok/min", "expect 1 request/s").expect_err("too many tokens");
     assert!(refused.contains("1000 tok/s, and it takes 59 ktok/min"), "{refused}");
-    assert!(at("limit 1 request/min", "minimize cost").is_ok(), "one run by itself waits");
+    // One run by itself waits: the last of ten calls begins nine minutes after the first.
+    let waits = at("limit 1 request/min", "minimize cost").expect("nothing says how long it may take").total;
+    assert_eq!([waits.latency_s, waits.latency_p95_s], [rust_decimal::dec!(540.1); 2]);
+    assert!(at("limit 1 request/min", "slo { latency <= 9 min }").is_err());
+    assert!(at("limit 1 request/min", "slo { latency <= 9.1 min }").is_ok());
     // Price and region are limits like others.
     assert!(at("limit 600 requests/min", "slo { cost <= 0.0019 usd }").is_err());
     assert!(at("limit 600 requests/min", "region eu").is_err());
     assert!(at("limit 600 requests/min", "region us").is_ok());
+}
+
+#[test]
+fn each_model_of_a_provider_has_a_limit_of_its_own() {
+    let library = "task shorten(text: Text) -> Text {\n  work input = text.tokens\n}\n\
+        model far implements shorten {\n  knob variant in [small, large]\n  limit 6000 requests/min\n  limit small 60 requests/min\n  \
+        limit small 60 ktok/min\n  runs on api\n  engine openai { model \"{variant}\" }\n  profile \"own.csv\"\n}\n";
+    let profile = format!(
+        "variant,{HEADER},,,quality,90,%,,,estimated,t\n,,,latency,0.1,s,,,estimated,t\nsmall,,,cost,0.01,usd,,,estimated,t\n\
+         large,,,cost,0.02,usd,,,estimated,t\n"
+    );
+    let chosen = |lines: &str| {
+        let plan = under_load(lines, library, &profile, EACH).expect("a plan");
+        let provider = plan.steps[0].engine.provider().expect("a provider").clone();
+        // A sixtieth of 60 is 1 but for the last digit.
+        let rounded = |per_s: Option<rust_decimal::Decimal>| per_s.map(|n| n.round_dp(9));
+        (provider.model, rounded(provider.calls_per_s), rounded(provider.tokens_per_s))
+    };
+    let (one, hundred, thousand) = (rust_decimal::dec!(1), rust_decimal::dec!(100), rust_decimal::dec!(1000));
+    assert_eq!(chosen("minimize cost"), ("small".into(), Some(one), Some(thousand)));
+    // Ten calls at once begin within nine seconds, or a tenth of one.
+    assert_eq!(chosen("minimize cost\n  slo { latency <= 1 s }"), ("large".into(), Some(hundred), None));
+    assert_eq!(chosen("minimize cost\n  expect 1 request/s"), ("large".into(), Some(hundred), None));
 }
 
 #[test]

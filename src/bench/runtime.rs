@@ -141,6 +141,7 @@ fn step(store: Store, calls: u32) -> PlanStep {
         conditions: Conditions::default(),
         predicted: Predicted::default(),
         evidence: Vec::new(),
+        reporters: Vec::new(),
         reason: String::new(),
         fallbacks: Vec::new(),
         agent: None,

@@ -115,8 +115,8 @@ pub fn usable_here(entry: &Implementation) -> Result<(), String> {
             missing.map_or(Ok(()), |fault| Err(fault.message))
         }
         "browser" => launch::lacking(&env).map_or(Ok(()), |fault| Err(fault.message)),
-        "openai" | "anthropic" if set(key_env(engine)) || set(engine.text("url_env")) => Ok(()),
-        "openai" | "anthropic" => Err(match key_env(engine) {
+        "openai" | "anthropic" | "bedrock" if set(key_env(engine)) || set(engine.text("url_env")) => Ok(()),
+        "openai" | "anthropic" | "bedrock" => Err(match key_env(engine) {
             Some(key) => format!("`{key}` is not set"),
             None => "no key and no address are set".into(),
         }),

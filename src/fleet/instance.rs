@@ -37,8 +37,12 @@ impl Instance {
     pub fn of(entry: &Implementation, candidate: &Candidate) -> Option<Instance> {
         if candidate.device == "api" {
             let (implementation, device) = (entry.name.to_string(), "api".to_string());
-            let account = Instance { implementation, knobs: BTreeMap::new(), device, units: 0 };
-            return (!entry.limits.is_empty()).then_some(account);
+            let own = |value: &EcoString| entry.limits_at(&candidate.knobs).any(|l| l.of.as_ref() == Some(value));
+            // What has a limit of its own is an account of its own.
+            let knobs = candidate.knobs.iter().filter(|(_, value)| own(value));
+            let knobs = knobs.map(|(name, value)| (name.to_string(), value.to_string())).collect();
+            let account = Instance { implementation, knobs, device, units: 0 };
+            return entry.limits_at(&candidate.knobs).next().is_some().then_some(account);
         }
         let knobs = settings(entry, candidate);
         Some(Instance {
@@ -59,7 +63,7 @@ impl Instance {
         let knobs: Vec<String> = self.knobs.iter().map(|(name, value)| format!("{name}: {value}")).collect();
         let knobs = if knobs.is_empty() { String::new() } else { format!("({})", knobs.join(", ")) };
         if self.is_account() {
-            return format!("{}, limited", self.implementation);
+            return format!("{}{knobs}, limited", self.implementation);
         }
         format!("{}{knobs} on {} * {}", self.implementation, self.device, self.units)
     }
@@ -95,7 +99,7 @@ impl Carried<'_> {
     /// rounded up. `None` where that is too large to plan with.
     pub fn load(&self, rate: Decimal) -> Option<i64> {
         if self.candidate.device == "api" {
-            return up(taken(self.entry, rate, self.calls, self.work)?);
+            return up(taken((self.entry, self.candidate), rate, self.calls, self.work)?);
         }
         up(self.busy()?.checked_mul(rate)?)
     }

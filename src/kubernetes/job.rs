@@ -135,7 +135,9 @@ pub fn secrets(plan: &Plan) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for step in &plan.steps {
         match &step.engine {
-            Engine::Openai(provider) | Engine::Anthropic(provider) => names.insert(provider.key_env.clone()),
+            Engine::Openai(provider) | Engine::Anthropic(provider) | Engine::Bedrock(provider) => {
+                names.insert(provider.key_env.clone())
+            }
             Engine::Http(request) => names.insert(request.key_env.clone()),
             Engine::Mcp { server, .. } => {
                 names.extend(server.env.iter().cloned());

@@ -92,6 +92,15 @@ pub fn unknown_device(at: Span, name: &str, near: Option<&str>) -> Diagnostic {
     }
 }
 
+/// E0408: a value that no knob has.
+pub fn unknown_value(at: Span, value: &str, near: Option<&str>) -> Diagnostic {
+    let d = Diagnostic::error("E0408", format!("no knob is ever `{value}`"), at, "not a value of a knob");
+    match near {
+        Some(near) => d.near(at, value, near),
+        None => d.help("name a value of one of its knobs, or leave it out"),
+    }
+}
+
 /// E0410: a part that a model or tool must have is missing.
 pub fn missing_part(at: Span, name: &str, part: &str, example: &str) -> Diagnostic {
     Diagnostic::error("E0410", format!("`{name}` has no {part}"), at, format!("needs {part}"))
@@ -170,6 +179,9 @@ pub fn missing_setting(at: Span, engine: &str, group: &[&str]) -> Diagnostic {
 pub fn unknown_setting(at: Span, engine: &str, name: &str, near: Option<&str>) -> Diagnostic {
     let d =
         Diagnostic::error("E0741", format!("the engine `{engine}` has no setting `{name}`"), at, "nothing reads it");
+    if name == "price" {
+        return d.help("prices are figures: give them in the profile, with date and source, as `cost.per.WORK`");
+    }
     match near {
         Some(near) => d.help(format!("did you mean `{near}`?")),
         None => d.help("remove it; docs/authoring.md lists the settings"),

@@ -1,4 +1,4 @@
-//! The settings of an engine that reaches tools of others, or models in workers → errors where one is missing, or is none of that engine's.
+//! The settings of an engine that reaches models or tools of others → errors where one is missing, or is none of that engine's.
 
 use super::errors;
 use crate::diag::{Diagnostics, nearest};
@@ -9,6 +9,12 @@ type Settings = (&'static [&'static [&'static str]], &'static [&'static str]);
 
 fn settings(engine: &str) -> Option<Settings> {
     Some(match engine {
+        "openai" => (&[], &["api", "model", "named", "reasoning", "url", "url_env", "key"]),
+        "anthropic" | "bedrock" => (&[], &["model", "named", "reasoning", "url", "url_env", "key"]),
+        "server" => (
+            &[&["serve", "url"]],
+            &["api", "model", "named", "reasoning", "url", "url_env", "key", "weights", "context", "arguments"],
+        ),
         "python" => (&[&["module"], &["function"]], &["interpreter"]),
         "worker" => (
             &[&["serve"], &["model", "named"], &["function"]],

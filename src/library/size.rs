@@ -8,22 +8,26 @@ use crate::types::{Size, Type};
 use crate::units::{self, Dimension};
 use ecow::{EcoString, eco_format};
 use rust_decimal::Decimal;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// An arithmetic expression over sizes and knobs.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum SizeExpr {
     /// A constant, in base units.
     Number(Decimal),
     /// A size of a parameter: `frames` and `count`; `videos` and `item.duration`.
-    Size(EcoString, EcoString),
+    Size(#[schemars(with = "String")] EcoString, #[schemars(with = "String")] EcoString),
     /// The value of a knob.
-    Knob(EcoString),
+    Knob(#[schemars(with = "String")] EcoString),
     /// An operation.
     Apply(SizeOp, Vec<SizeExpr>),
 }
 
 /// The operations on sizes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum SizeOp {
     Add,

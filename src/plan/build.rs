@@ -11,6 +11,7 @@ use crate::check::program::{Job, Metric, QualityRule};
 use crate::diag::source::{FileId, Sources};
 use crate::ir::workflow::{InAgent, StepId, Workflow};
 use crate::library::Library;
+use crate::library::profile::Setting;
 use crate::solve::outcome::Solution;
 use crate::space::either::cost_together;
 use crate::space::encode::{Encoded, Origin, wishes};
@@ -175,8 +176,35 @@ fn step(index: usize, input: &BuildInput) -> PlanStep {
         part: None,
         agent: called.agent.clone().map(|agent| InAgent { cost_at: None, ..agent }),
         evidence: option.evidence.clone(),
+        reporters: reporters(index, input),
         reason: reason(index, &input.solution.choice, input.space, input.encoded, input.job),
         fallbacks: Vec::new(),
+    }
+}
+
+/// By whom the qualities are that were compared for a step, the choice's own first; nothing where all are by the same, or the job says
+/// nothing of quality.
+fn reporters(index: usize, input: &BuildInput) -> Vec<String> {
+    let (step, task) = (&input.space.steps[index], input.workflow.steps[index].task.as_str());
+    let limits = input.job.clauses.iter().chain(&input.job.preferred).map(|clause| clause.metric);
+    if !input.job.wishes.iter().map(|wish| wish.metric).chain(limits).any(|metric| metric == Metric::Quality) {
+        return Vec::new();
+    }
+    let reporter = |candidate: &Candidate| {
+        let entry = input.library.implementations.get(&candidate.implementation)?;
+        let Candidate { knobs, device, units, .. } = candidate;
+        let figure = entry.profile.figure("quality", &Setting { task, knobs, device, units: *units, work: &[] })?;
+        Some(figure.reporter.as_ref().map_or(String::new(), |by| by.to_string()))
+    };
+    let options: BTreeSet<usize> = step.options.iter().map(|option| option.candidate).collect();
+    let mut all: BTreeSet<String> = options.into_iter().filter_map(|at| reporter(&step.candidates[at])).collect();
+    let own = reporter(&step.candidates[step.options[input.solution.choice[index]].candidate]);
+    match own.filter(|_| all.len() > 1) {
+        Some(own) => {
+            all.remove(&own);
+            std::iter::once(own).chain(all).collect()
+        }
+        None => Vec::new(),
     }
 }
 

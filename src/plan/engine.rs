@@ -1,6 +1,7 @@
 //! Library engine + knobs → plan engine: placeholders of knobs filled in, those of arguments left to the runtime.
 
-use super::model::{Engine, HttpCall, McpServer, Provider, Serve};
+use super::model::{CALL, COUNTED, Engine, HttpCall, McpServer, Provider, Serve};
+use crate::library::size::SizeExpr;
 use crate::library::{Concurrency, Implementation, Setting, Task, profile};
 use crate::space::Candidate;
 use ecow::EcoString;
@@ -8,8 +9,8 @@ use rust_decimal::Decimal;
 use std::collections::BTreeMap;
 
 /// The engines that the runtime of this version executes.
-pub const EXECUTABLE: [&str; 9] =
-    ["process", "builtin", "browser", "openai", "anthropic", "python", "worker", "mcp", "http"];
+pub const EXECUTABLE: [&str; 10] =
+    ["process", "builtin", "browser", "openai", "anthropic", "bedrock", "python", "worker", "mcp", "http"];
 
 /// Lowers the engine of an implementation for one candidate.
 pub fn lower(entry: &Implementation, candidate: &Candidate, task: &Task) -> Engine {
@@ -29,6 +30,7 @@ pub fn lower(entry: &Implementation, candidate: &Candidate, task: &Task) -> Engi
         let knobs = candidate.knobs.iter().map(|(n, v)| (n.to_string(), v.to_string()));
         knobs.chain([("units".to_string(), units.clone())]).chain(settings).collect()
     };
+    let prices = prices(entry, candidate);
     let provider = |api: &str, url: &str| Provider {
         api: text("api", api),
         // `named llama_3_3_70b "meta-llama/Llama-3.3-70B-Instruct"`: a name that a provider has for the value of a knob.
@@ -41,10 +43,11 @@ pub fn lower(entry: &Implementation, candidate: &Candidate, task: &Task) -> Engi
         max_tokens: task.max_tokens,
         functions: task.functions.to_string(),
         reasoning: of_knob("reasoning"),
-        prices: prices(entry, candidate),
+        work: charged(&prices, entry, candidate, task),
+        prices: prices.clone(),
         serve: serve(entry, candidate).map(|serve| Serve { weights: fill(&serve.weights), ..serve }),
-        calls_per_s: limit(entry, false),
-        tokens_per_s: limit(entry, true),
+        calls_per_s: limit(entry, candidate, false),
+        tokens_per_s: limit(entry, candidate, true),
     };
     match engine.kind.as_str() {
         "process" => Engine::Process {
@@ -55,6 +58,7 @@ pub fn lower(entry: &Implementation, candidate: &Candidate, task: &Task) -> Engi
         "builtin" => Engine::Builtin { function: text("function", ""), options: options(&["function"]) },
         "browser" => Engine::Browser { action: text("action", "open") },
         "anthropic" => Engine::Anthropic(provider("messages", "https://api.anthropic.com/v1")),
+        "bedrock" => Engine::Bedrock(provider("converse", "https://bedrock-runtime.us-east-1.amazonaws.com")),
         kind if kind == "openai" || serves(engine) => Engine::Openai(provider("chat", "https://api.openai.com/v1")),
         "python" => Engine::Python {
             module: text("module", ""),
@@ -183,16 +187,37 @@ fn of_knob<'a>(engine: &'a crate::library::Engine, name: &str, candidate: &Candi
 }
 
 /// What a provider takes a second at most, in calls or tokens.
-fn limit(entry: &Implementation, tokens: bool) -> Option<Decimal> {
-    entry.limits.iter().filter(|limit| limit.tokens == tokens).map(|limit| limit.per_second.normalize()).min()
+fn limit(entry: &Implementation, candidate: &Candidate, tokens: bool) -> Option<Decimal> {
+    let limits = entry.limits_at(&candidate.knobs).filter(|limit| limit.tokens == tokens);
+    limits.map(|limit| limit.per_second.normalize()).min()
 }
 
-/// What a provider charges by unit of work, from the profile.
+/// What a provider charges by unit of work, and for each request, from the profile.
 fn prices(entry: &Implementation, candidate: &Candidate) -> BTreeMap<String, Decimal> {
     let Candidate { task, knobs, device, units, .. } = candidate;
     let setting = profile::Setting { task, knobs, device, units: *units, work: &[] };
-    let names = entry.profile.names().filter_map(|n| Some((n, n.strip_prefix("cost.per.")?)));
-    names.filter_map(|(n, unit)| Some((unit.to_string(), entry.profile.figure(n, &setting)?.value))).collect()
+    let of_work = |name: &EcoString| match name.as_str() {
+        "cost" => Some(CALL.to_string()),
+        other => other.strip_prefix("cost.per.").map(str::to_string),
+    };
+    let names = entry.profile.names().filter_map(|name| Some((name, of_work(name)?)));
+    names.filter_map(|(name, of)| Some((of, entry.profile.figure(name, &setting)?.value))).collect()
+}
+
+/// How much work a request is, of what is charged and no provider counts; the implementation's own rule before the task's.
+fn charged(
+    prices: &BTreeMap<String, Decimal>,
+    entry: &Implementation,
+    candidate: &Candidate,
+    task: &Task,
+) -> BTreeMap<String, SizeExpr> {
+    let knob = |name: &str| candidate.knobs.iter().find(|(n, _)| n == name).and_then(|(_, value)| value.parse().ok());
+    let of = |name: &String| match name.as_str() {
+        CALL => Some(SizeExpr::Number(Decimal::ONE)),
+        _ => entry.work.iter().chain(&task.work).find(|(n, _)| n == name).map(|(_, expr)| expr.with_knobs(&knob)),
+    };
+    let uncounted = prices.keys().filter(|name| !COUNTED.contains(&name.as_str()));
+    uncounted.filter_map(|name| Some((name.clone(), of(name)?))).collect()
 }
 
 /// The commands of a process; the last one with the arguments that a knob's value stands for (`arguments search fast […]`).

@@ -9,6 +9,7 @@ pub use self::figures::{PlanClause, PlanWish, Predicted, PriceChange, ShadowPric
 use crate::ir::workflow::{InAgent, Region, StepId, ValueId};
 use crate::library::end_to_end::EndToEnd;
 pub use crate::library::evidence::{Evidence, EvidenceKind};
+use crate::library::size::SizeExpr;
 use crate::solve::outcome::{Proof, Status};
 pub use crate::space::Streamed;
 use crate::types::Type;
@@ -220,6 +221,10 @@ pub struct PlanStep {
     pub predicted: Predicted,
     /// What the figures rest on, weakest first.
     pub evidence: Vec<Evidence>,
+    /// By whom the qualities are that were compared for it, the choice's own first (empty for one that nobody is named for); empty where all
+    /// are by the same, or the job says nothing of quality.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reporters: Vec<String>,
     /// Why this and nothing else, in one sentence.
     pub reason: String,
     /// What carries a call out where this fails for good, in this order. Each of them keeps every clause in this one's place.
@@ -332,6 +337,8 @@ pub enum Engine {
     Openai(Provider),
     /// Anthropic's endpoint.
     Anthropic(Provider),
+    /// Amazon Bedrock.
+    Bedrock(Provider),
     /// A function of a Python module, called in a worker process that is kept between calls.
     Python {
         /// The module: a file (`words.py`, looked for in the job's folder and the libraries') or an importable name.
@@ -378,11 +385,17 @@ pub enum Engine {
     },
 }
 
+/// The work that providers count and report.
+pub const COUNTED: [&str; 3] = ["input", "cached", "output"];
+
+/// The price of a request as such.
+pub const CALL: &str = "call";
+
 impl Engine {
     /// The provider that carries it out, where one does.
     pub fn provider(&self) -> Option<&Provider> {
         match self {
-            Engine::Openai(provider) | Engine::Anthropic(provider) => Some(provider),
+            Engine::Openai(provider) | Engine::Anthropic(provider) | Engine::Bedrock(provider) => Some(provider),
             _ => None,
         }
     }
@@ -392,13 +405,14 @@ impl Engine {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Provider {
-    /// The API: `chat`, `responses`, `transcription`, `embeddings` or `rerank`; `messages` for Anthropic.
+    /// The API: `chat`, `responses`, `transcription`, `embeddings` or `rerank`; `messages` for Anthropic, `converse` for
+    /// Bedrock.
     pub api: String,
     /// The model's name there.
     pub model: String,
     /// Environment variable that holds the base URL; `url` where it is not set.
     pub url_env: String,
-    /// The base URL, up to and including `/v1`.
+    /// The base URL: what stands in front of the API's path (`/chat/completions`).
     pub url: String,
     /// Environment variable that holds the key. The key itself never enters a plan.
     pub key_env: String,
@@ -415,9 +429,12 @@ pub struct Provider {
     /// one that does not.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reasoning: String,
-    /// What the provider charges, in dollars by unit of work (`input` and `output` tokens, say), so that a run can tell what it
-    /// cost.
+    /// What the provider charges, in dollars by unit of work (`input` and `output` tokens, say; `call` for each request), so that a
+    /// run can tell what it cost.
     pub prices: BTreeMap<String, Decimal>,
+    /// How much work a request is, for prices of what the provider does not count itself: seconds of sound, pictures.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub work: BTreeMap<String, SizeExpr>,
     /// The server of one's own that it is, which a run starts where `url_env` is not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serve: Option<Serve>,

@@ -135,6 +135,9 @@ pub fn text(plan: &Plan, width: u16) -> String {
     for line in extrapolated(plan) {
         let _ = writeln!(out, "extrapolated: {line}");
     }
+    for line in mixed(plan) {
+        let _ = writeln!(out, "reporters differ: {line}");
+    }
     if let Some(e) = weakest(&plan.steps) {
         let _ = writeln!(out, "weakest evidence: {} is {} ({})", e.figure, kind(e.kind), e.source);
     }
@@ -256,6 +259,22 @@ fn extrapolated(plan: &Plan) -> Vec<String> {
         outside.map(|(figure, outside)| format!("`{figure}` of {} is {outside}", step.name)).collect()
     };
     plan.steps.iter().flat_map(of_step).collect()
+}
+
+/// The steps for which qualities by several reporters were compared, which may have measured differently.
+fn mixed(plan: &Plan) -> Vec<String> {
+    let named = |by: &String| if by.is_empty() { "nobody named".to_string() } else { by.clone() };
+    let of_step = |step: &PlanStep| {
+        let (own, others) = step.reporters.split_first()?;
+        let others: Vec<String> = others.iter().map(named).collect();
+        Some(format!(
+            "the quality of {} is by {}, and was compared with some by {}",
+            step.name,
+            named(own),
+            others.join("; ")
+        ))
+    };
+    plan.steps.iter().filter_map(of_step).collect()
 }
 
 /// How far evidence goes, in a word.

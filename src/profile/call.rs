@@ -102,6 +102,7 @@ pub fn plan(subject: Subject, setting: &Candidate) -> Plan {
         conditions: Conditions::default(),
         predicted: Predicted::default(),
         evidence: Vec::new(),
+        reporters: Vec::new(),
         reason: "it is measured".into(),
         fallbacks: Vec::new(),
     };

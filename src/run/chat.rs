@@ -115,8 +115,8 @@ impl<'a> Chat<'a> {
             heard: &heard,
             watch: Some(&watch),
         };
-        let to = (Wire::Completions.path(), Wire::Completions.key());
-        let said = exchange.run(clients.posting(&self.endpoint, to.0, Body::Json(&body), to.1)?).await?;
+        let (path, key) = (Wire::Completions.path(&self.model, self.dialect), Wire::Completions.key());
+        let said = exchange.run(clients.posting(&self.endpoint, &path, Body::Json(&body), key)?).await?;
         // An answer that was cut short is refused as a fill, so that the model hears of it.
         if said.stop != Stop::Length {
             let origin = heard.origin.borrow();

@@ -186,7 +186,9 @@ async fn once(call: &Call<'_>, out: &Path) -> Result<Value, Fault> {
         Engine::Builtin { function, options } => return builtin::call(call, function, options, out).await,
         Engine::Process { commands, reader, options } => Box::pin(process::call(call, commands, reader, options, out)),
         Engine::Browser { action } => Box::pin(browser::call(call, action, out)),
-        Engine::Openai(provider) | Engine::Anthropic(provider) => Box::pin(openai::call(call, provider)),
+        Engine::Openai(provider) | Engine::Anthropic(provider) | Engine::Bedrock(provider) => {
+            Box::pin(openai::call(call, provider))
+        }
         Engine::Python { module, function, interpreter } => {
             Box::pin(async move { python::call(call, &python::Module { module, interpreter }, function, out).await })
         }
@@ -211,7 +213,7 @@ async fn once(call: &Call<'_>, out: &Path) -> Result<Value, Fault> {
 pub fn writes(engine: &Engine) -> bool {
     match engine {
         Engine::Builtin { function, .. } => builtin::writes(function),
-        Engine::Openai(_) | Engine::Anthropic(_) | Engine::Http(_) => false,
+        Engine::Openai(_) | Engine::Anthropic(_) | Engine::Bedrock(_) | Engine::Http(_) => false,
         _ => true,
     }
 }

@@ -40,7 +40,9 @@ fn lacks(step: &PlanStep, env: Env<'_>, folders: &[PathBuf]) -> Vec<Fault> {
             programs.chain((reader == TESTS).then(|| sandbox::lacking(env)).flatten()).collect()
         }
         Engine::Openai(p) if find::managed(p, env).is_some() => find::lacks(p, env, folders),
-        Engine::Openai(p) | Engine::Anthropic(p) => openai::endpoint(p, env).err().into_iter().collect(),
+        Engine::Openai(p) | Engine::Anthropic(p) | Engine::Bedrock(p) => {
+            openai::endpoint(p, env).err().into_iter().collect()
+        }
         Engine::Planned { name, .. } => {
             vec![Fault::new(
                 FaultKind::Unsupported,

@@ -222,7 +222,11 @@ fn attributes(step: &PlanStep, m: &StepMeasure) -> Vec<KeyValue> {
 /// The model behind a step, where a provider has it.
 fn of_model(step: &PlanStep) -> Vec<KeyValue> {
     let Some(provider) = step.engine.provider() else { return Vec::new() };
-    let name = if matches!(step.engine, Engine::Anthropic(_)) { "anthropic" } else { "openai" };
+    let name = match step.engine {
+        Engine::Anthropic(_) => "anthropic",
+        Engine::Bedrock(_) => "aws.bedrock",
+        _ => "openai",
+    };
     let host = reqwest::Url::parse(&provider.url).ok().and_then(|u| u.host_str().map(str::to_owned));
     let mut all = vec![
         KeyValue::new(names::OPERATION, operation(&provider.api)),

@@ -133,7 +133,7 @@ impl<'a> Catalogue<'a> {
                 Some((_, instance)) if instance.is_account() => {
                     let next = self.accounts.len();
                     let account = *self.accounts.entry(instance.clone()).or_insert(next);
-                    let share = taken(entry, Decimal::ONE, Decimal::ONE, work).map_or(0.0, float);
+                    let share = taken((entry, &used.candidate), Decimal::ONE, Decimal::ONE, work).map_or(0.0, float);
                     To::Account { account, share }
                 }
                 Some((at, instance)) => {

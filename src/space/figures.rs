@@ -144,7 +144,7 @@ fn overloaded(
 ) -> Option<String> {
     let rate = terms.rate?;
     if candidate.device == "api" {
-        return load::refused(entry, rate, figured.figures.calls, &figured.work);
+        return load::refused((entry, candidate), rate, figured.figures.calls, &figured.work);
     }
     let (has, _) = terms.pools.get(&candidate.device)?;
     let needed = u64::from(figured.figures.replicas) * u64::from(candidate.units);
@@ -177,7 +177,7 @@ fn option(
     terms: &Terms,
 ) -> Option<Figured> {
     let rows = Rows::of(entry, candidate, &work)?;
-    let at = |end| figures(entry, candidate, &rows, called, terms, &Ends::all(end));
+    let at = |end| figures((entry, candidate), (&rows, &work), called, terms, &Ends::all(end));
     let (best, worst) = (at(End::Best)?, at(End::Worst)?);
     let figures = if terms.end == End::Typical { at(End::Typical)? } else { worst.clone() };
     let evidence = evidence(&rows, &work);
@@ -212,13 +212,12 @@ pub fn figures_with(
     terms: &Terms,
     ends: &Ends,
 ) -> Option<Figures> {
-    figures(entry, candidate, &Rows::of(entry, candidate, work)?, called, terms, ends)
+    figures((entry, candidate), (&Rows::of(entry, candidate, work)?, work), called, terms, ends)
 }
 
 fn figures(
-    entry: &Implementation,
-    candidate: &Candidate,
-    rows: &Rows,
+    (entry, candidate): (&Implementation, &Candidate),
+    (rows, work): (&Rows, &[(EcoString, Decimal)]),
     Called { calls, in_turn, share, role, either }: Called,
     terms: &Terms,
     ends: &Ends,
@@ -234,8 +233,11 @@ fn figures(
         fee = fee.checked_add(value(row).checked_mul(*amount)?)?;
     }
     let calls_at_once = Calls { count: calls, width: load::width(entry, candidate), in_turn };
-    let latency = once.checked_mul(calls_at_once.rounds())?;
-    let late = |level| late(rows, calls_at_once, level, terms, ends);
+    // A provider that takes only so many calls a minute puts the last one off, however many may be under way.
+    let spread = load::spread((entry, candidate), calls, work)?;
+    let least = if spread.is_zero() { Decimal::ZERO } else { spread.checked_add(once)? };
+    let latency = once.checked_mul(calls_at_once.rounds())?.max(least);
+    let late = |level| Some(late(rows, calls_at_once, level, terms, ends)?.max(least));
     let (latency_p95, latency_p99) = (late(Level::P95)?, late(Level::P99)?);
     let streamed = match role {
         Role::Gives { .. } => streamed(rows, calls_at_once, once, terms, ends)?,

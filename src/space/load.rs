@@ -37,13 +37,34 @@ pub fn standing(units: u32, replicas: u32, hourly: Decimal, rate: Decimal) -> Op
 
 /// The largest share of any of a provider's limits that so many runs a second take; `None` where it states none, or beyond the range
 /// of exact decimals.
-pub fn taken(entry: &Implementation, rate: Decimal, calls: Decimal, work: &[(EcoString, Decimal)]) -> Option<Decimal> {
-    let share = |limit: &RateLimit| {
-        let each = if limit.tokens { tokens(work) } else { Decimal::ONE };
-        rate.checked_mul(calls)?.checked_mul(each)?.checked_div(limit.per_second)
-    };
-    let shares: Option<Vec<Decimal>> = entry.limits.iter().map(share).collect();
+pub fn taken(
+    (entry, candidate): (&Implementation, &Candidate),
+    rate: Decimal,
+    calls: Decimal,
+    work: &[(EcoString, Decimal)],
+) -> Option<Decimal> {
+    let share =
+        |limit: &RateLimit| rate.checked_mul(calls)?.checked_mul(each(limit, work))?.checked_div(limit.per_second);
+    let shares: Option<Vec<Decimal>> = entry.limits_at(&candidate.knobs).map(share).collect();
     shares?.into_iter().max()
+}
+
+/// How long after the first of so many calls a provider takes the last one, in seconds; zero where it states no limits, `None` beyond
+/// the range of exact decimals.
+pub fn spread(
+    (entry, candidate): (&Implementation, &Candidate),
+    calls: Decimal,
+    work: &[(EcoString, Decimal)],
+) -> Option<Decimal> {
+    let behind = (calls.ceil() - Decimal::ONE).max(Decimal::ZERO);
+    let last = |limit: &RateLimit| behind.checked_mul(each(limit, work))?.checked_div(limit.per_second);
+    let all: Option<Vec<Decimal>> = entry.limits_at(&candidate.knobs).map(last).collect();
+    Some(all?.into_iter().max().unwrap_or_default())
+}
+
+/// What a call counts as.
+fn each(limit: &RateLimit, work: &[(EcoString, Decimal)]) -> Decimal {
+    if limit.tokens { tokens(work) } else { Decimal::ONE }
 }
 
 /// The tokens of a call, in and out.
@@ -52,11 +73,14 @@ fn tokens(work: &[(EcoString, Decimal)]) -> Decimal {
 }
 
 /// Why a provider does not take the calls of so many runs a second; `None` where it does.
-pub fn refused(entry: &Implementation, rate: Decimal, calls: Decimal, work: &[(EcoString, Decimal)]) -> Option<String> {
-    let tokens = tokens(work);
-    entry.limits.iter().find_map(|limit| {
-        let each = if limit.tokens { tokens } else { Decimal::ONE };
-        let sent = rate.checked_mul(calls).and_then(|c| c.checked_mul(each));
+pub fn refused(
+    (entry, candidate): (&Implementation, &Candidate),
+    rate: Decimal,
+    calls: Decimal,
+    work: &[(EcoString, Decimal)],
+) -> Option<String> {
+    entry.limits_at(&candidate.knobs).find_map(|limit| {
+        let sent = rate.checked_mul(calls).and_then(|c| c.checked_mul(each(limit, work)));
         let over = sent.is_none_or(|sent| sent > limit.per_second);
         let shown = sent.map_or("too much".to_string(), |s| crate::units::shown(s, 2));
         let what = if limit.tokens { "tok/s" } else { "requests/s" };

@@ -388,6 +388,19 @@ pub fn evaluate(
     }
 }
 
+/// The value of a size expression for arguments of these sizes.
+pub fn amount(
+    expr: &SizeExpr,
+    sizes: &BTreeMap<EcoString, BTreeMap<EcoString, Decimal>>,
+    knobs: &dyn Fn(&str) -> Option<Decimal>,
+) -> Result<Decimal, Missing> {
+    let shape = |sizes: &BTreeMap<EcoString, Decimal>| -> Shape {
+        sizes.iter().map(|(path, size)| (path.clone(), Table::constant(*size))).collect()
+    };
+    let args = sizes.iter().map(|(name, sizes)| (name.clone(), shape(sizes))).collect();
+    Ok(evaluate(expr, &args, knobs)?.at(&BTreeMap::new()))
+}
+
 /// A size of a shape; the tokens of a list are those of its items.
 fn size_in(shape: &Shape, path: &str) -> Option<Table> {
     if let Some(table) = shape.get(path) {

@@ -59,8 +59,8 @@ pub enum Carries {
 /// The setup behind a candidate; `None` where a provider runs it, or nothing stays between two calls.
 pub fn setup(entry: &Implementation, candidate: &Candidate) -> Option<Setup> {
     let kind = entry.engine.as_ref().map_or("", |e| e.kind.as_str());
-    if candidate.is_idle() || candidate.device == "api" || ["process", "builtin", "openai", "anthropic"].contains(&kind)
-    {
+    let passing = ["process", "builtin", "openai", "anthropic", "bedrock"];
+    if candidate.is_idle() || candidate.device == "api" || passing.contains(&kind) {
         return None;
     }
     let knobs = settings(entry, candidate).cloned().collect();

@@ -149,6 +149,7 @@ text apertium translate
 text calculator calculate
 text python_tests run_tests
 text vote majority_answer
+text count_votes majority_answer
 text pick_passing first_passing
 text number_texts join_texts
 export MKBC_WEB_ALLOW=$PWD/examples/media/site

@@ -62,6 +62,9 @@ fn good(path: &str, body: &[u8]) -> Value {
     } else if path.ends_with("responses") {
         json!({"status": "completed", "output": [{"type": "message", "role": "assistant",
                "content": [{"type": "output_text", "text": "did answer"}]}], "usage": {"input_tokens": 3, "output_tokens": 2}})
+    } else if path.ends_with("converse-stream") {
+        json!({"output": {"message": {"role": "assistant", "content": [{"text": "did answer"}]}}, "stopReason": "end_turn",
+               "usage": {"inputTokens": 3, "outputTokens": 2, "totalTokens": 5}})
     } else if path.ends_with("messages") {
         json!({"type": "message", "content": [{"type": "text", "text": "did answer"}], "stop_reason": "end_turn",
                "usage": {"input_tokens": 3, "output_tokens": 2}})

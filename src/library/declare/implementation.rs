@@ -153,10 +153,6 @@ impl ImplementationPass<'_> {
                 }),
                 LibraryLineKind::Runs(hardware) => entry.hardware.extend(self.hardware(hardware, cx)),
                 LibraryLineKind::Engine(kind, settings) => {
-                    for price in settings.iter().filter(|s| s.name.text == "price") {
-                        let instead = "give it in the profile, with its source: `cost.per.WORK`";
-                        cx.push(crate::check::errors::unsupported(price.span, "a price in an engine", instead));
-                    }
                     reached::check(kind, settings, cx);
                     let of_tasks = entry.tasks.iter().filter_map(|t| self.library.tasks.get(t)).flat_map(|t| &t.params);
                     let known = of_tasks.map(|(n, _)| n.as_str()).chain(entry.knobs.iter().map(|(n, _)| n.as_str()));
@@ -366,28 +362,42 @@ fn property(p: &Property, entry: &mut Implementation, cx: &mut Diagnostics) {
             let calls = p.values.first().and_then(|v| whole(v, word, cx)).unwrap_or(1).max(1);
             entry.concurrency = Concurrency::Fixed(calls);
         }
-        ("limit", Some(text)) => {
-            let atom = p.values.first().map(|v| &v.kind);
-            let read = match atom {
-                Some(AtomKind::Quantity(q)) => quantity::measure(q, cx),
-                _ => None,
-            };
-            let per_second = |of: Dimension| of.per(Dimension::TIME);
-            match read {
-                Some(m)
-                    if m.dimension == per_second(Dimension::NONE) || m.dimension == per_second(Dimension::TOKENS) =>
-                {
-                    let tokens = m.dimension == per_second(Dimension::TOKENS);
-                    entry.limits.push(RateLimit { tokens, per_second: m.value, text });
-                }
-                _ => cx.push(errors::bad_value(p.span, word, "a rate, `500 requests/min` or `200 ktok/min` say")),
-            }
-        }
+        ("limit", _) => limit(p, entry, cx),
         ("access", _) => cx.push(errors::bad_value(p.span, word, "`open` or `closed`")),
         (word, _) if IMPLEMENTATION_WORDS.contains(&word) => cx.push(errors::bad_value(p.span, word, "one value")),
         (word, _) => cx.push(errors::unknown_property(p.name.span, word, &IMPLEMENTATION_WORDS)),
     }
 }
+
+/// `limit 500 requests/min`, or `limit "gpt-4o" 500 requests/min` for one value of a knob.
+fn limit(p: &Property, entry: &mut Implementation, cx: &mut Diagnostics) {
+    let (of, rate) = match p.values.as_slice() {
+        [rate] => (None, rate),
+        [of, rate] => (text_of(of), rate),
+        _ => return cx.push(errors::bad_value(p.span, "limit", LIMIT)),
+    };
+    if let Some(of) = &of
+        && !entry.knobs.iter().any(|(_, values)| values.contains(of))
+    {
+        let near = nearest(of, entry.knobs.iter().flat_map(|(_, values)| values).map(|v| v.as_str()));
+        return cx.push(errors::unknown_value(p.values[0].span, of, near));
+    }
+    let read = match &rate.kind {
+        AtomKind::Quantity(q) => quantity::measure(q, cx),
+        _ => None,
+    };
+    let per_second = |of: Dimension| of.per(Dimension::TIME);
+    let tokens = read.as_ref().is_some_and(|m| m.dimension == per_second(Dimension::TOKENS));
+    match read {
+        Some(m) if tokens || m.dimension == per_second(Dimension::NONE) => {
+            entry.limits.push(RateLimit { of, tokens, per_second: m.value, text: text_of(rate).unwrap_or_default() });
+        }
+        _ => cx.push(errors::bad_value(p.span, "limit", LIMIT)),
+    }
+}
+
+/// What a limit is.
+const LIMIT: &str = "a rate, `500 requests/min` or `200 ktok/min` say";
 
 fn engine(kind: &Name, settings: &[Property]) -> Engine {
     let value = |atom: &Atom| match &atom.kind {

@@ -65,12 +65,13 @@ impl Given {
 type Function = fn(&Given) -> Result<Value, Fault>;
 
 /// The functions, by name.
-pub const FUNCTIONS: [(&str, Function); 18] = [
+pub const FUNCTIONS: [(&str, Function); 19] = [
     ("bm25_answer", passages::answer),
     ("bm25_pages", passages::pages),
     ("best_answer", passages::best),
     ("extractive_summary", extract::summary),
     ("majority_answer", select::majority),
+    ("agreement", select::agreement),
     ("first_passing", select::first_passing),
     ("join_texts", select::join),
     ("colour_regions", colour_regions::colour_regions),
@@ -120,7 +121,7 @@ pub fn brief(function: &str, args: &Args) -> bool {
 }
 
 /// Functions that take less time on small arguments than another thread takes to wake.
-const BRIEF: [&str; 4] = ["majority_answer", "first_passing", "join_texts", "same"];
+const BRIEF: [&str; 5] = ["majority_answer", "agreement", "first_passing", "join_texts", "same"];
 /// What is small: parts, where 64 bytes of text are one.
 const SMALL: usize = 256;
 

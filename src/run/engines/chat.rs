@@ -77,7 +77,7 @@ impl Asked<'_> {
         let mut since = Vec::new();
         let mut mends = 0;
         let mut dialect = self.call.shared.dialect(self.endpoint, &self.provider.model);
-        if !self.shape.strict() && self.wire != Wire::Messages {
+        if !self.shape.strict() && !self.wire.by_tool() {
             dialect.level = dialect.level.max(Level::Object);
         }
         loop {
@@ -146,7 +146,7 @@ impl Asked<'_> {
             seed: None,
             talk: self.talk,
         };
-        let price = Price::of(&provider.prices);
+        let price = Price::of(self.call, provider);
         let held = match price {
             Some(price) => {
                 let read = most_read(&ask);
@@ -158,12 +158,13 @@ impl Asked<'_> {
         };
         let body = self.wire.request(&ask, dialect);
         let clients = &self.call.shared.clients;
-        let request = clients.posting(self.endpoint, self.wire.path(), Body::Json(&body), self.wire.key())?;
+        let path = self.wire.path(&provider.model, dialect);
+        let request = clients.posting(self.endpoint, &path, Body::Json(&body), self.wire.key())?;
         let request = match self.wire {
             Wire::Messages => request.header("anthropic-version", messages::VERSION),
             _ => request,
         };
-        let request = match self.call.idempotency(&[self.wire.path(), &body.to_string()]) {
+        let request = match self.call.idempotency(&[&path, &body.to_string()]) {
             Some(key) => request.header(IDEMPOTENCY, key),
             None => request,
         };
@@ -201,7 +202,7 @@ impl Asked<'_> {
         let believed = tokens.filter(|t| t.read > 0);
         let cost = held.map(|(held, price)| match (charged, believed) {
             (false, _) => held.settle(Some(rust_decimal::Decimal::ZERO)),
-            (true, tokens) => held.settle(tokens.map(|t| price.cost(t))),
+            (true, tokens) => held.settle(price.bill(tokens)),
         });
         self.call.used(|u| {
             let Tokens { read, cached, written } = tokens.unwrap_or_default();
@@ -270,7 +271,7 @@ pub fn simpler(wire: Wire, refused: &Refused, dialect: Dialect, structured: bool
     let format = ["response_format", "json_schema", "json_object", "schema", "grammar", "structured", "guided", "tool"];
     if structured && about(&format) {
         return match (dialect.level, wire) {
-            (Level::Schema, Wire::Messages) => Some(Dialect { level: Level::Prompt, ..dialect }),
+            (Level::Schema, wire) if wire.by_tool() => Some(Dialect { level: Level::Prompt, ..dialect }),
             (Level::Schema, _) => Some(Dialect { level: Level::Object, ..dialect }),
             (Level::Object, _) => Some(Dialect { level: Level::Prompt, ..dialect }),
             (Level::Prompt, _) => None,

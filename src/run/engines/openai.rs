@@ -123,6 +123,7 @@ pub fn wire(provider: &Provider) -> Option<Wire> {
         "chat" => Some(Wire::Completions),
         "responses" => Some(Wire::Responses),
         "messages" => Some(Wire::Messages),
+        "converse" => Some(Wire::Converse),
         _ => None,
     }
 }
@@ -157,26 +158,18 @@ async fn ask(call: &Call<'_>, provider: &Provider, endpoint: &Endpoint) -> Resul
     }
 }
 
-/// Sends a request that says nothing but its answer, paid from the budget: at most so many tokens are read, or so many seconds heard;
-/// what is charged by something else costs what the plan says.
+/// Sends a request that says nothing but its answer, paid from the budget: at most so many tokens are read.
 pub async fn post(
     call: &Call<'_>,
     endpoint: &Endpoint,
     path: &str,
     body: http::Body<'_>,
-    most: Most,
+    read: u64,
 ) -> Result<http::Reply, http::Refused> {
-    let prices = match call.step.engine.provider() {
-        Some(provider) => &provider.prices,
-        None => return Err(Fault::plan("the step is not for a provider").into()),
-    };
-    let price = Price::of(prices);
+    let provider = call.step.engine.provider().ok_or_else(|| Fault::plan("the step is not for a provider"))?;
+    let price = Price::of(call, provider);
     let planned = call.step.predicted.cost_usd.checked_div(call.step.calls).unwrap_or_default();
-    let cost = match (most, price, prices.get("duration")) {
-        (Most::Tokens(read), Some(price), _) => price.cost(Tokens { read, cached: 0, written: 0 }),
-        (Most::Seconds(s), _, Some(price)) => s.checked_mul(*price).unwrap_or(Decimal::MAX),
-        _ => planned,
-    };
+    let cost = price.map_or(planned, |price| price.cost(Tokens { read, cached: 0, written: 0 }));
     let held = Paid::reserve(call, cost, cost).await?;
     let what = match &body {
         http::Body::Json(json) => json.to_string(),
@@ -187,31 +180,17 @@ pub async fn post(
     call.heard(reply.as_ref().map_or_else(http::Refused::answered, |_| true));
     let charged = reply.as_ref().map_or_else(|refused| refused.charged, |_| true);
     let tokens = reply.as_ref().ok().and_then(|reply| answer::tokens(&reply.body));
-    let reported = match (most, tokens) {
-        (Most::Tokens(_), Some(tokens)) => price.map(|price| price.cost(tokens)),
-        _ => None,
-    };
+    let reported = price.and_then(|price| price.bill(tokens));
     let cost = held.settle(if charged { reported } else { Some(Decimal::ZERO) });
     call.used(|u| {
         let Tokens { read, written, .. } = tokens.unwrap_or_default();
         u.tokens_in = u.tokens_in.saturating_add(read);
         u.tokens_out = u.tokens_out.saturating_add(written);
-        if charged && !prices.is_empty() {
+        if charged && !provider.prices.is_empty() {
             u.cost_usd = Some(u.cost_usd.unwrap_or_default() + cost);
         }
     });
     reply
-}
-
-/// How much work a request can be at most.
-#[derive(Clone, Copy, Debug)]
-pub enum Most {
-    /// Tokens to read.
-    Tokens(u64),
-    /// Seconds of sound.
-    Seconds(Decimal),
-    /// Nobody knows.
-    Unknown,
 }
 
 async fn transcription(call: &Call<'_>, provider: &Provider, endpoint: &Endpoint) -> Result<Value, Fault> {
@@ -225,12 +204,11 @@ async fn transcription(call: &Call<'_>, provider: &Provider, endpoint: &Endpoint
     let file = super::arguments::file("audio", sound)?;
     let bytes = http::load(Path::new(&file), MOST_SOUND).await?;
     let duration = sound.get("duration").and_then(Value::as_f64);
-    let most = duration.and_then(|s| Decimal::try_from(s).ok()).map_or(Most::Unknown, Most::Seconds);
     loop {
         let plain = call.shared.plain.borrow().contains(&asked(endpoint, model));
         let format = if plain { "json" } else { "verbose_json" };
         let form = http::Body::Sound { bytes: &bytes, file: &file, model, format };
-        match post(call, endpoint, "audio/transcriptions", form, most).await {
+        match post(call, endpoint, "audio/transcriptions", form, 0).await {
             Ok(reply) => {
                 let transcript = answer::transcript(&reply, duration)?;
                 return Ok(if call.step.output == Type::Text { transcript["text"].clone() } else { transcript });

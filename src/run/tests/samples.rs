@@ -47,6 +47,7 @@ pub fn step(id: u32, engine: Engine, params: &[(&str, Type)], output: Type) -> P
             streamed: None,
         },
         evidence: Vec::new(),
+        reporters: Vec::new(),
         reason: String::new(),
         fallbacks: Vec::new(),
     }

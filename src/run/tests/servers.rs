@@ -55,6 +55,7 @@ impl Stage {
             functions: String::new(),
             reasoning: String::new(),
             prices: Default::default(),
+            work: Default::default(),
             serve: Some(serve),
             calls_per_s: None,
             tokens_per_s: None,

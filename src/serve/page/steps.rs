@@ -181,7 +181,9 @@ fn engine(engine: &Engine) -> String {
         }
         Engine::Builtin { function, .. } => format!("the runtime's own `{function}`"),
         Engine::Browser { action } => format!("a browser: {action}"),
-        Engine::Openai(provider) | Engine::Anthropic(provider) => format!("{} ({})", provider.model, provider.api),
+        Engine::Openai(provider) | Engine::Anthropic(provider) | Engine::Bedrock(provider) => {
+            format!("{} ({})", provider.model, provider.api)
+        }
         Engine::Python { module, function, .. } => format!("Python: {function} of {module}"),
         Engine::Worker { worker, model, .. } => format!("{model} in a worker ({worker})"),
         Engine::Mcp { tool, .. } => format!("the tool `{tool}` of a server (MCP)"),

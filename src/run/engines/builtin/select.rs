@@ -19,6 +19,14 @@ pub fn majority(given: &Given) -> Result<Value, Fault> {
     best.map(|at| Value::from(answers[at])).ok_or_else(|| nothing("answers"))
 }
 
+/// `answers` -> how many in a hundred of them come to the final answer that most have, rounded down.
+pub fn agreement(given: &Given) -> Result<Value, Fault> {
+    let answers = texts(given, "answers")?;
+    let finals: Vec<String> = answers.iter().map(|answer| final_answer(answer)).collect();
+    let most = finals.iter().map(|key| finals.iter().filter(|other| *other == key).count()).max();
+    most.map(|most| Value::from(100 * most / finals.len())).ok_or_else(|| nothing("answers"))
+}
+
 /// `candidates`, `reports` -> the first candidate whose report says that its tests passed; the first of all where none did.
 pub fn first_passing(given: &Given) -> Result<Value, Fault> {
     let candidates = texts(given, "candidates")?;
@@ -143,6 +151,9 @@ mod tests {
         assert_eq!(vote(&["3", "4", "4", "3"]), json!("3"));
         assert_eq!(vote(&["yes", "No.", "no"]), json!("No."));
         assert!(majority(&given(&[("answers", json!([]))])).is_err());
+        let agreed = |answers: &[&str]| agreement(&given(&[("answers", json!(answers))]));
+        assert_eq!(agreed(&["it is 3", "so 4.0", "hence 4"]), Ok(json!(66)));
+        assert_eq!((agreed(&["No.", "no"]), agreed(&[]).is_err()), (Ok(json!(100)), true));
     }
 
     #[test]

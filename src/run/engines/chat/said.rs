@@ -88,6 +88,7 @@ impl Error {
     fn passes(&self) -> bool {
         !["400", "401", "402", "403", "404", "413", "422"].contains(&self.code.as_str())
             && !self.code.contains("invalid")
+            && !self.code.contains("validation")
             && !self.code.contains("quota")
     }
 }

@@ -1,14 +1,15 @@
 //! A response -> what the model said, with deadlines: for the first piece of the answer, between two pieces, and for all of it.
 
+mod lines;
+mod messages;
+
 use super::said::Said;
 use super::wire::{Step, Wire};
-use crate::run::engines::openai::http::{Clients, Endpoint, MOST_OF_ERROR, Opened, Refused, json};
+use crate::run::engines::openai::http::{Clients, Endpoint, Form, MOST_OF_ERROR, Opened, Refused, json};
 use crate::run::fault::{Fault, FaultKind};
-use eventsource_stream::{EventStream, EventStreamError};
 use futures_util::StreamExt;
 use reqwest::RequestBuilder;
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -30,8 +31,8 @@ impl Default for Deadlines {
     }
 }
 
-/// The longest line of a stream.
-const MOST_OF_LINE: usize = 1 << 20;
+/// The longest line or message of a stream.
+const MOST_OF_PART: usize = 1 << 20;
 
 /// What came of a request, also where it came to nothing.
 #[derive(Default)]
@@ -86,7 +87,7 @@ impl Exchange<'_> {
         let opened = opened.map_err(|_| self.late("did not begin to answer", first - begun))?;
         let mut opened = opened.inspect_err(|refused| self.heard.keep(refused.said.as_bytes()))?;
         *self.heard.origin.borrow_mut() = opened.origin.clone();
-        if opened.events {
+        if opened.form != Form::Whole {
             return Ok(self.events(opened, begun, first, whole).await?);
         }
         let mut bytes = Vec::new();
@@ -104,17 +105,11 @@ impl Exchange<'_> {
 
     async fn events(&self, opened: Opened, begun: Instant, first: Instant, whole: Instant) -> Result<Said, Fault> {
         let origin = opened.origin.clone();
-        // One line at a time: what reads events would look through all that it holds again with every line.
-        let lines = futures_util::stream::unfold(Some((opened, Lines::default())), |state| async move {
-            let (mut opened, mut lines) = state?;
-            match lines.next(&mut opened, self).await {
-                Ok(Some(line)) => Some((Ok(line), Some((opened, lines)))),
-                // What has no end of line at the end of a stream is no event.
-                Ok(None) => None,
-                Err(fault) => Some((Err(fault), None)),
-            }
-        });
-        let mut events = std::pin::pin!(EventStream::new(lines));
+        let events = match opened.form {
+            Form::Messages => messages::data(opened, self).left_stream(),
+            _ => lines::data(opened, self).right_stream(),
+        };
+        let mut events = std::pin::pin!(events);
         let mut said = Said::default();
         let mut due = first;
         let (mut pieces, mut told) = (0_u64, 0);
@@ -125,14 +120,9 @@ impl Exchange<'_> {
                 // The answer is there; only the farewell is missing.
                 Err(_) | Ok(Some(Err(_))) if said.ended => break,
                 Ok(None) => break,
-                Ok(Some(Ok(event))) => event.data,
+                Ok(Some(data)) => data?,
                 Err(_) if self.heard.first.get().is_none() => return Err(self.late("did not begin to answer", after)),
                 Err(_) => return Err(self.late("stopped in the middle of its answer", after)),
-                Ok(Some(Err(EventStreamError::Transport(fault)))) => return Err(fault),
-                Ok(Some(Err(_))) => {
-                    let fault = Fault::new(FaultKind::Answer, format!("{origin} sent a stream that cannot be read"));
-                    return Err(fault.transient());
-                }
             };
             let data = self.to.redact(&data);
             match self.wire.event(&mut said, &data, &origin)? {
@@ -187,35 +177,12 @@ fn round(after: Duration) -> f64 {
     (after.as_secs_f64() * 10.0).round() / 10.0
 }
 
-/// A body that is cut into lines.
-#[derive(Default)]
-struct Lines {
-    whole: VecDeque<Vec<u8>>,
-    rest: Vec<u8>,
+/// The fault of a stream that is not of its form.
+fn unreadable(origin: &str) -> Fault {
+    Fault::new(FaultKind::Answer, format!("{origin} sent a stream that cannot be read")).transient()
 }
 
-impl Lines {
-    /// The next line, with its end; none at the end of the body.
-    async fn next(&mut self, opened: &mut Opened, of: &Exchange<'_>) -> Result<Option<Vec<u8>>, Fault> {
-        loop {
-            if let Some(line) = self.whole.pop_front() {
-                // Bytes that are no text would end the stream.
-                return Ok(Some(String::from_utf8_lossy(&line).into_owned().into_bytes()));
-            }
-            let Some(part) = opened.chunk(of.to).await? else { return Ok(None) };
-            of.heard.keep(&part);
-            for piece in part.split_inclusive(|b| *b == b'\n') {
-                self.rest.extend_from_slice(piece);
-                if piece.ends_with(b"\n") {
-                    let line = std::mem::take(&mut self.rest);
-                    // A comment is a sign of life and nothing else.
-                    self.whole.extend(Some(line).filter(|line| line[0] != b':'));
-                }
-            }
-            if self.rest.len() > MOST_OF_LINE {
-                let message = format!("{} sent a line of more than {} MB", opened.origin, MOST_OF_LINE >> 20);
-                return Err(Fault::new(FaultKind::Answer, message));
-            }
-        }
-    }
+/// The fault of a line or message that has no end.
+fn endless(origin: &str, what: &str) -> Fault {
+    Fault::new(FaultKind::Answer, format!("{origin} sent {what} of more than {} MB", MOST_OF_PART >> 20))
 }

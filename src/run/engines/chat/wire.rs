@@ -1,6 +1,7 @@
-//! Three protocols for one thing: a prompt with pictures -> what a model says, whole or in pieces.
+//! Four protocols for one thing: a prompt with pictures -> what a model says, whole or in pieces.
 
 pub mod completions;
+pub mod converse;
 pub mod messages;
 pub mod responses;
 
@@ -23,12 +24,14 @@ pub enum Wire {
     Responses,
     /// Anthropic's Messages.
     Messages,
+    /// Amazon Bedrock's Converse.
+    Converse,
 }
 
 /// How an endpoint is asked for structure, best first. What an endpoint refuses is not asked of it again in this run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// By the schema: `json_schema`, strict; for Anthropic a tool that takes it.
+    /// By the schema: `json_schema`, strict; for Anthropic and Bedrock a tool that takes it.
     Schema,
     /// `json_object`, the schema in the prompt.
     Object,
@@ -146,12 +149,18 @@ pub enum Step {
 
 impl Wire {
     /// The path under the base URL.
-    pub fn path(self) -> &'static str {
+    pub fn path(self, model: &str, dialect: Dialect) -> Cow<'static, str> {
         match self {
-            Wire::Completions => "chat/completions",
-            Wire::Responses => "responses",
-            Wire::Messages => "messages",
+            Wire::Completions => "chat/completions".into(),
+            Wire::Responses => "responses".into(),
+            Wire::Messages => "messages".into(),
+            Wire::Converse => converse::path(model, dialect.stream).into(),
         }
+    }
+
+    /// Whether structure is asked for by a tool that takes the answer, so that there is nothing between a schema and a prompt.
+    pub fn by_tool(self) -> bool {
+        matches!(self, Wire::Messages | Wire::Converse)
     }
 
     /// Where the key goes.
@@ -165,6 +174,7 @@ impl Wire {
             Wire::Completions => completions::request(ask, dialect),
             Wire::Responses => responses::request(ask, dialect),
             Wire::Messages => messages::request(ask, dialect),
+            Wire::Converse => converse::request(ask, dialect),
         }
     }
 
@@ -179,6 +189,7 @@ impl Wire {
             Wire::Completions => completions::event(said, &data),
             Wire::Responses => responses::event(said, &data),
             Wire::Messages => messages::event(said, &data),
+            Wire::Converse => converse::event(said, &data),
         })
     }
 
@@ -188,6 +199,7 @@ impl Wire {
             Wire::Completions => completions::whole(body),
             Wire::Responses => responses::whole(body),
             Wire::Messages => messages::whole(body),
+            Wire::Converse => converse::whole(body),
         };
         said.ended = true;
         said

@@ -20,10 +20,13 @@ const ERROR_WAIT: Duration = Duration::from_secs(5);
 /// The header by which a provider can tell that two requests are one.
 pub const IDEMPOTENCY: &str = "idempotency-key";
 
+/// The headers in which providers say which request it was.
+const REQUEST_IDS: [&str; 3] = ["x-request-id", "request-id", "x-amzn-requestid"];
+
 /// Where a provider is.
 #[derive(Clone)]
 pub struct Endpoint {
-    /// The base URL, up to and including `/v1`.
+    /// The base URL: what stands in front of an API's path.
     pub url: Url,
     host: String,
     key: Option<String>,
@@ -259,15 +262,15 @@ impl Clients {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         let mut origin = format!("{} (status {status}", to.host);
-        if let Some(id) = headers.get("x-request-id").or(headers.get("request-id")).and_then(|v| v.to_str().ok()) {
+        let id = REQUEST_IDS.iter().find_map(|name| headers.get(*name)?.to_str().ok());
+        if let Some(id) = id {
             origin.push_str(&format!(", request {}", to.redact(head(id, 100))));
         }
         origin.push(')');
         let of = |name| headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().trim().to_lowercase();
         let encoding = of(CONTENT_ENCODING);
         let packed = !matches!(encoding.as_str(), "" | "identity");
-        let mut opened =
-            Opened { response, origin, events: of(CONTENT_TYPE).starts_with("text/event-stream"), read: 0 };
+        let mut opened = Opened { response, origin, form: Form::of(&of(CONTENT_TYPE)), read: 0 };
         if (200..300).contains(&status) {
             if packed {
                 // It is never unpacked, so that a small body cannot become a huge one.
@@ -292,13 +295,34 @@ impl Clients {
     }
 }
 
+/// How a body comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As one document.
+    Whole,
+    /// As server-sent events.
+    Events,
+    /// As messages of AWS' event streams.
+    Messages,
+}
+
+impl Form {
+    fn of(content_type: &str) -> Form {
+        match content_type {
+            text if text.starts_with("text/event-stream") => Form::Events,
+            text if text.starts_with("application/vnd.amazon.eventstream") => Form::Messages,
+            _ => Form::Whole,
+        }
+    }
+}
+
 /// A response whose head is there.
 pub struct Opened {
     response: reqwest::Response,
     /// Host, status and request id, for messages.
     pub origin: String,
-    /// Whether it is a stream of server-sent events.
-    pub events: bool,
+    /// How its body comes.
+    pub form: Form,
     read: usize,
 }
 

@@ -89,6 +89,7 @@ mod tests {
             serve: None,
             reasoning: String::new(),
             prices: BTreeMap::new(),
+            work: Default::default(),
             calls_per_s,
             tokens_per_s: None,
         }

@@ -1,25 +1,52 @@
 //! What a provider charges -> what a request costs, in dollars.
 
+use crate::plan::model::{COUNTED, Provider};
+use crate::run::engines::Call;
 use crate::run::engines::chat::said::Tokens;
+use crate::run::value::planned_sizes;
+use crate::space::shape::amount;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use std::collections::BTreeMap;
 
-/// Prices of a token.
+/// Prices of a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Price {
+    /// What it costs beside its tokens.
+    flat: Decimal,
+    /// A token that is read.
     input: Decimal,
+    /// One that is read from a cache.
     cached: Decimal,
+    /// One that is written.
     output: Decimal,
+    /// Whether tokens cost anything.
+    counted: bool,
 }
 
 impl Price {
-    /// The prices of tokens, where a provider charges by them; what is only read (for an embedding, say) has no price of what is written.
-    pub fn of(prices: &BTreeMap<String, Decimal>) -> Option<Price> {
+    /// What a provider charges for a request of a call; `None` where it states no prices. What is charged by work that the arguments do
+    /// not tell costs what the plan says.
+    pub fn of(call: &Call<'_>, provider: &Provider) -> Option<Price> {
+        let planned = || call.step.predicted.cost_usd.checked_div(call.step.calls).unwrap_or_default();
+        Price::new(&provider.prices, flat(call, provider).unwrap_or_else(planned))
+    }
+
+    /// The prices of tokens, beside what is charged for a request as such; what is only read (for an embedding, say) has no price of what
+    /// is written.
+    fn new(prices: &BTreeMap<String, Decimal>, flat: Decimal) -> Option<Price> {
         let of = |name: &str| prices.get(name).copied().map(|p| p.max(Decimal::ZERO));
-        let input = of("input")?;
-        let cached = of("cached").map_or(input, |p| p.min(input));
-        Some(Price { input, cached, output: of("output").unwrap_or_default() })
+        if prices.is_empty() {
+            return None;
+        }
+        let input = of("input").unwrap_or_default();
+        Some(Price {
+            flat: flat.max(Decimal::ZERO),
+            input,
+            cached: of("cached").map_or(input, |p| p.min(input)),
+            output: of("output").unwrap_or_default(),
+            counted: COUNTED.iter().any(|name| prices.contains_key(*name)),
+        })
     }
 
     /// What so many tokens cost; what no number holds costs more than anybody has.
@@ -28,9 +55,17 @@ impl Price {
         let part = |price: Decimal, n: u64| price.checked_mul(Decimal::from(n));
         let sum = || {
             let read = part(self.input, fresh)?.checked_add(part(self.cached, tokens.cached)?)?;
-            read.checked_add(part(self.output, tokens.written)?)
+            read.checked_add(part(self.output, tokens.written)?)?.checked_add(self.flat)
         };
         sum().unwrap_or(Decimal::MAX)
+    }
+
+    /// What a request cost by what the provider reports; `None` where it charges by tokens and reports none.
+    pub fn bill(&self, reported: Option<Tokens>) -> Option<Decimal> {
+        match reported {
+            None if self.counted => None,
+            tokens => Some(self.cost(tokens.unwrap_or_default())),
+        }
     }
 
     /// How many tokens may be written for so much money, after what is read is paid; `most` at most, one at least.
@@ -41,6 +76,20 @@ impl Price {
     }
 }
 
+/// What a request costs beside its tokens: as such, and for work that its arguments tell; `None` where they do not.
+fn flat(call: &Call<'_>, provider: &Provider) -> Option<Decimal> {
+    let priced = provider.prices.iter().filter(|(name, _)| !COUNTED.contains(&name.as_str()));
+    let mut sum = Decimal::ZERO;
+    for (name, price) in priced {
+        let params = call.step.params.iter();
+        let sizes =
+            params.filter_map(|(name, ty)| Some((name.as_str().into(), planned_sizes(call.args.get(name)?, ty))));
+        let amount = amount(provider.work.get(name)?, &sizes.collect(), &|_| None).ok()?;
+        sum = sum.checked_add(price.checked_mul(amount)?)?;
+    }
+    Some(sum)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,12 +98,19 @@ mod tests {
     #[test]
     fn tokens_cost_and_money_buys_them() {
         let prices = [("input", dec!(0.000001)), ("cached", dec!(0.0000001)), ("output", dec!(0.00001))];
-        let price = Price::of(&prices.map(|(n, p)| (n.to_owned(), p)).into()).expect("prices");
+        let prices = prices.map(|(n, p)| (n.to_owned(), p)).into();
+        let price = Price::new(&prices, Decimal::ZERO).expect("prices");
         assert_eq!(price.cost(Tokens { read: 1000, cached: 400, written: 10 }), dec!(0.00074));
         assert_eq!(price.affords(dec!(0.002), 1000, 500), 100);
         assert_eq!(price.affords(dec!(9), 1000, 500), 500);
         assert_eq!(price.affords(dec!(0), 1000, 500), 1);
         let absurd = Tokens { read: u64::MAX, cached: 0, written: u64::MAX };
         assert!(price.cost(absurd) > dec!(100_000_000_000));
+        assert_eq!(price.bill(None), None, "nobody knows how many there were");
+        let beside = Price::new(&prices, dec!(0.5)).expect("prices");
+        assert_eq!(beside.bill(Some(Tokens { read: 1000, cached: 400, written: 10 })), Some(dec!(0.50074)));
+        assert_eq!(beside.affords(dec!(0.502), 1000, 500), 100);
+        let alone = Price::new(&[("call".to_owned(), dec!(0.5))].into(), dec!(0.5)).expect("a price");
+        assert_eq!((alone.bill(None), Price::new(&BTreeMap::new(), dec!(0)).is_none()), (Some(dec!(0.5)), true));
     }
 }

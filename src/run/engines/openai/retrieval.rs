@@ -1,7 +1,7 @@
 //! Texts, or a question and passages -> embeddings, or the passages in order, by an endpoint (`embeddings`, `rerank`).
 
 use super::http::{Body, Endpoint, Reply};
-use super::{Most, post};
+use super::post;
 use crate::plan::model::Provider;
 use crate::run::engines::Call;
 use crate::run::fault::{Fault, FaultKind};
@@ -25,7 +25,7 @@ pub async fn embeddings(call: &Call<'_>, provider: &Provider, endpoint: &Endpoin
     for batch in batches(&texts) {
         let body = json!({"model": provider.model, "input": batch, "encoding_format": "float"});
         // No tokenizer makes more than a token of a byte, and two around a text.
-        let most = Most::Tokens(batch.iter().map(|text| text.len() as u64 + 2).sum());
+        let most = batch.iter().map(|text| text.len() as u64 + 2).sum();
         let reply = post(call, endpoint, "embeddings", Body::Json(&body), most).await.map_err(|r| r.fault)?;
         found.extend(vectors(&reply, batch.len())?);
     }
@@ -47,8 +47,7 @@ pub async fn rerank(call: &Call<'_>, endpoint: &Endpoint, model: &str) -> Result
     let documents: Vec<&str> = passages.iter().map(|p| p["text"].as_str().unwrap_or_default()).collect();
     let body = json!({"model": model, "query": question.as_ref(), "documents": documents, "top_n": documents.len()});
     let read: usize = documents.iter().map(|d| d.len() + question.as_str().map_or(0, str::len) + 8).sum();
-    let most = Most::Tokens(read as u64);
-    let reply = post(call, endpoint, "rerank", Body::Json(&body), most).await.map_err(|r| r.fault)?;
+    let reply = post(call, endpoint, "rerank", Body::Json(&body), read as u64).await.map_err(|r| r.fault)?;
     ordered(&reply, passages)
 }
 

@@ -252,6 +252,7 @@ async fn nobody_there() {
         functions: String::new(),
         reasoning: String::new(),
         prices: Default::default(),
+        work: Default::default(),
         serve: None,
         calls_per_s: None,
         tokens_per_s: None,

@@ -53,7 +53,7 @@ pub fn request(ask: &Ask<'_>, dialect: Dialect) -> Value {
 }
 
 /// How many tokens a model may think with: a share of all, by how long it is to think; at least 1,024, which is the least there is.
-fn thoughts(reasoning: &str, max_tokens: u32) -> Option<u32> {
+pub fn thoughts(reasoning: &str, max_tokens: u32) -> Option<u32> {
     let share = match reasoning {
         "low" => 8,
         "medium" | "default" => 4,

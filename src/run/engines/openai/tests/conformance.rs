@@ -1,12 +1,12 @@
 //! One suite for all protocols: what is asked, what comes back, what goes wrong.
 
 use super::person;
-use super::provider::{Act, KEY, Outcome, Question, say};
+use super::provider::{Act, KEY, Outcome, Question, message, say};
 use crate::run::fault::FaultKind;
 use crate::types::Type;
 use serde_json::{Value, json};
 
-const APIS: [&str; 3] = ["chat", "responses", "messages"];
+const APIS: [&str; 4] = ["chat", "responses", "messages", "converse"];
 
 /// An answer as a provider of this API sends it, whole; structured where it is an object.
 fn whole(api: &str, answer: &Value) -> Act {
@@ -19,6 +19,15 @@ fn whole(api: &str, answer: &Value) -> Act {
             "responses" => json!({"status": "completed",
                 "output": [{"type": "reasoning", "summary": []}, {"type": "message", "content": [{"type": "output_text", "text": text}]}],
                 "usage": {"input_tokens": 9, "output_tokens": 2, "input_tokens_details": {"cached_tokens": 4}}}),
+            "converse" => {
+                let block = match answer {
+                    Value::String(text) => json!({"text": text}),
+                    object => json!({"toolUse": {"toolUseId": "t", "name": "answer", "input": object}}),
+                };
+                json!({"output": {"message": {"role": "assistant", "content": [block]}},
+                    "stopReason": if answer.is_string() { "end_turn" } else { "tool_use" },
+                    "usage": {"inputTokens": 5, "cacheReadInputTokens": 4, "outputTokens": 2, "totalTokens": 11}})
+            }
             _ => {
                 let block = match answer {
                     Value::String(text) => json!({"type": "text", "text": text}),
@@ -36,6 +45,27 @@ fn pieces(api: &str, answer: &Value, cut: bool) -> Act {
     let text = answer.as_str().map_or_else(|| answer.to_string(), str::to_owned);
     let letters: Vec<char> = text.chars().collect();
     let parts = letters.chunks(3).map(|c| c.iter().collect::<String>());
+    if api == "converse" {
+        let structured = !answer.is_string();
+        let begun = structured
+            .then(|| json!({"contentBlockIndex": 0, "start": {"toolUse": {"toolUseId": "t", "name": "answer"}}}));
+        let delta = |part: String| {
+            let delta = if structured { json!({"toolUse": {"input": part}}) } else { json!({"text": part}) };
+            ("contentBlockDelta", json!({"contentBlockIndex": 0, "delta": delta}))
+        };
+        let last = [
+            ("contentBlockStop", json!({"contentBlockIndex": 0})),
+            ("messageStop", json!({"stopReason": if structured { "tool_use" } else { "end_turn" }})),
+            (
+                "metadata",
+                json!({"usage": {"inputTokens": 5, "cacheReadInputTokens": 4, "outputTokens": 2}, "metrics": {"latencyMs": 9}}),
+            ),
+        ];
+        let first = std::iter::once(("messageStart", json!({"role": "assistant"})))
+            .chain(begun.map(|b| ("contentBlockStart", b)));
+        let events = first.chain(parts.map(delta)).chain(last.into_iter().filter(|_| !cut));
+        return Act::Messages(events.map(message).collect());
+    }
     let delta = |part: String| match api {
         "chat" => json!({"choices": [{"delta": {"content": part}}]}),
         "responses" => json!({"type": "response.output_text.delta", "delta": part}),
@@ -85,7 +115,11 @@ async fn text_whole_and_in_pieces() {
             assert_eq!(outcome.report.result, Ok(answer.clone()), "{api}");
             let step = &outcome.report.steps[0];
             assert_eq!((step.tokens_in, step.tokens_cached, step.tokens_out), (9, 4, 2), "{api}");
-            assert_eq!(outcome.sent(0)["stream"], json!(true), "{api}");
+            let streams = match api {
+                "converse" => outcome.seen[0].1.ends_with("/converse-stream"),
+                _ => outcome.sent(0)["stream"] == json!(true),
+            };
+            assert!(streams, "{api}");
             let request = outcome.sent(0).to_string();
             for part in ["Be brief.", "Answer: hello {x}", "50"] {
                 assert!(request.contains(part), "{api}: {request}");
@@ -101,6 +135,7 @@ async fn each_has_its_path_and_its_place_for_the_key() {
         ("chat", "/v1/chat/completions", "authorization", bearer.as_str()),
         ("responses", "/v1/responses", "authorization", bearer.as_str()),
         ("messages", "/v1/messages", "x-api-key", KEY),
+        ("converse", "/v1/model/m/converse-stream", "authorization", bearer.as_str()),
     ] {
         let outcome = ask(api, Type::Text, vec![whole(api, &json!("x"))]).await;
         assert_eq!((outcome.seen[0].1.as_str(), outcome.seen[0].2[header].to_str().ok()), (path, Some(value)));
@@ -119,6 +154,7 @@ async fn structure_by_its_schema_whole_and_in_pieces() {
             let schema = match api {
                 "chat" => &sent["response_format"]["json_schema"]["schema"],
                 "responses" => &sent["text"]["format"]["schema"],
+                "converse" => &sent["toolConfig"]["tools"][0]["toolSpec"]["inputSchema"]["json"],
                 _ => &sent["tools"][0]["input_schema"],
             };
             assert_eq!(*schema, person().json_schema(), "{api}");
@@ -129,10 +165,16 @@ async fn structure_by_its_schema_whole_and_in_pieces() {
 #[tokio::test]
 async fn what_an_endpoint_refuses_is_asked_more_simply_and_found_out_once() {
     let maria = json!({"name": "Maria", "age": 30});
-    for (api, refused, refusals) in
-        [("chat", "response_format", 2), ("responses", "json_schema is not supported", 2), ("messages", "tools", 1)]
-    {
-        let refuse = say(400, json!({"error": {"message": format!("{refused}: no")}}));
+    for (api, refused, refusals) in [
+        ("chat", "response_format", 2),
+        ("responses", "json_schema is not supported", 2),
+        ("messages", "tools", 1),
+        ("converse", "This model doesn't support tool use in streaming mode.", 1),
+    ] {
+        let refuse = match api {
+            "converse" => say(400, json!({"message": refused})),
+            _ => say(400, json!({"error": {"message": format!("{refused}: no")}})),
+        };
         let text = whole(api, &json!(maria.to_string()));
         let acts = [vec![refuse; refusals], vec![text]].concat();
         let items = json!(["a", "b", "c", "d", "e", "f"]);
@@ -162,6 +204,11 @@ async fn pictures_go_along() {
             "responses" => sent["input"][0]["content"][1]["image_url"]
                 .as_str()
                 .map(|u| u.starts_with("data:image/png;base64,iVBO")),
+            "converse" => {
+                let image = &sent["messages"][0]["content"][1]["image"];
+                assert_eq!(image["format"], json!("png"));
+                image["source"]["bytes"].as_str().map(|d| d.starts_with("iVBO"))
+            }
             _ => sent["messages"][0]["content"][1]["source"]["data"].as_str().map(|d| d.starts_with("iVBO")),
         };
         assert_eq!(data, Some(true), "{api}: {sent}");
@@ -187,5 +234,38 @@ async fn what_goes_wrong_goes_wrong_alike() {
         // Refused for good.
         let outcome = ask(api, Type::Text, vec![say(401, json!({"error": {"message": format!("no {KEY}")}}))]).await;
         assert_eq!((outcome.fault().kind, outcome.seen.len()), (FaultKind::Key, 1), "{api}");
+    }
+}
+
+#[tokio::test]
+async fn an_exception_in_a_stream_of_messages_is_what_it_says() {
+    let begun = || message(("contentBlockDelta", json!({"contentBlockIndex": 0, "delta": {"text": "Ma"}})));
+    for (exception, transient) in [("throttlingException", true), ("validationException", false)] {
+        let broke = message((&format!("!{exception}"), json!({"message": "as told"})));
+        let outcome = ask("converse", Type::Text, vec![Act::Messages(vec![begun(), broke])]).await;
+        let fault = outcome.fault();
+        assert_eq!((fault.kind, fault.transient), (FaultKind::Answer, transient), "{exception}");
+        assert!(fault.message.contains(exception) && fault.message.contains("req-1"), "{}", fault.message);
+    }
+    // Bytes that are no message.
+    let act = Act::Say(200, &[("content-type", "application/vnd.amazon.eventstream")], "no message at all".repeat(9));
+    let fault = ask("converse", Type::Text, vec![act]).await;
+    assert_eq!(fault.fault().kind, FaultKind::Answer, "{}", fault.fault().message);
+}
+
+#[tokio::test]
+async fn models_of_bedrock_think_as_they_can() {
+    for (model, reasoning, field) in [
+        ("us.anthropic.claude-x", "high", json!({"thinking": {"type": "enabled", "budget_tokens": 8217}})),
+        ("openai.gpt-oss-20b-1:0", "low", json!({"reasoning_effort": "low"})),
+        ("openai.gpt-oss-20b-1:0", "default", Value::Null),
+    ] {
+        let question = Question { api: "converse", model, reasoning, output: person(), ..Question::default() };
+        let outcome = question.ask(vec![whole("converse", &json!({"name": "Maria", "age": 30}))]).await;
+        let sent = outcome.sent(0);
+        assert_eq!(sent["additionalModelRequestFields"], field, "{model}, {reasoning}");
+        let forced =
+            if field["thinking"].is_null() { json!({"tool": {"name": "answer"}}) } else { json!({"auto": {}}) };
+        assert_eq!(sent["toolConfig"]["toolChoice"], forced, "{model}, {reasoning}");
     }
 }

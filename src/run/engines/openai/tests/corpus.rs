@@ -37,7 +37,7 @@ fn case(name: &str, bytes: &[u8]) -> Case {
         None => Ok(serde_json::from_str(rest).expect("a value")),
         Some((kind, again)) => Err((kind.to_owned(), again == "again", rest.to_owned())),
     };
-    let api = ["chat", "responses", "messages"].into_iter().find(|a| *a == api).expect("an API");
+    let api = ["chat", "responses", "messages", "converse"].into_iter().find(|a| *a == api).expect("an API");
     let output = if output == "person" { person() } else { Type::Text };
     Case { name: name.to_owned(), api, act, output, wanted }
 }
@@ -74,11 +74,11 @@ proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(400))]
     /// Whatever stands in events, in whichever protocol: no panic, and nothing that is not of the type.
     #[test]
-    fn no_event_breaks_a_reader(wire in 0_usize..3, events in proptest::collection::vec((0_usize..12, "[a-c{}\":0-9 ]{0,12}"), 0..8)) {
+    fn no_event_breaks_a_reader(wire in 0_usize..4, events in proptest::collection::vec((0_usize..15, "[a-c{}\":0-9 ]{0,12}"), 0..8)) {
         use crate::run::engines::chat::{said::Said, wire::Wire};
         use crate::run::engines::openai::answer::Shape;
         use serde_json::json;
-        let wire = [Wire::Completions, Wire::Responses, Wire::Messages][wire];
+        let wire = [Wire::Completions, Wire::Responses, Wire::Messages, Wire::Converse][wire];
         let mut said = Said::default();
         for (kind, text) in events {
             let event = match kind {
@@ -93,6 +93,9 @@ proptest::proptest! {
                 8 => json!({"type": "message_delta", "delta": {"stop_reason": text}}),
                 9 => json!({"type": "message_stop"}),
                 10 => json!([text]),
+                11 => json!({"contentBlockStart": {"start": {"toolUse": {"name": text}}}}),
+                12 => json!({"contentBlockDelta": {"delta": {"toolUse": {"input": text}, "text": null}}}),
+                13 => json!({"messageStop": {"stopReason": text}, "metadata": {"usage": {"inputTokens": text}}}),
                 _ => json!({"choices": {"0": text}, "type": [text]}),
             };
             let _ = wire.event(&mut said, &event.to_string(), "x");

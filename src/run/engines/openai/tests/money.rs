@@ -125,3 +125,31 @@ async fn refused_requests_cost_nothing() {
     assert_eq!(outcome.report.steps[0].cost_usd, Some(0.000037));
     assert_eq!(text(vec![chat("x")], 0).await.report.steps[0].cost_usd, None, "without prices nobody knows");
 }
+
+#[tokio::test]
+async fn pictures_seconds_and_requests_have_prices_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).expect("write");
+        path
+    };
+    let picture = json!({"file": file("a.png", b"\x89PNG\r\n"), "time": 0.0});
+    let frames = json!({"frames": [picture, picture, picture], "count": 3});
+    const BY_PICTURE: &[(&str, Decimal)] = &[("frames", dec!(0.002)), ("call", dec!(0.01))];
+    let question = Question { x: (Type::Frames, frames), prices: BY_PICTURE, ..Question::default() };
+    let silent = say(200, json!({"choices": [{"message": {"content": "x"}, "finish_reason": "stop"}]}));
+    for act in [chat("x"), silent] {
+        let outcome = question.clone().ask(vec![act]).await;
+        assert_eq!(outcome.report.steps[0].cost_usd, Some(0.016), "three pictures and a request");
+    }
+    let outcome = Question { limit: Some(dec!(0.015)), ..question }.ask(vec![chat("x")]).await;
+    assert_eq!((outcome.fault().kind, outcome.seen.len()), (FaultKind::Budget, 0));
+    let sound = json!({"file": file("a.wav", b"RIFF"), "duration": 90.0});
+    const BY_SECOND: &[(&str, Decimal)] = &[("duration", dec!(0.0001))];
+    let x = (Type::Audio, sound);
+    let question =
+        Question { api: "transcription", output: Type::Transcript, x, prices: BY_SECOND, ..Question::default() };
+    let outcome = question.ask(vec![say(200, json!({"text": "Hi."}))]).await;
+    assert_eq!(outcome.report.steps[0].cost_usd, Some(0.009));
+}

@@ -1,12 +1,15 @@
 //! A FAKE provider that misbehaves in every way we could think of: a real server on the loopback interface, with no model behind it.
 
 use crate::ir::workflow::{Node, Operand, Region, StepId, ValueId};
+use crate::library::size::SizeExpr;
 use crate::plan::model::{Conditions, Engine, Plan, PlanClause};
 use crate::run::engines::chat::stream::Deadlines;
 use crate::run::fault::Fault;
 use crate::run::tests::samples::{Diary, plan, step, value};
 use crate::run::{RunContext, RunReport, run};
 use crate::types::Type;
+use aws_smithy_eventstream::frame::write_message_to;
+use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, Response, Uri};
@@ -32,6 +35,8 @@ pub enum Act {
     Break,
     /// These parts of a stream of events, each after so many milliseconds; then the end, or silence for ever.
     Stream(Vec<(u64, String)>, bool),
+    /// These messages of one of AWS' event streams, in parts that are cut anywhere.
+    Messages(Vec<Message>),
     /// These bytes, packed by gzip, which nobody asked for.
     Packed(Bytes),
     /// What this makes of the request's body.
@@ -89,6 +94,15 @@ async fn respond(State(provider): State<Provider>, uri: Uri, headers: HeaderMap,
             let head = Response::builder().header("content-type", "text/event-stream").header("x-request-id", "req-1");
             head.body(body).expect("a response")
         }
+        Act::Messages(messages) => {
+            let mut bytes = Vec::new();
+            messages.iter().for_each(|message| write_message_to(message, &mut bytes).expect("a message"));
+            let parts: Vec<_> =
+                bytes.chunks(17).map(|part| Ok::<_, std::io::Error>(Bytes::copy_from_slice(part))).collect();
+            let head = Response::builder().header("content-type", "application/vnd.amazon.eventstream");
+            let head = head.header("x-amzn-requestid", "req-1");
+            head.body(Body::from_stream(futures_util::stream::iter(parts))).expect("a response")
+        }
         Act::Packed(bytes) => {
             Response::builder().header("content-encoding", "gzip").body(Body::from(bytes)).expect("a response")
         }
@@ -131,6 +145,10 @@ impl Outcome {
 pub struct Question {
     /// The provider's API.
     pub api: &'static str,
+    /// The model.
+    pub model: &'static str,
+    /// How long it is to think.
+    pub reasoning: &'static str,
     /// What is wanted.
     pub output: Type,
     /// The argument; a list is asked about item by item where `each`.
@@ -155,6 +173,8 @@ impl Default for Question {
     fn default() -> Question {
         Question {
             api: "chat",
+            model: "m",
+            reasoning: "",
             output: Type::Text,
             x: (Type::Text, json!("hello {x}")),
             each: false,
@@ -168,6 +188,16 @@ impl Default for Question {
     }
 }
 
+/// The work that a price is for, where the provider does not count it.
+fn work(price: &str) -> Option<SizeExpr> {
+    match price {
+        "call" => Some(SizeExpr::Number(Decimal::ONE)),
+        "duration" => Some(SizeExpr::Size("x".into(), "duration".into())),
+        "frames" => Some(SizeExpr::Size("x".into(), "count".into())),
+        _ => None,
+    }
+}
+
 /// Runs one call of a provider that does this, in order; the last act is repeated.
 pub async fn ask(acts: Vec<Act>, api: &'static str, output: Type, x: (Type, Value), conditions: Conditions) -> Outcome {
     Question { api, output, x, conditions, ..Question::default() }.ask(acts).await
@@ -177,7 +207,7 @@ impl Question {
     fn plan(&self) -> Plan {
         let provider = crate::plan::model::Provider {
             api: self.api.into(),
-            model: "m".into(),
+            model: self.model.into(),
             url_env: "TEST_URL".into(),
             url: "https://nowhere.invalid/v1".into(),
             key_env: "TEST_KEY".into(),
@@ -185,13 +215,18 @@ impl Question {
             prompt: "Answer: {x}".into(),
             max_tokens: self.max_tokens,
             functions: String::new(),
-            reasoning: String::new(),
+            reasoning: self.reasoning.into(),
             prices: self.prices.iter().map(|(n, p)| ((*n).to_owned(), *p)).collect(),
+            work: self.prices.iter().filter_map(|(n, _)| Some(((*n).to_owned(), work(n)?))).collect(),
             serve: None,
             calls_per_s: None,
             tokens_per_s: None,
         };
-        let engine = if self.api == "messages" { Engine::Anthropic(provider) } else { Engine::Openai(provider) };
+        let engine = match self.api {
+            "messages" => Engine::Anthropic(provider),
+            "converse" => Engine::Bedrock(provider),
+            _ => Engine::Openai(provider),
+        };
         let (ty, result) = match &self.x.0 {
             Type::List(item) if self.each => ((**item).clone(), Type::List(Box::new(self.output.clone()))),
             ty => (ty.clone(), self.output.clone()),
@@ -278,6 +313,21 @@ fn no_key_anywhere(report: &RunReport, folder: &std::path::Path) {
 /// A response with a request id.
 pub fn say(status: u16, text: impl ToString) -> Act {
     Act::Say(status, &[("x-request-id", "req-1")], text.to_string())
+}
+
+/// A message of an event stream: the event's type (or the exception's, behind `!`) and its body.
+pub fn message((name, body): (&str, Value)) -> Message {
+    let text = |text: &str| HeaderValue::String(text.to_owned().into());
+    let (kind, header, name) = match name.strip_prefix('!') {
+        Some(exception) => ("exception", ":exception-type", exception),
+        None => ("event", ":event-type", name),
+    };
+    let headers = vec![
+        Header::new(header, text(name)),
+        Header::new(":content-type", text("application/json")),
+        Header::new(":message-type", text(kind)),
+    ];
+    Message::new_from_parts(headers, body.to_string().into_bytes())
 }
 
 /// A chat's answer.
