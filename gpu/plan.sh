@@ -4,14 +4,7 @@
 set -euo pipefail
 mkbc=$1
 out=$2
-# The library's name for the device: the one that stands in the driver's.
-device=$("$mkbc" devices --json | python3 -c '
-import json, re, sys
-names = re.findall(r"^device (\w+)", open("stdlib/devices.mkb").read(), re.M)
-gpus = json.load(sys.stdin)["gpus"]
-there = [g["name"].lower() for g in gpus["devices"]] if "devices" in gpus else []
-print(next((n for n in names if n != "cpu" and any(n in g for g in there)), ""))')
-[ -n "$device" ] || { echo "the library knows no device of this GPU's name: nothing can be planned for it" >&2; exit 1; }
+device=$(gpu/device.sh "$mkbc")
 for place in "$device" cpu; do
   cat >"$out/$place.mkb" <<JOB
 use std.video
@@ -37,7 +30,7 @@ def of(place):
 gpu, cpu = of(device), of("cpu")
 same = gpu[1:] == cpu[1:]
 print("scenes and frames on %s and on a CPU core are %s: %d scenes, %d frames" % (device, "the same" if same else "NOT the same", len(gpu[2]), len(gpu[1])))
-with open(os.path.join(out, "plan.json"), "w") as f:
+with open(os.path.join(out, "video.json"), "w") as f:
     json.dump({"device": device, "same": same, "wall_s": {device: gpu[0]["wall_s"], "cpu": cpu[0]["wall_s"]}}, f)
 sys.exit(not same)
 PYTHON

@@ -51,6 +51,7 @@ fn line(gpu: &Gpu) -> String {
         gpu.capability.as_ref().map(|c| format!("compute {c}")),
         gpu.power_w.map(|w| format!("{w:.0} W")),
         gpu.power_limit_w.map(|w| format!("at most {w:.0} W")),
+        gpu.part.then(|| "an instance of a parted GPU (MIG)".to_owned()),
         gpu.mig.filter(|on| *on).map(|_| "parted by MIG".to_owned()),
         gpu.nvlinks.filter(|n| *n > 0).map(|n| format!("{n} NVLinks")),
         gpu.pci.as_ref().map(|bus| format!("PCI {bus}")),

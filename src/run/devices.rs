@@ -43,7 +43,7 @@ pub enum Gpus {
 pub struct Gpu {
     /// Its name, as the driver gives it.
     pub name: String,
-    /// Its UUID: CUDA and NVML number devices differently, so that this is the only safe name.
+    /// Its UUID (`GPU-…`, of an instance `MIG-…`): CUDA and NVML number devices differently, so that this is the only safe name.
     pub uuid: String,
     /// Memory, bytes.
     pub memory: Option<u64>,
@@ -61,12 +61,16 @@ pub struct Gpu {
     pub mig: Option<bool>,
     /// NVLinks that are up.
     pub nvlinks: Option<u32>,
+    /// Whether it is an instance of a GPU that is parted (MIG).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub part: bool,
 }
 
 impl Gpu {
-    /// Whether it is one of those that a plan or a library calls by this name: a part of what its driver calls it.
+    /// Whether it is one of those that a plan or a library calls by this name: a part of what its driver calls it. An instance of a parted
+    /// GPU is none, though it bears its name: it has neither its memory nor its speed.
     pub fn is(&self, device: &str) -> bool {
-        self.name.to_lowercase().contains(device)
+        !self.part && self.name.to_lowercase().contains(device)
     }
 }
 
@@ -90,7 +94,7 @@ mod tests {
         let found = inventory();
         assert!(found.cpu.cores >= 1);
         if let Gpus::Devices(devices) = &found.gpus {
-            assert!(devices.iter().all(|d| d.uuid.starts_with("GPU-")));
+            assert!(devices.iter().all(|d| d.uuid.starts_with(if d.part { "MIG-" } else { "GPU-" })));
         }
     }
 }

@@ -68,6 +68,8 @@ pub struct Call<'a> {
     pub kept: &'a kept::Kept,
     /// The model server that answers it, where mkbc started one.
     pub server: Option<&'a Lease<'a>>,
+    /// The GPUs that it is to use, by UUID; none where the plan has none for it, a server has them, or there are none here.
+    pub gpus: &'a [String],
     /// Whether its value is a text and the run's answer: whoever watches has it as it is made.
     pub answers_run: bool,
     /// What it used, over all attempts.

@@ -18,9 +18,9 @@ pub enum Place {
         /// At least 1.
         threads: usize,
     },
-    /// On a GPU of this kind, as the library names it: `h100`.
+    /// On a GPU of this kind, as the library names it: `h100`; or on the one that has this UUID.
     Gpu {
-        /// Part of the name that the driver gives it.
+        /// Part of the name that the driver gives it, or its UUID.
         kind: String,
     },
 }
@@ -41,6 +41,11 @@ impl Place {
             }
             kind => Place::Gpu { kind: kind.to_owned() },
         }
+    }
+
+    /// Where a plan says, on the GPU that was chosen for a call.
+    pub fn on(hardware: &Hardware, gpus: &[String]) -> Place {
+        gpus.first().map_or_else(|| Place::of(hardware), |uuid| Place::Gpu { kind: uuid.clone() })
     }
 }
 

@@ -4,6 +4,7 @@ pub mod energy;
 
 use super::devices::cpu::Rapl;
 use super::devices::nvml::Meters;
+use super::servers::ledger::RAM;
 use crate::ir::workflow::StepId;
 use crate::plan::model::{Plan, PlanStep};
 use energy::{DeviceEnergy, Energy, Held};
@@ -93,6 +94,12 @@ pub struct StepMeasure {
     pub memory_gb: Option<f64>,
     /// What the plan says of it.
     pub planned: Option<Planned>,
+    /// The GPUs that its calls were on, by UUID, where mkbc chose them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<String>,
+    /// Whether these are where the plan places it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_planned: Option<bool>,
     /// Calls that others than the plan's choice carried out, by implementation.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub stood_in: BTreeMap<String, u64>,
@@ -135,8 +142,8 @@ pub struct Meter<'a> {
     plan: &'a Plan,
     begun: Instant,
     energy: Energy,
-    /// The devices that a step's server is on, where mkbc started one.
-    placed: RefCell<BTreeMap<StepId, Vec<String>>>,
+    /// The devices that a step's call is on, or its server, where mkbc chose them, and whether they are the plan's.
+    placed: RefCell<BTreeMap<StepId, (Vec<String>, bool)>>,
     steps: RefCell<BTreeMap<StepId, StepMeasure>>,
     /// Watt-hours of a step's calls that no counter was read for.
     estimated: RefCell<BTreeMap<StepId, f64>>,
@@ -172,8 +179,8 @@ impl<'a> Meter<'a> {
         Meter { plan, begun: Instant::now(), energy, placed, steps, estimated, adapted, firsts, rented }
     }
 
-    /// A step's server is on these devices.
-    pub fn placed(&self, step: StepId, devices: Option<Vec<String>>) {
+    /// The step's next call is on these devices, or its server is, and whether the plan says so.
+    pub fn placed(&self, step: StepId, devices: Option<(Vec<String>, bool)>) {
         if let Some(devices) = devices {
             self.placed.borrow_mut().insert(step, devices);
         }
@@ -230,6 +237,8 @@ impl<'a> Meter<'a> {
             energy_basis: None,
             memory_gb: None,
             planned: Planned::of(step),
+            devices: Vec::new(),
+            as_planned: None,
             stood_in: BTreeMap::new(),
             cached: 0,
         });
@@ -237,7 +246,16 @@ impl<'a> Meter<'a> {
         measure.queue_s += queued.as_secs_f64();
         let (device, units) = (step.hardware.device.as_str(), step.hardware.units);
         let placed = self.placed.borrow();
-        let on = placed.get(&step.id).map(Vec::as_slice);
+        let on = placed.get(&step.id).map(|(devices, _)| devices.as_slice());
+        if let Some((devices, as_planned)) = placed.get(&step.id) {
+            let gpus = devices.iter().filter(|d| *d != RAM);
+            for gpu in gpus {
+                if !measure.devices.contains(gpu) {
+                    measure.devices.push(gpu.clone());
+                }
+                measure.as_planned = Some(measure.as_planned.unwrap_or(true) && *as_planned);
+            }
+        }
         let held = (device != "api").then(|| self.energy.begin(step.id, device, units, on, from_s));
         Reading { begun: Instant::now(), held }
     }

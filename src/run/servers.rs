@@ -11,6 +11,7 @@ mod health;
 pub mod instance;
 pub mod ledger;
 mod process;
+pub mod seats;
 pub mod serving;
 
 use super::devices::{Inventory, inventory};
@@ -23,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -117,6 +118,23 @@ enum Force {
     Idle,
 }
 
+/// Memory that is set aside for somebody, until dropped.
+struct Room {
+    // Weak, since all servers hold this one.
+    servers: Weak<Inner>,
+    number: Holder,
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        if let Some(inner) = self.servers.upgrade() {
+            let servers = Servers(inner);
+            servers.ledger().give_back(self.number);
+            servers.changed();
+        }
+    }
+}
+
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -174,6 +192,11 @@ impl Servers {
     /// The next of the numbers that uses have.
     fn tick(&self) -> u64 {
         self.0.uses.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    /// What somebody has taken from the ledger, to be given back.
+    fn room(&self, number: Holder) -> Room {
+        Room { servers: Arc::downgrade(&self.0), number }
     }
 
     /// Somebody became idle, or gave memory back.

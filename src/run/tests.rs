@@ -6,6 +6,7 @@ mod programs;
 mod python;
 pub mod samples;
 mod sandbox;
+mod seats;
 mod servers;
 mod stand_ins;
 

@@ -1,6 +1,7 @@
 /* A fake of NVIDIA's driver library, for tests/devices.rs: it drives nothing and answers from the macros below.
  *   -DNO_DEVICE   the driver is there and answers that no device is
  *   -DTOO_OLD     it lacks functions that newer drivers have
+ *   -DINSTANCE    its devices are instances of parted GPUs (MIG)
  * otherwise two devices whose names, UUIDs and sizes are made up. */
 #include <string.h>
 
@@ -31,7 +32,12 @@ EXPORT int cuDeviceGet(int *device, int ordinal) {
 }
 
 EXPORT int cuDeviceGetName(char *name, int length, int device) {
-  strncpy(name, device == 0 ? "NVIDIA H100 FAKE" : "NVIDIA STRANGER FAKE", length);
+#ifdef INSTANCE
+  const char *first = "NVIDIA H100 FAKE MIG 1g.10gb";
+#else
+  const char *first = "NVIDIA H100 FAKE";
+#endif
+  strncpy(name, device == 0 ? first : "NVIDIA STRANGER FAKE", length);
   return 0;
 }
 

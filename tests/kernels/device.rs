@@ -18,7 +18,7 @@ pub fn skipped(why: &str) {
 
 enum Device {
     Real,
-    Fake { set_failing: unsafe extern "C" fn(i32) -> i32 },
+    Fake { set_failing: unsafe extern "C" fn(i32) -> i32, asked: unsafe extern "C" fn() -> *const libc::c_char },
     None,
 }
 
@@ -33,7 +33,7 @@ pub fn places() -> &'static [Place] {
 
 /// Does something while every launch of this thread fails. Only the fake GPU can do that.
 pub fn failing() -> Option<impl Fn(&dyn Fn() -> Fault) -> Fault> {
-    let Device::Fake { set_failing } = device() else { return None };
+    let Device::Fake { set_failing, .. } = device() else { return None };
     Some(move |work: &dyn Fn() -> Fault| {
         // SAFETY: the fake's function takes a number and sets a variable.
         #[allow(unsafe_code)]
@@ -43,6 +43,27 @@ pub fn failing() -> Option<impl Fn(&dyn Fn() -> Fault) -> Fault> {
         set(0);
         fault
     })
+}
+
+/// What some work asks of the device, in order: `H0 K0 D0 S0` are a copy there, a kernel, a copy back and waiting, each with its stream by the
+/// order in which these were first used; copies of memory that is not pinned are small. Only the fake GPU can tell.
+pub fn asked(work: impl FnOnce()) -> Option<Vec<String>> {
+    let Device::Fake { asked, .. } = device() else { return None };
+    // SAFETY: the fake's function returns a string that lives until this thread calls it again.
+    #[allow(unsafe_code)]
+    let told = || unsafe { CStr::from_ptr(asked()).to_string_lossy().into_owned() };
+    told();
+    work();
+    let mut streams: Vec<String> = Vec::new();
+    let mut named = |entry: &str| {
+        let (what, stream) = entry.split_at(1);
+        let number = streams.iter().position(|s| s == stream).unwrap_or_else(|| {
+            streams.push(stream.to_owned());
+            streams.len() - 1
+        });
+        format!("{what}{number}")
+    };
+    Some(told().split_whitespace().map(&mut named).collect())
 }
 
 fn device() -> &'static Device {
@@ -95,15 +116,26 @@ fn fake(instead_of: &Gpus) -> Device {
             return Device::None;
         }
     }
+    let management = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/devices/fake_nvml.c");
+    let mut made = Command::new("cc");
+    made.args(["-shared", "-fPIC", "-DFIRST=1", "-DCOUNT=1", "-o"])
+        .arg(folder().join("libnvidia-ml.so.1"))
+        .arg(management);
+    assert!(made.status().is_ok_and(|status| status.success()), "the fake of the management library does not compile");
     let path = CString::new(library.as_os_str().as_bytes()).expect("a path");
     // SAFETY: the library was compiled above and its initialisers are those of C++; the function that is looked up has the type that it
     // is given.
-    let set_failing = unsafe {
+    let (set_failing, asked) = unsafe {
         let library = libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL);
         assert!(!library.is_null(), "{:?}", CStr::from_ptr(libc::dlerror()));
-        let found = libc::dlsym(library, c"fake_gpu_fails".as_ptr());
-        std::mem::transmute::<*mut libc::c_void, unsafe extern "C" fn(i32) -> i32>(found)
+        let found = |name: &CStr| libc::dlsym(library, name.as_ptr());
+        (
+            std::mem::transmute::<*mut libc::c_void, unsafe extern "C" fn(i32) -> i32>(found(c"fake_gpu_fails")),
+            std::mem::transmute::<*mut libc::c_void, unsafe extern "C" fn() -> *const libc::c_char>(found(
+                c"fake_gpu_asked",
+            )),
+        )
     };
     eprintln!("there is no GPU here: kernels run on a fake one, on the CPU");
-    Device::Fake { set_failing }
+    Device::Fake { set_failing, asked }
 }

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <mutex>
 #include <ucontext.h>
 #include <vector>
@@ -125,9 +126,33 @@ static void call_nearest(void **a) {
 typedef unsigned long long Pointer;
 static std::mutex turn;
 static thread_local int fails;
+// What this thread asked for, in order: copies to (H) and from (D) the device, kernels (K), waiting (S), each with its stream. A copy of memory
+// that is not pinned is written small: a driver makes the host wait for it.
+static thread_local char asked[1 << 16];
+static thread_local size_t length;
+static std::mutex pins;
+static std::map<const char *, size_t> pinned;
+static void note(char what, void *stream) {
+  if (length < sizeof asked - 32) length += sprintf(asked + length, "%c%p ", what, stream);
+}
+static bool is_pinned(const void *memory, size_t bytes) {
+  const std::lock_guard<std::mutex> mine(pins);
+  auto after = pinned.upper_bound((const char *)memory);
+  if (after == pinned.begin()) return false;
+  const auto &block = *--after;
+  return (const char *)memory + bytes <= block.first + block.second;
+}
 #define DRIVER extern "C" __attribute__((visibility("default"))) int
 // From now on this thread's launches fail as if a kernel had touched memory that is not its own.
 DRIVER fake_gpu_fails(int whether) { fails = whether; return 0; }
+// What this thread asked for since it looked last.
+extern "C" __attribute__((visibility("default"))) const char *fake_gpu_asked() {
+  static thread_local char told[sizeof asked];
+  memcpy(told, asked, length + 1);
+  length = 0;
+  asked[0] = 0;
+  return told;
+}
 
 DRIVER cuInit(unsigned) { return 0; }
 DRIVER cuDriverGetVersion(int *version) { *version = 13000; return 0; }
@@ -145,7 +170,7 @@ DRIVER cuCtxGetCurrent(void **context) { *context = (void *)1; return 0; }
 DRIVER cuCtxSynchronize() { return 0; }
 DRIVER cuStreamCreate(void **stream, unsigned) { *stream = malloc(1); return 0; }
 DRIVER cuStreamDestroy_v2(void *stream) { free(stream); return 0; }
-DRIVER cuStreamSynchronize(void *) { return 0; }
+DRIVER cuStreamSynchronize(void *stream) { note('S', stream); return 0; }
 DRIVER cuStreamWaitEvent(void *, void *, unsigned) { return 0; }
 DRIVER cuEventCreate(void **event, unsigned) { *event = malloc(1); return 0; }
 DRIVER cuEventDestroy_v2(void *event) { free(event); return 0; }
@@ -160,11 +185,29 @@ DRIVER cuMemAlloc_v2(Pointer *memory, size_t bytes) {
   return 0;
 }
 DRIVER cuMemFree_v2(Pointer memory) { free((void *)memory); return 0; }
-DRIVER cuMemHostAlloc(void **memory, size_t bytes, unsigned) { return cuMemAlloc_v2((Pointer *)memory, bytes); }
-DRIVER cuMemFreeHost(void *memory) { free(memory); return 0; }
+DRIVER cuMemHostAlloc(void **memory, size_t bytes, unsigned) {
+  cuMemAlloc_v2((Pointer *)memory, bytes);
+  const std::lock_guard<std::mutex> mine(pins);
+  pinned[(const char *)*memory] = bytes;
+  return 0;
+}
+DRIVER cuMemFreeHost(void *memory) {
+  const std::lock_guard<std::mutex> mine(pins);
+  pinned.erase((const char *)memory);
+  free(memory);
+  return 0;
+}
 DRIVER cuMemsetD8Async(Pointer to, unsigned char value, size_t bytes, void *) { memset((void *)to, value, bytes); return 0; }
-DRIVER cuMemcpyHtoDAsync_v2(Pointer to, const void *from, size_t bytes, void *) { memcpy((void *)to, from, bytes); return 0; }
-DRIVER cuMemcpyDtoHAsync_v2(void *to, Pointer from, size_t bytes, void *) { memcpy(to, (void *)from, bytes); return 0; }
+DRIVER cuMemcpyHtoDAsync_v2(Pointer to, const void *from, size_t bytes, void *stream) {
+  note(is_pinned(from, bytes) ? 'H' : 'h', stream);
+  memcpy((void *)to, from, bytes);
+  return 0;
+}
+DRIVER cuMemcpyDtoHAsync_v2(void *to, Pointer from, size_t bytes, void *stream) {
+  note(is_pinned(to, bytes) ? 'D' : 'd', stream);
+  memcpy(to, (void *)from, bytes);
+  return 0;
+}
 // Machine code cannot be run here: it must be some, and the kernels above stand in for it.
 DRIVER cuModuleLoadData(void **module, const void *image) {
   *module = (void *)1;
@@ -178,9 +221,10 @@ DRIVER cuModuleGetFunction(void **function, void *, const char *name) {
                                               : nullptr;
   return *function ? 0 : 500;
 }
-DRIVER cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned, void *, void **arguments,
+DRIVER cuLaunchKernel(void *function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned, void *stream, void **arguments,
                       void **) {
   if (fails) return 700;
+  note('K', stream);
   if (by != 1 || bz != 1 || gz != 1 || gx == 0 || gy == 0 || bx > 1024) return 1;
   const std::lock_guard<std::mutex> mine(turn);
   gridDim = {gx, gy, gz};

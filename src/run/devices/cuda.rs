@@ -19,6 +19,16 @@ const NEEDED: [&str; 7] = [
     "cuDeviceGetAttribute",
 ];
 
+/// The variable that names the GPUs which a program may use, and the one that has them numbered as NVML does.
+pub const VISIBLE: &str = "CUDA_VISIBLE_DEVICES";
+/// See [`VISIBLE`].
+pub const ORDER: &str = "CUDA_DEVICE_ORDER";
+
+/// What a program's environment holds for it to see these GPUs and no others. By UUID, since CUDA and NVML number devices differently.
+pub fn visible(gpus: &[String]) -> [(&'static str, String); 2] {
+    [(ORDER, "PCI_BUS_ID".to_owned()), (VISIBLE, gpus.join(","))]
+}
+
 /// The devices that the driver offers, and the newest CUDA that it can carry.
 pub fn gpus() -> (Gpus, Option<String>) {
     if !installed() {
@@ -75,9 +85,12 @@ fn device(ordinal: i32) -> Result<Gpu, DriverError> {
             result::device::get_attribute(device, Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR).ok(),
         )
     };
+    let name = result::device::get_name(device)?;
+    // The driver lists instances like GPUs: `NVIDIA A100-SXM4-40GB MIG 1g.5gb`.
+    let part = name.contains(" MIG ");
     Ok(Gpu {
-        name: result::device::get_name(device)?,
-        uuid: uuid(&result::device::get_uuid(device)?.bytes),
+        uuid: uuid(&result::device::get_uuid(device)?.bytes, part),
+        name,
         memory: memory.map(|m| m as u64),
         capability: major.zip(minor).map(|(major, minor)| format!("{major}.{minor}")),
         used: None,
@@ -86,12 +99,13 @@ fn device(ordinal: i32) -> Result<Gpu, DriverError> {
         pci: None,
         mig: None,
         nvlinks: None,
+        part,
     })
 }
 
-/// As NVML writes it: `GPU-8e2c4b5f-…`.
-fn uuid(bytes: &[std::ffi::c_char; 16]) -> String {
-    let mut text = String::from("GPU-");
+/// As NVML writes it: `GPU-8e2c4b5f-…`, and `MIG-…` for an instance.
+fn uuid(bytes: &[std::ffi::c_char; 16], part: bool) -> String {
+    let mut text = String::from(if part { "MIG-" } else { "GPU-" });
     for (i, byte) in bytes.iter().enumerate() {
         if matches!(i, 4 | 6 | 8 | 10) {
             text.push('-');

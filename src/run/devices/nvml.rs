@@ -2,12 +2,11 @@
 
 use super::Gpu;
 use nvml_wrapper::Nvml;
-use std::ffi::OsStr;
+use std::sync::OnceLock;
 
-/// Containers have the library under its versioned name only.
+/// Looked for as `libnvidia-ml.so.1`: containers have it under no other name.
 fn open() -> Option<Nvml> {
-    let versioned = || Nvml::builder().lib_path(OsStr::new("libnvidia-ml.so.1")).init();
-    Nvml::init().or_else(|_| versioned()).ok()
+    Nvml::init().ok()
 }
 
 /// A GPU has at most so many NVLinks (Blackwell: 18).
@@ -32,10 +31,10 @@ pub fn refine(devices: &mut [Gpu]) -> Option<String> {
     nvml.sys_driver_version().ok()
 }
 
-/// Bytes of a GPU that are in use, by whomever.
+/// Bytes of a GPU that are in use, by whomever. The library stays open: to open it takes longer than many a call.
 pub fn used(uuid: &str) -> Option<u64> {
-    let nvml = open()?;
-    let device = nvml.device_by_uuid(uuid).ok()?;
+    static NVML: OnceLock<Option<Nvml>> = OnceLock::new();
+    let device = NVML.get_or_init(open).as_ref()?.device_by_uuid(uuid).ok()?;
     device.memory_info().ok().map(|m| m.used)
 }
 

@@ -99,7 +99,7 @@ pub async fn call(
     options: &BTreeMap<String, String>,
     out: &Path,
 ) -> Result<Value, Fault> {
-    let place = Place::of(&call.step.hardware);
+    let place = Place::on(&call.step.hardware, call.gpus);
     if function == scenes::NAME {
         return Box::pin(scenes::call(call, options, place, out)).await;
     }

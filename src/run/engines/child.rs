@@ -1,6 +1,7 @@
 //! An argument vector -> what the program wrote, with everything bounded; no child outlives the call.
 
 use super::sandbox::Sandbox;
+use crate::run::devices::cuda;
 use crate::run::fault::{Fault, FaultKind, tail};
 use crate::run::probe::Env;
 use std::cell::Cell;
@@ -231,8 +232,8 @@ pub fn prepared(program: &str, arguments: &[String], command: &Command<'_>) -> t
     start.env("LANG", "C.UTF-8").env("LC_ALL", "C.UTF-8");
     start.env("HOME", (command.env)("HOME").unwrap_or_else(|| "/".to_owned()));
     start.env("TMPDIR", command.folder).env("PYTHONDONTWRITEBYTECODE", "1").env("PYTHONIOENCODING", "utf-8");
-    // Where weights are (addresses of folders, no keys), and which call this is.
-    for variable in ["HF_HOME", "MKBC_WEIGHTS", IDEMPOTENCY] {
+    // Where weights are (addresses of folders, no keys), which GPUs may be used, and which call this is.
+    for variable in ["HF_HOME", "MKBC_WEIGHTS", cuda::ORDER, cuda::VISIBLE, IDEMPOTENCY] {
         if let Some(value) = (command.env)(variable) {
             start.env(variable, value);
         }

@@ -88,6 +88,8 @@ impl Pool {
 /// A process that answers one call after the other.
 pub struct Worker {
     child: Child,
+    /// Bytes of its GPU that were in use before it started, where it has one and that is known.
+    pub gpu_before: Option<u64>,
     /// Killed with everything it started, when the worker is dropped.
     _group: Group,
     to: Sender,
@@ -118,7 +120,7 @@ impl Worker {
         let log = child.stderr.take().ok_or_else(|| Fault::new(FaultKind::Process, "has no standard error"))?;
         let to = Sender::from_owned_fd(OwnedFd::from(ours_out)).map_err(failed)?;
         let from = Receiver::from_owned_fd(OwnedFd::from(ours_in)).map_err(failed)?;
-        let mut worker = Worker { child, _group: group, to, from, log };
+        let mut worker = Worker { child, gpu_before: None, _group: group, to, from, log };
         let (reply, _) = worker.reply(None).await?;
         Ok((worker, reply))
     }

@@ -5,6 +5,7 @@ use super::arguments::{Slots, argv};
 use super::child::{self, Captured, Command, Limits};
 use super::readers::{self, Reading, habits};
 use super::{interpreter, sandbox};
+use crate::run::devices::cuda;
 use crate::run::fault::{Fault, FaultKind, tail};
 use crate::run::store;
 use serde_json::Value;
@@ -48,8 +49,12 @@ pub async fn call(
                 Err(late) => return Ok(late),
             }
         } else {
+            let visible = cuda::visible(call.gpus);
             let env = |name: &str| match (name, call.asked) {
                 (child::IDEMPOTENCY, Some(asked)) => Some(asked.idempotency().to_owned()),
+                (cuda::ORDER | cuda::VISIBLE, _) if !call.gpus.is_empty() => {
+                    visible.iter().find(|(own, _)| *own == name).map(|(_, value)| value.clone())
+                }
                 _ => (call.cx.env)(name),
             };
             let command = Command {

@@ -7,6 +7,7 @@ mod package;
 use super::Call;
 use super::framed::{Start, Worker, said};
 use super::kept::{find, not_found};
+use crate::run::devices::cuda;
 use crate::run::fault::{Fault, FaultKind, tail};
 use crate::run::probe::{self, Env};
 use crate::run::store;
@@ -28,7 +29,8 @@ pub struct Module<'a> {
 pub async fn call(call: &Call<'_>, module: &Module<'_>, function: &str, out: &Path) -> Result<Value, Fault> {
     let workers = &call.kept.python;
     let threads = call.step.hardware.units.clamp(1, crate::run::devices::cpu::cores());
-    let key = vec![module.interpreter.to_owned(), module.module.to_owned(), threads.to_string()];
+    let own = [module.interpreter.to_owned(), module.module.to_owned(), threads.to_string()];
+    let key = [own.as_slice(), call.gpus].concat();
     let mut worker = match workers.take(&key) {
         Some(worker) => worker,
         None => start(call, module, threads).await?,
@@ -55,13 +57,17 @@ async fn start(call: &Call<'_>, module: &Module<'_>, threads: u32) -> Result<Wor
         let fault = Fault::new(FaultKind::Process, format!("cannot be started: {e}"));
         within(fault.help("give folders without `:` in their names"), "", module)
     })?;
+    let mut variables = vec![("PYTHONPATH", path), ("PYTHONSAFEPATH", "1".into())];
+    if !call.gpus.is_empty() {
+        variables.extend(cuda::visible(call.gpus).map(|(name, value)| (name, value.into())));
+    }
     let start = Start {
         program: &interpreter,
         before: &["-m", "murakkab.worker"],
         subject: &module_path,
         behind: &[],
         folder,
-        variables: &[("PYTHONPATH", path), ("PYTHONSAFEPATH", "1".into())],
+        variables: &variables,
     };
     let (worker, reply) = Worker::start(&start, call.cx.env, threads).await.map_err(|f| within(f, "", module))?;
     match reply.get("error") {

@@ -6,6 +6,7 @@
 use super::Call;
 use super::framed::{Start, Worker, said};
 use crate::run::devices::cpu::cores;
+use crate::run::devices::{cuda, nvml};
 use crate::run::fault::{Fault, FaultKind};
 use crate::run::preflight::found;
 use crate::run::probe::Env;
@@ -13,7 +14,11 @@ use crate::run::servers::find::{variable, weights_of};
 use crate::run::store;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+
+/// Where the system looks for libraries besides its own folders.
+const LIBRARIES: &str = "LD_LIBRARY_PATH";
 
 /// The workers: their name in a library, and their program.
 pub const WORKERS: [(&str, &str); 1] = [("candle", "mkbc-candle")];
@@ -42,18 +47,27 @@ pub async fn call(call: &Call<'_>, model: &Local<'_>, out: &Path) -> Result<Valu
     if let Some(sum) = model.options.get("sha256") {
         behind.extend(["--sha256".to_owned(), sum.clone()]);
     }
-    let key = [&[program.clone(), weights.clone(), threads.to_string()], behind.as_slice()].concat();
+    let own = [program.clone(), weights.clone(), threads.to_string()];
+    let key = [own.as_slice(), behind.as_slice(), call.gpus].concat();
     let models = &call.kept.models;
     let mut worker = match models.take(&key) {
         Some(worker) => worker,
         None => {
+            let mut variables: Vec<(&str, OsString)> = vec![("RAYON_NUM_THREADS", threads.to_string().into())];
+            if !cpu {
+                // Where CUDA's libraries are is no secret, and known to nobody else.
+                variables.extend((call.cx.env)(LIBRARIES).map(|folders| (LIBRARIES, folders.into())));
+            }
+            if !call.gpus.is_empty() {
+                variables.extend(cuda::visible(call.gpus).map(|(name, value)| (name, value.into())));
+            }
             let start = Start {
                 program: &program,
                 before: &["serve"],
                 subject: &weights,
                 behind: &behind,
                 folder: models.folder()?,
-                variables: &[("RAYON_NUM_THREADS", threads.to_string().into())],
+                variables: &variables,
             };
             started(&start, call, model, threads).await?
         }
@@ -64,17 +78,42 @@ pub async fn call(call: &Call<'_>, model: &Local<'_>, out: &Path) -> Result<Valu
     if !log.is_empty() {
         store::write(&out.join("log.txt"), &log)?;
     }
-    call.used(|u| u.peak_bytes = u.peak_bytes.max(worker.peak()));
+    let held = held(&worker, call.gpus);
+    call.used(|u| u.peak_bytes = u.peak_bytes.max(held));
     models.put(key, worker);
     answered(reply, model)
 }
 
+/// The most memory that a worker held: of its GPU what is in use there more than before it started, of this machine where that is not known.
+fn held(worker: &Worker, gpus: &[String]) -> u64 {
+    let now = worker.gpu_before.and_then(|before| Some(nvml::used(gpus.first()?)?.saturating_sub(before)));
+    now.unwrap_or_else(|| worker.peak())
+}
+
 async fn started(start: &Start<'_>, call: &Call<'_>, model: &Local<'_>, threads: u32) -> Result<Worker, Fault> {
-    let (worker, reply) = Worker::start(start, call.cx.env, threads).await.map_err(|fault| within(fault, model))?;
-    match reply.get("error") {
-        Some(error) => Err(refused(error, model)),
-        None => Ok(worker),
+    let gpu_before = call.gpus.first().and_then(|gpu| nvml::used(gpu));
+    let (mut worker, reply) = Worker::start(start, call.cx.env, threads).await.map_err(|fault| within(fault, model))?;
+    match (reply.get("error"), elsewhere(&reply, call.gpus)) {
+        (Some(error), _) => Err(refused(error, model)),
+        (None, Some(fault)) => Err(within(fault, model)),
+        (None, None) => {
+            worker.gpu_before = gpu_before;
+            Ok(worker)
+        }
     }
+}
+
+/// The fault that a worker is on another device than the call's: it says which it is on by what the driver tells it.
+fn elsewhere(ready: &Value, gpus: &[String]) -> Option<Fault> {
+    let hex = |uuid: &str| uuid.chars().filter(char::is_ascii_hexdigit).collect::<String>().to_lowercase();
+    let wanted = gpus.first()?;
+    let found = match (ready["gpu"].as_str(), ready["device"].as_str()) {
+        (Some(gpu), _) if hex(gpu) == hex(wanted) => return None,
+        (Some(gpu), _) => format!("the GPU {gpu}"),
+        (None, Some("cpu")) => "a processor".to_owned(),
+        (None, _) => return None,
+    };
+    Some(Fault::new(FaultKind::Device, format!("computes on {found}, and its call is placed on {wanted}")))
 }
 
 fn answered(mut reply: Value, model: &Local<'_>) -> Result<Value, Fault> {
@@ -129,4 +168,22 @@ pub fn lacks(model: &Local<'_>, folders: &[PathBuf], env: Env<'_>) -> Vec<Fault>
     let program = program(model.worker, env).err();
     let weights = weights_of(model.worker, model.model, env, folders).err();
     program.into_iter().chain(weights).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_is_not_where_its_call_is_placed_is_a_fault() {
+        let on = ["GPU-8e2c4b5f-0011-2233-4455-66778899aabb".to_owned()];
+        let ready = |gpu: &str| json!({"ready": [], "device": "cuda", "gpu": gpu});
+        assert_eq!(elsewhere(&ready("8e2c4b5f00112233445566778899aabb"), &on), None);
+        let fault = elsewhere(&ready("00000000000000000000000000000000"), &on).expect("another one");
+        assert!(fault.kind == FaultKind::Device && fault.message.contains(&on[0]), "{fault:?}");
+        assert!(elsewhere(&json!({"ready": [], "device": "cpu"}), &on).is_some());
+        // Without a placement, or from a worker that does not say, there is nothing to hold against each other.
+        assert_eq!(elsewhere(&ready("0"), &[]), None);
+        assert_eq!(elsewhere(&json!({"ready": []}), &on), None);
+    }
 }

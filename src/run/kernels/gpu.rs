@@ -9,7 +9,7 @@ pub mod lane;
 pub mod nearest;
 pub mod scenes;
 
-use crate::run::devices::{Gpus, cuda};
+use crate::run::devices::{self, Gpus, cuda};
 use crate::run::fault::{Fault, FaultKind};
 use compile::{SOURCES, Source};
 use cudarc::driver::sys::CUdevice_attribute as Attribute;
@@ -48,7 +48,8 @@ impl Kernel {
     }
 }
 
-/// The GPU of this kind (part of its name, whatever the case; empty for any), the first of several. It stays open until the process ends.
+/// The GPU of this kind (part of its name, whatever the case; empty for any), the first of several, or the one with this UUID. It stays open
+/// until the process ends.
 pub fn open(kind: &str) -> Result<Arc<Gpu>, Fault> {
     static OPEN: OnceLock<Mutex<BTreeMap<usize, Arc<Gpu>>>> = OnceLock::new();
     let ordinal = ordinal(kind)?;
@@ -70,7 +71,8 @@ fn ordinal(kind: &str) -> Result<usize, Fault> {
         Gpus::Unusable(why) => Err(lacks(&why)),
         Gpus::Devices(gpus) => {
             let wanted = kind.to_lowercase();
-            let of_kind = gpus.iter().position(|gpu| gpu.name.to_lowercase().contains(&wanted));
+            let fits = |gpu: &devices::Gpu| wanted.is_empty() || gpu.uuid == kind || gpu.is(&wanted);
+            let of_kind = gpus.iter().position(fits);
             let there = || gpus.iter().map(|gpu| gpu.name.as_str()).collect::<Vec<_>>().join(", ");
             of_kind.ok_or_else(|| lacks(&format!("there is {}", there())))
         }

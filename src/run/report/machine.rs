@@ -2,6 +2,7 @@
 
 use super::number;
 use crate::html::escaped;
+use crate::ir::workflow::StepId;
 use crate::run::RunReport;
 use crate::run::fault::printable;
 use crate::run::meter::energy::DeviceEnergy;
@@ -39,12 +40,25 @@ pub fn lines<A: Serialize>(report: &RunReport<A>) -> String {
         );
         let _ = write!(text, "\n{}", printable(&line));
     }
+    for (name, on) in on_gpus(report) {
+        let _ = write!(text, "\n{} on {on}", printable(name));
+    }
     for d in &report.energy {
         let (all, nobody) = (number(Some(d.total_wh)), number(Some(d.idle_wh)));
         let _ =
             write!(text, "\n{}: {all} Wh by its counter, {nobody} Wh of nobody{}", printable(&d.device), at_rest(d));
     }
     text
+}
+
+/// Steps that were on GPUs of this machine without a server of mkbc's, and on which.
+fn on_gpus<A: Serialize>(report: &RunReport<A>) -> impl Iterator<Item = (&str, String)> {
+    let served = |step: &StepId| report.servers.iter().any(|s| s.steps.contains(step));
+    let steps = report.steps.iter().filter(move |s| !s.devices.is_empty() && !served(&s.step));
+    steps.map(|s| {
+        let elsewhere = if s.as_planned == Some(false) { ", and not where the plan places it" } else { "" };
+        (s.name.as_str(), format!("{}{elsewhere}", s.devices.join(", ")))
+    })
 }
 
 /// Tables for a page.
@@ -66,6 +80,12 @@ pub fn tables(out: &mut String, report: &RunReport) {
             ];
             row(out, &cells);
         }
+        out.push_str("</tbody></table>");
+    }
+    let steps: Vec<(&str, String)> = on_gpus(report).collect();
+    if !steps.is_empty() {
+        head(out, "GPUs of steps", &["step", "on"]);
+        steps.into_iter().for_each(|(name, on)| row(out, &[name.to_owned(), on]));
         out.push_str("</tbody></table>");
     }
     if !report.energy.is_empty() {

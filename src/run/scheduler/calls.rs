@@ -207,15 +207,16 @@ impl Scheduler<'_> {
         if let Some((recorder, asked)) = journal {
             recorder.intend(step, asked).await?;
         }
-        self.meter.placed(step.id, self.serving.devices(step));
+        self.meter.placed(step.id, self.serving.devices(step, &held));
         let reading = self.meter.start(step, ready.elapsed());
         if let Some(place) = &place {
             place.begin();
         }
         let (shared, kept, asked) = (&self.shared, &self.kept, journal.map(|(_, asked)| asked));
-        let (server, usage, answers) = (held.lease(), Cell::default(), Cell::default());
+        let (server, gpus, usage, answers) = (held.lease(), held.gpus(), Cell::default(), Cell::default());
         let (cx, answers_run) = (self.cx, self.answers == Some(step.id));
-        let call = Call { step, args, folder, number, asked, cx, shared, kept, server, answers_run, usage, answers };
+        let call =
+            Call { step, args, folder, number, asked, cx, shared, kept, server, gpus, answers_run, usage, answers };
         let result = engines::call(&call).await;
         let Call { folder, usage, .. } = call;
         let usage = usage.get();

@@ -4,6 +4,7 @@
 //! every user of the machine could read it. `src/kubernetes` has the same servers started by others, in containers.
 
 use crate::plan::model::Serve;
+use crate::run::devices::cuda::{VISIBLE, visible};
 use crate::run::fault::{Fault, FaultKind};
 use std::collections::BTreeMap;
 
@@ -107,9 +108,8 @@ pub fn command(launch: &Launch<'_>) -> Result<CommandLine, Fault> {
         line.set("TRANSFORMERS_OFFLINE", 1);
     }
     if let Place::Here = launch.place {
-        // By UUID, since CUDA and NVML number devices differently; with none, a server must not take a GPU that the plan did not give it.
-        line.set("CUDA_DEVICE_ORDER", "PCI_BUS_ID");
-        line.set("CUDA_VISIBLE_DEVICES", launch.gpus.join(","));
+        // With none, a server must not take a GPU that the plan did not give it.
+        visible(launch.gpus).into_iter().for_each(|(name, value)| line.set(name, value));
     }
     if launch.span().is_some() && !SPANNING.contains(&serve.server.as_str()) {
         let message = format!("`{}` does not span several machines; {} do", serve.server, SPANNING.join(" and "));
@@ -280,7 +280,7 @@ fn ollama(launch: &Launch<'_>, line: &mut CommandLine) {
     }
     if launch.gpus.is_empty() {
         // It takes an empty list for all of them.
-        line.set("CUDA_VISIBLE_DEVICES", -1);
+        line.set(VISIBLE, -1);
     }
     line.model = launch.weights.to_owned();
     line.health = "api/version";

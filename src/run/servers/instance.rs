@@ -6,7 +6,7 @@ use super::command::CommandLine;
 use super::health;
 use super::ledger::{Holder, Need, RAM};
 use super::process::Process;
-use super::{Force, Inner, ServerEvent, ServerState, Servers, locked, tell};
+use super::{Force, Room, ServerEvent, ServerState, Servers, locked, tell};
 use crate::plan::model::Serve;
 use crate::run::devices::nvml;
 use crate::run::engines::openai::http::Endpoint;
@@ -65,23 +65,6 @@ struct Live {
     weights: u64,
     /// After the process, which is gone when its memory is given back.
     _room: Room,
-}
-
-/// Memory that is set aside for a server, until dropped.
-struct Room {
-    // Weak, since all servers hold this one.
-    servers: std::sync::Weak<Inner>,
-    number: Holder,
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        if let Some(inner) = self.servers.upgrade() {
-            let servers = Servers(inner);
-            servers.ledger().give_back(self.number);
-            servers.changed();
-        }
-    }
 }
 
 enum State {

@@ -23,11 +23,17 @@ pub struct Account {
     /// Bytes of all of it.
     pub size: u64,
     held: BTreeMap<Holder, u64>,
+    /// What local models hold beside: nobody waits for that, and who can goes elsewhere.
+    beside: BTreeMap<Holder, u64>,
 }
 
 impl Account {
     fn free(&self) -> u64 {
         self.room.saturating_sub(self.held.values().sum())
+    }
+
+    fn left(&self) -> u64 {
+        self.free().saturating_sub(self.beside.values().sum())
     }
 }
 
@@ -62,7 +68,9 @@ impl Ledger {
             for gpu in gpus {
                 let size = gpu.memory.unwrap_or(0);
                 let room = (size / 100 * FULL).min(size.saturating_sub(gpu.used.unwrap_or(0)));
-                ledger.add(&gpu.uuid, &gpu.name.to_lowercase(), size, room);
+                // An instance of a parted GPU is found by its UUID alone, as `Gpu::is` has it.
+                let kind = if gpu.part { &gpu.uuid } else { &gpu.name };
+                ledger.add(&gpu.uuid, &kind.to_lowercase(), size, room);
                 ledger.order.push(gpu.uuid.clone());
             }
         }
@@ -70,7 +78,10 @@ impl Ledger {
     }
 
     fn add(&mut self, device: &str, kind: &str, size: u64, room: u64) {
-        self.accounts.insert(device.into(), Account { kind: kind.into(), room, size, held: BTreeMap::new() });
+        self.accounts.insert(
+            device.into(),
+            Account { kind: kind.into(), room, size, held: BTreeMap::new(), beside: BTreeMap::new() },
+        );
     }
 
     /// The devices of a kind, in the machine's order.
@@ -84,6 +95,18 @@ impl Ledger {
     /// Bytes of a device, all of it.
     pub fn size(&self, device: &str) -> u64 {
         self.accounts.get(device).map_or(0, |a| a.size)
+    }
+
+    /// Bytes of a device that nobody holds, no server and no local model.
+    pub fn left(&self, device: &str) -> u64 {
+        self.accounts.get(device).map_or(0, Account::left)
+    }
+
+    /// A local model holds so much of a device from now on.
+    pub fn beside(&mut self, holder: Holder, device: &str, bytes: u64) {
+        if let Some(account) = self.accounts.get_mut(device) {
+            account.beside.insert(holder, bytes);
+        }
     }
 
     /// The most that could be held of each device of a kind, were nobody else there.
@@ -100,7 +123,7 @@ impl Ledger {
         let free = |device: &String| self.accounts.get(device).map_or(0, Account::free);
         let mut fit: Vec<String> = self.candidates(need).into_iter().filter(|d| free(d) >= need.each).collect();
         // Stable, so that of equal devices the first are taken.
-        fit.sort_by_key(|d| std::cmp::Reverse(free(d)));
+        fit.sort_by_key(|d| std::cmp::Reverse(self.left(d)));
         fit.truncate(need.devices as usize);
         if fit.len() < need.devices as usize {
             return None;
@@ -118,6 +141,7 @@ impl Ledger {
     pub fn give_back(&mut self, holder: Holder) {
         self.accounts.values_mut().for_each(|a| {
             a.held.remove(&holder);
+            a.beside.remove(&holder);
         });
     }
 
@@ -194,6 +218,17 @@ mod tests {
         let chosen = Need { chosen: Some(vec!["b".into()]), ..need("h100", 1, 1) };
         assert_eq!(ledger.take(6, &chosen), None);
         assert_eq!(ledger.take(6, &need(RAM, 1, 90)), Some(vec![RAM.into()]));
+    }
+
+    #[test]
+    fn servers_go_where_no_local_model_is_and_wait_for_none() {
+        let mut ledger = ledger();
+        ledger.beside(9, "a", 60);
+        assert_eq!(ledger.take(1, &need("h100", 1, 40)), Some(vec!["b".into()]));
+        assert_eq!(ledger.take(2, &need("h100", 1, 40)), Some(vec!["a".into()]));
+        assert_eq!(ledger.left("a"), 0);
+        ledger.give_back(9);
+        assert_eq!(ledger.left("a"), 36);
     }
 
     #[test]

@@ -1,8 +1,14 @@
 //! A plan and all servers -> those that its steps need, for one run: what a call holds, what is started beforehand, what came of it.
 
+mod measure;
+
+pub use measure::ServerMeasure;
+use measure::measure;
+
 use super::find::managed;
 use super::instance::{Address, Instance, Needed, Setting, Wanted};
 use super::ledger::RAM;
+use super::seats::{Seat, Seats, seated};
 use super::{Force, Servers};
 use crate::ir::workflow::{Node, Region, StepId};
 use crate::plan::model::{Engine, Plan, PlanStep, Provider, Serve};
@@ -11,7 +17,6 @@ use crate::run::engines::openai::http::Endpoint;
 use crate::run::fault::{Fault, FaultKind};
 use crate::run::pool::{Permit, Pools};
 use rust_decimal::prelude::ToPrimitive;
-use serde::Serialize;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -22,37 +27,6 @@ use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 
 /// How often a call may lose its server and be made again; the server itself is given up after a few deaths in a row.
 const MOST_LOST: u32 = 8;
-
-/// What a server took in one run, beside what the plan said of it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ServerMeasure {
-    /// The server: `vllm of summarise`.
-    pub server: String,
-    /// The model, as the plan names it.
-    pub model: String,
-    /// The steps that used it.
-    pub steps: Vec<StepId>,
-    /// Where the plan places it: `h100 0, h100 1`, or `2 of h100` where it leaves open which.
-    pub planned: String,
-    /// Where it was: `cpu`, or UUIDs.
-    pub devices: Vec<String>,
-    /// Whether that is what the plan says.
-    pub as_planned: bool,
-    /// Gigabytes that the plan counts with; none where it does not know.
-    pub planned_gb: Option<f64>,
-    /// Gigabytes that were set aside for it.
-    pub reserved_gb: f64,
-    /// The most that it held; none where nothing could be measured.
-    pub peak_gb: Option<f64>,
-    /// How often it was started.
-    pub starts: u32,
-    /// How often it died.
-    pub crashes: u32,
-    /// Seconds until it answered.
-    pub load_s: f64,
-    /// The file with what it said.
-    pub log: PathBuf,
-}
 
 /// Steps that use one server, or its replicas.
 struct Users {
@@ -79,6 +53,10 @@ pub struct Serving<'a> {
     of_step: BTreeMap<StepId, (Engine, Rc<Users>)>,
     /// Steps that are certain to be needed, in the order of the data flow.
     certain: Vec<StepId>,
+    /// GPUs of the steps that no server answers.
+    seats: Rc<Seats>,
+    /// Where the plan has such steps on numbered devices.
+    placed: BTreeMap<StepId, Vec<u32>>,
 }
 
 /// What a call holds while it is made.
@@ -86,6 +64,7 @@ pub struct Holding<'s> {
     lease: Option<Lease<'s>>,
     _slot: Option<SemaphorePermit<'s>>,
     _devices: Rc<Permit>,
+    seat: Option<Seat>,
 }
 
 /// A server that answers, and that nobody else's memory goes to while a call needs it.
@@ -111,7 +90,10 @@ impl<'a> Serving<'a> {
         let mut users = Vec::new();
         let mut of_step = BTreeMap::new();
         for (key, group) in &sharers {
-            let alone = sharers.values().filter(|s| s.managed && s.wanted.device == group.wanted.device).count() == 1;
+            let device = &group.wanted.device;
+            let loads = |s: &PlanStep| s.hardware.device == *device && matches!(s.engine, Engine::Worker { .. });
+            let servers_there = sharers.values().filter(|s| s.managed && s.wanted.device == *device).count();
+            let alone = servers_there == 1 && !plan.steps.iter().any(loads);
             let one = Rc::new(group.users(key, alone, &servers));
             for step in &group.steps {
                 of_step.insert(step.id, (step.engine.clone(), one.clone()));
@@ -121,7 +103,9 @@ impl<'a> Serving<'a> {
         let mut certain = Vec::new();
         surely(&plan.body, &mut certain);
         let folder = servers.0.folder.clone().unwrap_or_else(|| folder.join("servers"));
-        Serving { servers, own: cx.servers.is_none(), cx, folder, users, of_step, certain }
+        let placed = plan.steps.iter().filter(|s| seated(s)).map(|s| (s.id, placed(plan, s))).collect();
+        let (own, seats) = (cx.servers.is_none(), Rc::default());
+        Serving { servers, own, cx, folder, users, of_step, certain, seats, placed }
     }
 
     /// Those a step shares a server with; none where somebody stands in for the plan's choice.
@@ -142,10 +126,19 @@ impl<'a> Serving<'a> {
     /// Waits for what a call of a step needs: a place among those that its server answers at once, the server, and its devices.
     pub async fn hold(&self, step: &PlanStep, pools: &Pools) -> Result<Holding<'_>, Fault> {
         match self.users(step) {
-            None => Ok(Holding { lease: None, _slot: None, _devices: Rc::new(pools.hold(step).await?) }),
+            None => {
+                let devices = Rc::new(pools.hold(step).await?);
+                let seat = if seated(step) { self.seat(step)? } else { None };
+                Ok(Holding { lease: None, _slot: None, _devices: devices, seat })
+            }
             // In a box: starting a server is a large future, which calls without one need not carry.
             Some(users) => Box::pin(self.hold_server(users, step, pools)).await,
         }
+    }
+
+    fn seat(&self, step: &PlanStep) -> Result<Option<Seat>, Fault> {
+        let placed = self.placed.get(&step.id).map_or(&[][..], Vec::as_slice);
+        self.seats.take(step, placed, &self.servers)
     }
 
     async fn hold_server<'s>(&'s self, users: &'s Users, step: &PlanStep, pools: &Pools) -> Result<Holding<'s>, Fault> {
@@ -168,7 +161,7 @@ impl<'a> Serving<'a> {
             }
         };
         drop(shared);
-        Ok(Holding { lease, _slot: Some(slot), _devices: devices })
+        Ok(Holding { lease, _slot: Some(slot), _devices: devices, seat: None })
     }
 
     /// Starts servers before they are needed, where there is memory that nobody needs; does not end.
@@ -212,10 +205,14 @@ impl<'a> Serving<'a> {
         }
     }
 
-    /// The devices that a step's server is on, where mkbc started it.
-    pub fn devices(&self, step: &PlanStep) -> Option<Vec<String>> {
-        let instance = self.users(step)?.replicas.first()?;
-        Some(instance.known().devices).filter(|d| !d.is_empty())
+    /// The devices that a call's server is on, where mkbc started it, or that the call was given, and whether these are the plan's.
+    pub fn devices(&self, step: &PlanStep, held: &Holding<'_>) -> Option<(Vec<String>, bool)> {
+        if let Some(seat) = &held.seat {
+            // They were chosen among the plan's; a worker that finds itself elsewhere is a fault.
+            return Some((seat.devices.clone(), true));
+        }
+        let known = self.users(step)?.replicas.first()?.known();
+        Some((known.devices, known.as_planned)).filter(|(devices, _)| !devices.is_empty())
     }
 
     /// Ends the servers of this run, unless others may need them.
@@ -229,34 +226,9 @@ impl<'a> Serving<'a> {
     pub fn measures(&self) -> Vec<ServerMeasure> {
         self.users
             .iter()
-            .flat_map(|users| users.replicas.iter().map(move |i| measure(users, i)))
+            .flat_map(|users| users.replicas.iter().map(move |i| measure(&users.steps, i)))
             .filter(|m| m.starts > 0)
             .collect()
-    }
-}
-
-fn measure(users: &Users, instance: &Instance) -> ServerMeasure {
-    let (wanted, known) = (&instance.wanted, instance.known());
-    let planned = if wanted.placed.is_empty() {
-        format!("{} of {}", wanted.units, wanted.device)
-    } else {
-        wanted.placed.iter().map(|i| format!("{} {i}", wanted.device)).collect::<Vec<_>>().join(", ")
-    };
-    let gb = |bytes: u64| bytes as f64 / 1e9;
-    ServerMeasure {
-        server: wanted.name.clone(),
-        model: wanted.model.clone(),
-        steps: users.steps.clone(),
-        planned,
-        devices: known.devices,
-        as_planned: known.as_planned,
-        planned_gb: Some(wanted.memory_gb).filter(|gb| *gb > 0.0),
-        reserved_gb: gb(known.reserved),
-        peak_gb: Some(gb(known.peak)).filter(|gb| *gb > 0.0),
-        starts: known.starts,
-        crashes: known.crashes,
-        load_s: known.load_s,
-        log: known.log,
     }
 }
 
@@ -368,6 +340,11 @@ impl<'s> Holding<'s> {
     /// The server, where mkbc started it.
     pub fn lease(&self) -> Option<&Lease<'s>> {
         self.lease.as_ref()
+    }
+
+    /// The GPUs that the call is to use, by UUID; none where a server has them, and where there are none.
+    pub fn gpus(&self) -> &[String] {
+        self.seat.as_ref().map_or(&[], |seat| seat.devices.as_slice())
     }
 }
 

@@ -106,11 +106,11 @@ impl Stage {
     }
 }
 
-fn patience() -> Patience {
+pub(super) fn patience() -> Patience {
     Patience { start: Duration::from_secs(20), crashes: 2, backoff: Duration::from_millis(1) }
 }
 
-fn machine(gpus: &[(&str, u64)]) -> Inventory {
+pub(super) fn machine(gpus: &[(&str, u64)]) -> Inventory {
     let gpu = |(at, (name, gb)): (usize, &(&str, u64))| Gpu {
         name: (*name).to_owned(),
         uuid: format!("GPU-{at}"),
@@ -122,6 +122,7 @@ fn machine(gpus: &[(&str, u64)]) -> Inventory {
         pci: None,
         mig: None,
         nvlinks: None,
+        part: false,
     };
     let gpus = Gpus::Devices(gpus.iter().enumerate().map(gpu).collect());
     Inventory { gpus, ..devices::inventory() }

@@ -14,7 +14,7 @@ use crate::model::Model;
 use crate::tokens;
 use crate::weights::Weights;
 use crate::whisper::floats;
-use candle_core::{Device, Tensor};
+use candle_core::{D, Device, Tensor};
 use network::{Network, Past};
 use sample::Chance;
 use serde_json::{Value, json};
@@ -116,11 +116,8 @@ impl Llm {
         let mut done = vec![false; rows.len()];
         let room = self.network.positions() - longest;
         for step in 0..manner.max_tokens.min(room + 1) {
-            let flat = floats(&logits)?;
-            let width = flat.len() / rows.len();
-            let mut next = Vec::with_capacity(rows.len());
-            for (row, logits) in flat.chunks_exact(width).enumerate() {
-                let token = chances[row].pick(logits, manner.temperature, manner.top_p);
+            let next = picked(&logits, &mut chances, manner)?;
+            for (row, token) in next.iter().copied().enumerate() {
                 if !done[row] {
                     done[row] = self.stops.contains(&token);
                     if !done[row] {
@@ -128,7 +125,6 @@ impl Llm {
                         done[row] = !manner.stop.is_empty() && self.text(&said[row], manner)?.1;
                     }
                 }
-                next.push(token);
             }
             if done.iter().all(|d| *d) || step + 1 >= manner.max_tokens.min(room + 1) {
                 break;
@@ -144,6 +140,16 @@ impl Llm {
         let end = manner.stop.iter().filter(|s| !s.is_empty()).filter_map(|s| text.find(s.as_str())).min();
         Ok((end.map_or(text.clone(), |at| text[..at].to_owned()), end.is_some()))
     }
+}
+
+/// A token for each row of logits. The likeliest are found where the logits are: only they leave a GPU.
+fn picked(logits: &Tensor, chances: &mut [Chance], manner: &Manner) -> Result<Vec<u32>, Failure> {
+    if manner.temperature <= 0.0 {
+        return Ok(logits.argmax(D::Minus1)?.to_vec1()?);
+    }
+    let flat = floats(logits)?;
+    let rows = flat.chunks_exact(flat.len() / chances.len().max(1));
+    Ok(rows.zip(chances).map(|(row, chance)| chance.pick(row, manner.temperature, manner.top_p)).collect())
 }
 
 impl Model for Llm {

@@ -14,6 +14,7 @@ usage: mkbc-candle check MODEL [OPTIONS]               load a model, and say wha
        mkbc-candle serve READ WRITE MODEL LIMIT [OPTIONS]  answer mkbc's calls over two inherited descriptors
 MODEL is a folder, a .gguf file, or a name below MKBC_WEIGHTS or in the Hugging Face cache.
 options: --device NAME    cpu (the default), or anything else for the first visible GPU
+         --bits 32        what Whisper, Llama and Qwen2 compute in on a GPU (16)
          --sha256 HEX     refuse weights of another digest
          --download       fetch a model that is not in the Hugging Face cache (check alone)
 ";
@@ -22,6 +23,7 @@ options: --device NAME    cpu (the default), or anything else for the first visi
 struct Asked {
     model: String,
     device: String,
+    exact: bool,
     sha256: Option<String>,
     download: bool,
 }
@@ -59,12 +61,18 @@ fn main() -> ExitCode {
 }
 
 fn asked(model: &str, options: &[&str]) -> Result<Asked, String> {
-    let mut asked = Asked { model: model.to_owned(), device: "cpu".to_owned(), sha256: None, download: false };
+    let mut asked =
+        Asked { model: model.to_owned(), device: "cpu".to_owned(), exact: false, sha256: None, download: false };
     let mut options = options.iter();
     while let Some(option) = options.next() {
         let mut value = || options.next().map(|v| (*v).to_owned()).ok_or_else(|| USAGE.to_owned());
         match *option {
             "--device" => asked.device = value()?,
+            "--bits" => {
+                let bits = value()?;
+                let known = ["16", "32"].contains(&bits.as_str());
+                asked.exact = known.then_some(bits == "32").ok_or_else(|| USAGE.to_owned())?;
+            }
             "--sha256" => asked.sha256 = Some(value()?),
             "--download" => asked.download = true,
             _ => return Err(USAGE.to_owned()),
@@ -78,7 +86,7 @@ fn ready(asked: &Asked) -> Result<(Box<dyn Model>, Device), Failure> {
     if asked.download {
         Weights::download(&asked.model)?;
     }
-    let weights = Weights::find(&asked.model, &Places::from_env())?;
+    let weights = Weights { exact: asked.exact, ..Weights::find(&asked.model, &Places::from_env())? };
     if let Some(sha256) = &asked.sha256 {
         weights.verify(sha256)?;
     }
@@ -90,6 +98,9 @@ fn check(asked: &Asked) -> Result<(), String> {
     let weights = Weights::find(&asked.model, &Places::from_env()).map_err(|failure| failure.message)?;
     println!("functions: {}", model.functions().join(", "));
     println!("device: {}", device::name(&device));
+    if let Some(gpu) = device::gpu_of(&device) {
+        println!("gpu: {gpu}");
+    }
     println!("sha256: {}", weights.digest().map_err(|failure| failure.message)?);
     weights.files.iter().for_each(|file| println!("file: {}", file.display()));
     Ok(())

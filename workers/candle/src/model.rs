@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::llm::Llm;
 use crate::weights::Weights;
 use crate::whisper::Whisper;
-use candle_core::{DType, Device};
+use candle_core::Device;
 use serde_json::Value;
 
 /// What answers calls.
@@ -35,9 +35,4 @@ pub fn load(weights: &Weights, device: &Device) -> Result<Box<dyn Model>, Failur
             return Err(Failure::weights(format!("`{}` is a model of the family `{other}`: {known}", weights.name)));
         }
     })
-}
-
-/// What a model's numbers are on a device: a processor computes in what it is exact and quick in, a GPU in half the bytes.
-pub fn dtype(device: &Device) -> DType {
-    if device.is_cpu() { DType::F32 } else { DType::BF16 }
 }

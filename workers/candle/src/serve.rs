@@ -20,7 +20,11 @@ pub fn serve<R: Read, W: Write>(
         Ok(loaded) => loaded,
         Err(failure) => return pipe.send(&failure.answer()),
     };
-    pipe.send(&json!({"ready": model.functions(), "device": device::name(&device)}))?;
+    let mut ready = json!({"ready": model.functions(), "device": device::name(&device)});
+    if let Some(gpu) = device::gpu_of(&device) {
+        ready["gpu"] = json!(gpu);
+    }
+    pipe.send(&ready)?;
     while let Some(request) = pipe.receive()? {
         let answer = match caught(|| model.call(&Call::of(&request)?)) {
             Ok(value) => json!({"value": value}),
@@ -47,8 +51,12 @@ fn caught<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
 }
 
 fn said(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    format!("the computation broke down: {}", text.unwrap_or("it did not say why"))
+    format!("the computation broke down: {}", words(panic).unwrap_or("it did not say why"))
+}
+
+/// What a panic says.
+pub fn words(panic: &(dyn Any + Send)) -> Option<&str> {
+    panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied())
 }
 
 #[cfg(test)]

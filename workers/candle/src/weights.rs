@@ -55,6 +55,8 @@ pub struct Weights {
     pub folder: PathBuf,
     /// The files with its numbers, in the order of their names: one `.gguf`, or safetensors.
     pub files: Vec<PathBuf>,
+    /// Whether a GPU computes in 32 bits as well: slower, and comparable with a processor to the last digits.
+    pub exact: bool,
 }
 
 impl Weights {
@@ -65,13 +67,13 @@ impl Weights {
         if name.ends_with(".gguf") {
             let file = [Some(path), own].into_iter().flatten().find(|p| p.is_file()).ok_or_else(|| absent(name))?;
             let folder = file.parent().unwrap_or(Path::new(".")).to_path_buf();
-            return Ok(Weights { name: name.to_owned(), folder, files: vec![file] });
+            return Ok(Weights { name: name.to_owned(), folder, files: vec![file], exact: false });
         }
         let cached = places.hub.model(name.to_owned()).get("config.json").and_then(|p| Some(p.parent()?.to_path_buf()));
         let whole = |folder: &PathBuf| folder.join("config.json").is_file();
         let folder = [Some(path), own, cached].into_iter().flatten().find(whole).ok_or_else(|| absent(name))?;
         let files = numbers(&folder)?;
-        Ok(Weights { name: name.to_owned(), folder, files })
+        Ok(Weights { name: name.to_owned(), folder, files, exact: false })
     }
 
     /// Fetches a repository of the Hugging Face hub into the cache, as far as it is not there.
@@ -87,6 +89,11 @@ impl Weights {
             Ok(index) => parts(&index)?.iter().try_for_each(|part| hub.get(part).map(drop).map_err(failed)),
             Err(_) => hub.get(SINGLE).map(drop).map_err(failed),
         }
+    }
+
+    /// What a model's numbers are on a device: a processor computes in what it is exact and quick in, a GPU in half the bytes.
+    pub fn dtype(&self, device: &Device) -> DType {
+        if device.is_cpu() || self.exact { DType::F32 } else { DType::BF16 }
     }
 
     /// Whether the numbers are one GGUF file.

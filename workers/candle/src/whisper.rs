@@ -12,7 +12,7 @@ pub mod vocabulary;
 
 use crate::call::Call;
 use crate::failure::Failure;
-use crate::model::{Model, dtype};
+use crate::model::Model;
 use crate::tokens;
 use crate::weights::Weights;
 use candle_core::{DType, Device, Tensor};
@@ -53,7 +53,7 @@ impl Whisper {
         let tokenizer = tokens::of(weights)?;
         let vocabulary = Vocabulary::of(&tokenizer, config.vocab_size, &[generation, about])?;
         let mel = Mel::new(config.num_mel_bins)?;
-        let network = Network::load(&config, weights.tensors(dtype(device), device)?)?;
+        let network = Network::load(&config, weights.tensors(weights.dtype(device), device)?)?;
         Ok(Whisper { network, mel, vocabulary, tokenizer, device: device.clone() })
     }
 
@@ -77,6 +77,13 @@ impl Whisper {
                 )));
             }
         };
+        let again = match call.setting("fallback").unwrap_or("on") {
+            "on" => true,
+            "off" => false,
+            other => {
+                return Err(Failure::input(format!("the setting `fallback` is `on` or `off`, and not `{other}`")));
+            }
+        };
         let seed = call.number("seed", 0_u64, 0, u64::MAX)?;
         let (mut segments, mut seek) = (Vec::new(), 0);
         while seek < frames {
@@ -88,7 +95,7 @@ impl Whisper {
                 language = Some(decoder.language(&heard)?);
             }
             let prompt = self.vocabulary.prompt(language.as_deref(), translate)?;
-            let decoded = decoder.window(&heard, &prompt, seed.wrapping_add(seek as u64))?;
+            let decoded = decoder.window(&heard, &prompt, seed.wrapping_add(seek as u64), again)?;
             seek += self.told(&decoded, seek, there, &mut segments)?;
         }
         Ok((segments, language))

@@ -162,6 +162,9 @@ fn recordings_longer_than_a_window_are_transcribed_to_their_end() {
     assert_eq!(language.as_deref(), Some("en"));
     let again = whisper.transcribe(&long, &call).expect("a transcript").0;
     assert_eq!(segments, again, "a seed repeats");
+    let manner = |fallback: &str| self::call("transcribe", json!({}), json!({"language": "en", "fallback": fallback}));
+    assert!(whisper.transcribe(&long, &manner("off")).is_ok());
+    assert!(whisper.transcribe(&long, &manner("maybe")).is_err_and(|f| f.message.contains("`fallback`")));
     let wrong = Call { options: json!({"language": "xx"}).as_object().expect("options").clone(), ..call };
     assert!(whisper.transcribe(&long, &wrong).is_err_and(|f| f.message.contains("`xx`")));
     let silent = whisper.call(&self::call("transcribe", json!({"audio": {"file": null}}), json!({})));

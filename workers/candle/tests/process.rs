@@ -85,6 +85,7 @@ fn what_keeps_a_worker_from_starting_is_its_first_answer() {
     let (kind, message) = said("bert", &["--sha256", "0000"]);
     assert_eq!(kind, "WeightsError");
     assert!(message.contains("SHA-256"), "{message}");
+    // On a machine with a GPU, a build with CUDA would be ready instead.
     if !cfg!(feature = "cuda") {
         let (kind, message) = said("bert", &["--device", "h100"]);
         assert_eq!(kind, "DeviceError");
@@ -111,4 +112,8 @@ fn check_says_what_a_model_is() {
     assert!(check(&["check", "clip", "--sha256", &sum]).0);
     assert!(!check(&["check", "bert", "--sha256", &sum]).0);
     assert!(check(&["dance"]).1.contains("usage:"));
+    assert!(check(&["check", "bert", "--bits", "32"]).0);
+    assert!(check(&["check", "bert", "--bits", "12"]).1.contains("--bits 32"));
+    let (good, said) = check(&["check", "bert", "--device", "h100"]);
+    assert!(good || said.contains("the plan is for `h100`") && !said.contains("panicked"), "{said}");
 }

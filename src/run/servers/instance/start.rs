@@ -1,6 +1,6 @@
 //! A server that is stopped -> one that has answered, with its memory set aside, its port, its key and its log.
 
-use super::{Instance, Live, Room, Setting, Wanted};
+use super::{Instance, Live, Setting, Wanted};
 use crate::run::devices::nvml;
 use crate::run::engines::openai::http::Endpoint;
 use crate::run::fault::{Fault, FaultKind};
@@ -10,7 +10,6 @@ use crate::run::servers::ledger::Need;
 use crate::run::servers::process::{Process, Start};
 use crate::run::servers::{Force, ServerState, Servers, find, health, locked, tell};
 use crate::run::store;
-use std::sync::Arc;
 use std::time::Instant;
 
 /// What a server needs beside its weights where the plan does not know: a share of them in percent, and bytes.
@@ -50,7 +49,7 @@ impl Instance {
         let room = servers.make_room(self.number, &need, force, *watch).await.map_err(fatal)?;
         let Some(devices) = room else { return Ok(None) };
         // Given back wherever this ends without a server.
-        let room = Room { servers: Arc::downgrade(&servers.0), number: self.number };
+        let room = servers.room(self.number);
         let share = need.each as f64 / devices.first().map_or(1, |d| servers.ledger().size(d)).max(1) as f64;
         let gpus: &[String] = if wanted.on_gpu() { &devices } else { &[] };
         let sleeps = wanted.serve.server == "vllm" && wanted.on_gpu() && !wanted.alone;

@@ -2,7 +2,6 @@
 
 use super::network::Shape;
 use crate::failure::Failure;
-use crate::model;
 use crate::tokens;
 use crate::weights::Weights;
 use candle_core::quantized::gguf_file::{Content, Value as Meta};
@@ -59,7 +58,7 @@ impl Source {
     /// Opens it.
     pub fn open(weights: &Weights, device: &Device) -> Result<Source, Failure> {
         let Some(path) = weights.files.first().filter(|_| weights.is_gguf()) else {
-            let tensors = weights.tensors(model::dtype(device), device)?;
+            let tensors = weights.tensors(weights.dtype(device), device)?;
             return Ok(Source::Tensors { config: weights.needed("config.json")?, tensors });
         };
         let broken = |e: &dyn std::fmt::Display| Failure::weights(format!("`{}` cannot be used: {e}", path.display()));

@@ -61,10 +61,10 @@ impl Decoder<'_> {
         likeliest.map(|(code, _)| code.clone()).ok_or_else(|| Failure::model("the model knows no languages"))
     }
 
-    /// The tokens of a window, after a prompt.
-    pub fn window(&mut self, heard: &Heard, prompt: &[u32], seed: u64) -> Result<Decoded, Failure> {
+    /// The tokens of a window, after a prompt; `again` where what is no good is tried again with chance.
+    pub fn window(&mut self, heard: &Heard, prompt: &[u32], seed: u64, again: bool) -> Result<Decoded, Failure> {
         let mut last = None;
-        for temperature in TEMPERATURES {
+        for temperature in TEMPERATURES.into_iter().take(if again { TEMPERATURES.len() } else { 1 }) {
             let decoded = self.once(heard, prompt, temperature, seed)?;
             let text = self.tokenizer.decode(&decoded.tokens, true).map_err(|e| Failure::model(e.to_string()))?;
             let good = decoded.silent() || (shrinking(&text) <= MOST_SHRINKING && decoded.certainty >= LEAST_CERTAIN);
