@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The simulator against the service on this machine: the same jobs, plan and trace, once simulated and once for real.
 
-    bench/validate.py [--runs 80] [--load 0.6] [--seed 1] [--mkbc target/release/mkbc] [--keep DIR]
+    python3 bench/validate.py [--runs 80] [--minutes 5] [--load 0.6] [--seed 1] [--mkbc target/release/mkbc] [--keep DIR]
 
 A job reads scanned documents of one and of four pages by Tesseract. First `mkbc profile` measures the tool here; then a plan on as many replicas as this
 machine has cores is made for a trace of Poisson arrivals that keeps them busy for the share --load, and simulated; then `mkbc serve` with as many
@@ -20,6 +20,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import urllib.error
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -60,6 +61,17 @@ def request(base, path, body=None):
         return json.load(answer)
 
 
+def awaited(base, run):
+    """The answer of a run, however long it takes: the service waits for a minute at a time, and says 409 where there is none yet."""
+    while True:
+        try:
+            return request(base, f"/v1/runs/{run}/result?wait_s=60")
+        except urllib.error.HTTPError as fault:
+            state = request(base, f"/v1/runs/{run}")
+            if fault.code != 409 or state["state"] not in ("queued", "running", "done"):
+                raise RuntimeError(f"{state['state']}: {state.get('error')}") from fault
+
+
 def served(mkbc, folder, documents, arrivals, workers):
     """Latencies of the runs (seconds from submission to the answer), and the share of the time that workers were busy."""
     with socket.socket() as free:
@@ -82,11 +94,11 @@ def served(mkbc, folder, documents, arrivals, workers):
             try:
                 time.sleep(max(0.0, begin + arrivals[at] - time.monotonic()))
                 sent = time.monotonic()
-                run = request(base, "/v1/runs", {"plan": plan, "inputs": {"letter": str(documents[pages])}})
-                while True:
-                    answer = request(base, f"/v1/runs/{run['id']}/result?wait_s=60") if run else None
-                    if "result" in answer:
-                        break
+                # What was read before is not read again: each run has a document of its own.
+                own = folder / f"run{at}.pdf"
+                own.write_bytes(documents[pages].read_bytes() + f"\n% {at}\n".encode())
+                run = request(base, "/v1/runs", {"plan": plan, "inputs": {"letter": str(own)}})
+                answer = awaited(base, run["id"])
                 latencies[at], took[at] = time.monotonic() - sent, answer["took_s"]
             except Exception as fault:  # noqa: BLE001: reported below
                 faults.append(f"run {at}: {fault} {getattr(fault, 'read', lambda: b'')()[:300]}")
@@ -113,6 +125,7 @@ def sizes(arrivals):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=80)
+    parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--load", type=float, default=0.6)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--mkbc", default="target/release/mkbc")
@@ -147,6 +160,7 @@ def main():
     alone, _ = plan(0.001)
     each = float(alone["steps"][0]["predicted"]["latency_s"])
     rate = asked.load * cores / each
+    asked.runs = min(asked.runs, max(10, int(60 * asked.minutes * rate)))
     draw, at, arrivals = random.Random(asked.seed), 0.0, []
     for _ in range(asked.runs):
         arrivals.append(at)
