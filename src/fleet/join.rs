@@ -40,7 +40,14 @@ pub fn join(
 ) -> Result<JointPlan, Unjoined> {
     let translated = translate(members, machines, settings).map_err(Unjoined::Unknown)?;
     match joint::solve(&translated.fleet, limits) {
-        Outcome::Planned(planned) => described(members, machines, settings, &translated, &planned, late),
+        Outcome::Planned(mut planned) => {
+            // A search that ended early may know less than what the jobs say one by one.
+            if !planned.optimal() {
+                let apart: i128 = (0..members.len()).filter_map(|job| joint::least(&translated.fleet, job)).sum();
+                planned.bound = planned.bound.max(apart).min(planned.cost);
+            }
+            described(members, machines, settings, &translated, &planned, late)
+        }
         Outcome::Refused(_) => Err(Unjoined::Refused(Box::new(translated))),
         Outcome::Unknown(why) => Err(Unjoined::Unknown(why)),
     }
@@ -240,15 +247,19 @@ fn settled() -> Limits<'static> {
 
 /// What the cheapest fleet of one job costs by the hour at least; every replica is its own, and none runs yet.
 fn alone(fleet: &Fleet, job: usize, late: &(dyn Fn() -> bool + Sync)) -> Result<i128, String> {
+    // What its share of replicas costs is known without a search.
+    let least = joint::least(fleet, job).unwrap_or(0);
+    if late() {
+        return Ok(least);
+    }
     let kinds = fleet.kinds.iter().map(|kind| Kind { running: 0, start: 0, stop: 0, ..kind.clone() });
     let one = Fleet { pools: fleet.pools.clone(), kinds: kinds.collect(), jobs: vec![fleet.jobs[job].clone()] };
     // The bound counts where it is not proved: what sharing saves is then more than what is said.
     let limits = joint::Limits { rounds: ALONE, out_of_time: Some(late), any: false };
     match joint::solve(&one, &limits) {
-        Outcome::Planned(planned) => Ok(planned.bound),
+        Outcome::Planned(planned) => Ok(planned.bound.max(least)),
         Outcome::Refused(_) => Err(format!("`{}` does not fit alone", fleet.jobs[job].name)),
-        // It costs something at least; how much was not found out in time.
-        Outcome::Unknown(_) if late() => Ok(0),
+        Outcome::Unknown(_) if late() => Ok(least),
         Outcome::Unknown(why) => Err(why),
     }
 }
