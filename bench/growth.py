@@ -1,20 +1,22 @@
 #!/usr/bin/env python3
-"""How planning grows with the number of workflows that share a fleet: solve time, gap, what sharing saves, and what splitting the fleet costs.
+"""How planning grows with the number of workflows that share a fleet: solve time, memory, gap, what sharing saves, and what splitting the fleet costs.
 
-    python3 bench/growth.py [--jobs 10,50,200] [--split 50] [--time-limit 10] [--epochs 0] [--mkbc target/release/mkbc] [--seed 1]
+    python3 bench/growth.py [--jobs 10,50,200,1000] [--split 50] [--whole 1000] [--time-limit 10] [--epochs 0] [--mkbc target/release/mkbc] [--seed 1]
 
 Writes so many job files (documents and videos, with limits, sizes and rates drawn from the seed) and a cluster that grows with them, and asks mkbc for a
-joint plan of all; with --split, also for one plan each of so many, on their share of the cluster, which has half as many devices again to spare. With
+joint plan of all, for up to --whole jobs at once, and of --split at a time (`mkbc plan --split`); each part has the whole --time-limit. With
 --epochs, `mkbc simulate` runs `adaptive` over so many epochs, and the time of one re-planning is the whole command's time, less that of the same with
-`joint`, by the number of epochs. Times are CPU seconds of the process (one thread plans); saved = 1 - cost / the sum of what every job costs alone at least, as far as that was found out in the time.
+`joint`, by the number of epochs. Times are CPU seconds of the process (one thread plans), reading and preparing the jobs among them; the gap is that
+between the plan and a bound on all jobs at once; saved = 1 - cost / the sum of what every job costs alone at least, as far as that was found out in the time.
 """
 
 import argparse
+import collections
 import json
 import math
+import os
 import pathlib
 import random
-import resource
 import subprocess
 import tempfile
 
@@ -91,18 +93,22 @@ def cluster(folder, count, name):
     return file
 
 
+Done = collections.namedtuple("Done", "returncode stdout stderr")
+
+
 def timed(command):
     """Runs a command; its CPU seconds, largest memory in MB, and what it said."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(command, capture_output=True, text=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return seconds, after.ru_maxrss / 1024, done
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        running = subprocess.Popen(command, stdout=out, stderr=err)
+        _, status, used = os.wait4(running.pid, 0)
+        running.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0), err.seek(0)
+        return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, Done(running.returncode, out.read(), err.read())
 
 
-def planned(mkbc, files, fleet, out, limit):
+def planned(mkbc, files, fleet, out, limit, more):
     """A joint plan: CPU seconds, memory, and the plan or None with what was said."""
-    command = [mkbc, "plan", *map(str, files), "--cluster", str(fleet), "--time-limit", str(limit), "-o", str(out)]
+    command = [mkbc, "plan", *map(str, files), "--cluster", str(fleet), "--time-limit", str(limit), "-o", str(out), *more]
     out.unlink(missing_ok=True)
     seconds, memory, done = timed(command)
     if done.returncode != 0 or not out.exists():
@@ -113,39 +119,35 @@ def planned(mkbc, files, fleet, out, limit):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--jobs", default="10,50,200")
+    parser.add_argument("--jobs", default="10,50,200,1000")
     parser.add_argument("--split", type=int, default=50)
+    parser.add_argument("--whole", type=int, default=1000)
     parser.add_argument("--time-limit", type=float, default=10)
     parser.add_argument("--epochs", type=int, default=0)
     parser.add_argument("--mkbc", default="target/release/mkbc")
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
-    print(f"{'jobs':>6} {'plans':>6} {'CPU s':>8} {'MB':>6} {'usd/h':>10} {'gap %':>6} {'saved %':>8} {'GPUs':>6}", flush=True)
+    print(f"{'jobs':>6} {'parts':>6} {'CPU s':>8} {'MB':>6} {'usd/h':>10} {'gap %':>6} {'saved %':>8} {'GPUs':>6}", flush=True)
     for count in map(int, asked.jobs.split(",")):
         with tempfile.TemporaryDirectory() as folder:
             folder = pathlib.Path(folder)
             files = [file for file, _ in write(folder, count, asked.seed)]
-            parts = [count] + ([asked.split] if 0 < asked.split < count else [])
-            for size in parts:
-                cpu, most, cost, bound, alone, gpus, refused = 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0
-                groups = [files[at : at + size] for at in range(0, count, size)]
-                for at, group in enumerate(groups):
-                    fleet = cluster(folder, len(group) + len(group) // 2, f"fleet_{size}_{at}")
-                    seconds, memory, plan = planned(asked.mkbc, group, fleet, folder / "plan.json", asked.time_limit)
-                    cpu, most = cpu + seconds, max(most, memory)
-                    if plan is None:
-                        refused += 1
-                        continue
-                    total = plan["total"]
-                    cost, alone = cost + float(total["usd_per_hour"]), alone + float(total["alone_usd_per_hour"])
-                    bound, gpus = bound + float(plan["proof"]["bound_usd_per_hour"]), gpus + total["gpus"]
-                if cost == 0:
+            fleet = cluster(folder, count + count // 2, "fleet")
+            parts = [1] if count <= asked.whole else []
+            if 0 < asked.split < count:
+                parts.append(math.ceil(count / asked.split))
+            for number in parts:
+                more = [] if number == 1 else ["--split", str(asked.split)]
+                cpu, memory, plan = planned(asked.mkbc, files, fleet, folder / "plan.json", asked.time_limit * number, more)
+                if plan is None:
+                    print(f"{count:6} {number:6} {cpu:8.1f} {memory:6.0f}  no plan", flush=True)
                     continue
-                gap = 100 * (1 - bound / cost)
-                # What a job costs alone is a lower bound: less than nothing says that too little of it was found out.
+                total, bound = plan["total"], float(plan["proof"]["bound_usd_per_hour"])
+                cost, alone = float(total["usd_per_hour"]), float(total["alone_usd_per_hour"])
+                # What a job costs alone is a lower bound: less than the plan says that too little of it was found out.
                 saved = f"{100 * (1 - cost / alone):.1f}" if alone > cost else "-"
-                note = f"  ({refused} of {len(groups)} plans refused)" if refused else ""
-                print(f"{count:6} {len(groups):6} {cpu:8.1f} {most:6.0f} {cost:10.2f} {gap:6.2f} {saved:>8} {gpus:6}{note}", flush=True)
+                gap = 100 * (1 - bound / cost)
+                print(f"{count:6} {number:6} {cpu:8.1f} {memory:6.0f} {cost:10.2f} {gap:6.2f} {saved:>8} {total['gpus']:6}", flush=True)
             if asked.epochs:
                 replanned(asked, folder, files)
 

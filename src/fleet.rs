@@ -2,7 +2,7 @@
 //!
 //! [`translate`] turns prepared jobs into the integer problem of [`crate::solve::joint`]; [`join`] solves it and has every
 //! job's plan made from its part of the answer by the ordinary pipeline; [`verify`] recomputes all of it from the library;
-//! [`refuse`] says what stands in the way where there is none.
+//! [`refuse`] says what stands in the way where there is none; [`split`] makes it for a part of the jobs at a time.
 
 pub mod instance;
 pub mod join;
@@ -11,6 +11,7 @@ pub mod member;
 pub mod model;
 pub mod refuse;
 pub mod render;
+pub mod split;
 pub mod trace;
 pub mod translate;
 pub mod verify;

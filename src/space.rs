@@ -34,6 +34,7 @@ use serde::{Deserialize, Serialize};
 use sharing::Instance;
 use sizes::InputSizes;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tail::Combine;
 
 /// The machines that a plan may use.
@@ -76,7 +77,12 @@ pub struct Input<'a> {
     pub rule: Form,
     /// Among how many steps the share of late runs is split at least; a plan of composed calls keeps what it was chosen with.
     pub parts: Option<u64>,
+    /// Which candidates are looked at; `None` for all.
+    pub only: Option<&'a Only<'a>>,
 }
+
+/// Says whether a candidate of a step is looked at.
+pub type Only<'a> = dyn Fn(usize, &Candidate) -> bool + 'a;
 
 /// What figures are computed with beside the library.
 #[derive(Clone, Debug, Default)]
@@ -133,6 +139,26 @@ pub struct StepSpace {
     pub tool_of: Option<u32>,
 }
 
+impl Space {
+    /// What is left of it where one option of each step is settled.
+    pub fn narrowed(&self, choice: &[usize]) -> Space {
+        let step = |(step, option): (&StepSpace, &usize)| {
+            let (candidate, figured) = step.taken(*option);
+            StepSpace {
+                name: step.name.clone(),
+                candidates: vec![candidate.clone()],
+                options: vec![Figured { candidate: 0, ..figured.clone() }],
+                excluded: Vec::new(),
+                missing: None,
+                role: step.role.clone(),
+                ..*step
+            }
+        };
+        let steps = self.steps.iter().zip(choice).map(step).collect();
+        Space { steps, dag: self.dag.clone(), terms: self.terms.clone(), instances: self.instances.clone() }
+    }
+}
+
 impl StepSpace {
     /// An option with its candidate.
     pub fn taken(&self, option: usize) -> (&Candidate, &Figured) {
@@ -171,12 +197,8 @@ pub struct Figured {
     pub work: Vec<(EcoString, Decimal)>,
     /// The figures that a plan counts with: the typical ones, or the worst for a robust plan.
     pub figures: Figures,
-    /// With every profile figure at the end that is in the user's favour.
-    pub best: Figures,
-    /// With every profile figure at the end that is against the user.
-    pub worst: Figures,
-    /// What they rest on, weakest first.
-    pub evidence: Vec<Evidence>,
+    /// What they rest on, weakest first: options of a step that rest on the same share it.
+    pub evidence: Arc<[Evidence]>,
 }
 
 /// Figures of a step, for all its calls in one run.
@@ -258,7 +280,10 @@ pub fn build(input: &Input, cx: &mut Diagnostics) -> Space {
     let text = input.workflow.steps.iter().map(|step| task(step).is_some_and(|task| task.result == Type::Text));
     let roles = compose::roles(input.workflow, &dag, &text.collect::<Vec<_>>());
     let terms = Terms { pools: input.machines.pools.clone(), end: input.end, combine, parts, roles, rate: input.rate };
-    let mut steps: Vec<StepSpace> = input.workflow.steps.iter().map(|s| candidates::enumerate(s, input)).collect();
+    let mut steps: Vec<StepSpace> = {
+        let each = input.workflow.steps.iter().enumerate();
+        each.map(|(index, step)| candidates::enumerate(index, step, input)).collect()
+    };
     compose::offer(input, &mut steps);
     let shapes = shape::propagate(input, &mut steps, cx);
     let choosers = input.workflow.steps.iter().enumerate();

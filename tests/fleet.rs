@@ -59,6 +59,32 @@ fn two_jobs_share_instances() {
     bless.end();
 }
 
+/// Jobs that are planned one after another share what the first ones left of whole replicas; the plan is verified like any, and its bound is one on
+/// all jobs at once.
+#[test]
+fn jobs_that_are_planned_apart_are_one_plan() {
+    let mkbc = fleet();
+    let read = |name: &str| -> (f64, f64) {
+        let json: Value = serde_json::from_str(&mkbc.read(name)).expect("JSON");
+        let number = |path: &str| json.pointer(path).and_then(Value::as_str).and_then(|text| text.parse().ok());
+        (number("/total/usd_per_hour").expect("a total"), number("/proof/bound_usd_per_hour").expect("a bound"))
+    };
+    assert_eq!(plan(&mkbc, &["-o", "whole.json"]).code, Some(0));
+    let done = plan(&mkbc, &["--split", "1", "-o", "split.json"]);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    assert_eq!(mkbc.run(&["verify", "split.json"]).code, Some(0));
+    let ((whole, optimum), (split, bound)) = (read("whole.json"), read("split.json"));
+    assert_eq!(whole, optimum);
+    assert!(bound <= whole && whole <= split && split <= whole * 1.5, "{bound} {whole} {split}");
+    let small = "cluster small {\n  a100 * 1 at 3.43 usd/h\n  cpu * 4 at 0.0893 usd/h\n}\n";
+    mkbc.write("small.mkb", small);
+    let load = "letters=200/min,invoices=200/min";
+    let words = ["plan", "letters.mkb", "invoices.mkb", "--cluster", "small.mkb", "--load", load, "--split", "1"];
+    let done = mkbc.run(&words);
+    assert_eq!(done.code, Some(1), "{}", done.out);
+    assert!(done.err.contains("there is no room for"), "{}", done.err);
+}
+
 #[test]
 fn a_plan_for_a_cluster_of_a_file_is_one_value() {
     let done = fleet().run(&["plan", "letters.mkb", "--cluster", "cluster.mkb", "--format", "json", "--json"]);

@@ -128,6 +128,74 @@ fn devices_that_go_and_prices_that_move_are_planned_for() {
     bless.end();
 }
 
+/// A trace, a job or a fleet with which nothing can be simulated, and what is said of it: always with the line.
+#[test]
+fn bad_input_is_refused_with_its_line() {
+    let (mkbc, bless) = (folder(), Bless::default());
+    let own = mkbc.read("letters.mkb");
+    let model = "using chat(variant: qwen3_8b)";
+    mkbc.write("unknown_variant.mkb", own.replace(model, "using chat(variant: qwen9_8b)"));
+    mkbc.write("unknown_model.mkb", own.replace(model, "using chatt"));
+    mkbc.write("large.mkb", own.replace(model, "using large_chat(variant: llama_3_1_405b)"));
+    mkbc.write("small.mkb", "cluster small {\n  l4 * 1 at 0.8 usd/h\n  cpu * 8 at 0.09 usd/h\n}\n");
+    let traces: [(&str, &[u8]); 13] = [
+        ("unsorted.csv", b"timestamp,input,output\n1,5,5\n3,5,5\n2,5,5\n"),
+        ("zero.csv", b"timestamp,input,output\n1,5,5\n2,5,0\n"),
+        ("negative.csv", b"timestamp,input,output\n1,-5,5\n"),
+        ("infinite.csv", b"timestamp,input,output\n1,inf,5\n"),
+        ("no_size.csv", b"timestamp,input,output\n1,5,5\n2,5\n"),
+        ("no_time.csv", b"timestamp,input,output\n1,5,5\nsoon,5,5\n"),
+        ("no_column.csv", b"time,input,output\n1,5,5\n"),
+        ("other_job.csv", b"timestamp,job\n1,letters\n2,parcels\n"),
+        ("no_text.csv", b"timestamp,input,output\n1,5,5\n\xff,5,5\n"),
+        ("empty.csv", b""),
+        ("broken.jsonl", b"{\"timestamp\": 1, \"input_length\": 5}\n{\"timestamp\": 2, \"input_le"),
+        ("no_time.jsonl", b"{\"timestamp\": 1}\n{\"input_length\": 5}\n"),
+        ("cut_off.csv.gz", b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x2b"),
+    ];
+    let mut said = String::new();
+    let mut refused = |words: &[&str]| {
+        let done = mkbc.run(&[&["simulate"], words].concat());
+        assert_eq!((done.code, done.out.as_str()), (Some(1), ""), "{words:?}");
+        let _ = writeln!(said, "$ mkbc simulate {}\n{}", words.join(" "), done.err);
+    };
+    for (name, bytes) in traces {
+        mkbc.write(name, bytes);
+        refused(&["letters.mkb", "--cluster", "cluster.mkb", "--trace", name]);
+    }
+    for (job, cluster) in
+        [("unknown_variant.mkb", "cluster.mkb"), ("unknown_model.mkb", "cluster.mkb"), ("large.mkb", "small.mkb")]
+    {
+        refused(&[job, "--cluster", cluster, "--load", "letters=30/min"]);
+    }
+    bless.golden(&repository().join("tests/simulate/refused.txt"), &said);
+    bless.end();
+}
+
+/// A trace ends with its last arrival, and its runs end behind that: each is counted, and what is still open when no more time is given is said.
+#[test]
+fn runs_that_are_open_at_the_end_go_on_or_are_said() {
+    let mkbc = folder();
+    mkbc.write("trace.csv", "timestamp,job\n0,letters\n1,letters\n2,letters\n2,invoices\n");
+    let open = |more: &[&str]| {
+        let done =
+            simulate(&mkbc, &[&["--trace", "trace.csv", "--policy", "joint", "--format", "json"], more].concat());
+        assert_eq!(done.code, Some(0), "{}", done.err);
+        let json: Value = serde_json::from_str(&done.out).expect("JSON");
+        let runs = &json["policies"][0]["outcome"]["runs"];
+        let count = |of: &str| runs[of].as_u64().expect("a count");
+        (count("arrived"), count("done"), count("in_flight"), json["notes"].to_string())
+    };
+    let (arrived, done, in_flight, notes) = open(&[]);
+    assert_eq!((arrived, done, in_flight), (4, 4, 0), "{notes}");
+    let (arrived, done, in_flight, notes) = open(&["--drain", "0s"]);
+    assert_eq!((arrived, done, in_flight), (4, 0, 4), "{notes}");
+    assert!(
+        notes.contains("had not ended when the simulation did: 3 of 3 of `letters`, 1 of 1 of `invoices`"),
+        "{notes}"
+    );
+}
+
 #[test]
 fn what_cannot_be_simulated_is_said() {
     let mkbc = folder();

@@ -37,7 +37,7 @@ KW = {"a100": 1.434 / 4, "h100": 1.649 / 4}
 class Planner:
     def __init__(self, mkbc, percentile, limit, folder):
         self.mkbc, self.library, self.limit, self.folder = mkbc, HERE / f"p{percentile}", limit, folder
-        self.runs, self.jobs = 0, {}
+        self.runs, self.jobs, self.days = 0, {}, {}
         for name in FOUR + BY_HAND:
             text = (JOBS / f"{name}.mkb").read_text()
             printed, looser = LOOSER.get(percentile, {}).get(name, ("", ""))
@@ -168,6 +168,7 @@ def table2(planner, published):
         most = max(day, key=lambda plan: plan.a100 + plan.h100)
         cost, energy = sum(p.usd for p in day) / 1000, sum(p.kw for p in day) / 1000
         own = (most.a100 + most.h100, cost, energy)
+        planner.days[name] = own
         base = base or own
         times = ", ".join("?" if math.isnan(b / o) else f"{b / o:.2f}" for b, o in zip(base, own))
         rows.append([name, gpus, f"{own[0]} ({most.a100} + {most.h100})", usd, f"{cost:.1f}", mwh, f"{energy:.1f}", times])
@@ -175,6 +176,19 @@ def table2(planner, published):
     peak = days["all together"][11]
     if peak:
         print("at 19:00, the busiest hour for code: " + "; ".join(chosen(peak)) + "\n")
+
+
+def breakdown(p90, p50):
+    """Where the way goes from by hand with the tokens of p90 to all together with those of p50: by hand / ours, factor by factor."""
+    order = ["by hand", "by hand, scaled by the hour", "each class of requests for itself", "all together"]
+    if any(name not in p50 for name in order) or "by hand" not in p90:
+        return
+    steps = [("tokens: by hand, p90 against p50", p90["by hand"], p50["by hand"])]
+    words = ["the autoscaler (p50)", "what the planner chooses, at equal tokens (p50)", "sharing among the classes"]
+    steps += [(word, p50[a], p50[b]) for word, a, b in zip(words, order, order[1:])]
+    steps.append(("product", p90["by hand"], p50["all together"]))
+    print("## breakdown\n")
+    table(["part", "GPUs", "cost"], [[word, f"{a[0] / b[0]:.2f}", f"{a[1] / b[1]:.2f}"] for word, a, b in steps])
 
 
 def table3(planner, published):
@@ -250,6 +264,7 @@ def main():
     options = parser.parse_args()
     published = json.loads(options.profiles.read_text())
     parts = {"table2": table2, "table3": table3, "tiers": tiers, "epochs": epochs}
+    days = {}
     with tempfile.TemporaryDirectory() as folder:
         for percentile in options.percentile.split(","):
             planner = Planner(options.mkbc, percentile, options.time_limit, pathlib.Path(folder))
@@ -257,6 +272,8 @@ def main():
                 print(f"## {part}, tokens of p{percentile}\n")
                 parts[part](planner, published)
             print(f"{planner.runs} plans\n")
+            days[percentile] = planner.days
+    breakdown(days.get("90", {}), days.get("50", {}))
 
 
 if __name__ == "__main__":

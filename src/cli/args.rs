@@ -1,6 +1,7 @@
 //! The command line's grammar.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 /// Compiles what you want from AI models into a plan of what to run, and runs it.
@@ -238,6 +239,9 @@ pub struct FleetOptions {
     /// A joint plan that runs now: replicas that are started cost extra
     #[arg(long, value_name = "PLAN")]
     pub from: Option<PathBuf>,
+    /// Plan so many jobs at a time, one part after another: for more jobs than can be planned at once
+    #[arg(long, value_name = "JOBS", conflicts_with = "from")]
+    pub split: Option<NonZeroUsize>,
     #[command(flatten)]
     pub terms: FleetTerms,
 }

@@ -12,13 +12,14 @@ pub use options::{ExpandOptions, LockCommand, PlannerOptions};
 
 use super::args::{Format, Source};
 use super::inputs::Inputs;
-use super::load::{load, lock_path, read, show, write};
+use super::load::{load, lock_path, read, show, table, write};
 use super::plan::given;
 use super::{Failure, note, print};
-use crate::compile::{Checked, Texts, check_file, fill};
+use crate::compile::{Base, Checked, Texts, check_file, fill};
 use crate::diag::Diagnostics;
 use crate::diag::source::FileId;
 use crate::expand::lock::{Entry, Lock};
+use std::cell::RefCell;
 use std::path::Path;
 
 /// A file whose holes are filled.
@@ -90,9 +91,36 @@ fn list(lock: &Lock) {
 
 /// Loads and checks a file and fills its holes; a new lock is written at once, so that people see what was filled.
 pub fn filled(source: &Source, locked: bool, refresh: bool) -> Result<Filled, Failure> {
-    let (mut texts, file) = load(source)?;
+    let (texts, file) = load(source)?;
     let mut cx = Diagnostics::default();
     let checked = check_file(&texts, file, &mut cx);
+    fill_checked(source, (texts, file, checked), cx, locked, refresh)
+}
+
+/// The same for one of many files, which share the texts and the library of a base.
+pub fn filled_on(base: &Base, source: &Source, locked: bool) -> Result<Filled, Failure> {
+    let (mut cx, text) = (Diagnostics::default(), read(&source.file)?);
+    let unread = RefCell::new(None);
+    let beside = |name: &str| {
+        table(&source.file, name).unwrap_or_else(|why| {
+            unread.replace(Some(why));
+            None
+        })
+    };
+    let checked = base.apart((&source.file.display().to_string(), text), &beside, &mut cx);
+    if let Some(why) = unread.into_inner() {
+        return Err(why);
+    }
+    fill_checked(source, checked, cx, locked, false)
+}
+
+fn fill_checked(
+    source: &Source,
+    (mut texts, file, checked): (Texts, FileId, Checked),
+    mut cx: Diagnostics,
+    locked: bool,
+    refresh: bool,
+) -> Result<Filled, Failure> {
     if cx.has_errors() {
         return said(&cx, &texts, source.format);
     }

@@ -1,24 +1,25 @@
 //! `mkbc plan a.mkb b.mkb … --cluster C --load L`, and `mkbc verify` for what it writes.
 
+mod asked;
+
+use self::asked::Asked;
 use super::args::{EvidenceOptions, FleetOptions, FleetTerms, Format, PlanOptions, Source, VerifyOptions};
-use super::expand::{Filled, filled};
+use super::expand::{Filled, filled, filled_on};
 use super::here::{HERE, machines_of};
 use super::inputs::Inputs;
 use super::load::{library, read, show, time_limit, write};
 use super::{Failure, print, width};
 use crate::check::program::Job;
 use crate::check::select;
-use crate::compile::{Compiled, anywhere, check_tree, library_digest};
+use crate::compile::{Base, Compiled, anywhere, check_tree, library_digest};
 use crate::diag::Diagnostics;
 use crate::fleet::instance::Instance;
-use crate::fleet::join::{Unjoined, join};
 use crate::fleet::load::{Arrivals, Window, peak, rate, trace};
 use crate::fleet::member::{Wanted, member};
 use crate::fleet::model::{JointPlan, Switching};
 use crate::fleet::translate::{Member, Settings};
-use crate::fleet::{refuse, render, verify};
+use crate::fleet::{render, verify};
 use crate::plan::audit::audit;
-use crate::solve::joint;
 use crate::space::Machines;
 use crate::syntax::ast::File;
 use crate::units::counted;
@@ -26,8 +27,8 @@ use flate2::read::MultiGzDecoder;
 use rust_decimal::Decimal;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A trace larger than this is not read.
@@ -64,26 +65,11 @@ pub fn plan(options: &PlanOptions, inputs: &Inputs) -> Result<(), Failure> {
     let rates = rates(fleet, &jobs)?;
     let cluster = planning.cluster.as_deref().or(jobs[0].cluster.as_ref().map(|(name, _)| name.as_str()));
     let machines = cluster_of(cluster, &planning.source, &sources[0])?;
-    let started = Instant::now();
-    // A quarter of the time is for each job by itself, half for all together, and the rest for what each would cost alone.
-    let (quarter, count) = (limit / 4, jobs.len() as u32);
-    let (format, own) = (planning.source.format, Some(quarter / count));
-    let members = members(&sources, &files, &names, &rates, &machines, (format, own), &Job::clone)?;
-    let out_of_time = move || started.elapsed() >= limit - quarter;
-    let alone_late = move |job: usize| started.elapsed() >= limit - quarter / count * (count - 1 - job as u32);
-    let limits = joint::Limits { rounds: u64::MAX, out_of_time: Some(&out_of_time), any: false };
-    let joined = match join(&members, &machines, &settings, &limits, &alone_late) {
-        Ok(joined) => joined,
-        Err(Unjoined::Unknown(why)) => return Err(Failure::Message(why)),
-        Err(Unjoined::Refused(translated)) => {
-            let asked = Instant::now();
-            let late = move || asked.elapsed() >= limit.max(Duration::from_secs(1));
-            let (job, diagnostic) = refuse::explain(&members, &translated, &machines.name, &late);
-            let mut cx = Diagnostics::default();
-            cx.push(diagnostic);
-            show(&cx, members[job].prepared.compiled.texts, planning.source.format);
-            return Err(Failure::Said);
-        }
+    let asked = Asked { sources: &sources, files: &files, names: &names, rates: &rates, machines: &machines };
+    let format = planning.source.format;
+    let joined = match fleet.split.map(NonZeroUsize::get).filter(|size| *size < jobs.len()) {
+        Some(size) => asked.in_parts(size, &settings, limit, format)?,
+        None => asked.at_once(&settings, limit, format)?,
     };
     let json = serde_json::to_string_pretty(&joined).map_err(|e| e.to_string())?;
     let as_json = options.json || planning.source.format == Format::Json;
@@ -111,14 +97,14 @@ pub fn opened(
     }
     let source =
         |file: &Path| Source { file: file.to_path_buf(), library: given.library.clone(), format: given.format };
-    let mut sources: Vec<Filled> =
-        files.iter().map(|file| filled(&source(file), locked, false)).collect::<Result<_, _>>()?;
-    for filled in &mut sources {
+    let base = Base::new(library(&given.library)?).demanding(super::plan::demand(evidence));
+    let one = |file: &&PathBuf| {
+        let mut filled = filled_on(&base, &source(file), locked)?;
         // A fleet places the calls of a job as they stand: what composes them is chosen for a job by itself.
         filled.checked.program.compositions.clear();
-        Arc::make_mut(&mut filled.checked.library).demand = super::plan::demand(evidence);
-    }
-    Ok(sources)
+        Ok(filled)
+    };
+    files.iter().map(one).collect()
 }
 
 /// The job of each file; no two of them have the same name.

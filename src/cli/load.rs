@@ -27,14 +27,21 @@ pub fn load(source: &Source) -> Result<(Texts, FileId), Failure> {
 fn tables(texts: &mut Texts, file: FileId, path: &Path) -> Result<(), Failure> {
     let tree = parse(file, &texts.sources, &mut Diagnostics::default());
     for name in table_names(&tree) {
-        let beside = folder_of(path).join(name.as_str());
-        if beside.is_file() {
-            let text = read(&beside)?;
-            let table = texts.sources.add(beside.display().to_string(), text);
+        if let Some((shown, text)) = table(path, &name)? {
+            let table = texts.sources.add(shown, text);
             texts.tables.insert(name, table);
         }
     }
     Ok(())
+}
+
+/// The table of that name beside a job's file: its path and text.
+pub fn table(path: &Path, name: &str) -> Result<Option<(String, String)>, Failure> {
+    let beside = folder_of(path).join(name);
+    match beside.is_file() {
+        true => Ok(Some((beside.display().to_string(), read(&beside)?))),
+        false => Ok(None),
+    }
 }
 
 /// The standard library, and what folders add to it.

@@ -62,6 +62,11 @@ pub fn simulate(options: &SimulateOptions) -> Result<(), Failure> {
     let rates: BTreeMap<String, Decimal> =
         peaks.into_iter().map(|(job, peak)| (names[job].to_string(), peak)).collect();
     let end = until(options.hours, &arriving)?;
+    let drain = match (&options.drain, options.hours) {
+        (Some(text), _) => time("drain", text, 0, MOST_HOURS)?,
+        (None, Some(_)) => 0,
+        (None, None) => HOUR,
+    };
     if end / epoch > MOST_EPOCHS {
         return Err(Failure::Usage(format!("`--epoch {}` makes more than {MOST_EPOCHS} epochs", options.epoch)));
     }
@@ -80,6 +85,7 @@ pub fn simulate(options: &SimulateOptions) -> Result<(), Failure> {
     let becomes = states(&machines, &pools, &changes);
     let frame = Settings {
         end,
+        drain,
         epoch,
         window: Micros::from(options.terms.window) * SECOND,
         seed: options.seed,

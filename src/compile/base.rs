@@ -1,13 +1,15 @@
 //! The library, parsed and declared once for many checks of files that build on it: what makes an editor's check fast.
 
-use super::{Texts, declared, module_trees, table_names};
+use super::{Checked, Texts, declared, module_trees, table_names};
 use crate::check::kept::{Earlier, Trail};
 use crate::check::program::{Composition, Program};
 use crate::check::{self, Context};
 use crate::diag::source::FileId;
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::library::Library;
+use crate::library::evidence::Demand;
 use crate::syntax::ast::{File, Item, ItemKind};
+use crate::syntax::parse::parse;
 use crate::syntax::reread::{Pieces, read, reread};
 use ecow::EcoString;
 use std::collections::{BTreeMap, BTreeSet};
@@ -173,13 +175,51 @@ impl Base {
         BaseChecked { file, tree, library, program, left: Left { pieces: read.pieces, jobs } }
     }
 
+    /// Checks a file on its own, as [`super::check_file`] does: texts and library are shared with all others, as far as the file declares nothing
+    /// itself.
+    pub fn apart(
+        &self,
+        (name, text): (&str, String),
+        table: &dyn Fn(&str) -> Option<(String, String)>,
+        cx: &mut Diagnostics,
+    ) -> (Texts, FileId, Checked) {
+        let mut texts = self.texts.clone();
+        texts.sources.truncate(self.own);
+        texts.tables.clear();
+        let file = texts.sources.add(name, text);
+        let tree = parse(file, &texts.sources, cx);
+        for name in table_names(&tree) {
+            if let Some((path, text)) = table(&name) {
+                let table = texts.sources.add(path, text);
+                texts.tables.insert(name, table);
+            }
+        }
+        let library = if texts.tables.is_empty() && !tree.items.iter().any(declares) {
+            self.problems.iter().for_each(|d| cx.push(d.clone()));
+            self.library.clone()
+        } else {
+            let mut own = declared(&texts, &self.trees, &tree, cx);
+            own.demand = self.library.demand;
+            Arc::new(own)
+        };
+        let program = check::check(&tree, &Context::new(&library, &texts.sources), cx);
+        (texts, file, Checked { tree, library, program })
+    }
+
+    /// The same library, of which figures must rest on more to be used.
+    pub fn demanding(mut self, demand: Demand) -> Base {
+        if self.library.demand != demand {
+            Arc::make_mut(&mut self.library).demand = demand;
+        }
+        self
+    }
+
     /// The library with a file's own items and tables. While only other parts of the file are typed at, it is the one from before.
     fn library_of(&mut self, tree: &File, cx: &mut Diagnostics) -> Arc<Library> {
         // Which modules are used decides which of their types the file's own may hide.
         let counts = |item: &&Item| !matches!(item.kind, ItemKind::Job(_) | ItemKind::Error);
         let items: Vec<&Item> = tree.items.iter().filter(counts).collect();
-        let declares = items.iter().any(|item| !matches!(item.kind, ItemKind::Use(_)));
-        if !declares && self.texts.tables.is_empty() {
+        if !items.iter().any(|item| declares(item)) && self.texts.tables.is_empty() {
             return self.library.clone();
         }
         let text = |file: &FileId| self.texts.sources.get(*file).text.as_str();
@@ -205,6 +245,11 @@ impl Base {
         self.extended = Some(kept);
         library
     }
+}
+
+/// Whether an item of a file adds something to the library.
+fn declares(item: &Item) -> bool {
+    !matches!(item.kind, ItemKind::Use(_) | ItemKind::Job(_) | ItemKind::Error)
 }
 
 /// The library with items of the file that was checked last.

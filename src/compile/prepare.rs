@@ -54,6 +54,20 @@ pub struct Prepared<'a> {
     pub hashes: Hashes,
 }
 
+impl<'a> Prepared<'a> {
+    /// The same job with one option of each step settled.
+    pub fn narrowed(&self, choice: &[usize]) -> Prepared<'a> {
+        Prepared {
+            job: self.job.clone(),
+            workflow: self.workflow.clone(),
+            sizes: self.sizes.clone(),
+            space: self.space.narrowed(choice),
+            hashes: self.hashes.clone(),
+            ..*self
+        }
+    }
+}
+
 /// Prepares the job that a target names.
 pub fn prepare<'a>(compiled: Compiled<'a>, target: &Target<'a>, cx: &mut Diagnostics) -> Result<Prepared<'a>, String> {
     let job = select(&compiled.checked.program, target.job)?;
@@ -82,7 +96,18 @@ pub fn prepare_job<'a>(
     let (library, machines, usable) = (&checked.library, target.machines, target.usable);
     let (end, rate) = (target.end, job.rate.map(|(rate, _)| rate));
     let (rule, parts) = (job.quality_rule.form(), None);
-    let input = space::Input { workflow: &workflow, library, machines, sizes: &sizes, usable, end, rate, rule, parts };
+    let input = space::Input {
+        workflow: &workflow,
+        library,
+        machines,
+        sizes: &sizes,
+        usable,
+        end,
+        rate,
+        rule,
+        parts,
+        only: None,
+    };
     let mut space = space::build(&input, cx);
     quality::restrict(&mut space, &job.quality_rule, job.span, cx);
     if cx.has_errors() {

@@ -1,6 +1,7 @@
 //! Sources and places in them.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A source file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,16 +49,16 @@ pub struct Source {
     pub text: String,
 }
 
-/// All sources of a compilation.
+/// All sources of a compilation. A copy shares the texts.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
-    files: Vec<Source>,
+    files: Vec<Arc<Source>>,
 }
 
 impl Sources {
     /// Adds a file.
     pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> FileId {
-        self.files.push(Source { name: name.into(), text: text.into() });
+        self.files.push(Arc::new(Source { name: name.into(), text: text.into() }));
         FileId(self.files.len() as u32 - 1)
     }
 
@@ -73,7 +74,7 @@ impl Sources {
 
     /// Gives a file that [`Sources::add`] returned another text.
     pub fn replace(&mut self, file: FileId, text: impl Into<String>) {
-        self.files[file.0 as usize].text = text.into();
+        Arc::make_mut(&mut self.files[file.0 as usize]).text = text.into();
     }
 
     /// A file that [`Sources::add`] returned.

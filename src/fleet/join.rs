@@ -6,6 +6,8 @@ use super::translate::{Member, Settings, Translated, translate};
 use super::verify::faults;
 use crate::check::program::Pin;
 use crate::compile::{Changes, Decision, Prepared, Undecided, decide};
+use crate::library::Library;
+use crate::plan::fallback::named;
 use crate::plan::model::{ClusterSpec, Plan, Pool};
 use crate::solve::joint::problem::{Fleet, Kind};
 use crate::solve::joint::{self, Outcome, Planned};
@@ -38,7 +40,14 @@ pub fn join(
 ) -> Result<JointPlan, Unjoined> {
     let translated = translate(members, machines, settings).map_err(Unjoined::Unknown)?;
     match joint::solve(&translated.fleet, limits) {
-        Outcome::Planned(planned) => described(members, machines, settings, &translated, &planned, late),
+        Outcome::Planned(mut planned) => {
+            // A search that ended early may know less than what the jobs say one by one.
+            if !planned.optimal() {
+                let apart: i128 = (0..members.len()).filter_map(|job| joint::least(&translated.fleet, job)).sum();
+                planned.bound = planned.bound.max(apart).min(planned.cost);
+            }
+            described(members, machines, settings, &translated, &planned, late)
+        }
         Outcome::Refused(_) => Err(Unjoined::Refused(Box::new(translated))),
         Outcome::Unknown(why) => Err(Unjoined::Unknown(why)),
     }
@@ -65,18 +74,37 @@ pub fn described(
             }
         }
     }
-    let mut jobs = Vec::new();
+    let place = |kind: usize| shown.iter().position(|s| *s == kind);
+    let whole = Whole {
+        jobs: carried(members, translated, &planned.choice, &place, late)?,
+        used: shown.iter().map(|kind| replicas(*kind, planned, &loads, translated)).collect(),
+        cost: planned.cost,
+        bound: planned.bound,
+        nodes: planned.nodes,
+        library: members.first().map(|member| member.prepared.library),
+    };
+    whole.plan(machines, settings)
+}
+
+/// The jobs of a plan as they are carried out; `place` says where in the plan a kind stands. The shares of loads are not known yet.
+pub(super) fn carried(
+    members: &[Member],
+    translated: &Translated,
+    choice: &[Vec<usize>],
+    place: &dyn Fn(usize) -> Option<usize>,
+    late: AloneLate,
+) -> Result<Vec<JointJob>, Unjoined> {
+    let fleet = &translated.fleet;
+    let mut jobs = Vec::with_capacity(members.len());
     for (at, member) in members.iter().enumerate() {
-        let plan = part(member, &planned.choice[at]).map_err(Unjoined::Unknown)?;
+        let plan = part(member, &choice[at]).map_err(Unjoined::Unknown)?;
         let job = &fleet.jobs[at];
-        let routes = planned.choice[at].iter().zip(&job.problem.steps).zip(&job.fees).map(|((option, step), fees)| {
+        let routes = choice[at].iter().zip(&job.problem.steps).zip(&job.fees).map(|((option, step), fees)| {
             let choice = &step.choices[*option];
-            let all = choice.instance.map_or(0, |kind| loads[kind]);
-            let share = Decimal::from(choice.load).checked_div(Decimal::from(all)).unwrap_or_default();
             Route {
-                instance: choice.instance.and_then(|kind| shown.iter().position(|s| *s == kind)),
+                instance: choice.instance.and_then(place),
                 load: millionths(i128::from(choice.load)),
-                share: share.round_dp(6).normalize(),
+                share: Decimal::ZERO,
                 fees_usd_per_hour: millionths(i128::from(fees[*option])),
             }
         });
@@ -89,37 +117,64 @@ pub fn described(
             plan,
         });
     }
-    let used: Vec<Replicas> = shown.iter().map(|kind| replicas(*kind, planned, &loads, translated)).collect();
-    let library = members.first().map(|member| member.prepared.library);
-    let gpu =
-        |kind: &&Replicas| library.is_some_and(|l| l.devices.get(kind.instance.device.as_str()).is_some_and(|d| d.gpu));
-    let joint = JointPlan {
-        joint_version: JOINT_VERSION,
-        compiler: concat!("mkbc ", env!("CARGO_PKG_VERSION")).to_string(),
-        cluster: cluster(machines),
-        utilisation: settings.utilisation.normalize(),
-        switching: settings.switching.clone(),
-        total: JointTotals {
-            usd_per_hour: millionths(planned.cost),
-            alone_usd_per_hour: jobs.iter().map(|job| job.alone_usd_per_hour).sum::<Decimal>().normalize(),
-            gpus: used.iter().filter(gpu).map(|kind| kind.replicas * i64::from(kind.instance.units)).sum(),
-        },
-        instances: used,
-        jobs,
-        proof: JointProof {
-            bound_usd_per_hour: millionths(planned.bound),
-            optimal: planned.optimal(),
-            by: "native".to_string(),
-            nodes: planned.nodes,
-        },
-    };
-    match library.map(|library| faults(&joint, library)).unwrap_or_default().as_slice() {
-        [] => Ok(joint),
-        wrong => {
-            let wrong = wrong.join("; ");
-            Err(Unjoined::Unknown(format!(
-                "the joint plan does not pass verification, which is a fault of mkbc: {wrong}"
-            )))
+    Ok(jobs)
+}
+
+/// All that a joint plan is of.
+pub(super) struct Whole<'a> {
+    /// The jobs.
+    pub jobs: Vec<JointJob>,
+    /// The instances, with the loads of all jobs.
+    pub used: Vec<Replicas>,
+    /// Micro-dollars an hour, switching included.
+    pub cost: i128,
+    /// No plan costs less.
+    pub bound: i128,
+    /// Nodes of the branch and bound.
+    pub nodes: u64,
+    /// The library that the jobs are from.
+    pub library: Option<&'a Library>,
+}
+
+impl Whole<'_> {
+    /// The joint plan, verified.
+    pub fn plan(self, machines: &Machines, settings: &Settings) -> Result<JointPlan, Unjoined> {
+        let Whole { mut jobs, used, cost, bound, nodes, library } = self;
+        for route in jobs.iter_mut().flat_map(|job| &mut job.routes) {
+            let all = route.instance.and_then(|at| used.get(at)).map_or(Decimal::ZERO, |used| used.load);
+            route.share = route.load.checked_div(all).unwrap_or_default().round_dp(6).normalize();
+        }
+        let gpu = |kind: &&Replicas| {
+            library.is_some_and(|l| l.devices.get(kind.instance.device.as_str()).is_some_and(|d| d.gpu))
+        };
+        let joint = JointPlan {
+            joint_version: JOINT_VERSION,
+            compiler: concat!("mkbc ", env!("CARGO_PKG_VERSION")).to_string(),
+            cluster: cluster(machines),
+            utilisation: settings.utilisation.normalize(),
+            switching: settings.switching.clone(),
+            total: JointTotals {
+                usd_per_hour: millionths(cost),
+                alone_usd_per_hour: jobs.iter().map(|job| job.alone_usd_per_hour).sum::<Decimal>().normalize(),
+                gpus: used.iter().filter(gpu).map(|kind| kind.replicas * i64::from(kind.instance.units)).sum(),
+            },
+            instances: used,
+            jobs,
+            proof: JointProof {
+                bound_usd_per_hour: millionths(bound),
+                optimal: bound >= cost,
+                by: "native".to_string(),
+                nodes,
+            },
+        };
+        match library.map(|library| faults(&joint, library)).unwrap_or_default().as_slice() {
+            [] => Ok(joint),
+            wrong => {
+                let wrong = wrong.join("; ");
+                Err(Unjoined::Unknown(format!(
+                    "the joint plan does not pass verification, which is a fault of mkbc: {wrong}"
+                )))
+            }
         }
     }
 }
@@ -148,11 +203,14 @@ fn replicas(kind: usize, planned: &Planned, loads: &[i64], translated: &Translat
 /// A job's own plan with the options that the fleet has chosen: each step is pinned to its option.
 fn part(member: &Member, choice: &[usize]) -> Result<Plan, String> {
     let prepared = &member.prepared;
-    let chosen = choice.iter().enumerate().map(|(step, option)| {
-        let space = &prepared.space.steps[step];
-        &space.candidates[space.options[*option].candidate]
-    });
-    match pinned(prepared, chosen) {
+    let decided = if named(&prepared.workflow) {
+        // What stands in for a step is looked for among all that could carry it out.
+        let chosen = choice.iter().zip(&prepared.space.steps).map(|(option, space)| space.taken(*option).0);
+        pinned(prepared, chosen)
+    } else {
+        decide(&prepared.narrowed(choice), &Changes::default(), &settled())
+    };
+    match decided {
         Ok(decision) => {
             let mut plan = decision.plan;
             for step in &mut plan.steps {
@@ -179,21 +237,29 @@ pub fn pinned<C: Borrow<Candidate>>(
         (step, Pin { implementation, knobs, device, units, span: prepared.job.span })
     };
     let pins = candidates.enumerate().map(pin).collect();
-    let limits = Limits { certify: Certify::Off, ..Limits::default() };
-    decide(prepared, &Changes { pins, ..Changes::default() }, &limits)
+    decide(prepared, &Changes { pins, ..Changes::default() }, &settled())
+}
+
+/// Next to nothing is left to be searched.
+fn settled() -> Limits<'static> {
+    Limits { certify: Certify::Off, ..Limits::default() }
 }
 
 /// What the cheapest fleet of one job costs by the hour at least; every replica is its own, and none runs yet.
 fn alone(fleet: &Fleet, job: usize, late: &(dyn Fn() -> bool + Sync)) -> Result<i128, String> {
+    // What its share of replicas costs is known without a search.
+    let least = joint::least(fleet, job).unwrap_or(0);
+    if late() {
+        return Ok(least);
+    }
     let kinds = fleet.kinds.iter().map(|kind| Kind { running: 0, start: 0, stop: 0, ..kind.clone() });
     let one = Fleet { pools: fleet.pools.clone(), kinds: kinds.collect(), jobs: vec![fleet.jobs[job].clone()] };
     // The bound counts where it is not proved: what sharing saves is then more than what is said.
     let limits = joint::Limits { rounds: ALONE, out_of_time: Some(late), any: false };
     match joint::solve(&one, &limits) {
-        Outcome::Planned(planned) => Ok(planned.bound),
+        Outcome::Planned(planned) => Ok(planned.bound.max(least)),
         Outcome::Refused(_) => Err(format!("`{}` does not fit alone", fleet.jobs[job].name)),
-        // It costs something at least; how much was not found out in time.
-        Outcome::Unknown(_) if late() => Ok(0),
+        Outcome::Unknown(_) if late() => Ok(least),
         Outcome::Unknown(why) => Err(why),
     }
 }

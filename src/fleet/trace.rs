@@ -111,7 +111,11 @@ impl<'a> Trace<'a> {
                 if text.trim().is_empty() {
                     continue;
                 }
-                let row: Json = serde_json::from_str(text).map_err(|e| fault(*line, &format!("no JSON: {e}")))?;
+                let row: Json = serde_json::from_str(text).map_err(|e| {
+                    // The parser sees one line, and calls it the first.
+                    let why = e.to_string().replace(" at line 1 column ", " at column ");
+                    fault(*line, &format!("no JSON: {why}"))
+                })?;
                 let stamp = row.timestamp.ok_or_else(|| fault(*line, "no number `timestamp`"))?;
                 let at = whole(stamp * 1000.0).ok_or_else(|| fault(*line, "the time is out of range"))?;
                 let size = |size: Option<f64>| match size.filter(|_| sizes) {

@@ -78,6 +78,7 @@ pub fn translate(members: &[Member], machines: &Machines, settings: &Settings) -
         let mut fees = Vec::new();
         for (step, space) in problem.steps.iter_mut().zip(&space.steps) {
             let mut own = Vec::new();
+            let mut kinds: BTreeMap<usize, Option<usize>> = BTreeMap::new();
             for (choice, option) in step.choices.iter_mut().zip(&space.options) {
                 let candidate = &space.candidates[option.candidate];
                 let entry = &library.implementations[&candidate.implementation];
@@ -87,7 +88,9 @@ pub fn translate(members: &[Member], machines: &Machines, settings: &Settings) -
                 let too_much =
                     || format!("the load of `{}` at {} runs/s is too large to plan with", job.name, member.rate);
                 choice.uses.clear();
-                choice.instance = Instance::of(entry, candidate).map(&mut at);
+                // Options of a candidate differ in what is before them, not in what carries them out.
+                choice.instance =
+                    *kinds.entry(option.candidate).or_insert_with(|| Instance::of(entry, candidate).map(&mut at));
                 if let Some(kind) = choice.instance {
                     choice.load = carried.load(member.rate).ok_or_else(too_much)?;
                     let fills = memory.entry(kind).or_default();

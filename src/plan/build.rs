@@ -175,7 +175,7 @@ fn step(index: usize, input: &BuildInput) -> PlanStep {
         instance: None,
         part: None,
         agent: called.agent.clone().map(|agent| InAgent { cost_at: None, ..agent }),
-        evidence: option.evidence.clone(),
+        evidence: option.evidence.to_vec(),
         reporters: reporters(index, input),
         reason: reason(index, &input.solution.choice, input.space, input.encoded, input.job),
         fallbacks: Vec::new(),

@@ -210,7 +210,7 @@ impl<'s> Search<'s> {
             hardware: Hardware { device: candidate.device.to_string(), units: candidate.units, replicas },
             engine: self.engine(candidate).unwrap_or_else(none),
             predicted: predicted_of(figured),
-            evidence: figured.evidence.clone(),
+            evidence: figured.evidence.to_vec(),
         }
     }
 

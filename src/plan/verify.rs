@@ -7,6 +7,7 @@ mod placed;
 
 use self::flow::follow;
 use super::build::{gpus, predicted};
+use super::fallback::in_place;
 use super::model::{
     Hardware, PLAN_VERSION, Plan, PlanInstance, PlanStep, Predicted, PriceChange, ShadowPrice, Streamed, Totals,
 };
@@ -20,7 +21,7 @@ use crate::library::Library;
 use crate::library::end_to_end::Setting;
 use crate::space::ends::End;
 use crate::space::load::{BUSY, standing};
-use crate::space::{self, Figured, Machines, StepSpace};
+use crate::space::{self, Candidate, Figured, Machines, StepSpace};
 use crate::types::Type;
 use ecow::EcoString;
 use rust_decimal::Decimal;
@@ -333,8 +334,8 @@ fn rule_of(plan: &Plan) -> Option<QualityRule> {
     }
 }
 
-/// The space that a plan was chosen from, built again from the plan's data flow, sizes and machines; a part of a composition that
-/// the library lacks is taken for a step by itself.
+/// What a plan's steps and their fallbacks are, of the space that it was chosen from, built again from the plan's data flow, sizes and
+/// machines; a part of a composition that the library lacks is taken for a step by itself.
 fn space_of(plan: &Plan, library: &Library) -> space::Space {
     let part = |s: &PlanStep| s.part.as_ref().and_then(|part| super::compose::part(plan, part, library).ok());
     let steps = plan.steps.iter().map(|s| Step {
@@ -369,8 +370,23 @@ fn space_of(plan: &Plan, library: &Library) -> space::Space {
     let end = if plan.robust { End::Worst } else { End::Typical };
     let (usable, rate): (&space::Usable, _) = (&|_| Ok(()), plan.rate_per_s);
     let (rule, parts, machines, sizes) = (rule_of(plan).unwrap_or_default(), plan.tail_steps, &machines, &sizes);
-    let input =
-        space::Input { workflow: &workflow, library, machines, sizes, usable, end, rate, rule: rule.form(), parts };
+    let kept: Vec<Vec<PlanStep>> =
+        plan.steps.iter().map(|step| in_place(step).chain([step.clone()]).collect()).collect();
+    let only = |at: usize, candidate: &Candidate| {
+        kept.get(at).is_some_and(|steps: &Vec<PlanStep>| steps.iter().any(|step| is(step, candidate)))
+    };
+    let input = space::Input {
+        workflow: &workflow,
+        library,
+        machines,
+        sizes,
+        usable,
+        end,
+        rate,
+        rule: rule.form(),
+        parts,
+        only: Some(&only),
+    };
     space::build(&input, &mut Diagnostics::default())
 }
 
@@ -415,7 +431,7 @@ pub fn verify_against(plan: &Plan, library: &Library) -> Vec<String> {
         let option = taken[index];
         match option {
             None => wrong.push(format!("the library has no `{}` as step `{}` uses it", step.implementation, step.name)),
-            Some(option) if expected(&option.figures, step) != step.predicted || option.evidence != step.evidence => {
+            Some(option) if expected(&option.figures, step) != step.predicted || *option.evidence != *step.evidence => {
                 wrong.push(format!("the figures of step `{}` are not those of the library", step.name));
             }
             Some(option) if step.instance.is_none() && option.figures.replicas != step.hardware.replicas => {
@@ -484,10 +500,10 @@ fn expected(figures: &space::Figures, step: &PlanStep) -> Predicted {
     Predicted { cost_usd: (figures.cost - figures.standing).round_dp(9).normalize(), ..all }
 }
 
-fn is(step: &PlanStep, candidate: &space::Candidate) -> bool {
-    let knobs: BTreeMap<String, String> = candidate.knobs.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
+fn is(step: &PlanStep, candidate: &Candidate) -> bool {
     candidate.implementation == step.implementation
-        && knobs == step.knobs
         && candidate.device == step.hardware.device
         && candidate.units == step.hardware.units
+        && candidate.knobs.len() == step.knobs.len()
+        && candidate.knobs.iter().all(|(name, value)| step.knobs.get(name.as_str()).is_some_and(|own| own == value))
 }

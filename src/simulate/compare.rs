@@ -209,7 +209,8 @@ impl<'a> Study<'a> {
 
     fn planned(&self, members: &[Member<'a>]) -> Result<JointPlan, String> {
         let limits = Limits { rounds: self.rounds, out_of_time: None, any: false };
-        join(members, self.machines, &self.planning, &limits, &|_| false).map_err(|unjoined| match unjoined {
+        // What jobs would cost alone is not shown here, and not looked for.
+        join(members, self.machines, &self.planning, &limits, &|_| true).map_err(|unjoined| match unjoined {
             Unjoined::Unknown(why) => why,
             Unjoined::Refused(_) => {
                 let names: Vec<String> =

@@ -34,8 +34,10 @@ pub enum Service {
 /// What a simulation is made under.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// When it ends.
+    /// When arrivals end.
     pub end: Micros,
+    /// How long runs that are open then may go on.
+    pub drain: Micros,
     /// The length of the stretches that figures are given for.
     pub epoch: Micros,
     /// The length of the windows in which arrivals are counted for policies.
@@ -161,7 +163,7 @@ pub fn simulate(
     for (place, change) in settings.changes.iter().enumerate() {
         fleet.announce(change.at, Event::Change(place as u32));
     }
-    let mut number = 0;
+    let (mut number, until) = (0, settings.end + settings.drain);
     let mut arrival = arrivals.next().transpose()?;
     loop {
         let next = fleet.heap.peek().map(|Reverse((at, ..))| *at);
@@ -177,7 +179,7 @@ pub fn simulate(
             continue;
         }
         let Some(Reverse((at, _, event))) = fleet.heap.pop() else { break };
-        if at > settings.end {
+        if at > until || at > settings.end && fleet.open() == 0 {
             break;
         }
         fleet.now = at;
@@ -200,22 +202,32 @@ pub fn simulate(
                 }
             }
             Event::Epoch => {
-                fleet.close();
+                // The last stretch goes on for as long as runs that are open may.
                 if at == settings.end {
-                    break;
+                    if settings.drain == 0 || fleet.open() == 0 {
+                        break;
+                    }
+                    continue;
                 }
+                fleet.close();
                 fleet.announce((at + settings.epoch).min(settings.end), Event::Epoch);
             }
             event => fleet.happen(event),
         }
     }
-    Ok(fleet.outcome(policy.name()))
+    let end = if fleet.open() > 0 { until } else { fleet.now.max(settings.end) };
+    Ok(fleet.outcome(policy.name(), end))
 }
 
 impl Fleet<'_> {
     /// What a policy sees.
     fn seen<'s>(&'s self, demand: &'s [f64]) -> Seen<'s> {
         Seen { now: self.now, window: self.settings.window, counts: &self.books.counts, demand }
+    }
+
+    /// Runs that have not ended.
+    fn open(&self) -> usize {
+        self.runs.len() - self.unused.len()
     }
 
     /// Does what a policy says, if it says something.

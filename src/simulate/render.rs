@@ -164,7 +164,7 @@ pub fn notes(results: &Results) -> Vec<String> {
                 let waits: Vec<String> = outcome
                     .jobs
                     .iter()
-                    .filter(|job| job.runs.in_flight * 10 > job.runs.arrived)
+                    .filter(|job| job.runs.in_flight > 0)
                     .map(|job| format!("{} of {} of `{}`", job.runs.in_flight, job.runs.arrived, job.job))
                     .collect();
                 if !waits.is_empty() {

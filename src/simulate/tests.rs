@@ -17,6 +17,7 @@ fn pools() -> Vec<Pool> {
 
 fn settings(end: Micros, service: Service) -> Settings {
     Settings {
+        drain: 0,
         end,
         epoch: 600 * SECOND,
         window: 60 * SECOND,
@@ -321,9 +322,11 @@ proptest! {
         breaks in any::<bool>(),
         left in 0i64..4,
         end in 10i64..4_000,
+        drain in prop_oneof![Just(0i64), Just(5_000)],
     ) {
         let jobs = [Job::new("a", 3, &[(0, 1), (0, 2)], None), Job::new("b", 1, &[], None)];
         let mut settings = settings(end * SECOND, Service::Exponential);
+        settings.drain = drain * SECOND;
         settings.mtbf = breaks.then_some(120 * SECOND);
         // Devices go and come back, while and after the fleet becomes another one.
         let change = |at: i64, units: i64| Change { at: at * SECOND, pool: 0, units, usd_per_hour: Decimal::ONE };
@@ -347,7 +350,7 @@ proptest! {
         let by_job: u64 = outcome.jobs.iter().map(|job| job.runs.arrived).sum();
         let by_epoch: u64 = outcome.epochs.iter().map(|epoch| epoch.done).sum();
         prop_assert_eq!((by_job, by_epoch), (before, outcome.runs.done));
-        if !breaks && end > 3_000 {
+        if !breaks && (end > 3_000 || drain > 0) {
             prop_assert_eq!(outcome.runs.in_flight, 0);
         }
         let by_job: f64 = outcome.jobs.iter().map(|job| job.spent.gpu_hours).sum();

@@ -9,6 +9,7 @@ mod best;
 pub mod check;
 mod cut;
 mod dive;
+mod least;
 mod lp;
 mod master;
 mod menu;
@@ -17,12 +18,14 @@ pub mod problem;
 #[cfg(test)]
 mod tests;
 
+pub use self::least::least;
+
 use self::dive::Dives;
 use self::master::{Effort, Lean, Master, Node, SOLVE};
 use self::menu::{Menu, OWN, menu};
 use self::primal::{Draft, Primal};
 use self::problem::Fleet;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How long to look.
 #[derive(Clone, Copy)]
@@ -241,13 +244,13 @@ impl Search<'_> {
     /// All replicas that pools, limits and loads leave room for.
     fn root(&self) -> Node {
         let mut loads = vec![0i128; self.fleet.kinds.len()];
-        for menu in self.menus {
-            for step in &menu.steps {
-                for (kind, load) in loads.iter_mut().enumerate() {
-                    let on = step.iter().filter(|dish| dish.kind != OWN && dish.kind as usize == kind);
-                    *load += on.map(|dish| i128::from(dish.load)).max().unwrap_or(0);
-                }
+        for step in self.menus.iter().flat_map(|menu| &menu.steps) {
+            let mut most: BTreeMap<u32, i64> = BTreeMap::new();
+            for dish in step.iter().filter(|dish| dish.kind != OWN) {
+                let most = most.entry(dish.kind).or_default();
+                *most = dish.load.max(*most);
             }
+            most.into_iter().for_each(|(kind, load)| loads[kind as usize] += i128::from(load));
         }
         let range = self.fleet.kinds.iter().zip(loads).map(|(kind, load)| {
             let capacity = i128::from(kind.capacity);
@@ -285,7 +288,7 @@ impl Search<'_> {
         let mut split: Option<(f64, u32, u32, u32)> = None;
         for (job, shares) in lean.shares.iter().enumerate() {
             for place in 0..self.menus[job].steps.len() {
-                let mut by_dish: std::collections::BTreeMap<u32, f64> = std::collections::BTreeMap::new();
+                let mut by_dish: BTreeMap<u32, f64> = BTreeMap::new();
                 shares.iter().for_each(|(share, dishes)| *by_dish.entry(dishes[place]).or_default() += share);
                 let main = by_dish.iter().fold((0, 0.0), |best, (d, s)| if *s > best.1 { (*d, *s) } else { best });
                 let better = main.1 < 1.0 - 1e-6 && main.1 > 0.0 && split.is_none_or(|s| main.1 < s.0);

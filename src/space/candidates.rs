@@ -8,8 +8,8 @@ use crate::library::{HardwareOption, Implementation};
 use ecow::EcoString;
 use rust_decimal::Decimal;
 
-/// Lists what could carry out a step.
-pub fn enumerate(step: &Step, input: &Input) -> StepSpace {
+/// Lists what could carry out the step at an index.
+pub fn enumerate(index: usize, step: &Step, input: &Input) -> StepSpace {
     let mut space = StepSpace { classes: 1, in_turn: Decimal::ONE, share: Decimal::ONE, ..StepSpace::default() };
     for implementation in input.library.implementing(&step.task) {
         if let Err(why) = (input.usable)(implementation) {
@@ -27,7 +27,7 @@ pub fn enumerate(step: &Step, input: &Input) -> StepSpace {
             for (device, limit) in devices {
                 for units in option.units.iter().copied().filter(|u| *u <= limit) {
                     for knobs in &settings {
-                        add(&mut space, (&step.task, implementation), knobs, &device, units, input);
+                        add(&mut space, (index, &step.task, implementation), knobs, &device, units, input);
                     }
                 }
                 if option.units.iter().all(|u| *u > limit) {
@@ -55,12 +55,23 @@ fn shorten(excluded: &mut Vec<(EcoString, String)>, before: usize, name: &EcoStr
 
 fn add(
     space: &mut StepSpace,
-    (task, entry): (&str, &Implementation),
+    (index, task, entry): (usize, &str, &Implementation),
     knobs: &[(EcoString, EcoString)],
     device: &EcoString,
     units: u32,
     input: &Input,
 ) {
+    let candidate = || Candidate {
+        task: task.into(),
+        implementation: entry.name.clone(),
+        knobs: knobs.to_vec(),
+        device: device.clone(),
+        units,
+        class: 0,
+    };
+    if input.only.is_some_and(|only| !only(index, &candidate())) {
+        return;
+    }
     let setting = Setting { task, knobs, device, units, work: &[] };
     let shown = || {
         let knobs: Vec<String> = knobs.iter().map(|(n, v)| format!("{n} {v}")).collect();
@@ -84,14 +95,7 @@ fn add(
         space.excluded.push((entry.name.clone(), format!("{memory} GB do not fit {}", shown())));
         return;
     }
-    let candidate = Candidate {
-        task: task.into(),
-        implementation: entry.name.clone(),
-        knobs: knobs.to_vec(),
-        device: device.clone(),
-        units,
-        class: 0,
-    };
+    let candidate = candidate();
     if !space.candidates.contains(&candidate) {
         space.candidates.push(candidate);
     }

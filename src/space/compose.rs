@@ -234,9 +234,7 @@ pub fn idle(step: &StepSpace, chooser: Option<Chooser>) -> Vec<Figured> {
             shared: None,
             work: Vec::new(),
             figures: nothing(),
-            best: nothing(),
-            worst: nothing(),
-            evidence: Vec::new(),
+            evidence: [].into(),
         };
         match chooser {
             None => options.push(figured(Vec::new())),

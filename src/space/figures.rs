@@ -2,7 +2,7 @@
 
 use super::compose::{self, Chooser, idle, possible};
 use super::encode::beyond;
-use super::ends::{End, Ends, Row, Rows, Timed};
+use super::ends::{Ends, Row, Rows, Timed};
 use super::load;
 use super::shape::{Missing, Shape, StepShape, evaluate, knob};
 use super::table::{Table, assignments, union};
@@ -16,7 +16,8 @@ use crate::library::size::SizeExpr;
 use crate::units::shown;
 use ecow::EcoString;
 use rust_decimal::Decimal;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Digits behind which a number of calls that was divided is taken for the whole number next to it.
 const SETTLED: u32 = 12;
@@ -38,6 +39,7 @@ pub fn fill(
     let (role, in_turn, share, either) = (terms.role(index), step.in_turn, step.share, step.tool_of.is_some());
     let mut options = Vec::new();
     let mut excluded = Vec::new();
+    let mut rests_on = BTreeSet::new();
     for (number, candidate) in step.candidates.iter().enumerate() {
         let Some(entry) = input.library.implementations.get(&candidate.implementation) else { continue };
         // What does nothing itself has no figures; its options come behind.
@@ -95,7 +97,10 @@ pub fn fill(
                         excluded.push(reason);
                     }
                 }
-                Some(figured) => options.push(Figured { needs: classes.into_iter().collect(), ..figured }),
+                Some(figured) => {
+                    let evidence = shared(&mut rests_on, figured.evidence);
+                    options.push(Figured { needs: classes.into_iter().collect(), evidence, ..figured });
+                }
                 None => {
                     let amounts: Vec<_> = work.iter().map(|(n, t)| (n.clone(), t.at(&classes))).collect();
                     let Candidate { task, knobs, device, units, .. } = candidate;
@@ -112,6 +117,15 @@ pub fn fill(
     step.excluded.extend(excluded);
 }
 
+/// The one copy of what options rest on: most of a step's rest on the same rows, and their sources are long.
+fn shared(known: &mut BTreeSet<Arc<[Evidence]>>, evidence: Arc<[Evidence]>) -> Arc<[Evidence]> {
+    if let Some(same) = known.get(&evidence) {
+        return same.clone();
+    }
+    known.insert(evidence.clone());
+    evidence
+}
+
 /// An option with its quality as it counts in the composition that the step is a part of.
 fn as_part(
     option: Figured,
@@ -121,17 +135,11 @@ fn as_part(
     input: &Input,
 ) -> Figured {
     let Some(role) = role else { return option };
-    let at = |figures, end| role.counted(figures, candidate, input.library, &Ends::all(end));
-    let mut evidence = option.evidence;
+    let mut evidence = option.evidence.to_vec();
     evidence.extend(role.evidence(input.library, candidate));
     evidence.sort();
-    Figured {
-        figures: at(option.figures, terms.end),
-        best: at(option.best, End::Best),
-        worst: at(option.worst, End::Worst),
-        evidence,
-        ..option
-    }
+    let figures = role.counted(option.figures, candidate, input.library, &Ends::all(terms.end));
+    Figured { figures, evidence: evidence.into(), ..option }
 }
 
 /// Why a candidate does not keep up with the job's rate; `None` where it does.
@@ -177,11 +185,9 @@ fn option(
     terms: &Terms,
 ) -> Option<Figured> {
     let rows = Rows::of(entry, candidate, &work)?;
-    let at = |end| figures((entry, candidate), (&rows, &work), called, terms, &Ends::all(end));
-    let (best, worst) = (at(End::Best)?, at(End::Worst)?);
-    let figures = if terms.end == End::Typical { at(End::Typical)? } else { worst.clone() };
-    let evidence = evidence(&rows, &work);
-    Some(Figured { candidate: number, needs: Vec::new(), shared: None, work, figures, best, worst, evidence })
+    let figures = figures((entry, candidate), (&rows, &work), called, terms, &Ends::all(terms.end))?;
+    let evidence = evidence(&rows, &work).into();
+    Some(Figured { candidate: number, needs: Vec::new(), shared: None, work, figures, evidence })
 }
 
 /// The work of one call by dimension; the implementation's own rule before the task's.

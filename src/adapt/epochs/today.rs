@@ -8,6 +8,7 @@ use crate::plan::reason::said;
 use crate::solve::check::Violation as Broken;
 use crate::solve::joint::Planned;
 use crate::solve::joint::check::{Violation, check};
+use crate::space::{Candidate, Figured, Space, StepSpace};
 use crate::units::{counted, shown};
 
 /// The options that carry out every step as today; why there are none.
@@ -19,10 +20,37 @@ pub fn choices(today: &JointPlan, members: &[Member]) -> Result<Vec<Vec<usize>>,
         if job.plan.steps.len() != member.prepared.space.steps.len() {
             return Err(format!("`{name}` has other steps"));
         }
-        let decided = pinned(&member.prepared, job.plan.steps.iter().map(carried_out));
+        let candidates: Vec<Candidate> = job.plan.steps.iter().map(carried_out).collect();
+        if let Some(choice) = only(&member.prepared.space, &candidates) {
+            return Ok(choice);
+        }
+        let decided = pinned(&member.prepared, candidates.into_iter());
         decided.map(|decision| decision.solution.choice).map_err(|_| format!("`{name}` cannot be carried out as it is"))
     };
     members.iter().map(choice).collect()
+}
+
+/// The only options that are these candidates; `None` where there are none or several, among which a search must choose.
+fn only(space: &Space, candidates: &[Candidate]) -> Option<Vec<usize>> {
+    let set_up = |step: &StepSpace, wanted: &Candidate| {
+        let same = |c: &Candidate| {
+            (&c.implementation, &c.device, c.units) == (&wanted.implementation, &wanted.device, wanted.units)
+                && wanted.knobs.iter().all(|knob| c.knobs.contains(knob))
+        };
+        let mut found = (0..step.candidates.len()).filter(|at| same(&step.candidates[*at]));
+        found.next().filter(|_| found.next().is_none())
+    };
+    let found: Option<Vec<usize>> = space.steps.iter().zip(candidates).map(|(s, wanted)| set_up(s, wanted)).collect();
+    let found = found?;
+    let class = |step: usize| space.steps[step].candidates[found[step]].class;
+    let option = |(at, step): (usize, &StepSpace)| {
+        let fits = |option: &Figured| {
+            option.candidate == found[at] && option.needs.iter().all(|(of, needed)| class(*of) == *needed)
+        };
+        let mut options = (0..step.options.len()).filter(|option| fits(&step.options[*option]));
+        options.next().filter(|_| options.next().is_none())
+    };
+    space.steps.iter().enumerate().map(option).collect()
 }
 
 /// The plan of some options on as many replicas as run.

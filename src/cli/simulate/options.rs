@@ -33,6 +33,9 @@ pub struct SimulateOptions {
     /// Hours to simulate [default: until a trace's last arrival; 24 for stated rates]
     #[arg(long, value_name = "HOURS")]
     pub hours: Option<f64>,
+    /// How long runs that are open when arrivals end may go on [default: 1h; with `--hours` not at all]
+    #[arg(long, value_name = "TIME")]
+    pub drain: Option<String>,
     /// How long a plan of `adaptive` is for, and the stretches that the report shows: `1h`, `30min`
     #[arg(long, default_value = "1h", value_name = "TIME")]
     pub epoch: String,

@@ -102,6 +102,6 @@ fn is_of(
     lowered
         && !many
         && expected(&option.figures, step) == step.predicted
-        && option.evidence == step.evidence
+        && *option.evidence == *step.evidence
         && option.figures.replicas == step.hardware.replicas
 }

@@ -155,9 +155,8 @@ impl Fleet<'_> {
         books.gpus_peak = *gpus;
     }
 
-    /// The figures of all of it.
-    pub(super) fn outcome(mut self, policy: &str) -> Outcome {
-        let end = self.settings.end;
+    /// The figures of all of it, up to a moment.
+    pub(super) fn outcome(mut self, policy: &str, end: Micros) -> Outcome {
         self.now = end;
         self.close();
         let mut there = vec![true; self.runs.len()];

@@ -6,6 +6,7 @@ mod fit;
 use super::best::{Chef, NEVER, keeps};
 use super::menu::{Dish, Menu, OWN};
 use super::problem::Fleet;
+use std::collections::BTreeSet;
 
 /// Nodes that one answer of a job may take.
 const NODES: u64 = 3_000;
@@ -62,12 +63,7 @@ impl<'a> Primal<'a> {
             fleet,
             menus,
             chefs: menus.iter().map(|menu| Chef::new(menu, NODES, PARTS)).collect(),
-            could: (0..fleet.kinds.len())
-                .map(|kind| {
-                    let uses = |menu: &Menu| menu.steps.iter().flatten().any(|dish| dish.kind as usize == kind);
-                    (0..menus.len()).filter(|job| uses(&menus[*job])).collect()
-                })
-                .collect(),
+            could: could(fleet, menus),
             shares: menus.iter().map(|menu| menu.steps.iter().map(|step| shares(fleet, step)).collect()).collect(),
             table: Vec::new(),
             random: Random(0x9e37_79b9_7f4a_7c15),
@@ -367,8 +363,19 @@ impl<'a> Primal<'a> {
     }
 }
 
-/// What the share of a replica costs that each option takes.
-fn shares(fleet: &Fleet, step: &[Dish]) -> Vec<i64> {
+/// By kind: the jobs that could use it, in order.
+fn could(fleet: &Fleet, menus: &[Menu]) -> Vec<Vec<usize>> {
+    let mut could: Vec<Vec<usize>> = vec![Vec::new(); fleet.kinds.len()];
+    for (job, menu) in menus.iter().enumerate() {
+        let used = menu.steps.iter().flatten().map(|dish| dish.kind as usize);
+        let used: BTreeSet<usize> = used.filter(|kind| *kind < could.len()).collect();
+        used.into_iter().for_each(|kind| could[kind].push(job));
+    }
+    could
+}
+
+/// What the share of a replica costs that each option takes, rounded down.
+pub(super) fn shares(fleet: &Fleet, step: &[Dish]) -> Vec<i64> {
     let share = |dish: &Dish| {
         let Some(kind) = fleet.kinds.get(dish.kind as usize) else { return 0 };
         let share = i128::from(kind.price) * i128::from(dish.load) / i128::from(kind.capacity.max(1));

@@ -2,7 +2,7 @@
 
 use super::check::{Value, check};
 use super::problem::{Fleet, Job, Kind, MOST, Pool};
-use super::{Limits, Outcome, solve};
+use super::{Limits, Outcome, least, solve};
 use crate::solve::problem::{Aggregate, Bound, Choice, Clause, Figure, Problem, Step};
 use proptest::prelude::*;
 
@@ -128,6 +128,8 @@ proptest! {
             (Outcome::Planned(planned), Some(best)) => {
                 prop_assert!(planned.optimal(), "not proved: {planned:?}, best {best}");
                 prop_assert_eq!(planned.cost, best);
+                let apart: Option<i128> = (0..fleet.jobs.len()).map(|job| least(&fleet, job)).sum();
+                prop_assert!(apart.is_some_and(|apart| apart <= best), "{apart:?}, best {best}");
             }
             (Outcome::Refused(_), None) => {}
             (outcome, best) => prop_assert!(false, "{outcome:?} where the best is {best:?}"),
