@@ -111,7 +111,11 @@ fn carry_out(service: &Arc<Service>, id: u64, cancel: &Cancel) -> Result<(End, O
     let cache = Cache::of(&service.folder.join("tenants").join(&accepted.tenant), Policy::Usual);
     let most_usd = (accepted.held_micro > 0).then(|| Decimal::from(accepted.held_micro) / Decimal::from(1_000_000));
     // A run of a workflow takes its places on the instances of the joint plan; others are none of the fleet's.
-    let places = OnFleet { gates: &service.fleet.gates, library: service.planner.library() };
+    let workflow = accepted.workflow.as_deref();
+    let places = workflow.map(|workflow| {
+        let (gates, library) = (&service.fleet.gates, service.planner.library());
+        OnFleet { gates, workflow, library }
+    });
     let cx = RunContext {
         cancel: cancel.clone(),
         folders: service.settings.libraries.clone(),
@@ -119,7 +123,7 @@ fn carry_out(service: &Arc<Service>, id: u64, cancel: &Cancel) -> Result<(End, O
         cache: Some(&cache),
         servers: Some(service.servers.clone()),
         most_usd,
-        places: accepted.workflow.is_some().then_some(&places as &dyn Places),
+        places: places.as_ref().map(|places| places as &dyn Places),
         ..RunContext::new(recorder.folder(), &recording, &env)
     };
     let report = block_on(async {
