@@ -32,8 +32,9 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 
-/// The driver.
-const DRIVER: &str = include_str!("ray/driver.py");
+/// The driver's files.
+const DRIVER: &[(&str, &str)] =
+    &[("driver.py", include_str!("ray/driver.py")), ("mkbc_pool.py", include_str!("ray/mkbc_pool.py"))];
 /// How long a driver may take until it listens.
 const START: Duration = Duration::from_secs(60);
 /// How often it is looked whether it listens.

@@ -314,12 +314,16 @@ fn a_node_with_a_spare_one() {
             ["--address=127.0.0.1:6379", &address, "--num-cpus=1", "--num-gpus=1", "--resources={\"spare\": 1}"];
         node(&words, None)
     };
-    let _nodes = ["127.0.0.2", "127.0.0.3"].map(spare);
     let alive = || async { reqwest::get("http://127.0.0.1:8265/nodes?view=summary").await?.text().await };
-    wait("the nodes", || {
-        let nodes = block_on(alive()).expect("a runtime").unwrap_or_default();
-        nodes.matches("\"state\": \"ALIVE\"").count() == 3
-    });
+    let mut nodes = Vec::new();
+    // One after the other: on one machine they share a folder, and take each other's ports.
+    for (address, there) in [("127.0.0.2", 2), ("127.0.0.3", 3)] {
+        nodes.push(spare(address));
+        wait("the node", || {
+            let text = block_on(alive()).expect("a runtime").unwrap_or_default();
+            text.matches("\"state\": \"ALIVE\"").count() == there
+        });
+    }
     let raylet = || {
         let worked = processes(&["sh", "hold.sh"]);
         let raylets = processes(&["raylet/raylet", "--node_ip_address"]);
