@@ -2,13 +2,15 @@
 //!
 //! [`translate`] turns prepared jobs into the integer problem of [`crate::solve::joint`]; [`join`] solves it and has every
 //! job's plan made from its part of the answer by the ordinary pipeline; [`verify`] recomputes all of it from the library;
-//! [`refuse`] says what stands in the way where there is none; [`split`] makes it for a part of the jobs at a time.
+//! [`refuse`] says what stands in the way where there is none; [`split`] makes it for a part of the jobs at a time; [`paces`] puts times that a
+//! service measured in the place of a library's.
 
 pub mod instance;
 pub mod join;
 pub mod load;
 pub mod member;
 pub mod model;
+pub mod paces;
 pub mod refuse;
 pub mod render;
 pub mod split;

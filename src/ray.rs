@@ -1,11 +1,13 @@
 //! A run's calls → a Ray cluster: a driver job with a pool of workers there, started by Ray's Job API, and asked over one connection.
 //!
 //! The scheduler and the journal stay here ([`crate::run::remote`]). The driver ([`DRIVER`], Python, since Ray is) keeps an actor for each
-//! set of resources that calls need at a time; an actor keeps one `mkbc worker` between calls ([`worker`]). What goes up and comes back
-//! are texts and files by their content. A worker that dies is replaced, and the call is made again; a driver that dies is submitted
-//! again, as the next generation, and the calls under way are made again. Nothing that the journal has is done twice.
+//! set of resources that calls need at a time; an actor keeps one `mkbc worker` between calls ([`worker`]), which is told a step once
+//! ([`defined`]) and takes short calls in batches. What goes up and comes back are texts and files by their content. A worker that dies is
+//! replaced, and the call is made again; a driver that dies is submitted again, as the next generation, and the calls under way are made
+//! again. Nothing that the journal has is done twice.
 
 mod channel;
+mod defined;
 mod files;
 pub mod jobs;
 mod package;
@@ -19,18 +21,20 @@ use crate::run::remote::{Remote, Working, portable};
 use crate::run::secret::random;
 use crate::run::servers::ledger::RAM;
 use channel::{Channel, Lost};
+use defined::Steps;
 use jobs::Jobs;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::Mutex;
 
-/// The driver.
-const DRIVER: &str = include_str!("ray/driver.py");
+/// The driver's files.
+const DRIVER: &[(&str, &str)] =
+    &[("driver.py", include_str!("ray/driver.py")), ("mkbc_pool.py", include_str!("ray/mkbc_pool.py"))];
 /// How long a driver may take until it listens.
 const START: Duration = Duration::from_secs(60);
 /// How often it is looked whether it listens.
@@ -58,14 +62,18 @@ pub struct Ray {
     /// What a driver wants to hear before it works.
     secret: String,
     package: String,
+    /// Where Python files are looked for.
+    folders: Vec<PathBuf>,
+    steps: Steps,
     generation: Cell<u32>,
     hello: RefCell<Option<Hello>>,
     channel: Mutex<Option<Rc<Channel>>>,
 }
 
 impl Ray {
-    /// The cluster at `ray://HOST:PORT`, the address of its dashboard; the token is in RAY_AUTH_TOKEN. Nothing is started yet.
-    pub fn at(address: &str, program: &Path, env: Env<'_>) -> Result<Ray, Fault> {
+    /// The cluster at `ray://HOST:PORT`, the address of its dashboard; the token is in RAY_AUTH_TOKEN. Python tools are looked for in
+    /// `folders`. Nothing is started yet.
+    pub fn at(address: &str, program: &Path, folders: Vec<PathBuf>, env: Env<'_>) -> Result<Ray, Fault> {
         let wrong = |why: &str| {
             Fault::new(FaultKind::Input, format!("`--engine {address}`: {why}"))
                 .help("give the address of the cluster's dashboard: `--engine ray://127.0.0.1:8265`")
@@ -91,6 +99,8 @@ impl Ray {
             name,
             secret,
             package,
+            folders,
+            steps: Steps::default(),
             generation: Cell::new(0),
             hello: RefCell::new(None),
             channel: Mutex::new(None),
@@ -99,8 +109,10 @@ impl Ray {
 
     /// Starts the driver, and refuses a plan that the cluster could never carry out.
     pub async fn ready(&self, plan: &Plan) -> Result<(), Fault> {
+        let steps = || plan.steps.iter().filter(|step| portable(&step.engine));
+        steps().try_for_each(|step| self.steps.defined(step, &self.folders).map(drop))?;
         let hello = self.start().await?;
-        for step in plan.steps.iter().filter(|step| portable(&step.engine)) {
+        for step in steps() {
             for (resource, needed) in needs(&step.hardware) {
                 let has = hello.resources.get(resource).copied().unwrap_or(0.0);
                 if has < needed {
@@ -179,10 +191,11 @@ impl Ray {
     }
 
     async fn work(&self, step: &PlanStep, args: &Args, out: &Path) -> Result<Value, Fault> {
+        let defined = self.steps.defined(step, &self.folders)?;
         let mut lost = 0;
         loop {
             let channel = self.channel().await?;
-            match channel.call(step, &needs(&step.hardware), args, out).await {
+            match channel.call(&defined, args, out).await {
                 Ok(result) => return result,
                 Err(Lost) if lost < MOST_LOST => lost += 1,
                 Err(Lost) => {

@@ -1,8 +1,9 @@
 //! `mkbc export`: manifests of plans as goldens in `tests/kubernetes/` (`BLESS=1` rewrites them), what is refused, and all of them against
 //! the schemas that Kubernetes' controllers publish.
 //!
-//! The schemas are not ours: they are looked for in `~/.cache/mkbc/crds/*.yaml` (docs/kubernetes.md says which), and their test says that
-//! it is skipped where they are missing. No manifest has been applied to a cluster.
+//! The schemas are not ours: those of controllers are looked for in `~/.cache/mkbc/crds/*.yaml`, those of Kubernetes itself in
+//! `~/.cache/mkbc/kubernetes` (docs/kubernetes.md says where they are from), and their tests say that they are skipped where these are
+//! missing. No manifest has been applied to a cluster.
 
 #[path = "cli/mkbc.rs"]
 mod mkbc;
@@ -224,7 +225,7 @@ fn manifests_are_what_the_controllers_take() {
         eprintln!("SKIPPED: no schemas of LeaderWorkerSet and RayService in ~/.cache/mkbc/crds (docs/kubernetes.md)");
         return;
     };
-    // No schema of Kubernetes' own objects is at hand, but that of a pod is a part of LeaderWorkerSet's.
+    // That of a pod is a part of LeaderWorkerSet's; the objects around it are Kubernetes' own.
     let group = |part: &str| {
         let at = format!("/properties/spec/properties/leaderWorkerTemplate/properties/{part}");
         schemas["LeaderWorkerSet"].pointer(&at).expect("a template").clone()
@@ -249,6 +250,54 @@ fn manifests_are_what_the_controllers_take() {
     let mut wrong = documents(&folder.join("groups.yaml")).remove(1);
     wrong["spec"]["leaderWorkerTemplate"]["workerTemplate"]["spec"]["containers"][0]["agrs"] = json!([]);
     assert!(!jsonschema::validator_for(&schemas["LeaderWorkerSet"]).expect("a schema").is_valid(&wrong));
+}
+
+/// The version of Kubernetes whose schemas are taken.
+const KUBERNETES: &str = "v1.34.0";
+
+/// The schemas of Kubernetes' own objects, in which a field that they do not know is wrong.
+fn of_kubernetes() -> Option<Value> {
+    let libraries = PathBuf::from(std::env::var_os("HOME")?).join(".cache/mkbc/kubernetes/lib");
+    let within = format!("kubernetes_validate/kubernetes-json-schema/{KUBERNETES}-local-strict/_definitions.json");
+    let versions = fs::read_dir(libraries).ok()?.flatten();
+    let found = versions.map(|version| version.path().join("site-packages").join(&within)).find(|path| path.is_file());
+    serde_json::from_str(&fs::read_to_string(found?).ok()?).ok()
+}
+
+#[test]
+fn manifests_are_what_kubernetes_takes() {
+    let Some(schemas) = of_kubernetes() else {
+        eprintln!("SKIPPED: no schemas of Kubernetes in ~/.cache/mkbc/kubernetes (docs/kubernetes.md)");
+        return;
+    };
+    let of = |kind: &str| {
+        let mut schema = schemas.clone();
+        schema["$ref"] = format!("#/$defs/io.k8s.api.{kind}").into();
+        jsonschema::validator_for(&schema).expect("a schema")
+    };
+    let kinds =
+        ["apps.v1.Deployment", "batch.v1.Job", "core.v1.Service", "core.v1.ConfigMap", "networking.v1.NetworkPolicy"];
+    let schemas: Vec<_> = kinds.iter().map(|kind| (*kind, of(kind))).collect();
+    let schema = |document: &Value| {
+        let kind = document["kind"].as_str().expect("a kind");
+        schemas.iter().find(|(name, _)| name.ends_with(&format!(".{kind}")))
+    };
+    let folder = repository().join("tests/kubernetes");
+    let mut seen = Map::new();
+    for (name, _) in EXPORTS {
+        for document in documents(&folder.join(format!("{name}.yaml"))) {
+            let Some((kind, schema)) = schema(&document) else { continue };
+            let wrong: Vec<String> =
+                schema.iter_errors(&document).map(|e| format!("{}: {e}", e.instance_path())).collect();
+            assert!(wrong.is_empty(), "{name}, a {kind}:\n{}", wrong.join("\n"));
+            // The check can fail: a field that nobody knows is found.
+            let mut other = document.clone();
+            other["specs"] = json!({});
+            assert!(!schema.is_valid(&other), "{name}, a {kind}");
+            seen.insert((*kind).to_owned(), Value::Null);
+        }
+    }
+    assert_eq!(seen.len(), kinds.len(), "{seen:?}");
 }
 
 fn documents(path: &Path) -> Vec<Value> {

@@ -1,5 +1,6 @@
 //! `mkbc run --engine ray://…` against a real Ray, in a network and a process namespace of its own: answers, files, killed workers, a
-//! killed driver, a name that is taken, resources that are not there, tokens.
+//! killed driver, a killed node with a spare one, a name that is taken, resources that are not there, tokens. `bench/ray.py` has machines
+//! with networks of their own, and measures.
 //!
 //! Ray is looked for in `~/.cache/mkbc/ray` (docs/ray.md); where it is missing, or namespaces are not allowed, these tests say that they
 //! are skipped.
@@ -36,6 +37,20 @@ task held(text: Text) -> Text {
 }
 task copied(page: Document) -> Document {
 }
+task cried(text: Text) -> Text {
+}
+task spared(text: Text) -> Text {
+}
+tool crier implements cried {
+  runs on cpu * 1
+  engine python { module "words.py", function "cry" }
+  profile "fake.csv"
+}
+tool sparer implements spared {
+  runs on spare * 1
+  engine process { command ["sh", "HOLD", "{text}"] }
+  profile "fake.csv"
+}
 tool teller implements tell {
   runs on cpu * 1
   engine process { command ["sh", "-c", "echo $0 by $PPID", "{text}"] }
@@ -62,9 +77,13 @@ tool copier implements copied {
 device abacus { kind gpu
   memory 16 GB
 }
+device spare { kind gpu
+  memory 16 GB
+}
 cluster two { cpu * 2 at 1 usd/h }
 cluster large {
   cpu * 2 at 1 usd/h
+  spare * 2 at 1 usd/h
   abacus * 4 at 1 usd/h
 }
 "#;
@@ -72,6 +91,11 @@ const PROFILE: &str = "device,units,figure,value,unit,low,high,evidence,source\n
     ,,quality,90,%,,,estimated,made for tests\n,,power,10,W,,,estimated,made for tests\n";
 /// Waits for a file beside it, and says how often it was begun.
 const HOLD: &str = "echo x >> HERE/begun\nwhile [ ! -e HERE/go ]; do sleep 0.05; done\necho held $1\n";
+
+/// A Python tool, and what it imports from beside it.
+const WORDS: &str =
+    "import murakkab\n\nimport loud\n\n\n@murakkab.tool\ndef cry(text: str) -> str:\n    return loud.cry(text)\n";
+const LOUD: &str = "def cry(text):\n    return text.upper()\n";
 
 /// A picture of one dot.
 const PAGE: &str = "P5\n1 1\n255\nA";
@@ -138,10 +162,16 @@ impl Drop for Head {
 }
 
 fn head(token: Option<&str>) -> Head {
+    let words = ["--head", "--num-cpus=2", "--dashboard-host=127.0.0.1", "--node-ip-address=127.0.0.1"];
+    let head = node(&words, token);
+    wait("the dashboard", || std::net::TcpStream::connect("127.0.0.1:8265").is_ok());
+    head
+}
+
+fn node(words: &[&str], token: Option<&str>) -> Head {
     let python = ray().expect("Ray");
     let mut command = Command::new(python.with_file_name("ray"));
-    command.args(["start", "--head", "--block", "--num-cpus=2", "--object-store-memory=100000000"]);
-    command.args(["--dashboard-host=127.0.0.1", "--node-ip-address=127.0.0.1", "--disable-usage-stats"]);
+    command.args(["start", "--block", "--object-store-memory=100000000", "--disable-usage-stats"]).args(words);
     match token {
         Some(token) => command.env("RAY_AUTH_MODE", "token").env("RAY_AUTH_TOKEN", token),
         None => command.env("RAY_AUTH_MODE", "disabled"),
@@ -149,9 +179,7 @@ fn head(token: Option<&str>) -> Head {
     let path = std::env::var("PATH").unwrap_or_default();
     let bin = python.parent().expect("a folder").display().to_string();
     command.env("PATH", format!("{bin}:{path}")).stdout(Stdio::null()).stderr(Stdio::null());
-    let head = Head(command.spawn().expect("ray"));
-    wait("the dashboard", || std::net::TcpStream::connect("127.0.0.1:8265").is_ok());
-    head
+    Head(command.spawn().expect("ray"))
 }
 
 fn wait(what: &str, mut there: impl FnMut() -> bool) {
@@ -169,11 +197,15 @@ fn house() -> Mkbc {
     mkbc.write("hold.sh", HOLD.replace("HERE", here.trim_end_matches('/')));
     mkbc.write("lib/house.mkb", LIBRARY.replace("HOLD", &mkbc.path("hold.sh").display().to_string()));
     mkbc.write("lib/profiles/fake.csv", PROFILE);
+    mkbc.write("lib/words.py", WORDS);
+    mkbc.write("lib/loud.py", LOUD);
     // Ray takes 100 MiB, and a debug build has more.
     let slim = Command::new("strip").arg("-o").arg(mkbc.path("mkbc-slim")).arg(BINARY).status();
     assert!(slim.expect("strip").success());
     mkbc.write("page.pgm", PAGE);
     mkbc.write("tell.mkb", "use house\njob told(text: Text) -> Text {\n  tell(text)\n}\n");
+    mkbc.write("cry.mkb", "use house\njob told(text: Text) -> Text {\n  tell(cried(text))\n}\n");
+    mkbc.write("spare.mkb", "use house\njob kept(text: Text) -> Text {\n  spared(cried(text))\n}\n");
     mkbc.write("copy.mkb", "use house\njob copy(page: Document) -> Document {\n  copied(copied(page))\n}\n");
     mkbc.write("held.mkb", "use house\njob kept(text: Text) -> Text {\n  using holder\n  held(tell(text))\n}\n");
     mkbc.write("giant.mkb", "use house\njob great(text: Text) -> Text {\n  using giant\n  held(text)\n}\n");
@@ -181,7 +213,7 @@ fn house() -> Mkbc {
 }
 
 fn run<'a>(job: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let cluster = if job == "giant.mkb" { "large" } else { "two" };
+    let cluster = if matches!(job, "giant.mkb" | "spare.mkb") { "large" } else { "two" };
     [&["run", job, "--library", "lib", "--cluster", cluster][..], more].concat()
 }
 
@@ -218,21 +250,21 @@ fn begun(mkbc: &Mkbc) -> usize {
 }
 
 /// Kills something in the middle of a call, and lets the call end. Returns seconds until the call was begun again.
-fn killed(what: &[&str]) -> f64 {
+fn killed(job: &str, what: impl Fn() -> Vec<u32>) -> f64 {
     let mkbc = house();
-    let mut command = mkbc.command(run("held.mkb", &["--text", "abc", "--engine", ADDRESS, "--json"]));
+    let mut command = mkbc.command(run(job, &["--text", "abc", "--engine", ADDRESS, "--json"]));
     command.env("MKBC_WORKER", mkbc.path("mkbc-slim"));
     let running = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("mkbc");
     wait("the call", || begun(&mkbc) == 1);
     let since = Instant::now();
-    kill(&processes(what));
+    kill(&what());
     wait("the next attempt", || begun(&mkbc) == 2);
     let took = since.elapsed().as_secs_f64();
     mkbc.write("go", "");
     let done = running.wait_with_output().expect("an end");
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let report: Value = serde_json::from_slice(&done.stdout).expect("JSON");
-    assert!(report["result"]["ok"].as_str().is_some_and(|text| text.starts_with("held abc by")), "{report:#}");
+    assert!(report["result"]["ok"].as_str().is_some_and(|text| text.starts_with("held ")), "{report:#}");
     assert_eq!(begun(&mkbc), 2);
     // What the killed one had begun went with it.
     wait("the end of what was begun", || processes(&["hold.sh"]).is_empty());
@@ -246,15 +278,18 @@ fn inside_without_a_token() {
     let _head = head(None);
     let mkbc = house();
     let since = Instant::now();
-    let done = on_ray(&mkbc, "tell.mkb", &["--text", "abc"], None);
+    let done = on_ray(&mkbc, "cry.mkb", &["--text", "abc"], None);
     assert_eq!(done.code, Some(0), "{}", done.err);
-    assert!(done.out.starts_with("abc by "), "{}", done.out);
-    eprintln!("a run of one step: {:.1} s", since.elapsed().as_secs_f64());
+    assert!(done.out.starts_with("ABC by "), "{}", done.out);
+    eprintln!("a run of two steps, one in Python: {:.1} s", since.elapsed().as_secs_f64());
     wait("the driver's end", || processes(&["driver.py"]).is_empty());
     wait("the workers' end", || processes(&[WORKER]).is_empty());
-    eprintln!("begun again after a worker was killed: {:.2} s", killed(&[WORKER]));
-    eprintln!("begun again after an actor was killed: {:.2} s", killed(&["ray::Worker"]));
-    eprintln!("begun again after the driver was killed: {:.2} s", killed(&["python", "driver.py"]));
+    eprintln!("begun again after a worker was killed: {:.2} s", killed("held.mkb", || processes(&[WORKER])));
+    eprintln!("begun again after an actor was killed: {:.2} s", killed("held.mkb", || processes(&["ray::Worker"])));
+    eprintln!(
+        "begun again after the driver was killed: {:.2} s",
+        killed("held.mkb", || processes(&["python", "driver.py"]))
+    );
     let since = Instant::now();
     let done = on_ray(&mkbc, "giant.mkb", &["--text", "abc"], None);
     eprintln!("refused for its resources: {:.1} s", since.elapsed().as_secs_f64());
@@ -268,6 +303,42 @@ fn inside_without_a_token() {
     let file = answer["file"].as_str().expect("a file");
     assert!(file.contains(".mkbc/runs"), "{file}");
     assert_eq!(fs::read_to_string(file).expect("a copy"), PAGE);
+    a_node_with_a_spare_one();
+}
+
+/// Two more nodes with a resource that the step needs: the one that works on it is killed, and the other takes over.
+fn a_node_with_a_spare_one() {
+    let spare = |address: &str| {
+        let address = format!("--node-ip-address={address}");
+        let words =
+            ["--address=127.0.0.1:6379", &address, "--num-cpus=1", "--num-gpus=1", "--resources={\"spare\": 1}"];
+        node(&words, None)
+    };
+    let alive = || async { reqwest::get("http://127.0.0.1:8265/nodes?view=summary").await?.text().await };
+    let mut nodes = Vec::new();
+    // One after the other: on one machine they share a folder, and take each other's ports.
+    for (address, there) in [("127.0.0.2", 2), ("127.0.0.3", 3)] {
+        nodes.push(spare(address));
+        wait("the node", || {
+            let text = block_on(alive()).expect("a runtime").unwrap_or_default();
+            text.matches("\"state\": \"ALIVE\"").count() == there
+        });
+    }
+    let raylet = || {
+        let worked = processes(&["sh", "hold.sh"]);
+        let raylets = processes(&["raylet/raylet", "--node_ip_address"]);
+        raylets.into_iter().filter(|raylet| worked.iter().any(|id| is_below(*id, *raylet))).collect()
+    };
+    eprintln!("begun again on a spare node after a raylet was killed: {:.2} s", killed("spare.mkb", raylet));
+}
+
+/// Whether a process comes of another.
+fn is_below(id: u32, above: u32) -> bool {
+    let parent = |id: u32| {
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse::<u32>().ok()
+    };
+    std::iter::successors(Some(id), |id| parent(*id)).any(|id| id == above)
 }
 
 fn a_name_that_is_taken() {

@@ -1,4 +1,4 @@
-"""The client, with a real `mkbc`: the one that MKBC names, or the debug build. The tools are programs that echo, and say so."""
+"""The client, with a real `mkbc`. The tools are programs that echo, and say so."""
 
 import os
 import pathlib
@@ -7,11 +7,9 @@ import time
 import unittest
 from unittest import mock
 
+import built
 import murakkab
 from murakkab import client
-
-BUILT = pathlib.Path(__file__).resolve().parents[2] / "target" / "debug" / "mkbc"
-PROGRAM = os.environ.get("MKBC") or (str(BUILT) if BUILT.exists() else None)
 
 LIBRARY = """
 /// Fakes with round figures, made for these tests.
@@ -54,8 +52,11 @@ job talk(text: Text, times: List[Int], loud: Bool, more: Text?) -> Text {
 """
 
 
-@unittest.skipUnless(PROGRAM, "there is no mkbc: name it in MKBC, or `cargo build`")
 class Client(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls) -> None:
+        built.needed()
+
     def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
@@ -65,7 +66,7 @@ class Client(unittest.TestCase):
         for name, latency, quality in [("cheap", 1, 50), ("dear", 9, 90)]:
             path = self.folder / "lib" / "profiles" / f"{name}.csv"
             path.write_text(PROFILE.format(latency=latency, quality=quality))
-        patched = mock.patch.dict(os.environ, {"MKBC": str(PROGRAM)})
+        patched = mock.patch.dict(os.environ, {"MKBC": str(built.PROGRAM)})
         patched.start()
         self.addCleanup(patched.stop)
         self.given = {"library": [self.folder / "lib"], "project": self.folder}

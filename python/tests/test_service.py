@@ -1,146 +1,225 @@
-"""The client of a server, against a FAKE server: it knows the addresses and answers of `mkbc serve`, and runs nothing."""
+"""The client of a server, against a real `mkbc serve` with tools that echo, fail and sleep. (One test has a FAKE server, which redirects.)"""
 
 import hashlib
 import http.server
-import json
 import pathlib
+import re
+import subprocess
 import tempfile
 import threading
 import unittest
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, List, Optional
 
+import built
 import murakkab
 
-PLACE = {"file": "job.mkb", "start": 0, "end": 1, "line": 3, "column": 4, "end_line": 3, "end_column": 5}
-DIAGNOSTIC = {"code": "E0203", "severity": "error", "message": "odd", "primary": {"place": PLACE, "text": ""}, "help": "look"}
-
-
-class Fake(http.server.BaseHTTPRequestHandler):
-    """What a server would say. `states` are those that a run goes through, one each time somebody asks for its result."""
-
-    states: List[str] = []
-    seen: List[Tuple[str, str, Optional[str]]] = []
-    submitted: List[Dict[str, Any]] = []
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-    def answer(self, status: int, told: Any, **headers: str) -> None:
-        body = json.dumps(told).encode()
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def refuse(self, status: int, code: str, message: str, **more: Any) -> None:
-        self.answer(status, {"error": {"code": code, "message": message, **more}})
-
-    def handle_one(self) -> None:
-        self.seen.append((self.command, self.path, self.headers.get("Authorization")))
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        path = self.path.split("?")[0]
-        if path == "/v1/blobs":
-            self.answer(201, {"blob": hashlib.sha256(body).hexdigest(), "bytes": len(body)})
-        elif path == "/v1/runs":
-            submission = json.loads(body)
-            self.submitted.append(submission)
-            if "odd" in submission["source"]:
-                return self.refuse(422, "diagnostics", "the source has errors", diagnostics=[DIAGNOSTIC])
-            if "elsewhere" in submission["source"]:
-                return self.answer(307, {}, Location="http://127.0.0.1:9/v1/runs")
-            self.answer(202, {"id": 7, "state": "queued"})
-        elif path == "/v1/runs/7/cancel":
-            self.states[:] = ["cancelled"]
-            self.answer(200, {"draining": False})
-        elif path == "/v1/runs/7/result":
-            state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
-            if state == "done":
-                return self.answer(200, {"id": 7, "result": "the answer", "cost_usd": 0.5, "took_s": 2.5})
-            self.states.insert(0, state) if state in ("failed", "cancelled") else None
-            self.refuse(409, "no_result", f"the run has no answer: it is {state}")
-        elif path == "/v1/runs/7":
-            self.answer(200, {"id": 7, "state": self.states[0], "error": "step `a` failed"})
-        else:
-            self.refuse(404, "not_found", "there is no such thing")
-
-    do_GET = do_POST = do_PUT = handle_one
+LIBRARY = """
+/// Tools that are programs, made for these tests.
+task say(text: Text, times: List[Int], more: Text?) -> Text {
+  size tokens = 9 tok
+}
+task nap(text: Text) -> Text {
+  size tokens = 9 tok
+}
+task fail(text: Text) -> Text {
+  size tokens = 9 tok
+}
+task show(file: Document) -> Text {
+  size tokens = 9 tok
+}
+task keep(file: Document) -> Document {
+}
+tool sayer implements say {
+  runs on cpu * 1
+  engine process { command ["echo", "said {text} {times}"] }
+  profile "fake.csv"
+}
+tool sleeper implements nap {
+  runs on cpu * 1
+  engine process { command ["sleep", "60"] }
+  profile "fake.csv"
+}
+tool failer implements fail {
+  runs on cpu * 1
+  engine process { command ["sh", "-c", "echo no good >&2; exit 3"] }
+  profile "fake.csv"
+}
+tool shower implements show {
+  runs on cpu * 1
+  engine process { command ["cat", "{file}"] }
+  profile "fake.csv"
+}
+tool keeper implements keep {
+  runs on cpu * 1
+  engine process {
+    command ["sh", "-c", "cp $0 $1/made.pgm && printf '{\\"file\\": \\"%s/made.pgm\\"}' $1", "{file}", "{out}"]
+    read json
+  }
+  profile "fake.csv"
+}
+"""
+PROFILE = (
+    "device,units,figure,value,unit,low,high,evidence,source\ncpu,,latency,0.1,s,,,estimated,made for tests\n"
+    ",,quality,90,%,,,estimated,made for tests\n"
+)
+SAY = "use house\n\njob talk(text: Text, times: List[Int], more: Text?) -> Text {\n  say(text, times, more)\n}\n"
+NAP = "use house\n\njob rest(text: Text) -> Text {\n  nap(text)\n}\n"
+FAIL = "use house\n\njob bad(text: Text) -> Text {\n  fail(text)\n}\n"
+SHOW = "use house\n\njob look(pages: List[Document]) -> List[Text] {\n  expect pages * 2\n  for page in pages {\n    show(page)\n  }\n}\n"
+KEEP = "use house\n\njob hold(page: Document) -> Document {\n  keep(page)\n}\n"
+PAGE = b"P5\n1 1\n255\nA"
 
 
 class Server(unittest.TestCase):
-    def setUp(self) -> None:
-        Fake.states, Fake.seen, Fake.submitted = ["done"], [], []
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Fake)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        self.addCleanup(server.server_close)
-        self.addCleanup(server.shutdown)
-        self.at = f"http://127.0.0.1:{server.server_address[1]}"
+    """A real server with two tenants; one for all tests."""
 
-    def run_job(self, source: str = "job a() -> Text { x() }", inputs: Any = None, **more: Any) -> murakkab.Answer:
-        return murakkab.run(source, inputs, service=self.at, **more)
+    process: "subprocess.Popen[str]"
+    folder: pathlib.Path
+    tokens: List[str]
+    at: str
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        built.needed()
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.folder = pathlib.Path(folder.name)
+        (cls.folder / "lib" / "profiles").mkdir(parents=True)
+        (cls.folder / "lib" / "house.mkb").write_text(LIBRARY)
+        (cls.folder / "lib" / "profiles" / "fake.csv").write_text(PROFILE)
+        cls.tokens, entries = [], []
+        for name in ("one", "two"):
+            made = subprocess.run([str(built.PROGRAM), "serve", "--new-token", name], capture_output=True, text=True, check=True)
+            entries.append(made.stdout)
+            found = re.search(r"[A-Za-z0-9_-]{40,}", made.stderr)
+            assert found is not None, made.stderr
+            cls.tokens.append(found.group())
+        (cls.folder / "tokens.toml").write_text("".join(entries))
+        (cls.folder / "tokens.toml").chmod(0o600)
+        words = [str(built.PROGRAM), "serve", "--addr", "127.0.0.1:0", "--library", "lib", "--tokens", "tokens.toml", "--grace", "1"]
+        log = open(cls.folder / "serve.log", "w")
+        cls.addClassCleanup(log.close)
+        cls.process = subprocess.Popen(words, cwd=cls.folder, stdout=subprocess.PIPE, stderr=log, text=True)
+        cls.addClassCleanup(cls.end)
+        assert cls.process.stdout is not None
+        said = cls.process.stdout.readline().strip()
+        assert said.startswith("serving http://"), said + (cls.folder / "serve.log").read_text()
+        cls.at = said.split()[1]
+
+    @classmethod
+    def end(cls) -> None:
+        cls.process.terminate()
+        cls.process.wait(30)
+        if cls.process.stdout is not None:
+            cls.process.stdout.close()
+
+    def run_job(self, source: str, inputs: Any, token: Optional[str] = None, **more: Any) -> murakkab.Answer:
+        return murakkab.run(source, inputs, service=self.at, token=token or self.tokens[0], **more)
 
     def test_an_answer(self) -> None:
-        Fake.states = ["queued", "running", "done"]
-        answer = self.run_job(inputs={"text": "t", "left": None, "n": [1, 2]}, name="a", key="k", token="secret")
-        self.assertEqual((answer.value, answer.cost_usd, answer.wall_s, answer.folder), ("the answer", 0.5, 2.5, None))
-        source = "job a() -> Text { x() }"
-        self.assertEqual(Fake.submitted, [{"source": source, "inputs": {"text": "t", "n": [1, 2]}, "job": "a", "key": "k"}])
-        self.assertTrue(all(seen[2] == "Bearer secret" for seen in Fake.seen))
+        answer = self.run_job(SAY, {"text": "--a b", "times": [1, 2], "more": None}, name="talk")
+        self.assertTrue(answer.value.startswith("said --a b"), answer.value)
+        self.assertGreater(answer.wall_s, 0)
+        self.assertIsNotNone(answer.cost_usd)
+        self.assertIsNone(answer.folder)
         with self.assertRaises(murakkab.Error):
             answer.plan
 
-    def test_files_go_along_by_their_content(self) -> None:
+    def test_a_key_is_one_run(self) -> None:
+        inputs = {"text": "once", "times": []}
+        runs = [murakkab.start(SAY, inputs, key="once", service=self.at, token=self.tokens[0]) for _ in range(2)]
+        self.assertEqual(runs[0].id, runs[1].id)
+        self.assertEqual(runs[0].wait().value, runs[1].wait(60).value)
+        with self.assertRaises(murakkab.Error) as raised:
+            self.run_job(SAY, {"text": "twice", "times": []}, key="once")
+        self.assertIn("once", str(raised.exception))
+        # Keys are each tenant's own.
+        other = self.run_job(SAY, {"text": "twice", "times": []}, token=self.tokens[1], key="once")
+        self.assertTrue(other.value.startswith("said twice"), other.value)
+
+    def test_files_go_along_by_their_content_and_come_back_by_their_address(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            path = pathlib.Path(folder, "a.txt")
-            path.write_bytes(b"abc")
-            digest = hashlib.sha256(b"abc").hexdigest()
-            self.run_job(inputs={"pages": [murakkab.Document(path), path], "name": str(path)})
+            path = pathlib.Path(folder, "a.pgm")
+            path.write_bytes(PAGE)
+            answer = self.run_job(SHOW, {"pages": [murakkab.Document(path), path]})
+            self.assertEqual([text.strip() for text in answer.value], [PAGE.decode()] * 2)
             job = pathlib.Path(folder, "job.mkb")
-            job.write_text("job b() -> Text { y() }")
-            murakkab.run(job, service=self.at)
-        self.assertEqual(Fake.submitted[0]["inputs"], {"pages": [{"blob": digest}] * 2, "name": str(path)})
-        self.assertEqual(Fake.submitted[1]["source"], "job b() -> Text { y() }")
+            job.write_text(KEEP)
+            kept = self.run_job(str(job), {"page": path})
+        self.assertIn("url", kept.value)
+        blobs = [hashlib.sha256(file.read_bytes()).hexdigest() for file in self.folder.rglob("*") if file.is_file()]
+        self.assertIn(hashlib.sha256(PAGE).hexdigest(), blobs)
 
     def test_why_there_is_no_answer(self) -> None:
         with self.assertRaises(murakkab.Error) as raised:
-            self.run_job("job odd() -> Text { }")
-        self.assertEqual([(d.code, d.line) for d in raised.exception.diagnostics], [("E0203", 3)])
-        self.assertIn("job.mkb:3:4: error[E0203]: odd\n  help: look", str(raised.exception))
-        Fake.states = ["running", "failed"]
+            self.run_job(SAY.replace("say(text,", "say(txt,"), {"text": "a", "times": []})
+        (first, *_) = raised.exception.diagnostics
+        self.assertEqual((first.severity, first.line), ("error", 4))
+        self.assertRegex(str(raised.exception), r"job\.mkb:4:\d+: error\[E\d+\]")
         with self.assertRaises(murakkab.Error) as raised:
-            self.run_job()
-        self.assertEqual(str(raised.exception), "step `a` failed")
+            self.run_job(FAIL, {"text": "a"})
+        self.assertIn("no good", str(raised.exception))
+        for inputs in ({"text": "a"}, {"text": "a", "times": ["x"]}, {"text": "a", "times": [], "tests": 1}):
+            with self.assertRaises(murakkab.Error):
+                self.run_job(SAY, inputs)
         with self.assertRaises(murakkab.Error) as raised:
-            murakkab.run("nowhere.mkb", service=self.at)
+            self.run_job("nowhere.mkb", {})
         self.assertIn("nowhere.mkb", str(raised.exception))
         with self.assertRaises(murakkab.Error) as raised:
-            murakkab.run("job a() -> Text { x() }", service="http://127.0.0.1:9")
+            murakkab.run(SAY, service="http://127.0.0.1:9")
         self.assertIn("does not answer", str(raised.exception))
 
     def test_a_long_run_is_left(self) -> None:
-        Fake.states = ["running"]
-        with murakkab.start("job a() -> Text { x() }", service=self.at) as run:
+        with murakkab.start(NAP, {"text": "a"}, service=self.at, token=self.tokens[0]) as run:
             self.assertTrue(run.running)
             with self.assertRaises(TimeoutError):
-                run.wait(0.1)
-        self.assertIn("/v1/runs/7/cancel", [seen[1] for seen in Fake.seen])
+                run.wait(0.5)
         with self.assertRaises(murakkab.Stopped):
-            run.wait()
+            run.wait(60)
+        self.assertFalse(run.running)
 
-    def test_a_token_stays_with_its_server(self) -> None:
-        with self.assertRaises(murakkab.Error):
-            self.run_job("job elsewhere() -> Text { }", token="secret")
-        self.assertEqual(len(Fake.seen), 1)
-        for address in ("http://example.org", "ftp://127.0.0.1", "127.0.0.1:7411"):
-            with self.assertRaises(ValueError):
-                murakkab.run("job a() -> Text { }", service=address, token="secret")
+    def test_a_token_opens_what_is_its_own(self) -> None:
+        for wrong in ("f" * 43, ""):
+            with self.assertRaises(murakkab.Error) as raised:
+                murakkab.run(SAY, {"text": "a", "times": []}, service=self.at, token=wrong)
+            self.assertNotIn("said", str(raised.exception))
+        self.assertNotIn(self.tokens[0], (self.folder / "serve.log").read_text())
 
     def test_what_a_server_decides_is_not_asked_of_it(self) -> None:
         for more in ({"slo": {"cost": "1 usd"}}, {"library": ["lib"]}, {"project": "."}, {"env": {"A": "b"}}):
             with self.assertRaises(ValueError):
-                self.run_job(**more)
-        self.assertEqual(Fake.seen, [])
+                self.run_job(SAY, {"text": "a", "times": []}, **more)
+
+
+class Elsewhere(http.server.BaseHTTPRequestHandler):
+    """A FAKE server that sends everybody to another one, which a real one never does."""
+
+    seen: List[str] = []
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.seen.append(self.path)
+        self.send_response(307)
+        self.send_header("Location", f"http://{self.headers.get('Host')}/elsewhere")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+
+class Token(unittest.TestCase):
+    def test_a_token_stays_with_its_server(self) -> None:
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        with self.assertRaises(murakkab.Error):
+            murakkab.run(SAY, service=f"http://127.0.0.1:{server.server_address[1]}", token="secret")
+        self.assertEqual(Elsewhere.seen, ["/v1/runs"])
+        for address in ("http://example.org", "ftp://127.0.0.1", "127.0.0.1:7411"):
+            with self.assertRaises(ValueError):
+                murakkab.run(SAY, service=address, token="secret")
 
 
 if __name__ == "__main__":

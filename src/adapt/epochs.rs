@@ -13,6 +13,7 @@ mod watch;
 pub use self::replan::{Now, left, replan};
 pub use self::watch::{Seen, Watch, devices};
 
+use crate::fleet::instance::Instance;
 use crate::fleet::model::{JointPlan, Switching};
 use rust_decimal::{Decimal, dec};
 use serde::Serialize;
@@ -28,6 +29,8 @@ pub struct Policy {
     pub looks: u32,
     /// The share by which an instance may be busier than the plan allows before that is drift.
     pub over: Decimal,
+    /// The share by which calls may take longer than planned, or the plan longer than they do, before that is drift.
+    pub pace: Decimal,
     /// The share of what the replicas cost that may be idle before that is drift.
     pub idle: Decimal,
     /// The share by which a price must move to count.
@@ -51,6 +54,7 @@ impl Default for Policy {
             rest_s: 600,
             looks: 3,
             over: dec!(0.05),
+            pace: dec!(0.25),
             idle: dec!(0.5),
             price: dec!(0.05),
             worth: dec!(0.02),
@@ -99,12 +103,14 @@ pub enum Cause {
         /// The instance that has no room left; none where the plan has nothing for the job.
         busy: Option<Busy>,
     },
-    /// Calls take longer than the plan has room for.
+    /// Calls take longer than planned, or less.
     Pace {
+        /// Those of this instance.
+        instance: Instance,
         /// How many times as long.
         times: Decimal,
-        /// The instance.
-        busy: Busy,
+        /// How busy it would be, where the plan has no room for that.
+        busy: Option<Busy>,
     },
     /// Replicas stand idle.
     Idle {

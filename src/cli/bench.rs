@@ -3,6 +3,7 @@
 mod expand;
 mod joint;
 mod lsp;
+mod ray;
 mod recovery;
 mod runtime;
 mod search;
@@ -42,6 +43,8 @@ pub enum Bench {
     Expand(expand::ExpandOptions),
     /// Run nodes that do nothing, and show what the runtime takes for each
     Runtime(runtime::RuntimeOptions),
+    /// Run nodes that do nothing on a Ray cluster, and show what each takes
+    Ray(ray::RayOptions),
     /// Load a server of this machine with submissions, and show what it takes
     Serve(serve::ServeOptions),
     /// Type into a file before the language server, and show how long diagnostics take
@@ -121,6 +124,7 @@ pub fn bench(what: &Bench) -> Result<(), Failure> {
         Bench::Recovery(options) => recovery::recovery(options),
         Bench::Lsp(options) => lsp::lsp(options),
         Bench::Runtime(options) => runtime::runtime(options),
+        Bench::Ray(options) => ray::ray(options),
         Bench::Serve(options) => serve::serve(options),
     }
 }

@@ -13,7 +13,7 @@ use crate::adapt::{Adapt, Mode};
 use crate::digest::{digest, file_digest};
 use crate::eval::measure::now;
 use crate::library::evidence::Demand;
-use crate::plan::model::Plan;
+use crate::plan::model::{Engine, Plan};
 use crate::ray::Ray;
 use crate::run::cache::MOST;
 use crate::run::fault::{Fault, FaultKind, RunError};
@@ -210,7 +210,7 @@ fn made_of(options: &RunOptions) -> MadeOf {
 }
 
 /// What is sent to other machines as `mkbc`: this program, or the one that MKBC_WORKER names, where they are of another kind.
-fn program() -> Result<PathBuf, Fault> {
+pub fn program() -> Result<PathBuf, Fault> {
     if let Some(other) = std::env::var_os("MKBC_WORKER") {
         return Ok(other.into());
     }
@@ -227,9 +227,11 @@ pub fn journal() -> Result<Journal, Failure> {
 pub fn able(plan: &Plan, folders: &[PathBuf], elsewhere: bool) -> Result<(), Failure> {
     let env = |name: &str| std::env::var(name).ok();
     let mut here = plan.clone();
+    // Programs are those of where they are run; Python files go there from here.
+    here.steps.retain(|step| !(elsewhere && matches!(step.engine, Engine::Process { .. })));
+    let changed = pins::changed(&here, folders, &env).into_iter().map(RunError::from);
     here.steps.retain(|step| !(elsewhere && portable(&step.engine)));
     let missing = preflight::missing(&here, &env, folders);
-    let changed = pins::changed(&here, folders, &env).into_iter().map(RunError::from);
     let missing: Vec<RunError> = missing.into_iter().chain(changed).collect();
     if missing.is_empty() {
         return Ok(());
@@ -295,7 +297,7 @@ pub fn execute(journal: Journal, running: Running<'_>, durable: &Durable, showin
     let folders = run.info.folders.clone();
     let grace = durable.grace;
     let env = |name: &str| std::env::var(name).ok();
-    let ray = durable.engine.as_deref().map(|at| Ray::at(at, &program()?, &env)).transpose()?;
+    let ray = durable.engine.as_deref().map(|at| Ray::at(at, &program()?, folders.clone(), &env)).transpose()?;
     if let Some(ray) = &ray {
         let ready = block_on(ray.ready(&plan)).map_err(|e| format!("cannot start the runtime: {e}"))?;
         if let Err(fault) = ready {

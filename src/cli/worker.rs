@@ -4,16 +4,19 @@ use super::remote::{Address, TOKEN, TlsOptions};
 use super::{Failure, note};
 use crate::host::tie::Service;
 use crate::host::{self, Settings};
-use crate::ray::worker::work;
+use crate::ray::worker::Worker;
 use crate::run::block_on;
 use crate::run::devices::cpu::cores;
 use crate::run::journal::PROJECT;
 use crate::serve::tenants::plain_name;
 use clap::Args;
-use std::io::{BufRead, Write};
+use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// Bytes of calls that are read at once.
+const AHEAD: usize = 64 << 10;
 
 #[derive(Args)]
 pub struct WorkerOptions {
@@ -49,11 +52,24 @@ pub fn worker(options: &WorkerOptions) -> Result<(), Failure> {
 
 fn calls() -> Result<(), Failure> {
     let failed = |e: std::io::Error| Failure::Message(format!("the worker cannot go on: {e}"));
+    block_on(answer()).map_err(failed)?.map_err(failed)
+}
+
+async fn answer() -> std::io::Result<()> {
     let env = |name: &str| std::env::var(name).ok();
-    let mut out = std::io::stdout().lock();
-    for line in std::io::stdin().lock().lines() {
-        let answer = block_on(work(&line.map_err(failed)?, &env)).map_err(failed)?;
-        writeln!(out, "{answer}").and_then(|()| out.flush()).map_err(failed)?;
+    let mut worker = Worker::new(&std::env::current_dir()?);
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut calls = BufReader::with_capacity(AHEAD, std::io::stdin().lock());
+    let mut line = String::new();
+    while calls.read_line(&mut line)? > 0 {
+        if let Some(answer) = worker.take(&line, &env).await {
+            writeln!(out, "{answer}")?;
+        }
+        // Answers go together where the next call is there already: whoever waits is woken once.
+        if !calls.buffer().contains(&b'\n') {
+            out.flush()?;
+        }
+        line.clear();
     }
     Ok(())
 }

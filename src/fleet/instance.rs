@@ -95,6 +95,12 @@ impl Carried<'_> {
         self.predicted.latency_s.checked_mul(self.calls)?.checked_div(rounds)?.checked_div(slots)
     }
 
+    /// Seconds of one call; none where it is never called.
+    pub fn once(&self) -> Option<Decimal> {
+        let rounds = self.calls.checked_div(width(self.entry, self.candidate))?.ceil();
+        self.predicted.latency_s.checked_div(rounds)
+    }
+
     /// What the step puts on its instance: millionths of a replica that is busy all the time, or of what a provider takes at most,
     /// rounded up. `None` where that is too large to plan with.
     pub fn load(&self, rate: Decimal) -> Option<i64> {

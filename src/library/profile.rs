@@ -6,7 +6,7 @@ pub mod late;
 pub mod pool;
 pub mod table;
 
-pub use figure::{Condition, Figure};
+pub use figure::{Condition, Figure, Pace};
 
 use super::roofline::estimates::Estimates;
 use ecow::{EcoString, eco_format};
@@ -22,6 +22,27 @@ pub struct Profile {
     pub knobs: Vec<EcoString>,
     /// What is estimated where no row fits.
     pub estimates: Option<Estimates>,
+    /// Settings whose times were measured, with this profile at their pace.
+    paced: Vec<(Paced, Box<Profile>)>,
+}
+
+/// The settings that a measured pace is for.
+#[derive(Clone, Debug)]
+pub struct Paced {
+    /// Knobs and their values; any value of the others.
+    pub knobs: Vec<(EcoString, EcoString)>,
+    /// The device.
+    pub device: EcoString,
+    /// How many.
+    pub units: u32,
+}
+
+impl Paced {
+    fn is_of(&self, setting: &Setting) -> bool {
+        self.device == setting.device
+            && self.units == setting.units
+            && self.knobs.iter().all(|knob| setting.knobs.contains(knob))
+    }
 }
 
 /// Places of rows by what they are found by.
@@ -134,6 +155,11 @@ impl Row {
     }
 }
 
+/// Whether a figure is a call's time, or a part of it.
+fn is_time(name: &str) -> bool {
+    name == "latency" || name.starts_with("latency.")
+}
+
 /// What a figure is asked for.
 pub struct Setting<'a> {
     /// The task.
@@ -213,6 +239,21 @@ impl Profile {
     ///
     /// What no row is there for is estimated, where an entry has estimates; their places come behind those of the rows.
     pub fn row(&self, name: &str, setting: &Setting) -> Option<(usize, &Figure)> {
+        let mut paced = self.paced.iter().filter(|(paced, _)| is_time(name) && paced.is_of(setting));
+        paced.next().map_or(self, |(_, profile)| &**profile).row_of(name, setting)
+    }
+
+    /// From now on, calls of some settings take so many times as long as this profile says.
+    pub fn pace(&mut self, of: Paced, pace: &Pace) {
+        let mut at_pace = Profile { paced: Vec::new(), ..self.clone() };
+        for (_, rows) in at_pace.figures.iter_mut().filter(|(name, _)| is_time(name)) {
+            rows.rows.iter_mut().for_each(|row| row.figure = row.figure.paced(pace));
+        }
+        at_pace.estimates = at_pace.estimates.map(|estimates| estimates.paced(pace.clone()));
+        self.paced.push((of, Box::new(at_pace)));
+    }
+
+    fn row_of(&self, name: &str, setting: &Setting) -> Option<(usize, &Figure)> {
         let written = self.place(name, setting);
         // The parts of a time belong together: what was measured anew is not added to parts that were figured out before, nor is
         // what was estimated for the reading of a prompt added to a time to first token that somebody gives.

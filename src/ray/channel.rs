@@ -1,16 +1,17 @@
 //! The connection to a driver: frames of a JSON header and a body, many calls at a time.
 
+use super::defined::Defined;
 use super::files::{self, Sent};
-use crate::plan::model::PlanStep;
 use crate::run::engines::Args;
 use crate::run::fault::{Fault, FaultKind};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem::take;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
@@ -20,6 +21,9 @@ const MOST_HEADER: u32 = 64 << 20;
 const MOST_BODY: u64 = 2 << 30;
 /// How long a connection may take.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Bytes that are read, and frames that are written, at once.
+const READ: usize = 256 << 10;
+const WRITTEN: usize = 64;
 
 /// Whoever worked on a call is gone.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +37,7 @@ pub struct Channel {
     to: mpsc::UnboundedSender<Frame>,
     shared: Arc<Shared>,
     next: AtomicU64,
-    /// Files that the driver has, by name.
+    /// Files and steps that the driver has, by name.
     there: Mutex<BTreeSet<String>>,
 }
 
@@ -87,17 +91,14 @@ impl Channel {
     }
 
     /// Has a call carried out. Its files are below `out` when it is done.
-    pub async fn call(
-        &self,
-        step: &PlanStep,
-        needs: &BTreeMap<&str, f64>,
-        args: &Args,
-        out: &Path,
-    ) -> Result<Result<Value, Fault>, Lost> {
+    pub async fn call(&self, step: &Defined, args: &Args, out: &Path) -> Result<Result<Value, Fault>, Lost> {
         let (args, sent) = match files::named(args) {
             Ok(named) => named,
             Err(fault) => return Ok(Err(fault)),
         };
+        if locked(&self.there).insert(step.name.clone()) {
+            self.send(json!({ "step": step.name, "needs": step.needs }), step.text.clone())?;
+        }
         for (name, path) in &sent.0 {
             if locked(&self.there).insert(name.clone()) {
                 match std::fs::read(path) {
@@ -111,8 +112,8 @@ impl Channel {
         locked(&self.shared.waiting).insert(id, answer);
         let under_way = UnderWay { channel: self, id };
         let blobs: Vec<&String> = sent.0.keys().collect();
-        let request = json!({ "step": step, "args": args });
-        self.send(json!({ "call": id, "needs": needs, "request": request, "blobs": blobs }), Vec::new())?;
+        let body = Value::Object(args).to_string().into_bytes();
+        self.send(json!({ "call": id, "step": step.name, "blobs": blobs }), body)?;
         // Broken between the look and the entry, nobody would wake us.
         if !self.works() {
             return Err(Lost);
@@ -134,31 +135,44 @@ impl Channel {
 }
 
 fn result(header: &Value, body: &[u8], sent: &Sent, out: &Path) -> Result<Value, Fault> {
-    let result = &header["result"];
-    if let Some(fault) = result.get("fault") {
+    let unread = || Fault::new(FaultKind::Process, "the worker on the Ray cluster gave neither a value nor an error");
+    let length = header["answer"].as_u64().and_then(|length| usize::try_from(length).ok()).ok_or_else(unread)?;
+    let (answer, made) = body.split_at_checked(length).ok_or_else(unread)?;
+    let mut answer: Value = serde_json::from_slice(answer).map_err(|_| unread())?;
+    if let Some(fault) = answer.get("fault") {
         return Err(files::fault(fault));
     }
-    let Some(value) = result.get("ok") else {
-        return Err(Fault::new(FaultKind::Process, "the worker on the Ray cluster gave neither a value nor an error"));
-    };
-    files::write(&header["files"], body, out)?;
+    let value = answer.get_mut("ok").map(take).ok_or_else(unread)?;
+    files::write(&header["files"], made, out)?;
     files::renamed(value, sent, out)
 }
 
 async fn write(mut into: OwnedWriteHalf, mut frames: mpsc::UnboundedReceiver<Frame>) {
-    while let Some((header, body)) = frames.recv().await {
-        let header = header.to_string().into_bytes();
-        let mut head = Vec::with_capacity(header.len() + 12);
-        head.extend((header.len() as u32).to_be_bytes());
-        head.extend(&header);
-        head.extend((body.len() as u64).to_be_bytes());
-        if into.write_all(&head).await.is_err() || into.write_all(&body).await.is_err() {
+    let mut some = Vec::with_capacity(WRITTEN);
+    while frames.recv_many(&mut some, WRITTEN).await > 0 {
+        let mut bytes = Vec::new();
+        for (header, body) in some.drain(..) {
+            let header = header.to_string();
+            bytes.extend((header.len() as u32).to_be_bytes());
+            bytes.extend(header.as_bytes());
+            bytes.extend((body.len() as u64).to_be_bytes());
+            // A file is not copied.
+            if body.len() > READ {
+                if into.write_all(&take(&mut bytes)).await.is_err() || into.write_all(&body).await.is_err() {
+                    return;
+                }
+            } else {
+                bytes.extend(&body);
+            }
+        }
+        if into.write_all(&bytes).await.is_err() {
             return;
         }
     }
 }
 
-async fn read(mut from: OwnedReadHalf, shared: Arc<Shared>) {
+async fn read(from: OwnedReadHalf, shared: Arc<Shared>) {
+    let mut from = BufReader::with_capacity(READ, from);
     while let Some((header, body)) = frame(&mut from).await {
         let id = header.get("done").or_else(|| header.get("lost")).and_then(Value::as_u64);
         if let Some(waiting) = id.and_then(|id| locked(&shared.waiting).remove(&id)) {
@@ -170,7 +184,7 @@ async fn read(mut from: OwnedReadHalf, shared: Arc<Shared>) {
     locked(&shared.waiting).clear();
 }
 
-async fn frame(from: &mut OwnedReadHalf) -> Option<Frame> {
+async fn frame(from: &mut BufReader<OwnedReadHalf>) -> Option<Frame> {
     let size = from.read_u32().await.ok().filter(|size| *size <= MOST_HEADER)?;
     let mut header = vec![0; size as usize];
     from.read_exact(&mut header).await.ok()?;

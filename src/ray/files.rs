@@ -36,10 +36,10 @@ pub fn named(args: &Args) -> Result<(Map<String, Value>, Sent), Fault> {
 }
 
 /// A path below a folder, whatever somebody else says it is.
-fn below(folder: &Path, name: &str) -> Result<PathBuf, Fault> {
+pub fn below(folder: &Path, name: &str) -> Result<PathBuf, Fault> {
     let path = Path::new(name);
     if name.is_empty() || !path.components().all(|part| matches!(part, Component::Normal(_))) {
-        let message = format!("a worker on the Ray cluster names the file `{name}`, which is nowhere");
+        let message = format!("the other side of the Ray cluster names the file `{name}`, which is nowhere");
         return Err(Fault::new(FaultKind::Answer, message));
     }
     Ok(folder.join(path))
@@ -64,7 +64,7 @@ pub fn write(list: &Value, body: &[u8], out: &Path) -> Result<(), Fault> {
 }
 
 /// A worker's value with its files as they are called here.
-pub fn renamed(value: &Value, sent: &Sent, out: &Path) -> Result<Value, Fault> {
+pub fn renamed(value: Value, sent: &Sent, out: &Path) -> Result<Value, Fault> {
     let here = |name: &str| -> Result<PathBuf, Fault> {
         if let Some(given) = name.strip_prefix(GIVEN) {
             let unknown = || Fault::new(FaultKind::Answer, format!("a worker was given no file `{given}`"));
@@ -72,10 +72,12 @@ pub fn renamed(value: &Value, sent: &Sent, out: &Path) -> Result<Value, Fault> {
         }
         below(out, name.strip_prefix(MADE).unwrap_or_default())
     };
-    for file in files(value) {
-        here(file)?;
+    let named = files(&value);
+    if named.is_empty() {
+        return Ok(value);
     }
-    Ok(with_files(value, &|name| here(name).unwrap_or_default().to_string_lossy().into_owned()))
+    named.into_iter().try_for_each(|file| here(file).map(drop))?;
+    Ok(with_files(&value, &|name| here(name).unwrap_or_default().to_string_lossy().into_owned()))
 }
 
 /// A fault as it was told.
@@ -103,15 +105,15 @@ mod tests {
         for name in ["../a", "/etc/a", "", "a/../../b", "./a/.."] {
             assert!(write(&json!([[name, 1]]), b"x", folder.path()).is_err(), "{name}");
             let value = json!({ "file": format!("{MADE}{name}") });
-            assert!(renamed(&value, &Sent(BTreeMap::new()), folder.path()).is_err(), "{name}");
+            assert!(renamed(value, &Sent(BTreeMap::new()), folder.path()).is_err(), "{name}");
         }
         assert!(write(&json!([["a/b", 2]]), b"x", folder.path()).is_err());
         write(&json!([["a/b", 1], ["c", 2]]), b"xyz", folder.path()).expect("files");
         assert_eq!(std::fs::read(folder.path().join("c")).expect("c"), b"yz");
         let sent = Sent(BTreeMap::from([("h.txt".to_owned(), PathBuf::from("/here.txt"))]));
         let value = json!([{ "file": "given/h.txt" }, { "file": "made/c" }]);
-        let here = renamed(&value, &sent, Path::new("/out")).expect("names");
+        let here = renamed(value, &sent, Path::new("/out")).expect("names");
         assert_eq!(here, json!([{ "file": "/here.txt" }, { "file": "/out/c" }]));
-        assert!(renamed(&json!({ "file": "given/other" }), &sent, Path::new("/out")).is_err());
+        assert!(renamed(json!({ "file": "given/other" }), &sent, Path::new("/out")).is_err());
     }
 }

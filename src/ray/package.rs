@@ -1,4 +1,4 @@
-//! The driver and this program → a zip file that Ray unpacks where its jobs work, named by its digest. Nothing is compressed: it is
+//! The driver's files and this program → a zip file that Ray unpacks where its jobs work, named by its digest. Nothing is compressed: it is
 //! made once and sent at most once.
 
 use crate::digest::hex;
@@ -7,9 +7,10 @@ use sha2::{Digest, Sha256};
 use std::path::Path;
 
 /// The package's name at Ray, and its bytes.
-pub fn package(driver: &str, program: &Path) -> Result<(String, Vec<u8>), Fault> {
+pub fn package(driver: &[(&str, &str)], program: &Path) -> Result<(String, Vec<u8>), Fault> {
     let binary = std::fs::read(program).map_err(|e| Fault::storage("read", program, &e))?;
-    let bytes = zip(&[("driver.py", driver.as_bytes()), ("mkbc", &binary)]);
+    let own = driver.iter().map(|(name, text)| (*name, text.as_bytes()));
+    let bytes = zip(&own.chain([("mkbc", binary.as_slice())]).collect::<Vec<_>>());
     let digest = hex(&Sha256::digest(&bytes)[..16]);
     Ok((format!("_ray_pkg_{digest}.zip"), bytes))
 }

@@ -2,6 +2,7 @@
 
 use crate::plan::model::PlanStep;
 use std::pin::Pin;
+use std::time::Duration;
 
 /// A place that is waited for; none where nothing bounds the step.
 pub type Entering<'a> = Pin<Box<dyn Future<Output = Option<Box<dyn Place>>> + 'a>>;
@@ -16,4 +17,7 @@ pub trait Places {
 pub trait Place {
     /// The call begins: from now on the place counts as busy.
     fn begin(&self);
+
+    /// It gave a value, so long after it began.
+    fn done(&self, took: Duration);
 }

@@ -20,7 +20,12 @@ pub trait Remote {
     fn call<'a>(&'a self, step: &'a PlanStep, args: &'a Args, out: &'a Path) -> Working<'a>;
 }
 
-/// Whether an engine's work can be done elsewhere: that of programs. A provider is asked from here, so that no key leaves; what is left is quick, or needs files of this machine.
+/// Whether an engine's work can be done elsewhere: that of programs, and of Python files, which go along, by an interpreter that is found
+/// there. A provider is asked from here, so that no key leaves; what is left is quick, or needs other files of this machine.
 pub fn portable(engine: &Engine) -> bool {
-    matches!(engine, Engine::Process { .. })
+    match engine {
+        Engine::Process { .. } => true,
+        Engine::Python { module, interpreter, .. } => module.ends_with(".py") && !interpreter.contains('/'),
+        _ => false,
+    }
 }

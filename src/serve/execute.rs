@@ -155,7 +155,11 @@ fn carry_out(service: &Arc<Service>, id: u64, cancel: &Cancel) -> Result<(End, O
     // A cache of its own for each tenant: else one could tell by the time it takes what another has asked.
     let cache = Cache::of(&service.folder.join("tenants").join(&accepted.tenant), Policy::Usual);
     // A run of a workflow takes its places on the instances of the joint plan; others are none of the fleet's.
-    let places = OnFleet { gates: &service.fleet.gates, library: service.planner.library() };
+    let workflow = accepted.workflow.as_deref();
+    let places = workflow.map(|workflow| {
+        let (gates, library) = (&service.fleet.gates, service.planner.library());
+        OnFleet { gates, workflow, library }
+    });
     let cx = RunContext {
         cancel: cancel.clone(),
         folders: service.settings.libraries.clone(),
@@ -163,7 +167,7 @@ fn carry_out(service: &Arc<Service>, id: u64, cancel: &Cancel) -> Result<(End, O
         cache: Some(&cache),
         servers: Some(service.servers.clone()),
         most_usd: most_usd(accepted.held_micro),
-        places: accepted.workflow.is_some().then_some(&places as &dyn Places),
+        places: places.as_ref().map(|places| places as &dyn Places),
         ..RunContext::new(recorder.folder(), &recording, &env)
     };
     let report = block_on(async {

@@ -21,6 +21,7 @@ use super::store::Accepted;
 use crate::adapt::epochs::Policy;
 use crate::fleet::instance::Instance;
 use crate::fleet::model::{JointJob, JointPlan};
+use crate::fleet::paces::Paces;
 use crate::library::Library;
 use crate::run::fault::Fault;
 use crate::space::Machines;
@@ -88,12 +89,16 @@ pub struct Sight {
     pub rates: BTreeMap<String, f64>,
     /// The share of its slots that was busy over the last window, by instance.
     pub busy: BTreeMap<Instance, f64>,
+    /// How many times as long as planned the latest calls took, by instance; none before there were enough.
+    pub paces: BTreeMap<Instance, Decimal>,
 }
 
 #[derive(Default)]
 struct State {
     workflows: BTreeMap<String, Arc<Workflow>>,
     force: Option<Arc<InForce>>,
+    /// The times that were measured, with which the plan in force was made.
+    paces: Paces,
     number: u64,
     replans: VecDeque<Replanned>,
     sight: Sight,
@@ -142,6 +147,11 @@ impl Fleet {
     pub fn workflow(&self, tenant: &str, name: &str) -> Result<Arc<Workflow>, Refusal> {
         let found = self.state().workflows.get(&key(tenant, name)).cloned();
         found.ok_or_else(|| Refusal::absent(format!("no workflow `{name}` is deployed")))
+    }
+
+    /// The measured times with which the plan in force was made.
+    fn paces(&self) -> Paces {
+        self.state().paces.clone()
     }
 
     /// The plan in force.
@@ -224,23 +234,23 @@ impl Fleet {
         &self,
         service: &Service,
         workflows: BTreeMap<String, Arc<Workflow>>,
-        joint: Option<JointPlan>,
+        (joint, paces): (Option<JointPlan>, Paces),
         said: Replanned,
     ) -> Result<(), Refusal> {
         let number = self.state().number + 1;
         let since_ms = super::now_ms();
-        let force = joint.map(|joint| in_force(&service.planner, number, since_ms, joint)).transpose()?;
+        let force = joint.map(|joint| in_force(&service.planner, number, since_ms, joint, &paces)).transpose()?;
         let said = Replanned { plan: number, ..said };
         let mut replans = self.state().replans.clone();
         replans.push_front(said.clone());
         replans.truncate(REMEMBERED);
-        Kept::of(number, &workflows, force.as_ref(), &replans).write(&service.store)?;
+        Kept::of(number, &workflows, (force.as_ref(), &paces), &replans).write(&service.store)?;
         if let Some(force) = &force {
             self.gates.set(&service.planner, &force.joint);
         }
         let mut state = self.state();
         (state.workflows, state.number, state.replans) = (workflows, number, replans);
-        state.force = force.map(Arc::new);
+        (state.force, state.paces) = (force.map(Arc::new), paces);
         drop(state);
         let note = said::line(&said);
         service.audit.note(Act { what: "replan", tenant: None, from: None, run: None, note: &note });
@@ -253,7 +263,8 @@ impl Fleet {
         let said = Replanned { plan: state.number, ..said };
         state.replans.push_front(said.clone());
         state.replans.truncate(REMEMBERED);
-        let kept = Kept::of(state.number, &state.workflows, state.force.as_deref(), &state.replans);
+        let force = (state.force.as_deref(), &state.paces);
+        let kept = Kept::of(state.number, &state.workflows, force, &state.replans);
         drop(state);
         let note = said::line(&said);
         service.audit.note(Act { what: "replan", tenant: None, from: None, run: None, note: &note });
@@ -263,34 +274,41 @@ impl Fleet {
     /// Takes over what an earlier server kept.
     pub fn restore(&self, service: &Service) -> Result<(), Fault> {
         let Some(kept) = Kept::read(&service.store)? else { return Ok(()) };
-        let Restored { workflows, number, force, rates, replans } = kept.restored(&service.planner)?;
+        let Restored { workflows, number, force, paces, rates, replans } = kept.restored(&service.planner)?;
         let lost = force.is_none() && !workflows.is_empty();
         if let Some(force) = &force {
             self.gates.set(&service.planner, &force.joint);
         }
         let mut state = self.state();
         (state.workflows, state.number, state.replans) = (workflows.clone(), number, replans);
-        state.force = force.map(Arc::new);
+        (state.force, state.paces) = (force.map(Arc::new), paces.clone());
         drop(state);
         if lost {
             let mut wanted = at_rates(&workflows, None);
             for (workflow, rate) in &mut wanted {
                 *rate = rates.get(&workflow.key).copied().unwrap_or(*rate);
             }
-            let joint = self.afresh(service, &wanted)?;
+            let joint = self.afresh(service, &wanted, &paces)?;
             let because = vec!["the plan of the server before is not what the library of this one says".to_owned()];
             let said = Replanned { because, ..said::first("changed", &[], &joint) };
-            self.enact(service, workflows, Some(joint), said)?;
+            self.enact(service, workflows, (Some(joint), paces), said)?;
         }
         Ok(())
     }
 }
 
 /// A joint plan with the parts that runs follow, if this server may run them.
-fn in_force(planner: &Planner, number: u64, since_ms: i64, joint: JointPlan) -> Result<InForce, Refusal> {
+fn in_force(
+    planner: &Planner,
+    number: u64,
+    since_ms: i64,
+    joint: JointPlan,
+    paces: &Paces,
+) -> Result<InForce, Refusal> {
+    let library = paces.with(planner.library());
     let part = |job: &JointJob| {
         let text = serde_json::to_string(&job.plan).map_err(|e| Refusal::broken(&e.to_string()))?;
-        Ok((job.plan.job.clone(), planner.trust(text)?))
+        Ok((job.plan.job.clone(), planner.trust_by(text, &library)?))
     };
     let parts = joint.jobs.iter().map(part).collect::<Result<_, Refusal>>()?;
     Ok(InForce { number, since_ms, joint, parts })

@@ -126,9 +126,14 @@ impl Planner {
 
     /// A plan from elsewhere, if it is what this server's library says and this machine can run it.
     pub fn trust(&self, text: String) -> Result<Arc<Trusted>, Refusal> {
+        self.trust_by(text, &self.library)
+    }
+
+    /// The same by this server's library with other figures.
+    pub fn trust_by(&self, text: String, library: &Library) -> Result<Arc<Trusted>, Refusal> {
         let plan: Plan = serde_json::from_str(&text)
             .map_err(|e| Refusal::invalid("bad_plan", format!("this is no plan that the server can read: {e}")))?;
-        let wrong = if self.own_tools { verify(&plan) } else { verify_against(&plan, &self.library) };
+        let wrong = if self.own_tools { verify(&plan) } else { verify_against(&plan, library) };
         if !wrong.is_empty() {
             let message = format!("the plan does not pass verification and is not run: {}", wrong.join("; "));
             return Err(Refusal::invalid("unverified_plan", message)

@@ -214,6 +214,41 @@ fn a_load_that_grows_gets_more_replicas_and_it_is_said_why() {
 }
 
 #[test]
+fn a_tool_that_gets_slower_is_planned_for_what_it_takes_now() {
+    let mkbc = folder("0", 8);
+    mkbc.write("lib/profiles/shout.csv", PROFILE.replace(",1,s,", ",0.05,s,"));
+    // Its pause is read at each call.
+    mkbc.write("note.sh", "#!/bin/sh\nsleep \"$(cat \"$(dirname \"$1\")/pause.txt\")\"\necho \"$3!\"\n");
+    mkbc.write("pause.txt", "0.4");
+    let server = start(&mkbc);
+    assert_eq!(deploy(&server, "loud", "60 s", "10/s").status, 201);
+    assert_eq!(server.get("/v1/fleet").json()["instances"][0]["replicas"], 1);
+    let grown = until(&server, "calls that take longer need more replicas", |fleet| {
+        run(&server, "loud", "x", 0);
+        std::thread::sleep(Duration::from_millis(300));
+        fleet["instances"][0]["replicas"].as_i64().is_some_and(|replicas| replicas > 1)
+    });
+    let all = grown["replans"].as_array().expect("plans");
+    let made = all.iter().find(|made| made["verdict"] == "scaled").unwrap_or_else(|| panic!("{grown:#}"));
+    assert!(said(made, "because").contains("times as long as planned: shouter on cpu * 1 would be busy"), "{made:#}");
+    assert!(said(made, "changes").contains("instead of 1"), "{made:#}");
+    // What was measured is what the plan is made of, and says so; measured against it, calls are as planned.
+    let id = run(&server, "loud", "again", 0).id();
+    server.until(id, "done");
+    let folders = std::fs::read_dir(mkbc.path(".mkbc/runs")).expect("runs").flatten();
+    let plans = folders.map(|run| std::fs::read_to_string(run.path().join("plan.json")).unwrap_or_default());
+    let measured = "20 calls of this service, ";
+    assert!(plans.into_iter().any(|plan| plan.contains(measured) && plan.contains("\"measured\"")), "no plan says it");
+    until(&server, "calls take as long as the new plan says", |fleet| fleet["instances"][0]["pace"] == 1.0);
+    // The next server knows it.
+    let before = server.get("/v1/fleet").json();
+    assert_eq!(server.terminate(), Some(143));
+    let after = start(&mkbc).get("/v1/fleet").json();
+    assert!(after["plan"]["number"].as_u64() >= before["plan"]["number"].as_u64(), "{after:#}");
+    assert!(!after["replans"].to_string().contains("is not what the library of this one says"), "{after:#}");
+}
+
+#[test]
 fn a_device_that_is_lost_is_planned_around_and_what_it_cannot_carry_is_said() {
     let mkbc = folder("0", 4);
     // Long enough that no rate is measured before the loss is seen.

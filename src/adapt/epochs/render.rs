@@ -15,8 +15,11 @@ impl fmt::Display for Cause {
                 write!(f, "`{job}` runs {} times a second, planned for {}", shown(*measured, 3), shown(*planned, 3))?;
                 busy.as_ref().map_or(Ok(()), |busy| write!(f, ": {busy}"))
             }
-            Cause::Pace { times, busy } => {
+            Cause::Pace { times, busy: Some(busy), .. } => {
                 write!(f, "calls take {} times as long as planned: {busy}", shown(*times, 2))
+            }
+            Cause::Pace { instance, times, busy: None } => {
+                write!(f, "calls of {} take {} times as long as planned", instance.shown(), shown(*times, 2))
             }
             Cause::Idle { usd_per_hour, of } => {
                 write!(f, "replicas for {} of {} usd/h stand idle", money(*usd_per_hour), money(*of))

@@ -32,6 +32,8 @@ pub struct Watch {
 enum Drift {
     /// The load of the instance at this place of the plan.
     Instance(usize),
+    /// The times of its calls.
+    Pace(usize),
     /// The rate of a job that the plan has nothing for.
     Job(String),
     /// The fleet as a whole.
@@ -119,7 +121,13 @@ fn drifts(plan: &JointPlan, seen: &Seen, policy: &Policy) -> Vec<(Drift, Cause)>
         rent += used.usd_per_hour;
         needed += least(used, load, may);
         let most = may * (Decimal::ONE + policy.over) * Decimal::from(used.replicas);
+        let instance = used.instance.clone();
         if load <= most {
+            // What has room for slower calls may still have been chosen for their times.
+            let bound = Decimal::ONE + policy.pace;
+            if pace > bound || pace.saturating_mul(bound) < Decimal::ONE {
+                found.push((Drift::Pace(place), Cause::Pace { instance, times: pace, busy: None }));
+            }
             continue;
         }
         let is = load.checked_div(Decimal::from(used.replicas)).unwrap_or(load);
@@ -130,7 +138,7 @@ fn drifts(plan: &JointPlan, seen: &Seen, policy: &Policy) -> Vec<(Drift, Cause)>
                 let measured = seen.rates.get(&job.plan.job).copied().unwrap_or(job.rate);
                 Cause::Rate { job: job.plan.job.clone(), planned: job.rate, measured, busy: Some(busy) }
             }
-            _ => Cause::Pace { times: pace, busy },
+            _ => Cause::Pace { instance, times: pace, busy: Some(busy) },
         };
         found.push((Drift::Instance(place), cause));
     }

@@ -162,7 +162,8 @@ fn machines(fleet: &FleetStatus) -> String {
         let (units, held) = (device.units.to_string(), device.held.to_string());
         devices.add_row(vec![printable(name), units, held, figure(device.usd_per_hour), memory]);
     }
-    let mut instances = table(width(), &["instance", "replicas", "under way", "slots", "planned", "busy", "calls"]);
+    let mut instances =
+        table(width(), &["instance", "replicas", "under way", "slots", "planned", "busy", "pace", "calls"]);
     let share = |share: f64| format!("{} %", figure(share * 100.0));
     for used in &fleet.instances {
         instances.add_row(vec![
@@ -172,6 +173,7 @@ fn machines(fleet: &FleetStatus) -> String {
             used.slots.to_string(),
             share(used.planned_busy),
             used.busy.map_or("-".to_owned(), share),
+            used.pace.map_or("-".to_owned(), |times| format!("× {}", figure(times))),
             used.calls.to_string(),
         ]);
     }

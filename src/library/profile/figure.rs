@@ -33,6 +33,30 @@ pub struct Figure {
     pub at: Span,
 }
 
+impl Figure {
+    /// A time as it was measured: so many times as long as this says.
+    pub fn paced(&self, pace: &Pace) -> Figure {
+        let times = |value: Decimal| value.saturating_mul(pace.times).normalize();
+        let (low, high) = self.interval;
+        Figure {
+            value: times(self.value),
+            interval: (times(low), times(high)),
+            evidence: EvidenceKind::Measured,
+            source: eco_format!("{}, {} times as long as: {}", pace.source, pace.times, self.source),
+            ..self.clone()
+        }
+    }
+}
+
+/// How long calls were measured to take, against what a profile says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// How many times as long.
+    pub times: Decimal,
+    /// Who measured it, and over how many calls.
+    pub source: EcoString,
+}
+
 /// An amount of work that a figure is for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Condition {

@@ -20,6 +20,13 @@ impl Late {
     pub fn new(how: impl Fn() -> Profile + Send + Sync + 'static) -> Late {
         Late(Arc::new(Inner { read: OnceLock::new(), how: Some(Box::new(how)) }))
     }
+
+    /// Changes this copy alone.
+    pub fn change(&mut self, change: impl FnOnce(&mut Profile)) {
+        let mut profile = Profile::clone(self);
+        change(&mut profile);
+        *self = profile.into();
+    }
 }
 
 impl From<Profile> for Late {

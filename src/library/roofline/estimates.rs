@@ -6,7 +6,7 @@ use super::family::Constants;
 use super::trust::{self, Trust};
 use super::{PROMPTS, Serving};
 use crate::library::evidence::EvidenceKind;
-use crate::library::profile::{Condition, Figure, Setting};
+use crate::library::profile::{Condition, Figure, Pace, Setting};
 use ecow::{EcoString, eco_format};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::{FromPrimitive, ToPrimitive};
@@ -48,6 +48,8 @@ pub struct Basis {
 #[derive(Clone, Debug)]
 pub struct Estimates {
     basis: Basis,
+    /// What calls were measured to take against these.
+    pace: Option<Pace>,
     /// By model, device, units and batch.
     slots: Vec<OnceLock<Box<Slot>>>,
 }
@@ -75,7 +77,16 @@ impl Estimates {
     /// Computes nothing yet.
     pub fn new(basis: Basis) -> Estimates {
         let count = basis.models.len() * basis.chips.len() * basis.units.len() * basis.batch.1.len();
-        Estimates { basis, slots: (0..count).map(|_| OnceLock::new()).collect() }
+        Estimates { basis, pace: None, slots: (0..count).map(|_| OnceLock::new()).collect() }
+    }
+
+    /// The same at a pace that was measured.
+    pub fn paced(self, pace: Pace) -> Estimates {
+        Estimates { pace: Some(pace), ..Estimates::new(self.basis) }
+    }
+
+    fn at_pace(&self, time: Figure) -> Figure {
+        self.pace.as_ref().map_or_else(|| time.clone(), |pace| time.paced(pace))
     }
 
     /// What they are estimated with.
@@ -99,8 +110,14 @@ impl Estimates {
             trust: &slot.trust,
         };
         let figure = match which {
-            0 | 1 => &slot.reading[at].get_or_init(|| estimate.reading(at))[which],
-            _ => &slot.writing[at].get_or_init(|| estimate.writing(at))[which - 2],
+            0 | 1 => &slot.reading[at].get_or_init(|| estimate.reading(at).map(|time| self.at_pace(time)))[which],
+            _ => {
+                let written = || {
+                    let [step, power, memory] = estimate.writing(at);
+                    [self.at_pace(step), power, memory]
+                };
+                &slot.writing[at].get_or_init(written)[which - 2]
+            }
         };
         Some((self.index(place) * STEPS.len() + at, figure))
     }

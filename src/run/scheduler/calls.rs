@@ -221,6 +221,9 @@ impl Scheduler<'_> {
         let Call { folder, usage, .. } = call;
         let usage = usage.get();
         let wall = self.meter.stop(step, &reading, usage, result.is_ok());
+        if let (Some(place), Ok(_)) = (&place, &result) {
+            place.done(wall);
+        }
         self.shared.budget.rented(self.meter.rented());
         drop((held, place, renting));
         let value = match (result, journal) {

@@ -211,6 +211,8 @@ pub struct InstanceStatus {
     pub planned_busy: f64,
     /// The share of their slots that was busy over the last while; none before there was one.
     pub busy: Option<f64>,
+    /// How many times as long as planned the latest calls took, where that is more than chance; none before there were enough.
+    pub pace: Option<f64>,
     /// Calls since the server was started.
     pub calls: u64,
     /// Workflows that use it, as far as the caller sees them.

@@ -8,8 +8,8 @@ use crate::fleet::instance::Instance;
 use crate::fleet::model::JointPlan;
 use crate::library::Library;
 use crate::serve::Service;
-use crate::serve::fleet::InForce;
 use crate::serve::fleet::gates::Seen;
+use crate::serve::fleet::{InForce, Sight};
 use crate::serve::hosts::statuses;
 use axum::Json;
 use axum::extract::{Extension, State};
@@ -34,7 +34,7 @@ pub fn whole(service: &Service, caller: &Caller) -> FleetStatus {
         cluster: machines.map(|machines| machines.name.to_string()).unwrap_or_default(),
         unseen: sight.unseen.clone(),
         devices: machines.map(|machines| devices(machines, joint, service.planner.library())).unwrap_or_default(),
-        instances: instances(joint, &fleet.gates.seen(), &sight.busy, &own),
+        instances: instances(joint, &fleet.gates.seen(), &sight, &own),
         workflows: own.into_iter().collect(),
         plan: force.as_ref().map(|force| plan(force)),
         hosts: if caller.tenant.sees_all { statuses(&service.hosts) } else { Vec::new() },
@@ -63,7 +63,7 @@ fn devices(
 fn instances(
     joint: Option<&JointPlan>,
     seen: &BTreeMap<Instance, Seen>,
-    busy: &BTreeMap<Instance, f64>,
+    sight: &Sight,
     own: &BTreeSet<String>,
 ) -> Vec<InstanceStatus> {
     let used = joint.into_iter().flat_map(|joint| joint.instances.iter().enumerate());
@@ -81,15 +81,15 @@ fn instances(
             replicas: used.replicas,
             memory_gb: float(used.memory_gb),
             workflows: jobs.collect(),
-            ..status(&used.instance, gate, busy)
+            ..status(&used.instance, gate, sight)
         });
     }
     let ending = seen.iter().filter(|(instance, seen)| seen.under_way > 0 && !shown.contains(instance));
-    all.extend(ending.map(|(instance, seen)| status(instance, *seen, busy)));
+    all.extend(ending.map(|(instance, seen)| status(instance, *seen, sight)));
     all
 }
 
-fn status(instance: &Instance, seen: Seen, busy: &BTreeMap<Instance, f64>) -> InstanceStatus {
+fn status(instance: &Instance, seen: Seen, sight: &Sight) -> InstanceStatus {
     InstanceStatus {
         instance: instance.shown(),
         device: instance.device.clone(),
@@ -98,7 +98,8 @@ fn status(instance: &Instance, seen: Seen, busy: &BTreeMap<Instance, f64>) -> In
         under_way: seen.under_way,
         memory_gb: 0.0,
         planned_busy: 0.0,
-        busy: busy.get(instance).copied(),
+        busy: sight.busy.get(instance).copied(),
+        pace: sight.paces.get(instance).copied().map(float),
         calls: seen.calls,
         workflows: Vec::new(),
     }

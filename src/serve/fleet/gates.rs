@@ -2,9 +2,9 @@
 //!
 //! A replica of an instance takes so many calls at once (its slots). Runs are threads with a runtime each; what they share is here. Where the
 //! plan gets fewer replicas, calls under way end, and the places that are too many go as they come back. An instance that leaves the plan
-//! keeps its places: runs that were accepted under the plan before still use them.
+//! keeps its places: runs that were accepted under the plan before still use them. How long calls take is held against the plan.
 
-use crate::fleet::instance::{Instance, carried_out};
+use crate::fleet::instance::{Carried, Instance, carried_out};
 use crate::fleet::model::JointPlan;
 use crate::library::Library;
 use crate::plan::model::PlanStep;
@@ -14,9 +14,9 @@ use crate::space::load::width;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// More calls than this are never under way on one instance.
@@ -30,7 +30,16 @@ pub struct Gates(Mutex<BTreeMap<Instance, Arc<Gate>>>);
 struct Gate {
     room: Arc<Semaphore>,
     count: Mutex<Count>,
+    /// Seconds of the latest calls that gave a value, by workflow and step.
+    took: Mutex<Took>,
 }
+
+type Took = BTreeMap<(String, String), VecDeque<f64>>;
+
+/// Calls whose times are remembered, and without which nothing is said of them.
+pub const LATEST: usize = 20;
+/// The standard errors by which a mean must differ from what is planned.
+const SURE: f64 = 2.0;
 
 #[derive(Clone, Copy, Debug)]
 struct Count {
@@ -73,7 +82,7 @@ impl Count {
 impl Gate {
     fn of(slots: u64, now: Instant) -> Gate {
         let count = Count { slots, debt: 0, under_way: 0, calls: 0, busy: 0.0, offered: 0.0, at: now };
-        Gate { room: Arc::new(Semaphore::new(slots as usize)), count: Mutex::new(count) }
+        Gate { room: Arc::new(Semaphore::new(slots as usize)), count: Mutex::new(count), took: Mutex::default() }
     }
 
     fn count(&self) -> MutexGuard<'_, Count> {
@@ -126,12 +135,50 @@ impl Gates {
         self.all().iter().map(|(instance, gate)| (instance.clone(), seen(gate))).collect()
     }
 
+    /// How many times as long as planned the latest calls of each instance took: of those of which enough were seen, 1 where that may be
+    /// chance. A call's time is held against what the plan says of its step now, whichever plan it was made under.
+    pub fn paces(&self, library: &Library, joint: &JointPlan) -> BTreeMap<Instance, Decimal> {
+        let mut shares: BTreeMap<&Instance, Vec<f64>> = BTreeMap::new();
+        let gates = self.all().clone();
+        for job in &joint.jobs {
+            for (step, route) in job.plan.steps.iter().zip(&job.routes) {
+                let used = route.instance.and_then(|at| joint.instances.get(at)).map(|used| &used.instance);
+                let (Some(instance), Some(planned)) = (used, once(library, step)) else { continue };
+                let Some(gate) = gates.get(instance) else { continue };
+                let took = gate.took.lock().unwrap_or_else(PoisonError::into_inner);
+                let seen = took.get(&(job.plan.job.clone(), step.name.clone()));
+                let share = |seconds: &f64| seconds / planned;
+                shares.entry(instance).or_default().extend(seen.into_iter().flatten().map(share));
+            }
+        }
+        let enough = shares.into_iter().filter(|(_, shares)| shares.len() >= LATEST);
+        enough.map(|(instance, shares)| (instance.clone(), pace(&shares))).collect()
+    }
+
     fn gate(&self, library: &Library, step: &PlanStep) -> Option<Arc<Gate>> {
         let candidate = carried_out(step);
         let entry = library.implementations.get(&candidate.implementation)?;
         let instance = Instance::of(entry, &candidate)?;
         self.all().get(&instance).cloned()
     }
+}
+
+/// Seconds that a plan says one call of a step takes.
+fn once(library: &Library, step: &PlanStep) -> Option<f64> {
+    let candidate = &carried_out(step);
+    let entry = library.implementations.get(&candidate.implementation)?;
+    let carried = Carried { entry, candidate, calls: step.calls, work: &[], predicted: &step.predicted };
+    carried.once()?.to_f64().filter(|seconds| *seconds > 0.0)
+}
+
+/// The mean, where it differs from 1 by more than chance would have it.
+fn pace(shares: &[f64]) -> Decimal {
+    let count = shares.len() as f64;
+    let mean = shares.iter().sum::<f64>() / count;
+    let variance = shares.iter().map(|share| (share - mean).powi(2)).sum::<f64>() / (count - 1.0).max(1.0);
+    let sure = (mean - 1.0).abs() > SURE * (variance / count).sqrt();
+    let mean = Decimal::from_f64_retain(mean).filter(|_| sure).unwrap_or(Decimal::ONE);
+    mean.round_dp(3).normalize()
 }
 
 /// How many calls the replicas of each instance of a plan take at once. A provider's account has no places here.
@@ -154,6 +201,8 @@ fn slots(library: &Library, joint: &JointPlan) -> BTreeMap<Instance, u64> {
 pub struct OnFleet<'a> {
     /// The gates.
     pub gates: &'a Gates,
+    /// The workflow.
+    pub workflow: &'a str,
     /// What the steps' entries stand in.
     pub library: &'a Library,
 }
@@ -163,7 +212,8 @@ impl Places for OnFleet<'_> {
         Box::pin(async move {
             let gate = self.gates.gate(self.library, step)?;
             let permit = gate.room.clone().acquire_owned().await.ok()?;
-            let taken = Taken { gate, permit: Some(permit), begun: Cell::new(false) };
+            let of = (self.workflow.to_owned(), step.name.clone());
+            let taken = Taken { gate, of, permit: Some(permit), begun: Cell::new(false) };
             Some(Box::new(taken) as Box<dyn Place>)
         })
     }
@@ -172,6 +222,8 @@ impl Places for OnFleet<'_> {
 /// A place that is taken.
 struct Taken {
     gate: Arc<Gate>,
+    /// The workflow and the step that it is for.
+    of: (String, String),
     permit: Option<OwnedSemaphorePermit>,
     begun: Cell<bool>,
 }
@@ -184,6 +236,15 @@ impl Place for Taken {
             count.under_way += 1;
             count.calls += 1;
         }
+    }
+
+    fn done(&self, took: Duration) {
+        let mut all = self.gate.took.lock().unwrap_or_else(PoisonError::into_inner);
+        let latest = all.entry(self.of.clone()).or_default();
+        if latest.len() >= LATEST {
+            latest.pop_front();
+        }
+        latest.push_back(took.as_secs_f64());
     }
 }
 
@@ -219,7 +280,8 @@ mod tests {
     async fn enter(gates: &Gates) -> Taken {
         let gate = gates.all()[&instance()].clone();
         let permit = gate.room.clone().acquire_owned().await.expect("open");
-        let taken = Taken { gate, permit: Some(permit), begun: Cell::new(false) };
+        let of = ("w".to_owned(), "s".to_owned());
+        let taken = Taken { gate, of, permit: Some(permit), begun: Cell::new(false) };
         taken.begin();
         taken
     }
@@ -252,5 +314,16 @@ mod tests {
         .expect("a runtime");
         let seen = seen();
         assert!(seen.busy >= 0.0 && seen.offered >= 0.0);
+    }
+
+    #[test]
+    fn what_may_be_chance_is_as_planned() {
+        let noisy = |mean: f64, spread: f64| -> Vec<f64> {
+            (0..LATEST).map(|n| mean + if n % 2 == 0 { spread } else { -spread }).collect()
+        };
+        let shown = |shares: &[f64]| pace(shares).to_string();
+        assert_eq!(shown(&noisy(2.0, 0.5)), "2");
+        assert_eq!(shown(&noisy(0.5, 0.1)), "0.5");
+        assert_eq!(shown(&noisy(1.2, 0.8)), "1", "within two standard errors");
     }
 }

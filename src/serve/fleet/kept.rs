@@ -2,6 +2,7 @@
 
 use super::{InForce, in_force};
 use crate::fleet::model::JointPlan;
+use crate::fleet::paces::Paces;
 use crate::fleet::verify::faults;
 use crate::run::fault::{Fault, FaultKind};
 use crate::serve::api::deployed::Replanned;
@@ -26,6 +27,9 @@ pub struct Kept {
     number: u64,
     workflows: Vec<Ordered>,
     force: Option<Force>,
+    /// The times that were measured, with which the plan was made.
+    #[serde(default, skip_serializing_if = "Paces::is_empty")]
+    paces: Paces,
     replans: VecDeque<Replanned>,
 }
 
@@ -42,6 +46,8 @@ pub struct Restored {
     pub number: u64,
     /// None where the plan is not what the library of today says, or cannot be run any more.
     pub force: Option<InForce>,
+    /// The times that were measured.
+    pub paces: Paces,
     /// The runs a second that the plan provided for, by workflow.
     pub rates: BTreeMap<String, Decimal>,
     pub replans: VecDeque<Replanned>,
@@ -52,7 +58,7 @@ impl Kept {
     pub fn of(
         number: u64,
         workflows: &BTreeMap<String, Arc<Workflow>>,
-        force: Option<&InForce>,
+        (force, paces): (Option<&InForce>, &Paces),
         replans: &VecDeque<Replanned>,
     ) -> Kept {
         let workflows = workflows.values().map(|workflow| workflow.kept()).collect();
@@ -60,7 +66,8 @@ impl Kept {
             let InForce { number, since_ms, joint, .. } = force;
             Force { number: *number, since_ms: *since_ms, joint: joint.clone() }
         });
-        Kept { version: VERSION, number, workflows, force, replans: replans.clone() }
+        let (paces, replans) = (paces.clone(), replans.clone());
+        Kept { version: VERSION, number, workflows, force, paces, replans }
     }
 
     /// Puts it on the disk; for threads that may wait.
@@ -79,7 +86,7 @@ impl Kept {
 
     /// It with its sources read again.
     pub fn restored(self, planner: &Planner) -> Result<Restored, Fault> {
-        let Kept { version, number, workflows, force, replans } = self;
+        let Kept { version, number, workflows, force, paces, replans } = self;
         if version != VERSION {
             let message = format!("the deployed workflows have format {version}, and this mkbc knows format {VERSION}");
             return Err(Fault::new(FaultKind::Storage, message).help("use the mkbc that wrote it"));
@@ -92,9 +99,11 @@ impl Kept {
         let workflows = workflows.into_iter().map(again).collect::<Result<BTreeMap<_, _>, Fault>>()?;
         let jobs = force.iter().flat_map(|force| &force.joint.jobs);
         let rates = jobs.map(|job| (job.plan.job.clone(), job.rate)).collect();
-        let force = force.filter(|force| faults(&force.joint, planner.library()).is_empty());
-        let force = force.and_then(|Force { number, since_ms, joint }| in_force(planner, number, since_ms, joint).ok());
-        Ok(Restored { workflows, number, force, rates, replans })
+        let library = paces.with(planner.library());
+        let force = force.filter(|force| faults(&force.joint, &library).is_empty());
+        let force =
+            force.and_then(|Force { number, since_ms, joint }| in_force(planner, number, since_ms, joint, &paces).ok());
+        Ok(Restored { workflows, number, force, paces, rates, replans })
     }
 }
 

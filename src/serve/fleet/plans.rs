@@ -6,11 +6,12 @@
 use super::{Fleet, InForce, said};
 use crate::adapt::epochs::{Cause, Now, left, replan};
 use crate::check::select;
-use crate::compile::Compiled;
+use crate::compile::{Checked, Compiled};
 use crate::diag::Diagnostics;
 use crate::fleet::join::{Unjoined, join};
 use crate::fleet::member::{Wanted, member};
 use crate::fleet::model::JointPlan;
+use crate::fleet::paces::Paces;
 use crate::fleet::refuse::explain;
 use crate::fleet::translate::{Member, Settings, Translated};
 use crate::serve::Service;
@@ -39,6 +40,8 @@ pub struct Case<'a> {
     pub force: &'a InForce,
     /// The machines, as they were when the causes were seen: what happens to them meanwhile is a cause of its own.
     pub machines: &'a Machines,
+    /// The times that were measured.
+    pub paces: &'a Paces,
     /// Why.
     pub causes: Vec<Cause>,
     /// How the rates were foreseen.
@@ -71,7 +74,7 @@ impl Fleet {
         all.insert(workflow.key.clone(), workflow.clone());
         let came = Cause::Jobs { came: vec![workflow.key.clone()], went: Vec::new() };
         let (joint, said) = self.admitted(service, &all, &tenant.name, came)?;
-        self.enact(service, all, Some(joint), said)?;
+        self.enact(service, all, (Some(joint), self.paces()), said)?;
         Ok((true, workflow))
     }
 
@@ -88,7 +91,8 @@ impl Fleet {
         let usable = service.planner.usable();
         let now = at_rates(all, force.as_deref());
         let proof: Vec<AtRate> = now.iter().map(|(w, rate)| (w.clone(), w.ordered.rate.max(*rate))).collect();
-        let mut members = members(&proof, &machines, &usable)?;
+        let checked = at_paces(&proof, &self.paces());
+        let mut members = members(&proof, &checked, &machines, &usable)?;
         let (began, limit) = (Instant::now(), self.terms.limit);
         let out_of_time = move || began.elapsed() >= limit;
         let limits = Limits { rounds: u64::MAX, out_of_time: Some(&out_of_time), any: false };
@@ -129,7 +133,8 @@ impl Fleet {
         let _one = self.changing();
         workflow.drain();
         let state = self.state();
-        let kept = super::Kept::of(state.number, &state.workflows, state.force.as_deref(), &state.replans);
+        let force = (state.force.as_deref(), &state.paces);
+        let kept = super::Kept::of(state.number, &state.workflows, force, &state.replans);
         drop(state);
         kept.write(&service.store)?;
         self.swept(service)?;
@@ -156,11 +161,13 @@ impl Fleet {
         went.iter().for_each(|key| drop(all.remove(key)));
         let causes = vec![Cause::Jobs { came: Vec::new(), went }];
         let Some(force) = self.in_force().filter(|_| !all.is_empty()) else {
-            return self.enact(service, all, None, said::none("emptied", &causes, said::Foreseen::new(), None, None));
+            let said = said::none("emptied", &causes, said::Foreseen::new(), None, None);
+            return self.enact(service, all, (None, self.paces()), said);
         };
         let rates = at_rates(&all, Some(&force));
         let machines = self.look(service.planner.library()).map_err(|why| Refusal::invalid("no_cluster", why))?;
-        let case = Case { force: &force, machines: &machines, causes: causes.clone(), foreseen: said::Foreseen::new() };
+        let (paces, foreseen) = (&self.paces(), said::Foreseen::new());
+        let case = Case { force: &force, machines: &machines, paces, causes: causes.clone(), foreseen };
         let (joint, said) = match self.again(service, &case, &rates) {
             Ok(planned) => planned,
             // The plan in force carries out all that are left, and more.
@@ -170,7 +177,7 @@ impl Fleet {
                 (force.joint.clone(), said)
             }
         };
-        self.enact(service, all, Some(joint), said)
+        self.enact(service, all, (Some(joint), self.paces()), said)
     }
 
     /// Plans the workflows again for these rates, or, where they do not fit at them, for the largest share of them that does.
@@ -212,9 +219,10 @@ impl Fleet {
         limit: Duration,
         explained: bool,
     ) -> Result<(JointPlan, Replanned), Refusal> {
-        let Case { force, machines, causes, foreseen } = case;
+        let Case { force, machines, paces, causes, foreseen } = case;
         let usable = service.planner.usable();
-        let members = members(rates, machines, &usable)?;
+        let checked = at_paces(rates, paces);
+        let members = members(rates, &checked, machines, &usable)?;
         let began = Instant::now();
         let out_of_time = move || began.elapsed() >= limit;
         let limits = Limits { rounds: u64::MAX, out_of_time: Some(&out_of_time), any: false };
@@ -233,10 +241,11 @@ impl Fleet {
     }
 
     /// The first plan of workflows that an earlier server had, where its own does not hold any more.
-    pub(super) fn afresh(&self, service: &Service, rates: &[AtRate]) -> Result<JointPlan, Refusal> {
+    pub(super) fn afresh(&self, service: &Service, rates: &[AtRate], paces: &Paces) -> Result<JointPlan, Refusal> {
         let machines = self.look(service.planner.library()).map_err(|why| Refusal::invalid("no_cluster", why))?;
         let usable = service.planner.usable();
-        let members = members(rates, &machines, &usable)?;
+        let checked = at_paces(rates, paces);
+        let members = members(rates, &checked, &machines, &usable)?;
         let (began, limit) = (Instant::now(), self.terms.limit);
         let out_of_time = move || began.elapsed() >= limit;
         let limits = Limits { rounds: u64::MAX, out_of_time: Some(&out_of_time), any: false };
@@ -264,15 +273,26 @@ pub fn at_rates(all: &BTreeMap<String, Arc<Workflow>>, force: Option<&InForce>) 
     all
 }
 
+/// The sources of workflows, checked, with the times that were measured; none where there are no such times.
+fn at_paces(rates: &[AtRate], paces: &Paces) -> Vec<Option<Checked>> {
+    let made = |(workflow, _): &AtRate| {
+        let Checked { tree, library, program } = &workflow.opened.checked;
+        let paced = || Checked { tree: tree.clone(), library: paces.with(library).into(), program: program.clone() };
+        (!paces.is_empty()).then(paced)
+    };
+    rates.iter().map(made).collect()
+}
+
 /// The members of a fleet that workflows are, by their keys.
 fn members<'a>(
     rates: &'a [AtRate],
+    at_paces: &'a [Option<Checked>],
     machines: &'a Machines,
     usable: &'a Usable<'a>,
 ) -> Result<Vec<Member<'a>>, Refusal> {
-    let made = |(workflow, rate): &'a AtRate| {
+    let made = |((workflow, rate), at_pace): (&'a AtRate, &'a Option<Checked>)| {
         let opened = &workflow.opened;
-        let (texts, checked) = (&opened.texts, &opened.checked);
+        let (texts, checked) = (&opened.texts, at_pace.as_ref().unwrap_or(&opened.checked));
         let compiled = Compiled { texts, file: opened.file, checked, lock: opened.lock.as_deref() };
         let job =
             select(&checked.program, Some(&workflow.ordered.job)).map_err(|why| Refusal::invalid("no_job", why))?;
@@ -288,7 +308,7 @@ fn members<'a>(
             Err(why) => Err(Refusal::invalid("no_plan", why)),
         }
     };
-    rates.iter().map(made).collect()
+    rates.iter().zip(at_paces).map(made).collect()
 }
 
 /// Why workflows do not fit, and what would let them: as `mkbc plan a b` says it.

@@ -1,11 +1,13 @@
 //! Clock, arrivals and machines → looks at the plan in force; where one names a cause, the fleet is planned again for the rates that are
 //! foreseen. A thread of its own, so that planning holds nobody up: runs and requests go on under the plan in force meanwhile.
 
+use super::gates::LATEST;
 use super::plans::{AtRate, Case, at_rates};
 use super::{Fleet, InForce, said};
 use crate::adapt::epochs::{Cause, Seen, Watch};
 use crate::adapt::forecast::{Forecasting, forecast};
 use crate::fleet::instance::Instance;
+use crate::fleet::paces::Paces;
 use crate::run::fault::{Fault, FaultKind};
 use crate::serve::deploy::Workflow;
 use crate::serve::{Service, now_ms};
@@ -90,6 +92,8 @@ impl Watching {
         let Ok(machines) = fleet.look(service.planner.library()) else { return };
         let rates = self.measure(service, now);
         let Some(force) = fleet.in_force() else { return };
+        let paces = fleet.gates.paces(service.planner.library(), &force.joint);
+        fleet.state().sight.paces = paces.clone();
         if self.number != force.number {
             (self.number, self.watch, self.refused_ms) = (force.number, Watch::default(), None);
         }
@@ -100,7 +104,7 @@ impl Watching {
             return;
         }
         let seen_rates = rates.iter().map(|(key, rate)| (key.clone(), decimal(*rate))).collect();
-        let (since_s, paces) = (since(self.refused_ms.unwrap_or(force.since_ms)), BTreeMap::new());
+        let since_s = since(self.refused_ms.unwrap_or(force.since_ms));
         let seen = Seen { since_s, rates: &seen_rates, paces: &paces, machines: &machines };
         let mut causes = self.watch.look(&force.joint, &seen, policy);
         if self.idle_kept && causes.iter().all(is_idle) {
@@ -119,14 +123,18 @@ impl Watching {
         let Some(force) = fleet.in_force().filter(|force| force.number == self.number) else { return };
         let all = fleet.state().workflows.clone();
         let (rates, foreseen) = self.foresee(service, &all, &force, &causes, measured);
-        let case = Case { force: &force, machines, causes: causes.clone(), foreseen: foreseen.clone() };
+        let paces = paced(fleet.paces(), &causes);
+        let (causes, foreseen) = (&causes, &foreseen);
+        let case = Case { force: &force, machines, paces: &paces, causes: causes.clone(), foreseen: foreseen.clone() };
         let planned = fleet.again(service, &case, &rates);
         self.idle_kept = causes.iter().all(is_idle) && planned.as_ref().is_ok_and(|(_, said)| said.verdict == "kept");
-        if let Err(why) = planned.and_then(|(joint, said)| fleet.enact(service, all, Some(joint), said)) {
+        let next = |(joint, said)| fleet.enact(service, all, (Some(joint), paces), said);
+        if let Err(why) = planned.and_then(next) {
             let help = why.hint().map(|help| format!("\n{help}")).unwrap_or_default();
             let why = Some(format!("{}{help}", why.message()));
             // What cannot be kept is still in the log, and shown as long as this server is there.
-            let _ = fleet.note(service, said::none("refused", &causes, foreseen, Some(&force.joint), why));
+            let said = said::none("refused", causes, foreseen.clone(), Some(&force.joint), why);
+            let _ = fleet.note(service, said);
             self.refused_ms = Some(now_ms());
         }
     }
@@ -243,6 +251,15 @@ impl Fleet {
             state = self.wake.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
+}
+
+/// The measured times to plan with: others only of calls whose times are a cause, so that no plan changes by noise.
+fn paced(before: Paces, causes: &[Cause]) -> Paces {
+    let seen = causes.iter().filter_map(|cause| match cause {
+        Cause::Pace { instance, times, .. } => Some((instance, *times)),
+        _ => None,
+    });
+    seen.fold(before, |paces, (instance, times)| paces.seen(instance, times, LATEST as u64))
 }
 
 fn is_idle(cause: &Cause) -> bool {

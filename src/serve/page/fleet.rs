@@ -148,7 +148,7 @@ fn instances(all: &[InstanceStatus]) -> Markup {
             html!("{}", instance.replicas),
             html!("{} of {}", instance.under_way, instance.slots),
             html!("{}<br><small>planned {}</small>", busy, share(instance.planned_busy)),
-            html!("{}", instance.calls),
+            html!("{}<br><small>{}</small>", instance.calls, pace(instance)),
             html!("{}", instance.workflows.join(", ")),
         ]
     };
@@ -178,6 +178,15 @@ fn hosts(all: &[HostStatus]) -> Markup {
     let rows: Vec<_> = all.iter().map(row).collect();
     let head = ["Host", "State", "#Cores", "#Memory", "GPUs", "Runs", "#Places taken", "Heard of last"];
     table("Hosts that carry runs out", &head, &rows)
+}
+
+/// How calls' times are to those of the plan.
+fn pace(instance: &InstanceStatus) -> String {
+    match instance.pace {
+        None => String::new(),
+        Some(1.0) => "as long as planned".to_owned(),
+        Some(times) => format!("{times:.2} times as long as planned"),
+    }
 }
 
 fn made(all: &[Replanned]) -> Markup {
