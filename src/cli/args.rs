@@ -112,6 +112,9 @@ pub enum Command {
     /// Carry out calls of a run that is elsewhere, which come on standard input
     #[command(hide = true)]
     Worker,
+    /// Let z3 decide what comes on standard input, for another process of mkbc
+    #[command(hide = true)]
+    Judge,
     /// Measure parts of mkbc
     #[command(subcommand)]
     Bench(super::bench::Bench),
