@@ -42,7 +42,7 @@ pub fn explain(space: &Space, clauses: &[usize], budget: &Budget, oracle: Option
     let mut alone = Vec::new();
     for core in std::iter::once(&core).chain(&others) {
         for &clause in core {
-            if known.is_out() {
+            if known.is_out(core.len()) {
                 break;
             }
             let told = |list: &[(usize, i64)]| list.iter().any(|pair| pair.0 == clause);
@@ -114,7 +114,7 @@ impl Known<'_> {
     fn shrink(&mut self, mut set: Vec<usize>) -> Vec<usize> {
         // As many at once as went at once before, twice: most of many clauses have nothing to do with it.
         let (mut end, mut size) = (set.len(), 1);
-        while end > 0 && !self.is_out() {
+        while end > 0 && !self.is_out(set.len()) {
             let start = end - size.min(end);
             let mut rest = set.clone();
             rest.drain(start..end);
@@ -157,7 +157,7 @@ impl Known<'_> {
         let before = self.sets;
         for &clause in self.clauses {
             let Err(place) = kept.binary_search(&clause) else { continue };
-            if self.is_out() || self.sets - before > MOST_SETS {
+            if self.is_out(kept.len()) || self.sets - before > MOST_SETS {
                 return None;
             }
             let mut more = kept.clone();
@@ -169,8 +169,9 @@ impl Known<'_> {
         Some(self.clauses.iter().copied().filter(|clause| kept.binary_search(clause).is_err()).collect())
     }
 
-    fn is_out(&self) -> bool {
-        self.budget.out_of_time()
+    /// Whether time is out and there are too many clauses for what takes no time with a few.
+    fn is_out(&self, clauses: usize) -> bool {
+        clauses > MOST_SETS as usize && self.budget.out_of_time()
     }
 
     /// A smallest set of clauses that hits every known core and holds no known repair.
