@@ -61,7 +61,7 @@ struct State {
 impl<'p, 'a> Adapt<'p, 'a> {
     /// For a run of the plan that was decided on.
     pub fn new(prepared: &'p Prepared<'a>, decision: &'p Decision, mode: Mode) -> Adapt<'p, 'a> {
-        let limits = Limits { nodes: NODES, out_of_time: None, z3_ms: 0, certify: Certify::Off };
+        let limits = Limits { nodes: NODES, out_of_time: None, z3_ms: 0, certify: Certify::Off, judge: None };
         let state = State { choice: decision.solution.choice.clone(), given_up: BTreeSet::new() };
         Adapt { prepared, decision, mode, limits, state: RefCell::new(state) }
     }

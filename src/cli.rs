@@ -28,6 +28,7 @@ mod import;
 mod inputs;
 mod inspect;
 mod journal;
+mod judge;
 mod library;
 mod load;
 mod lsp;
@@ -155,8 +156,10 @@ pub fn main() -> ExitCode {
         Command::Doctor(options) => doctor::doctor(&options),
         Command::Schema(options) => inspect::schema(&options),
         Command::Worker(options) => worker::worker(&options),
+        Command::Judge => judge::judge(),
         Command::Bench(what) => bench::bench(&what),
     };
+    judge::tell();
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -16,6 +16,8 @@
 #[cfg(not(target_family = "wasm"))]
 pub mod adapt;
 #[cfg(not(target_family = "wasm"))]
+pub mod apart;
+#[cfg(not(target_family = "wasm"))]
 pub mod ask;
 #[cfg(not(target_family = "wasm"))]
 pub mod bench;

@@ -19,6 +19,7 @@ mod dominance;
 mod enumerate;
 pub mod export;
 pub mod joint;
+pub mod judge;
 mod levels;
 mod model;
 pub mod outcome;
@@ -40,6 +41,7 @@ mod validate;
 mod wish;
 
 use self::budget::Budget;
+use self::judge::Judge;
 use self::model::Model;
 use self::outcome::{Conflict, Outcome, Proof, Solution, Status};
 use self::presolve::{Space, value};
@@ -47,6 +49,7 @@ use self::price::Price;
 use self::problem::{Problem, Wish};
 use self::propagate::{Cutoff, propagate};
 use self::search::Found;
+pub use self::smt::isolated;
 use self::smt::{Oracle, Verdict};
 use self::validate::HUGE;
 use self::wish::minimise_under;
@@ -62,6 +65,8 @@ pub struct Limits<'a> {
     pub z3_ms: u32,
     /// What z3 is asked. Without it the native search has the only word.
     pub certify: Certify,
+    /// Who answers in place of the z3 in this process.
+    pub judge: Option<&'a dyn Judge>,
 }
 
 /// What z3 is given to refute.
@@ -79,7 +84,7 @@ pub enum Certify {
 
 impl Default for Limits<'_> {
     fn default() -> Self {
-        Limits { nodes: 200_000, out_of_time: None, z3_ms: 5_000, certify: Certify::Core }
+        Limits { nodes: 200_000, out_of_time: None, z3_ms: 5_000, certify: Certify::Core, judge: None }
     }
 }
 
@@ -103,7 +108,12 @@ pub fn well_formed(problem: &Problem) -> Result<(), String> {
 
 /// Loads z3 for this process, so that the first problem does not pay for it.
 pub fn warm_up() {
-    smt::warm_up();
+    smt::Here.warm_up();
+}
+
+/// z3 in this process.
+pub fn z3_here() -> impl Judge {
+    smt::Here
 }
 
 /// Price rows of one wish that later wishes are given as well.

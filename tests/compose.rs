@@ -107,7 +107,7 @@ fn checked(sources: &Sources) -> Checked {
 /// The plan for four cores that cost nothing; an error where no plan keeps the limits.
 fn planned(sources: &Sources, checked: &Checked, cx: &mut Diagnostics) -> Result<Plan, String> {
     let machines = Machines { name: "free".into(), pools: BTreeMap::from([("cpu".into(), (4, 0.into()))]) };
-    let limits = Limits { nodes: 1_000_000, out_of_time: None, z3_ms: 0, certify: Certify::Off };
+    let limits = Limits { nodes: 1_000_000, out_of_time: None, z3_ms: 0, certify: Certify::Off, judge: None };
     let measured = InputSizes::new();
     let end = End::Typical;
     let target = Target { job: None, machines: &machines, measured: &measured, usable: &anywhere, limits, end };

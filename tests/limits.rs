@@ -1,5 +1,10 @@
 //! Limits at their edge, and plans that claim to keep what they do not: the real binary on real files.
 
+use murakkab::apart::Apart;
+use murakkab::bench::families::generate;
+use murakkab::solve::judge::Judge;
+use murakkab::solve::outcome::Outcome;
+use murakkab::solve::{Limits, solve};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::{Command, Output};
@@ -125,4 +130,54 @@ fn a_plan_that_breaks_a_rule_is_refused() {
         text(&done.stdout),
         text(&done.stderr)
     );
+}
+
+/// Plans a problem with somebody who decides in the place of z3: what the wishes come to, and who proved it.
+fn solved(judge: Option<&dyn Judge>) -> (Vec<i64>, String) {
+    let problem = generate(&"realistic-8x20-tight".parse().expect("a recipe"), 3);
+    match solve(&problem, &Limits { judge, ..Limits::default() }) {
+        Outcome::Solved(found) => (found.values, found.proof.by),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_z3_that_dies_takes_its_word_along_and_nothing_else() {
+    let (values, by) = solved(None);
+    assert!(by.starts_with("z3"), "{by}");
+    let apart = Apart::new(env!("CARGO_BIN_EXE_mkbc"), &["judge"]);
+    assert_eq!(solved(Some(&apart)), (values.clone(), by));
+    assert_eq!(apart.ended(), None);
+    let program = env!("CARGO_BIN_EXE_mkbc");
+    for (script, how) in [
+        ("read a; read b; kill -SEGV $$", "ended by signal 11"),
+        ("kill -ABRT $$", "ended by signal 6"),
+        ("exit 3", "ended with code 3"),
+        // It has no room to be loaded.
+        ("ulimit -v 20000; exec \"$0\" judge", ""),
+        ("read a; echo '{}'; exec sleep 60", "gave no word and was stopped"),
+    ] {
+        let apart = Apart::new("sh", &["-c", script, program]);
+        assert_eq!(solved(Some(&apart)), (values.clone(), "native".to_owned()), "{script}");
+        let ended = apart.ended().expect("a process that ended");
+        assert!(ended.contains(how), "{script}: {ended}");
+    }
+    let nobody = Apart::new("/nowhere/mkbc", &[]);
+    assert_eq!(solved(Some(&nobody)).1, "native");
+    assert!(nobody.ended().is_some_and(|how| how.starts_with("did not start")));
+}
+
+#[test]
+fn without_time_a_job_has_a_plan_that_says_how_far_it_is_proved() {
+    let folder = edge();
+    std::fs::write(folder.path().join("lib/free.mkb"), "cluster free { cpu * 4 }\n").expect("a file");
+    let done = mkbc(folder.path(), "plan job.mkb --library lib --cluster free --time-limit 0 --json");
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let plan: Value = serde_json::from_slice(&done.stdout).expect("a plan");
+    let status = plan["proof"]["status"].as_str().expect("a status");
+    assert!(["optimal", "feasible"].contains(&status), "{status}");
+    for wrong in ["-1", "NaN", "inf", "1e300"] {
+        let done = mkbc(folder.path(), &format!("plan job.mkb --library lib --cluster free --time-limit={wrong}"));
+        assert!(!done.status.success() && !text(&done.stderr).contains("panicked"), "{wrong}: {}", text(&done.stderr));
+    }
 }

@@ -70,7 +70,7 @@ fn read(source: &str) -> (Texts, murakkab::diag::source::FileId, Checked) {
 fn planned(source: &str) -> Plan {
     let (texts, file, checked) = read(source);
     let machines = Machines { name: "free".into(), pools: BTreeMap::from([("cpu".into(), (9, 0.into()))]) };
-    let limits = Limits { nodes: 100_000, out_of_time: None, z3_ms: 0, certify: Certify::Off };
+    let limits = Limits { nodes: 100_000, out_of_time: None, z3_ms: 0, certify: Certify::Off, judge: None };
     let (measured, end) = (InputSizes::new(), End::Typical);
     let target = Target { job: Some("main"), machines: &machines, measured: &measured, usable: &anywhere, limits, end };
     let compiled = Compiled { texts: &texts, file, checked: &checked, lock: None };

@@ -68,7 +68,7 @@ fn planned(job: &str, profile: String, end: End) -> Result<Plan, String> {
     let mut cx = Diagnostics::default();
     let checked = check_file(&texts, file, &mut cx);
     let machines = Machines { name: "free".into(), pools: BTreeMap::from([("cpu".into(), (4, 0.into()))]) };
-    let limits = Limits { nodes: 100_000, out_of_time: None, z3_ms: 0, certify: Certify::Off };
+    let limits = Limits { nodes: 100_000, out_of_time: None, z3_ms: 0, certify: Certify::Off, judge: None };
     let measured = InputSizes::new();
     let target = Target { job: None, machines: &machines, measured: &measured, usable: &anywhere, limits, end };
     let compiled = Compiled { texts: &texts, file, checked: &checked, lock: None };
@@ -219,7 +219,7 @@ fn under_load(rate: &str, library: &str, profile: &str, body: &str) -> Result<Pl
     let checked = check_file(&texts, file, &mut cx);
     let price = rust_decimal::dec!(0.9);
     let machines = Machines { name: "four".into(), pools: BTreeMap::from([("cpu".into(), (4, price))]) };
-    let limits = Limits { nodes: 100_000, out_of_time: None, z3_ms: 0, certify: Certify::Off };
+    let limits = Limits { nodes: 100_000, out_of_time: None, z3_ms: 0, certify: Certify::Off, judge: None };
     let measured = InputSizes::new();
     let end = End::Typical;
     let target = Target { job: None, machines: &machines, measured: &measured, usable: &anywhere, limits, end };
@@ -441,7 +441,7 @@ fn written(result: &str, lines: &str, body: &str) -> Result<Plan, String> {
     let mut cx = Diagnostics::default();
     let checked = check_file(&texts, file, &mut cx);
     let machines = Machines { name: "free".into(), pools: BTreeMap::from([("cpu".into(), (9, 0.into()))]) };
-    let limits = Limits { nodes: 100_000, out_of_time: None, z3_ms: 0, certify: Certify::Off };
+    let limits = Limits { nodes: 100_000, out_of_time: None, z3_ms: 0, certify: Certify::Off, judge: None };
     let measured = InputSizes::new();
     let target =
         Target { job: None, machines: &machines, measured: &measured, usable: &anywhere, limits, end: End::Typical };
@@ -568,7 +568,7 @@ fn on_gpus(needs: &[Needs], gpus: u32, lines: &str) -> Result<Plan, String> {
     let checked = check_file(&texts, file, &mut cx);
     let pools = BTreeMap::from([("tiny".into(), (gpus, rust_decimal::dec!(3.6)))]);
     let machines = Machines { name: "few".into(), pools };
-    let limits = Limits { nodes: 1_000_000, out_of_time: None, z3_ms: 0, certify: Certify::Off };
+    let limits = Limits { nodes: 1_000_000, out_of_time: None, z3_ms: 0, certify: Certify::Off, judge: None };
     let measured = InputSizes::new();
     let target =
         Target { job: None, machines: &machines, measured: &measured, usable: &anywhere, limits, end: End::Typical };

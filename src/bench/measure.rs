@@ -27,6 +27,8 @@ pub struct Effort {
     pub z3_ms: u32,
     /// What z3 is asked.
     pub certify: Certify,
+    /// Nodes of the native search, from which on z3 searches.
+    pub nodes: u64,
 }
 
 /// What came of an instance; written to JSON as `docs/instances.md` says.
@@ -168,8 +170,8 @@ fn timed(instance: &Instance, effort: Effort, meters: &Meters) -> (Answer, f64, 
     while times.len() < MOST_RUNS && times.iter().sum::<Duration>() < ENOUGH {
         let start = (meters.cpu)();
         let out_of_time = || (meters.cpu)().saturating_sub(start) >= effort.time;
-        let Effort { z3_ms, certify, .. } = effort;
-        let limits = Limits { nodes: u64::MAX, out_of_time: Some(&out_of_time), z3_ms, certify };
+        let Effort { z3_ms, certify, nodes, .. } = effort;
+        let limits = Limits { nodes, out_of_time: Some(&out_of_time), z3_ms, certify, judge: None };
         let outcome = solve(&instance.problem, &limits);
         times.push((meters.cpu)().saturating_sub(start));
         answer = Some(outcome.into());

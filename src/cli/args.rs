@@ -112,6 +112,9 @@ pub enum Command {
     Man(super::completions::ManOptions),
     /// Carry out runs of a server on this machine: --to URL
     Worker(Box<super::worker::WorkerOptions>),
+    /// Let z3 decide what comes on standard input, for another process of mkbc
+    #[command(hide = true)]
+    Judge,
     /// Measure parts of mkbc
     #[command(subcommand)]
     Bench(super::bench::Bench),

@@ -100,6 +100,9 @@ pub struct SolverOptions {
     /// What z3 is asked
     #[arg(long, value_enum, default_value_t = Level::Core)]
     pub certify: Level,
+    /// Nodes that the native search may visit; from there on z3 searches (1: from the bound and the plans of the whole problem)
+    #[arg(long, default_value_t = u64::MAX, hide_default_value = true, value_name = "N")]
+    pub nodes: u64,
     /// Seconds of CPU time for each problem
     #[arg(long, default_value_t = 20.0, value_name = "SECONDS")]
     pub time_limit: f64,
@@ -141,7 +144,7 @@ fn solver(options: &SolverOptions) -> Result<(), Failure> {
     }
     warm_up();
     let meters = Meters { cpu: &cpu, reset_memory: &reset_memory, memory: &memory };
-    let effort = Effort { time, z3_ms: Z3_MS, certify: options.certify.into() };
+    let effort = Effort { time, z3_ms: Z3_MS, certify: options.certify.into(), nodes: options.nodes };
     let (mut results, mut confirmed) = (Vec::new(), 0);
     for job in &jobs {
         let mut measured = measure(&job.instance, effort, &meters);

@@ -348,7 +348,7 @@ fn with_prepared<T>(
     then: impl FnOnce(&Prepared, &Limits) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let machines = machines(HERE, &subject.checked.library)?;
-    let limits = Limits { nodes: NODES, out_of_time: None, z3_ms: 1, certify: Certify::Off };
+    let limits = Limits { nodes: NODES, out_of_time: None, z3_ms: 1, certify: Certify::Off, judge: None };
     let target = Target { job, machines: &machines, measured: sizes, usable: &usable_here, limits, end: End::Typical };
     let Filled { texts, file, checked, lock, .. } = subject;
     let compiled = Compiled { texts, file: *file, checked, lock: lock.as_deref() };

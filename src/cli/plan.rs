@@ -5,6 +5,7 @@ use super::expand::{Filled, filled};
 use super::export::{self, Decided};
 use super::here::{HERE, machines_of, usable_here};
 use super::inputs::{Inputs, about, known};
+use super::judge::apart;
 use super::load::{read, show, time_limit, write};
 use super::{Failure, note, print, proof, width};
 use crate::ask::Asked;
@@ -23,7 +24,8 @@ use crate::plan::diff::diff;
 use crate::plan::model::Plan;
 use crate::plan::render;
 use crate::run::{block_on, pins, probe, value};
-use crate::solve::{Certify, Limits, warm_up};
+use crate::solve::judge::Judge;
+use crate::solve::{Certify, Limits};
 use crate::space::Machines;
 use crate::space::ends::End;
 use crate::space::sizes::InputSizes;
@@ -207,8 +209,8 @@ fn made(
     see: See,
     then: Then,
 ) -> Result<(), Failure> {
-    // z3 takes some milliseconds to wake up; it can do so while the file is read.
-    let waking = std::thread::spawn(warm_up);
+    // z3's process takes some milliseconds to wake up; it can do so while the file is read.
+    let waking = std::thread::spawn(|| apart().map(Judge::warm_up));
     let mut filled = filled(&options.source, options.locked, false)?;
     Arc::make_mut(&mut filled.checked.library).demand = demand(options.evidence);
     change(options, extras.slo, &mut filled)?;
@@ -258,7 +260,7 @@ fn with_filled(
     extras: Extras<'_>,
     filled: &mut Filled,
     (see, then): (See, Then),
-    waking: std::thread::JoinHandle<()>,
+    waking: std::thread::JoinHandle<Option<()>>,
 ) -> Result<(), Failure> {
     let terms = match terms(options, inputs, cluster, filled) {
         Ok(terms) => terms,
@@ -368,7 +370,13 @@ pub fn usable_on(machines: &Machines) -> fn(&Implementation) -> Result<(), Strin
 impl Terms {
     /// The same for the solver.
     pub fn target<'a>(&'a self, out_of_time: &'a (dyn Fn() -> bool + Sync)) -> Target<'a> {
-        let limits = Limits { nodes: 2_000_000, out_of_time: Some(out_of_time), z3_ms: Z3_MS, certify: Certify::Core };
+        let limits = Limits {
+            nodes: 2_000_000,
+            out_of_time: Some(out_of_time),
+            z3_ms: Z3_MS,
+            certify: Certify::Core,
+            judge: apart(),
+        };
         let Terms { job, machines, measured, usable, end, .. } = self;
         Target { job: Some(&job.name), machines, measured, usable, limits, end: *end }
     }

@@ -3,6 +3,7 @@
 mod sharing;
 
 use super::here::{HERE, machines, usable_here};
+use super::judge::apart;
 use super::load::library;
 use super::{Failure, note, print};
 use crate::run::devices::cpu::cores;
@@ -141,6 +142,7 @@ pub fn serve(options: &ServeOptions) -> Result<(), Failure> {
         machines: |name, library| machines(name, library).map_err(|why| why.to_string()),
         name: HERE,
         usable: usable_here,
+        judge: apart(),
     };
     let planner = Planner::new(library(&libraries)?, libraries.clone(), here, options.allow_own_tools)?;
     let fleet = sharing::fleet(&options.sharing, &libraries);

@@ -145,7 +145,8 @@ pub fn plans(
         };
         let usable = (planner.usable)(&machines);
         let measured = InputSizes::new();
-        let limits = Limits { nodes: 200_000, out_of_time: Some(planner.stop), z3_ms: 500, certify: Certify::Off };
+        let limits =
+            Limits { nodes: 200_000, out_of_time: Some(planner.stop), z3_ms: 500, certify: Certify::Off, judge: None };
         let target = Target {
             job: Some(&job.name),
             machines: &machines,

@@ -18,6 +18,7 @@ use crate::library::{Implementation, Library};
 use crate::plan::model::Plan;
 use crate::plan::verify::{verify, verify_against};
 use crate::run::{preflight, value};
+use crate::solve::judge::Judge;
 use crate::solve::{Certify, Limits};
 use crate::space::Machines;
 use crate::space::ends::End;
@@ -45,6 +46,8 @@ pub struct Here {
     pub name: &'static str,
     /// Whether this machine can run an implementation.
     pub usable: fn(&Implementation) -> Result<(), String>,
+    /// Who certifies plans, where that is not the z3 in this process.
+    pub judge: Option<&'static dyn Judge>,
 }
 
 /// A source that is to be planned.
@@ -200,7 +203,13 @@ impl Planner {
         let limit = Duration::from_secs_f64(order.time_limit_s.unwrap_or(20.0).clamp(0.0, LONGEST));
         let began = Instant::now();
         let out_of_time = move || began.elapsed() >= limit;
-        let limits = Limits { nodes: NODES, out_of_time: Some(&out_of_time), z3_ms: Z3_MS, certify: Certify::Core };
+        let limits = Limits {
+            nodes: NODES,
+            out_of_time: Some(&out_of_time),
+            z3_ms: Z3_MS,
+            certify: Certify::Core,
+            judge: self.here.judge,
+        };
         let end = if order.robust { End::Worst } else { End::Typical };
         let target =
             Target { job: Some(&job.name), machines: &machines, measured: &given.sizes, usable: &usable, limits, end };

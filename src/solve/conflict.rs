@@ -42,6 +42,9 @@ pub fn explain(space: &Space, clauses: &[usize], budget: &Budget, oracle: Option
     let mut alone = Vec::new();
     for core in std::iter::once(&core).chain(&others) {
         for &clause in core {
+            if known.is_out(core.len()) {
+                break;
+            }
             let told = |list: &[(usize, i64)]| list.iter().any(|pair| pair.0 == clause);
             let reached = reachable.contains(&(clause, None)) || !reachable.iter().any(|pair| pair.0 == clause);
             if reached && !told(&alone) {
@@ -111,7 +114,7 @@ impl Known<'_> {
     fn shrink(&mut self, mut set: Vec<usize>) -> Vec<usize> {
         // As many at once as went at once before, twice: most of many clauses have nothing to do with it.
         let (mut end, mut size) = (set.len(), 1);
-        while end > 0 {
+        while end > 0 && !self.is_out(set.len()) {
             let start = end - size.min(end);
             let mut rest = set.clone();
             rest.drain(start..end);
@@ -140,28 +143,35 @@ impl Known<'_> {
                     self.cores.push(core);
                 }
                 Some(true) => {
-                    let repair = self.grow(&seed);
+                    let Some(repair) = self.grow(&seed) else { return };
                     self.repairs.push(repair);
                 }
             }
         }
     }
 
-    /// What a set with a plan leaves out, once nothing can be added to it.
-    fn grow(&mut self, set: &[usize]) -> Vec<usize> {
+    /// What a set with a plan leaves out, once nothing can be added to it; `None` when that takes too long to see.
+    fn grow(&mut self, set: &[usize]) -> Option<Vec<usize>> {
         let plan = self.plans.iter().filter(|plan| within(set, &plan.1)).max_by_key(|plan| plan.1.len());
         let mut kept = plan.map_or_else(|| set.to_vec(), |plan| plan.1.clone());
+        let before = self.sets;
         for &clause in self.clauses {
-            if !kept.contains(&clause) {
-                let mut more = kept.clone();
-                more.push(clause);
-                more.sort_unstable();
-                if self.feasible(&more) == Some(true) {
-                    kept = more;
-                }
+            let Err(place) = kept.binary_search(&clause) else { continue };
+            if self.is_out(kept.len()) || self.sets - before > MOST_SETS {
+                return None;
+            }
+            let mut more = kept.clone();
+            more.insert(place, clause);
+            if self.feasible(&more) == Some(true) {
+                kept = more;
             }
         }
-        self.clauses.iter().copied().filter(|clause| !kept.contains(clause)).collect()
+        Some(self.clauses.iter().copied().filter(|clause| kept.binary_search(clause).is_err()).collect())
+    }
+
+    /// Whether time is out and there are too many clauses for what takes no time with a few.
+    fn is_out(&self, clauses: usize) -> bool {
+        clauses > MOST_SETS as usize && self.budget.out_of_time()
     }
 
     /// A smallest set of clauses that hits every known core and holds no known repair.
@@ -172,7 +182,7 @@ impl Known<'_> {
 
     fn hit(&self, taken: &mut Vec<usize>, size: usize, left: &mut u32) -> Option<Vec<usize>> {
         *left = left.checked_sub(1)?;
-        if self.repairs.iter().any(|repair| within(repair, taken)) {
+        if self.repairs.iter().any(|repair| repair.iter().all(|clause| taken.contains(clause))) {
             return None;
         }
         let Some(core) = self.cores.iter().find(|core| !core.iter().any(|clause| taken.contains(clause))) else {
@@ -245,9 +255,10 @@ impl Known<'_> {
     }
 }
 
-/// Whether all of the first are among the second.
+/// Whether all of the first are among the second; both ascend.
 fn within(some: &[usize], of: &[usize]) -> bool {
-    some.iter().all(|clause| of.contains(clause))
+    let mut of = of.iter();
+    some.len() <= of.len() && some.iter().all(|clause| of.by_ref().find(|other| *other >= clause) == Some(clause))
 }
 
 fn except(clauses: &[usize], dropped: usize) -> Vec<usize> {

@@ -189,11 +189,11 @@ pub struct Model<'s> {
 }
 
 impl<'s> Model<'s> {
-    /// The model of the given clauses (indices) and upper bounds on wishes.
+    /// The model of the given clauses (indices, ascending) and upper bounds on wishes.
     pub fn new(space: &'s Space<'s>, clauses: &[usize], bounds: &[(Wish, i64)]) -> Self {
         let mut domain = Domain::full(space);
         let stated = &space.problem.clauses;
-        let rule = |clause: &usize| clauses.contains(clause);
+        let rule = |clause: &usize| clauses.binary_search(clause).is_ok();
         domain.retain(|_, column| space.choice(column as usize).is_none_or(|c| !c.breaks.iter().any(rule)));
         let mut model = Model { space, domain, rows: Vec::new(), ceilings: Vec::new(), broken: false };
         for &clause in clauses {
@@ -295,7 +295,7 @@ impl<'s> Model<'s> {
         if row.most(&self.domain) <= row.rhs {
             return;
         }
-        match self.rows.iter_mut().find(|other| other.coef == row.coef) {
+        match self.rows.iter_mut().find(|other| other.steps == row.steps && other.coef == row.coef) {
             Some(other) if other.rhs <= row.rhs => (),
             Some(other) => *other = row,
             None => self.rows.push(row),

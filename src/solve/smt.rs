@@ -13,15 +13,15 @@
 //! z3 may find models, whose order depends on what a context has seen.
 
 mod cover;
+mod here;
 mod question;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use z3::ast::Bool;
-use z3::{Config, Params, Solver, with_z3_config};
-
+pub use self::here::{Here, isolated};
 use self::question::Question;
 use super::budget::Clock;
+use super::judge::{Judge, Terms, Trial};
 use super::model::{Domain, Model, Row};
 use super::price::{Hints, Multipliers, Price};
 use super::propagate::{Cutoff, propagate};
@@ -37,18 +37,11 @@ pub enum Verdict {
     Unknown,
 }
 
-/// How much one check may take.
-#[derive(Clone, Copy)]
-pub struct Ask<'a> {
-    /// Milliseconds.
-    pub ms: u32,
-    /// Says when time is out.
-    pub clock: Clock<'a>,
-}
-
-/// How often z3 may be asked, and how it was.
+/// How often somebody may be asked, and how it was.
 pub struct Oracle<'a> {
-    ask: Ask<'a>,
+    judge: &'a dyn Judge,
+    ms: u32,
+    clock: Clock<'a>,
     certify: Certify,
     checks: AtomicU32,
 }
@@ -71,29 +64,16 @@ pub fn name() -> String {
     format!("z3 {}", number.unwrap_or(version).trim_end_matches(".0"))
 }
 
-/// Runs with a fresh context of z3: what a context has seen before sways which model it finds, and the same problem is to get
-/// the same answer whatever was solved before it.
-pub fn isolated<R: Send + Sync>(run: impl FnOnce() -> R + Send + Sync) -> R {
-    with_z3_config(&Config::new(), run)
-}
-
-/// Has z3 answer a small question, since its first answer on a thread takes the longest.
-pub fn warm_up() {
-    let Some(solver) = Solver::new_for_logic("QF_FD") else {
-        return;
-    };
-    let taken: Vec<Bool> = (0..4u32).map(Bool::new_const).collect();
-    let terms: Vec<(&Bool, i32)> = taken.iter().zip(1..).collect();
-    solver.assert(exactly_one(taken.iter().collect()));
-    solver.assert(Bool::pb_le(&terms, 3));
-    solver.check();
-}
-
 impl<'a> Oracle<'a> {
     /// The oracle that limits want; none where nothing is to be certified.
     pub fn of(limits: &Limits<'a>) -> Option<Oracle<'a>> {
-        let Limits { z3_ms: ms, out_of_time: clock, certify, .. } = *limits;
-        (certify != Certify::Off).then(|| Oracle { ask: Ask { ms, clock }, certify, checks: AtomicU32::new(0) })
+        let Limits { z3_ms: ms, out_of_time: clock, certify, judge, .. } = *limits;
+        let judge = judge.unwrap_or(&Here);
+        (certify != Certify::Off).then(|| Oracle { judge, ms, clock, certify, checks: AtomicU32::new(0) })
+    }
+
+    fn begin(&self, fresh: bool) -> Option<Box<dyn Trial + '_>> {
+        self.judge.begin(Terms { ms: self.ms, work: MOST_WORK, megabytes: MOST_MEMORY, fresh })
     }
 
     /// Checks made.
@@ -116,7 +96,10 @@ impl Oracle<'_> {
             }
             Some(leaves) => {
                 self.checks.fetch_add(1, Ordering::Relaxed);
-                if cover::covered(&hints.record.cases, &leaves, &self.ask) == Some(true) {
+                let covered = |mut trial: Box<dyn Trial + '_>| {
+                    cover::covered(&hints.record.cases, &leaves, trial.as_mut()) == Some(true)
+                };
+                if self.begin(false).is_some_and(covered) {
                     return Verdict::Refuted;
                 }
             }
@@ -142,10 +125,11 @@ impl Oracle<'_> {
         let mut rows: Vec<Linear> = prices(model, hints, &chosen, value, &domain);
         rows.extend(carried.iter().map(|price| on(price, &domain)));
         let paths = paths(model, hints, &domain);
-        let Some(question) = Question::new(model, domain, &paths, &rows, &self.ask) else {
+        let Some(trial) = self.begin(most > 1) else {
             return Verdict::Unknown;
         };
-        let (verdict, checks) = question.answer(&self.ask, most);
+        let mut question = Question::new(model, domain, &paths, &rows, trial);
+        let (verdict, checks) = question.answer(self.clock, most);
         self.checks.fetch_add(checks, Ordering::Relaxed);
         verdict
     }
@@ -230,18 +214,6 @@ impl Linear {
     }
 }
 
-/// A solver within its limits.
-fn solver(ask: &Ask) -> Option<Solver> {
-    let solver = Solver::new_for_logic("QF_FD")?;
-    let mut params = Params::new();
-    params.set_u32("timeout", ask.ms.max(1));
-    params.set_u32("rlimit", MOST_WORK);
-    params.set_u32("max_memory", MOST_MEMORY);
-    params.set_u32("random_seed", 0);
-    solver.set_params(&params);
-    Some(solver)
-}
-
 /// A row in integers that z3 can hold: shifted by the least of every group, of which one member is taken, clamped, divided and
 /// floored on both sides.
 struct Scaled {
@@ -271,22 +243,4 @@ impl Scaled {
         let scale = |a: i128| i32::try_from(if a > slack { limit + 1 } else { a >> shift }).unwrap_or(i32::MAX);
         Scaled { coef: shifted.into_iter().map(scale).collect(), limit: i32::try_from(limit).unwrap_or(i32::MAX) }
     }
-}
-
-fn at_most(taken: &[&Bool], row: &Scaled) -> Bool {
-    if row.limit < 0 {
-        return Bool::from_bool(false);
-    }
-    let terms: Vec<(&Bool, i32)> =
-        taken.iter().copied().zip(row.coef.iter().copied()).filter(|term| term.1 > 0).collect();
-    if terms.is_empty() { Bool::from_bool(true) } else { Bool::pb_le(&terms, row.limit) }
-}
-
-fn exactly_one(taken: Vec<&Bool>) -> Bool {
-    let terms: Vec<(&Bool, i32)> = taken.into_iter().map(|bool| (bool, 1)).collect();
-    if terms.is_empty() { Bool::from_bool(false) } else { Bool::pb_eq(&terms, 1) }
-}
-
-fn one_of(bools: Vec<Bool>) -> Bool {
-    if bools.is_empty() { Bool::from_bool(false) } else { Bool::or(&bools) }
 }

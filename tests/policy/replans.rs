@@ -105,7 +105,7 @@ fn again_under(
     policy: &Policy,
 ) -> Result<Replan, Unjoined> {
     let (members, running) = (members(jobs, machines, rates), today.running());
-    let now = Now { members: &members, machines, running: &running };
+    let now = Now { members: &members, machines, running: &running, late: &|_| false };
     replan(today, &now, causes, policy, &joint::Limits::default())
 }
 

@@ -3,7 +3,7 @@
 use super::today::{as_it_runs, choices, scaled};
 use super::{Cause, Change, Policy, Replan, Saves, Verdict};
 use crate::fleet::instance::{Instance, carried_out, millionths};
-use crate::fleet::join::{Unjoined, described};
+use crate::fleet::join::{AloneLate, Unjoined, described};
 use crate::fleet::model::JointPlan;
 use crate::fleet::translate::{Member, Settings, translate};
 use crate::plan::reason::shown;
@@ -21,6 +21,8 @@ pub struct Now<'a> {
     pub machines: &'a Machines,
     /// The replicas that run: [`JointPlan::running`], less what was lost.
     pub running: &'a BTreeMap<Instance, i64>,
+    /// Whether the time to find out what each job costs alone is out, which only people want to know.
+    pub late: AloneLate<'a>,
 }
 
 /// Plans again. `Err` where the jobs do not fit what is there, as for a first plan: the plan in force then goes on as far as it can.
@@ -31,7 +33,7 @@ pub fn replan(
     policy: &Policy,
     limits: &Limits,
 ) -> Result<Replan, Unjoined> {
-    let Now { members, machines, running } = *now;
+    let Now { members, machines, running, late } = *now;
     let (utilisation, switching) = (today.utilisation, policy.switching());
     let settings = Settings { utilisation, switching, running: running.clone() };
     let translated = translate(members, machines, &settings).map_err(Unjoined::Unknown)?;
@@ -58,7 +60,7 @@ pub fn replan(
     let least_change = known.into_iter().flatten().find(|planned| !pays(planned));
     let Some(taken) = least_change else { return Err(Unjoined::Unknown("no plan is left".to_string())) };
     let taken = Planned { bound: bound.min(taken.cost), ..taken.clone() };
-    let plan = described(members, machines, &settings, &translated, &taken, &|_| false)?;
+    let plan = described(members, machines, &settings, &translated, &taken, late)?;
     let changes = changes(today, &plan, running);
     let verdict = match changes.iter().any(|change| matches!(change, Change::Step { .. })) {
         true => Verdict::Changed,

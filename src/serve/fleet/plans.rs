@@ -114,7 +114,8 @@ impl Fleet {
         let out_of_time = move || began.elapsed() >= limit;
         let limits = Limits { out_of_time: Some(&out_of_time), ..limits };
         let running = force.joint.running();
-        let now = Now { members: &members, machines: &machines, running: &running };
+        let late = move |_: usize| began.elapsed() >= limit * 2;
+        let now = Now { members: &members, machines: &machines, running: &running, late: &late };
         Ok(match replan(&force.joint, &now, causes.clone(), &self.terms.policy, &limits) {
             Ok(again) => {
                 let said = said::again(&again, said::Foreseen::new());
@@ -227,7 +228,9 @@ impl Fleet {
         let out_of_time = move || began.elapsed() >= limit;
         let limits = Limits { rounds: u64::MAX, out_of_time: Some(&out_of_time), any: false };
         let running = left(&force.joint, machines);
-        let now = Now { members: &members, machines, running: &running };
+        // As for a first plan: the time to plan once more.
+        let late = move |_: usize| began.elapsed() >= limit * 2;
+        let now = Now { members: &members, machines, running: &running, late: &late };
         match replan(&force.joint, &now, causes.clone(), &self.terms.policy, &limits) {
             Ok(again) => {
                 let mut said = said::again(&again, foreseen.clone());

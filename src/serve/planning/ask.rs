@@ -83,8 +83,13 @@ impl Planner {
         let usable = if machines.name == self.here.name { self.here.usable } else { compile::anywhere };
         let began = Instant::now();
         let out_of_time = move || began.elapsed() >= PATIENCE;
-        let limits =
-            Limits { nodes: NODES, out_of_time: Some(&out_of_time), z3_ms: super::Z3_MS, certify: Certify::Off };
+        let limits = Limits {
+            nodes: NODES,
+            out_of_time: Some(&out_of_time),
+            z3_ms: super::Z3_MS,
+            certify: Certify::Off,
+            judge: None,
+        };
         let end = if order.robust { End::Worst } else { End::Typical };
         let target =
             Target { job: Some(question.job), machines: &machines, measured: sizes, usable: &usable, limits, end };

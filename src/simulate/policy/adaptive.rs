@@ -73,7 +73,9 @@ impl Adaptive<'_, '_> {
     /// A plan for the rates and machines of now.
     fn planned(&mut self, causes: Vec<Cause>) -> Option<JointPlan> {
         let limits = Limits { rounds: self.rounds, out_of_time: None, any: false };
-        let now = Now { members: self.members, machines: &self.machines, running: &left(&self.plan, &self.machines) };
+        let running = left(&self.plan, &self.machines);
+        // Nobody asks here what a job costs alone.
+        let now = Now { members: self.members, machines: &self.machines, running: &running, late: &|_| true };
         match replan(&self.plan, &now, causes, &self.policy, &limits) {
             Ok(next) => Some(next.plan),
             Err(Unjoined::Refused(_) | Unjoined::Unknown(_)) => {

@@ -5,16 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use z3::SatResult;
-use z3::ast::Bool;
-
+use super::super::judge::{Constraint, Trial, Word};
 use super::super::record::Cases;
-use super::{Ask, one_of, solver};
 
 /// Whether z3 refutes that anything is left beside the leaves; `None` when it does not answer.
-pub fn covered(cases: &Cases, leaves: &[usize], ask: &Ask) -> Option<bool> {
-    let solver = solver(ask)?;
-    let mut splits: BTreeMap<(usize, &[u32]), Bool> = BTreeMap::new();
+pub fn covered(cases: &Cases, leaves: &[usize], trial: &mut dyn Trial) -> Option<bool> {
+    let mut splits: BTreeMap<(usize, &[u32]), u32> = BTreeMap::new();
     for &leaf in leaves {
         let mut sides = cases.sides(leaf);
         // From the first split on, so that z3 starts where the search did.
@@ -22,14 +18,14 @@ pub fn covered(cases: &Cases, leaves: &[usize], ask: &Ask) -> Option<bool> {
         let mut clause = Vec::with_capacity(sides.len());
         for side in sides {
             let next = splits.len() as u32;
-            let split = splits.entry((side.step, &side.columns)).or_insert_with(|| Bool::new_const(next));
-            clause.push(if side.inside { split.not() } else { split.clone() });
+            let split = *splits.entry((side.step, &side.columns)).or_insert(next);
+            clause.push((split, !side.inside));
         }
-        solver.assert(one_of(clause));
+        trial.assert(Constraint::Any(clause));
     }
-    match solver.check() {
-        SatResult::Unsat => Some(true),
-        SatResult::Sat => Some(false),
-        SatResult::Unknown => None,
+    match trial.decide() {
+        Word::Refuted => Some(true),
+        Word::Satisfied(_) => Some(false),
+        Word::Unknown => None,
     }
 }

@@ -7,6 +7,7 @@ use super::super::problem::{
 };
 use super::super::{Certify, Limits, solve};
 use crate::bench::families::generate;
+use crate::bench::rng::Rng;
 
 fn option(cost: i64, latency: i64) -> Choice {
     Choice { figures: beginning([cost, 0, 0, latency, 0, 0, 0]), ..Choice::default() }
@@ -190,7 +191,7 @@ fn without_nodes_the_best_so_far_has_its_gap() {
 #[test]
 fn out_of_everything_says_so() {
     let never = || true;
-    let limits = Limits { nodes: 0, out_of_time: Some(&never), z3_ms: 1, certify: Certify::Core };
+    let limits = Limits { nodes: 0, out_of_time: Some(&never), z3_ms: 1, certify: Certify::Core, judge: None };
     assert!(words(solve(&one_step(vec![option(1, 1)]), &limits)).contains("limits"));
 }
 
@@ -200,11 +201,44 @@ fn without_time_there_is_still_a_plan_with_its_gap() {
     for seed in 0..20 {
         let problem = generate(&"realistic-20x20-tight".parse().expect("a recipe"), seed);
         for certify in [Certify::Off, Certify::Core] {
-            let limits = Limits { nodes: u64::MAX, out_of_time: Some(&never), z3_ms: 1, certify };
+            let limits = Limits { nodes: u64::MAX, out_of_time: Some(&never), z3_ms: 1, certify, judge: None };
             let Outcome::Solved(solution) = solve(&problem, &limits) else { panic!("no plan of seed {seed}") };
             if let Status::Feasible { wish: 0, bound } = solution.proof.status {
                 assert!(bound > 0 && bound <= solution.values[0], "{bound} of {:?}", solution.values);
             }
         }
     }
+}
+
+/// Clauses over two or three steps that each ask for one of about half of their options; `kept` says which plan keeps all of them.
+fn sides(problem: &Problem, kept: Option<&[usize]>, count: usize) -> Vec<Clause> {
+    let mut rng = Rng(11);
+    let mut side = || {
+        let first = rng.below(problem.steps.len());
+        let mut any = Vec::new();
+        for step in [first, (first + 1 + rng.below(problem.steps.len() - 1)) % problem.steps.len()] {
+            let drawn = |option: &usize| rng.below(2) == 0 || kept.is_some_and(|kept| kept[step] == *option);
+            any.push((step, (0..problem.steps[step].choices.len()).filter(drawn).collect::<Vec<usize>>()));
+        }
+        Clause { bound: Bound::AnyOf(any) }
+    };
+    (0..count).map(|_| side()).collect()
+}
+
+#[test]
+fn thousands_of_clauses_end_with_a_plan_and_its_gap_or_with_a_conflict() {
+    let mut problem = generate(&"realistic-10x20-tight".parse().expect("a recipe"), 1);
+    let limits = Limits { nodes: 300, z3_ms: 100, ..Limits::default() };
+    let Outcome::Solved(free) = solve(&problem, &limits) else { panic!("no plan") };
+    let before = problem.clauses.len();
+    problem.clauses.extend(sides(&problem, Some(&free.choice), 4_000));
+    let Outcome::Solved(kept) = solve(&problem, &limits) else { panic!("the plan of before keeps all") };
+    assert!(kept.values >= free.values);
+    if let Status::Feasible { wish, bound } = kept.proof.status {
+        assert!(bound <= kept.values[wish]);
+    }
+    problem.clauses.truncate(before);
+    problem.clauses.extend(sides(&problem, None, 4_000));
+    let Outcome::Conflict(conflict) = solve(&problem, &limits) else { panic!("4,000 clauses at random agree") };
+    assert!(!conflict.core.is_empty() && conflict.core.len() < 400, "{}", conflict.core.len());
 }
