@@ -17,7 +17,7 @@ test: setup
 	cargo fmt --check
 	cargo clippy --all-targets --quiet -- -D warnings
 	cargo test --quiet
-	PYTHONPATH=python python3 -m unittest discover -q python/tests
+	MKBC=target/debug/mkbc PYTHONPATH=python python3 -m unittest discover -q python/tests
 
 setup:
 	@.ci/setup all

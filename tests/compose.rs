@@ -19,7 +19,7 @@ use murakkab::space::Machines;
 use murakkab::space::ends::End;
 use murakkab::space::sizes::InputSizes;
 use provider::{KEY, Provider, chat};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 const LIBRARY: &str = r#"

@@ -83,7 +83,7 @@ fn planned(tools: &[[Way; 3]], at_once: u32, job: &str) -> Result<Plan, String> 
     assert!(!cx.has_errors(), "{:?}", cx.iter().map(|d| d.message.clone()).collect::<Vec<_>>());
     let hourly = Decimal::from_f64_retain(SECOND * 3600.0).expect("a price");
     let machines = Machines { name: "rented".into(), pools: BTreeMap::from([("cpu".into(), (8, hourly))]) };
-    let limits = Limits { nodes: 100_000, out_of_time: None, z3_ms: 0, certify: Certify::Off };
+    let limits = Limits { nodes: 100_000, out_of_time: None, z3_ms: 0, certify: Certify::Off, judge: None };
     let measured = InputSizes::new();
     let end = End::Typical;
     let target = Target { job: None, machines: &machines, measured: &measured, usable: &anywhere, limits, end };
