@@ -174,8 +174,8 @@ fn without_time_a_job_has_a_plan_that_says_how_far_it_is_proved() {
     let done = mkbc(folder.path(), "plan job.mkb --library lib --cluster free --time-limit 0 --json");
     assert!(done.status.success(), "{}", text(&done.stderr));
     let plan: Value = serde_json::from_slice(&done.stdout).expect("a plan");
-    let status = plan["proof"]["status"].as_str().expect("a status");
-    assert!(["optimal", "feasible"].contains(&status), "{status}");
+    let status = &plan["proof"]["status"];
+    assert!(*status == "optimal" || status["feasible"].is_object(), "{status}");
     for wrong in ["-1", "NaN", "inf", "1e300"] {
         let done = mkbc(folder.path(), &format!("plan job.mkb --library lib --cluster free --time-limit={wrong}"));
         assert!(!done.status.success() && !text(&done.stderr).contains("panicked"), "{wrong}: {}", text(&done.stderr));
