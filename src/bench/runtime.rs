@@ -66,6 +66,7 @@ pub fn measure(shape: Shape, kind: Kind, store: Store, nodes: u32, folder: &Path
                 folders: Vec::new(),
                 at: String::new(),
                 made_of: None,
+                no_cache: false,
             };
             let run = journal.begin(&info).map_err(said)?;
             let recorder = journal.attach(&run, String::new()).map_err(said)?;

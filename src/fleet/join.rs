@@ -1,8 +1,9 @@
 //! Jobs of a fleet + a cluster → the joint plan, verified; or the problem in which nothing fits.
 
+use super::give_way::solved;
 use super::instance::millionths;
 use super::model::{JOINT_VERSION, JointJob, JointPlan, JointProof, JointTotals, Replicas, Route};
-use super::translate::{Member, Settings, Translated, translate};
+use super::translate::{Member, Settings, Translated};
 use super::verify::faults;
 use crate::check::program::Pin;
 use crate::compile::{Changes, Decision, Prepared, Undecided, decide};
@@ -36,8 +37,8 @@ pub fn join(
     limits: &joint::Limits,
     late: AloneLate,
 ) -> Result<JointPlan, Unjoined> {
-    let translated = translate(members, machines, settings).map_err(Unjoined::Unknown)?;
-    match joint::solve(&translated.fleet, limits) {
+    let (translated, outcome) = solved(members, machines, settings, limits).map_err(Unjoined::Unknown)?;
+    match outcome {
         Outcome::Planned(planned) => described(members, machines, settings, &translated, &planned, late),
         Outcome::Refused(_) => Err(Unjoined::Refused(Box::new(translated))),
         Outcome::Unknown(why) => Err(Unjoined::Unknown(why)),

@@ -9,6 +9,7 @@ use super::fleet::gates::OnFleet;
 use super::store::State;
 use super::store::writer::Turned;
 use super::{Service, micro, now_ms};
+use crate::eval::measure::now;
 use crate::run::cache::{Cache, MOST, Policy};
 use crate::run::cancel::Cancel;
 use crate::run::fault::{Fault, FaultKind, printable};
@@ -78,8 +79,9 @@ fn carry_out(service: &Arc<Service>, id: u64, cancel: &Cancel) -> Result<(End, O
         inputs: blobs.keep(&json!(inputs))?,
         folder: None,
         folders: service.settings.libraries.clone(),
-        at: jiff::Timestamp::now().to_string(),
+        at: now(),
         made_of: None,
+        no_cache: false,
     })?;
     if begun.info.identity != accepted.digest {
         // Its answer would be that of another submission.

@@ -60,8 +60,15 @@ pub fn expand(options: &ExpandOptions, path: &Path, measured: &InputSizes) -> Re
     if first.is_none() && (options.planner.planner.is_none() || !only_nothing_fits) {
         return said(&cx, &texts, options.source.format);
     }
+    let mut planner = match Planner::of(&options.planner) {
+        // As with one that does not answer: what typed search finds remains.
+        Err(Failure::Message(why)) if first.is_some() => {
+            note(&why);
+            None
+        }
+        made => made?,
+    };
     let mut base = first.unwrap_or(known);
-    let mut planner = Planner::of(&options.planner)?;
     let mut open = Vec::new();
     for job in &checked.program.jobs {
         for hole in &job.holes {
