@@ -640,6 +640,34 @@ fn limits_that_a_run_broke_are_said() {
 }
 
 #[test]
+fn a_limit_out_of_reach_names_what_is_not_here_and_a_line_of_the_command_line_its_option() {
+    let mkbc = Mkbc::new();
+    fs::create_dir_all(mkbc.path("lib/profiles")).expect("a folder");
+    let tool = |name: &str, program: &str| {
+        format!(
+            "tool {name} implements loud {{\n  runs on cpu * 1\n  engine process {{ command [\"{program}\", \"{{text}}\"] }}\n  \
+             profile \"{name}.csv\"\n}}\n"
+        )
+    };
+    let head = "task loud(text: Text) -> Text { size tokens = 200 tok }\n";
+    mkbc.write("lib/words.mkb", format!("{head}{}{}", tool("louder", "echo"), tool("loudest", "no-such-program")));
+    for (name, quality) in [("louder", 50), ("loudest", 99)] {
+        let rows = format!("cpu,,latency,1,s,,,estimated,made up\n,,quality,{quality},%,,,estimated,made up\n");
+        let head = "device,units,figure,value,unit,low,high,evidence,source\n";
+        mkbc.write(&format!("lib/profiles/{name}.csv"), format!("{head}{rows}"));
+    }
+    let job = "use words\n\njob shout(text: Text) -> Text {\n  slo { quality >= 90 % }\n  expect text of 9 tok\n  loud(text)\n}\n";
+    mkbc.write("job.mkb", job);
+    let words = ["plan", "job.mkb", "--library", "lib"];
+    let done = mkbc.run(&words);
+    assert_eq!(done.code, Some(1), "{}", done.out);
+    assert!(done.err.contains("Left out, since it cannot run here: `loudest`"), "{}", done.err);
+    let looser = mkbc.run(&[&words[..], &["--slo", "quality >= 10 %"]].concat());
+    assert_eq!(looser.code, Some(0), "{}", looser.err);
+    assert!(looser.out.contains("  --slo     quality >= 10 %: holds"), "{}", looser.out);
+}
+
+#[test]
 fn planning_again_says_what_changed() {
     let mkbc = Mkbc::new();
     mkbc.write("job.mkb", PINNED);
