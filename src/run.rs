@@ -146,6 +146,9 @@ pub struct RunReport<A: Serialize = Value> {
     pub result: Result<A, RunError>,
     /// Wall time, seconds.
     pub wall_s: f64,
+    /// Wall time of the runtimes that worked on it before, seconds.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub earlier_s: f64,
     /// What each step that began took.
     pub steps: Vec<StepMeasure>,
     /// The model servers that it started: where they were, and whether that is what the plan says.
@@ -167,10 +170,14 @@ pub struct RunReport<A: Serialize = Value> {
 impl RunReport<Held> {
     /// The same, with all of the answer in memory.
     pub fn whole(self) -> RunReport {
-        let RunReport { job, result, wall_s, steps, servers, energy, adapted, clauses, folder } = self;
+        let RunReport { job, result, wall_s, earlier_s, steps, servers, energy, adapted, clauses, folder } = self;
         let result = result.and_then(|held| held.into_value().map_err(RunError::from));
-        RunReport { job, result, wall_s, steps, servers, energy, adapted, clauses, folder }
+        RunReport { job, result, wall_s, earlier_s, steps, servers, energy, adapted, clauses, folder }
     }
+}
+
+fn is_zero(seconds: &f64) -> bool {
+    *seconds == 0.0
 }
 
 fn outcome<A: Serialize, S: Serializer>(result: &Result<A, RunError>, s: S) -> Result<S::Ok, S::Error> {
@@ -214,17 +221,18 @@ pub async fn run_held(plan: &Plan, inputs: BTreeMap<String, Held>, cx: &RunConte
     let adapted = earlier.chain(meter.adapted()).collect();
     let steps = meter.measures();
     let result = recorded(result, cx, cost(&steps)).await;
+    let earlier_s = cx.recorder.map_or(0.0, |r| r.replay().took_s);
     let clauses = clauses(
         plan,
         &Taken {
-            latency_s: wall_s + cx.recorder.map_or(0.0, |r| r.replay().took_s),
+            latency_s: wall_s + earlier_s,
             cost_usd: cost(&steps),
             energy_wh: steps.iter().map(|m| m.energy_wh).sum(),
             whole: result.is_ok(),
         },
     );
     let job = plan.job.clone();
-    let mut report = RunReport { job, result, wall_s, steps, servers, energy, adapted, clauses, folder };
+    let mut report = RunReport { job, result, wall_s, earlier_s, steps, servers, energy, adapted, clauses, folder };
     if let Err(fault) = record(&report) {
         // A result that is not recorded is not reported; an earlier error says more than this one.
         if report.result.is_ok() {

@@ -125,6 +125,8 @@ pub struct StepSpace {
     pub options: Vec<Figured>,
     /// What was left out, and why.
     pub excluded: Vec<(EcoString, String)>,
+    /// Of these, what would need something that is not here: a program, a key.
+    pub absent: Vec<(EcoString, String)>,
     /// How many different ways its output sizes can behave.
     pub classes: u32,
     /// How often a loop around it begins again: these calls wait for one another, however many could be under way at once.
@@ -149,6 +151,7 @@ impl Space {
                 candidates: vec![candidate.clone()],
                 options: vec![Figured { candidate: 0, ..figured.clone() }],
                 excluded: Vec::new(),
+                absent: Vec::new(),
                 missing: None,
                 role: step.role.clone(),
                 ..*step

@@ -48,6 +48,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("what_if_conflict", &["what-if", "note.mkb", "latency <= 1 s"]),
     ("what_if_cures", &["what-if", "clash.mkb", "cost <= 1 usd"]),
     ("what_if_no_unit", &["what-if", "note.mkb", "latency <= 30"]),
+    ("what_if_no_sign", &["what-if", "note.mkb", "latency 30 s"]),
     ("what_if_wrong_unit", &["what-if", "note.mkb", "latency <= 30 usd"]),
     ("what_if_wrong_way", &["what-if", "note.mkb", "quality <= 80 %"]),
     ("what_if_metric", &["what-if", "note.mkb", "latncy <= 30 s"]),

@@ -90,6 +90,11 @@ fn cases() -> Vec<Case> {
         made
     };
     let cpu = ["plan", "job.mkb", "--cluster", "cpu_only"];
+    let with_library: [(&str, &str); 3] = [
+        ("job.mkb", "use words\n\njob shout(text: Text) -> Text {\n  loud(text)\n}\n"),
+        ("library/words.mkb", LOUD),
+        ("library/profiles/louder.csv", "device,units,figure,value,unit,low,high,evidence,source\n"),
+    ];
     let mut all = vec![
         // Files.
         case("file_missing", video, &["check", "video_q.mkb"]),
@@ -120,6 +125,9 @@ fn cases() -> Vec<Case> {
         case("option_unknown", job, &["check", "job.mkb", "--fxi"]),
         case("option_unknown_of_plan", video, &["plan", "video_qa.mkb", "--clutser", "azure_mixed"]),
         case("option_bad_value", job, &["check", "job.mkb", "--format", "xml"]),
+        case("option_slo", job, &["plan", "job.mkb", "--cluster", "cpu_only", "--slo", "cost < 0.1 usd"]),
+        case("option_no_number", &[], &["show", "abc"]),
+        case("no_server", job, &["submit", "job.mkb", "--to", "http://127.0.0.1:1", "--text", "a"]),
         case("option_without_value", job, &["plan", "job.mkb", "--cluster"]),
         case("option_negative_time", job, &["plan", "job.mkb", "--cluster", "cpu_only", "--time-limit=-1"]),
         case("option_conflict", job, &["expand", "job.mkb", "--locked", "--refresh"]),
@@ -132,6 +140,7 @@ fn cases() -> Vec<Case> {
         case("input_missing", job, &["run", "job.mkb", "--cluster", "cpu_only"]),
         case("input_without_value", job, &["run", "job.mkb", "--text"]),
         case("input_twice", job, &["plan", "job.mkb", "--text", "a", "--text", "b"]),
+        case("input_no_such_text", job, &["plan", "job.mkb", "--text", "@none.txt"]),
         case("input_no_such_file", video, &["plan", "video_qa.mkb", "--videos", "nothing.mp4"]),
         case(
             "input_no_number",
@@ -167,6 +176,7 @@ fn cases() -> Vec<Case> {
         with_lock(&lock("summarise(text)", "summarise(text"), "lock_fill_unreadable", &cpu),
         with_lock(&changed_goal, "lock_goal_edited", &["expand", "job.mkb", "--locked"]),
         case("locked_without_lock", &[("job.mkb", HOLE)], &["plan", "job.mkb", "--locked"]),
+        case("lock_verify_nothing", job, &["lock", "verify", "job.mkb"]),
         case("expand_nothing", job, &["expand", "job.mkb"]),
         case("expand", &[("job.mkb", HOLE)], &["expand", "job.mkb"]),
         // Plans.
@@ -191,6 +201,8 @@ fn cases() -> Vec<Case> {
             &["check", "a.mkb", "b.mkb", "c.mkb", "--format", "concise"],
         ),
         case("check_folder", &[("a.mkb", SUMMARY), ("more/b.mkb", SUMMARY)], &["check", "."]),
+        case("check_folder_library", &with_library, &["check", "."]),
+        case("check_folder_library_given", &with_library, &["check", ".", "--library", "library"]),
         case("check_folder_empty", &[("more/a.txt", "")], &["check", "more"]),
         case("new", &[], &["new", "mine"]),
         case("new_no_name", &[], &["new", "for"]),
@@ -214,6 +226,16 @@ fn cases() -> Vec<Case> {
     all.sort_by_key(|c| c.name);
     all
 }
+
+/// A module with a tool of its own.
+const LOUD: &str = "task loud(text: Text) -> Text { size tokens = 200 tok }
+
+tool louder implements loud {
+  runs on cpu * 1
+  engine process { command [\"echo\", \"{text}\"] }
+  profile \"louder.csv\"
+}
+";
 
 /// What the formatter changes.
 const UNTIDY: &str = "use std.llm
@@ -541,6 +563,14 @@ fn inputs_may_be_called_as_options_are_and_stand_in_a_file() {
     let given = mkbc.run(&["run", "job.mkb", "--quiet", "--", "--report", "One cat. One dog.", "--key", "a", "b"]);
     assert_eq!(given.code, Some(0), "{}", given.err);
     assert!(given.out.contains("One cat"), "{}", given.out);
+    // What a file holds, where the text names it.
+    mkbc.write("Q3.txt", "One cow. One hen.");
+    let named = mkbc.run(&["run", "job.mkb", "--quiet", "--", "--report", "@Q3.txt", "--key", "a"]);
+    assert!(named.code == Some(0) && named.out.contains("One cow"), "{}{}", named.out, named.err);
+    let literal = mkbc.run(&["run", "job.mkb", "--quiet", "--", "--report", "@@Q3. One owl.", "--key", "a"]);
+    assert!(literal.code == Some(0) && literal.out.contains("@Q3"), "{}{}", literal.out, literal.err);
+    let meant = mkbc.run(&["run", "job.mkb", "--quiet", "--", "--report", "Q3.txt", "--key", "a"]);
+    assert!(meant.err.contains("`--report @Q3.txt` gives what the file"), "{}", meant.err);
     // Longer than an argument may be, and a list of nothing.
     let report = "The cat sleeps. ".repeat(10_000);
     mkbc.write("in.json", serde_json::json!({"report": report, "key": []}).to_string());
@@ -607,6 +637,34 @@ fn limits_that_a_run_broke_are_said() {
     let report: serde_json::Value = serde_json::from_str(&strict.out).expect("JSON");
     assert_eq!(report["clauses"][0]["holds"], false);
     assert_eq!(run(&["--key", "k", "--strict-slo"]).code, Some(1), "the answer of before is no better");
+}
+
+#[test]
+fn a_limit_out_of_reach_names_what_is_not_here_and_a_line_of_the_command_line_its_option() {
+    let mkbc = Mkbc::new();
+    fs::create_dir_all(mkbc.path("lib/profiles")).expect("a folder");
+    let tool = |name: &str, program: &str| {
+        format!(
+            "tool {name} implements loud {{\n  runs on cpu * 1\n  engine process {{ command [\"{program}\", \"{{text}}\"] }}\n  \
+             profile \"{name}.csv\"\n}}\n"
+        )
+    };
+    let head = "task loud(text: Text) -> Text { size tokens = 200 tok }\n";
+    mkbc.write("lib/words.mkb", format!("{head}{}{}", tool("louder", "echo"), tool("loudest", "no-such-program")));
+    for (name, quality) in [("louder", 50), ("loudest", 99)] {
+        let rows = format!("cpu,,latency,1,s,,,estimated,made up\n,,quality,{quality},%,,,estimated,made up\n");
+        let head = "device,units,figure,value,unit,low,high,evidence,source\n";
+        mkbc.write(&format!("lib/profiles/{name}.csv"), format!("{head}{rows}"));
+    }
+    let job = "use words\n\njob shout(text: Text) -> Text {\n  slo { quality >= 90 % }\n  expect text of 9 tok\n  loud(text)\n}\n";
+    mkbc.write("job.mkb", job);
+    let words = ["plan", "job.mkb", "--library", "lib"];
+    let done = mkbc.run(&words);
+    assert_eq!(done.code, Some(1), "{}", done.out);
+    assert!(done.err.contains("Left out, since it cannot run here: `loudest`"), "{}", done.err);
+    let looser = mkbc.run(&[&words[..], &["--slo", "quality >= 10 %"]].concat());
+    assert_eq!(looser.code, Some(0), "{}", looser.err);
+    assert!(looser.out.contains("  --slo     quality >= 10 %: holds"), "{}", looser.out);
 }
 
 #[test]

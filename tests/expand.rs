@@ -221,6 +221,22 @@ fn a_model_names_steps_writes_prompts_and_asks_for_knobs() {
 }
 
 #[test]
+fn without_a_key_what_typed_search_finds_remains() {
+    let mkbc = Mkbc::new();
+    mkbc.write("job.mkb", "job agree(texts: List[Text]) -> Text {\n  goal \"What they agree on\"\n}\n");
+    let keyless = |more: &[&str]| {
+        let done = mkbc.run(&[&["expand", "job.mkb", "--planner", "openai:fake"], more].concat());
+        assert_eq!(done.code, Some(0), "{}", done.err);
+        assert!(done.err.contains("OPENAI_API_KEY is not set"), "{}", done.err);
+        done.err
+    };
+    keyless(&[]);
+    let lock = mkbc.read("job.mkb.lock");
+    assert!(keyless(&["--refresh"]).contains("the lock file keeps the fill that it has"));
+    assert_eq!(mkbc.read("job.mkb.lock"), lock);
+}
+
+#[test]
 fn a_model_may_fill_a_hole_with_an_agent() {
     let agent = json!({"agent": {"goal": "Shorten it until it has one sentence", "tools": ["summarise", "translate"], "steps": 3}});
     let answer =

@@ -86,6 +86,28 @@ fn jobs_that_are_planned_apart_are_one_plan() {
 }
 
 #[test]
+fn a_soft_line_gives_way_where_the_load_does_not_fit_with_it() {
+    let mkbc = fleet();
+    mkbc.write("cpus.mkb", "cluster cpus {\n  cpu * 24 at 0.0893 usd/h\n}\n");
+    let letters = mkbc.read("letters.mkb");
+    let soft =
+        letters.replace("  using chat(variant: qwen3_8b)\n", "  prefer quality >= 50 %\n  prefer latency <= 30 s\n");
+    mkbc.write("letters.mkb", soft.replace("quality >= 35 %", "quality >= 10 %"));
+    let words = ["plan", "letters.mkb", "--cluster", "cpus.mkb", "-o", "joint.json", "--load"];
+    let at = |load| mkbc.run(&[&words[..], &[load]].concat());
+    let slow = at("letters=1/min");
+    assert!(slow.code == Some(0) && !slow.out.contains("broken"), "{}{}", slow.out, slow.err);
+    let fast = at("letters=20/min");
+    assert_eq!(fast.code, Some(0), "{}", fast.err);
+    let line = |text: &str| fast.out.lines().find(|line| line.contains(text)).unwrap_or_default().to_owned();
+    assert!(line("prefer quality >= 50 %").ends_with("(preferred, broken)"), "{}", fast.out);
+    assert!(line("prefer latency <= 30 s").contains("slack"), "{}", fast.out);
+    assert!(!line("prefer latency <= 30 s").contains("broken"), "{}", fast.out);
+    let verified = mkbc.run(&["verify", "joint.json", "--source", "letters.mkb"]);
+    assert_eq!(verified.code, Some(0), "{}", verified.err);
+}
+
+#[test]
 fn a_plan_for_a_cluster_of_a_file_is_one_value() {
     let done = fleet().run(&["plan", "letters.mkb", "--cluster", "cluster.mkb", "--format", "json", "--json"]);
     assert_eq!(done.code, Some(0), "{}", done.err);

@@ -470,6 +470,38 @@ fn an_openapi_document_is_imported_and_its_operations_run() {
 }
 
 #[test]
+fn a_key_that_is_named_is_sent_where_the_document_asks_for_none() {
+    let mkbc = Mkbc::new();
+    let open = PETS.replace("ADDRESS", "https://pets.example").replace("security: [{key: []}]\n", "");
+    let import = |more: &[&str]| {
+        let words = ["import", "openapi", "pets.yaml", "--out", "lib/pets.mkb", "--key-env", "PETS_KEY"];
+        let done = mkbc.run(&[&words[..], more].concat());
+        assert_eq!(done.code, Some(0), "{}", done.err);
+        done.err
+    };
+    mkbc.write("pets.yaml", &open);
+    let said = import(&[]);
+    let stub = mkbc.read("lib/pets.mkb");
+    // As the one scheme has it that the document knows; what is said to need none gets none.
+    assert_eq!(stub.matches("key env PETS_KEY\n    key_in header \"X-Api-Key\"\n").count(), 2, "{stub}");
+    let schemes = "  securitySchemes:\n    key: {type: apiKey, in: header, name: X-Api-Key}\n";
+    mkbc.write("pets.yaml", open.replace(schemes, ""));
+    import(&[]);
+    let stub = mkbc.read("lib/pets.mkb");
+    assert!(stub.matches("key env PETS_KEY\n").count() == 2 && !stub.contains("key_in"), "{stub}");
+    // What is assumed later goes into profiles that are still empty.
+    assert!(said.contains("no figures yet") && said.contains("mkbc eval"), "{said}");
+    let assumed = import(&ASSUMED);
+    assert!(!assumed.contains("no figures yet"), "{assumed}");
+    let profiles: Vec<_> = std::fs::read_dir(mkbc.path("lib/profiles")).expect("a folder").flatten().collect();
+    assert!(!profiles.is_empty());
+    for profile in profiles {
+        let text = std::fs::read_to_string(profile.path()).expect("a profile");
+        assert!(text.contains("latency") && text.contains("quality"), "{text}");
+    }
+}
+
+#[test]
 fn documents_that_are_none_are_refused() {
     let mkbc = Mkbc::new();
     for (text, told) in [

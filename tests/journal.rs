@@ -312,6 +312,26 @@ fn a_second_runtime_is_refused_and_a_dead_one_is_not_in_the_way() {
 }
 
 #[test]
+fn a_resumed_run_takes_nothing_over_where_it_began_so_and_its_time_is_that_of_all_runtimes() {
+    let mkbc = counting("0.3");
+    mkbc.write("job.mkb", mkbc.read("job.mkb").replace("  expect xs", "  cache on\n  expect xs"));
+    let words = arguments(1);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    assert_eq!(mkbc.run(&words).code, Some(0));
+    fs::remove_file(mkbc.path("count.txt")).expect("it was counted");
+    let mut child = spawn(&mkbc, &[&words[..], &["--no-cache"]].concat());
+    wait_for("a result", || records(&mkbc, 2).iter().any(|r| matches!(r, Record::Result { .. })));
+    child.kill().expect("killed");
+    child.wait().expect("dead");
+    let resumed = mkbc.run(&["resume", "2", "--json"]);
+    assert_eq!(resumed.code, Some(0), "{}", resumed.err);
+    let report: Value = serde_json::from_str(&resumed.out).expect("JSON");
+    let cached: u64 = report["steps"].as_array().expect("steps").iter().filter_map(|s| s["cached"].as_u64()).sum();
+    assert_eq!(cached, 0, "{}", resumed.out);
+    assert!(report["earlier_s"].as_f64().is_some_and(|earlier| earlier > 0.2), "{}", resumed.out);
+}
+
+#[test]
 fn the_first_signal_lets_calls_end_and_the_second_does_not() {
     for (name, status) in [("INT", 130), ("TERM", 143)] {
         let mkbc = counting("0.5");

@@ -130,14 +130,23 @@ fn a_question_about_personal_data_sees_the_jobs() {
     let mut job = checked.program.jobs[0].clone();
     let secret = job.params[0];
     let mut cx = Diagnostics::default();
-    question::change("no pii to closed models", &mut job, &checked.library, &mut texts.sources, &mut cx)
-        .expect("a change");
+    question::change(
+        question::WHAT_IF,
+        "no pii to closed models",
+        &mut job,
+        &checked.library,
+        &mut texts.sources,
+        &mut cx,
+    )
+    .expect("a change");
     assert!(matches!(&job.rules[0].kind, RuleKind::NoPiiToClosed { inputs } if *inputs == [secret]), "{:?}", job.rules);
-    question::change("cache off", &mut job, &checked.library, &mut texts.sources, &mut cx).expect("a change");
+    question::change(question::WHAT_IF, "cache off", &mut job, &checked.library, &mut texts.sources, &mut cx)
+        .expect("a change");
     assert_eq!(job.cache, Some(false));
     for text in ["let x = 3", "goal \"x\""] {
         let mut cx = Diagnostics::default();
-        let refused = question::change(text, &mut job, &checked.library, &mut texts.sources, &mut cx);
+        let refused =
+            question::change(question::WHAT_IF, text, &mut job, &checked.library, &mut texts.sources, &mut cx);
         assert!(
             matches!(refused, Err(question::Unread::Because(why)) if why.contains("nothing that a question can change"))
         );

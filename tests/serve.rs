@@ -67,6 +67,19 @@ fn a_source_is_planned_run_and_answered() {
 }
 
 #[test]
+fn a_source_is_planned_for_the_machine_of_the_server() {
+    let mkbc = project("0");
+    let server = Server::start(&mkbc, &[]);
+    // Its tool runs on processors, of which this cluster has none.
+    let job = server::JOB.replace("  expect", "  on moon\n  expect");
+    let source = format!("{job}\ncluster moon {{\n  h100 * 8 at 1 usd/h\n}}\n");
+    let submitted = server.submit(&json!({"source": source, "inputs": {"words": ["a"]}}), &[]);
+    assert_eq!(submitted.status, 202, "{submitted:?}");
+    let result = server.get(&format!("/v1/runs/{}/result?wait_s=30", submitted.id()));
+    assert_eq!(result.json()["result"], json!(["a!"]), "{result:?}");
+}
+
+#[test]
 fn errors_of_a_source_are_diagnostics() {
     let mkbc = project("0");
     let server = Server::start(&mkbc, &["--workers", "0"]);

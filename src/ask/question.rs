@@ -23,15 +23,20 @@ pub enum Unread {
     Because(String),
 }
 
+/// What a line is called that `mkbc what-if` asks about.
+pub const WHAT_IF: &str = "what-if";
+
 /// Changes a job by a line of the language: a limit (`latency <= 30 s`), a wish, a `prefer`, an `expect`, a pin, a rule, a cluster.
+/// Diagnostics say that it stands in `name`.
 pub fn change(
+    name: &str,
     text: &str,
     job: &mut Job,
     library: &Library,
     sources: &mut Sources,
     cx: &mut Diagnostics,
 ) -> Result<Replaced, Unread> {
-    let read = read_line("what-if", "", text, job, library, sources, cx)?;
+    let read = read_line(name, "", text, job, library, sources, cx)?;
     let mut replaced = Replaced::new();
     let mut take = |clauses: &mut Vec<Clause>, new: &[Clause]| {
         let (gone, kept) = clauses.drain(..).partition(|c: &Clause| new.iter().any(|n| n.figure() == c.figure()));

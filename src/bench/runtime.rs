@@ -91,6 +91,7 @@ pub fn timed(
                 folders: Vec::new(),
                 at: String::new(),
                 made_of: None,
+                no_cache: false,
             };
             let run = journal.begin(&info).map_err(said)?;
             let recorder = journal.attach(&run, String::new()).map_err(said)?;

@@ -1,7 +1,7 @@
 //! The body of a job → typed data flow.
 
 use super::jobs::Signature;
-use super::program::{Block, Expr, ExprKind, If, Job, Let, Local, LocalId, QualityRule};
+use super::program::{Block, Expr, ExprKind, If, Job, Let, Local, LocalId, Metric, QualityRule};
 use super::{Context, compose, errors, quantity, rules, types};
 use crate::diag::source::{FileId, Span};
 use crate::diag::{Diagnostics, nearest};
@@ -365,6 +365,8 @@ impl BodyPass<'_> {
         self.job.broken = true;
         if let Some((_, defined)) = self.coming.iter().find(|(n, _)| n == name) {
             self.cx.push(errors::used_before(span, name, *defined));
+        } else if Metric::ALL.iter().any(|(_, metric)| *metric == name.as_str()) {
+            self.cx.push(errors::metric_outside(span, name, rules::example(name)));
         } else if let Some(example) = rules::example(name) {
             // A rule without its words looks like a value.
             self.cx.push(errors::bad_rule(span, name, example));

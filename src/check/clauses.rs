@@ -200,6 +200,13 @@ fn example(size: Size) -> &'static str {
     }
 }
 
+/// A line that says the sizes of an input, for messages; none where it has none.
+fn line_about(name: &str, ty: &Type, item: &Type) -> Option<String> {
+    let count = if matches!(ty, Type::List(_)) { " * 10" } else { "" };
+    let each = item.sizes().first().map_or(String::new(), |(_, size)| format!(" of {}", example(*size)));
+    (!count.is_empty() || !each.is_empty()).then(|| format!("expect {name}{count}{each}"))
+}
+
 fn read_wish(wish: &ast::Wish, cx: &mut Diagnostics) -> Option<Wish> {
     let metric = read_metric(&wish.metric, cx)?;
     if wish.maximize != (metric == Metric::Quality) {
@@ -255,6 +262,10 @@ fn read_expectation(
     if let Some(part) = path.last().filter(|_| !known) {
         let near = nearest(&part.text, item.sizes().iter().map(|(n, _)| *n));
         cx.push(errors::unknown_field(part.span, item, &part.text, near));
+        return None;
+    }
+    if let (None, None, Some(example)) = (each, count, line_about(&name.text, ty, item)) {
+        cx.push(errors::bad_rule(span, "expect", &example));
         return None;
     }
     let each = match (each, size::size_of(item, &size)) {

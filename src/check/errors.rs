@@ -21,6 +21,17 @@ pub fn unknown_name(at: Span, name: &str, near: Option<&str>) -> Diagnostic {
     with_near(d.help("define it with `let`, or make it an input of the job"), at, name, near)
 }
 
+/// E0201: a metric where a value stands, as of a limit outside of `slo`.
+pub fn metric_outside(at: Span, name: &str, rule: Option<&str>) -> Diagnostic {
+    let d = Diagnostic::error("E0201", format!("there is no `{name}` here"), at, "a metric is no value");
+    let sign = if name == "quality" { ">=" } else { "<=" };
+    let limit = format!("write a limit as `slo {{ {name} {sign} … }}`, or behind `prefer`");
+    d.help(match rule {
+        Some(rule) => format!("{limit}; a rule as `{rule}`"),
+        None => limit,
+    })
+}
+
 /// E0202: a task or job that does not exist.
 pub fn unknown_task(at: Span, name: &str, near: Option<&str>) -> Diagnostic {
     let d = Diagnostic::error(

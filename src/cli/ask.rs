@@ -85,7 +85,7 @@ pub fn what_if(options: &WhatIfOptions, inputs: &Inputs) -> Result<(), Failure> 
     }
     for text in &options.changes {
         let Filled { texts, checked, cx, .. } = &mut filled;
-        match question::change(text, &mut changed, &checked.library, &mut texts.sources, cx) {
+        match question::change(question::WHAT_IF, text, &mut changed, &checked.library, &mut texts.sources, cx) {
             Ok(more) => replaced.extend(more),
             Err(unread) => return Err(refused(unread, &filled, &options.planning)),
         }

@@ -1,7 +1,7 @@
 //! `mkbc check`
 
 use super::args::{Format, Source};
-use super::load::{load, read, show, sources, write};
+use super::load::{folder_of, load, read, same, show, sources, write};
 use super::watch::watch;
 use super::{Failure, note, print};
 use crate::check::hole::report_holes;
@@ -103,9 +103,25 @@ fn once(options: &CheckOptions) -> Result<(), Failure> {
     if failed { Err(Failure::Said) } else { Ok(()) }
 }
 
+/// The folders that a file's library has: those that are given, and for a file that was found in a folder the `library` that stands
+/// beside it, or that it is in.
+fn libraries(path: &Path, options: &CheckOptions) -> Vec<PathBuf> {
+    let mut all = options.library.clone();
+    if options.files.iter().any(|given| given == path) {
+        return all;
+    }
+    let own = folder_of(path);
+    let inside = own.canonicalize().is_ok_and(|whole| whole.ends_with("library"));
+    let beside = if inside { own.to_path_buf() } else { own.join("library") };
+    if beside.is_dir() && !all.iter().any(|given| same(given, &beside)) {
+        all.push(beside);
+    }
+    all
+}
+
 /// The diagnostics of a file, once its fixes are applied where that is asked for.
 fn checked(path: &Path, options: &CheckOptions) -> Result<(Texts, Diagnostics), Failure> {
-    let source = Source { file: path.to_path_buf(), library: options.library.clone(), format: Format::Text };
+    let source = Source { file: path.to_path_buf(), library: libraries(path, options), format: Format::Text };
     let mut rounds = 0;
     loop {
         let (texts, file) = load(&source)?;

@@ -12,6 +12,7 @@ use crate::run::devices::{Gpus, Inventory, inventory};
 use crate::run::engines::sandbox;
 use crate::run::engines::worker::{WORKERS, program};
 use crate::syntax::ast::File;
+use crate::units::counted;
 use clap::Args;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -193,7 +194,8 @@ fn tools(library: &Library) -> Vec<Finding> {
             help: None,
         })
         .collect();
-    let says = format!("{} of {} run here", works.len(), entries.len());
+    let compositions = counted(library.implementations.len() - entries.len(), "composition");
+    let says = format!("{} of {} run here, beside {compositions} of their calls", works.len(), entries.len());
     findings.insert(0, Finding { what: "models and tools", state: State::Good, says, help: None });
     findings
 }

@@ -3,13 +3,14 @@
 //! HiGHS reads the exported MPS and works in doubles; what it finds is judged by the integer checker, so that its tolerances can hide
 //! nothing and add nothing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde::Deserialize;
 
 use super::Failure;
 use crate::run::preflight::installed;
+use crate::run::store::cache;
 use crate::solve::check::check;
 use crate::solve::export::Question;
 use crate::solve::export::mps::mps;
@@ -42,8 +43,8 @@ print(json.dumps({"status": status, "objective": objective, "taken": taken}))
 pub enum Highs {
     /// The program on the PATH.
     Program,
-    /// The module of this machine's Python.
-    Module,
+    /// The module of this interpreter of Python.
+    Module(PathBuf),
 }
 
 #[derive(Deserialize)]
@@ -57,12 +58,16 @@ struct Said {
 impl Highs {
     /// Looks for HiGHS; the error says how to install it.
     pub fn find() -> Result<Highs, Failure> {
-        if installed("highs", &|name| std::env::var(name).ok()) {
+        let env = |name: &str| std::env::var(name).ok();
+        if installed("highs", &env) {
             return Ok(Highs::Program);
         }
-        let import = Command::new("python3").args(["-c", "import highspy"]).stdin(Stdio::null()).output();
-        if import.is_ok_and(|done| done.status.success()) {
-            return Ok(Highs::Module);
+        // This machine's Python, then the environment that `.ci/setup` makes.
+        for python in [PathBuf::from("python3"), cache(&env).join("highs/bin/python")] {
+            let import = Command::new(&python).args(["-c", "import highspy"]).stdin(Stdio::null()).output();
+            if import.is_ok_and(|done| done.status.success()) {
+                return Ok(Highs::Module(python));
+            }
         }
         let why =
             "`--cross-check` needs HiGHS, and neither the program `highs` nor the Python module `highspy` is here";
@@ -123,8 +128,8 @@ impl Highs {
                 command.arg("--options_file").arg(&options).arg("--solution_file").arg(&solution).arg(&model);
                 command
             }
-            Highs::Module => {
-                let mut command = Command::new("python3");
+            Highs::Module(python) => {
+                let mut command = Command::new(python);
                 command.args(["-c", SCRIPT]).arg(&model).arg(&options);
                 command
             }
@@ -134,7 +139,7 @@ impl Highs {
         let said = match self {
             Highs::Program => read_solution(&solution),
             // HiGHS may print notes of its own first.
-            Highs::Module => {
+            Highs::Module(_) => {
                 done.stdout.trim_ascii_end().rsplit(|b| *b == b'\n').next().and_then(|l| serde_json::from_slice(l).ok())
             }
         };

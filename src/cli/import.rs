@@ -17,6 +17,7 @@ use crate::run::engines::mcp::session::Session;
 use crate::run::engines::openai::http::{Clients, Endpoint};
 use crate::run::engines::python::write_package;
 use crate::run::fault::{Fault, FaultKind};
+use crate::units::counted;
 use clap::{Args, Subcommand};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -284,20 +285,23 @@ fn finish(target: &Target, text: &str, tools: &[String]) -> Result<(), Failure> 
     for tool in tools {
         let path = folder.join(profile_name(tool));
         // What somebody measured stays.
-        if !path.exists() {
-            write(&path, &profile(assumed))?;
+        let rows = |text: String| text.lines().count().saturating_sub(1);
+        let empty = !path.exists() || rows(read(&path)?) == 0;
+        let now = profile(assumed);
+        if empty {
+            write(&path, &now)?;
         }
-        if read(&path)?.lines().count() < 2 {
+        if empty && rows(now) == 0 {
             without.push(tool.as_str());
         }
     }
     if !old.is_empty() {
         changes(&old, text).iter().for_each(|line| note(line));
     }
-    note(&format!("`{}` has {} tools", out.display(), tools.len()));
+    note(&format!("`{}` has {}", out.display(), counted(tools.len(), "tool")));
     if !without.is_empty() {
         note(&format!(
-            "no figures yet, so that no plan uses them: {}; measure them (`mkbc profile`), or import with --assume-latency and --assume-quality",
+            "no figures yet, so that no plan uses them: {}; import again with --assume-latency and --assume-quality, or measure both: `mkbc profile` for latency, `mkbc eval` for quality",
             without.join(", ")
         ));
     }

@@ -1,8 +1,8 @@
 //! The job's inputs on the command line: `--videos a.mp4 b.mp4 --question "…"`, beside the command's own options.
 
-use super::Failure;
 use super::args::Cli;
 use super::load::read;
+use super::{Failure, note};
 use crate::diag::nearest;
 use crate::run::fault::Fault;
 use crate::run::input::{Cells, admit, parse_input};
@@ -69,7 +69,8 @@ impl Inputs {
                 Err(Failure::Usage(format!("the input `{name}` is given twice: in the file and as an option")))
             }
             (Some(texts), None) => {
-                parse_input(texts, ty).map(Some).map_err(|fault| about(&format!("`--{name}`"), &fault))
+                let texts = texts.iter().map(|text| written(name, text, ty)).collect::<Result<Vec<_>, _>>()?;
+                parse_input(&texts, ty).map(Some).map_err(|fault| about(&format!("`--{name}`"), &fault))
             }
             (None, Some((folder, cell))) => {
                 let cells = Cells { folder, plain: false };
@@ -77,6 +78,27 @@ impl Inputs {
             }
         }
     }
+}
+
+/// What was typed for an input: in place of a text, `@FILE` is what the file holds, and `@@` begins one with `@`.
+fn written(name: &str, text: &str, ty: &Type) -> Result<String, Failure> {
+    match ty {
+        Type::Optional(inner) | Type::List(inner) => return written(name, text, inner),
+        Type::Text => {}
+        _ => return Ok(text.to_string()),
+    }
+    match text.strip_prefix('@') {
+        Some(rest) if rest.starts_with('@') => return Ok(rest.to_string()),
+        Some(file) => {
+            let help = format!("write `@@{}…` for a text that begins so", file.chars().take(12).collect::<String>());
+            return read(Path::new(file)).map_err(|e| format!("the input `--{name}`: {e}\n  help: {help}").into());
+        }
+        None => {}
+    }
+    if Path::new(text).is_file() {
+        note(&format!("`--{name}` is the text `{text}`; `--{name} @{text}` gives what the file of that name holds"));
+    }
+    Ok(text.to_string())
 }
 
 /// What is wrong with an input.
@@ -186,7 +208,8 @@ pub fn known(inputs: &Inputs, names: &[&str]) -> Result<(), Failure> {
             let hint = match nearest(name, names.iter().copied().chain(own)) {
                 Some(near) => format!("did you mean `--{near}`?"),
                 None => format!(
-                    "the job's inputs are {}",
+                    "the {}'s inputs are {}",
+                    if given == "profile" { "task" } else { "job" },
                     names.iter().map(|n| format!("--{n}")).collect::<Vec<_>>().join(", ")
                 ),
             };

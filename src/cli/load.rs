@@ -18,6 +18,10 @@ const MAX_BYTES: u64 = 64 << 20;
 pub fn load(source: &Source) -> Result<(Texts, FileId), Failure> {
     let mut texts = library(&source.library)?;
     let text = read(&source.file)?;
+    // A file of the library stands for itself, and is not there twice.
+    let named = |module: FileId| PathBuf::from(&texts.sources.get(module).name);
+    let own = texts.modules.iter().position(|(_, module)| same(&named(*module), &source.file));
+    own.map(|at| texts.modules.remove(at));
     let file = texts.sources.add(source.file.display().to_string(), text);
     tables(&mut texts, file, &source.file)?;
     Ok((texts, file))
@@ -182,7 +186,13 @@ pub fn writable(path: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn folder_of(path: &Path) -> &Path {
+/// Whether two paths lead to the same file or folder.
+pub fn same(one: &Path, other: &Path) -> bool {
+    one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
+}
+
+/// The folder that a file is in.
+pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 

@@ -103,7 +103,9 @@ pub fn export(options: &ExportOptions, inputs: &Inputs) -> Result<(), Failure> {
     }
     let devices: Vec<String> = held(&servers).iter().map(|(device, units)| format!("{units} {device}")).collect();
     if !servers.is_empty() {
-        note(&format!("{}, which hold {} as long as they stand", counted(servers.len(), "server"), devices.join(", ")));
+        let (hold, they) = if servers.len() == 1 { ("holds", "it stands") } else { ("hold", "they stand") };
+        let servers = counted(servers.len(), "server");
+        note(&format!("{servers}, which {hold} {} as long as {they}", devices.join(", ")));
     }
     if let Some((secret, keys)) = secrets(&servers, run.as_ref(), target, &setup) {
         let keys: Vec<&str> = keys.iter().map(String::as_str).collect();

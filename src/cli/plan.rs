@@ -161,6 +161,13 @@ fn choices(offers: &[Offer]) -> String {
 /// Reads a plan file.
 pub fn read_plan(path: &Path) -> Result<Plan, Failure> {
     let text = read(path)?;
+    if path.extension().is_some_and(|ending| ending == "mkb") {
+        let shown = path.display();
+        return Err(format!(
+            "`{shown}` is a job, and no plan\n  help: `mkbc plan {shown} -o plan.json` writes its plan"
+        )
+        .into());
+    }
     serde_json::from_str(&text).map_err(|e| {
         format!("`{}` is no plan that this mkbc can read: {e}; compile the job again", path.display()).into()
     })
@@ -231,7 +238,7 @@ pub fn change_job(source: &Source, name: &str, lines: &[String], filled: &mut Fi
     let Filled { texts, checked, cx, .. } = filled;
     let Some(job) = checked.program.jobs.iter_mut().find(|job| job.name == name) else { return Ok(()) };
     for line in lines {
-        match question::change(line, job, &checked.library, &mut texts.sources, cx) {
+        match question::change(render::SLO, line, job, &checked.library, &mut texts.sources, cx) {
             Ok(_) => {}
             Err(Unread::Because(why)) => return Err(Failure::Usage(why)),
             Err(Unread::Said) => {

@@ -102,7 +102,13 @@ impl Server {
     async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
         let at = self.base.as_str().trim_end_matches('/');
         // The error's own text may hold the address, and nothing of the headers.
-        let response = request.send().await.map_err(|e| format!("`{at}` cannot be asked: {}", causes(&e)))?;
+        let response = request.send().await.map_err(|e| match e.is_connect() {
+            true => format!(
+                "no server answers at `{at}`: {}\n  help: start one with `mkbc serve`, or give the address of another",
+                last_cause(&e)
+            ),
+            false => format!("`{at}` cannot be asked: {}", causes(&e)),
+        })?;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -136,6 +142,15 @@ fn said(problem: &Problem, after: Option<&str>) -> Failure {
         text.push_str(&format!("\n  help: ask again in {} s", printable(after)));
     }
     Failure::Message(text)
+}
+
+/// What is behind all that an error says.
+fn last_cause(error: &dyn std::error::Error) -> String {
+    let mut last = error;
+    while let Some(inner) = last.source() {
+        last = inner;
+    }
+    printable(&last.to_string())
 }
 
 /// Waits for what is asked of a server.

@@ -12,6 +12,7 @@ use clap::Args;
 #[derive(Args)]
 pub struct ResumeOptions {
     /// The run's number [default: the last one that has no answer and that nobody works on]
+    #[arg(value_parser = super::runs::number)]
     pub run: Option<u64>,
     #[command(flatten)]
     pub durable: Durable,

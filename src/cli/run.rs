@@ -188,7 +188,8 @@ fn run_plan(
             let (job, at) = (plan.job.clone(), now());
             let (made_of, identity) = (steer.map(|_| made_of(options)), identity.as_str());
             let (plan, inputs, own) = (text, given, identity.to_owned());
-            let info = RunInfo { job, key, identity: own, plan, inputs, folder, folders, at, made_of };
+            let no_cache = options.durable.reuse.no_cache;
+            let info = RunInfo { job, key, identity: own, plan, inputs, folder, folders, at, made_of, no_cache };
             let run = journal.begin(&info)?;
             // Another process may have begun one with this key since.
             if run.info.identity != identity {
@@ -320,7 +321,7 @@ pub fn execute(journal: Journal, running: Running<'_>, durable: &Durable, showin
     let streaming = Streaming::new(inner);
     let inner: &dyn Observer = if showing.stream { &streaming } else { inner };
     let recording = Recording { recorder: &recorder, inner };
-    let cache = durable.reuse.open();
+    let cache = durable.reuse.open().filter(|_| !run.info.no_cache);
     let mut cx = RunContext {
         folders,
         recorder: Some(&recorder),

@@ -29,9 +29,15 @@ pub struct RunsOptions {
     pub json: bool,
 }
 
+/// A run's number on the command line.
+pub fn number(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "it is no number of a run: `mkbc runs` lists them".to_owned())
+}
+
 #[derive(Args)]
 pub struct OneRun {
     /// The run's number [default: the latest]
+    #[arg(value_parser = number)]
     pub run: Option<u64>,
     /// As JSON
     #[arg(long)]

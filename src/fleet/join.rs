@@ -1,8 +1,9 @@
 //! Jobs of a fleet + a cluster → the joint plan, verified; or the problem in which nothing fits.
 
+use super::give_way::solved;
 use super::instance::millionths;
 use super::model::{JOINT_VERSION, JointJob, JointPlan, JointProof, JointTotals, Replicas, Route};
-use super::translate::{Member, Settings, Translated, translate};
+use super::translate::{Member, Settings, Translated};
 use super::verify::faults;
 use crate::check::program::Pin;
 use crate::compile::{Changes, Decision, Prepared, Undecided, decide};
@@ -38,8 +39,8 @@ pub fn join(
     limits: &joint::Limits,
     late: AloneLate,
 ) -> Result<JointPlan, Unjoined> {
-    let translated = translate(members, machines, settings).map_err(Unjoined::Unknown)?;
-    match joint::solve(&translated.fleet, limits) {
+    let (translated, outcome) = solved(members, machines, settings, limits).map_err(Unjoined::Unknown)?;
+    match outcome {
         Outcome::Planned(mut planned) => {
             // A search that ended early may know less than what the jobs say one by one.
             if !planned.optimal() {

@@ -55,6 +55,9 @@ pub fn text(joint: &JointPlan, width: u16) -> String {
             };
             let _ = writeln!(out, "  {}: {to}", step.name);
         }
+        for rule in job.plan.clauses.iter().filter(|clause| clause.metric == "rule" && !clause.holds) {
+            let _ = writeln!(out, "  {} (preferred, broken)", rule.text);
+        }
         for clause in job.plan.clauses.iter().filter(|clause| clause.metric != "rule") {
             let verdict = if clause.holds { "" } else { " (preferred, broken)" };
             let (value, slack) = (metric(&clause.metric, clause.value), metric(&clause.metric, clause.slack));

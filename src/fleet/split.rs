@@ -14,6 +14,7 @@ use crate::solve::problem::{Choice, Problem, Step};
 use crate::space::Machines;
 use indexmap::IndexMap;
 use rust_decimal::Decimal;
+use std::collections::BTreeSet;
 
 /// Jobs that are planned one part after another.
 pub struct Split<'m> {
@@ -43,7 +44,8 @@ impl<'m> Split<'m> {
 
     /// Plans some more jobs.
     pub fn add(&mut self, members: &[Member], limits: &joint::Limits, late: AloneLate) -> Result<(), Unjoined> {
-        let mut translated = translate(members, self.machines, &self.settings()).map_err(Unjoined::Unknown)?;
+        let kept = BTreeSet::new();
+        let mut translated = translate(members, self.machines, &self.settings(), &kept).map_err(Unjoined::Unknown)?;
         translated.fleet.jobs.push(self.ballast(&translated));
         let planned = match joint::solve(&translated.fleet, limits) {
             Outcome::Planned(planned) => planned,

@@ -3,14 +3,16 @@
 use super::instance::{Carried, Instance, up};
 use super::model::Switching;
 use crate::compile::{Decision, Prepared};
+use crate::diag::source::Span;
 use crate::plan::build::predicted;
 use crate::solve::joint::problem::{Fleet, Job, Kind, Pool};
-use crate::solve::problem::{Bound, Clause, Figure};
+use crate::solve::problem::{Bound, Clause, Figure, Problem};
 use crate::space::Machines;
+use crate::space::encode::{NO_LIMIT, Origin};
 use ecow::EcoString;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A job of the fleet.
 pub struct Member<'a> {
@@ -23,6 +25,19 @@ pub struct Member<'a> {
     /// Runs a second.
     pub rate: Decimal,
 }
+
+impl Member<'_> {
+    /// The places of the soft lines that its plan alone keeps, in order.
+    pub fn kept(&self) -> BTreeSet<Span> {
+        let job = &self.prepared.job;
+        let soft = job.preferred.iter().map(|c| c.span).chain(job.rules.iter().filter(|r| r.soft).map(|r| r.span));
+        let soft: BTreeSet<Span> = soft.collect();
+        self.alone.encoded.origins.iter().map(Origin::span).filter(|span| soft.contains(span)).collect()
+    }
+}
+
+/// A soft line: the number of its job, and its place.
+pub type Soft = (usize, Span);
 
 /// What a joint plan is made under.
 #[derive(Clone, Debug)]
@@ -45,8 +60,13 @@ pub struct Translated {
     pub memory: Vec<Decimal>,
 }
 
-/// Translates.
-pub fn translate(members: &[Member], machines: &Machines, settings: &Settings) -> Result<Translated, String> {
+/// Translates; the soft lines of `broken` bind nothing.
+pub fn translate(
+    members: &[Member],
+    machines: &Machines,
+    settings: &Settings,
+    broken: &BTreeSet<Soft>,
+) -> Result<Translated, String> {
     let pools: Vec<&EcoString> = machines.pools.keys().collect();
     let mut known: BTreeMap<Instance, usize> = BTreeMap::new();
     let mut instances: Vec<Instance> = Vec::new();
@@ -62,7 +82,7 @@ pub fn translate(members: &[Member], machines: &Machines, settings: &Settings) -
     });
     let mut jobs = Vec::new();
     let mut memory: BTreeMap<usize, Decimal> = BTreeMap::new();
-    for member in members {
+    for (number, member) in members.iter().enumerate() {
         let Prepared { library, space, job, .. } = &member.prepared;
         let mut problem = member.alone.encoded.problem.clone();
         // Cost is what all jobs are to save together. What a job wishes before it, it gets as if it were alone.
@@ -72,6 +92,11 @@ pub fn translate(members: &[Member], machines: &Machines, settings: &Settings) -
             }
             let bound = Bound::AtMost { figure: wish.figure, over: wish.over, limit: *value };
             problem.clauses.push(Clause { bound });
+        }
+        for (clause, origin) in member.alone.encoded.origins.iter().enumerate() {
+            if broken.contains(&(number, origin.span())) {
+                unbind(&mut problem, clause);
+            }
         }
         problem.wishes.clear();
         problem.capacities.clear();
@@ -131,6 +156,15 @@ pub fn translate(members: &[Member], machines: &Machines, settings: &Settings) -
     let pools =
         machines.pools.iter().map(|(name, (units, _))| Pool { name: name.to_string(), units: i64::from(*units) });
     Ok(Translated { fleet: Fleet { pools: pools.collect(), kinds, jobs }, instances, memory })
+}
+
+/// Takes a clause its force, and leaves it where it is: others are known by their places.
+fn unbind(problem: &mut Problem, clause: usize) {
+    if let Bound::AtMost { limit, .. } = &mut problem.clauses[clause].bound {
+        *limit = NO_LIMIT;
+    }
+    let choices = problem.steps.iter_mut().flat_map(|step| &mut step.choices);
+    choices.for_each(|choice| choice.breaks.retain(|broken| *broken != clause));
 }
 
 /// What a provider takes: there is one of it, it costs nothing by itself, and its whole limit may be used.

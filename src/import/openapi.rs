@@ -282,7 +282,13 @@ impl<'a> Pass<'a> {
 
     /// Whether an operation wants a key, and where: a setting, or nothing for the usual header.
     fn key(&self, operation: &Map<String, Value>) -> Option<Result<Option<String>, String>> {
-        let security = operation.get("security").or(self.document.get("security"))?.as_array()?;
+        let Some(security) = operation.get("security").or(self.document.get("security")) else {
+            // The document does not speak of it, and whoever imports does.
+            let schemes = self.document.pointer("/components/securitySchemes").and_then(Value::as_object);
+            let said = schemes.and_then(|all| all.values().find_map(|scheme| self.place(scheme).ok()));
+            return (!self.wanted.key_env.is_empty()).then(|| Ok(said.flatten()));
+        };
+        let security = security.as_array()?;
         let names = security.iter().filter_map(Value::as_object);
         // An empty requirement says that it also goes without.
         if names.clone().any(Map::is_empty) && self.wanted.key_env.is_empty() {
@@ -292,16 +298,21 @@ impl<'a> Pass<'a> {
             let pointer = format!("/components/securitySchemes/{}", name.replace('~', "~0").replace('/', "~1"));
             self.document.pointer(&pointer)
         })?;
+        Some(self.place(scheme))
+    }
+
+    /// Where a scheme's key goes, as in [`Self::key`].
+    fn place(&self, scheme: &Value) -> Result<Option<String>, String> {
         let scheme = self.resolved_now(scheme);
         let text = |word: &str| scheme.get(word).and_then(Value::as_str).unwrap_or_default();
-        Some(match (text("type"), text("in")) {
+        match (text("type"), text("in")) {
             ("http", _) if text("scheme").eq_ignore_ascii_case("bearer") => Ok(None),
             ("oauth2" | "openIdConnect", _) => Ok(None),
             ("apiKey", place @ ("header" | "query")) => Ok(Some(format!("key_in {place} {}", quoted(text("name"))))),
             (kind, _) => {
                 Err(format!("it wants a key of the kind `{}`, which this version cannot send", plain(kind, 40)))
             }
-        })
+        }
     }
 
     fn resolved_now<'b>(&'b self, value: &'b Value) -> &'b Value {

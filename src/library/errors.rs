@@ -43,9 +43,15 @@ pub fn knob_is_no_number(at: Span, name: &str) -> Diagnostic {
 
 /// E0302: two dimensions that must be equal are not.
 pub fn dimensions_differ(at: Span, left: Span, a: Dimension, right: Span, b: Dimension) -> Diagnostic {
+    // Beside another currency, money is a currency too.
+    let named = |one: Dimension, other: Dimension| match (one, other) {
+        (Dimension::MONEY, Dimension::EURO) => "dollars".to_string(),
+        (one, _) => one.to_string(),
+    };
+    let (a, b) = (named(a, b), named(b, a));
     Diagnostic::error("E0302", format!("{a} and {b} do not go together"), at, "both sides must measure the same")
-        .because(left, format!("{a}"))
-        .because(right, format!("{b}"))
+        .because(left, a)
+        .because(right, b)
         .help("give both sides the same dimension")
 }
 
@@ -109,8 +115,8 @@ pub fn missing_part(at: Span, name: &str, part: &str, example: &str) -> Diagnost
 
 /// E0411: a profile that cannot be read.
 pub fn profile_missing(at: Span, path: &str) -> Diagnostic {
-    Diagnostic::error("E0411", format!("there is no profile `{path}`"), at, "no such file beside the library")
-        .help("add the file to the library's `profiles` folder, or correct the name")
+    Diagnostic::error("E0411", format!("there is no profile `{path}`"), at, "in no folder of the library")
+        .help("put it into `DIR/profiles/` and give `--library DIR`, or correct the name")
 }
 
 /// E0412: something wrong in a profile.

@@ -8,7 +8,7 @@ use super::place::place;
 use super::reason::reason;
 use super::{compose, engine, fallback};
 use crate::check::program::{Job, Metric, QualityRule};
-use crate::diag::source::{FileId, Sources};
+use crate::diag::source::{FileId, Sources, Span};
 use crate::ir::workflow::{InAgent, StepId, Workflow};
 use crate::library::Library;
 use crate::library::profile::Setting;
@@ -344,7 +344,8 @@ fn same(a: &Origin, b: &Origin) -> bool {
 
 /// A line of the plan; `kept` says whether a rule holds, while a limit shows it by its value.
 fn clause(origin: &Origin, soft: bool, kept: bool, total: &Totals, input: &BuildInput) -> Option<PlanClause> {
-    let line = |span| input.sources.line_column(span).0 as u32;
+    // What the command line adds stands in no line of the file.
+    let line = |span: Span| if span.file == input.file { input.sources.line_column(span).0 as u32 } else { 0 };
     match origin {
         Origin::Clause(c) => {
             let value = total_of(c.metric, total);

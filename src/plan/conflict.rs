@@ -12,12 +12,7 @@ use rust_decimal::{Decimal, RoundingStrategy};
 /// E0710: the clauses that cannot hold together.
 pub fn explain(conflict: &Conflict, encoded: &Encoded, space: &Space, workflow: &Workflow, job: Span) -> Diagnostic {
     let steps = workflow.steps.len();
-    let span_of = |c: usize| match &encoded.origins[c] {
-        Origin::Clause(clause) => Some(clause.span),
-        Origin::Rule(rule) | Origin::Called(rule, _) => Some(rule.span),
-        Origin::StepPin(_, pin) => Some(pin.span),
-        Origin::EnergyKnown(_, span) | Origin::AgentCost(_, _, span) => Some(*span),
-    };
+    let span_of = |c: usize| encoded.origins[c].span();
     let Some((first, rest)) = conflict.core.split_first() else {
         return Diagnostic::error("E0711", "the steps do not fit the machines", job, "no clause is to blame")
             .help("plan for larger machines: `--cluster NAME`, or `on NAME` in the job");
@@ -25,7 +20,7 @@ pub fn explain(conflict: &Conflict, encoded: &Encoded, space: &Space, workflow: 
     if let ([only], Some((step, why))) = (conflict.core.as_slice(), shut_out(conflict.core[0], encoded, space)) {
         let task = &workflow.steps[step].task;
         let said = super::reason::said(&encoded.origins[*only]);
-        let at = span_of(*only).unwrap_or(job);
+        let at = span_of(*only);
         let d = Diagnostic::error(
             "E0710",
             format!("nothing that can carry out `{task}` keeps {said}"),
@@ -61,14 +56,18 @@ pub fn explain(conflict: &Conflict, encoded: &Encoded, space: &Space, workflow: 
             _ => "clashes".to_string(),
         }
     };
-    let mut d = Diagnostic::error("E0710", message, span_of(*first).unwrap_or(job), reach(*first));
+    let mut d = Diagnostic::error("E0710", message, span_of(*first), reach(*first));
     for c in rest {
-        d = d.because(span_of(*c).unwrap_or(job), reach(*c));
+        d = d.because(span_of(*c), reach(*c));
     }
+    let limit = |c: &usize| matches!(encoded.origins[*c], Origin::Clause(_));
     let mut told = conflict.core.clone();
     for c in conflict.others.iter().flatten() {
-        if let (false, Some(span)) = (told.contains(c), span_of(*c)) {
-            d = d.because(span, format!("clashes as well: {}", reach(*c)));
+        if !told.contains(c) {
+            d = d.because(
+                span_of(*c),
+                if limit(c) { format!("clashes as well: {}", reach(*c)) } else { "clashes as well".to_string() },
+            );
             told.push(*c);
         }
     }
@@ -96,7 +95,26 @@ pub fn explain(conflict: &Conflict, encoded: &Encoded, space: &Space, workflow: 
         (_, Some(1)) => format!("one change is enough: {}", ways.join(", or ")),
         (_, Some(size)) => format!("no single change is enough, {size} together are: {}", ways.join(", or ")),
     };
-    d.help(ways + &also)
+    d.help(ways + &also + &absent(space))
+}
+
+/// What the steps could choose from as well, if it were here.
+fn absent(space: &Space) -> String {
+    let mut all: Vec<String> = Vec::new();
+    for (name, why) in space.steps.iter().flat_map(|step| &step.absent) {
+        let line = format!("`{name}`: {why}");
+        if !all.contains(&line) {
+            all.push(line);
+        }
+    }
+    let more = all.len().saturating_sub(4);
+    all.truncate(4);
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    if all.is_empty() {
+        String::new()
+    } else {
+        format!(". Left out, since it cannot run here: {}{more}", all.join("; "))
+    }
 }
 
 /// The first step whose every choice breaks a rule, with what there is and what was left out before.

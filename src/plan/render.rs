@@ -108,7 +108,7 @@ pub fn text(plan: &Plan, width: u16) -> String {
             } else {
                 format!(", {} (slack {})", metric(&c.metric, c.value), metric(&c.metric, c.slack))
             };
-            let _ = writeln!(out, "  line {:>3}  {}: {verdict}{slack}", c.line, c.text);
+            let _ = writeln!(out, "  {}  {}: {verdict}{slack}", at_line(c.line), c.text);
             if let Some(price) = c.price.as_ref().and_then(|p| priced(c, p)) {
                 let _ = writeln!(out, "            {price}");
             }
@@ -292,6 +292,14 @@ pub fn metric(name: &str, value: Decimal) -> String {
         "quality" => percent(value),
         _ => shown(value, 2),
     }
+}
+
+/// The option that adds lines to a job.
+pub const SLO: &str = "--slo";
+
+/// Where a clause stands: its line, or the option that says it.
+pub fn at_line(line: u32) -> String {
+    if line == 0 { format!("{SLO:<8}") } else { format!("line {line:>3}") }
 }
 
 /// Seconds, for people.

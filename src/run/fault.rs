@@ -100,6 +100,9 @@ impl Fault {
             }
             ErrorKind::NotFound => "see whether the path is right",
             ErrorKind::AlreadyExists | ErrorKind::NotADirectory => "something else stands there: give another path",
+            ErrorKind::AddrNotAvailable => {
+                "give an address of this machine: `127.0.0.1:7411`, or `0.0.0.0:7411` for all of them"
+            }
             ErrorKind::AddrInUse => "another program listens there: give another address",
             _ => "mend that, or give another path; outputs written so far are kept",
         };

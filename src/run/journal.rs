@@ -97,6 +97,9 @@ pub struct RunInfo {
     /// What its plan was made from; none where the rest is not to be planned again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made_of: Option<MadeOf>,
+    /// Whether it takes over no result of another run, and keeps none, whoever goes on with it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_cache: bool,
 }
 
 /// What a plan was made from.
@@ -448,6 +451,7 @@ pub(super) mod tests {
             folders: Vec::new(),
             at: "2026-01-01T00:00:00Z".into(),
             made_of: None,
+            no_cache: false,
         }
     }
 

@@ -37,7 +37,7 @@ pub fn table<A: Serialize>(plan: &Plan, report: &RunReport<A>) -> String {
         Cell::new("total"),
         Cell::new(""),
         right(calls.to_string()),
-        right(number(Some(report.wall_s))),
+        right(number(Some(report.wall_s + report.earlier_s))),
         right(number(total.latency_s.to_f64())),
         Cell::new(""),
         right(number(cost)),

@@ -86,7 +86,7 @@ impl Workflow {
         };
         let missing = || {
             Refusal::invalid("bad_rate", "how often is it run?")
-                .help("give a `rate` (`30/s`), or write `expect 30 requests/s` in the job")
+                .help("give a rate (`--rate 30/s`, `rate` over HTTP), or write `expect 30 requests/s` in the job")
         };
         let (job, rate) = (job.name.to_string(), stated.ok_or_else(missing)?.normalize());
         let name = name.unwrap_or_else(|| job.clone());

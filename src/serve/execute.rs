@@ -9,6 +9,7 @@ use super::fleet::gates::OnFleet;
 use super::store::writer::Turned;
 use super::store::{Accepted, State};
 use super::{Service, micro, now_ms};
+use crate::eval::measure::now;
 use crate::run::cache::{Cache, MOST, Policy};
 use crate::run::cancel::Cancel;
 use crate::run::fault::{Fault, FaultKind, RunError, printable};
@@ -114,8 +115,9 @@ pub fn begin(service: &Service, id: u64, note: Option<String>) -> Result<Start, 
         inputs: blobs.keep(&json!(inputs))?,
         folder: None,
         folders: service.settings.libraries.clone(),
-        at: jiff::Timestamp::now().to_string(),
+        at: now(),
         made_of: None,
+        no_cache: false,
     })?;
     if run.info.identity != accepted.digest {
         // Its answer would be that of another submission.

@@ -196,10 +196,10 @@ impl Planner {
         let job = select(&checked.program, Some(job)).map_err(|why| Refusal::invalid("no_job", why))?;
         let params: Vec<_> = job.params.iter().map(|p| job.local(*p)).map(|l| (l.name.as_str(), &l.ty)).collect();
         let given = given(&params, inputs, files)?;
-        let cluster = job.cluster.as_ref().map_or(self.here.name, |(name, _)| name.as_str());
-        let machines = (self.here.machines)(cluster, &checked.library);
+        // As `mkbc run` does: a cluster that the job names is for `mkbc plan`.
+        let machines = (self.here.machines)(self.here.name, &checked.library);
         let machines = machines.map_err(|why| Refusal::invalid("no_cluster", why))?;
-        let usable = if machines.name == self.here.name { self.here.usable } else { compile::anywhere };
+        let usable = self.here.usable;
         let limit = Duration::from_secs_f64(order.time_limit_s.unwrap_or(20.0).clamp(0.0, LONGEST));
         let began = Instant::now();
         let out_of_time = move || began.elapsed() >= limit;
@@ -233,7 +233,10 @@ impl Planner {
             return Ok(());
         }
         let lines: Vec<String> = missing.iter().map(|m| m.to_string()).collect();
-        Err(Refusal::invalid("cannot_run", format!("the server's machine cannot run the plan: {}", lines.join("; "))))
+        Err(Refusal::invalid(
+            "cannot_run",
+            format!("the server's machine cannot run the plan:\n  {}", lines.join("\n  ")),
+        ))
     }
 }
 

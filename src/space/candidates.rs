@@ -13,7 +13,8 @@ pub fn enumerate(index: usize, step: &Step, input: &Input) -> StepSpace {
     let mut space = StepSpace { classes: 1, in_turn: Decimal::ONE, share: Decimal::ONE, ..StepSpace::default() };
     for implementation in input.library.implementing(&step.task) {
         if let Err(why) = (input.usable)(implementation) {
-            space.excluded.push((implementation.name.clone(), why));
+            space.absent.push((implementation.name.clone(), why));
+            space.excluded.extend(space.absent.last().cloned());
             continue;
         }
         let settings = knob_settings(&implementation.knobs);

@@ -28,7 +28,7 @@ const LOST: i64 = 1_000_000_000;
 /// More than any figure of one of a few steps: the solver refuses what sums beyond 2⁵⁰.
 const MOST: i64 = 1 << 44;
 /// A limit from here on is none: no plan that the solver holds comes to more.
-const NO_LIMIT: i64 = 1 << 50;
+pub const NO_LIMIT: i64 = 1 << 50;
 /// Megabytes of a gigabyte.
 const THOUSAND: Decimal = Decimal::from_parts(1_000, 0, 0, false, 0);
 /// Millionths.
@@ -51,6 +51,18 @@ pub enum Origin {
     AgentCost(u32, Decimal, Span),
     /// Energy is limited or wished by this line, and some choices' energy is unknown.
     EnergyKnown(EcoString, Span),
+}
+
+impl Origin {
+    /// Its line.
+    pub fn span(&self) -> Span {
+        match self {
+            Origin::Clause(clause) => clause.span,
+            Origin::Rule(rule) | Origin::Called(rule, _) => rule.span,
+            Origin::StepPin(_, pin) => pin.span,
+            Origin::EnergyKnown(_, span) | Origin::AgentCost(_, _, span) => *span,
+        }
+    }
 }
 
 /// A problem, with what its clauses stand for and which option each choice is.

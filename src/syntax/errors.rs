@@ -177,6 +177,15 @@ pub fn unexpected(
     if let Some(help) = hints::of_other_languages(found, line_before, behind) {
         return d.help(help);
     }
+    if found == Some(Token::OpenBrace)
+        && only_a_name
+        && let Some(near) = nearest(name, ["slo", "repeat", "else", "for", "if"])
+    {
+        return d.help(format!("did you mean `{near}`?"));
+    }
+    if found == Some(Token::Number) && expects("<=") && expects(">=") {
+        return d.help("write `<=` or `>=` in front of the limit: `latency <= 30 s`");
+    }
     if found == Some(Token::Greater) && line_before.ends_with('<') {
         let both = Span { start: at.start - 1, ..at };
         return d.help("write `!=`").fix("write `!=`", both, "!=");

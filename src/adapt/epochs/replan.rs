@@ -2,12 +2,13 @@
 
 use super::today::{as_it_runs, choices, scaled};
 use super::{Cause, Change, Policy, Replan, Saves, Verdict};
+use crate::fleet::give_way::solved;
 use crate::fleet::instance::{Instance, carried_out, millionths};
 use crate::fleet::join::{AloneLate, Unjoined, described};
 use crate::fleet::model::JointPlan;
-use crate::fleet::translate::{Member, Settings, translate};
+use crate::fleet::translate::{Member, Settings};
 use crate::plan::reason::shown;
-use crate::solve::joint::{Limits, Outcome, Planned, solve};
+use crate::solve::joint::{Limits, Outcome, Planned};
 use crate::space::Machines;
 use rust_decimal::Decimal;
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,11 +37,11 @@ pub fn replan(
     let Now { members, machines, running, late } = *now;
     let (utilisation, switching) = (today.utilisation, policy.switching());
     let settings = Settings { utilisation, switching, running: running.clone() };
-    let translated = translate(members, machines, &settings).map_err(Unjoined::Unknown)?;
+    let (translated, outcome) = solved(members, machines, &settings, limits).map_err(Unjoined::Unknown)?;
     let as_today = choices(today, members);
     let going_on = as_today.as_ref().map_err(String::clone).and_then(|c| as_it_runs(c, &translated, members));
     let fewest = as_today.ok().and_then(|choice| scaled(&choice, &translated, members).ok());
-    let (found, bound, unknown) = match solve(&translated.fleet, limits) {
+    let (found, bound, unknown) = match outcome {
         Outcome::Planned(planned) => {
             let bound = planned.bound;
             (Some(planned), bound, None)

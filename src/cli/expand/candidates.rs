@@ -89,8 +89,15 @@ pub fn expand(options: &ExpandOptions, path: &Path, about: &About<'_>) -> Result
     if first.is_none() && (options.planner.planner.is_none() || !only_nothing_fits) {
         return said(&cx, &texts, options.source.format);
     }
+    let (mut planner, silent) = match Planner::of(&options.planner) {
+        // As with one that does not answer: what typed search finds remains.
+        Err(Failure::Message(why)) if first.is_some() => {
+            note(&why);
+            (None, true)
+        }
+        made => (made?, false),
+    };
     let mut base = first.unwrap_or(known);
-    let mut planner = Planner::of(&options.planner)?;
     let near = match options.meaning {
         true => meanings(&checked.program, &checked.library, &mut |texts| vectors(&checked.library, texts)),
         false => None,
@@ -118,6 +125,10 @@ pub fn expand(options: &ExpandOptions, path: &Path, about: &About<'_>) -> Result
                 old: &old,
                 near: &near,
             };
+            if silent && let Some(entry) = at.kept() {
+                base.put(entry);
+                continue;
+            }
             match at.entry(&base, planner.as_mut(), &mut doubts)? {
                 Some(entry) => base.put(entry),
                 None => open.push(format!("{}.{}", job.name, hole.name)),
@@ -186,6 +197,14 @@ struct At<'a> {
 }
 
 impl At<'_> {
+    /// The fill that the lock file has and that is not stale, said to be kept: who could not be asked changes nothing.
+    fn kept(&self) -> Option<Entry> {
+        let (job, hole) = (self.job, self.hole);
+        let kept = self.old.find(&job.name, &hole.name).filter(|e| e.signature == signature(hole, job))?;
+        note(&format!("{}.{}: the lock file keeps the fill that it has", job.name, hole.name));
+        Some(kept.clone())
+    }
+
     fn entry(
         &self,
         base: &Lock,
@@ -206,11 +225,11 @@ impl At<'_> {
         if let Some(planner) = planner {
             let asked = Asked { hole, job, program: &self.checked.program, library: &self.checked.library };
             let outcome = planner.fill(&asked, &mut |text| self.wrong(base, text));
-            let kept = self.old.find(&job.name, &hole.name).filter(|e| e.signature == signature(hole, job));
-            if let (true, Some(_), Some(entry)) = (outcome.found.is_empty(), &outcome.stopped, kept) {
-                // Who could not be asked changes nothing.
-                note(&format!("{}.{}: the lock file keeps the fill that it has", job.name, hole.name));
-                return Ok(Some(entry.clone()));
+            if outcome.found.is_empty()
+                && outcome.stopped.is_some()
+                && let Some(entry) = self.kept()
+            {
+                return Ok(Some(entry));
             }
             let best = candidates.first().map_or(0.0, |c| c.found.score);
             for found in outcome.found {

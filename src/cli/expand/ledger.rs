@@ -7,7 +7,7 @@ use crate::cli::load::{load, lock_path, show, write};
 use crate::cli::plan::usable_on;
 use crate::cli::{Failure, print};
 use crate::compile::predict::{Filling, best};
-use crate::compile::{check_file, fill};
+use crate::compile::{Checked, check_file, fill};
 use crate::diag::Diagnostics;
 use crate::expand::lock::{Entry, Lock};
 use crate::expand::rank::Predicted;
@@ -42,6 +42,10 @@ pub fn lock(what: &LockCommand) -> Result<(), Failure> {
     let LockCommand::Verify(options) = what;
     let path = lock_path(&options.source.file);
     if !path.exists() {
+        if holes(&options.source)?.is_empty() {
+            print("no holes: nothing to verify\n");
+            return Ok(());
+        }
         return Err(format!("there is no lock file `{}`: run `mkbc expand`", path.display()).into());
     }
     let lock = read_lock(&path)?;
@@ -103,6 +107,19 @@ fn check_today(source: &Source, lock: &Lock) -> Result<(Holes, Vec<String>), Fai
 /// Holes by job and name.
 type Holes = Vec<(String, String)>;
 
+/// The holes of a file that checks.
+fn holes(source: &Source) -> Result<Holes, Failure> {
+    let (texts, file) = load(source)?;
+    let mut cx = Diagnostics::default();
+    let checked = check_file(&texts, file, &mut cx);
+    if cx.has_errors() { said(&cx, &texts, source.format) } else { Ok(holes_of(&checked)) }
+}
+
+fn holes_of(checked: &Checked) -> Holes {
+    let jobs = checked.program.jobs.iter();
+    jobs.flat_map(|j| j.holes.iter().map(|h| (j.name.to_string(), h.name.to_string()))).collect()
+}
+
 /// Checks that a lock fills every hole of a file, with fills that check; the holes that it has.
 fn check(source: &Source, lock: &Lock) -> Result<Holes, Failure> {
     let (mut texts, file) = load(source)?;
@@ -111,8 +128,7 @@ fn check(source: &Source, lock: &Lock) -> Result<Holes, Failure> {
     if cx.has_errors() {
         return said(&cx, &texts, source.format);
     }
-    let jobs = checked.program.jobs.iter();
-    let holes = jobs.flat_map(|j| j.holes.iter().map(|h| (j.name.to_string(), h.name.to_string()))).collect();
+    let holes = holes_of(&checked);
     let done = fill(&mut texts, checked, lock, true, &mut cx);
     show(&cx, &texts, source.format);
     if done.is_some() { Ok(holes) } else { Err(Failure::Said) }

@@ -63,7 +63,7 @@ pub struct Totals {
 pub struct PlanClause {
     /// As in the source: `cost <= 2 usd`.
     pub text: String,
-    /// Its line in the source, 1-based.
+    /// Its line in the source, 1-based; 0 where the command line says it (`--slo`).
     pub line: u32,
     /// What is bounded: `cost`, `latency`, `latency.p95`, `latency.p99`, `quality`, `energy`, `gpus`, `ttft`, `tpot` and their percentiles; `rule` for pins and data rules.
     pub metric: String,

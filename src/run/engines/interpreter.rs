@@ -34,6 +34,8 @@ pub fn lacking(packages: &str, env: Env<'_>) -> Option<Fault> {
     let missing: Vec<&str> = packages.split_whitespace().filter(|p| !installed.contains(&plain(p))).collect();
     (!missing.is_empty()).then(|| {
         let message = format!("`{}` lacks the package {}", interpreter.display(), missing.join(", "));
+        let help =
+            "install it there, or name another interpreter in MKBC_PYTHON: docs/tools.md says what each tool needs";
         Fault::new(FaultKind::Program, message).help(help)
     })
 }

@@ -2,7 +2,7 @@
 //! single run says anything.
 
 use crate::plan::model::Plan;
-use crate::plan::render::metric;
+use crate::plan::render::{at_line, metric};
 use crate::run::fault::printable;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
@@ -27,7 +27,7 @@ pub struct Taken {
 pub struct Kept {
     /// As in the source: `latency <= 2 s`.
     pub text: String,
-    /// Its line in the source, 1-based.
+    /// Its line in the source, 1-based; 0 where the command line says it.
     pub line: u32,
     /// What is bounded.
     pub metric: String,
@@ -90,7 +90,7 @@ pub fn clauses(plan: &Plan, taken: &Taken) -> Vec<Kept> {
 
 /// A line for each clause, as `plan` has them.
 pub fn lines(clauses: &[Kept]) -> String {
-    clauses.iter().map(|kept| format!("\nline {:>3}  {kept}", kept.line)).collect()
+    clauses.iter().map(|kept| format!("\n{}  {kept}", at_line(kept.line))).collect()
 }
 
 /// What is said of limits that a run broke; none where it broke none.

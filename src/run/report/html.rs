@@ -30,7 +30,7 @@ pub fn page(plan: &Plan, report: &RunReport) -> String {
     };
     let _ = write!(out, "<h2>{label}</h2><pre>{}</pre>", escaped(&answer));
     let planned = number(plan.total.latency_s.to_f64());
-    let _ = write!(out, "<p>{} s, planned {planned} s", number(Some(report.wall_s)));
+    let _ = write!(out, "<p>{} s, planned {planned} s", number(Some(report.wall_s + report.earlier_s)));
     if let Some(off) = median_error(plan, report) {
         let _ = write!(out, "; the latency of steps is {:.0} % off in the median", off * 100.0);
     }

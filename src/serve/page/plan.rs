@@ -6,7 +6,7 @@ use super::{Shown, dag};
 use crate::ask::what_if::proof;
 use crate::plan::fallback::in_place;
 use crate::plan::model::{Plan, PlanClause, PlanStep, Totals};
-use crate::plan::render::{self, carried_out_by, dollars, hardware, metric, percent, seconds, watt_hours};
+use crate::plan::render::{self, SLO, carried_out_by, dollars, hardware, metric, percent, seconds, watt_hours};
 use crate::serve::Service;
 use crate::serve::api::guard::Caller;
 use crate::serve::api::refusal::Refusal;
@@ -119,7 +119,7 @@ pub fn clauses(plan: &Plan, lines: bool) -> Markup {
             html!("{}", slack),
             if numeric { used(clause) } else { Markup::default() },
             html!("{}", price),
-            html!("{}", clause.line),
+            html!("{}", if clause.line == 0 { SLO.to_string() } else { clause.line.to_string() }),
         ]
     };
     let mut rows: Vec<_> = plan.clauses.iter().map(row).collect();

@@ -71,16 +71,17 @@ impl Planner {
             clauses.retain(|clause| !question.dropped.contains(&clause.metric));
         }
         for line in question.limits {
-            let read = question::change(line, &mut changed, &checked.library, &mut texts.sources, &mut cx);
+            let read =
+                question::change(question::WHAT_IF, line, &mut changed, &checked.library, &mut texts.sources, &mut cx);
             read.map_err(|unread| match unread {
                 Unread::Because(why) => Refusal::invalid("bad_limit", why),
                 Unread::Said => Refusal::diagnosed(&cx, &texts.sources),
             })?;
         }
-        let cluster = job.cluster.as_ref().map_or(self.here.name, |(name, _)| name.as_str());
-        let machines = (self.here.machines)(cluster, &checked.library);
+        // Its run is planned for this machine, whatever cluster the job names.
+        let machines = (self.here.machines)(self.here.name, &checked.library);
         let machines = machines.map_err(|why| Refusal::invalid("no_cluster", why))?;
-        let usable = if machines.name == self.here.name { self.here.usable } else { compile::anywhere };
+        let usable = self.here.usable;
         let began = Instant::now();
         let out_of_time = move || began.elapsed() >= PATIENCE;
         let limits = Limits {

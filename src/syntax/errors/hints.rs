@@ -14,6 +14,8 @@ pub fn of_other_languages(found: Option<Token>, before: &str, behind: &str) -> O
         ("import" | "from" | "include", _) => return Some("write `use`, with the module: `use std.llm`"),
         ("def" | "fn" | "func" | "function", _) => return Some("write `job NAME(input: Text) -> Text { … }`"),
         ("var" | "const" | "val", _) => return Some("write `let`"),
+        ("minimise", _) => return Some("write `minimize`"),
+        ("maximise", _) => return Some("write `maximize`"),
         _ => {}
     }
     match found? {
