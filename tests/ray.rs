@@ -38,6 +38,7 @@ task held(text: Text) -> Text {
 task copied(page: Document) -> Document {
 }
 task cried(text: Text) -> Text {
+  size tokens = text.tokens
 }
 task spared(text: Text) -> Text {
 }
