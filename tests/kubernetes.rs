@@ -159,7 +159,7 @@ fn what_kubernetes_cannot_promise_is_refused() {
         (&["vllm", "talk.json", "--run", "talk.mkb", "--library", "lib", "--question", "?"], "`--image mkbc=IMAGE`"),
         (&["vllm", "talk.json", "--run", "brief.mkb", "--library", "lib", "--question", "?"], "another version of"),
         (&["vllm", "joint.json", "--run", "talk.mkb", "--library", "lib", "--question", "?"], "not a joint plan"),
-        (&["vllm", "talk.mkb"], "no plan that this mkbc can read"),
+        (&["vllm", "talk.mkb"], "is a job, and no plan"),
     ] {
         let done = mkbc.run(&[&["export"], words].concat());
         assert!(done.code != Some(0) && done.out.is_empty(), "{words:?}: {}", done.out);
