@@ -1,6 +1,6 @@
 //! `mkbc run --engine ray://…` against a real Ray, in a network and a process namespace of its own: answers, files, killed workers, a
-//! killed driver, a killed node with a spare one, a name that is taken, resources that are not there, tokens. `bench/ray.py` has machines
-//! with networks of their own, and measures.
+//! killed driver, a name that is taken, resources that are not there, tokens. `bench/ray.py` has machines with networks of their own, kills
+//! raylets and nodes, and measures.
 //!
 //! Ray is looked for in `~/.cache/mkbc/ray` (docs/ray.md); where it is missing, or namespaces are not allowed, these tests say that they
 //! are skipped.
@@ -40,16 +40,9 @@ task copied(page: Document) -> Document {
 task cried(text: Text) -> Text {
   size tokens = text.tokens
 }
-task spared(text: Text) -> Text {
-}
 tool crier implements cried {
   runs on cpu * 1
   engine python { module "words.py", function "cry" }
-  profile "fake.csv"
-}
-tool sparer implements spared {
-  runs on spare * 1
-  engine process { command ["sh", "HOLD", "{text}"] }
   profile "fake.csv"
 }
 tool teller implements tell {
@@ -78,13 +71,9 @@ tool copier implements copied {
 device abacus { kind gpu
   memory 16 GB
 }
-device spare { kind gpu
-  memory 16 GB
-}
 cluster two { cpu * 2 at 1 usd/h }
 cluster large {
   cpu * 2 at 1 usd/h
-  spare * 2 at 1 usd/h
   abacus * 4 at 1 usd/h
 }
 "#;
@@ -206,7 +195,6 @@ fn house() -> Mkbc {
     mkbc.write("page.pgm", PAGE);
     mkbc.write("tell.mkb", "use house\njob told(text: Text) -> Text {\n  tell(text)\n}\n");
     mkbc.write("cry.mkb", "use house\njob told(text: Text) -> Text {\n  tell(cried(text))\n}\n");
-    mkbc.write("spare.mkb", "use house\njob kept(text: Text) -> Text {\n  spared(cried(text))\n}\n");
     mkbc.write("copy.mkb", "use house\njob copy(page: Document) -> Document {\n  copied(copied(page))\n}\n");
     mkbc.write("held.mkb", "use house\njob kept(text: Text) -> Text {\n  using holder\n  held(tell(text))\n}\n");
     mkbc.write("giant.mkb", "use house\njob great(text: Text) -> Text {\n  using giant\n  held(text)\n}\n");
@@ -214,7 +202,7 @@ fn house() -> Mkbc {
 }
 
 fn run<'a>(job: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    let cluster = if matches!(job, "giant.mkb" | "spare.mkb") { "large" } else { "two" };
+    let cluster = if job == "giant.mkb" { "large" } else { "two" };
     [&["run", job, "--library", "lib", "--cluster", cluster][..], more].concat()
 }
 
@@ -304,42 +292,6 @@ fn inside_without_a_token() {
     let file = answer["file"].as_str().expect("a file");
     assert!(file.contains(".mkbc/runs"), "{file}");
     assert_eq!(fs::read_to_string(file).expect("a copy"), PAGE);
-    a_node_with_a_spare_one();
-}
-
-/// Two more nodes with a resource that the step needs: the one that works on it is killed, and the other takes over.
-fn a_node_with_a_spare_one() {
-    let spare = |address: &str| {
-        let address = format!("--node-ip-address={address}");
-        let words =
-            ["--address=127.0.0.1:6379", &address, "--num-cpus=1", "--num-gpus=1", "--resources={\"spare\": 1}"];
-        node(&words, None)
-    };
-    let alive = || async { reqwest::get("http://127.0.0.1:8265/nodes?view=summary").await?.text().await };
-    let mut nodes = Vec::new();
-    // One after the other: on one machine they share a folder, and take each other's ports.
-    for (address, there) in [("127.0.0.2", 2), ("127.0.0.3", 3)] {
-        nodes.push(spare(address));
-        wait("the node", || {
-            let text = block_on(alive()).expect("a runtime").unwrap_or_default();
-            text.matches("\"state\": \"ALIVE\"").count() == there
-        });
-    }
-    let raylet = || {
-        let worked = processes(&["sh", "hold.sh"]);
-        let raylets = processes(&["raylet/raylet", "--node_ip_address"]);
-        raylets.into_iter().filter(|raylet| worked.iter().any(|id| is_below(*id, *raylet))).collect()
-    };
-    eprintln!("begun again on a spare node after a raylet was killed: {:.2} s", killed("spare.mkb", raylet));
-}
-
-/// Whether a process comes of another.
-fn is_below(id: u32, above: u32) -> bool {
-    let parent = |id: u32| {
-        let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse::<u32>().ok()
-    };
-    std::iter::successors(Some(id), |id| parent(*id)).any(|id| id == above)
 }
 
 fn a_name_that_is_taken() {
