@@ -115,7 +115,7 @@ impl<'a> Chat<'a> {
             heard: &heard,
             watch: Some(&watch),
         };
-        let (path, key) = (Wire::Completions.path(&self.model, self.dialect), Wire::Completions.key());
+        let (path, key) = (Wire::Completions.path(self.model, self.dialect), Wire::Completions.key());
         let said = exchange.run(clients.posting(&self.endpoint, &path, Body::Json(&body), key)?).await?;
         // An answer that was cut short is refused as a fill, so that the model hears of it.
         if said.stop != Stop::Length {

@@ -54,7 +54,7 @@ pub fn request(ask: &Ask<'_>, dialect: Dialect) -> Value {
     if by_tool {
         let about = "Call this once, with the answer.";
         body["toolConfig"] =
-            json!({"tools": [tool("answer", about, &ask.shape.schema())], "toolChoice": choice(Some("answer"))});
+            json!({"tools": [tool("answer", about, ask.shape.schema())], "toolChoice": choice(Some("answer"))});
     }
     if let Some(talk) = ask.talk {
         let tools: Vec<Value> = talk.functions.iter().map(|f: &Function| tool(&f.name, &f.says, &f.schema)).collect();
