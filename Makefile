@@ -3,7 +3,7 @@
 MKBC := target/release/mkbc
 MEDIA := examples/media
 
-.PHONY: demo test setup build media lint bench chaos editors editors-browser playground workers
+.PHONY: demo test setup build media lint bench chaos editors editors-browser playground workers workers-cuda gpu-bundle
 
 # The main job on real input: make a video, check the job, plan it, run the plan, print the answer.
 demo: setup build media
@@ -16,7 +16,8 @@ demo: setup build media
 test: setup
 	cargo fmt --check
 	cargo clippy --all-targets --quiet -- -D warnings
-	cargo test --quiet
+	@# nextest keeps all cores busy from one test program to the next.
+	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --no-fail-fast --status-level fail; else cargo test --quiet; fi
 	MKBC=target/debug/mkbc PYTHONPATH=python python3 -m unittest discover -q python/tests
 
 setup:
@@ -53,6 +54,14 @@ editors-browser:
 playground: setup
 	playground/build.sh
 	cargo test --test playground
+
+# The model worker with CUDA: NVIDIA's compiler from PyPI, neither GPU nor driver.
+workers-cuda:
+	workers/cuda.sh
+
+# What gpu/check.sh needs on a machine without Rust.
+gpu-bundle: setup
+	gpu/bundle.sh
 
 # The worker for local models (docs/workers.md), and its tests.
 workers:
