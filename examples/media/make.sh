@@ -59,6 +59,11 @@ out=$(cd "$out" && pwd)
 
 # --- what is up to date --------------------------------------------------------------------------
 stamp=$out/.made
+# Whoever comes while files are made waits, and finds them.
+if command -v flock >/dev/null; then
+    exec 9>"$out/.made.lock"
+    flock 9
+fi
 sum=$(cksum <"${BASH_SOURCE[0]}"); sum=${sum%% *}
 fresh() { # FILE KEY
     [ -z "$force" ] && [ -s "$out/$1" ] && [ -r "$stamp" ] && grep -qxF "$1 $2" "$stamp"

@@ -108,8 +108,10 @@ fn fake(instead_of: &Gpus) -> Device {
     let library = folder().join("libcuda.so");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kernels/fake_gpu.cpp");
     let flags = ["-std=c++17", "-O1", "-shared", "-fPIC", "-ffp-contract=off", "-Wl,-soname,libcuda.so", "-o"];
-    match Command::new("c++").args(flags).arg(&library).arg(source).output() {
-        Ok(made) if made.status.success() => {}
+    // Tests run side by side, each in a process of its own: what another has just opened is replaced whole.
+    let own = |path: &Path| path.with_extension(format!("{}", std::process::id()));
+    match Command::new("c++").args(flags).arg(own(&library)).arg(source).output() {
+        Ok(made) if made.status.success() => std::fs::rename(own(&library), &library).expect("a file"),
         Ok(made) => panic!("the fake GPU does not compile: {}", String::from_utf8_lossy(&made.stderr)),
         Err(e) => {
             skipped(&format!("kernels are not run: there is no C++ compiler for the fake GPU ({e})"));
@@ -117,11 +119,11 @@ fn fake(instead_of: &Gpus) -> Device {
         }
     }
     let management = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/devices/fake_nvml.c");
+    let beside = folder().join("libnvidia-ml.so.1");
     let mut made = Command::new("cc");
-    made.args(["-shared", "-fPIC", "-DFIRST=1", "-DCOUNT=1", "-o"])
-        .arg(folder().join("libnvidia-ml.so.1"))
-        .arg(management);
+    made.args(["-shared", "-fPIC", "-DFIRST=1", "-DCOUNT=1", "-o"]).arg(own(&beside)).arg(management);
     assert!(made.status().is_ok_and(|status| status.success()), "the fake of the management library does not compile");
+    std::fs::rename(own(&beside), &beside).expect("a file");
     let path = CString::new(library.as_os_str().as_bytes()).expect("a path");
     // SAFETY: the library was compiled above and its initialisers are those of C++; the function that is looked up has the type that it
     // is given.
