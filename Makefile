@@ -18,7 +18,7 @@ test: setup
 	cargo clippy --all-targets --quiet -- -D warnings
 	@# nextest keeps all cores busy from one test program to the next.
 	if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --no-fail-fast --status-level fail; else cargo test --quiet; fi
-	MKBC=target/debug/mkbc PYTHONPATH=python python3 -m unittest discover -q python/tests
+	MKBC=$(CURDIR)/target/debug/mkbc PYTHONPATH=python python3 -m unittest discover -q python/tests
 
 setup:
 	@.ci/setup all
