@@ -198,6 +198,13 @@ impl ImplementationPass<'_> {
         entry
     }
 
+    /// The files of an entry's profile with their ranks: those that it names, then those that were measured since. There are never as many
+    /// as ranks.
+    fn ranked(&self, entry: &Implementation, files: &[FileId]) -> Vec<(FileId, u8)> {
+        let measured = self.measured.get(&entry.name).map_or(&[][..], Vec::as_slice);
+        files.iter().map(|file| (*file, 0)).chain(measured.iter().copied().zip(1..=u8::MAX)).collect()
+    }
+
     /// How the profile of one of the standard library's entries is read later; `None` where anything of it is not the standard library's.
     fn late(
         &self,
@@ -211,10 +218,9 @@ impl ImplementationPass<'_> {
             embedded::text(&source.name).filter(|text| *text == source.text)
         };
         embedded(entry.span.file)?;
-        let measured = self.measured.get(&entry.name).map_or(&[][..], Vec::as_slice);
-        let ranked = files.iter().map(|file| (file, 0)).chain(measured.iter().zip(1..=u8::MAX));
+        let ranked = self.ranked(entry, files).into_iter();
         let texts: Vec<(FileId, &'static str, u8)> =
-            ranked.map(|(file, rank)| Some((*file, embedded(*file)?, rank))).collect::<Option<_>>()?;
+            ranked.map(|(file, rank)| Some((file, embedded(file)?, rank))).collect::<Option<_>>()?;
         let entry = entry.clone();
         Some(move || {
             let tables: Vec<(Arc<Table>, u8)> =
@@ -226,20 +232,18 @@ impl ImplementationPass<'_> {
 
     /// The profile of an entry, out of all files that it names and those that were measured since.
     pub fn profile(&self, entry: &Implementation, files: &[FileId], known: &mut Read, cx: &mut Diagnostics) -> Profile {
-        let measured = self.measured.get(&entry.name).map_or(&[][..], Vec::as_slice);
-        for file in files.iter().chain(measured) {
+        let ranked = self.ranked(entry, files);
+        for (file, _) in &ranked {
             let read = || table::read(&self.sources.get(*file).text, *file, cx);
             known.tables.entry(*file).or_insert_with(read);
         }
-        // Later ones come last, and there are never as many as ranks.
-        let ranked = files.iter().map(|file| (file, 0)).chain(measured.iter().zip(1..=u8::MAX));
         let tables: Vec<(&Table, u8)> =
-            ranked.filter_map(|(file, rank)| Some((known.tables.get(file)?, rank))).collect();
+            ranked.iter().filter_map(|(file, rank)| Some((known.tables.get(file)?, *rank))).collect();
         let of = asking(entry, self.library);
-        let (unasked, all) = (&mut known.unasked, files.iter().chain(measured).collect::<Vec<_>>());
+        let unasked = &mut known.unasked;
         let mut told = |table: usize, row: usize, why: Option<pool::Why>| {
-            let Some(file) = all.get(table) else { return };
-            let rows = unasked.entry(**file).or_default();
+            let Some((file, _)) = ranked.get(table) else { return };
+            let rows = unasked.entry(*file).or_default();
             if let Some(why) = why {
                 rows.entry(row).or_insert_with(|| Some(why()));
             } else {

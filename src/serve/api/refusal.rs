@@ -5,6 +5,7 @@ use crate::diag::source::Sources;
 use crate::diag::{Diagnostics, render};
 use crate::run::fault::{Fault, FaultKind};
 use axum::Json;
+use axum::extract::rejection::QueryRejection;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use std::time::Duration;
@@ -15,6 +16,12 @@ pub struct Refusal {
     status: u16,
     retry_after: Option<Duration>,
     problem: Box<Problem>,
+}
+
+impl From<QueryRejection> for Refusal {
+    fn from(why: QueryRejection) -> Refusal {
+        Refusal::new(400, "bad_query", why.body_text())
+    }
 }
 
 impl Refusal {

@@ -40,7 +40,7 @@ pub async fn list(
     Extension(caller): Extension<Caller>,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Json<RunList>, Refusal> {
-    let Query(query) = query.map_err(|why| Refusal::new(400, "bad_query", why.body_text()))?;
+    let Query(query) = query?;
     let bad = |why: &str| Refusal::new(400, "bad_query", why);
     let limit = query.limit.unwrap_or(50);
     if !(1..=500).contains(&limit) {
@@ -107,7 +107,7 @@ pub async fn result(
     id: Result<Path<u64>, PathRejection>,
     query: Result<Query<WaitQuery>, QueryRejection>,
 ) -> Result<Json<RunResult>, Refusal> {
-    let Query(query) = query.map_err(|why| Refusal::new(400, "bad_query", why.body_text()))?;
+    let Query(query) = query?;
     let run = seen(&service, &caller, id)?;
     let run = awaited(&service, run, query.wait_s.unwrap_or(0)).await?;
     answer(&service, &run).map(Json)

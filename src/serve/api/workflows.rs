@@ -105,7 +105,7 @@ pub async fn run(
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Refusal> {
-    let Query(query) = query.map_err(|why| Refusal::new(400, "bad_query", why.body_text()))?;
+    let Query(query) = query?;
     let workflow = named(&service, &caller, name)?;
     let inputs: Map<String, Value> = read(&headers, body, "object of inputs")?;
     if workflow.is_draining() {

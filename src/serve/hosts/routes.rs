@@ -181,7 +181,7 @@ async fn records(
     query: Result<Query<Behind>, QueryRejection>,
 ) -> Result<Json<Records>, Refusal> {
     let lease = lease(&service, &caller, which)?;
-    let Query(Behind { from }) = query.map_err(|why| Refusal::new(400, "bad_query", why.body_text()))?;
+    let Query(Behind { from }) = query?;
     aside(move || {
         let records = service.journal(|db| db.records_from(lease.run.id, from, PAGE))?;
         Ok(Json(Records { from, records }))
@@ -259,7 +259,7 @@ async fn file(
     query: Result<Query<Named>, QueryRejection>,
 ) -> Result<Response, Refusal> {
     let lease = lease(&service, &caller, which)?;
-    let Query(Named { path }) = query.map_err(|why| Refusal::new(400, "bad_query", why.body_text()))?;
+    let Query(Named { path }) = query?;
     let absent = || Refusal::absent("the run has no such file");
     let (file, digest) = aside(move || {
         let mut file =
@@ -282,7 +282,7 @@ async fn place(
     body: Body,
 ) -> Result<StatusCode, Refusal> {
     let lease = lease(&service, &caller, which)?;
-    let Query(Named { path }) = query.map_err(|why| Refusal::new(400, "bad_query", why.body_text()))?;
+    let Query(Named { path }) = query?;
     let place = lease.place(&path).map_err(refused)?;
     let folder = place.parent().unwrap_or(&lease.folder).to_path_buf();
     let cannot = |e: std::io::Error| Refusal::from(Fault::storage("write a file of a run below", &folder, &e));
