@@ -65,6 +65,25 @@ impl Basis {
         self.pivots = usize::MAX;
     }
 
+    /// The same basis where columns have other names; its inverse is forgotten.
+    pub fn renamed(mut self, name: impl Fn(u32) -> u32) -> Self {
+        self.key.iter_mut().for_each(|key| *key = name(*key));
+        for var in &mut self.var {
+            if let Var::Column(column) = var {
+                *column = name(*column);
+            }
+        }
+        self.pack();
+        self
+    }
+
+    /// Its columns, the keys first.
+    pub fn columns(&self) -> impl Iterator<Item = u32> {
+        let working =
+            self.var.iter().filter_map(|&var| if let Var::Column(column) = var { Some(column) } else { None });
+        self.key.iter().copied().chain(working)
+    }
+
     /// How many rows are active.
     pub fn size(&self) -> usize {
         self.rows.len()

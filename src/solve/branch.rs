@@ -7,8 +7,9 @@ use super::model::Domain;
 use super::record::Side;
 use super::relax::Relaxation;
 
-/// Steps that a search looks at.
+/// Steps that a search looks at, and instances.
 const CANDIDATES: usize = 4;
+const INSTANCES: usize = 2;
 
 /// Two parts of a step's columns.
 pub struct Split {
@@ -39,7 +40,8 @@ impl Split {
     }
 }
 
-/// Splits worth trying: classes that others assume first, then the steps that the relaxation divides most evenly.
+/// Splits worth trying: of classes that others assume, as long as the relaxation divides any, since whatever assumes them follows; then
+/// of the steps that it divides most evenly.
 pub fn splits(relaxation: &Relaxation, domain: &Domain, basis: &Basis, point: &[(u32, f64)]) -> Vec<Split> {
     let lp = &relaxation.lp;
     let mut support: Vec<Vec<(u32, f64)>> = vec![Vec::new(); domain.steps()];
@@ -56,20 +58,22 @@ pub fn splits(relaxation: &Relaxation, domain: &Domain, basis: &Basis, point: &[
         }
     }
     divided.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-    let mut found: Vec<Split> = Vec::new();
-    for &(_, step) in &divided {
-        if let Some(left) = relaxation.class_split(domain.of(step), &support[step], step) {
-            found.push(Split { step, left, class: true });
-        }
+    let of_classes = divided.iter().filter_map(|&(_, step)| {
+        let left = relaxation.class_split(domain.of(step), &support[step], step)?;
+        Some(Split { step, left, class: true })
+    });
+    // A look costs as much as a node here, so that few are worth it: one at a step of the problem, some at an instance, which has two classes only.
+    let mut found: Vec<Split> = of_classes.take(INSTANCES).collect();
+    if let Some(at) = found.iter().position(|split| split.step < relaxation.stated()) {
+        return vec![found.swap_remove(at)];
     }
-    found.truncate(CANDIDATES / 2);
+    if !found.is_empty() {
+        return found;
+    }
     let multipliers = lp.multipliers(basis);
-    for &(_, step) in divided.iter().take(CANDIDATES - found.len()) {
-        found.push(Split {
-            step,
-            left: mean_split(relaxation, &multipliers, domain.of(step), &support[step]),
-            class: false,
-        });
+    for &(_, step) in divided.iter().take(CANDIDATES) {
+        let left = mean_split(relaxation, &multipliers, domain.of(step), &support[step]);
+        found.push(Split { step, left, class: false });
     }
     if found.is_empty() {
         // The relaxation does not divide any step: take the step with the fewest columns, and the one that it leans to.

@@ -173,6 +173,11 @@ impl<'m> Relaxation<'m> {
         self.said.push(said);
     }
 
+    /// How many steps come before the instances.
+    pub fn stated(&self) -> usize {
+        self.model.space.stated()
+    }
+
     /// The columns of the heaviest class of a step, where others assume its class and the support has several.
     pub fn class_split(&self, columns: &[u32], support: &[(u32, f64)], step: usize) -> Option<Vec<u32>> {
         let space = self.model.space;

@@ -40,20 +40,29 @@ pub struct Found {
 /// satisfies.
 pub fn search(model: &Model, goal: Goal, known: Option<Vec<u32>>, carried: &[Price], budget: &Budget) -> Found {
     let mut domain = model.domain.clone();
-    let mut learned = Learned { best: None, said: Vec::new(), proofs: Vec::new(), cases: Cases::default() };
+    let mut learned =
+        Learned { best: None, said: Vec::new(), basis: None, proofs: Vec::new(), cases: Cases::default() };
     learned.cases.cut = !budget.record;
     learned.cases.open(0, None);
     if let Some(columns) = known {
-        learned.offer(model, goal, &columns);
+        offer(&mut learned.best, model, goal, &columns);
     }
     let mut dive = true;
     while propagate(model, &Cutoff::default(), &mut domain) && carried.iter().all(|price| price.fix(&mut domain)) {
-        // What is left is searched without the rest, so that nothing walks over columns that are gone.
-        let keep = domain.all().to_vec();
+        // What is left is searched without the rest, so that nothing walks over columns that are gone; only those stay that the
+        // relaxation goes on from.
+        let basis = learned.basis.take();
+        let mut keep = domain.all().to_vec();
+        keep.extend(basis.iter().flat_map(Basis::columns));
+        keep.sort_unstable();
+        keep.dedup();
+        let basis = basis.map(|basis| basis.renamed(|column| keep.partition_point(|&kept| kept < column) as u32));
         let space = model.space.restrict(&keep);
         let small = model.restrict(&space, &keep);
+        let mut left = small.domain.clone();
+        left.retain(|step, column| domain.of(step).binary_search(&keep[column as usize]).is_ok());
         let mut search = Search::new(model, &small, keep, goal, learned);
-        let root = Node { domain: small.domain.clone(), basis: None, bound: 0, guess: 0, case: 0 };
+        let root = Node { domain: left, basis, bound: 0, guess: 0, case: 0 };
         let stage = if dive { Stage::Root } else { Stage::Again };
         // Without a plan yet, the first look is taken whatever the clock says.
         let out = !budget.spend();
@@ -68,10 +77,10 @@ pub fn search(model: &Model, goal: Goal, known: Option<Vec<u32>>, carried: &[Pri
             return search.found(budget, Some(bound));
         }
         let left: Vec<u32> = root.node.domain.all().iter().map(|&column| search.keep[column as usize]).collect();
-        if 4 * left.len() > 3 * search.keep.len() {
+        if 4 * left.len() > 3 * domain.all().len() {
             return search.run(root, budget);
         }
-        learned = search.learned();
+        learned = search.learned(root.basis);
         dive = false;
         domain.retain(|_, column| left.binary_search(&column).is_ok());
     }
@@ -85,26 +94,26 @@ pub fn search(model: &Model, goal: Goal, known: Option<Vec<u32>>, carried: &[Pri
 struct Learned {
     best: Option<(Vec<u32>, i64)>,
     said: Vec<Said>,
+    /// The basis that the relaxation ended with.
+    basis: Option<Basis>,
     proofs: Vec<Multipliers>,
     cases: Cases,
 }
 
-impl Learned {
-    /// Takes a plan that is better than the best so far.
-    fn offer(&mut self, model: &Model, goal: Goal, columns: &[u32]) -> bool {
-        let mut columns = columns.to_vec();
-        model.space.close(&mut columns);
-        let worth = match goal {
-            Goal::Any => 0,
-            Goal::Sum(figure) => value(model.space, &columns, figure, Aggregate::Sum),
-            Goal::Path(figure) => value(model.space, &columns, figure, Aggregate::Path),
-        };
-        let better = self.best.as_ref().is_none_or(|best| worth < best.1) && model.admits(&columns);
-        if better {
-            self.best = Some((columns, worth));
-        }
-        better
+/// Takes a plan that is better than the best so far.
+fn offer(best: &mut Option<(Vec<u32>, i64)>, model: &Model, goal: Goal, columns: &[u32]) -> bool {
+    let mut columns = columns.to_vec();
+    model.space.close(&mut columns);
+    let worth = match goal {
+        Goal::Any => 0,
+        Goal::Sum(figure) => value(model.space, &columns, figure, Aggregate::Sum),
+        Goal::Path(figure) => value(model.space, &columns, figure, Aggregate::Path),
+    };
+    let better = best.as_ref().is_none_or(|best| worth < best.1) && model.admits(&columns);
+    if better {
+        *best = Some((columns, worth));
     }
+    better
 }
 
 struct Node {
@@ -197,8 +206,10 @@ impl<'m> Search<'m> {
         search
     }
 
-    fn learned(self) -> Learned {
-        Learned { best: self.best, said: self.relaxation.said().to_vec(), proofs: self.proofs, cases: self.cases }
+    fn learned(self, basis: Basis) -> Learned {
+        let basis = Some(basis.renamed(|column| self.keep[column as usize]));
+        let said = self.relaxation.said().to_vec();
+        Learned { best: self.best, said, basis, proofs: self.proofs, cases: self.cases }
     }
 
     /// The result, with the lowest bound of what is still open.
@@ -268,10 +279,7 @@ impl<'m> Search<'m> {
     /// Takes a plan that is better than the best so far.
     fn offer(&mut self, columns: &[u32]) {
         let outer: Vec<u32> = columns.iter().map(|&column| self.keep[column as usize]).collect();
-        let mut learned =
-            Learned { best: self.best.take(), said: Vec::new(), proofs: Vec::new(), cases: Cases::default() };
-        let better = learned.offer(self.outer, self.goal, &outer);
-        self.best = learned.best;
+        let better = offer(&mut self.best, self.outer, self.goal, &outer);
         if better {
             self.cut();
         }

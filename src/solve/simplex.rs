@@ -193,9 +193,8 @@ impl Lp {
         self.price(basis, domain);
         self.gained = self.objective(basis);
         self.dead.clear();
-        let basic = basis.var.iter().filter_map(|var| if let Var::Column(column) = var { Some(column) } else { None });
-        let lacks = |column: &&u32| domain.of(self.step[**column as usize] as usize).binary_search(column).is_err();
-        let dead: Vec<u32> = basis.key.iter().chain(basic).filter(lacks).copied().collect();
+        let lacks = |column: &u32| domain.of(self.step[*column as usize] as usize).binary_search(column).is_err();
+        let dead: Vec<u32> = basis.columns().filter(lacks).collect();
         self.dead = dead;
         for _ in 0..max_pivots {
             if self.gained > cutoff {
@@ -385,7 +384,14 @@ impl Lp {
         entries.extend(basis.rows.iter().map(|&row| self.rows[row as usize].entry(self, &basis.key, row, entering)));
         let mut direction = std::mem::take(&mut self.direction);
         direction.clear();
-        direction.extend(basis.inverse.chunks_exact(size).map(|line| dot(line, &entries)));
+        // A column has entries in few rows: those of sums and paths, and where its class is linked.
+        let some: Vec<(usize, f64)> = entries.iter().copied().enumerate().filter(|entry| entry.1 != 0.0).collect();
+        if 2 * some.len() < size {
+            let along = |line: &[f64]| some.iter().map(|&(i, entry)| line[i] * entry).sum::<f64>();
+            direction.extend(basis.inverse.chunks_exact(size).map(along));
+        } else {
+            direction.extend(basis.inverse.chunks_exact(size).map(|line| dot(line, &entries)));
+        }
         if direction[r].abs() < PIVOT * 0.1 {
             return false;
         }
