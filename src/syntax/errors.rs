@@ -1,6 +1,9 @@
 //! The diagnostics of lexer, layout and parser: E01xx.
 
+mod elsewhere;
 mod hints;
+
+pub use elsewhere::{instead, no_item, reassigned};
 
 use crate::diag::source::Span;
 use crate::diag::{Diagnostic, nearest};
