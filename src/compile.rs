@@ -2,6 +2,7 @@
 
 pub mod base;
 pub mod decide;
+mod echoes;
 pub mod predict;
 pub mod prepare;
 pub mod proof;
@@ -102,6 +103,7 @@ pub fn check_tree(texts: &Texts, tree: File, cx: &mut Diagnostics) -> Checked {
     let trees = module_trees(texts, cx);
     let library = Arc::new(declared(texts, &trees, &tree, cx));
     let program = check::check(&tree, &Context::new(&library, &texts.sources), cx);
+    echoes::silence(trees.iter().map(|(_, tree)| tree).chain([&tree]), &texts.sources, cx);
     Checked { tree, library, program }
 }
 

@@ -181,6 +181,11 @@ impl Diagnostics {
         self.list.retain(concerns);
     }
 
+    /// Reports problems, or none.
+    pub fn extend(&mut self, diagnostics: impl IntoIterator<Item = Diagnostic>) {
+        self.list.extend(diagnostics);
+    }
+
     /// Takes over the problems of another pass.
     pub fn append(&mut self, mut other: Diagnostics) {
         self.list.append(&mut other.list);

@@ -30,6 +30,7 @@ use crate::diag::{Diagnostic, Diagnostics};
 use crate::expand::lock::Lock;
 use crate::library::Library;
 use crate::syntax::ast::{self, File, ItemKind};
+use crate::syntax::imports;
 use crate::syntax::token::{Lexed, lex};
 use names::Names;
 use std::sync::{Arc, OnceLock};
@@ -173,21 +174,16 @@ impl Analysis {
         })
     }
 
-    /// Where a new `use` line goes, and whether a blank line must follow it.
-    pub fn use_edit(&self, module: &str) -> Option<Edit> {
-        let used = self.tree.items.iter().filter_map(|item| match &item.kind {
-            ItemKind::Use(path) => {
-                Some((item.span, path.iter().map(|n| n.text.as_str()).collect::<Vec<_>>().join(".")))
-            }
-            _ => None,
-        });
-        let used: Vec<(Span, String)> = used.collect();
-        if module.is_empty() || used.iter().any(|(_, name)| name == module) {
-            return None;
-        }
-        Some(match used.last() {
-            Some((last, _)) => Edit { span: last.after(), insert: format!("\nuse {module}") },
-            None => Edit { span: self.span(0, 0), insert: format!("use {module}\n\n") },
-        })
+    /// The edit that uses modules, where one of them is not used yet.
+    pub fn use_edit(&self, modules: &[&str]) -> Option<Edit> {
+        let uses = |module: &str| {
+            self.tree.items.iter().any(|item| match &item.kind {
+                ItemKind::Use(path) => path.iter().map(|n| n.text.as_str()).eq(module.split('.')),
+                _ => false,
+            })
+        };
+        let missing: Vec<&str> = modules.iter().copied().filter(|module| !module.is_empty() && !uses(module)).collect();
+        let (at, insert) = imports::lines(&self.text, &missing);
+        (!missing.is_empty()).then(|| Edit { span: self.span(at as usize, at as usize), insert })
     }
 }

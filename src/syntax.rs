@@ -3,6 +3,8 @@
 pub mod ast;
 pub mod errors;
 pub mod fmt;
+mod foreign;
+pub mod imports;
 pub mod layout;
 pub mod parse;
 pub mod reread;

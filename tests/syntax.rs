@@ -6,6 +6,7 @@ use murakkab::compile::{Texts, check_file};
 use murakkab::diag::Diagnostics;
 use murakkab::diag::source::FileId;
 use murakkab::syntax::parse::parse_text;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -45,6 +46,42 @@ fn a_broken_file_still_works() {
     }
     assert!(total.share() >= 0.94, "{:.4} of the statements are kept", total.share());
     assert!(total.mean() <= 2.0, "{:.2} diagnostics a file", total.mean());
+}
+
+/// However a file is broken, one thing is said of a line at most.
+#[test]
+fn of_a_line_one_thing_is_said() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut texts: Vec<String> = sources().into_iter().map(|(_, text)| text).collect();
+    for folder in ["tests/check", "tests/toolchain/mistakes"] {
+        let entries = fs::read_dir(root.join(folder)).expect("a folder").map(|entry| entry.expect("an entry").path());
+        let mut paths: Vec<_> = entries.filter(|path| path.extension().is_some_and(|e| e == "mkb")).collect();
+        paths.sort();
+        texts.extend(paths.iter().filter_map(|path| fs::read_to_string(path).ok()));
+    }
+    let mut rng = fastrand::Rng::with_seed(20_262);
+    let stray = ["&", "'", "#", "@ ;", "\\", ")]", "{(", "((", "] }", "\"\"\"", "“", "elif", ":\n"];
+    let (mut broken, mut lines_said) = (0, 0);
+    for _ in 0..4_000 {
+        let mut text = rng.choice(&texts).expect("a text").clone();
+        for _ in 0..rng.usize(1..4) {
+            text = edit(&text, &mut rng).1;
+            if rng.bool() {
+                let at = text.floor_char_boundary(rng.usize(..=text.len()));
+                text.insert_str(at, rng.choice(stray).expect("some"));
+            }
+        }
+        let mut cx = Diagnostics::default();
+        parse_text(&text, FileId(0), &mut cx);
+        let mut lines = BTreeSet::new();
+        for d in cx.iter() {
+            let line = text[..d.primary.span.start as usize].matches('\n').count();
+            assert!(lines.insert(line), "line {} has two errors, {} is one of them:\n{text}", line + 1, d.message);
+        }
+        broken += usize::from(!lines.is_empty());
+        lines_said += lines.len();
+    }
+    assert!(broken > 3_000 && lines_said > broken, "{broken} files are broken, in {lines_said} lines");
 }
 
 /// What a user sees of a broken example: the errors of the syntax, and what checking adds to them.

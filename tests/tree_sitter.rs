@@ -389,3 +389,67 @@ fn editors_have_the_same_queries() {
     }
     assert!(copies >= 10, "only {copies} copies");
 }
+
+// ---- Zed ----
+
+/// What Zed reads of a language's `config.toml`, of the fields that ours has: Zed passes over names that it does not know.
+const ZED_CONFIG: [&str; 7] =
+    ["name", "grammar", "path_suffixes", "line_comments", "tab_size", "hard_tabs", "brackets"];
+/// The queries that Zed loads for a language, each with the captures that it knows; none where it knows any.
+const ZED_QUERIES: [(&str, &[&str]); 5] = [
+    ("highlights.scm", &[]),
+    ("injections.scm", &["injection.content", "injection.language"]),
+    ("brackets.scm", &["open", "close"]),
+    ("indents.scm", &["indent", "end", "start", "outdent"]),
+    ("outline.scm", &["item", "name", "context", "context.extra", "annotation", "open", "close"]),
+];
+
+/// The rules by which Zed loads and builds an extension (`ExtensionManifest`, `LanguageConfig` and `ExtensionBuilder` of its sources).
+#[test]
+fn zed_finds_what_it_looks_for() {
+    let folder = repository().join("editors/zed");
+    let toml = |path: &Path| read(path).parse::<toml::Table>().unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let manifest = toml(&folder.join("extension.toml"));
+    for text in ["id", "name", "version", "description", "repository"] {
+        assert!(manifest[text].as_str().is_some_and(|text| !text.is_empty()), "extension.toml: `{text}`");
+    }
+    assert_eq!(manifest["schema_version"].as_integer(), Some(1));
+    assert!(manifest["authors"].as_array().is_some_and(|authors| authors.iter().all(toml::Value::is_str)));
+    // A Rust part is built where there is a `Cargo.toml`; the module is named after its package.
+    let package = toml(&folder.join("Cargo.toml"));
+    assert_eq!(package["lib"]["crate-type"].as_array().map(Vec::len), Some(1));
+    assert_eq!(package["lib"]["crate-type"][0].as_str(), Some("cdylib"));
+    assert!(folder.join(package["lib"]["path"].as_str().expect("a path")).is_file());
+    let grammars = manifest["grammars"].as_table().expect("grammars");
+    for (name, grammar) in grammars {
+        assert!(name.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "`{name}` is not in snake case");
+        assert!(grammar["repository"].is_str() && grammar["rev"].is_str());
+        let source = repository().join(grammar["path"].as_str().expect("a path")).join("src/parser.c");
+        assert!(read(&source).contains(&format!("tree_sitter_{name}(void)")), "the parser exports no `{name}`");
+    }
+    let languages = fs::read_dir(folder.join("languages")).expect("languages");
+    let mut names = BTreeSet::new();
+    for language in languages.map(|entry| entry.expect("an entry").path()) {
+        let config = toml(&language.join("config.toml"));
+        names.insert(config["name"].as_str().expect("a name").to_string());
+        assert!(config["grammar"].as_str().is_some_and(|grammar| grammars.contains_key(grammar)));
+        assert!(config["path_suffixes"].as_array().is_some_and(|all| all.iter().any(|s| s.as_str() == Some("mkb"))));
+        let strange: Vec<&String> = config.keys().filter(|key| !ZED_CONFIG.contains(&key.as_str())).collect();
+        assert!(strange.is_empty(), "Zed reads no {strange:?}");
+        for pair in config["brackets"].as_array().expect("brackets") {
+            assert!(pair["start"].is_str() && pair["end"].is_str() && pair["close"].is_bool());
+        }
+        for path in files(&language, "scm") {
+            let name = path.file_name().and_then(OsStr::to_str).expect("a name");
+            let (_, known) = ZED_QUERIES.iter().find(|(query, _)| *query == name).expect("a query that Zed loads");
+            let query = query(&path);
+            let strange: Vec<&&str> =
+                query.capture_names().iter().filter(|c| !known.is_empty() && !known.contains(c)).collect();
+            assert!(strange.is_empty(), "{name}: Zed knows no {strange:?}");
+        }
+    }
+    for (server, entry) in manifest["language_servers"].as_table().expect("language servers") {
+        let of = entry["languages"].as_array().expect("languages");
+        assert!(of.iter().all(|language| language.as_str().is_some_and(|name| names.contains(name))), "{server}");
+    }
+}

@@ -254,6 +254,10 @@ fn read_expectation(
         Type::List(item) => item,
         other => other,
     };
+    // That its type is none was said where it stands.
+    if *item == Type::Unknown {
+        return None;
+    }
     let size: EcoString = match path.get(1) {
         Some(size) => size.text.clone(),
         None => item.sizes().first().map_or(EcoString::new(), |(n, _)| (*n).into()),

@@ -167,6 +167,15 @@ fn rule(
                 cx.push(errors::bad_rule(p.span, word, example));
                 return None;
             }
+            if job.locals.iter().any(|local| local.name == word) {
+                cx.push(errors::value_as_rule(p.name.span, word));
+                return None;
+            }
+            let is_text = matches!(p.values.first().map(|atom| &atom.kind), Some(ast::AtomKind::Text(_)));
+            if is_text && matches!(word, "f" | "r" | "b") {
+                cx.push(errors::prefixed_text(p.name.span, word));
+                return None;
+            }
             let rules = WORDS.iter().map(|(word, _)| *word);
             let near = nearest(word, rules.chain(["minimize", "maximize", "expect", "prefer", "using", "goal"]));
             cx.push(errors::unknown_rule(p.name.span, word, near));

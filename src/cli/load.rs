@@ -202,14 +202,18 @@ pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
     // The error of the temporary file names a path that means nothing to people.
     let failed = |e: std::io::Error| format!("cannot write `{}`: {}", path.display(), e.kind());
     let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-    if std::fs::metadata(&target).is_ok_and(|about| !about.is_file()) {
+    let before = std::fs::metadata(&target).ok();
+    if before.as_ref().is_some_and(|about| !about.is_file()) {
         let mut open = std::fs::OpenOptions::new().write(true).open(&target).map_err(failed)?;
         return Ok(open.write_all(text.as_bytes()).map_err(failed)?);
     }
     let folder = folder_of(&target);
-    // Plans and lock files are meant to be read by others; a temporary file is not by default.
-    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-    let mut file = tempfile::Builder::new().permissions(readable).tempfile_in(folder).map_err(failed)?;
+    // Plans and lock files are meant to be read by others; a temporary file is not by default. A file that is there keeps its own.
+    let readable = || std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    let permissions = before.map_or_else(readable, |about| about.permissions());
+    let mut file = tempfile::Builder::new().permissions(permissions.clone()).tempfile_in(folder).map_err(failed)?;
+    // What the process takes from new files (`umask`) is no part of that.
+    file.as_file().set_permissions(permissions).map_err(failed)?;
     file.write_all(text.as_bytes()).map_err(failed)?;
     file.as_file().sync_all().map_err(failed)?;
     file.persist(&target).map_err(|e| failed(e.error))?;

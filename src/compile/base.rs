@@ -1,6 +1,6 @@
 //! The library, parsed and declared once for many checks of files that build on it: what makes an editor's check fast.
 
-use super::{Checked, Texts, declared, module_trees, table_names};
+use super::{Checked, Texts, declared, echoes, module_trees, table_names};
 use crate::check::kept::{Earlier, Trail};
 use crate::check::program::{Composition, Program};
 use crate::check::{self, Context};
@@ -166,6 +166,7 @@ impl Base {
         let composed = used.as_ref().and_then(|used| self.composed.get(used));
         let context = Context { composed, holes: true, ..Context::new(&library, &self.texts.sources) };
         let (program, jobs) = check::check_after(&tree, &context, earlier, cx);
+        echoes::silence(self.trees.iter().map(|(_, tree)| tree).chain([&tree]), &self.texts.sources, cx);
         if let (Some(used), None) = (used, composed) {
             if self.composed.len() >= MOST_COMPOSED {
                 self.composed.clear();
@@ -203,6 +204,7 @@ impl Base {
             Arc::new(own)
         };
         let program = check::check(&tree, &Context::new(&library, &texts.sources), cx);
+        echoes::silence(self.trees.iter().map(|(_, tree)| tree).chain([&tree]), &texts.sources, cx);
         (texts, file, Checked { tree, library, program })
     }
 

@@ -29,6 +29,16 @@ pub fn page(code: &str) -> Option<&'static str> {
     PAGES.iter().find(|(c, _)| *c == code).map(|(_, page)| *page)
 }
 
+/// Whether a code is of lexer, layout pass and parser.
+pub fn is_syntax(code: &str) -> bool {
+    code.starts_with("E01")
+}
+
+/// Whether a code says that a bracket has no partner: what stands around it may have been read as something else.
+pub fn is_of_brackets(code: &str) -> bool {
+    matches!(code, "E0103" | "E0104")
+}
+
 /// The title of a page: its first line, without the code.
 pub fn title(page: &str) -> &str {
     let line = page.lines().next().unwrap_or("").trim_start_matches("# ");

@@ -53,12 +53,26 @@ impl<'a> Files<'a> for Lines<'a> {
     }
 }
 
+/// Of more problems than this, people are only told how many there are.
+const MOST: usize = 100;
+
 /// As text for people, in the order of the source.
 pub fn text(diagnostics: &Diagnostics, sources: &Sources, colour: bool) -> String {
     let files = Lines { sources, starts: Default::default() };
     let config = term::Config::default();
     let mut out = Vec::new();
-    for diagnostic in diagnostics.sorted() {
+    let sorted = diagnostics.sorted();
+    // What stands in the way of a plan is not hidden behind warnings.
+    let (shown, hidden): (Vec<&Diagnostic>, usize) = if sorted.len() > MOST {
+        let mut first = sorted.clone();
+        first.sort_by_key(|d| std::cmp::Reverse(d.severity));
+        first.truncate(MOST);
+        first.sort_by_key(|d| super::order(d));
+        (first, sorted.len() - MOST)
+    } else {
+        (sorted, 0)
+    };
+    for diagnostic in shown {
         let mut buffer = Vec::new();
         if too_wide(diagnostic, &files) {
             out.extend_from_slice(one_line(diagnostic, sources).as_bytes());
@@ -73,6 +87,9 @@ pub fn text(diagnostics: &Diagnostics, sources: &Sources, colour: bool) -> Strin
             Ok(()) => out.append(&mut buffer),
             Err(_) => out.extend_from_slice(one_line(diagnostic, sources).as_bytes()),
         }
+    }
+    if hidden > 0 {
+        out.extend_from_slice(format!("… and {hidden} more\n\n").as_bytes());
     }
     String::from_utf8_lossy(&out).into_owned()
 }

@@ -148,20 +148,11 @@ fn indented(text: &str, indent: &str, first: bool) -> String {
 }
 
 /// The `use` lines that a fill's tasks need.
-fn uses(analysis: &Analysis, fill: &str) -> Vec<Edit> {
+fn uses(analysis: &Analysis, fill: &str) -> Option<Edit> {
     let words = fill.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let mut modules: Vec<&str> =
         words.filter_map(|w| analysis.library.tasks.get(w)).map(|t| t.module.as_str()).collect();
     modules.sort_unstable();
     modules.dedup();
-    let mut edits: Vec<Edit> = modules.iter().filter_map(|m| analysis.use_edit(m)).collect();
-    // Several lines at one place are one edit: the order of edits at a place is not every editor's.
-    if edits.len() > 1 {
-        let span = edits[0].span;
-        let at_start = edits[0].insert.starts_with("use ");
-        let lines: Vec<&str> = edits.iter().map(|e| e.insert.trim()).collect();
-        let insert = if at_start { format!("{}\n\n", lines.join("\n")) } else { format!("\n{}", lines.join("\n")) };
-        edits = vec![Edit { span, insert }];
-    }
-    edits
+    analysis.use_edit(&modules)
 }

@@ -1,5 +1,6 @@
 //! What can be written at a place.
 
+mod items;
 mod value;
 mod words;
 
@@ -110,6 +111,14 @@ impl List<'_> {
         if let Some((Token::OpenParen, Some(name), Some((_, Token::Using, _)))) = bracket {
             return self.knobs(cursor, cursor.text(name));
         }
+        if let Some((Token::OpenBracket, Some(name), _)) = bracket
+            && cursor.text(name) == "List"
+        {
+            return self.types();
+        }
+        if self.item(cursor) {
+            return;
+        }
         match previous.filter(|_| on_line) {
             Some(Token::Using) => return self.implementations(self.pinned_task(line, cursor)),
             Some(Token::Fallback) => return self.implementations(self.pinned_task(line, cursor)),
@@ -118,7 +127,12 @@ impl List<'_> {
             Some(Token::Runs | Token::Let | Token::Goal | Token::Job | Token::Task) => return,
             Some(Token::Arrow) => return self.types(),
             Some(Token::Minimize | Token::Maximize) => return self.metrics(""),
-            Some(Token::Then) => return self.keywords(&["minimize", "maximize"]),
+            Some(Token::Then) => {
+                self.keywords(&["minimize", "maximize"]);
+                return self.metrics("");
+            }
+            Some(Token::Cache) => return self.words("of the call", &["on", "off"]),
+            Some(Token::Retry | Token::Timeout) => return,
             Some(Token::Prefer) => {
                 self.keywords(&["using", "avoid", "only"]);
                 return self.metrics(" ");
@@ -129,14 +143,9 @@ impl List<'_> {
                 return self.implementations(None);
             }
             Some(Token::Ident) if line.len() == 1 && cursor.text(&line[0]) == "pii" => return self.inputs(),
-            Some(Token::Ident) if line.len() == 1 && cursor.text(&line[0]) == "only" => {
-                return self.add(
-                    "open_models",
-                    CompletionKind::Keyword,
-                    "rule",
-                    "Only models whose weights are open.",
-                    0,
-                );
+            Some(Token::Ident) if line.len() == 1 && self.rule(cursor.text(&line[0])) => return,
+            Some(Token::Ident) if line.len() == 2 && first == Some(Token::Expect) => {
+                return self.words("of the input", &["*", "of"]);
             }
             Some(Token::CloseParen) if bracket.is_none_or(|(t, ..)| t == Token::OpenBrace) => {
                 return self.keywords(&["using", "on", "retry", "timeout", "fallback", "cache"]);
@@ -153,7 +162,14 @@ impl List<'_> {
             {
                 self.metrics(" ");
             }
-            Some((Token::OpenBrace, Some((_, Token::Slo, _)), _)) => {}
+            Some((Token::OpenBrace, Some((_, Token::Slo, _)), _)) => {
+                if let [.., (_, Token::Newline | Token::OpenBrace, _), metric] = cursor.before
+                    && metric.1 == Token::Ident
+                {
+                    let sign = if cursor.text(metric) == "quality" { ">=" } else { "<=" };
+                    self.words("comparison", &[sign]);
+                }
+            }
             Some((Token::OpenParen, ..)) if self.in_head(cursor) => {}
             Some((kind, ..)) => {
                 let statement = kind == Token::OpenBrace && (!on_line || previous == Some(Token::OpenBrace));
@@ -163,7 +179,7 @@ impl List<'_> {
                 if let Some((callee, _, None)) = cursor.call() {
                     self.parameters(callee);
                 }
-                self.values(!statement);
+                self.values(cursor, !statement);
             }
         }
     }

@@ -3,6 +3,9 @@
 mod composition;
 mod implementation;
 
+pub use composition::COMPOSITION_WORDS;
+pub use implementation::IMPLEMENTATION_WORDS;
+
 use super::placeholders;
 use super::roofline::chip::Architecture;
 use super::size::{self, Scope, SizeExpr};
@@ -32,10 +35,10 @@ pub type Profiles = BTreeMap<EcoString, FileId>;
 pub type Measured = BTreeMap<EcoString, Vec<FileId>>;
 
 /// The words that lead a plain clause of a task.
-const TASK_WORDS: [&str; 5] = ["quality", "prompt", "system", "max_tokens", "functions"];
+pub const TASK_WORDS: [&str; 5] = ["quality", "prompt", "system", "max_tokens", "functions"];
 
 /// The words that lead a property of a device.
-const DEVICE_WORDS: [&str; 8] = ["kind", "memory", "architecture", "tflops", "bandwidth", "link", "power", "idle"];
+pub const DEVICE_WORDS: [&str; 8] = ["kind", "memory", "architecture", "tflops", "bandwidth", "link", "power", "idle"];
 
 /// When the profiles of the standard library's entries are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

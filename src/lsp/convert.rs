@@ -96,7 +96,14 @@ impl Server {
     }
 
     pub(super) fn edits(&self, uri: &str, edits: &[Edit]) -> Vec<Value> {
-        edits.iter().map(|e| json!({"range": self.range(uri, e.span), "newText": e.insert})).collect()
+        let text = |insert: &str| self.with_line_ends(uri, insert);
+        edits.iter().map(|e| json!({"range": self.range(uri, e.span), "newText": text(&e.insert)})).collect()
+    }
+
+    /// A text with the line ends of the document that it goes into.
+    fn with_line_ends(&self, uri: &str, insert: &str) -> String {
+        let windows = self.documents.get(uri).is_some_and(|document| document.lines.text.contains("\r\n"));
+        if windows { insert.replace("\r\n", "\n").replace('\n', "\r\n") } else { insert.to_string() }
     }
 
     pub(super) fn completion(&self, uri: &str, c: &Completion) -> Value {
@@ -122,7 +129,7 @@ impl Server {
             "sortText": format!("{:03}{}", c.rank, c.label),
             "filterText": c.label,
             "insertTextFormat": if snippet { 2 } else { 1 },
-            "textEdit": {"range": self.range(uri, c.span), "newText": insert},
+            "textEdit": {"range": self.range(uri, c.span), "newText": self.with_line_ends(uri, &insert)},
             "additionalTextEdits": self.edits(uri, &c.more),
         })
     }

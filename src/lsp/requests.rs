@@ -7,6 +7,7 @@ use crate::graph::{Shape, svg::svg_at};
 use crate::ide::actions::{Action, ActionKind};
 use crate::ide::calls::Calls;
 use crate::ide::folding::FoldKind;
+use crate::ide::names::Target;
 use crate::ide::outline::Entry;
 use crate::ide::planning::JobPlan;
 use crate::ide::{
@@ -156,7 +157,7 @@ impl Server {
             }
             "textDocument/prepareCallHierarchy" => {
                 let found = calls::prepare(analysis, at()?);
-                found.and_then(|c| self.call_item(uri, &c)).map_or(Value::Null, |item| json!([item]))
+                found.and_then(|c| self.call_item(uri, analysis, &c)).map_or(Value::Null, |item| json!([item]))
             }
             _ => return Err((ErrorCode::MethodNotFound, format!("there is no `{method}`"))),
         })
@@ -294,20 +295,29 @@ impl Server {
         )
     }
 
-    fn call_item(&self, uri: &str, calls: &Calls) -> Option<Value> {
+    /// A job of a document, or a task where it is declared; `data` is the document whose calls are meant.
+    fn call_item(&self, uri: &str, analysis: &Analysis, calls: &Calls) -> Option<Value> {
         let kind = if calls.is_job { 12 } else { 11 };
-        let (range, selection) = (self.range(uri, calls.span)?, self.range(uri, calls.name_span)?);
-        Some(json!({"name": calls.name, "kind": kind, "uri": uri, "range": range, "selectionRange": selection}))
+        let task = || definition::defined(analysis, &self.base, &Target::Task(calls.name.clone()));
+        let declared = if calls.is_job { None } else { task().and_then(|at| self.location(uri, at)) };
+        let (at, range, selection) = match declared {
+            Some((at, range)) => (at, json!(range), json!(range)),
+            None => (uri.to_string(), json!(self.range(uri, calls.span)?), json!(self.range(uri, calls.name_span)?)),
+        };
+        Some(json!({
+            "name": calls.name, "kind": kind, "uri": at, "range": range, "selectionRange": selection, "data": uri,
+        }))
     }
 
     fn calls(&mut self, params: &Value, incoming: bool) -> Answer {
-        let (uri, analysis) = self.of(&params["item"]["uri"])?;
+        let item = &params["item"];
+        let (uri, analysis) = self.of(if item["data"].is_string() { &item["data"] } else { &item["uri"] })?;
         let name = params["item"]["name"].as_str().ok_or_else(|| wrong("no `item.name`"))?;
         let list = if incoming { calls::incoming(&analysis, name) } else { calls::outgoing(&analysis, name) };
         let side = if incoming { "from" } else { "to" };
         let call = |c: &Calls| {
             let ranges: Vec<_> = c.places.iter().map(|p| self.range(&uri, *p)).collect();
-            Some(json!({side: self.call_item(&uri, c)?, "fromRanges": ranges}))
+            Some(json!({side: self.call_item(&uri, &analysis, c)?, "fromRanges": ranges}))
         };
         Ok(list.iter().filter_map(call).collect())
     }

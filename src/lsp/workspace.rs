@@ -9,6 +9,7 @@ use crate::diag::source::FileId;
 use crate::ide::names::Target;
 use crate::ide::references::{Home, home, in_tables};
 use crate::ide::{Analysis, Beside, Edit, analyse, rename};
+use crate::syntax::token::has_word;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -231,22 +232,4 @@ impl Server {
 fn within(uri: &str, why: &str) -> String {
     let name = uri.rsplit('/').next().unwrap_or(uri);
     format!("{name}: {why}")
-}
-
-/// Whether a word stands in a text by itself.
-fn has_word(text: &str, word: &str) -> bool {
-    let part = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
-    let alone = |at: usize| !part(text[..at].chars().next_back()) && !part(text[at + word.len()..].chars().next());
-    !word.is_empty() && text.match_indices(word).any(|(at, _)| alone(at))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::has_word;
-
-    #[test]
-    fn a_word_stands_by_itself() {
-        assert!(has_word("é.text(text)", "text") && has_word("text", "text"));
-        assert!(!has_word("texts, a_text, Text", "text") && !has_word("", ""));
-    }
 }

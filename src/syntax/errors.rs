@@ -1,6 +1,9 @@
 //! The diagnostics of lexer, layout and parser: E01xx.
 
+mod elsewhere;
 mod hints;
+
+pub use elsewhere::{instead, no_item, reassigned};
 
 use crate::diag::source::Span;
 use crate::diag::{Diagnostic, nearest};
@@ -19,6 +22,15 @@ pub fn no_token(at: Span, source: &str) -> Diagnostic {
     );
     if text.contains('\'') {
         return d.help("write texts in double quotes");
+    }
+    if text.starts_with(TYPOGRAPHIC) {
+        return typographic(d, at, source);
+    }
+    if text == "|" && source.get(at.end as usize..).is_some_and(|behind| behind.starts_with('>')) {
+        return d.help("call the task with the value: `summarise(text)`");
+    }
+    if text.chars().all(char::is_alphabetic) {
+        return d.help("write names with the letters a to z, digits and `_`; texts stand in quotes");
     }
     if let Some(word) = elsewhere(text) {
         let before = source.get(..at.start as usize).and_then(|s| s.chars().next_back());
@@ -62,11 +74,36 @@ pub fn elsewhere(sign: &str) -> Option<&'static str> {
     ELSEWHERE.iter().find(|(other, _)| *other == sign).map(|(_, word)| *word)
 }
 
+/// The quotes of word processors.
+const TYPOGRAPHIC: [char; 3] = ['“', '”', '„'];
+
+/// A text between the quotes of a word processor: both are mended at once.
+fn typographic(d: Diagnostic, at: Span, source: &str) -> Diagnostic {
+    let rest = source.get(at.start as usize..).unwrap_or_default();
+    let line = rest.lines().next().unwrap_or_default();
+    let mut quotes = line.match_indices(TYPOGRAPHIC).map(|(at, quote)| (at, at + quote.len())).skip(1);
+    let d = d.help("write texts in double quotes: `\"`");
+    let Some((closes, end)) = quotes.next() else { return d };
+    let inner = line.trim_start_matches(TYPOGRAPHIC);
+    let inner = inner.get(..closes.saturating_sub(line.len() - inner.len())).unwrap_or_default();
+    if inner.contains(['"', '\\']) {
+        return d;
+    }
+    let whole = Span { end: at.start + end as u32, ..at };
+    d.fix("write `\"`", whole, format!("\"{inner}\""))
+}
+
 /// E0101: a `\` in a text with something behind it that it does not go with.
 pub fn no_escape(at: Span, source: &str) -> Diagnostic {
     let shown = source.get(at.range()).unwrap_or_default();
     Diagnostic::error("E0101", format!("`{shown}` means nothing in a text"), at, "stands for no sign")
         .help("write `\\\\` for a backslash; there are `\\\"`, `\\n`, `\\r`, `\\t` and `\\u{41}` besides")
+}
+
+/// E0101: a file of one line, since its line ends are those of very old programs.
+pub fn carriage_returns(at: Span) -> Diagnostic {
+    Diagnostic::error("E0101", "a carriage return alone ends no line", at, "the file is one line")
+        .help("save the file with line ends of `\\n` or `\\r\\n`")
 }
 
 /// E0101: a text in single quotes.
@@ -102,6 +139,20 @@ pub fn no_opening_brace(at: Span) -> Diagnostic {
         .fix("add `{`", at, " {")
 }
 
+/// E0105: a block behind a `:`.
+pub fn colon_for_brace(at: Span) -> Diagnostic {
+    Diagnostic::error("E0105", "`:` begins no block", at, "expected `{`")
+        .help("a block stands between `{`, at the end of its head's line, and `}`")
+        .fix("write `{`", at, " {")
+}
+
+/// E0105: an `else if` in one word.
+pub fn other_else_if(at: Span, word: &str) -> Diagnostic {
+    Diagnostic::error("E0105", format!("the name `{word}` cannot stand here"), at, "expected `else if`")
+        .help("write `else if`")
+        .fix("write `else if`", at, "else if")
+}
+
 /// E0105: a `{` that does not stand on the line of its head; `between` is what parts them.
 pub fn brace_on_its_own_line(at: Span, between: Span) -> Diagnostic {
     Diagnostic::error("E0105", "the end of the line cannot stand here", at, "expected `{`")
@@ -116,12 +167,24 @@ pub fn unclosed_text(at: Span) -> Diagnostic {
         .fix("add the closing quote", at.after(), "\"")
 }
 
-/// E0103: a bracket without its partner.
-pub fn unclosed_bracket(opener: Span, token: Token, closed_at: Span) -> Diagnostic {
-    let closer = token.closer().map_or("", Token::text);
-    Diagnostic::error("E0103", format!("`{token}` is never closed"), opener, "opened here")
-        .because(closed_at, format!("`{closer}` expected before this"))
-        .help(format!("add the missing `{closer}`"))
+/// E0102: a text in three quotes, as others write one of several lines.
+pub fn several_quotes(at: Span) -> Diagnostic {
+    Diagnostic::error("E0102", "a text stands on one line, between two quotes", at, "three quotes")
+        .help("write `\\n` for a line break, or join texts with `+`")
+}
+
+/// How many brackets beside the innermost are shown where several are never closed.
+const SHOWN_BRACKETS: usize = 3;
+
+/// E0103: brackets without their partners, which the same place closes; the innermost comes first.
+pub fn unclosed_brackets(openers: &[(Span, Token)], closed_at: Span) -> Option<Diagnostic> {
+    let ((first, token), others) = openers.split_first()?;
+    let closer = |token: &Token| token.closer().map_or("", Token::text);
+    let missing: String = openers.iter().map(|(_, token)| closer(token)).collect();
+    let d = Diagnostic::error("E0103", format!("`{token}` is never closed"), *first, "opened here")
+        .because(closed_at, format!("`{missing}` expected before this"));
+    let d = others.iter().take(SHOWN_BRACKETS).fold(d, |d, (at, _)| d.because(*at, "not closed either"));
+    Some(d.help(format!("add the missing `{missing}`")))
 }
 
 /// E0104: a closing bracket that nothing opened.
@@ -153,6 +216,14 @@ pub fn unexpected(
     let label = if wanted.is_empty() { "not expected here".to_string() } else { format!("expected {wanted}") };
     let d = Diagnostic::error("E0105", format!("{what} cannot stand here"), at, label);
     let expects = |t: &str| expected.iter().any(|e| e.trim_matches('"') == t);
+    let place = hints::Place { at, found, text, before: line_before, behind, expects: &expects };
+    if let Some(hints::Mend { help, fix }) = hints::mend(&place) {
+        let d = d.help(help.clone());
+        return match fix {
+            Some((span, insert)) => d.fix(help, span, insert),
+            None => d,
+        };
+    }
     if let Some(colon) = colon_of_a_value(line_before).filter(|_| expects("=") || line_before.trim_end().ends_with(':'))
     {
         let start = at.start - (line_before.len() - colon) as u32;
@@ -174,7 +245,7 @@ pub fn unexpected(
     if found == Some(Token::Eq) && expects("==") {
         return d.help("write `==` to compare").fix("write `==`", at, "==");
     }
-    if let Some(help) = hints::of_other_languages(found, line_before, behind) {
+    if let Some(help) = hints::of_other_languages(&place) {
         return d.help(help);
     }
     if found == Some(Token::OpenBrace)
@@ -269,9 +340,12 @@ fn wanted(expected: &[String]) -> String {
     }
 }
 
+/// The code of what is nested too deeply, so that the rest of it is left out.
+pub const TOO_DEEP: &str = "E0106";
+
 /// E0106: brackets nested too deeply.
 pub fn too_deep(at: Span, limit: usize) -> Diagnostic {
-    Diagnostic::error("E0106", format!("this is nested more than {limit} deep"), at, "left out from here on")
+    Diagnostic::error(TOO_DEEP, format!("this is nested more than {limit} deep"), at, "left out from here on")
         .help("split the expression with `let`")
 }
 

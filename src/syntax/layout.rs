@@ -18,6 +18,8 @@ pub fn layout(source: &str, tokens: &[Spanned], file: FileId, cx: &mut Diagnosti
         cx,
         out: Vec::with_capacity(tokens.len() + 8),
         open: Vec::new(),
+        slo: None,
+        borrowed: 0,
         chains: vec![0],
         cutting: false,
         skipped: None,
@@ -95,6 +97,10 @@ struct Layout<'a> {
     cx: &'a mut Diagnostics,
     out: Vec<Spanned>,
     open: Vec<Spanned>,
+    /// The last `{` behind `slo`, which holds limits alone. None stands in another one.
+    slo: Option<u32>,
+    /// How many written `}` closed a `{` that was made up, and are missed by the bracket that they were written for.
+    borrowed: usize,
     /// Operators of the statement so far, for the file and for each open `{`.
     chains: Vec<usize>,
     /// Whether the rest of a statement is left out.
@@ -155,22 +161,18 @@ impl Layout<'_> {
         if is_name(token, next) {
             return;
         }
-        let mut closed = false;
-        while let Some(&(start, opener, end)) = self.open.last() {
-            let cannot_stay = match opener {
-                Token::OpenBrace if self.is_slo(start) => token.begins_statement(),
-                Token::OpenBrace => token.begins_item(),
-                _ => token.begins_statement(),
-            };
-            if !cannot_stay {
-                break;
-            }
-            self.never_closed((start, opener, end), Span::new(self.file, at, at));
-            self.insert_closer(at);
-            closed = true;
-        }
-        if closed {
+        let can_stay = |&(start, opener, _): &Spanned| match opener {
+            Token::OpenBrace if self.slo == Some(start) => !token.begins_statement(),
+            Token::OpenBrace => !token.begins_item(),
+            _ => !token.begins_statement(),
+        };
+        let depth = self.open.iter().rposition(can_stay).map_or(0, |last| last + 1);
+        if depth < self.open.len() {
+            self.never_closed(depth, at, Span::new(self.file, at, at));
             self.newline(at, at);
+        }
+        if token.begins_item() {
+            self.borrowed = 0;
         }
     }
 
@@ -195,16 +197,27 @@ impl Layout<'_> {
             return;
         }
         self.out.pop();
+        let colon = self.out.pop_if(|(_, token, _)| *token == Token::Colon);
         let Some(&(_, _, end)) = self.out.last() else { return };
         let here = Span::new(self.file, end, end);
         if token == Token::OpenBrace {
             self.cx.push(errors::brace_on_its_own_line(here, Span::new(self.file, end, at)));
             return;
         }
-        self.cx.push(errors::no_opening_brace(here));
+        self.cx.push(match colon {
+            Some((start, _, end)) => errors::colon_for_brace(Span::new(self.file, start, end)),
+            None => errors::no_opening_brace(here),
+        });
+        self.open_brace((end, Token::OpenBrace, end));
+    }
+
+    fn open_brace(&mut self, brace: Spanned) {
+        if matches!(self.out.last(), Some((_, Token::Slo, _))) {
+            self.slo = Some(brace.0);
+        }
         self.chains.push(0);
-        self.open.push((end, Token::OpenBrace, end));
-        self.out.push((end, Token::OpenBrace, end));
+        self.open.push(brace);
+        self.out.push(brace);
     }
 
     /// A keyword with a block behind it. Behind a `{` of the same line, a line that is indented may belong to that one.
@@ -221,17 +234,21 @@ impl Layout<'_> {
         line.len() - line.trim_start_matches([' ', '\t']).len()
     }
 
-    fn never_closed(&mut self, (start, opener, end): Spanned, here: Span) {
-        // That a bracket which was made up is not closed has the same cause.
-        if start < end {
-            self.cx.push(errors::unclosed_bracket(Span::new(self.file, start, end), opener, here));
+    /// Closes all but the first `depth` open brackets at a place. That they are not closed is said once: it has one cause. That a
+    /// bracket which was made up is not, or took the partner of another one, is not said.
+    fn never_closed(&mut self, depth: usize, at: u32, here: Span) {
+        let mut written: Vec<(Span, Token)> = Vec::new();
+        for &(start, opener, end) in self.open[depth..].iter().rev().filter(|(start, _, end)| start < end) {
+            if opener == Token::OpenBrace && self.borrowed > 0 {
+                self.borrowed -= 1;
+            } else {
+                written.push((Span::new(self.file, start, end), opener));
+            }
         }
-    }
-
-    /// Whether this `{` is that of `slo`, which holds limits alone.
-    fn is_slo(&self, brace: u32) -> bool {
-        let at = self.out.iter().rposition(|(start, token, _)| *start == brace && *token == Token::OpenBrace);
-        at.and_then(|i| i.checked_sub(1)).is_some_and(|i| self.out[i].1 == Token::Slo)
+        self.cx.extend(errors::unclosed_brackets(&written, here));
+        while self.open.len() > depth {
+            self.insert_closer(at);
+        }
     }
 
     fn insert_closer(&mut self, at: u32) {
@@ -259,7 +276,7 @@ impl Layout<'_> {
             self.close_groups(start);
             self.condition = false;
             self.awaits_block = None;
-            self.chains.push(0);
+            return self.open_brace((start, token, end));
         }
         self.open.push((start, token, end));
         self.out.push((start, token, end));
@@ -267,11 +284,8 @@ impl Layout<'_> {
 
     /// Closes the groups that are open where nothing inside a group can stand.
     fn close_groups(&mut self, at: u32) {
-        while let Some(&(start, opener @ (Token::OpenParen | Token::OpenBracket), end)) = self.open.last() {
-            let here = Span::new(self.file, at, at);
-            self.cx.push(errors::unclosed_bracket(Span::new(self.file, start, end), opener, here));
-            self.insert_closer(at);
-        }
+        let depth = self.open.iter().rposition(|(_, opener, _)| *opener == Token::OpenBrace).map_or(0, |last| last + 1);
+        self.never_closed(depth, at, Span::new(self.file, at, at));
     }
 
     fn close(&mut self, start: u32, token: Token, end: u32) {
@@ -290,12 +304,10 @@ impl Layout<'_> {
             self.cx.push(errors::unopened_bracket(Span::new(self.file, start, end), token));
             return;
         }
-        while self.open.len() > matching + 1 {
-            let (s, opener, e) = self.open[self.open.len() - 1];
-            self.never_closed((s, opener, e), Span::new(self.file, start, end));
-            self.insert_closer(start);
+        self.never_closed(matching + 1, start, Span::new(self.file, start, end));
+        if let Some((opened, Token::OpenBrace, end)) = self.open.pop() {
+            self.borrowed += usize::from(opened == end);
         }
-        self.open.pop();
         if token == Token::CloseBrace {
             self.awaits_block = None;
             self.line_open = self.line_open.min(self.open.len());
@@ -325,10 +337,7 @@ impl Layout<'_> {
     }
 
     fn finish(&mut self, at: u32) {
-        while let Some(&(start, opener, end)) = self.open.last() {
-            self.never_closed((start, opener, end), Span::new(self.file, at, at));
-            self.insert_closer(at);
-        }
+        self.never_closed(0, at, Span::new(self.file, at, at));
         self.drop_newline();
     }
 }

@@ -1,9 +1,10 @@
 //! Source → tree. The only file that knows lalrpop.
 
-use crate::diag::Diagnostics;
 use crate::diag::source::{FileId, Sources, Span};
+use crate::diag::{Diagnostic, Diagnostics};
 use crate::syntax::ast::{self, *};
 use crate::syntax::errors;
+use crate::syntax::foreign;
 use crate::syntax::grammar::FileParser;
 use crate::syntax::layout::layout;
 use crate::syntax::token::{Lexed, Spanned, Token, escapes, lex};
@@ -23,12 +24,18 @@ pub fn parse_text(source: &str, file: FileId, cx: &mut Diagnostics) -> ast::File
         cx.push(errors::too_large(Span::new(file, 0, 0)));
         return ast::File::default();
     }
+    let mut said = Diagnostics::default();
+    if let Some(at) = source.find('\r').filter(|_| !source.contains('\n') && source.trim_end().contains('\r')) {
+        said.push(errors::carriage_returns(Span::new(file, at as u32, at as u32 + 1)));
+    }
     let lexed = match has_mark(source) {
         // Offsets stay those of the whole file, so that edits and editors agree.
-        true => lex(&format!("   {}", &source[3..]), file, cx),
-        false => lex(source, file, cx),
+        true => lex(&format!("   {}", &source[3..]), file, &mut said),
+        false => lex(source, file, &mut said),
     };
-    parse_lexed(source, &lexed, file, cx)
+    let tree = parse_lexed(source, &lexed, file, &mut said);
+    cx.append(said);
+    tree
 }
 
 /// Whether a text begins with a byte order mark.
@@ -36,9 +43,11 @@ pub(super) fn has_mark(source: &str) -> bool {
     source.starts_with('\u{feff}')
 }
 
-/// Reads the tokens of a source that ends where they end; they may begin at any of its lines where an item begins.
-pub(super) fn parse_lexed(source: &str, lexed: &Lexed, file: FileId, cx: &mut Diagnostics) -> ast::File {
-    let tokens = layout(source, &lexed.as_meant(), file, cx);
+/// Reads the tokens of a source that ends where they end; they may begin at any of its lines where an item begins. `said` is what was
+/// said of them; of each line it keeps the first thing alone, in the order of the passes: that is the cause, and the rest its echo.
+pub(super) fn parse_lexed(source: &str, lexed: &Lexed, file: FileId, said: &mut Diagnostics) -> ast::File {
+    let meant = foreign::as_meant(source, lexed.as_meant(), file, said);
+    let tokens = layout(source, &meant, file, said);
     let builder = Builder { source, file, docs: &lexed.comments, errors: RefCell::new(Vec::new()) };
     let parsed = FileParser::new().parse(&builder, tokens.iter().map(|t| Ok::<_, ()>(*t)));
     let mut tree = ast::File::default();
@@ -46,17 +55,32 @@ pub(super) fn parse_lexed(source: &str, lexed: &Lexed, file: FileId, cx: &mut Di
         Ok(file) => tree = file,
         Err(error) => builder.errors.borrow_mut().push(error),
     }
-    report(builder.errors.into_inner(), source, file, cx);
+    let errors = builder.errors.into_inner();
+    if said.iter().next().is_some() || !errors.is_empty() {
+        let ends: Vec<usize> = source.match_indices('\n').map(|(at, _)| at).collect();
+        let line_of = |at: u32| ends.partition_point(|end| *end < at as usize);
+        // What is left out since it is nested too deep is more than one line: whoever reads parts of the text again asks for it.
+        let cut = |d: &Diagnostic| d.code == errors::TOO_DEEP;
+        let cuts: BTreeSet<usize> = said.iter().filter(|d| cut(d)).map(|d| line_of(d.primary.span.start)).collect();
+        let mut spoken_of = BTreeSet::new();
+        said.retain(|d| {
+            let line = line_of(d.primary.span.start);
+            (cut(d) || !cuts.contains(&line)) && spoken_of.insert(line)
+        });
+        let mut first_of_line = |at: u32| spoken_of.insert(line_of(at));
+        report(errors, &mut first_of_line, source, file, said);
+    }
     tree
 }
 
-/// At most one syntax error a line: the first is the cause, the rest its echo.
-fn report(errors: Vec<Failure>, source: &str, file: FileId, cx: &mut Diagnostics) {
-    let line_of = |at: u32| source.get(..at as usize).and_then(|s| s.rfind('\n'));
-    let mut said: BTreeSet<Option<usize>> = BTreeSet::new();
-    if !errors.is_empty() {
-        said.extend(cx.iter().filter(|d| d.primary.span.file == file).map(|d| line_of(d.primary.span.start)));
-    }
+/// Reports what the parser recovered from, where nothing was said of the line.
+fn report(
+    errors: Vec<Failure>,
+    first_of_line: &mut dyn FnMut(u32) -> bool,
+    source: &str,
+    file: FileId,
+    cx: &mut Diagnostics,
+) {
     for error in errors {
         let (start, found, end, expected) = match error {
             ParseError::UnrecognizedToken { token: (start, token, end), expected } => {
@@ -67,7 +91,7 @@ fn report(errors: Vec<Failure>, source: &str, file: FileId, cx: &mut Diagnostics
             ParseError::InvalidToken { location } => (location, None, location, Vec::new()),
             ParseError::User { error: () } => continue,
         };
-        if !said.insert(line_of(start)) {
+        if !first_of_line(start) {
             continue;
         }
         let text = source.get(start as usize..end as usize).unwrap_or("");
@@ -131,6 +155,12 @@ impl Builder<'_> {
     pub fn no_let(&self, l: u32, r: u32) {
         let expected = vec!["let".to_string()];
         self.errors.borrow_mut().push(ParseError::UnrecognizedToken { token: (l, Token::Eq, r), expected });
+    }
+
+    /// Notes `Text[]`, which is read as a list.
+    pub fn empty_brackets(&self, l: u32, r: u32) {
+        let token = (l, Token::CloseBracket, r);
+        self.errors.borrow_mut().push(ParseError::UnrecognizedToken { token, expected: Vec::new() });
     }
 
     /// An item, with the doc comment right above it.

@@ -7,6 +7,7 @@
 //! neighbours, since what is said of its last line may name the line behind it.
 
 use super::ast::{File, Item};
+use super::errors;
 use super::parse::{has_mark, parse_lexed, parse_text};
 use super::token::{begins_item, lex_from};
 use crate::diag::Diagnostics;
@@ -63,7 +64,9 @@ pub fn read(source: &str, file: FileId, cx: &mut Diagnostics) -> Read {
 pub fn reread(source: &str, file: FileId, before: (&str, File, &Pieces), cx: &mut Diagnostics) -> Read {
     let (old, tree, known) = before;
     let mut said = Diagnostics::default();
-    let again = match has_mark(source) || source.len() > u32::MAX as usize / 2 {
+    // A text of one line is read as a whole, as one with a mark is.
+    let whole = has_mark(source) || !source.contains('\n') || source.len() > u32::MAX as usize / 2;
+    let again = match whole {
         true => None,
         false => Edit::between(old, source).and_then(|edit| edit.read(source, file, tree, &known.0, &mut said)),
     };
@@ -163,7 +166,7 @@ impl Edit {
 
 /// Whether something was left out since it is nested too deep.
 fn cuts_deep(said: &Diagnostics) -> bool {
-    said.iter().any(|d| d.code == "E0106")
+    said.iter().any(|d| d.code == errors::TOO_DEEP)
 }
 
 /// The pieces of a part of a text, which begins where one does.

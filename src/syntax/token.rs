@@ -199,6 +199,11 @@ impl Lexed {
         Cow::Owned(all)
     }
 
+    /// Whether the last token closes a block.
+    fn ends_a_block(&self) -> bool {
+        self.tokens.last().is_some_and(|(_, token, _)| *token == Token::CloseBrace)
+    }
+
     /// Reports what is no token.
     fn bad(&mut self, start: u32, end: u32, (source, file): (&str, FileId), cx: &mut Diagnostics) {
         cx.push(errors::no_token(Span::new(file, start, end), source));
@@ -208,6 +213,9 @@ impl Lexed {
         }
     }
 }
+
+/// What `else if` is called in other languages.
+const ELSE_IF: [&str; 3] = ["elif", "elsif", "elseif"];
 
 /// Turns text into tokens. Text that is no token is reported and left out.
 pub fn lex(source: &str, file: FileId, cx: &mut Diagnostics) -> Lexed {
@@ -225,7 +233,11 @@ pub fn lex_from(source: &str, from: usize, file: FileId, cx: &mut Diagnostics) -
         match token {
             Ok(Token::Comment | Token::Doc) => lexed.comments.push((start, doc_or_comment(source, start, end), end)),
             Ok(Token::OpenStr) => {
-                cx.push(errors::unclosed_text(Span::new(file, start, end)));
+                let before = source.get(..start as usize).unwrap_or_default();
+                let several = before.ends_with("\"\"").then(|| Span::new(file, start - 2, start + 1));
+                cx.push(
+                    several.map_or_else(|| errors::unclosed_text(Span::new(file, start, end)), errors::several_quotes),
+                );
                 lexed.tokens.push((start, Token::Str, end));
             }
             Ok(Token::Str) => {
@@ -245,6 +257,10 @@ pub fn lex_from(source: &str, from: usize, file: FileId, cx: &mut Diagnostics) -
                 let text = &source[range];
                 cx.push(errors::hash_comment(Span::new(file, start, end), text));
                 lexed.comments.push((start, Token::Comment, end));
+            }
+            Ok(Token::Ident) if ELSE_IF.contains(&&source[range.clone()]) && lexed.ends_a_block() => {
+                cx.push(errors::other_else_if(Span::new(file, start, end), &source[range]));
+                lexed.meant.extend([(start, Token::Else, end), (end, Token::If, end)]);
             }
             Ok(token) => lexed.tokens.push((start, token, end)),
             Err(()) => match &mut bad {
@@ -307,8 +323,26 @@ pub fn is_name(text: &str) -> bool {
     tokens.next() == Some(Ok(Token::Ident)) && tokens.next().is_none() && text.len() <= LONGEST_NAME
 }
 
+/// Whether a word stands in a text by itself.
+pub fn has_word(text: &str, word: &str) -> bool {
+    let part = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
+    let alone = |at: usize| !part(text[..at].chars().next_back()) && !part(text[at + word.len()..].chars().next());
+    !word.is_empty() && text.match_indices(word).any(|(at, _)| alone(at))
+}
+
 /// `////` and more is a ruler, not documentation.
 fn doc_or_comment(source: &str, start: u32, end: u32) -> Token {
     let text = &source[start as usize..end as usize];
     if text.starts_with("///") && !text.starts_with("////") { Token::Doc } else { Token::Comment }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_word;
+
+    #[test]
+    fn a_word_stands_by_itself() {
+        assert!(has_word("é.text(text)", "text") && has_word("text", "text"));
+        assert!(!has_word("texts, a_text, Text", "text") && !has_word("", ""));
+    }
 }

@@ -8,11 +8,24 @@ use crate::syntax::token::Token;
 use crate::types::Type;
 
 impl List<'_> {
-    /// Whatever has a value: names in scope, then tasks that fit what is in scope, then the rest.
-    pub(super) fn values(&mut self, words: bool) {
+    /// Whatever has a value: what has the type that is wanted here, names in scope, tasks that fit what is in scope, then the rest.
+    pub(super) fn values(&mut self, cursor: &Cursor, words: bool) {
+        let wanted = self.wanted(cursor);
+        if let Some(Type::Enum(name, values)) = &wanted {
+            for value in values {
+                self.add(value, CompletionKind::Value, format!("value of `{name}`"), "", 0);
+            }
+        }
         for (name, span) in self.visible() {
-            let ty = self.analysis.type_of(span).map(ToString::to_string).unwrap_or_default();
-            self.add(&name, CompletionKind::Variable, ty, "", 10);
+            let ty = self.analysis.type_of(span);
+            let fits = wanted.as_ref().zip(ty).is_some_and(|(wanted, ty)| ty.fits(wanted));
+            self.add(
+                &name,
+                CompletionKind::Variable,
+                ty.map_or_else(String::new, ToString::to_string),
+                "",
+                if fits { 5 } else { 10 },
+            );
         }
         self.fills();
         for job in &self.analysis.program.jobs {
@@ -22,10 +35,43 @@ impl List<'_> {
                 self.out.push(called(self.span, &job.name, CompletionKind::Job, &params, &job.result, &job.docs, 25));
             }
         }
+        let first = self.out.len();
         self.tasks(true);
+        let results = self.analysis.library.tasks.values().map(|task| &task.result);
+        for (listed, result) in self.out[first..].iter_mut().zip(results) {
+            // What gives the type that is wanted comes first.
+            if wanted.as_ref().is_some_and(|wanted| result.fits(wanted)) {
+                listed.rank = listed.rank / 2 + 2;
+            }
+        }
         if words {
             for word in ["for", "if", "repeat", "true", "false", "not"] {
                 self.add(word, CompletionKind::Keyword, "keyword", "", 70);
+            }
+        }
+    }
+
+    /// The type of what stands behind `let name: Type =`, beside a comparison, or as an argument of a call.
+    fn wanted(&self, cursor: &Cursor) -> Option<Type> {
+        let analysis = self.analysis;
+        match cursor.line() {
+            [(_, Token::Let, _), _, (_, Token::Colon, _), name, (_, Token::Eq, _)] => {
+                let declared = analysis.library.types.get(cursor.text(name)).map(|(ty, _)| ty.clone());
+                declared
+                    .or_else(|| Type::BUILT_IN.iter().find(|(n, _)| *n == cursor.text(name)).map(|(_, ty)| ty.clone()))
+            }
+            [.., name, (_, Token::EqEq | Token::NotEq, _)] => {
+                let (_, span) = self.visible().into_iter().rev().find(|(known, _)| known == cursor.text(name))?;
+                analysis.type_of(span).cloned()
+            }
+            _ => {
+                let (callee, nth, named) = cursor.call()?;
+                let (params, _, _) = callable(analysis, callee)?;
+                let param = match named {
+                    Some(name) => params.into_iter().find(|(param, _)| param.as_str() == name),
+                    None => params.into_iter().nth(nth),
+                };
+                param.map(|(_, ty)| ty.clone())
             }
         }
     }
@@ -45,7 +91,7 @@ impl List<'_> {
             let mut completion =
                 called(self.span, &task.name, CompletionKind::Task, &params, &task.result, &docs, rank);
             if call {
-                completion.more.extend(analysis.use_edit(&task.module));
+                completion.more.extend(analysis.use_edit(&[&task.module]));
             } else {
                 completion.insert = task.name.to_string();
                 completion.snippet = false;

@@ -33,6 +33,27 @@ impl List<'_> {
         }
     }
 
+    pub(super) fn words(&mut self, detail: &str, words: &[&str]) {
+        for (rank, word) in words.iter().enumerate() {
+            self.add(word, CompletionKind::Keyword, detail, "", rank as u32);
+        }
+    }
+
+    /// What stands behind the word of a rule; whether it is one.
+    pub(super) fn rule(&mut self, word: &str) -> bool {
+        match word {
+            "only" => {
+                self.add("open_models", CompletionKind::Keyword, "rule", "Only models whose weights are open.", 0)
+            }
+            "region" => self.regions(),
+            "license" => self.words("rule", &["permissive"]),
+            "quality" => self.words("rule", &["product", "min", "from"]),
+            "no" => self.words("rule", &["pii to closed models"]),
+            _ => return false,
+        }
+        true
+    }
+
     pub(super) fn statements(&mut self) {
         for (word, snippet) in STATEMENTS {
             let docs = KEYWORDS.iter().find(|(w, _)| *w == word).map_or("", |(_, docs)| docs);
@@ -70,6 +91,7 @@ impl List<'_> {
             "cost" => Some(Dimension::MONEY),
             "latency" | "ttft" | "tpot" => Some(Dimension::TIME),
             "energy" => Some(Dimension::ENERGY),
+            _ if matches!(line, [.., (_, Token::Timeout, _), _]) => Some(Dimension::TIME),
             _ => None,
         };
         for unit in UNITS {

@@ -8,7 +8,7 @@ use crate::syntax::ast::{self, StmtKind};
 use ecow::EcoString;
 
 /// The words that lead a plain clause of a composition.
-const COMPOSITION_WORDS: [&str; 3] = ["answers", "label", "license"];
+pub const COMPOSITION_WORDS: [&str; 3] = ["answers", "label", "license"];
 
 /// Reads one: an implementation without hardware and engine of its own.
 pub(super) fn read(

@@ -24,7 +24,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The words that lead a plain clause of a model or tool.
-const IMPLEMENTATION_WORDS: [&str; 7] = ["estimate", "label", "license", "access", "region", "concurrency", "limit"];
+pub const IMPLEMENTATION_WORDS: [&str; 7] =
+    ["estimate", "label", "license", "access", "region", "concurrency", "limit"];
 
 /// What a model or tool is read with.
 pub(super) struct ImplementationPass<'a> {

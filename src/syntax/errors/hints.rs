@@ -1,27 +1,222 @@
 //! What people write who know other languages, or who put a word of this one in the wrong place → what to write instead.
 
+use crate::diag::source::Span;
 use crate::syntax::token::Token;
 
+/// A token that cannot stand where it does.
+pub struct Place<'a> {
+    /// Where.
+    pub at: Span,
+    /// The token; none at the end of the file.
+    pub found: Option<Token>,
+    /// Its text.
+    pub text: &'a str,
+    /// Its line up to it.
+    pub before: &'a str,
+    /// Its line from there on.
+    pub behind: &'a str,
+    /// Whether the parser expected this.
+    pub expects: &'a dyn Fn(&str) -> bool,
+}
+
+/// What to write instead, as an instruction, and the edit where it is plain.
+pub struct Mend {
+    /// The instruction.
+    pub help: String,
+    /// What is replaced by what.
+    pub fix: Option<(Span, String)>,
+}
+
+fn say(help: impl Into<String>) -> Option<Mend> {
+    Some(Mend { help: help.into(), fix: None })
+}
+
+fn write(help: impl Into<String>, at: Span, insert: impl Into<String>) -> Option<Mend> {
+    Some(Mend { help: help.into(), fix: Some((at, insert.into())) })
+}
+
+fn in_name(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+impl Place<'_> {
+    fn expects(&self, token: &str) -> bool {
+        (self.expects)(token)
+    }
+
+    /// The token, with so many bytes in front of it and behind it.
+    fn around(&self, before: usize, behind: usize) -> Span {
+        Span { start: self.at.start - before as u32, end: self.at.end + behind as u32, ..self.at }
+    }
+
+    /// The token with the space behind it, so that nothing is left of it.
+    fn with_space(&self) -> Span {
+        self.around(0, usize::from(self.behind.starts_with(' ')))
+    }
+
+    /// A sign in the place of the token, with a space on each side.
+    fn spaced(&self, sign: &str) -> String {
+        let space = |there: bool| if there { "" } else { " " };
+        format!("{}{sign}{}", space(self.before.ends_with(' ')), space(self.behind.starts_with(' ')))
+    }
+
+    /// The word right in front of the token.
+    fn word_before(&self) -> &str {
+        let before = self.before.trim_end();
+        &before[before.trim_end_matches(in_name).len()..]
+    }
+}
+
+/// What other languages, or a slip, have in this place.
+pub fn mend(place: &Place) -> Option<Mend> {
+    import(place).or_else(|| limit(place)).or_else(|| declaration(place)).or_else(|| value(place))
+}
+
+/// The line of a module as others write it.
+fn import(place: &Place) -> Option<Mend> {
+    let line = format!("{}{}{}", place.before, place.text, place.behind);
+    let (word, rest) = line.trim().split_once(' ')?;
+    if !matches!(word, "use" | "import" | "from" | "include") || line.starts_with(' ') || line.contains("//") {
+        return None;
+    }
+    let rest = rest.trim_start_matches(['"', '\'', ' ']).replace("::", ".").replace('/', ".");
+    let path = rest.split(|c: char| !in_name(c) && c != '.').next().unwrap_or_default();
+    let behind = rest[path.len()..].trim_start();
+    let path = path.trim_matches('.');
+    let modules = match behind.strip_prefix('{') {
+        Some(names) => names.split('}').next().unwrap_or_default().split(',').map(str::trim).collect(),
+        None => vec![""],
+    };
+    let written = |name: &&str| if name.is_empty() { format!("use {path}") } else { format!("use {path}.{name}") };
+    let lines: Vec<String> = modules.iter().map(written).collect();
+    let plain = path.contains('.') || (word == "use" && modules != [""]);
+    if !plain || path.is_empty() || behind.starts_with('*') || !modules.iter().all(|name| name.chars().all(in_name)) {
+        return say("write `use`, with the module: `use std.llm`");
+    }
+    let whole = place.around(place.before.len(), place.behind.trim_end().len());
+    write(format!("write `{}`", lines.join("`, `")), whole, lines.join("\n"))
+}
+
+/// A line of `slo`.
+fn limit(place: &Place) -> Option<Mend> {
+    let in_limit = place.expects("<=") && !place.expects("number");
+    match place.found? {
+        Token::Eq | Token::Colon if in_limit && !place.expects("+") => {
+            let metric = place.before.split_whitespace().last()?;
+            let sign = if matches!(metric, "quality" | "memory") { ">=" } else { "<=" };
+            write(format!("write `{metric} {sign} …`"), place.at, place.spaced(sign))
+        }
+        Token::Eq if place.before.ends_with(['=', '<', '>', '!']) => write("remove the second `=`", place.at, ""),
+        Token::And if place.expects("per") => say("write each limit on a line of its own"),
+        _ => None,
+    }
+}
+
+/// Declarations, and names for values.
+fn declaration(place: &Place) -> Option<Mend> {
+    let (before, behind) = (place.before, place.behind);
+    let head = before.trim();
+    let first = head.split(|c: char| !in_name(c)).next().unwrap_or_default();
+    match place.found? {
+        Token::Eq | Token::Colon if head == "goal" => write("write `goal \"…\"`", place.with_space(), ""),
+        Token::Eq if matches!(first, "type" | "enum") && place.expects("{") => {
+            write("remove the `=`", place.with_space(), "")
+        }
+        Token::Eq if place.expects(":") && head.contains('(') => {
+            let space = before.len() - before.trim_end().len();
+            let insert = if behind.starts_with(' ') { ":" } else { ": " };
+            write("write `:` between the name of an argument and its value", place.around(space, 0), insert)
+        }
+        Token::Eq if place.expects(")") && matches!(first, "job" | "task") => {
+            say("an input has no value of its own: write `name: Text?` where it may be absent")
+        }
+        Token::Colon if place.expects("=") && before.contains('{') => {
+            say("a record is made by a call of its type: `NAME(field: …)`")
+        }
+        Token::Colon if place.expects("=") && behind.trim_start().starts_with(char::is_uppercase) => {
+            say("a field stands in the block of its type: `type NAME { field: Text }`")
+        }
+        Token::Less if before.ends_with(in_name) => {
+            let item = behind.split('>').next().filter(|item| !item.is_empty() && item.chars().all(in_name))?;
+            let list = place.around(0, item.len() + 1);
+            behind[item.len()..]
+                .starts_with('>')
+                .then(|| write(format!("write `[{item}]`"), list, format!("[{item}]")))?
+        }
+        Token::CloseBracket if before.ends_with('[') => {
+            let item = before.trim_end_matches('[');
+            let item = &item[item.trim_end_matches(in_name).len()..];
+            let list = format!("List[{item}]");
+            let is_type = item.starts_with(char::is_uppercase);
+            is_type.then(|| write(format!("write `{list}`"), place.around(item.len() + 1, 0), list))?
+        }
+        Token::Question if behind.trim_start().starts_with(':') => say("write the `?` behind the type: `name: Text?`"),
+        Token::Comma if first == "let" && !before.contains(['=', '(']) => {
+            let names = before.trim_start().strip_prefix("let")?.trim_start();
+            let others = behind.split('=').next().unwrap_or_default().trim_end();
+            let whole = place.around(names.len(), others.len());
+            write("write the names in brackets: `let (a, b) = …`", whole, format!("({names},{others})"))
+        }
+        Token::OpenBrace if head == "let" => {
+            let names = behind.split('}').next().filter(|names| names.len() < behind.len())?;
+            let whole = place.around(0, names.len() + 1);
+            write("write the names in round brackets: `let (a, b) = …`", whole, format!("({})", names.trim()))
+        }
+        _ => None,
+    }
+}
+
+/// Expressions and their ends.
+fn value(place: &Place) -> Option<Mend> {
+    let (before, behind) = (place.before, place.behind);
+    let starts_line = before.trim().is_empty();
+    match place.found? {
+        Token::Comma if behind.trim().is_empty() && place.expects("Newline") => write("remove the `,`", place.at, ""),
+        Token::Question if behind.contains(':') => say("write `if … { … } else { … }`"),
+        Token::If if !starts_line && place.expects("Newline") => say("write `if … { … } else { … }`"),
+        Token::Number if before.trim() == "repeat" => {
+            say("write `repeat up to 3 until … { … }`: a loop says when it ends, and how often it may go round")
+        }
+        Token::Ident if place.word_before() == "new" => {
+            let space = before.len() - before.trim_end().len();
+            let word = Span { end: place.at.start, ..place.around("new".len() + space, 0) };
+            write("leave out `new`", word, "")
+        }
+        Token::Plus | Token::Star | Token::Slash | Token::And | Token::Or | Token::EqEq | Token::Dot if starts_line => {
+            let sign = place.text;
+            say(format!(
+                "a line ends a statement: write the `{sign}` at the end of the line before, or all in brackets"
+            ))
+        }
+        _ => None,
+    }
+}
+
 /// The way to say it here, where the text around a token that cannot stand there is of another language.
-pub fn of_other_languages(found: Option<Token>, before: &str, behind: &str) -> Option<&'static str> {
-    let in_name = |c: char| c.is_alphanumeric() || c == '_';
+pub fn of_other_languages(place: &Place) -> Option<&'static str> {
+    let (before, behind) = (place.before, place.behind);
     let line = before.trim_start().trim_start_matches('}').trim_start();
+    let line = if line.is_empty() { place.text } else { line };
     let first = line.split(|c: char| !in_name(c)).next().unwrap_or_default();
-    match (first, found) {
+    match (first, place.found) {
         ("while", _) => return Some("write `repeat up to 4 until … { … }`: a loop says how often it may go round"),
-        ("elif" | "elsif" | "elseif", _) => return Some("write `else if`"),
         ("return", _) => return Some("leave out `return`: the last line of a block is its value"),
-        ("import" | "from" | "include", _) => return Some("write `use`, with the module: `use std.llm`"),
-        ("def" | "fn" | "func" | "function", _) => return Some("write `job NAME(input: Text) -> Text { … }`"),
+        ("def" | "fn" | "func" | "function" | "async", _) => {
+            return Some("write `job NAME(input: Text) -> Text { … }`");
+        }
+        ("class" | "struct" | "record" | "interface" | "dataclass", _) => {
+            return Some("write `type NAME { field: Text }`");
+        }
         ("var" | "const" | "val", _) => return Some("write `let`"),
         ("minimise", _) => return Some("write `minimize`"),
         ("maximise", _) => return Some("write `maximize`"),
         _ => {}
     }
-    match found? {
+    match place.found? {
         Token::OpenBracket if before.ends_with(in_name) => {
             Some("a list is taken item by item: write `for item in list { … }`")
         }
+        Token::OpenParen if place.word_before() == "for" => Some("write `for item in list { … }`, without brackets"),
         Token::Dot if before.ends_with('.') => Some("write a range as `1 to 5`"),
         Token::Star if before.ends_with('/') => Some("write a comment behind `//`, up to the end of its line"),
         Token::Slash if behind.starts_with('*') => Some("write a comment behind `//`, up to the end of its line"),

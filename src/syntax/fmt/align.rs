@@ -20,7 +20,7 @@ pub fn write(lines: &Lines, out: &mut String) {
     let mut comments = vec![0usize; all.len()];
     each_run(
         all,
-        |a, b| has_comment(a) && has_comment(b),
+        |a, b| has_comment(text, a) && has_comment(text, b),
         |run| {
             let width = |at: usize| width(text, &all[at].text) + pads[at].iter().sum::<usize>();
             let widest = run.clone().map(width).max().unwrap_or(0);
@@ -67,8 +67,8 @@ fn each_run(lines: &[Line], alike: impl Fn(&Line, &Line) -> bool, mut with: impl
 }
 
 /// A comment behind code that is one line.
-fn has_comment(line: &Line) -> bool {
-    !line.comment.is_empty() && !line.text.is_empty()
+fn has_comment(text: &str, line: &Line) -> bool {
+    !line.comment.is_empty() && !line.text.is_empty() && !text[line.text.clone()].contains('\n')
 }
 
 fn columns(text: &str, lines: &[Line], pads: &mut [[usize; 2]]) {
