@@ -137,7 +137,7 @@ class Machine:
         script = "mount -t tmpfs tmpfs /tmp && exec sleep infinity"
         self.process = subprocess.Popen(["unshare", "-n", "-m", "sh", "-c", script])
         pid = str(self.process.pid)
-        wait("a namespace", lambda: "sleep" in command(self.process.pid))
+        wait("a namespace", lambda: command(self.process.pid).startswith("sleep"))
         ip("link", "add", self.link, "type", "veth", "peer", "name", "up0", "netns", pid)
         ip("addr", "add", f"10.9.{number}.1/24", "dev", self.link)
         ip("link", "set", self.link, "up")
@@ -185,7 +185,8 @@ class Cluster:
             self.env["RAY_AUTH_TOKEN"] = token
         words = [str(python.with_name("ray")), "start", "--head", "--block", "--num-cpus=0", f"--node-ip-address={HEAD}", "--port=6379"]
         words += ["--dashboard-host=0.0.0.0", "--object-store-memory=100000000", "--disable-usage-stats"]
-        self.head = subprocess.Popen(words, env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        # Not here: Ray's own modules are called like this script.
+        self.head = subprocess.Popen(words, env=self.env, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait("the dashboard", lambda: self.asked("api/version") is not None)
         for machine in machines:
             machine.start(python, self.env)

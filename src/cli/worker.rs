@@ -14,9 +14,12 @@ use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Bytes of calls that are read at once.
 const AHEAD: usize = 64 << 10;
+/// How long answers wait for others.
+const TOGETHER: Duration = Duration::from_millis(1);
 
 #[derive(Args)]
 pub struct WorkerOptions {
@@ -29,6 +32,9 @@ pub struct WorkerOptions {
     /// What this worker is called [default: the name of this machine]
     #[arg(long, requires = "to")]
     pub name: Option<String>,
+    /// The process that started this one, whose end is this one's
+    #[arg(long, hide = true, value_name = "PID", conflicts_with = "to")]
+    pub dies_with: Option<u32>,
     /// Runs at a time [default: as many as there are cores]
     #[arg(long, value_name = "N", requires = "to", value_parser = clap::value_parser!(u32).range(1..=1_024))]
     pub runs: Option<u32>,
@@ -46,11 +52,19 @@ pub struct WorkerOptions {
 pub fn worker(options: &WorkerOptions) -> Result<(), Failure> {
     match &options.to {
         Some(to) => host(options, to),
-        None => calls(),
+        None => calls(options.dies_with),
     }
 }
 
-fn calls() -> Result<(), Failure> {
+fn calls(dies_with: Option<u32>) -> Result<(), Failure> {
+    if let Some(parent) = dies_with {
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+            .map_err(|e| Failure::Message(format!("the worker would outlive whoever started it: {e}")))?;
+        // It may be gone already.
+        if std::os::unix::process::parent_id() != parent {
+            return Ok(());
+        }
+    }
     let failed = |e: std::io::Error| Failure::Message(format!("the worker cannot go on: {e}"));
     block_on(answer()).map_err(failed)?.map_err(failed)
 }
@@ -61,13 +75,15 @@ async fn answer() -> std::io::Result<()> {
     let mut out = BufWriter::new(std::io::stdout().lock());
     let mut calls = BufReader::with_capacity(AHEAD, std::io::stdin().lock());
     let mut line = String::new();
+    let mut flushed = Instant::now();
     while calls.read_line(&mut line)? > 0 {
         if let Some(answer) = worker.take(&line, &env).await {
             writeln!(out, "{answer}")?;
         }
-        // Answers go together where the next call is there already: whoever waits is woken once.
-        if !calls.buffer().contains(&b'\n') {
+        // Answers go together where the next call is there already and they do not wait for long: whoever waits is woken once.
+        if !calls.buffer().contains(&b'\n') || flushed.elapsed() > TOGETHER {
             out.flush()?;
+            flushed = Instant::now();
         }
         line.clear();
     }

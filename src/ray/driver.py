@@ -14,7 +14,7 @@ import sys
 
 import ray
 
-from mkbc_pool import MOST, SURVEY_S, Call, Node, Pool, send
+from mkbc_pool import MOST, SURVEY_S, Call, Line, Node, Pool
 
 ALONE = 30.0
 """Seconds without a connection after which the driver ends."""
@@ -22,8 +22,29 @@ DEAF = 3
 """A node that refuses so many connections in a row is gone. Ray's own answer takes longer."""
 
 
+class Home:
+    """A connection of mkbc's."""
+
+    def __init__(self, writer):
+        self.writer = writer
+        self.parts = []
+
+    def send(self, header, body):
+        if not self.parts:
+            # What comes together goes together.
+            asyncio.get_running_loop().call_soon(self.flush)
+        text = json.dumps(header).encode()
+        self.parts += [struct.pack(">I", len(text)), text, struct.pack(">Q", len(body)), body]
+
+    def flush(self):
+        parts, self.parts = self.parts, []
+        self.writer.write(b"".join(parts))
+
+
 class Driver:
     def __init__(self):
+        self.at = None
+        self.expected = {}
         self.blobs = {}
         self.steps = {}
         self.pools = {}
@@ -49,22 +70,23 @@ class Driver:
             if not hmac.compare_digest(str(header.get("secret", "")).encode(), secret.encode()):
                 return
             self.connected += 1
+            home = Home(writer)
             try:
                 while True:
-                    self.heard(*await frame(reader), writer)
+                    self.heard(*await frame(reader), home)
             finally:
                 self.connected -= 1
                 self.changed.set()
-                for id in [id for id, call in self.calls.items() if call.writer is writer]:
+                for id in [id for id, call in self.calls.items() if call.home is home]:
                     self.drop(id)
         except (asyncio.IncompleteReadError, asyncio.TimeoutError, ConnectionError, ValueError):
             pass
         finally:
             writer.close()
 
-    def heard(self, header, body, writer):
+    def heard(self, header, body, home):
         if "call" in header:
-            call = Call(header["call"], header["step"], body, header["blobs"], writer)
+            call = Call(header["call"], header["step"], body, header["blobs"], home)
             pool = self.pool_of[call.step]
             self.calls[call.id] = call
             pool.waiting.append(call)
@@ -92,9 +114,22 @@ class Driver:
         pool = self.pool_of[call.step]
         if call.hand is None:
             pool.waiting.remove(call)
-        elif call.hand.work is not None:
+        elif call in call.hand.under_way:
             pool.lose(call.hand)
-            call.hand.work.cancel()
+            pool.pump()
+
+    def done(self, call, answer, files):
+        """What comes of a call, if somebody still waits for it."""
+        if self.calls.pop(call.id, None) is not None:
+            sizes = [[name, len(content)] for name, content in files]
+            body = b"".join([answer, *(content for _, content in files)])
+            call.home.send({"done": call.id, "answer": len(answer), "files": sizes}, body)
+
+    def lost(self, calls):
+        """Whoever worked on calls is gone."""
+        for call in calls:
+            if self.calls.pop(call.id, None) is not None:
+                call.home.send({"lost": call.id}, b"")
 
     def there(self):
         """The nodes that are there."""
@@ -166,6 +201,9 @@ async def main():
     # On the loopback interface where that is how we are asked.
     host = "127.0.0.1" if loopback else ray.util.get_node_ip_address()
     server = await asyncio.start_server(driver.serve, host, 0, limit=1 << 20)
+    # Workers may be on other machines wherever we are asked.
+    workers = await asyncio.get_running_loop().create_server(lambda: Line(driver), ray.util.get_node_ip_address(), 0)
+    driver.at = workers.sockets[0].getsockname()[:2]
     port = server.sockets[0].getsockname()[1]
     has = {name: units for name, units in ray.cluster_resources().items() if not name.startswith("node:")}
     print("mkbc-driver " + json.dumps({"port": port, "resources": has}), flush=True)

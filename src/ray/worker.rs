@@ -154,8 +154,15 @@ impl Worker {
             usage: Cell::default(),
             answers: Cell::default(),
         };
-        let value = engines::call(&call).await?;
-        named(value, &given, &folder)
+        let done = match engines::call(&call).await {
+            Ok(value) => named(value, &given, &folder),
+            Err(fault) => Err(fault),
+        };
+        // Most calls make no files; where one did, whoever fetches them removes the folder.
+        if done.as_ref().map_or(true, |(_, files)| files.is_empty()) {
+            let _ = std::fs::remove_dir_all(&folder);
+        }
+        done
     }
 }
 
