@@ -16,7 +16,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// Goldens: nobody has run vLLM, SGLang, Ollama or `transformers serve` here; what would be started is what stands in this file.
+/// Goldens: what would be started is what stands in this file. vLLM, `transformers serve` and llama.cpp have been run on cores (below), SGLang and Ollama nowhere.
 #[test]
 fn command_lines_of_servers() {
     let gpus = ["GPU-aaaa".to_owned(), "GPU-bbbb".to_owned()];
@@ -50,6 +50,7 @@ fn command_lines_of_servers() {
             gpus,
             threads,
             share: 0.4234,
+            cache: 3 << 30,
             sleeps: gpus.len() == 1,
             place: Place::Here,
         };
@@ -79,6 +80,7 @@ fn command_lines_of_servers() {
         gpus: &[],
         threads: 1,
         share: 0.9,
+        cache: 0,
         sleeps: false,
         place: Place::Here,
     };
@@ -96,37 +98,77 @@ fn llama() -> Option<PathBuf> {
     works.then_some(python)
 }
 
+/// A program of the virtual environment that `tests/servers/get_vllm.sh` makes; none, and said so, where it is not installed.
+fn of_vllm(program: &str) -> Option<PathBuf> {
+    let home = std::env::var_os("HOME").map(PathBuf::from)?;
+    let path = home.join(".cache/mkbc/vllm/bin").join(program);
+    if !path.is_file() {
+        eprintln!("skipped: `{}` is not there (tests/servers/get_vllm.sh)", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+/// What kills the server with these weights, and nothing else: its guard has mkbc's own command line.
+const KILL: &str = "for p in /proc/[0-9]*; do\n  if tr '\\0' '\\n' < $p/cmdline 2>/dev/null | grep -qx -- \"$1\"; then\n    \
+                    n=${p#/proc/}; [ $n != $$ ] && kill -9 $n\n  fi\ndone\necho killed\n";
+
+/// Writes a program into the folder.
+fn script(mkbc: &Mkbc, name: &str, text: &str) {
+    mkbc.write(name, text);
+    fs::set_permissions(mkbc.path(name), fs::Permissions::from_mode(0o755)).expect("a program");
+}
+
 /// A folder with a job of two questions to one model, a tool between them that does as told, the model's weights and its server.
 fn stage(between: &str) -> Option<Mkbc> {
     let python = llama()?;
     let mkbc = Mkbc::new();
-    fs::create_dir_all(mkbc.path("lib/profiles")).expect("a folder");
-    fs::create_dir_all(mkbc.path("bin")).expect("a folder");
     let adapter = repository().join("tests/servers/llama_server.py");
-    mkbc.write("bin/llama-server", format!("#!/bin/sh\nexec {} {} \"$@\"\n", python.display(), adapter.display()));
-    mkbc.write("between.sh", between);
-    for program in ["bin/llama-server", "between.sh"] {
-        fs::set_permissions(mkbc.path(program), fs::Permissions::from_mode(0o755)).expect("a program");
-    }
+    script(&mkbc, "bin/llama-server", &format!("#!/bin/sh\nexec {} {} \"$@\"\n", python.display(), adapter.display()));
     let made = Command::new(&python)
         .arg(repository().join("tests/data/tiny_gguf.py"))
         .arg(mkbc.path("tiny.gguf"))
         .status()
         .expect("Python starts");
     assert!(made.success());
+    job(&mkbc, between, "{ good: Bool }", "serve llama_cpp\n    weights \"tiny.gguf\"\n    context 2048", "tiny.gguf");
+    Some(mkbc)
+}
+
+/// The same with a server of the virtual environment of vLLM, and a tiny Llama.
+fn stage_vllm(program: &str, between: &str, mood: &str, engine: &str) -> Option<Mkbc> {
+    let path = of_vllm(program)?;
+    let mkbc = Mkbc::new();
+    script(&mkbc, &format!("bin/{program}"), &format!("#!/bin/sh\nexec {} \"$@\"\n", path.display()));
+    let made = Command::new(path.with_file_name("python"))
+        .arg(repository().join("tests/data/tiny_llama.py"))
+        .arg(mkbc.path("tiny"))
+        .status()
+        .expect("Python starts");
+    assert!(made.success());
+    let weights = mkbc.path("tiny").display().to_string();
+    job(&mkbc, between, mood, &format!("{engine}\n    weights \"{weights}\""), "tiny");
+    Some(mkbc)
+}
+
+/// The job, its model with this engine, and the tool, which is told the path of the weights.
+fn job(mkbc: &Mkbc, between: &str, mood: &str, engine: &str, weights: &str) {
+    script(mkbc, "between.sh", between);
+    let mood = if mood == "Text" { String::new() } else { format!("type Mood {mood}\n") };
+    let ty = if mood.is_empty() { "Text" } else { "Mood" };
     mkbc.write(
         "lib/tiny.mkb",
         format!(
-            "type Mood {{ good: Bool }}\ntask feel(about: Text) -> Mood {{\n  work about.tokens\n  \
+            "{mood}task feel(about: Text) -> {ty} {{\n  work about.tokens\n  \
              prompt \"Is this good? {{about}}\"\n  max_tokens 200\n}}\n\
-             task pass(mood: Mood) -> Text {{\n  size tokens = 4 tok\n}}\n\
-             model tiny implements feel {{\n  license \"Apache-2.0\"\n  runs on cpu * 1\n  engine server {{\n    serve llama_cpp\n    \
-             model \"tiny\"\n    weights \"tiny.gguf\"\n    context 2048\n    url \"http://127.0.0.1:8080/v1\"\n    url_env TINY_BASE_URL\n  }}\n  \
+             task pass(mood: {ty}) -> Text {{\n  size tokens = 4 tok\n}}\n\
+             model tiny implements feel {{\n  license \"Apache-2.0\"\n  runs on cpu * 1\n  engine server {{\n    \
+             {engine}\n    model \"tiny\"\n    url \"http://127.0.0.1:8080/v1\"\n    url_env TINY_BASE_URL\n  }}\n  \
              profile \"tiny.csv\"\n}}\n\
              tool passing implements pass {{\n  runs on cpu * 1\n  engine process {{ command [\"sh\", \"{}\", \"{}\"] }}\n  \
              profile \"tiny.csv\"\n}}\n",
             mkbc.path("between.sh").display(),
-            mkbc.path("tiny.gguf").display()
+            mkbc.path(weights).display()
         ),
     );
     mkbc.write(
@@ -137,10 +179,11 @@ fn stage(between: &str) -> Option<Mkbc> {
     );
     mkbc.write(
         "job.mkb",
-        "use tiny\n\n/// Two questions to one model.\njob twice(about: Text) -> Mood {\n  expect about of 20 tok\n  let first = feel(about)\n  \
-         let passed = pass(first)\n  feel(passed)\n}\n",
+        format!(
+            "use tiny\n\n/// Two questions to one model.\njob twice(about: Text) -> {ty} {{\n  expect about of 20 tok\n  let first = feel(about)\n  \
+             let passed = pass(first)\n  feel(passed)\n}}\n"
+        ),
     );
-    Some(mkbc)
 }
 
 /// Runs the job with llama.cpp's server where it would be installed, or elsewhere.
@@ -186,10 +229,7 @@ fn a_real_server_is_shared_by_two_steps_and_gone_afterwards() {
 
 #[test]
 fn a_real_server_that_is_killed_is_started_again_and_the_run_finishes() {
-    // Kills the server with these weights, and nothing else: its guard has mkbc's own command line.
-    let kill = "for p in /proc/[0-9]*; do\n  if tr '\\0' '\\n' < $p/cmdline 2>/dev/null | grep -qx -- \"$1\"; then\n    \
-                n=${p#/proc/}; [ $n != $$ ] && kill -9 $n\n  fi\ndone\necho killed\n";
-    let Some(mkbc) = stage(kill) else { return };
+    let Some(mkbc) = stage(KILL) else { return };
     let done = go(&mkbc, None);
     assert_eq!(done.code, Some(0), "{}", done.err);
     let report: Value = serde_json::from_str(&done.out).expect("a report");
@@ -197,6 +237,34 @@ fn a_real_server_that_is_killed_is_started_again_and_the_run_finishes() {
     assert_eq!((&server["starts"], &server["crashes"]), (&Value::from(2), &Value::from(1)), "{server:#}");
     assert!(mkbc.run(&["logs", "1"]).out.contains("died, and is started again"));
     assert!(!runs_with(&mkbc, "tiny.gguf"), "it is still there");
+}
+
+/// vLLM itself, on cores: started, asked for JSON of a schema, shared, killed, started again, gone.
+#[test]
+fn a_real_vllm_is_shared_killed_started_again_and_gone_afterwards() {
+    let engine = "serve vllm\n    context 1024\n    arguments [\"--dtype\", \"bfloat16\", \"--enforce-eager\"]";
+    let Some(mkbc) = stage_vllm("vllm", KILL, "{ good: Bool }", engine) else { return };
+    let done = go(&mkbc, None);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    let report: Value = serde_json::from_str(&done.out).expect("a report");
+    assert!(report["result"]["ok"]["good"].is_boolean(), "{report:#}");
+    let server = &report["servers"][0];
+    assert_eq!((&server["starts"], &server["crashes"]), (&Value::from(2), &Value::from(1)), "{server:#}");
+    assert_eq!(server["steps"].as_array().map(Vec::len), Some(2));
+    assert!(report["steps"][0]["tokens_out"].as_u64() > Some(0) && report["steps"][0]["ttft_s"].is_number());
+    assert!(!runs_with(&mkbc, "tiny"), "it is still there");
+}
+
+/// `transformers serve` itself, on cores. It has no structured output, so that it is asked for text.
+#[test]
+fn a_real_transformers_serve_is_shared_and_gone_afterwards() {
+    let Some(mkbc) = stage_vllm("transformers", "echo passed\n", "Text", "serve transformers") else { return };
+    let done = go(&mkbc, None);
+    let report: Value = serde_json::from_str(&done.out).expect("a report");
+    let server = &report["servers"][0];
+    assert_eq!((&server["starts"], &server["crashes"]), (&Value::from(1), &Value::from(0)), "{server:#} {}", done.err);
+    assert_eq!(report["steps"][0]["calls"], 1, "{report:#}");
+    assert!(!runs_with(&mkbc, "tiny"), "it is still there");
 }
 
 #[test]

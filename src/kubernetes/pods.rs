@@ -147,6 +147,7 @@ pub fn line(server: &Server, setup: &Setup, part: Part) -> Result<CommandLine, U
         gpus: &gpus,
         threads: if on_gpus(server) { 0 } else { server.units },
         share: SHARE,
+        cache: 0,
         sleeps: false,
         place: Place::Container { fetches: matches!(setup.weights, Weights::Hub(_)), span },
     };

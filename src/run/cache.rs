@@ -14,6 +14,7 @@ use crate::plan::model::{Engine, PlanStep};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -74,6 +75,8 @@ pub struct Listed {
     /// When it was used last.
     #[serde(skip)]
     pub used: SystemTime,
+    #[serde(skip)]
+    path: PathBuf,
 }
 
 impl Cache {
@@ -192,11 +195,14 @@ impl Cache {
 
     /// All entries, the least recently used first.
     pub fn list(&self) -> Vec<Listed> {
-        let entries = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten();
+        // A link is followed nowhere: what it leads to is not ours to list, and still less to remove.
+        let folder = |path: &Path| path.symlink_metadata().is_ok_and(|about| about.is_dir());
+        let entries =
+            |path: &Path| folder(path).then(|| std::fs::read_dir(path)).into_iter().flatten().flatten().flatten();
         let mut all: Vec<Listed> = entries(&self.folder)
             .flat_map(|shard| entries(&shard.path()).collect::<Vec<_>>())
             .filter_map(|file| {
-                let about = file.metadata().ok()?;
+                let about = file.path().symlink_metadata().ok().filter(std::fs::Metadata::is_file)?;
                 let read = entry(&file.path());
                 Some(Listed {
                     key: file.file_name().to_string_lossy().into_owned(),
@@ -204,6 +210,7 @@ impl Cache {
                     implementation: read.map(|e| e.implementation),
                     bytes: about.len(),
                     used: about.modified().unwrap_or(SystemTime::UNIX_EPOCH),
+                    path: file.path(),
                 })
             })
             .collect();
@@ -214,12 +221,14 @@ impl Cache {
     /// Removes entries that cannot be read, that nobody used for so long, and the least recently used until the rest has so many bytes at
     /// most. Returns how many went, and their bytes.
     pub fn collect(&self, most: u64, unused: Option<Duration>, now: SystemTime) -> (usize, u64) {
-        let all = self.list();
+        // What is no entry goes first: nothing that is of use goes for its size.
+        let mut all = self.list();
+        all.sort_by_key(|entry| entry.task.is_some());
         let mut total: u64 = all.iter().map(|e| e.bytes).sum();
         let mut gone = (0, 0);
         for entry in all {
             let old = unused.is_some_and(|most| now.duration_since(entry.used).is_ok_and(|for_s| for_s > most));
-            if (entry.task.is_none() || old || total > most) && std::fs::remove_file(self.path(&entry.key)).is_ok() {
+            if (entry.task.is_none() || old || total > most) && std::fs::remove_file(&entry.path).is_ok() {
                 total -= entry.bytes;
                 gone = (gone.0 + 1, gone.1 + entry.bytes);
             }
@@ -230,7 +239,10 @@ impl Cache {
 
 /// The entry in a file, if it is what was written.
 fn entry(path: &Path) -> Option<Entry> {
-    let sealed: Sealed = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+    // None is longer than all that are kept.
+    let mut bytes = Vec::new();
+    std::fs::File::open(path).ok()?.take(MOST).read_to_end(&mut bytes).ok()?;
+    let sealed: Sealed = serde_json::from_slice(&bytes).ok()?;
     let whole = digest([sealed.entry.as_str()]) == sealed.sum;
     serde_json::from_str(&sealed.entry).ok().filter(|_| whole)
 }
@@ -301,6 +313,21 @@ mod tests {
         std::fs::write(cache.path(&key), bytes).expect("written");
         assert_eq!(wait(cache.find(&key, &given, &call)), None);
         assert_eq!(cache.collect(MOST, None, SystemTime::now()).0, 1, "what cannot be read goes");
+    }
+
+    #[test]
+    fn what_is_no_entry_goes_first_and_a_link_is_followed_nowhere() {
+        let (folder, cache, step) = parts();
+        let key = "ab".repeat(32);
+        wait(cache.keep(&key, &step, &json!(["a"])));
+        let shard = folder.path().join("cache").join(&key[..2]);
+        std::fs::write(shard.join(".half"), vec![0; 10_000]).expect("a stray file");
+        assert_eq!(cache.collect(5_000, None, SystemTime::now()), (1, 10_000));
+        assert_eq!(cache.list().len(), 1);
+        let other = folder.path().join("other");
+        std::fs::rename(folder.path().join("cache"), &other).expect("moved");
+        std::os::unix::fs::symlink(&other, folder.path().join("cache")).expect("a link");
+        assert_eq!((cache.list().len(), cache.collect(0, None, SystemTime::now())), (0, (0, 0)));
     }
 
     #[test]

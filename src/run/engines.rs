@@ -8,6 +8,7 @@ pub mod child;
 pub mod framed;
 pub mod http;
 pub mod interpreter;
+mod keeper;
 pub mod kept;
 pub mod mcp;
 pub mod openai;

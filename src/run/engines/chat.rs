@@ -184,7 +184,7 @@ impl Asked<'_> {
         self.call.heard(said.as_ref().map_or_else(Refused::answered, |_| true));
         let charged = said.as_ref().map_or_else(|refused| refused.charged, |_| true);
         let tokens = said.as_ref().ok().and_then(|said| said.tokens);
-        self.account(held, charged, tokens, heard);
+        self.account(held, charged, tokens, said.as_ref().is_ok_and(|said| said.spoke()), heard);
         said
     }
 
@@ -197,9 +197,16 @@ impl Asked<'_> {
         Paid::reserve(self.call, least.max(planned).min(most), most).await
     }
 
-    fn account(&self, held: Option<(Paid<'_>, Price)>, charged: bool, tokens: Option<Tokens>, heard: &Heard) {
-        // A model that was asked something has read something.
-        let believed = tokens.filter(|t| t.read > 0);
+    fn account(
+        &self,
+        held: Option<(Paid<'_>, Price)>,
+        charged: bool,
+        tokens: Option<Tokens>,
+        spoke: bool,
+        heard: &Heard,
+    ) {
+        // A model that was asked something has read something, and one that said something has written it.
+        let believed = tokens.filter(|t| t.read > 0 && (t.written > 0 || !spoke));
         let cost = held.map(|(held, price)| match (charged, believed) {
             (false, _) => held.settle(Some(rust_decimal::Decimal::ZERO)),
             (true, tokens) => held.settle(price.bill(tokens)),

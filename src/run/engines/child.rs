@@ -1,5 +1,6 @@
 //! An argument vector -> what the program wrote, with everything bounded; no child outlives the call.
 
+use super::keeper;
 use super::sandbox::Sandbox;
 use crate::run::devices::cuda;
 use crate::run::fault::{Fault, FaultKind, tail};
@@ -296,16 +297,20 @@ pub struct Group(Option<u32>);
 impl Group {
     /// The group that a child of ours leads.
     pub fn of(child: &tokio::process::Child) -> Group {
-        Group(child.id())
+        let id = child.id();
+        id.into_iter().for_each(keeper::begun);
+        Group(id)
     }
 
     /// Kills it and everything in it.
     #[allow(unsafe_code)]
     pub fn kill(&mut self) {
-        if let Some(id) = self.0.take().and_then(|id| i32::try_from(id).ok()).filter(|id| *id > 1) {
+        let Some(group) = self.0.take() else { return };
+        if let Some(id) = i32::try_from(group).ok().filter(|id| *id > 1) {
             // SAFETY: kill(2) takes two integers and touches no memory of ours; a group that is gone makes it fail harmlessly.
             let _ = unsafe { libc::kill(-id, libc::SIGKILL) };
         }
+        keeper::ended(group);
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Launch<'a> {
     pub threads: u32,
     /// The share of each GPU's memory that it may fill.
     pub share: f64,
+    /// Bytes of the machine's memory for what it keeps of its calls, on cores; 0 where that is its own affair.
+    pub cache: u64,
     /// Whether it is to be able to sleep.
     pub sleeps: bool,
     /// Who starts it.
@@ -185,6 +187,11 @@ fn vllm(launch: &Launch<'_>, line: &mut CommandLine) {
         line.option("--tensor-parallel-size", launch.gpus.len() as u64);
         // A share of the whole card, whatever else lies there: two servers on one card get theirs from the ledger.
         line.add(&["--gpu-memory-utilization", &share(launch)]);
+    } else if let Place::Here = launch.place {
+        // Else it wants 92 % of the machine's memory, and does not start where somebody else has some of it.
+        line.set("VLLM_CPU_KVCACHE_SPACE", (launch.cache >> 30).max(1));
+        // Else it sits on cores of its own choice, those that another server has chosen as well.
+        line.set("VLLM_CPU_OMP_THREADS_BIND", "nobind");
     }
     if let Some(Span { nodes, rank, leader }) = launch.span() {
         // Tensors are split over the GPUs of a machine, which are near each other, and layers over the machines.

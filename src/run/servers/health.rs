@@ -76,7 +76,8 @@ pub async fn ready(
         Ok(Err(_)) if !process.runs() => Err(died()),
         Ok(Err(refused)) => {
             let message = format!("the server {name} is there, and refuses the model `{}`", printable(&line.model));
-            Err(Fault::new(FaultKind::Provider, message).detail(&refused.fault.message))
+            let said = format!("{}\n{}", refused.fault.message, endpoint.redact(&process.said()));
+            Err(Fault::new(FaultKind::Provider, message).detail(&said))
         }
     }
 }

@@ -282,7 +282,9 @@ impl Instance {
         let row = self.crashed_in_a_row.fetch_add(1, Ordering::SeqCst) + 1;
         locked(&self.known).crashes += 1;
         tell(setting.watch, &self.event(ServerState::Crashed, Some(fault.message.clone())));
-        if row > patience.crashes {
+        // One that never worked may have lost its port to somebody else, once; what else ends it would end it again.
+        let most = if locked(&self.known).load_s > 0.0 { patience.crashes } else { patience.crashes.min(1) };
+        if row > most {
             let message = format!("{}, {row} times in a row", fault.message);
             let log = self.known().log;
             let help = format!("its log is {}", log.display());

@@ -2,7 +2,7 @@
 
 use super::guard::{GRACE, Word, below_guard, tell};
 use crate::run::engines::child::{Command, Limits, ended, prepared, resident, unstarted};
-use crate::run::fault::{Fault, FaultKind, tail};
+use crate::run::fault::{Fault, FaultKind, head, tail};
 use crate::run::probe::Env;
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 /// Bytes of the end of a log that are looked at.
 const TAIL: u64 = 16 << 10;
+/// Bytes of its beginning that are searched for the first error.
+const MOST: u64 = 4 << 20;
 /// Characters of it that an error shows.
 const SHOWN: usize = 2000;
 
@@ -54,6 +56,8 @@ pub struct Process {
     id: u32,
     program: String,
     log: PathBuf,
+    /// Where its own words begin in the log, behind those of servers before it.
+    since: u64,
 }
 
 /// What a process is started with.
@@ -82,13 +86,13 @@ impl Process {
         let command = Command { argv: &[], folder: start.folder, env: start.ours, threads: start.threads, limits };
         let mut prepared = prepared(program, arguments, &command).into_std();
         let log = OpenOptions::new().create(true).append(true).mode(0o600).open(start.log);
-        let log = log.and_then(|log| Ok((log.try_clone()?, log)));
-        let (out, errors) = log.map_err(|e| Fault::storage("write", start.log, &e))?;
+        let log = log.and_then(|log| Ok((log.metadata()?.len(), log.try_clone()?, log)));
+        let (since, out, errors) = log.map_err(|e| Fault::storage("write", start.log, &e))?;
         prepared.stdin(Stdio::null()).stdout(out).stderr(errors).envs(start.env);
         below_guard(&mut prepared);
         let child = spawner.spawn(prepared).await.map_err(|e| unstarted(program, &e))?;
         let (id, log) = (child.id(), start.log.to_path_buf());
-        Ok(Process { child: Mutex::new(child), id, program: program.clone(), log })
+        Ok(Process { child: Mutex::new(child), id, program: program.clone(), log, since })
     }
 
     fn child(&self) -> MutexGuard<'_, Child> {
@@ -147,17 +151,32 @@ impl Process {
         Fault::new(FaultKind::Process, message).detail(&self.said())
     }
 
-    /// The end of what it said.
+    /// What it said: its first error, since servers end with many lines that only say that there was one, and its last words.
     pub fn said(&self) -> String {
-        let end = std::fs::File::open(&self.log).and_then(|mut file| {
-            let length = file.metadata()?.len();
-            file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
+        let length = std::fs::metadata(&self.log).map_or(0, |m| m.len());
+        let end = self.read(length.saturating_sub(TAIL).max(self.since), TAIL);
+        let end = tail(&end, SHOWN);
+        match first_error(&self.read(self.since, MOST)) {
+            Some(error) if !end.contains(error) => format!("{}\n…\n{end}", head(error, SHOWN)),
+            _ => end.to_owned(),
+        }
+    }
+
+    fn read(&self, from: u64, most: u64) -> String {
+        let bytes = std::fs::File::open(&self.log).and_then(|mut file| {
+            file.seek(SeekFrom::Start(from))?;
             let mut bytes = Vec::new();
-            file.take(TAIL).read_to_end(&mut bytes)?;
+            file.take(most).read_to_end(&mut bytes)?;
             Ok(bytes)
         });
-        tail(&String::from_utf8_lossy(&end.unwrap_or_default()), SHOWN).to_owned()
+        String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
     }
+}
+
+/// The first line that names an error, as programs in Python, C++ and Go write them: `ValueError: …`, `error: …`.
+fn first_error(log: &str) -> Option<&str> {
+    let names = |line: &str| ["Error: ", "Exception: ", "error: "].iter().any(|word| line.contains(word));
+    log.lines().find(|line| names(line)).map(str::trim)
 }
 
 impl Drop for Process {

@@ -218,6 +218,14 @@ fn a_server_that_cannot_start_is_said_in_its_words_and_one_that_is_deaf_is_not_w
         stage.go(&chain(vec![stage.step(0, "a", json!({"die": "no such layer"}))]), json!("x"), machine(&[]));
     let error = report.result.expect_err("it ends").to_string();
     assert!(error.contains("ended with status 1") && error.contains("FAKE: no such layer"), "{error}");
+    // One that never worked is not started again and again; its first error counts, which many lines may hide.
+    assert!(error.contains("2 times in a row"), "{error}");
+    let before = stage.starts().len();
+    assert_eq!(before, 2);
+    let cause = format!("ValueError: too little memory\n{}see above", "  at some line\n".repeat(2000));
+    let (report, _) = stage.go(&chain(vec![stage.step(0, "a", json!({"die": cause}))]), json!("x"), machine(&[]));
+    let error = report.result.expect_err("it ends").to_string();
+    assert!(error.contains("ValueError: too little memory") && error.contains("see above"), "{error}");
     let servers = Servers::on(machine(&[]), Patience { start: Duration::from_millis(400), ..patience() });
     let (report, _) = stage.with(&chain(vec![stage.step(0, "a", json!({"deaf": true}))]), json!("x"), servers, true);
     let error = report.result.expect_err("it is deaf");

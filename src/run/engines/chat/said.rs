@@ -54,6 +54,13 @@ pub struct Said {
     pub answered: bool,
 }
 
+impl Said {
+    /// Whether it said anything at all.
+    pub fn spoke(&self) -> bool {
+        !(self.text.is_empty() && self.refusal.is_empty() && self.calls.is_empty())
+    }
+}
+
 /// A function that a model calls.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Called {

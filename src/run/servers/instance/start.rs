@@ -63,6 +63,7 @@ impl Instance {
             gpus,
             threads: if wanted.on_gpu() { 0 } else { wanted.units.clamp(1, crate::run::devices::cpu::cores()) },
             share,
+            cache: need.each.saturating_sub(weights.bytes),
             sleeps,
             place: Place::Here,
         };

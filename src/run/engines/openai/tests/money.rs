@@ -38,6 +38,11 @@ fn nothing(_: &Value) -> Act {
     answer(json!({"prompt_tokens": 0, "completion_tokens": 0}))
 }
 
+fn unwritten(request: &Value) -> Act {
+    let (read, _) = bill(request);
+    answer(json!({"prompt_tokens": read, "completion_tokens": 0}))
+}
+
 fn everything(_: &Value) -> Act {
     answer(json!({"prompt_tokens": u64::MAX, "completion_tokens": u64::MAX}))
 }
@@ -62,9 +67,9 @@ fn spent(outcome: &Outcome) -> Decimal {
 #[tokio::test]
 async fn no_provider_and_no_retry_overspends() {
     let items: Vec<String> = (0..40).map(|i| format!("item {i} {}", "long ".repeat(i))).collect();
-    let all = [honest, silent, nothing, everything, negative, broken, empty];
+    let all = [honest, silent, nothing, unwritten, everything, negative, broken, empty];
     for (make, name) in
-        all.into_iter().zip(["honest", "silent", "nothing", "everything", "negative", "broken", "empty"])
+        all.into_iter().zip(["honest", "silent", "nothing", "unwritten", "everything", "negative", "broken", "empty"])
     {
         for limit in [dec!(0.0015), dec!(0.004), dec!(0.03)] {
             let mut question = Question {
