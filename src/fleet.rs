@@ -8,6 +8,7 @@
 pub mod give_way;
 pub mod instance;
 pub mod join;
+pub mod ladder;
 pub mod load;
 pub mod member;
 pub mod model;

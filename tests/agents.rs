@@ -424,3 +424,21 @@ mod others {
         assert!(result["output"].as_str().is_some_and(|c| c.contains("4808 m; see")), "{result}");
     }
 }
+
+/// A round calls one tool: two tools share the only core. In a `for`, agents of several items may be under way at once, and they do not.
+#[test]
+fn tools_of_an_agent_share_cores() {
+    let mkbc = climb(AGENT);
+    let plan = |mkbc: &Mkbc, cores: u32| -> Done {
+        mkbc.write("desk.mkb", format!("cluster desk {{\n  cpu * {cores} at 0.1 usd/h\n}}\n"));
+        mkbc.run(&["plan", "job.mkb", "--library", "lib", "--cluster", "desk.mkb", "-o", "plan.json"])
+    };
+    let done = plan(&mkbc, 1);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    assert_eq!(mkbc.run(&["verify", "plan.json", "--library", "lib"]).code, Some(0));
+    let each = "use climbing\n\njob climb(questions: List[Text]) -> List[Text] {\n  expect questions * 3 of 20 tok\n\n  \
+        for question in questions {\n    agent(question, tools: [height, fetch], steps: 4)\n  }\n}\n";
+    mkbc.write("job.mkb", each);
+    assert!(plan(&mkbc, 1).err.contains("E0711"));
+    assert_eq!(plan(&mkbc, 2).code, Some(0));
+}

@@ -288,3 +288,67 @@ fn the_papers_jobs_are_jobs_of_its_library() {
         }
     }
 }
+
+/// An agent calls one of its tools a round: in a fleet, too, what grows with the calls is what the dearest costs, for the limits and for the total.
+#[test]
+fn an_agents_tools_cost_in_a_fleet_what_they_cost_alone() {
+    let mkbc = Mkbc::new();
+    let task = |name: &str| {
+        format!(
+            "/// Looks {name}.\ntask {name}(text: Text) -> Text {{\n  work calls = 1\n  size tokens = 10 tok\n}}\n\
+             model {name}_by implements {name} {{\n  access closed\n  knob v in [good, poor]\n  runs on api\n  engine openai {{ model \"m\" }}\n  \
+             profile \"{name}.csv\"\n}}\n"
+        )
+    };
+    fs::create_dir_all(mkbc.path("own/profiles")).expect("a folder");
+    mkbc.write("own/own.mkb", task("near") + &task("far") + &task("plain"));
+    // The good `near` is dearer than the poor one, and no dearer than `far`, beside which it costs nothing more.
+    for (name, good, poor) in [("near", "0.003", "0.001"), ("far", "0.004", "0.002"), ("plain", "0.001", "0.001")] {
+        let rows = [("good", "95", good), ("poor", "70", poor)].map(|(v, quality, cost)| {
+            format!("{v},,,quality,{quality},%,,,estimated,t\n{v},,,latency,0.1,s,,,estimated,t\n{v},,,cost,{cost},usd,,,estimated,t\n")
+        });
+        let head = "v,device,units,figure,value,unit,low,high,evidence,source\n";
+        mkbc.write(&format!("own/profiles/{name}.csv"), format!("{head}{}", rows.concat()));
+    }
+    mkbc.write("desk.mkb", "cluster desk {\n  cpu * 2 at 0.1 usd/h\n}\n");
+    mkbc.write("two.mkb", "use own\njob two(text: Text) -> Text {\n  expect text of 100 tok\n  plain(text)\n}\n");
+    let job = |clauses: &str| {
+        format!(
+            "use own\njob one(text: Text) -> Text {{\n{clauses}  expect text of 100 tok\n  \
+             agent(text, tools: [near, far], steps: 4) using openai_agent(variant: \"gpt-4o-mini\")\n}}\n"
+        )
+    };
+    let on = ["--library", "own", "--cluster", "desk.mkb"];
+    let alone = |clauses: &str| -> Value {
+        mkbc.write("one.mkb", job(clauses));
+        let done = mkbc.run(&[&["plan", "one.mkb", "-o", "one.json"][..], &on].concat());
+        assert_eq!(done.code, Some(0), "{clauses}: {}", done.err);
+        serde_json::from_str(&mkbc.read("one.json")).expect("JSON")
+    };
+    let usd = |value: &Value| value.as_str().and_then(|text| text.parse::<f64>().ok()).expect("money");
+    let dearest = usd(&alone("  maximize quality\n")["total"]["cost_usd"]);
+    // Under no limit, under one that the dearest tool just keeps (the sum of the tools would not), and where cost is all.
+    let limited = format!("  slo {{ cost <= {dearest} usd }}\n  maximize quality\n");
+    for clauses in ["  maximize quality\n", limited.as_str(), "  minimize cost\n"] {
+        let single = alone(clauses);
+        let words = ["plan", "one.mkb", "two.mkb", "--load", "one=2/s,two=1/s", "-o", "joint.json"];
+        let done = mkbc.run(&[&words[..], &on].concat());
+        assert_eq!(done.code, Some(0), "{clauses}: {}", done.err);
+        let joint: Value = serde_json::from_str(&mkbc.read("joint.json")).expect("JSON");
+        let taken = |plan: &Value| -> Vec<Value> {
+            plan["steps"].as_array().expect("steps").iter().map(|step| step["knobs"].clone()).collect()
+        };
+        assert_eq!(taken(&joint["jobs"][0]["plan"]), taken(&single), "{clauses}");
+        let (hourly, one, two) = (&joint["total"]["usd_per_hour"], usd(&single["total"]["cost_usd"]), 0.001);
+        let expected = 3600.0 * (2.0 * one + two);
+        assert!((usd(hourly) - expected).abs() < 1e-4, "{clauses}: {hourly} is not {expected}");
+        assert_eq!(joint["proof"]["optimal"], Value::Bool(true), "{clauses}");
+        assert_eq!(mkbc.run(&["verify", "joint.json", "--library", "own"]).code, Some(0), "{clauses}");
+    }
+    // The tool that is not the dearest is not paid for, and a plan that says so does not verify.
+    let mut edited: Value = serde_json::from_str(&mkbc.read("joint.json")).expect("JSON");
+    edited["jobs"][0]["routes"][1]["fees_usd_per_hour"] = edited["jobs"][0]["routes"][2]["fees_usd_per_hour"].clone();
+    mkbc.write("edited.json", edited.to_string());
+    let done = mkbc.run(&["verify", "edited.json", "--library", "own"]);
+    assert!(done.code == Some(1) && done.err.contains("by the call"), "{} {}", done.out, done.err);
+}

@@ -273,3 +273,25 @@ fn zero_shot_models_run_with_weights_from_a_folder() {
     let said = refusal(&job("clip(variant: vit_b_16)"), &["--video", &video], &env);
     assert!(said.contains("huggingface-cli download openai/clip-vit-base-patch16"), "{said}");
 }
+
+/// Goals in words that the library does not have: what is near in meaning is found where words find less.
+#[test]
+fn meaning_finds_goals_in_other_words() {
+    if !have_python() {
+        return;
+    }
+    let corpus = repository().join("tests/expand/corpus").display().to_string();
+    let right = |more: &[&str]| -> (f64, f64) {
+        let mkbc = Mkbc::new();
+        let arguments = [&["bench", "expand", &corpus, "--reworded"][..], more].concat();
+        let done = mkbc.end(mkbc.command(arguments).env("MKBC_PYTHON", python()));
+        assert_eq!(done.code, Some(0), "{}", done.err);
+        let half = |what: &str| -> f64 {
+            let line = done.out.lines().find(|line| line.trim_start().starts_with(what)).expect("a half");
+            line.split_whitespace().find_map(|word| word.parse().ok()).expect("a number")
+        };
+        (half("tuned on"), half("held out"))
+    };
+    let (by_words, by_meaning) = (right(&[]), right(&["--meaning"]));
+    assert!(by_meaning.0 > by_words.0 && by_meaning.1 > by_words.1, "{by_words:?} by words, {by_meaning:?} by meaning");
+}

@@ -42,15 +42,10 @@ pub fn expand(options: &ExpandOptions) -> Result<(), Failure> {
     if options.hole.is_some() && !options.refresh && !options.diff {
         return Err(Failure::Usage("`--hole` says what `--accept`, `--refresh` or `--diff` is about".into()));
     }
-    if options.diff
-        || options.meaning
-        || options.planner.planner.is_some()
-        || options.refresh
-        || options.cluster.is_some()
-    {
+    if !options.locked {
         return candidates::expand(options, &path, &About::default());
     }
-    let filled = filled(&options.source, options.locked, false)?;
+    let filled = filled(&options.source, true, false)?;
     show(&filled.cx, &filled.texts, options.source.format);
     let Some(lock) = &filled.lock else {
         print("no holes: nothing to fill\n");
@@ -58,8 +53,7 @@ pub fn expand(options: &ExpandOptions) -> Result<(), Failure> {
     };
     let lock = Lock::read(lock).map_err(Failure::Message)?;
     list(&lock);
-    let verb = if options.locked { "all of them are in" } else { "kept in" };
-    print(&format!("{verb} {}\n", path.display()));
+    print(&format!("all of them are in {}\n", path.display()));
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use crate::expand::lock::{Entry, Foreseen, Lock};
 use crate::expand::rank::Predicted;
 use crate::plan::build::total_of;
 use crate::solve::{Certify, Limits};
+use crate::space::encode::wishes;
 use crate::space::ends::End;
 use crate::space::sizes::InputSizes;
 use crate::space::{Machines, Usable};
@@ -35,9 +36,9 @@ pub struct Filling<'a> {
     pub stop: Option<&'a (dyn Fn() -> bool + Sync)>,
 }
 
-/// The metric that a job's fills are compared by: what it wishes for first, or its cost.
+/// The metric that a job's fills are compared by: the first that its plan is made for.
 pub fn compared_by(job: &Job) -> Metric {
-    job.wishes.first().map_or(Metric::Cost, |wish| wish.metric)
+    wishes(job).first().copied().unwrap_or(Metric::Quality)
 }
 
 /// Predicts a fill. Its source, and those of the other fills, are added to the texts.
@@ -70,5 +71,25 @@ pub fn best(texts: &Texts, filled: &Filling) -> Predicted {
             let said = cx.iter().find(|d| d.severity == Severity::Error);
             Predicted::NoPlan(said.map_or(why, |d| d.message.clone()))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compile::check_file;
+
+    #[test]
+    fn fills_are_compared_by_what_their_plan_is_made_for() {
+        let compared = |clauses: &str| {
+            let mut texts = Texts::with_stdlib();
+            let job = format!("job j(text: Text) -> Text {{\n  goal \"A short summary\"\n{clauses}}}\n");
+            let file = texts.sources.add("job.mkb", job);
+            let checked = check_file(&texts, file, &mut Diagnostics::default());
+            compared_by(&checked.program.jobs[0])
+        };
+        assert_eq!(compared(""), Metric::Quality);
+        assert_eq!(compared("  slo { quality >= 60 % }\n"), Metric::Cost);
+        assert_eq!(compared("  minimize latency\n"), Metric::Latency);
     }
 }

@@ -1,6 +1,7 @@
 //! A corpus of goals in words with the workflow shapes that are right for each → the share of first choices that are.
 
 use super::search::Found;
+use super::write::quoted;
 use crate::digest::digest;
 use serde::Deserialize;
 
@@ -10,7 +11,10 @@ use serde::Deserialize;
 pub struct Case {
     /// The job file; its last job is the one whose hole is filled.
     pub job: String,
-    /// Shapes as [`Found::shape`] has them.
+    /// Its goal in other words: those of somebody who does not know the library's.
+    #[serde(default)]
+    pub reworded: Option<String>,
+    /// Shapes as [`Found::shape`] has them; none where nothing in the library does what is wanted.
     pub accept: Vec<String>,
 }
 
@@ -23,6 +27,15 @@ impl Case {
     /// Reads a case.
     pub fn read(text: &str) -> Result<Case, String> {
         toml::from_str(text).map_err(|e| e.message().to_string())
+    }
+
+    /// The case with its goal in the other words, where it has any.
+    pub fn in_other_words(&self) -> Option<Case> {
+        const GOAL: &str = "goal ";
+        let from = self.job.rfind(GOAL)? + GOAL.len();
+        let to = from + self.job[from..].find('\n')?;
+        let job = format!("{}{}{}", &self.job[..from], quoted(self.reworded.as_ref()?), &self.job[to..]);
+        Some(Case { job, ..self.clone() })
     }
 
     /// Whether the first of these fills is right.

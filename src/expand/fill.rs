@@ -14,7 +14,7 @@ pub fn apply(tree: &File, program: &Program, fills: &Lock, sources: &mut Sources
     for item in &mut tree.items {
         let ItemKind::Job(job) = &mut item.kind else { continue };
         let Some(typed) = program.jobs.iter().find(|j| j.name == job.name.text) else { continue };
-        let mut pass = Pass { typed, fills, sources, cx };
+        let mut pass = Pass { typed, fills, sources, cx, within: false, holey: false };
         if crate::check::is_one_hole(job) {
             let span = job.name.span;
             if let Some(stmts) = pass.fill_at(span) {
@@ -32,6 +32,9 @@ struct Pass<'a> {
     fills: &'a Lock,
     sources: &'a mut Sources,
     cx: &'a mut Diagnostics,
+    /// Whether this looks through a fill, and whether it has met a hole there.
+    within: bool,
+    holey: bool,
 }
 
 impl Pass<'_> {
@@ -47,8 +50,10 @@ impl Pass<'_> {
         match parsed.items.as_slice() {
             [ast::Item { kind: ItemKind::Job(job), .. }] if before || !self.cx.has_errors() => {
                 let computes = |s: &Stmt| matches!(s.kind, StmtKind::Let(..) | StmtKind::Expr(_));
-                if job.body.iter().all(computes) {
-                    return Some(job.body.clone());
+                let mut body = job.body.clone();
+                // A hole in a fill would stay open for good.
+                if body.iter().all(computes) && !self.holey(&mut body) {
+                    return Some(body);
                 }
                 self.cx.push(errors::bad_fill(at, &self.typed.name, &hole.name));
                 None
@@ -58,6 +63,14 @@ impl Pass<'_> {
                 None
             }
         }
+    }
+
+    /// Whether a fill has holes of its own.
+    fn holey(&mut self, body: &mut [Stmt]) -> bool {
+        (self.within, self.holey) = (true, false);
+        self.stmts(body);
+        self.within = false;
+        self.holey
     }
 
     fn stmts(&mut self, stmts: &mut [Stmt]) {
@@ -71,6 +84,7 @@ impl Pass<'_> {
 
     fn expr(&mut self, expr: &mut Expr) {
         match &mut expr.kind {
+            ExprKind::Hole(..) if self.within => self.holey = true,
             ExprKind::Hole(..) => {
                 if let Some(stmts) = self.fill_at(expr.span) {
                     expr.kind = ExprKind::Block(stmts);

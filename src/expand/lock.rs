@@ -114,6 +114,9 @@ pub struct Rejected {
     /// Whether it checks, so that people can take it.
     #[serde(default)]
     pub usable: bool,
+    /// What the solver said of it, where machines were known and there is a plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predicted: Option<Foreseen>,
     /// The fill, where it could be written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fill: Option<String>,
@@ -144,6 +147,7 @@ impl Entry {
             filled_by: self.filled_by.clone(),
             because: self.because.clone(),
             usable: true,
+            predicted: self.predicted.clone(),
             fill: Some(self.fill.clone()),
         };
         let others = self.rejected.iter().filter(|r| r.usable && r.fill.is_some()).cloned();
@@ -154,7 +158,7 @@ impl Entry {
     pub fn accept(&mut self, n: usize) -> Result<(), String> {
         let count = self.choices().count();
         let chosen = self.choices().find(|(i, _)| *i == n).map(|(_, choice)| choice);
-        let Some(Rejected { filled_by, fill: Some(fill), because, .. }) = chosen else {
+        let Some(Rejected { filled_by, fill: Some(fill), because, predicted, .. }) = chosen else {
             return Err(format!("`{}.{}` has fills 1 to {count} in the lock file, and no {n}", self.job, self.hole));
         };
         self.accepted = true;
@@ -165,10 +169,9 @@ impl Entry {
             filled_by: std::mem::replace(&mut self.filled_by, filled_by),
             because: std::mem::replace(&mut self.because, because),
             usable: true,
+            predicted: std::mem::replace(&mut self.predicted, predicted),
             fill: Some(std::mem::replace(&mut self.fill, fill)),
         };
-        // The figures are those of the one that was taken before.
-        self.predicted = None;
         self.rejected.retain(|r| r.fill.as_ref() != Some(&self.fill));
         self.rejected.insert(0, before);
         Ok(())
@@ -195,6 +198,10 @@ impl Lock {
         if lock.version != LOCK_VERSION {
             return Err(format!("it has version {}, and this mkbc reads version {LOCK_VERSION}", lock.version));
         }
+        let mut seen = std::collections::BTreeSet::new();
+        if let Some(entry) = lock.holes.iter().find(|entry| !seen.insert((&entry.job, &entry.hole))) {
+            return Err(format!("it has two entries for `{}.{}`", entry.job, entry.hole));
+        }
         Ok(lock)
     }
 
@@ -213,6 +220,8 @@ mod tests {
 
     #[test]
     fn a_lock_reads_what_it_writes() {
+        let of = |figure: &str| figure.to_string();
+        let foreseen = |cost: &str| Foreseen { on: of("c"), cost_usd: of(cost), latency_s: of("1"), quality: of("90") };
         let entry = Entry {
             job: "j".into(),
             hole: "result".into(),
@@ -222,13 +231,14 @@ mod tests {
             filled_by: "typed search".into(),
             because: "it is the only one".into(),
             planner: Some(Planner { model: "m".into(), prompt: "00".into(), date: "2026-01-31".into() }),
-            predicted: None,
+            predicted: Some(foreseen("1")),
             accepted: true,
             fill: "let a = f(x)\ng(a)\n".into(),
             rejected: vec![Rejected {
                 filled_by: "m".into(),
                 because: "b".into(),
                 usable: true,
+                predicted: Some(foreseen("2")),
                 fill: Some("h(x)\n".into()),
             }],
         };
@@ -239,7 +249,12 @@ mod tests {
         assert!(entry.accept(3).is_err());
         assert_eq!(entry.accept(2), Ok(()));
         assert_eq!((entry.fill.as_str(), entry.filled_by.as_str()), ("h(x)\n", "m"));
+        assert_eq!(entry.predicted, Some(foreseen("2")));
         assert_eq!(entry.accept(2), Ok(()));
-        assert_eq!(entry.fill, lock.holes[0].fill);
+        assert_eq!((&entry.fill, &entry.predicted), (&lock.holes[0].fill, &lock.holes[0].predicted));
+        let twice = Lock { holes: vec![entry.clone(), entry], ..Lock::default() };
+        assert!(
+            Lock::read(&twice.write().expect("writes")).is_err_and(|why| why.contains("two entries for `j.result`"))
+        );
     }
 }

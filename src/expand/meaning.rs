@@ -54,6 +54,7 @@ mod tests {
     use super::*;
     use crate::compile::{Texts, check_file};
     use crate::diag::Diagnostics;
+    use crate::expand::search::search_near;
 
     #[test]
     fn what_is_near_counts_and_what_is_not_does_not() {
@@ -70,6 +71,11 @@ mod tests {
         let near = meanings(&checked.program, &checked.library, &mut vectors).expect("vectors");
         let near = &near["j.result"];
         assert_eq!((near["summarise"], near["translate"]), (1.0, 0.0));
+        let (job, library) = (&checked.program.jobs[0], &checked.library);
+        let first = |near| search_near(&job.holes[0], job, &checked.program, library, near)[0].text.clone();
+        assert_eq!(first(Some(near)), "summarise(text)\n");
+        // No word of the goal says so.
+        assert_ne!(first(None), "summarise(text)\n");
         assert_eq!(meanings(&checked.program, &checked.library, &mut |_| Some(vec![vec![1.0]])), None);
     }
 }

@@ -30,8 +30,8 @@ pub enum Predicted {
     NoPlan(String),
 }
 
-/// Puts fills in order: those with a plan first; among those whose words fit about as well as the best one's, what the job wishes
-/// for decides; then the words.
+/// Puts fills in order: those that the goal speaks for; of these, those with a plan first; among those whose words fit about as well as the
+/// best one's, what the job wishes for decides; then the words.
 pub fn rank(candidates: &mut [Candidate], wish: Metric) {
     let feasible = |c: &Candidate| !matches!(c.predicted, Predicted::NoPlan(_));
     let best = candidates.iter().filter(|c| feasible(c)).map(|c| c.found.score).fold(f64::NEG_INFINITY, f64::max);
@@ -42,7 +42,8 @@ pub fn rank(candidates: &mut [Candidate], wish: Metric) {
         _ => None,
     };
     candidates.sort_by(|a, b| {
-        let by_plan = feasible(b).cmp(&feasible(a));
+        // A plan of what nobody asked for is no help.
+        let by_plan = a.found.is_doubtful().cmp(&b.found.is_doubtful()).then(feasible(b).cmp(&feasible(a)));
         let by_figure = match (figure(a), figure(b)) {
             (Some(a), Some(b)) => a.cmp(&b),
             (Some(_), None) => std::cmp::Ordering::Less,
@@ -74,9 +75,12 @@ mod tests {
             candidate("dear", 1.5, plan(dec!(3))),
             candidate("cheap", 1.4, plan(dec!(1))),
             candidate("cheapest, and beside the point", 0.2, plan(dec!(0))),
+            candidate("only its type fits", 1.6, plan(dec!(0))),
         ];
+        all[4].found.told = 0.0;
         rank(&mut all, Metric::Cost);
         let order: Vec<&str> = all.iter().map(|c| c.found.text.as_str()).collect();
-        assert_eq!(order, ["cheap", "dear", "cheapest, and beside the point", "best words, no plan"]);
+        let wanted = ["cheap", "dear", "cheapest, and beside the point", "best words, no plan", "only its type fits"];
+        assert_eq!(order, wanted);
     }
 }

@@ -10,8 +10,8 @@ const EMPTY: [&str; 44] = [
     "one", "how", "who", "when", "where", "every", "has", "have", "will", "not", "than", "then",
 ];
 
-/// What meaning weighs, as a share of all words together.
-const MEANING: f64 = 0.3;
+/// What meaning weighs for each word of the goal of which nothing tells: so often what a word that is told of weighs on average.
+const MEANING: f64 = 2.0;
 
 /// Words that people use for one another; the first of a row stands for all.
 static SAME: [&[&str]; 20] = [
@@ -121,9 +121,12 @@ impl Wanted {
         Wanted { words: telling, total, own }
     }
 
-    /// Counts the meaning of the whole as one more word, behind the others; those of which nothing tells weigh in it too.
+    /// Counts the meaning of the whole as one more word, behind the others, in the place of those of the goal of which nothing in the library
+    /// tells. Where all words tell of something, they say enough.
     pub fn mean(&mut self) {
-        let weight = if self.total > 0.0 { MEANING * self.total } else { 1.0 };
+        let untold = self.own.iter().filter(|own| self.words.iter().all(|(word, _)| word != *own)).count();
+        let each = if self.words.is_empty() { 1.0 } else { self.total / self.words.len() as f64 };
+        let weight = MEANING * untold as f64 * each;
         self.words.push((String::new(), weight));
         self.total += weight;
     }

@@ -10,7 +10,7 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Seconds of an hour.
 const HOUR: Decimal = Decimal::from_parts(3600, 0, 0, false, 0);
@@ -109,15 +109,29 @@ impl Carried<'_> {
         }
         up(self.busy()?.checked_mul(rate)?)
     }
+}
 
-    /// What the step costs by the hour beside replicas, in micro-dollars, rounded up: what a provider charges. What runs on
-    /// devices of one's own costs its replicas and no more.
-    pub fn fee(&self, rate: Decimal) -> Option<i64> {
-        if self.candidate.device != "api" {
-            return Some(0);
-        }
-        up(self.predicted.cost_usd.checked_mul(rate)?.checked_mul(HOUR)?)
+/// What a step costs by the hour beside replicas, in micro-dollars, rounded up: what a provider charges in any case, and what it charges for
+/// calls of which an agent makes one a round. What runs on devices of one's own costs its replicas and no more.
+pub fn fees(device: &str, predicted: &Predicted, rate: Decimal) -> Option<(i64, i64)> {
+    if device != "api" {
+        return Some((0, 0));
     }
+    let hourly = |usd: Decimal| up(usd.checked_mul(rate)?.checked_mul(HOUR)?);
+    Some((hourly(predicted.cost_usd - predicted.either_usd)?, hourly(predicted.either_usd)?))
+}
+
+/// The tools of agents that are paid for: of each agent's, the one for whose calls a provider takes most.
+pub fn dearest(steps: &[PlanStep]) -> BTreeSet<usize> {
+    let mut dearest: BTreeMap<u32, usize> = BTreeMap::new();
+    for (at, step) in steps.iter().enumerate().filter(|(_, step)| step.hardware.device == "api") {
+        let Some(agent) = step.agent.as_ref().filter(|_| !step.predicted.either_usd.is_zero()) else { continue };
+        let most = dearest.entry(agent.number).or_insert(at);
+        if step.predicted.either_usd > steps[*most].predicted.either_usd {
+            *most = at;
+        }
+    }
+    dearest.into_values().collect()
 }
 
 /// The candidate that carries out a step of a plan.

@@ -1,7 +1,7 @@
 //! Jobs of a fleet + a cluster → the joint plan, verified; or the problem in which nothing fits.
 
 use super::give_way::solved;
-use super::instance::millionths;
+use super::instance::{dearest, fees, millionths};
 use super::model::{JOINT_VERSION, JointJob, JointPlan, JointProof, JointTotals, Replicas, Route};
 use super::translate::{Member, Settings, Translated};
 use super::verify::faults;
@@ -98,22 +98,29 @@ pub(super) fn carried(
     let fleet = &translated.fleet;
     let mut jobs = Vec::with_capacity(members.len());
     for (at, member) in members.iter().enumerate() {
-        let plan = part(member, &choice[at]).map_err(Unjoined::Unknown)?;
         let job = &fleet.jobs[at];
-        let routes = choice[at].iter().zip(&job.problem.steps).zip(&job.fees).map(|((option, step), fees)| {
-            let choice = &step.choices[*option];
-            Route {
+        // Behind the steps stand the ladders of agents.
+        let own = choice[at].get(..member.prepared.space.steps.len()).unwrap_or(&choice[at]);
+        let plan = part(member, own).map_err(Unjoined::Unknown)?;
+        let paid_for = dearest(&plan.steps);
+        let mut routes = Vec::with_capacity(own.len());
+        for (step, option) in own.iter().enumerate() {
+            let choice = &job.problem.steps[step].choices[*option];
+            let carried = &plan.steps[step];
+            let either = fees(&carried.hardware.device, &carried.predicted, member.rate)
+                .map_or(0, |(_, either)| if paid_for.contains(&step) { either } else { 0 });
+            routes.push(Route {
                 instance: choice.instance.and_then(place),
                 load: millionths(i128::from(choice.load)),
                 share: Decimal::ZERO,
-                fees_usd_per_hour: millionths(i128::from(fees[*option])),
-            }
-        });
+                fees_usd_per_hour: millionths(i128::from(job.fees[step][*option]) + i128::from(either)),
+            });
+        }
         let alone = alone(fleet, at, &|| late(at)).map_err(Unjoined::Unknown)?;
         jobs.push(JointJob {
             file: member.file.clone(),
             rate: member.rate,
-            routes: routes.collect(),
+            routes,
             alone_usd_per_hour: millionths(alone),
             plan,
         });

@@ -1,14 +1,16 @@
 //! Prepared jobs with their rates + a cluster → the joint integer problem, and which instance each of its kinds is.
 
-use super::instance::{Carried, Instance, up};
+use super::instance::{Carried, Instance, fees as fees_of, up};
+use super::ladder::{self, Rungs, Tool};
 use super::model::Switching;
+use crate::check::program::Metric;
 use crate::compile::{Decision, Prepared};
 use crate::diag::source::Span;
 use crate::plan::build::predicted;
 use crate::solve::joint::problem::{Fleet, Job, Kind, Pool};
 use crate::solve::problem::{Bound, Clause, Figure, Problem};
 use crate::space::Machines;
-use crate::space::encode::{NO_LIMIT, Origin};
+use crate::space::encode::{NO_LIMIT, Origin, up as rounded};
 use ecow::EcoString;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
@@ -101,8 +103,10 @@ pub fn translate(
         problem.wishes.clear();
         problem.capacities.clear();
         let mut fees = Vec::new();
-        for (step, space) in problem.steps.iter_mut().zip(&space.steps) {
-            let mut own = Vec::new();
+        // Of each agent's tools: what the dearest one adds to a run and to an hour.
+        let mut agents: BTreeMap<u32, (Vec<Tool>, Vec<Tool>)> = BTreeMap::new();
+        for (at_step, (step, space)) in problem.steps.iter_mut().zip(&space.steps).enumerate() {
+            let (mut own, mut by_run, mut by_hour) = (Vec::new(), Vec::new(), Vec::new());
             let mut kinds: BTreeMap<usize, Option<usize>> = BTreeMap::new();
             for (choice, option) in step.choices.iter_mut().zip(&space.options) {
                 let candidate = &space.candidates[option.candidate];
@@ -113,6 +117,7 @@ pub fn translate(
                 let too_much =
                     || format!("the load of `{}` at {} runs/s is too large to plan with", job.name, member.rate);
                 choice.uses.clear();
+                choice.opens.clear();
                 // Options of a candidate differ in what is before them, not in what carries them out.
                 choice.instance =
                     *kinds.entry(option.candidate).or_insert_with(|| Instance::of(entry, candidate).map(&mut at));
@@ -121,11 +126,29 @@ pub fn translate(
                     let fills = memory.entry(kind).or_default();
                     *fills = predicted.memory_gb.max(*fills);
                 }
-                own.push(carried.fee(member.rate).ok_or_else(too_much)?);
+                let (fee, either) = fees_of(&candidate.device, &predicted, member.rate).ok_or_else(too_much)?;
+                own.push(fee);
+                by_run.push(rounded(option.figures.either, Metric::Cost));
+                by_hour.push(either);
             }
             fees.push(own);
+            if let Some(agent) = space.tool_of {
+                let tools = agents.entry(agent).or_default();
+                tools.0.push((at_step, by_run));
+                tools.1.push((at_step, by_hour));
+            }
         }
-        jobs.push(Job { name: job.name.to_string(), problem, fees });
+        let bounded = |clause: &Clause| matches!(clause.bound, Bound::AtMost { figure: Figure::Cost, .. });
+        let bounded = problem.clauses.iter().any(bounded);
+        let mut joint = Job { name: job.name.to_string(), problem, fees };
+        for (by_run, by_hour) in agents.values() {
+            // What a run of a tool by itself costs is among its figures already.
+            if bounded && by_run.len() > 1 {
+                ladder::add(&mut joint, by_run, Rungs::Run);
+            }
+            ladder::add(&mut joint, by_hour, Rungs::Hour);
+        }
+        jobs.push(joint);
     }
     let loads = !settings.switching.per_gb.is_zero();
     let filled = |kind: usize| memory.get(&kind).copied().filter(|_| loads).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! Joint plan + library → what is wrong with it. Knows nothing of the engine: every load, price and total is computed again
 //! from the jobs' plans, and those are verified like any plan.
 
-use super::instance::{Carried, Instance, carried_out, millionths, up};
+use super::instance::{Carried, Instance, carried_out, dearest, fees, millionths, up};
 use super::model::{JOINT_VERSION, JointJob, JointPlan};
 use crate::library::Library;
 use crate::plan::model::PlanStep;
@@ -42,8 +42,9 @@ pub fn faults(joint: &JointPlan, library: &Library) -> Vec<String> {
             wrong.push(format!("`{}` has not one route per step", job.plan.job));
             continue;
         }
+        let paid_for = dearest(&job.plan.steps);
         for (at, step) in job.plan.steps.iter().enumerate() {
-            match route(joint, job, (at, step), &works, library) {
+            match route(joint, job, (at, step, paid_for.contains(&at)), &works, library) {
                 Ok((instance, load, fee)) => {
                     if let Some(sum) = instance.and_then(|instance| loads.get_mut(instance)) {
                         *sum = sum.saturating_add(load);
@@ -97,7 +98,7 @@ fn insane(joint: &JointPlan) -> Vec<String> {
 fn route(
     joint: &JointPlan,
     job: &JointJob,
-    (at, step): (usize, &PlanStep),
+    (at, step, paid_for): (usize, &PlanStep, bool),
     works: &[Vec<(EcoString, Decimal)>],
     library: &Library,
 ) -> Result<(Option<usize>, i64, i64), String> {
@@ -113,9 +114,10 @@ fn route(
     }
     let too_large = "has a load beyond reason";
     let work = works.get(at).map_or(&[][..], Vec::as_slice);
+    let (any, either) = fees(&step.hardware.device, &step.predicted, job.rate).ok_or(too_large)?;
+    let paid = if paid_for { any.saturating_add(either) } else { any };
     let step = Carried { entry, candidate: &candidate, calls: step.calls, work, predicted: &step.predicted };
     let carried = if own.is_some() { step.load(job.rate).ok_or(too_large)? } else { 0 };
-    let paid = step.fee(job.rate).ok_or(too_large)?;
     if millionths(i128::from(carried)) != route.load {
         return Err(format!(
             "loads its instance with {}, and the plan says {}",

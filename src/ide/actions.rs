@@ -83,18 +83,32 @@ pub fn fills(analysis: &Analysis, plans: Option<&Plans>, job: &Job, hole: &Hole)
     let ranked = plans.and_then(|p| p.fills.iter().find(|r| r.hole == hole.span)).map_or(&[][..], |r| &r.fills);
     let place = |text: &str| ranked.iter().position(|(t, _)| t == text);
     found.sort_by_key(|fill| place(&fill.text).unwrap_or(usize::MAX));
+    let value = |fill: &search::Found| -> String {
+        // Its score and the words that fit are for those who compare fills.
+        let value = fill.because.split_once(": ").map_or(fill.because.as_str(), |(_, what)| what);
+        value.split_once("; ").map_or(value, |(what, _)| what).to_string()
+    };
+    let named: Vec<(String, &str)> = found.iter().map(|fill| (value(fill), fill.text.as_str())).collect();
     let actions = found.iter().enumerate().filter_map(|(rank, fill)| {
         let mut edits = placed(analysis, job, hole, &fill.text)?;
         edits.extend(uses(analysis, &fill.text));
         edits.sort();
-        // Its score and the words that fit are for those who compare fills.
-        let value = fill.because.split_once(": ").map_or(fill.because.as_str(), |(_, what)| what);
-        let value = value.split_once("; ").map_or(value, |(what, _)| what);
+        let (value, own) =
+            (&named[rank].0, differs(rank, &named).map_or(String::new(), |line| format!(" by `{line}`")));
         let figures = place(&fill.text).map_or(String::new(), |at| format!(" · {}", ranked[at].1));
-        let title = format!("Fill the hole: {value}{figures}");
+        let title = format!("Fill the hole: {value}{own}{figures}");
         Some(Action { title, kind: ActionKind::Fill, mends: problem.clone(), preferred: rank == 0, edits })
     });
     actions.collect()
+}
+
+/// The first line of a fill that no other fill has which calls the same; nothing where none does.
+fn differs<'a>(fill: usize, all: &[(String, &'a str)]) -> Option<&'a str> {
+    let (called, text) = &all[fill];
+    let others: Vec<&str> =
+        all.iter().enumerate().filter(|(at, (name, _))| *at != fill && name == called).map(|(_, (_, t))| *t).collect();
+    let own = |line: &&str| others.iter().all(|other| other.lines().all(|l| l.trim() != *line));
+    if others.is_empty() { None } else { text.lines().map(str::trim).find(own) }
 }
 
 /// The edits that put a fill into the place of its hole: the statements before the hole's own, the value in its place.

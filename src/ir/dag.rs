@@ -11,6 +11,8 @@ pub struct Dag {
     graph: DiGraph<usize, ()>,
     reach: Vec<BTreeSet<usize>>,
     results: BTreeSet<usize>,
+    /// Pairs of steps of which one runs at a time, though neither waits for the other.
+    apart: BTreeSet<(usize, usize)>,
 }
 
 impl Dag {
@@ -19,7 +21,9 @@ impl Dag {
         let mut edges = BTreeSet::new();
         let mut producers = Producers::default();
         let results = walk(body, &BTreeSet::new(), &mut producers, &mut edges);
-        Dag { results, ..Dag::from_edges(steps, &edges.into_iter().collect::<Vec<_>>()) }
+        let mut apart = BTreeSet::new();
+        ways_apart(body, &mut apart);
+        Dag { results, apart, ..Dag::from_edges(steps, &edges.into_iter().collect::<Vec<_>>()) }
     }
 
     /// A DAG with these edges; an edge that would close a cycle is left out (a body has none).
@@ -40,7 +44,7 @@ impl Dag {
             }
             reach[node.index()] = set;
         }
-        Dag { graph, reach, results: BTreeSet::new() }
+        Dag { graph, reach, results: BTreeSet::new(), apart: BTreeSet::new() }
     }
 
     /// The steps that the body's result is made of or waits for directly; none for a DAG that was made from edges.
@@ -111,10 +115,12 @@ impl Dag {
         behind
     }
 
-    /// The maximal sets of steps of which none waits for another, at most `limit` of them; `None` beyond that.
+    /// The maximal sets of steps that may run at once: none waits for another, or stands in the other way of an `if`. At most `limit` of them; `None` beyond that.
     pub fn antichains(&self, limit: usize) -> Option<Vec<Vec<usize>>> {
         let n = self.reach.len();
-        let unrelated = |a: usize, b: usize| !self.reach[a].contains(&b) && !self.reach[b].contains(&a);
+        let unrelated = |a: usize, b: usize| {
+            !self.reach[a].contains(&b) && !self.reach[b].contains(&a) && !self.apart.contains(&(a.min(b), a.max(b)))
+        };
         let mut out = Vec::new();
         let mut stack: Vec<(Vec<usize>, usize)> = vec![(Vec::new(), 0)];
         let mut work = 0usize;
@@ -154,6 +160,24 @@ pub fn steps(region: &Region) -> Vec<usize> {
         Node::Compute { .. } => Vec::new(),
     };
     region.nodes.iter().flat_map(inside).collect()
+}
+
+/// Pairs of steps in the two ways of an `if`, of which one is taken at a time. What stands in a `for` is left out: it may be under way for
+/// several items, each in its own way.
+fn ways_apart(region: &Region, pairs: &mut BTreeSet<(usize, usize)>) {
+    for node in &region.nodes {
+        match node {
+            Node::Branch { then, otherwise, .. } => {
+                for a in steps(then) {
+                    pairs.extend(steps(otherwise).into_iter().map(|b| (a.min(b), a.max(b))));
+                }
+                ways_apart(then, pairs);
+                ways_apart(otherwise, pairs);
+            }
+            Node::Repeat { body, .. } => ways_apart(body, pairs),
+            Node::Call { .. } | Node::Choose { .. } | Node::Compute { .. } | Node::Map { .. } => {}
+        }
+    }
 }
 
 /// Everything in a region waits for `gate`: the list of a map, the condition of a branch.

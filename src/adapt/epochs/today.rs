@@ -2,6 +2,7 @@
 
 use crate::fleet::instance::{carried_out, millionths};
 use crate::fleet::join::pinned;
+use crate::fleet::ladder::completed;
 use crate::fleet::model::JointPlan;
 use crate::fleet::translate::{Member, Translated};
 use crate::plan::reason::said;
@@ -92,8 +93,10 @@ fn planned(
     translated: &Translated,
     members: &[Member],
 ) -> Result<Planned, String> {
-    match check(&translated.fleet, choice, &replicas) {
-        Ok(value) => Ok(Planned { choice: choice.to_vec(), replicas, cost: value.cost, bound: 0, nodes: 0, solves: 0 }),
+    let jobs = translated.fleet.jobs.iter().zip(choice);
+    let choice: Vec<Vec<usize>> = jobs.map(|(job, chosen)| completed(&job.problem, chosen)).collect();
+    match check(&translated.fleet, &choice, &replicas) {
+        Ok(value) => Ok(Planned { choice, replicas, cost: value.cost, bound: 0, nodes: 0, solves: 0 }),
         Err(violation) => Err(words(&violation, &replicas, translated, members)),
     }
 }

@@ -1,5 +1,7 @@
 //! `mkbc bench expand`: fills the holes of a corpus of goals, and says how often the first choice is right.
 
+mod score;
+
 use crate::check::program::{Hole, Job};
 use crate::cli::expand::PlannerOptions;
 use crate::cli::expand::candidates::wrong;
@@ -7,25 +9,33 @@ use crate::cli::expand::meaning::{lacking, vectors};
 use crate::cli::expand::planner::Planner;
 use crate::cli::load::{files, library, read};
 use crate::cli::{Failure, note, print};
-use crate::compile::{Texts, check_file};
+use crate::compile::{Checked, Texts, check_file};
 use crate::diag::Diagnostics;
 use crate::expand::corpus::{Case, held_out};
 use crate::expand::lock::{Entry, Lock};
 use crate::expand::meaning::meanings;
 use crate::expand::planner::Asked;
-use crate::expand::search::search_near;
+use crate::expand::search::{Found, search_near};
 use clap::Args;
+use score::{Posed, Score};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 #[derive(Args)]
 pub struct ExpandOptions {
-    /// The corpus: a folder of .toml files, each with a job and the shapes that are right for it
+    /// The corpora: folders of .toml files, each with a job and the shapes that are right for it
     #[arg(default_value = "tests/expand/corpus")]
-    pub corpus: PathBuf,
+    pub corpus: Vec<PathBuf>,
+    /// Pose the goals in the other words that the cases have for them
+    #[arg(long)]
+    pub reworded: bool,
     /// Name the cases that are wrong and what was chosen, of those that are not held out
     #[arg(long)]
     pub wrong: bool,
+    /// Show how many first choices would be warned of (W0508) from which share of the goal's words on, right ones and wrong ones
+    #[arg(long)]
+    pub doubts: bool,
     /// Add made-up tasks until the library has this many
     #[arg(long, value_name = "N", conflicts_with = "planner")]
     pub tasks: Option<usize>,
@@ -40,60 +50,29 @@ pub struct ExpandOptions {
     pub planner: PlannerOptions,
 }
 
-/// Right first choices, and how many cases there were.
-#[derive(Default)]
-struct Score {
-    right: usize,
-    of: usize,
-}
-
-impl Score {
-    fn text(&self) -> String {
-        format!("{} of {} ({:.1} %)", self.right, self.of, 100.0 * self.right as f64 / self.of.max(1) as f64)
-    }
-}
-
 /// Scores typed search, or a language model, on a corpus.
 pub fn expand(options: &ExpandOptions) -> Result<(), Failure> {
-    let (mut tuned, mut held) = (Score::default(), Score::default());
-    // Of right and of wrong choices, those that are warned of.
-    let (mut needless, mut warned) = (Score::default(), Score::default());
-    let (mut slowest, mut total) = (Duration::ZERO, Duration::ZERO);
     let mut texts = library(&[])?;
     if let Some(tasks) = options.tasks {
         enlarge(&mut texts, tasks, options.seed);
     }
     let mut planner = Planner::of(&options.planner)?;
-    for path in files(&options.corpus, "toml")? {
-        let name = path.file_stem().and_then(|n| n.to_str()).unwrap_or_default().to_string();
-        let about = |why: String| Failure::Message(format!("`{}`: {why}", path.display()));
-        let case = Case::read(&read(&path)?).map_err(about)?;
-        let mut sources = texts.clone();
-        let file = sources.sources.add(path.display().to_string(), case.job.clone());
-        let mut cx = Diagnostics::default();
-        let checked = check_file(&sources, file, &mut cx);
-        if cx.has_errors() {
-            crate::cli::load::show(&cx, &sources, crate::cli::args::Format::Text);
-            return Err(about("its job does not check".into()));
-        }
-        let (job, hole): (&Job, &Hole) = checked
-            .program
-            .jobs
-            .iter()
-            .rev()
-            .find_map(|j| Some((j, j.holes.first()?)))
-            .ok_or_else(|| about("its job has no hole".into()))?;
+    let cases = cases(options)?;
+    let known = if options.meaning { embedded(&cases, &texts)? } else { BTreeMap::new() };
+    let mut score = Score::default();
+    for (path, case) in &cases {
+        let (sources, checked) = checked(&texts, path, case)?;
+        let (job, hole) = hole(&checked).ok_or_else(|| about(path, "its job has no hole"))?;
+        let at = format!("{}.{}", job.name, hole.name);
         let near = match options.meaning {
-            true => meanings(&checked.program, &checked.library, &mut |texts| vectors(&checked.library, texts)),
+            true => meanings(&checked.program, &checked.library, &mut |texts| {
+                texts.iter().map(|text| known.get(text).cloned()).collect()
+            }),
             false => None,
         };
-        if options.meaning && near.is_none() {
-            let why = lacking(&checked.library).unwrap_or_else(|| "it gives no vectors".to_string());
-            return Err(format!("there is no meaning to rank by: {why}").into());
-        }
-        let near = near.as_ref().and_then(|all| all.get(format!("{}.{}", job.name, hole.name).as_str()));
+        let near = near.as_ref().and_then(|all| all.get(at.as_str()));
         let started = Instant::now();
-        let found = match &mut planner {
+        let found: Vec<Found> = match &mut planner {
             None => search_near(hole, job, &checked.program, &checked.library, near),
             Some(planner) => {
                 let asked = Asked { hole, job, program: &checked.program, library: &checked.library };
@@ -103,41 +82,85 @@ pub fn expand(options: &ExpandOptions) -> Result<(), Failure> {
             }
         };
         let took = started.elapsed();
-        (slowest, total) = (slowest.max(took), total + took);
-        let right = case.accepts(&found);
-        let score = if held_out(&name) { &mut held } else { &mut tuned };
-        score.of += 1;
-        score.right += usize::from(right);
-        if let Some(first) = found.first() {
-            let doubts = if right { &mut needless } else { &mut warned };
-            doubts.of += 1;
-            doubts.right += usize::from(first.is_doubtful());
-        }
-        if options.wrong && !right && !held_out(&name) {
+        let name = path.file_stem().and_then(|n| n.to_str()).unwrap_or_default();
+        let (right, held_out) = (case.accepts(&found), held_out(name));
+        if options.wrong && !right && !held_out {
             let chosen = found.first().map_or("nothing".to_string(), |f| format!("{} ({})", f.shape, f.because));
             note(&format!("{name}: {chosen}"));
         }
+        let told = found.first().map(|first| first.told);
+        score.add(&Posed { right, held_out, beyond: case.accept.is_empty(), told, took });
     }
-    let cases = tuned.of + held.of;
-    if cases == 0 {
-        return Err(format!("`{}` holds no case", options.corpus.display()).into());
-    }
-    let who = planner.as_ref().map_or("typed search", |planner| planner.name());
     if let Some(planner) = &planner {
         note(&planner.account());
     }
-    print(&format!(
-        "{who}, first choices that are right\n  tuned on   {}\n  held out   {}\n  warned of  {} of {} that are right, {} of {} that are wrong\n  {:.1} ms a goal, {:.1} ms the slowest\n",
-        tuned.text(),
-        held.text(),
-        needless.right,
-        needless.of,
-        warned.right,
-        warned.of,
-        total.as_secs_f64() * 1e3 / cases as f64,
-        slowest.as_secs_f64() * 1e3,
-    ));
+    let who = planner.as_ref().map_or("typed search", |planner| planner.name());
+    print(&score.text(who));
+    if options.doubts {
+        print(&score.doubts());
+    }
     Ok(())
+}
+
+/// The cases of the corpora, as they are posed.
+fn cases(options: &ExpandOptions) -> Result<Vec<(PathBuf, Case)>, Failure> {
+    let mut all = Vec::new();
+    for corpus in &options.corpus {
+        for path in files(corpus, "toml")? {
+            let case = Case::read(&read(&path)?).map_err(|why| about(&path, &why))?;
+            let case = if options.reworded { case.in_other_words() } else { Some(case) };
+            all.extend(case.map(|case| (path, case)));
+        }
+    }
+    if all.is_empty() {
+        let corpora: Vec<String> = options.corpus.iter().map(|c| format!("`{}`", c.display())).collect();
+        return Err(format!("{} holds no case", corpora.join(", ")).into());
+    }
+    Ok(all)
+}
+
+fn about(path: &std::path::Path, why: &str) -> Failure {
+    Failure::Message(format!("`{}`: {why}", path.display()))
+}
+
+fn checked(texts: &Texts, path: &std::path::Path, case: &Case) -> Result<(Texts, Checked), Failure> {
+    let mut sources = texts.clone();
+    let file = sources.sources.add(path.display().to_string(), case.job.clone());
+    let mut cx = Diagnostics::default();
+    let checked = check_file(&sources, file, &mut cx);
+    if cx.has_errors() {
+        crate::cli::load::show(&cx, &sources, crate::cli::args::Format::Text);
+        return Err(about(path, "its job does not check"));
+    }
+    Ok((sources, checked))
+}
+
+/// The hole that a case is about, and its job.
+fn hole(checked: &Checked) -> Option<(&Job, &Hole)> {
+    checked.program.jobs.iter().rev().find_map(|j| Some((j, j.holes.first()?)))
+}
+
+/// The vectors of all that is said in the cases, had at once: starting the model takes longer than a text.
+fn embedded(cases: &[(PathBuf, Case)], texts: &Texts) -> Result<BTreeMap<String, Vec<f32>>, Failure> {
+    let (mut said, mut library) = (Vec::new(), None);
+    for (path, case) in cases {
+        let (_, checked) = checked(texts, path, case)?;
+        meanings(&checked.program, &checked.library, &mut |texts| {
+            said.extend(texts.iter().cloned());
+            None
+        });
+        library = Some(checked.library);
+    }
+    said.sort_unstable();
+    said.dedup();
+    let library = library.unwrap_or_default();
+    match vectors(&library, &said) {
+        Some(vectors) => Ok(said.into_iter().zip(vectors).collect()),
+        None => {
+            let why = lacking(&library).unwrap_or_else(|| "it gives no vectors".to_string());
+            Err(format!("there is no meaning to rank by: {why}").into())
+        }
+    }
 }
 
 /// Adds tasks to a library until it has so many: each takes and gives types that are about, so that they lead to each other.

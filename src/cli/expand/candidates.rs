@@ -18,7 +18,7 @@ use crate::expand::lock::{Entry, Lock, Planner as Provenance, Rejected};
 use crate::expand::meaning::{Near, meanings};
 use crate::expand::planner::Asked;
 use crate::expand::rank::{Candidate, Predicted, rank};
-use crate::expand::search::{Found, search_near};
+use crate::expand::search::{Found as Fill, search_near};
 use crate::expand::signature;
 use crate::library::Library;
 use crate::space::Machines;
@@ -107,6 +107,8 @@ pub fn expand(options: &ExpandOptions, path: &Path, about: &About<'_>) -> Result
     }
     let near = near.unwrap_or_default();
     let (mut open, mut doubts) = (Vec::new(), Diagnostics::default());
+    let mut gathered: Vec<(At, Gathered)> = Vec::new();
+    let measured = &about.measured;
     for job in &checked.program.jobs {
         for hole in &job.holes {
             let locked =
@@ -114,29 +116,38 @@ pub fn expand(options: &ExpandOptions, path: &Path, about: &About<'_>) -> Result
             if locked {
                 continue;
             }
-            let at = At {
-                options,
-                texts: &texts,
-                file,
-                checked: &checked,
-                job,
-                hole,
-                measured: &about.measured,
-                old: &old,
-                near: &near,
+            let at =
+                At { options, texts: &texts, file, checked: &checked, job, hole, measured, old: &old, near: &near };
+            let kept = if silent { at.kept() } else { None };
+            let found = match kept {
+                Some(entry) => Found::Kept(entry),
+                None => at.gathered(&base, planner.as_mut()),
             };
-            if silent && let Some(entry) = at.kept() {
-                base.put(entry);
-                continue;
-            }
-            match at.entry(&base, planner.as_mut(), &mut doubts)? {
-                Some(entry) => base.put(entry),
-                None => open.push(format!("{}.{}", job.name, hole.name)),
+            match found {
+                Found::Kept(entry) => base.put(entry),
+                Found::Fills(fills) if fills.candidates.is_empty() => {
+                    open.push(format!("{}.{}", job.name, hole.name));
+                }
+                Found::Fills(fills) => gathered.push((at, fills)),
             }
         }
     }
-    if let Some(planner) = &planner {
-        note(&planner.account());
+    // What a fill comes to depends on the other holes': those are by words the first time, and by their figures the second.
+    let rounds = if gathered.len() > 1 { 2 } else { 1 };
+    for round in 1..=rounds {
+        for (at, fills) in &gathered {
+            let said = if round == rounds { Some(&mut doubts) } else { None };
+            if let Some(entry) = at.entry(&base, fills.clone(), said)? {
+                base.put(entry);
+            }
+        }
+    }
+    match &planner {
+        Some(planner) => note(&planner.account()),
+        None if gathered.is_empty() && !base.holes.is_empty() && options.cluster.is_some() => {
+            note("the lock file has a fill for every hole: `--refresh` makes them anew");
+        }
+        None => {}
     }
     if !open.is_empty() {
         show(&cx, &texts, options.source.format);
@@ -147,7 +158,10 @@ pub fn expand(options: &ExpandOptions, path: &Path, about: &About<'_>) -> Result
         print("no holes: nothing to fill\n");
         return Ok(());
     }
-    if doubts.iter().next().is_some() {
+    if !about.quiet {
+        cx.append(doubts);
+        show(&cx, &texts, options.source.format);
+    } else if doubts.iter().next().is_some() {
         show(&doubts, &texts, options.source.format);
     }
     // In the order of the source.
@@ -180,6 +194,22 @@ pub fn expand(options: &ExpandOptions, path: &Path, about: &About<'_>) -> Result
     Ok(())
 }
 
+/// The fills that a hole could have, and where they come from.
+#[derive(Clone)]
+struct Gathered {
+    candidates: Vec<Candidate>,
+    /// What was refused.
+    rejected: Vec<Rejected>,
+    provenance: Option<Provenance>,
+}
+
+/// What was found for a hole.
+enum Found {
+    /// The fill that the lock file has.
+    Kept(Entry),
+    Fills(Gathered),
+}
+
 /// A hole and all that its fills are judged by.
 struct At<'a> {
     options: &'a ExpandOptions,
@@ -205,12 +235,8 @@ impl At<'_> {
         Some(kept.clone())
     }
 
-    fn entry(
-        &self,
-        base: &Lock,
-        planner: Option<&mut Planner>,
-        doubts: &mut Diagnostics,
-    ) -> Result<Option<Entry>, Failure> {
+    /// The fills that check: typed search's, and a model's where one is asked.
+    fn gathered(&self, base: &Lock, planner: Option<&mut Planner>) -> Found {
         let (job, hole) = (self.job, self.hole);
         let mut candidates = Vec::new();
         let mut rejected = Vec::new();
@@ -229,18 +255,17 @@ impl At<'_> {
                 && outcome.stopped.is_some()
                 && let Some(entry) = self.kept()
             {
-                return Ok(Some(entry));
+                return Found::Kept(entry);
             }
             let best = candidates.first().map_or(0.0, |c| c.found.score);
             for found in outcome.found {
                 match candidates.iter_mut().find(|c| c.found.text == found.text) {
                     Some(same) => {
                         same.by = format!("{} and typed search", planner.name());
-                        same.found =
-                            Found { score: same.found.score.max(best) + READ, told: 1.0, ..same.found.clone() };
+                        same.found = Fill { score: same.found.score.max(best) + READ, told: 1.0, ..same.found.clone() };
                     }
                     None => candidates.push(Candidate {
-                        found: Found { score: best + READ, ..found },
+                        found: Fill { score: best + READ, ..found },
                         by: planner.name().to_string(),
                         predicted: Predicted::Unknown,
                     }),
@@ -250,6 +275,7 @@ impl At<'_> {
                 filled_by: planner.name().to_string(),
                 because: r.because,
                 usable: false,
+                predicted: None,
                 fill: r.fill,
             }));
             provenance = Some(Provenance {
@@ -258,6 +284,18 @@ impl At<'_> {
                 date: jiff::Zoned::now().date().to_string(),
             });
         }
+        Found::Fills(Gathered { candidates, rejected, provenance })
+    }
+
+    /// The best fill, where the other holes have those of a lock, with the others behind it; `None` where there is none.
+    fn entry(
+        &self,
+        base: &Lock,
+        gathered: Gathered,
+        doubts: Option<&mut Diagnostics>,
+    ) -> Result<Option<Entry>, Failure> {
+        let Gathered { mut candidates, mut rejected, provenance } = gathered;
+        let (job, hole) = (self.job, self.hole);
         if let Some(machines) = self.machines()? {
             let (file, checked, usable) = (self.file, self.checked, &usable_on(&machines));
             let filling = Filling {
@@ -286,12 +324,13 @@ impl At<'_> {
         };
         let mut candidates = candidates.into_iter();
         let Some(best) = candidates.next() else { return Ok(None) };
-        if best.found.is_doubtful() {
+        if let Some(doubts) = doubts.filter(|_| best.found.is_doubtful()) {
             doubts.push(doubtful(hole.span, &job.name, &hole.name, &best.found.because));
         }
         let others = candidates.map(|c| Rejected {
             because: because(&c),
             usable: true,
+            predicted: foreseen(&c),
             fill: Some(c.found.text.clone()),
             filled_by: c.by,
         });
