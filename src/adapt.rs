@@ -52,6 +52,8 @@ pub struct Adapt<'p, 'a> {
 }
 
 struct State {
+    /// The plan as it is carried out now.
+    plan: Plan,
     /// One option per step of the whole workflow.
     choice: Vec<usize>,
     /// Lines of which it was said that they cannot be kept.
@@ -62,7 +64,8 @@ impl<'p, 'a> Adapt<'p, 'a> {
     /// For a run of the plan that was decided on.
     pub fn new(prepared: &'p Prepared<'a>, decision: &'p Decision, mode: Mode) -> Adapt<'p, 'a> {
         let limits = Limits { nodes: NODES, out_of_time: None, z3_ms: 0, certify: Certify::Off, judge: None };
-        let state = State { choice: decision.solution.choice.clone(), given_up: BTreeSet::new() };
+        let (plan, choice) = (decision.plan.clone(), decision.solution.choice.clone());
+        let state = State { plan, choice, given_up: BTreeSet::new() };
         Adapt { prepared, decision, mode, limits, state: RefCell::new(state) }
     }
 
@@ -116,6 +119,18 @@ impl<'p, 'a> Adapt<'p, 'a> {
             }
         }
         encoded
+    }
+
+    /// The choice with those in it who stood in and do worse: quality that is lost already must be made up for by what is left. None where
+    /// there are none, or what stood in is no option of the space.
+    fn with_those_who_stood_in(&self, state: &State, now: &Now) -> Option<Vec<usize>> {
+        let worse: Vec<PlanStep> = now.steps.iter().filter_map(|step| step.worse.clone()).collect();
+        if worse.is_empty() {
+            return None;
+        }
+        let mut plan = state.plan.clone();
+        plan.replace(&worse);
+        choice(self.prepared, &plan).ok()
     }
 
     fn pin(&self, step: usize, option: usize) -> Pin {
@@ -191,6 +206,9 @@ impl Steer for Adapt<'_, '_> {
             return None;
         }
         let mut state = self.state.borrow_mut();
+        if let Some(choice) = self.with_those_who_stood_in(&state, now) {
+            state.choice = choice;
+        }
         let left = taken(workflow, space, &state.choice, library);
         let standing = Standing::new(now, &self.prepared.space, &left);
         let broken = self.broken(&standing, &state.choice, true);
@@ -233,20 +251,18 @@ impl Steer for Adapt<'_, '_> {
             }
             Mode::Change => {
                 state.choice = solution.choice;
+                state.plan.replace(&steps);
                 Turn { steps, message: format!("{why}; the rest is planned again: {change} ({now})") }
             }
         })
     }
 
     fn changed(&self, steps: &[PlanStep]) {
-        let mut plan = self.decision.plan.clone();
-        for step in steps {
-            let place = plan.steps.iter_mut().find(|s| s.id == step.id);
-            place.into_iter().for_each(|place| *place = step.clone());
-        }
+        let mut state = self.state.borrow_mut();
+        state.plan.replace(steps);
         // What cannot be had any more counts with the figures of what was planned first.
-        if let Ok(choice) = choice(self.prepared, &plan) {
-            self.state.borrow_mut().choice = choice;
+        if let Ok(choice) = choice(self.prepared, &state.plan) {
+            state.choice = choice;
         }
     }
 }

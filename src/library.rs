@@ -224,6 +224,12 @@ pub struct HardwareOption {
     pub span: Span,
 }
 
+/// The setting of an engine that says how many calls it takes as one.
+pub const TOGETHER: &str = "together";
+
+/// Where a command of a process has the file with the calls that it is to carry out.
+pub const CALLS: &str = "{calls}";
+
 /// How an implementation is executed: the engine's name and settings, as written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Engine {

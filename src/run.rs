@@ -30,9 +30,11 @@ pub mod servers;
 pub mod steer;
 pub mod store;
 pub mod trace;
+pub mod under_way;
 pub mod value;
 
 use crate::plan::model::{PLAN_VERSION, Plan};
+use crate::plan::verify::quality;
 use crate::types::Type;
 use cache::Cache;
 use cancel::Cancel;
@@ -84,6 +86,9 @@ pub struct RunContext<'a> {
     pub keep_going: bool,
     /// Calls to providers at a time.
     pub api_calls: u32,
+    /// How long a call waits at most for others that can be made with it as one, where the plan has the time; of zero, those that are ready
+    /// at the same moment still come together.
+    pub gather: Duration,
     /// Where Python modules and programs that a library brings along are looked for, in this order: the job's folder, the
     /// libraries'.
     pub folders: Vec<PathBuf>,
@@ -122,6 +127,7 @@ impl<'a> RunContext<'a> {
             fan_out: 64,
             keep_going: false,
             api_calls: 8,
+            gather: Duration::from_millis(5),
             folders: vec![PathBuf::from(".")],
             outputs: true,
             recorder: None,
@@ -227,6 +233,8 @@ pub async fn run_held(plan: &Plan, inputs: BTreeMap<String, Held>, cx: &RunConte
         &Taken {
             latency_s: wall_s + earlier_s,
             cost_usd: cost(&steps),
+            unknown_usd: cx.recorder.map_or(0.0, |r| r.replay().unknown_usd()),
+            quality: meter.as_carried_out().and_then(|plan| quality(&plan)),
             energy_wh: steps.iter().map(|m| m.energy_wh).sum(),
             whole: result.is_ok(),
         },

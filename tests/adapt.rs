@@ -117,6 +117,24 @@ fn a_step_that_is_late_makes_a_later_one_quicker() {
     assert!(mkbc.run(&["logs", "1"]).out.contains("the rest is planned again"));
 }
 
+/// What the job gives where `second` has several calls, and `first` took longer than any of them can bear.
+fn late_for_all(limit: &str, body: &str) -> (Value, Vec<String>) {
+    let job = JOB.replace("-> Text", "-> List[Text]").replace("5 s", limit).replace("  second(a)\n", body);
+    let mkbc = desk("sleep 1.5; echo late\n", "echo \"$1 thorough\"\n", &job);
+    let done = run(&mkbc, &["--json"]);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    let report: Value = serde_json::from_str(&done.out).expect("JSON");
+    (report["result"]["ok"].clone(), adapted(&mkbc))
+}
+
+#[test]
+fn a_change_holds_for_all_items_of_a_map_and_for_every_step_that_it_names() {
+    let (answer, said) = late_for_all("13 s", "  for x in [a, a, a] { second(x) }\n");
+    assert_eq!(answer, json!(["late quick", "late quick", "late quick"]), "{said:?}");
+    let (answer, said) = late_for_all("5 s", "  let b = second(a)\n  let c = second(a) retry 1\n  [b, c]\n");
+    assert_eq!(answer, json!(["late quick", "late quick"]), "{said:?}");
+}
+
 #[test]
 fn it_is_only_said_or_nothing_is_done_where_that_is_asked_for() {
     let late = "sleep 1.5; echo late\n";
@@ -330,6 +348,60 @@ fn a_refused_key_opens_the_circuit_and_another_provider_answers() {
     assert!((cost - (10.0 * 1e-6 + 10.0 * 20e-6)).abs() < 1e-12, "{cost}");
 }
 
+#[test]
+fn quality_that_was_lost_to_a_fallback_is_not_lost_again_to_a_change() {
+    // The choice refuses the draft; who stands in does it worse, and so dear that the rest must be cheaper.
+    let run = |quality: &str| {
+        let a = Provider::start(|_, seen| match seen.body["model"].as_str() {
+            Some("large") => say(400, json!({"error": {"message": "no"}})),
+            _ => tokens("polished", 100, 100),
+        });
+        let b = Provider::start(|_, _| tokens("a dear draft", 100, 900));
+        let mkbc = models(&PAID.replace("LIMIT", "0.02").replace("80 %", quality));
+        let done = with(&mkbc, &a.url, Some(&b.url), &ARGUMENTS);
+        let asked: Vec<String> = a.seen().iter().filter_map(|s| s.body["model"].as_str().map(str::to_owned)).collect();
+        (done, asked)
+    };
+    // 95 % of the one that stood in, and 90 % of the small one.
+    let (done, asked) = run("85 %");
+    assert_eq!((done.code, asked.last().map(String::as_str)), (Some(0), Some("small")), "{}", done.err);
+    assert!(done.err.contains("of those who stood in, 85.5 % is planned\n"), "{}", done.err);
+    let (done, asked) = run("86 %");
+    assert_eq!(done.code, Some(1), "{}{}", done.out, done.err);
+    assert!(!asked.iter().any(|model| model == "small"), "{asked:?}: {}", done.err);
+    assert!(done.err.contains("nothing that is left keeps") && done.err.contains("`quality >= 86 %`"), "{}", done.err);
+}
+
+#[test]
+fn what_several_fallbacks_come_to_is_said_where_it_is_less_than_the_job_wants() {
+    let a = Provider::start(|_, _| say(400, json!({"error": {"message": "no"}})));
+    let b = Provider::start(|_, _| tokens("from elsewhere", 10, 10));
+    let mkbc = models(&PAID.replace("LIMIT", "1").replace("80 %", "93 %"));
+    let done = with(&mkbc, &a.url, Some(&b.url), &ARGUMENTS);
+    assert_eq!((done.code, done.out.trim()), (Some(0), "from elsewhere"), "{}", done.err);
+    let said = "quality >= 93 %: not known from one run; of those who stood in, 90.";
+    assert!(done.err.contains(said) && done.err.contains("% is planned, which is less"), "{}", done.err);
+}
+
+#[test]
+fn the_time_of_a_runtime_that_was_killed_counts_to_its_end() {
+    // It has no record of its last seconds: the call was under way.
+    let mkbc = desk("sleep 300\n", "echo \"$1 thorough\"\n", JOB);
+    let mut child =
+        mkbc.command(["run", "job.mkb", "--library", "lib", "--text", "x", "--quiet"]).spawn().expect("mkbc");
+    let alive = mkbc.path(".mkbc/runs/1/run.alive");
+    while !fs::read_to_string(&alive).is_ok_and(|text| text.ends_with('\n')) {
+        assert!(child.try_wait().expect("a status").is_none(), "it ended");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    child.kill().and_then(|()| child.wait()).expect("killed");
+    mkbc.write("slow.sh", "echo early\n");
+    let done = mkbc.run(&["resume", "1", "--json"]);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    let report: Value = serde_json::from_str(&done.out).expect("JSON");
+    assert!(report["earlier_s"].as_f64().is_some_and(|s| s >= 1.0), "{report:#}");
+}
+
 /// A project whose run, with so many dollars, was killed while its first request was under way.
 fn killed_over_its_draft(limit: &str) -> Mkbc {
     let arrived = Arc::new(AtomicBool::new(false));
@@ -392,6 +464,8 @@ fn the_rest_of_a_resumed_run_is_planned_within_what_is_left() {
         assert!(said[0].contains(part), "{part}: {}", said[0]);
     }
     assert!(done.err.contains("the rest is planned again"), "{}", done.err);
+    assert!(done.err.contains("measured, and at most $0.02"), "{}", done.err);
+    assert!(done.err.contains("of requests whose end nobody knows"), "{}", done.err);
     // As it was planned, where one wants that, or where the job is another one now.
     for (change, arguments) in [(false, &["resume", "1", "--adapt", "off"][..]), (true, &["resume", "1"])] {
         let mkbc = killed_over_its_draft("0.0235");

@@ -337,3 +337,19 @@ fn every_engine_passes_every_case() {
         lines.map(|l| String::from_utf8_lossy(&l).replace('\0', " ")).find(|l| l.contains("tests/engines/actor.py"));
     assert!(left.is_none_or(|l| l.contains("cargo") || l.contains("grep")), "an actor is left");
 }
+
+#[test]
+fn how_long_a_server_takes_to_start_is_not_its_calls_time() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let start = format!("sleep 3; exec python3 {} --mcp", repository("tests/engines/actor.py"));
+    let server = json!({"command": ["sh", "-c", start], "env": [], "url": "", "url_env": "", "key_env": ""});
+    let plan = plan(mcp(server), Some(2500));
+    let env = |name: &str| std::env::var(name).ok();
+    let cx = RunContext::new(folder.path().join("run"), &Silent, &env);
+    let report = block_on(run(&plan, BTreeMap::from([("x".to_owned(), json!("answer"))]), &cx)).expect("a runtime");
+    assert!(
+        report.result.as_ref().is_ok_and(|answer| answer.to_string().contains("did answer")),
+        "{:?}",
+        report.result
+    );
+}

@@ -621,6 +621,23 @@ fn ctrl_c_stops_a_run_and_everything_it_started() {
 }
 
 #[test]
+fn a_run_that_only_waits_for_a_provider_ends_when_it_is_told_to() {
+    let mkbc = one_request(2);
+    let asked = mkbc.path("asked");
+    let provider = Provider::start(move |_, _| {
+        fs::write(&asked, "").expect("a file");
+        say(429, json!({"error": {"message": "slow down"}})).header("retry-after", "60")
+    });
+    let mut command = mkbc.command(["run", "short.mkb", "--text", "A text.", "--quiet", "--grace", "600"]);
+    command.env("OPENAI_BASE_URL", &provider.url).env("OPENAI_API_KEY", KEY);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    wait_for("a request", || child.try_wait().expect("a status").is_none(), || mkbc.path("asked").exists());
+    signal(&child, "TERM");
+    assert_eq!(child.wait().expect("it ends").code(), Some(143));
+    assert_eq!(provider.seen().len(), 1, "it did not wait to ask again");
+}
+
+#[test]
 fn children_die_with_a_run_that_is_killed() {
     if have(&VIDEO) {
         let mkbc = example("road_trip");

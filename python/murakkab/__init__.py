@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from murakkab.client import Answer, Diagnostic, Error, NotInstalled, Run, Stopped, run, start
 
 _CLIENT = ["Answer", "Diagnostic", "Error", "NotInstalled", "Run", "Stopped", "run", "start"]
-_TOOLS = ["tool", "Audio", "Bytes", "Document", "Embedding", "Frames", "Image", "Json", "Media", "Transcript", "Video"]
+_TOOLS = ["tool", "together", "Audio", "Bytes", "Document", "Embedding", "Frames", "Image", "Json", "Media", "Transcript", "Video"]
 __all__ = [*_CLIENT, *_TOOLS]
 
 
@@ -80,6 +80,7 @@ class Tool:
         self.function = function
         self.name = name or function.__name__
         self.license = license
+        self.together: Optional[Callable[..., Any]] = None
 
 
 def tool(function: Optional[Callable[..., Any]] = None, *, name: Optional[str] = None, license: Optional[str] = None) -> Any:
@@ -92,3 +93,17 @@ def tool(function: Optional[Callable[..., Any]] = None, *, name: Optional[str] =
         return f
 
     return mark if function is None else mark(function)
+
+
+def together(single: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Marks a function as the one that carries out several calls of a tool at once: it takes a list with the keyword arguments of each call,
+    and returns a list with the result of each, or an exception for one that failed."""
+
+    def mark(many: Callable[..., Any]) -> Callable[..., Any]:
+        known = getattr(single, "__murakkab__", None)
+        if not isinstance(known, Tool):
+            raise TypeError("@murakkab.together(f) needs an f that is a @murakkab.tool")
+        known.together = many
+        return many
+
+    return mark

@@ -14,13 +14,16 @@ import os
 import struct
 import sys
 import traceback
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import murakkab
 from murakkab.hints import Refused, decode, encode, signature
 
 LIMIT = 64 << 20
 """Bytes of a frame."""
+
+Signed = Tuple[List[Tuple[str, Any, bool]], Any]
+"""What `signature` says of a function."""
 
 
 def load(module: str) -> Any:
@@ -92,12 +95,63 @@ def failure(error: BaseException) -> Dict[str, Any]:
     return {"error": {"type": type(error).__name__, "message": message[:1000], "traceback": last_lines(error)}}
 
 
+def arguments(signed: Signed, given: Dict[str, Any]) -> Dict[str, Any]:
+    """The arguments of a call as its function expects them."""
+    decoded = {}
+    for param, hint, has_default in signed[0]:
+        value = given.get(param)
+        if value is None and has_default:
+            continue
+        decoded[param] = decode(value, hint)
+    return decoded
+
+
+def one(function: Callable[..., Any], signed: Signed, call: Dict[str, Any]) -> Dict[str, Any]:
+    """The answer to one call."""
+    try:
+        os.chdir(call["folder"])
+        return {"value": encode(function(**arguments(signed, call["arguments"])))}
+    except BaseException as error:  # a tool that calls sys.exit has failed; the worker has not
+        return failure(error)
+
+
+def answers(function: Callable[..., Any], signed: Signed, calls: List[Dict[str, Any]], folder: str) -> List[Dict[str, Any]]:
+    """The answers to several calls: of the tool's function for many, where it has one, else call by call."""
+    many = function.__murakkab__.together  # type: ignore[attr-defined]
+    if many is None:
+        return [one(function, signed, call) for call in calls]
+    found: List[Optional[Dict[str, Any]]] = []
+    given = []
+    for call in calls:
+        try:
+            given.append(arguments(signed, call["arguments"]))
+            found.append(None)
+        except Exception as error:
+            found.append(failure(error))
+    os.chdir(folder)
+    values = list(many(given)) if given else []
+    if len(values) != len(given):
+        raise ValueError(f"`{many.__name__}` returned {len(values)} results for {len(given)} calls")
+    rest = iter(values)
+    return [answer if answer is not None else result(next(rest)) for answer in found]
+
+
+def result(value: Any) -> Dict[str, Any]:
+    """The answer that a result is; an exception among the results is its call's failure."""
+    if isinstance(value, BaseException):
+        return failure(value)
+    try:
+        return {"value": encode(value)}
+    except Exception as error:
+        return failure(error)
+
+
 def serve(pipe: Pipe, module: str) -> None:
     """Imports the module and answers calls until the pipe closes."""
     try:
         known = tools(load(module))
         hints = {name: signature(function) for name, function in known.items()}
-        pipe.send({"ready": sorted(known)})
+        pipe.send({"ready": sorted(known), "together": True})
     except BaseException as error:  # also a SystemExit at the module's top level: it is an answer, and the end
         flush()
         pipe.send(failure(error))
@@ -107,18 +161,13 @@ def serve(pipe: Pipe, module: str) -> None:
         if request is None:
             return
         try:
-            os.chdir(request["folder"])
             name = request["function"]
             if name not in known:
                 raise LookupError(f"the module has no tool `{name}`; it has {', '.join(sorted(known)) or 'none'}")
-            params, _ = hints[name]
-            given = {}
-            for param, hint, has_default in params:
-                value = request["arguments"].get(param)
-                if value is None and has_default:
-                    continue
-                given[param] = decode(value, hint)
-            answer = {"value": encode(known[name](**given))}
+            if "calls" in request:
+                answer = {"answers": answers(known[name], hints[name], request["calls"], request["folder"])}
+            else:
+                answer = one(known[name], hints[name], request)
         except BaseException as error:  # a tool that calls sys.exit has failed; the worker has not
             answer = failure(error)
         flush()

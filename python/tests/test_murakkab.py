@@ -10,7 +10,7 @@ import unittest
 import murakkab
 from murakkab.hints import Refused, Types, decode, encode, signature
 from murakkab.stub import docs, quoted, stub
-from murakkab.worker import Pipe, load, tools
+from murakkab.worker import Pipe, answers, load, tools
 
 
 @dataclasses.dataclass
@@ -97,6 +97,44 @@ class Frames(unittest.TestCase):
         self.assertIsNone(pipe.receive())
         pipe.source.close()
         os.close(read)
+
+
+@murakkab.tool
+def half(of: int) -> float:
+    return of / 2
+
+
+class Together(unittest.TestCase):
+    def answered(self, *given):
+        calls = [{"arguments": {"of": of}, "folder": os.getcwd()} for of in given]
+        found = answers(half, signature(half), calls, os.getcwd())
+        return [answer.get("value", answer.get("error", {}).get("type")) for answer in found]
+
+    def tearDown(self):
+        half.__murakkab__.together = None
+
+    def test_call_by_call_without_a_function_for_many(self):
+        self.assertEqual(self.answered(1, "x", 3), [0.5, "TypeError", 1.5])
+
+    def test_the_function_for_many_is_called_once(self):
+        seen = []
+
+        @murakkab.together(half)
+        def halves(calls):
+            seen.append([call["of"] for call in calls])
+            return [ValueError("odd") if call["of"] % 2 else call["of"] / 2 for call in calls]
+
+        self.assertEqual(self.answered(2, 3, 4), [1.0, "ValueError", 2.0])
+        self.assertEqual(seen, [[2, 3, 4]])
+
+    def test_as_many_results_as_calls(self):
+        murakkab.together(half)(lambda calls: [])
+        with self.assertRaises(ValueError):
+            self.answered(1)
+
+    def test_only_of_a_tool(self):
+        with self.assertRaises(TypeError):
+            murakkab.together(len)(len)
 
 
 if __name__ == "__main__":

@@ -164,7 +164,16 @@ mod tests {
     }
 
     fn now(known: u64, done: u64) -> StepNow {
-        StepNow { step: StepId(0), stage: Stage::Begun, known, done, took_s: 0.0, running_s: 0.0, cost_usd: 0.0 }
+        StepNow {
+            step: StepId(0),
+            stage: Stage::Begun,
+            known,
+            done,
+            took_s: 0.0,
+            running_s: 0.0,
+            cost_usd: 0.0,
+            worse: None,
+        }
     }
 
     #[test]

@@ -150,9 +150,12 @@ fn plan(shape: Shape, kind: Kind, store: Store, nodes: u32) -> Plan {
 fn step(kind: Kind, store: Store, calls: u32) -> PlanStep {
     let device = if store == Store::Full { "api" } else { "cpu" };
     let engine = match kind {
-        Kind::Python => {
-            Engine::Python { module: PYTHON.0.into(), function: "same".into(), interpreter: "python3".into() }
-        }
+        Kind::Python => Engine::Python {
+            module: PYTHON.0.into(),
+            function: "same".into(),
+            interpreter: "python3".into(),
+            together: 0,
+        },
         Kind::Process => Engine::Process {
             commands: vec![vec!["echo".into(), "{x}".into()]],
             reader: "json".into(),

@@ -20,7 +20,7 @@ use crate::run::fault::{Fault, FaultKind, RunError};
 use crate::run::journal::recorder::Recording;
 use crate::run::journal::replay::{End, Replay};
 use crate::run::journal::{Journal, MadeOf, PROJECT, Run, RunInfo};
-use crate::run::observer::{Bars, Event, Observer, Silent};
+use crate::run::observer::{Bars, Changes, Event, Observer, Silent};
 use crate::run::remote::{Remote, portable};
 use crate::run::report::clauses::{self, Kept};
 use crate::run::steer::Steer;
@@ -35,13 +35,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 /// Tells of what changed, where no bars are drawn.
-struct Notes;
+#[derive(Default)]
+struct Notes(Changes);
 
 impl Observer for Notes {
     fn event(&self, event: &Event<'_>) {
-        match event {
-            Event::Left { .. } | Event::Adapted { .. } => note(&event.to_string()),
-            _ => {}
+        if let Some(change) = self.0.said(event) {
+            note(&change);
         }
     }
 }
@@ -61,6 +61,9 @@ pub struct Durable {
     /// Where a step fails, let everything end that does not wait for it; `resume` then has only the rest to do
     #[arg(long, short = 'k')]
     pub keep_going: bool,
+    /// Seconds that a call waits at most for others that can be made with it as one request, where the plan has the time; 0: for none
+    #[arg(long, default_value = "0.005", value_name = "SECONDS", value_parser = seconds)]
+    pub gather: Duration,
     #[command(flatten)]
     pub reuse: Reuse,
     /// Send the run's trace to this collector of OpenTelemetry (http://localhost:4318); no prompt or answer is in it
@@ -310,11 +313,11 @@ pub fn execute(journal: Journal, running: Running<'_>, durable: &Durable, showin
     let text = serde_json::to_string_pretty(&plan).map_err(|e| e.to_string())?;
     store::write(&recorder.folder().join("plan.json"), format!("{text}\n").as_bytes())?;
     let loud = !showing.quiet && !showing.json && std::io::stderr().is_terminal();
-    let bars = Bars::new();
+    let (bars, notes) = (Bars::new(), Notes::default());
     let inner: &dyn Observer = match loud {
         true => &bars,
         false if showing.quiet => &Silent,
-        false => &Notes,
+        false => &notes,
     };
     let traced = Traced::new(inner);
     let inner: &dyn Observer = if durable.otlp.is_some() { &traced } else { inner };
@@ -328,6 +331,7 @@ pub fn execute(journal: Journal, running: Running<'_>, durable: &Durable, showin
         cache: cache.as_ref(),
         steer,
         keep_going: durable.keep_going,
+        gather: durable.gather,
         remote: ray.as_ref().map(|ray| ray as &dyn Remote),
         ..RunContext::new(recorder.folder(), &recording, &env)
     };

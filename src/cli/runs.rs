@@ -119,7 +119,7 @@ fn listed(journal: &Journal, id: u64, run: Option<Run>) -> Listed {
     // One damaged run does not hide the others.
     let replay = run.as_ref().and_then(|run| Some((run, Replay::of(&journal.records(id).ok()?))));
     let (state, took, cost) = match &replay {
-        Some((run, replay)) => (state(journal, run, replay), Some(replay.took_s), replay.cost_usd),
+        Some((run, replay)) => (state(journal, run, replay), Some(replay.took_s), replay.cost()),
         None => ("damaged", None, None),
     };
     Listed { id, run, state, took, cost }

@@ -244,6 +244,7 @@ mod tests {
             started: "2026-01-01T00:00:00Z".into(),
             took_s: 2.0,
             cost_usd: None,
+            unknown_usd: 0.0,
             runtimes: 1,
             error: None,
             adapted: Vec::new(),

@@ -6,7 +6,7 @@ use crate::syntax::ast::{Atom, AtomKind, Property};
 use std::collections::BTreeSet;
 
 /// What the runtime fills in by itself.
-pub const OWN: [&str; 5] = ["units", "device", "out", "rate", "script"];
+pub const OWN: [&str; 6] = ["units", "device", "out", "rate", "script", "calls"];
 
 /// Reports placeholders of some settings that name neither a parameter, nor a knob, nor what the runtime fills in.
 pub fn check(settings: &[Property], known: &BTreeSet<&str>, cx: &mut Diagnostics) {

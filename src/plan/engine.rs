@@ -2,7 +2,7 @@
 
 use super::model::{CALL, COUNTED, Engine, HttpCall, McpServer, Provider, Serve};
 use crate::library::size::SizeExpr;
-use crate::library::{Concurrency, Implementation, Setting, Task, profile};
+use crate::library::{Concurrency, Implementation, Setting, TOGETHER, Task, profile};
 use crate::space::Candidate;
 use ecow::EcoString;
 use rust_decimal::Decimal;
@@ -22,13 +22,15 @@ pub fn lower(entry: &Implementation, candidate: &Candidate, task: &Task) -> Engi
     let Some(engine) = &entry.engine else {
         return Engine::Planned { name: "none".into(), options: BTreeMap::new() };
     };
+    let together = together(engine, candidate);
     let text = |name: &str, default: &str| fill(engine.text(name).unwrap_or(default));
     let of_knob = |name: &str| fill(of_knob(engine, name, candidate));
     let options = |known: &[&str]| -> BTreeMap<String, String> {
         let settings = engine.settings.iter().filter(|(n, _)| !known.contains(&n.as_str()));
         let settings = settings.filter_map(|(n, v)| Some((n.to_string(), fill(&joined(v)?))));
         let knobs = candidate.knobs.iter().map(|(n, v)| (n.to_string(), v.to_string()));
-        knobs.chain([("units".to_string(), units.clone())]).chain(settings).collect()
+        let calls = Some((TOGETHER.to_string(), together.to_string())).filter(|_| together > 0);
+        knobs.chain([("units".to_string(), units.clone())]).chain(settings).chain(calls).collect()
     };
     let prices = prices(entry, candidate);
     let provider = |api: &str, url: &str| Provider {
@@ -48,6 +50,7 @@ pub fn lower(entry: &Implementation, candidate: &Candidate, task: &Task) -> Engi
         serve: serve(entry, candidate).map(|serve| Serve { weights: fill(&serve.weights), ..serve }),
         calls_per_s: limit(entry, candidate, false),
         tokens_per_s: limit(entry, candidate, true),
+        together,
     };
     match engine.kind.as_str() {
         "process" => Engine::Process {
@@ -64,6 +67,7 @@ pub fn lower(entry: &Implementation, candidate: &Candidate, task: &Task) -> Engi
             module: text("module", ""),
             function: text("function", ""),
             interpreter: text("interpreter", "python3"),
+            together,
         },
         "worker" => {
             let mut options = options(&["serve", "model", "named", "function", "sha256"]);
@@ -113,6 +117,13 @@ pub fn mcp_server(engine: &crate::library::Engine) -> McpServer {
         url_env: text("url_env"),
         key_env: key_env(engine).unwrap_or_default().to_string(),
     }
+}
+
+/// How many calls an engine takes as one: so many, or as many as a knob says; 0 where it says nothing.
+fn together(engine: &crate::library::Engine, candidate: &Candidate) -> u32 {
+    let Some(said) = engine.text(TOGETHER) else { return 0 };
+    let knob = candidate.knobs.iter().find(|(name, _)| name == said).map(|(_, value)| value.as_str());
+    knob.unwrap_or(said).parse().unwrap_or(0)
 }
 
 /// Settings that give a word for a word: `name max_results "max-results"`.

@@ -10,6 +10,7 @@ use crate::ir::workflow::{InAgent, Region, StepId, ValueId};
 use crate::library::end_to_end::EndToEnd;
 pub use crate::library::evidence::{Evidence, EvidenceKind};
 use crate::library::size::SizeExpr;
+use crate::library::{CALLS, TOGETHER};
 use crate::solve::outcome::{Proof, Status};
 pub use crate::space::Streamed;
 use crate::types::Type;
@@ -122,6 +123,14 @@ impl Plan {
             },
             programs: BTreeMap::new(),
             beside: Vec::new(),
+        }
+    }
+
+    /// Puts steps in the place of those that have their numbers.
+    pub fn replace(&mut self, steps: &[PlanStep]) {
+        for step in steps {
+            let place = self.steps.iter_mut().find(|s| s.id == step.id);
+            place.into_iter().for_each(|place| *place = step.clone());
         }
     }
 
@@ -347,6 +356,9 @@ pub enum Engine {
         function: String,
         /// The interpreter.
         interpreter: String,
+        /// Calls that it takes as one; 0 where the library says nothing, which is one by one.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        together: u32,
     },
     /// A model in a worker process of this project, which loads it once and is kept between calls.
     Worker {
@@ -391,6 +403,9 @@ pub const COUNTED: [&str; 3] = ["input", "cached", "output"];
 /// The price of a request as such.
 pub const CALL: &str = "call";
 
+/// Calls for embeddings in one request, where the library does not say.
+const EMBEDDED_TOGETHER: u32 = 64;
+
 impl Engine {
     /// The provider that carries it out, where one does.
     pub fn provider(&self) -> Option<&Provider> {
@@ -399,6 +414,28 @@ impl Engine {
             _ => None,
         }
     }
+
+    /// How many calls it takes as one: those of whatever step or item that come at the same time. Models that answer prompts are asked one by
+    /// one, and put what they are asked at once into batches by themselves.
+    pub fn together(&self) -> u32 {
+        let said = |options: &BTreeMap<String, String>| options.get(TOGETHER).and_then(|n| n.trim().parse().ok());
+        let most = match self {
+            Engine::Openai(provider) if provider.api == "embeddings" => match provider.together {
+                0 => EMBEDDED_TOGETHER,
+                most => most,
+            },
+            Engine::Python { together, .. } => *together,
+            Engine::Worker { options, .. } => said(options).unwrap_or(1),
+            Engine::Process { commands, options, .. } if takes_calls(commands) => said(options).unwrap_or(1),
+            _ => 1,
+        };
+        most.max(1)
+    }
+}
+
+/// Whether commands of a process read their calls from a file.
+pub fn takes_calls(commands: &[Vec<String>]) -> bool {
+    commands.iter().flatten().any(|argument| argument.contains(CALLS))
 }
 
 /// A model behind an endpoint, and what it is asked.
@@ -444,6 +481,13 @@ pub struct Provider {
     /// Tokens that it takes a second, read and written, where the library says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens_per_s: Option<Decimal>,
+    /// Calls that it takes in one request, where the library says so; 0 for as many as its protocol has room for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub together: u32,
+}
+
+fn is_zero(n: &u32) -> bool {
+    *n == 0
 }
 
 /// A model server of one's own.

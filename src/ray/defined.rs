@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     fn python(module: &str) -> Engine {
-        Engine::Python { module: module.into(), function: "f".into(), interpreter: "python3".into() }
+        Engine::Python { module: module.into(), function: "f".into(), interpreter: "python3".into(), together: 0 }
     }
 
     #[test]

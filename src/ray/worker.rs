@@ -7,9 +7,10 @@ use crate::ir::workflow::{Operand, Region};
 use crate::plan::model::{Engine, Plan, PlanStep};
 use crate::run::RunContext;
 use crate::run::engines::kept::Kept;
-use crate::run::engines::{self, Args, Call, openai};
+use crate::run::engines::{self, Args, Before, Call, openai};
 use crate::run::fault::{Fault, FaultKind};
 use crate::run::observer::Silent;
+use crate::run::pool::line::Rank;
 use crate::run::probe::Env;
 use crate::run::store;
 use crate::run::value::{files, with_files};
@@ -150,9 +151,12 @@ impl Worker {
             server: None,
             // Ray shows a worker the devices that its calls hold.
             gpus: &[],
+            rank: Rank::default(),
+            before: Before::default(),
             answers_run: false,
             usage: Cell::default(),
             answers: Cell::default(),
+            under_way: None,
         };
         let done = match engines::call(&call).await {
             Ok(value) => named(value, &given, &folder),

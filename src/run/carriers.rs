@@ -57,6 +57,18 @@ impl Carriers {
         found.or_else(|| all.first().filter(|_| from == 0).map(|first| (0, first))).map(|(at, step)| (at, step.clone()))
     }
 
+    /// Whether who is to carry a call out has failed for good by now, and one behind it has not.
+    pub fn passes(&self, step: &PlanStep) -> bool {
+        let failed = self.failed.borrow();
+        if failed.is_empty() {
+            return false;
+        }
+        let closed = |step: &PlanStep| failed.get(&account(step)).is_none_or(|n| *n < MOST_FAILED);
+        let steps = self.steps.borrow();
+        let behind = steps.get(&step.id).into_iter().flatten().skip_while(|s| s.implementation != step.implementation);
+        !closed(step) && behind.skip(1).any(|s| closed(s))
+    }
+
     /// A call was carried out.
     pub fn good(&self, step: &PlanStep) {
         let mut failed = self.failed.borrow_mut();

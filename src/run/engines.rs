@@ -1,6 +1,7 @@
 //! A call of a step -> its value: the engine is chosen by the plan; deadlines, retries and the check of the result are here.
 
 pub mod arguments;
+pub mod batch;
 pub mod browser;
 pub mod builtin;
 pub mod chat;
@@ -16,6 +17,7 @@ pub mod process;
 pub mod python;
 pub mod readers;
 pub mod sandbox;
+pub mod shares;
 pub mod template;
 pub mod typed;
 pub mod worker;
@@ -25,9 +27,11 @@ use super::fault::{Fault, FaultKind};
 use super::journal::asked::Asked;
 use super::meter::Usage;
 use super::observer::Event;
+use super::pool::line::Rank;
 use super::remote::{Working, portable};
 use super::servers::serving::Lease;
 use super::store;
+use super::under_way::UnderWay;
 use super::value::{check, tokens};
 use crate::digest::digest;
 use crate::plan::model::{Engine, PlanStep};
@@ -71,12 +75,27 @@ pub struct Call<'a> {
     pub server: Option<&'a Lease<'a>>,
     /// The GPUs that it is to use, by UUID; none where the plan has none for it, a server has them, or there are none here.
     pub gpus: &'a [String],
+    /// Where it stands among those that wait for the same provider.
+    pub rank: Rank,
+    /// Attempts that were made of it together with other calls.
+    pub before: Before,
     /// Whether its value is a text and the run's answer: whoever watches has it as it is made.
     pub answers_run: bool,
     /// What it used, over all attempts.
     pub usage: Cell<Usage>,
     /// Answers of a provider so far, good or bad.
     pub answers: Cell<u32>,
+    /// That it is under way, where somebody counts.
+    pub under_way: Option<&'a UnderWay>,
+}
+
+/// Attempts at a call that were made together with others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Before {
+    /// All of them, which have their folders.
+    pub made: u32,
+    /// Those that were its own failures: the others say nothing of it.
+    pub failed: u32,
 }
 
 impl Call<'_> {
@@ -87,18 +106,18 @@ impl Call<'_> {
         self.usage.set(usage);
     }
 
-    /// Tokens read and written so far.
-    fn tokens(&self) -> u64 {
-        let usage = self.usage.get();
-        usage.tokens_in.saturating_add(usage.tokens_out)
-    }
-
     /// The key of a request: the same where the same request may have been made before and nobody knows what came of it, another one
     /// after an answer, since a provider would give that again.
     pub fn idempotency(&self, request: &[&str]) -> Option<String> {
         let call = self.asked?.idempotency();
         let answers = self.answers.get().to_string();
         Some(digest([call, &self.step.implementation, &answers].into_iter().chain(request.iter().copied())))
+    }
+
+    /// Tokens read and written so far.
+    fn tokens(&self) -> u64 {
+        let usage = self.usage.get();
+        usage.tokens_in.saturating_add(usage.tokens_out)
     }
 
     /// A request came to its end, with an answer or not.
@@ -115,63 +134,144 @@ impl Call<'_> {
     }
 }
 
+/// The key of a request that several calls make as one; none where one of them has none.
+fn idempotency(calls: &[Call<'_>], request: &[&str]) -> Option<String> {
+    let keys = calls.iter().map(|call| call.idempotency(request)).collect::<Option<Vec<_>>>()?;
+    match keys.as_slice() {
+        [own] => Some(own.clone()),
+        all => Some(digest(all.iter().map(String::as_str))),
+    }
+}
+
 /// Carries out a call: attempts until one succeeds, one fails for good, or the plan allows no more.
 pub async fn call(call: &Call<'_>) -> Result<Value, Fault> {
+    attempts(std::slice::from_ref(call), async |attempt| {
+        let out = out(call, attempt)?;
+        if let Engine::Mcp { server, .. } = &call.step.engine {
+            Box::pin(mcp::opened(call, server)).await?;
+        }
+        checked(limited(call, 1, once(call, &out)).await?, call.step)
+    })
+    .await
+}
+
+/// Carries out calls as one, each of which then has its own value or fault; a fault of all where nobody knows whose it is.
+pub async fn together(calls: &[Call<'_>]) -> Result<Vec<Result<Value, Fault>>, Fault> {
+    let Some(first) = calls.first() else { return Ok(Vec::new()) };
+    attempts(calls, async |attempt| {
+        let outs = calls.iter().map(|call| out(call, attempt)).collect::<Result<Vec<_>, _>>()?;
+        let values = limited(first, calls.len() as u32, batch::once(calls, &outs)).await?;
+        Ok(values.into_iter().zip(calls).map(|(value, call)| checked(value?, call.step)).collect())
+    })
+    .await
+}
+
+/// Attempts at calls that are made as one: of the provider and the conditions of the first, which all of them have.
+async fn attempts<T>(calls: &[Call<'_>], once: impl AsyncFn(u32) -> Result<T, Fault>) -> Result<T, Fault> {
+    let Some(call) = calls.first() else { return Err(Fault::plan("no call is to be made")) };
     let conditions = &call.step.conditions;
     let provider = call.step.engine.provider();
-    let mut attempt = 1;
+    let Before { made, failed } = call.before;
+    let mut attempt = made + 1;
     // Attempts that a provider put off, and how long we waited for it: these are no failures.
-    let (mut put_off, mut waited) = (0, Duration::ZERO);
+    let (mut put_off, mut waited) = (made - failed, Duration::ZERO);
     loop {
         // What is written is known afterwards.
-        let expected = provider.filter(|p| p.tokens_per_s.is_some()).map_or(0, |_| given_tokens(&call.args));
-        let before = call.tokens();
+        let counted = provider.filter(|p| p.tokens_per_s.is_some());
+        let expected = counted.map_or(0, |_| calls.iter().map(|call| given_tokens(&call.args)).sum());
+        let tokens = || calls.iter().map(Call::tokens).sum::<u64>();
+        let before = tokens();
         if let Some(provider) = provider {
-            call.shared.turn(provider, expected).await;
+            call.shared.turn(provider, expected, &call.rank).await;
         }
-        call.used(|u| u.attempts += 1);
-        let mut out = PathBuf::new();
-        if writes(&call.step.engine) {
-            out = call.folder.join(call.out(attempt));
-            store::fresh_folder(&out)?;
-        }
-        let work = once(call, &out);
-        let limit = match provider.and_then(openai::wire) {
-            // It has deadlines of its own, for which waiting for money does not count.
-            Some(_) => None,
-            None => conditions.timeout_ms.map(Duration::from_millis).or_else(|| usual_limit(&call.step.engine)),
-        };
-        let result = match limit {
-            None => work.await,
-            Some(limit) => tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(too_long(limit))),
-        };
+        calls.iter().for_each(|call| call.used(|u| u.attempts += 1));
+        let result = once(attempt).await;
         if let Some(provider) = provider {
-            call.shared.took(provider, expected, call.tokens() - before);
+            call.shared.took(provider, expected, tokens().saturating_sub(before));
         }
-        let fault = match result.and_then(|value| checked(value, call.step)) {
+        let fault = match result {
             Ok(value) => return Ok(value),
             Err(fault) => fault,
         };
         let asked = provider.zip(fault.retry_after);
         let patient = asked.is_some() && put_off < MOST_PUT_OFF && waited < LONGEST_PATIENCE;
         let failed = attempt - put_off;
-        if !fault.transient || (!patient && failed > conditions.retries.min(MOST_RETRIES)) {
+        // Of several calls any one may be to blame for what no provider says of itself: each is then made by itself.
+        let blameless = calls.len() == 1 || of_all(&fault);
+        if !fault.transient || !blameless || (!patient && failed > conditions.retries.min(MOST_RETRIES)) {
             return Err(if attempt > 1 {
                 Fault { message: format!("{} (attempt {attempt})", fault.message), ..fault }
             } else {
                 fault
             });
         }
-        let wait = wait(call, attempt, fault.retry_after);
-        call.cx.observer.event(&Event::Retried { step: call.step, attempt, wait, fault: &fault });
+        let wait = again(call, attempt, &fault);
+        for other in calls.iter().skip(1) {
+            call.cx.observer.event(&Event::Retried { step: other.step, attempt, wait, fault: &fault });
+        }
         if let Some((provider, _)) = asked {
             call.shared.hold_off(provider, wait);
         }
         if patient {
             (put_off, waited) = (put_off + 1, waited + wait);
         }
-        tokio::time::sleep(wait).await;
+        let _rests: Vec<_> = calls.iter().skip(1).filter_map(|call| Some(call.under_way?.rest())).collect();
+        pause(call, wait).await;
         attempt += 1;
+    }
+}
+
+/// Says that a call is made again after an attempt of it failed, and how long it waits before.
+pub fn again(call: &Call<'_>, attempt: u32, fault: &Fault) -> Duration {
+    let wait = wait(call, attempt, fault.retry_after);
+    call.cx.observer.event(&Event::Retried { step: call.step, attempt, wait, fault });
+    wait
+}
+
+/// Waits before a call's next attempt. A run that is to end gently does not wait for it, and makes no further attempt.
+pub async fn pause(call: &Call<'_>, wait: Duration) {
+    let _rest = call.under_way.map(UnderWay::rest);
+    tokio::time::sleep(wait).await;
+    if call.cx.cancel.is_draining() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Whether a fault of calls that were made as one would have been each one's own: it lies with the provider's state, the key, the disk, the
+/// plan or the machine, and with nothing that was asked.
+pub fn of_all(fault: &Fault) -> bool {
+    match fault.kind {
+        FaultKind::Provider => fault.transient,
+        FaultKind::Process
+        | FaultKind::Timeout
+        | FaultKind::Answer
+        | FaultKind::Input
+        | FaultKind::Data
+        | FaultKind::Budget => false,
+        _ => true,
+    }
+}
+
+/// The folder of an attempt, empty, where its engine writes to one.
+fn out(call: &Call<'_>, attempt: u32) -> Result<PathBuf, Fault> {
+    if !writes(&call.step.engine) {
+        return Ok(PathBuf::new());
+    }
+    let out = call.folder.join(call.out(attempt));
+    store::fresh_folder(&out)?;
+    Ok(out)
+}
+
+/// An attempt within the time that a call has; so many calls have it one after the other.
+async fn limited<T>(call: &Call<'_>, calls: u32, work: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    let limit = match call.step.engine.provider().and_then(openai::wire) {
+        // It has deadlines of its own, for which waiting for money does not count.
+        Some(_) => None,
+        None => call.step.conditions.timeout_ms.map(Duration::from_millis).or_else(|| usual_limit(&call.step.engine)),
+    };
+    match limit.map(|limit| limit.saturating_mul(calls)) {
+        None => work.await,
+        Some(limit) => tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Err(too_long(limit))),
     }
 }
 
@@ -192,7 +292,7 @@ async fn once(call: &Call<'_>, out: &Path) -> Result<Value, Fault> {
         Engine::Openai(provider) | Engine::Anthropic(provider) | Engine::Bedrock(provider) => {
             Box::pin(openai::call(call, provider))
         }
-        Engine::Python { module, function, interpreter } => {
+        Engine::Python { module, function, interpreter, .. } => {
             Box::pin(async move { python::call(call, &python::Module { module, interpreter }, function, out).await })
         }
         Engine::Worker { worker, model, function, options } => {

@@ -3,7 +3,8 @@
 //! One database a project, `.mkbc/journal.db` (SQLite, WAL). Each record and each run has a checksum over its bytes and its place; the
 //! number of a run's records is kept beside it, so that none can be missing unseen. `docs/journal.md` says what is promised.
 
-pub mod append;
+pub mod alive;
+mod append;
 pub mod arguments;
 pub mod asked;
 pub mod blobs;

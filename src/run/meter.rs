@@ -39,6 +39,23 @@ pub struct Usage {
     pub peak_bytes: u64,
 }
 
+impl Usage {
+    /// What was used before and after, added up.
+    pub fn and(self, more: Usage) -> Usage {
+        let cost = self.cost_usd.into_iter().chain(more.cost_usd).reduce(|a, b| a.saturating_add(b));
+        Usage {
+            attempts: self.attempts.saturating_add(more.attempts),
+            tokens_in: self.tokens_in.saturating_add(more.tokens_in),
+            tokens_out: self.tokens_out.saturating_add(more.tokens_out),
+            tokens_cached: self.tokens_cached.saturating_add(more.tokens_cached),
+            cost_usd: cost,
+            first: self.first.saturating_add(more.first),
+            firsts: self.firsts.saturating_add(more.firsts),
+            peak_bytes: self.peak_bytes.max(more.peak_bytes),
+        }
+    }
+}
+
 /// How a figure was obtained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -106,6 +123,9 @@ pub struct StepMeasure {
     /// Calls whose results were those of other runs.
     #[serde(skip_serializing_if = "is_zero")]
     pub cached: u64,
+    /// Calls that were made as one with others, by this runtime.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub together: u64,
 }
 
 /// What a plan says of a step, for all its calls in one run.
@@ -153,6 +173,8 @@ pub struct Meter<'a> {
     firsts: RefCell<BTreeMap<StepId, (Duration, u32)>>,
     /// What hardware of one's own cost in all, dollars.
     rented: Cell<f64>,
+    /// By step, of those who carried calls out the one that is planned to do it worst, where that is worse than the plan's choice.
+    worst: RefCell<BTreeMap<StepId, PlanStep>>,
 }
 
 /// A call that is being measured.
@@ -175,8 +197,8 @@ impl<'a> Meter<'a> {
         if let Some(cpu) = uses(|d| d == "cpu").then(|| Rapl::open(powercap)).flatten() {
             energy.add("cpu", "cpu", Some(cores), Box::new(move || cpu.joules()), 0.0);
         }
-        let (steps, estimated, adapted, firsts, placed, rented) = Default::default();
-        Meter { plan, begun: Instant::now(), energy, placed, steps, estimated, adapted, firsts, rented }
+        let (steps, estimated, adapted, firsts, placed, rented, worst) = Default::default();
+        Meter { plan, begun: Instant::now(), energy, placed, steps, estimated, adapted, firsts, rented, worst }
     }
 
     /// The step's next call is on these devices, or its server is, and whether the plan says so.
@@ -212,8 +234,8 @@ impl<'a> Meter<'a> {
         self.adapted.borrow().clone()
     }
 
-    /// A call has its devices, after waiting for them.
-    pub fn start(&self, step: &PlanStep, queued: Duration) -> Reading {
+    /// A call has its devices, after waiting for them; `first` where it was not made before, with others.
+    pub fn start(&self, step: &PlanStep, queued: Duration, first: bool) -> Reading {
         let mut steps = self.steps.borrow_mut();
         let from_s = self.begun.elapsed().as_secs_f64();
         let measure = steps.entry(step.id).or_insert_with(|| StepMeasure {
@@ -241,8 +263,9 @@ impl<'a> Meter<'a> {
             as_planned: None,
             stood_in: BTreeMap::new(),
             cached: 0,
+            together: 0,
         });
-        measure.started += 1;
+        measure.started += u64::from(first);
         measure.queue_s += queued.as_secs_f64();
         let (device, units) = (step.hardware.device.as_str(), step.hardware.units);
         let placed = self.placed.borrow();
@@ -260,9 +283,12 @@ impl<'a> Meter<'a> {
         Reading { begun: Instant::now(), held }
     }
 
-    /// A call ended. Returns how long it took.
-    pub fn stop(&self, step: &PlanStep, reading: &Reading, usage: Usage, good: bool) -> Duration {
-        let took = reading.begun.elapsed();
+    /// A call ended, which gave a value or not, and was made as one with so many. Returns its share of the time that they took.
+    pub fn stop(&self, step: &PlanStep, reading: &Reading, usage: Usage, (good, among): (bool, u32)) -> Duration {
+        let took = reading.begun.elapsed() / among.max(1);
+        if let Some(m) = self.steps.borrow_mut().get_mut(&step.id).filter(|_| among > 1 && good) {
+            m.together += 1;
+        }
         if let Some(held) = &reading.held {
             self.energy.end(step.id, held, self.begun.elapsed().as_secs_f64());
         }
@@ -281,7 +307,7 @@ impl<'a> Meter<'a> {
 
     /// A call was made by an earlier runtime of this run: what it took counts, and happens before this runtime's beginning.
     pub fn earlier(&self, step: &PlanStep, took: Duration, usage: Usage) {
-        let mut reading = self.start(step, Duration::ZERO);
+        let mut reading = self.start(step, Duration::ZERO, true);
         if let Some(held) = reading.held.take() {
             self.energy.end(step.id, &held, self.begun.elapsed().as_secs_f64());
         }
@@ -297,6 +323,9 @@ impl<'a> Meter<'a> {
         m.tokens_in = m.tokens_in.saturating_add(usage.tokens_in);
         m.tokens_out = m.tokens_out.saturating_add(usage.tokens_out);
         m.tokens_cached = m.tokens_cached.saturating_add(usage.tokens_cached);
+        if good {
+            self.carried(step);
+        }
         if good && step.implementation != m.implementation {
             *m.stood_in.entry(step.implementation.clone()).or_default() += 1;
         }
@@ -328,6 +357,33 @@ impl<'a> Meter<'a> {
             // One part that is estimated makes the sum so.
             m.energy_basis = Some(if part.is_some() { Basis::Estimated } else { Basis::Measured });
         }
+    }
+
+    /// A step gave a value.
+    fn carried(&self, step: &PlanStep) {
+        let quality = step.predicted.quality;
+        let mut worst = self.worst.borrow_mut();
+        let choice = self.plan.steps.get(step.id.0 as usize);
+        let known = worst.get(&step.id).or(choice).map(|known| known.predicted.quality);
+        if known.is_some_and(|known| quality < known) {
+            worst.insert(step.id, step.clone());
+        }
+    }
+
+    /// Of those who carried calls of a step out, the one that is planned to do it worst; none where nobody is worse than the plan's choice.
+    pub fn worse(&self, step: StepId) -> Option<PlanStep> {
+        self.worst.borrow().get(&step).cloned()
+    }
+
+    /// The plan with those in it who are planned to do worst of all who carried its steps out; none where these are its own choices.
+    pub fn as_carried_out(&self) -> Option<Plan> {
+        let worst = self.worst.borrow();
+        if worst.is_empty() {
+            return None;
+        }
+        let mut plan = self.plan.clone();
+        plan.steps.iter_mut().for_each(|step| *step = worst.get(&step.id).unwrap_or(step).clone());
+        Some(plan)
     }
 
     /// What hardware of one's own costs for a time, dollars; of a provider, each call was counted.

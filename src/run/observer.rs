@@ -5,7 +5,7 @@ use super::servers::ServerEvent;
 use crate::ir::workflow::StepId;
 use crate::plan::model::PlanStep;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -102,6 +102,25 @@ impl fmt::Display for Event<'_> {
     }
 }
 
+/// What was said of changes of the plan, so that of a step with many calls it is said once who stands in for whom.
+#[derive(Debug, Default)]
+pub struct Changes(Mutex<BTreeSet<(StepId, String, String)>>);
+
+impl Changes {
+    /// What is to be said of an event that changes the plan; none for other events, and for what was said.
+    pub fn said(&self, event: &Event<'_>) -> Option<String> {
+        let new = match event {
+            Event::Left { step, to, .. } => {
+                let change = (step.id, step.implementation.clone(), to.implementation.clone());
+                self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(change)
+            }
+            Event::Adapted { .. } => true,
+            _ => false,
+        };
+        new.then(|| event.to_string())
+    }
+}
+
 /// Watches a run. Called on the scheduler's thread: must return at once.
 pub trait Observer {
     /// Something happened.
@@ -121,6 +140,7 @@ impl Observer for Silent {
 pub struct Bars {
     all: MultiProgress,
     steps: Mutex<BTreeMap<StepId, ProgressBar>>,
+    changes: Changes,
 }
 
 impl Bars {
@@ -129,10 +149,12 @@ impl Bars {
         Bars::default()
     }
 
-    /// A line above the bars.
-    fn say(&self, line: &str) {
-        // A terminal that has gone away is no reason to stop.
-        let _ = self.all.println(line);
+    /// A line above the bars, of a change that was not told yet.
+    fn change(&self, event: &Event<'_>) {
+        if let Some(line) = self.changes.said(event) {
+            // A terminal that has gone away is no reason to stop.
+            let _ = self.all.println(line);
+        }
     }
 
     fn bar(&self, step: &PlanStep, of: u64) -> ProgressBar {
@@ -164,9 +186,9 @@ impl Observer for Bars {
             }
             Event::Left { step, to, .. } => {
                 self.bar(step, 1).set_message(printable(&to.implementation));
-                self.say(&event.to_string());
+                self.change(event);
             }
-            Event::Adapted { .. } => self.say(&event.to_string()),
+            Event::Adapted { .. } => self.change(event),
             Event::StepFinished { step, calls } => {
                 let bar = self.bar(step, *calls);
                 bar.set_length(*calls);
@@ -196,6 +218,23 @@ mod tests {
     use crate::run::fault::FaultKind;
     use crate::run::tests::samples::step;
     use crate::types::Type;
+
+    #[test]
+    fn who_stands_in_is_said_once_for_all_items() {
+        let engine = Engine::Planned { name: "x".into(), options: BTreeMap::new() };
+        let (step, changes) = (step(0, engine, &[], Type::Text), Changes::default());
+        let (one, other) = (step.clone(), PlanStep { implementation: "other".into(), ..step.clone() });
+        let fault = &Fault::new(FaultKind::Data, "bad");
+        let left = Event::Left { step: &one, to: &other, fault };
+        assert!(changes.said(&left).is_some_and(|said| said.contains("other stands in")));
+        assert_eq!(changes.said(&left), None);
+        assert!(changes.said(&Event::Left { step: &other, to: &one, fault }).is_some());
+        let adapted = Event::Adapted { message: "again" };
+        assert_eq!(
+            [changes.said(&adapted), changes.said(&adapted)],
+            [Some("again".to_owned()), Some("again".to_owned())]
+        );
+    }
 
     #[test]
     fn bars_follow_any_order_of_events() {

@@ -3,11 +3,14 @@
 //! All on one thread: nodes are futures in one set, woken singly; their work happens in child processes, over the network or on
 //! the blocking pool. Dropping the set (an error, a cancelled run) drops every call, which kills its children.
 
+mod batch;
 mod calls;
 mod flow;
+mod gather;
 mod scope;
 
 use self::flow::{dependencies, steps_in};
+use self::gather::Gather;
 pub use self::scope::Scope;
 use super::RunContext;
 use super::carriers::Carriers;
@@ -24,13 +27,16 @@ use super::value::held::{Gathered, Held};
 use crate::ir::workflow::{Node, Op, Operand, Region, StepId, ValueId};
 use crate::plan::model::{Plan, PlanStep};
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,6 +74,7 @@ pub struct Scheduler<'a> {
     pools: Pools,
     shared: openai::Shared,
     kept: Kept,
+    gather: Gather,
     serving: &'a Serving<'a>,
     carriers: Carriers,
     /// The step whose value is the run's answer as it is.
@@ -77,25 +84,11 @@ pub struct Scheduler<'a> {
     finished: RefCell<BTreeSet<StepId>>,
     /// Steps of which somebody was asked, before their first call, whether they still fit.
     steered: RefCell<BTreeSet<StepId>>,
+    /// Held while somebody is asked.
+    steering: tokio::sync::Mutex<()>,
     /// Calls under way that a fallback carries out, by path.
     stood_in: RefCell<BTreeSet<String>>,
-    under_way: Cell<usize>,
-}
-
-/// Counts a call as under way until dropped.
-struct UnderWay<'a>(&'a Cell<usize>);
-
-impl UnderWay<'_> {
-    fn new(count: &Cell<usize>) -> UnderWay<'_> {
-        count.set(count.get() + 1);
-        UnderWay(count)
-    }
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
-    }
+    under_way: Rc<Cell<usize>>,
 }
 
 impl<'a> Scheduler<'a> {
@@ -111,13 +104,15 @@ impl<'a> Scheduler<'a> {
         let pools = Pools::new(plan, cores, cx.api_calls);
         let earlier = cx.recorder.map(|r| r.replay());
         let (shared, kept) = (openai::Shared::new(plan, earlier, cx.most_usd), Kept::new(folder));
-        let carriers = Carriers::of(plan);
+        let (carriers, gather) =
+            (Carriers::of(plan), Gather::new(plan, cx.gather, earlier.is_some_and(|replay| replay.runtimes > 0)));
         let changed = cx.recorder.map(|r| r.adaptations()).transpose()?.unwrap_or_default();
         if let Some(steer) = cx.steer {
             steer.changed(&changed);
         }
         changed.into_iter().for_each(|step| carriers.replace(step));
         let (progress, finished, steered, stood_in, under_way) = Default::default();
+        let steering = tokio::sync::Mutex::default();
         Ok(Scheduler {
             plan,
             cx,
@@ -126,12 +121,14 @@ impl<'a> Scheduler<'a> {
             pools,
             shared,
             kept,
+            gather,
             serving,
             carriers,
             answers: plan.body.given_by(),
             progress,
             finished,
             steered,
+            steering,
             stood_in,
             under_way,
         })
@@ -162,6 +159,7 @@ impl<'a> Scheduler<'a> {
                 took_s: m.zip(by).map_or(0.0, |(m, by)| measured_s(m, &by)),
                 running_s: m.map_or(0.0, |m| own_s - m.from_s),
                 cost_usd: m.and_then(|m| m.cost_usd).unwrap_or(0.0),
+                worse: self.meter.worse(step.id),
             }
         });
         let steps = steps.collect();
@@ -197,7 +195,14 @@ impl<'a> Scheduler<'a> {
         let (mut missing, dependents) = dependencies(region);
         let mut running = FuturesUnordered::new();
         let start = |i: usize| async move { (i, self.node(&region.nodes[i], scope).await) };
-        running.extend((0..region.nodes.len()).filter(|i| missing[*i] == 0).map(start));
+        // Of nodes that become ready together, those with the longest way behind them ask for devices first.
+        let ranked = |mut ready: Vec<usize>| {
+            if ready.len() > 1 {
+                ready.sort_by_cached_key(|i| (Reverse(self.behind(&region.nodes[*i])), *i));
+            }
+            ready
+        };
+        running.extend(ranked((0..region.nodes.len()).filter(|i| missing[*i] == 0).collect()).into_iter().map(start));
         let (mut done, mut first) = (0, None);
         while let Some((i, result)) = running.next().await {
             match result {
@@ -211,18 +216,30 @@ impl<'a> Scheduler<'a> {
             if outermost {
                 self.finished(&region.nodes[i]);
             }
+            let mut ready = Vec::new();
             for &d in &dependents[i] {
                 missing[d] -= 1;
                 if missing[d] == 0 {
-                    running.push(start(d));
+                    ready.push(d);
                 }
             }
+            running.extend(ranked(ready).into_iter().map(start));
         }
         match first {
             Some(failure) => Err(failure),
             None if done == region.nodes.len() => Ok(()),
             None => Err(Fault::plan("the data flow goes in a circle").into()),
         }
+    }
+
+    /// Seconds from the beginning of a node to the end of the run, as planned; more than any for one that calls nobody and is over at once.
+    fn behind(&self, node: &Node) -> Decimal {
+        if let Node::Call { step, .. } = node {
+            return self.pools.behind(*step);
+        }
+        let mut steps = BTreeSet::new();
+        steps_in(node, &mut steps);
+        steps.into_iter().map(|step| self.pools.behind(step)).max().unwrap_or(Decimal::MAX)
     }
 
     /// A failure beside which the rest may go on; an error where nothing may.

@@ -32,6 +32,8 @@ pub struct StepNow {
     pub running_s: f64,
     /// Money, dollars.
     pub cost_usd: f64,
+    /// Who carried calls of it out and is planned to do it worse than the plan's choice: what it gave is in what follows.
+    pub worse: Option<PlanStep>,
 }
 
 /// What a run took so far.

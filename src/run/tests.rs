@@ -2,6 +2,7 @@
 
 mod demands;
 mod media;
+mod order;
 mod programs;
 mod python;
 pub mod samples;

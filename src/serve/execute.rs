@@ -160,7 +160,7 @@ fn carry_out(service: &Arc<Service>, id: u64, cancel: &Cancel) -> Result<(End, O
     let workflow = accepted.workflow.as_deref();
     let places = workflow.map(|workflow| {
         let (gates, library) = (&service.fleet.gates, service.planner.library());
-        OnFleet { gates, workflow, library }
+        OnFleet { gates, workflow, library, priority: accepted.priority }
     });
     let cx = RunContext {
         cancel: cancel.clone(),

@@ -8,6 +8,7 @@
 pub mod gates;
 mod kept;
 mod plans;
+mod room;
 mod said;
 mod watch;
 

@@ -158,6 +158,7 @@ impl ImplementationPass<'_> {
                     let of_tasks = entry.tasks.iter().filter_map(|t| self.library.tasks.get(t)).flat_map(|t| &t.params);
                     let known = of_tasks.map(|(n, _)| n.as_str()).chain(entry.knobs.iter().map(|(n, _)| n.as_str()));
                     placeholders::check(settings, &known.chain(placeholders::OWN).collect(), cx);
+                    reached::check_together(kind, settings, &entry.knobs, cx);
                     entry.engine = Some(engine(kind, settings));
                 }
                 LibraryLineKind::Profile(path, span) => {

@@ -1,7 +1,7 @@
 //! Plan → what is wrong with its fallbacks: each of them, in the place of its step and with all others as they are, must keep every clause,
 //! and its figures and engine must be the library's.
 
-use super::{expected, is, overfull, recompute, share, strange};
+use super::{expected, is, overfull, quality_by, recompute, strange};
 use crate::check::program::{Metric, QualityRule};
 use crate::ir::dag::Dag;
 use crate::library::Library;
@@ -41,10 +41,8 @@ fn breaking(plan: &Plan, index: usize, dag: &Dag, rule: &QualityRule) -> Option<
     if step.hardware.device != "api" && step.hardware.held() > has || !overfull(plan, dag).is_empty() {
         return Some("needs more hardware than there is".to_string());
     }
-    let shares: Option<Vec<Decimal>> =
-        plan.steps.iter().enumerate().map(|(at, step)| share(rule, at, step, plan.robust)).collect();
-    let Some(shares) = shares else { return Some("has no quality by the job's rule".to_string()) };
-    let total = recompute(plan, dag, rule.total(shares.into_iter()));
+    let Some(quality) = quality_by(plan, rule) else { return Some("has no quality by the job's rule".to_string()) };
+    let total = recompute(plan, dag, quality);
     let broken = plan.clauses.iter().filter(|c| c.metric != "rule" && c.holds && c.metric != "gpus").find(|clause| {
         let metric = Metric::ALL.iter().find(|(_, name)| *name == clause.metric).map(|(metric, _)| *metric);
         metric.is_none_or(|metric| {

@@ -3,7 +3,7 @@
 //! `{p}` a text or number; `{p.file}` the file of a medium; `{p.list}` a text file that names the files of frames or of a list of media;
 //! `{p.concat}` the same as ffmpeg's concat list; `{p.pages}` the same for the pages of a document; `{p.as.py}` a file with the text in it;
 //! `{p.join.q.py}` a file with two texts in it; `{p.field}` a field of a record; `{out}` the folder of the call; `{units}` the devices it
-//! holds, `{device}` of which kind; `{rate}` frames a second (for scenes); `{script.name}` a file with that script of the standard library.
+//! holds, `{device}` of which kind; `{calls}` a file with several calls; `{rate}` frames a second (for scenes); `{script.name}` a file with that script of the standard library.
 
 use super::Args;
 use super::readers::habits;
@@ -14,6 +14,9 @@ use crate::run::{probe, store};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
+
+/// The file with the calls that a program is to carry out as one, in the folder of the first.
+pub const FILE_OF_CALLS: &str = "calls.json";
 
 /// What placeholders stand for.
 pub struct Slots<'a> {
@@ -82,6 +85,7 @@ fn slot(path: &[&str], slots: &Slots<'_>) -> Result<Filled, Fault> {
     let Some(value) = slots.args.get(name) else {
         return match path {
             ["out"] => trusted(utf8(out)?),
+            ["calls"] => trusted(utf8(&out.join(FILE_OF_CALLS))?),
             ["units"] => trusted(slots.units.to_string()),
             ["device"] => trusted(slots.device.to_owned()),
             ["rate"] => trusted(habits::rate(slots.options)?.to_string()),

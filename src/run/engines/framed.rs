@@ -1,10 +1,11 @@
 //! A worker process -> replies: frames over two pipes that nothing else uses, and what it prints as a log beside them.
 //!
 //! A frame is a length (four bytes, big-endian) and so many bytes of JSON. A worker's first frame says that it is `ready`, or an `error`; then
-//! it answers a request with a `value` or an `error`, one at a time. The other side is `python/murakkab/worker.py`, or a model's (`workers/`).
+//! it answers a request with a `value` or an `error`, one at a time. A request of several `calls` is answered with `answers`, each a `value` or
+//! an `error`; a worker of a model that takes them says so when it is ready (`together`). The other side is `python/murakkab/worker.py`, or a model's (`workers/`).
 
-use super::Args;
 use super::child::{Command, Group, Limits, ended, prepared, resident, unstarted};
+use super::{Args, batch};
 use crate::run::fault::{Fault, FaultKind, head, printable, tail};
 use crate::run::probe::Env;
 use crate::run::store;
@@ -73,15 +74,18 @@ impl Pool {
 
     /// A request, with a mark that ends its log.
     pub fn request(&self, function: &str, args: &Args, out: &Path) -> Value {
-        let number = self.calls.get();
-        self.calls.set(number + 1);
         let arguments = args.iter().map(|(n, v)| (n.clone(), v.as_ref().clone())).collect();
-        json!({
-            "function": function,
-            "arguments": Value::Object(arguments),
-            "folder": out,
-            "mark": format!("-- end of call {number} of this run --"),
-        })
+        json!({"function": function, "arguments": Value::Object(arguments), "folder": out, "mark": self.mark()})
+    }
+
+    /// A request of several calls, as `batch::told` has them; they have one log.
+    pub fn request_of(&self, function: &str, calls: Value, out: &Path) -> Value {
+        json!({"function": function, "calls": calls, "folder": out, "mark": self.mark()})
+    }
+
+    fn mark(&self) -> String {
+        let number = self.calls.replace(self.calls.get() + 1);
+        format!("-- end of call {number} of this run --")
     }
 }
 
@@ -90,6 +94,8 @@ pub struct Worker {
     child: Child,
     /// Bytes of its GPU that were in use before it started, where it has one and that is known.
     pub gpu_before: Option<u64>,
+    /// Whether it takes several calls as one, which a model's worker says when it is ready.
+    pub together: bool,
     /// Killed with everything it started, when the worker is dropped.
     _group: Group,
     to: Sender,
@@ -120,7 +126,7 @@ impl Worker {
         let log = child.stderr.take().ok_or_else(|| Fault::new(FaultKind::Process, "has no standard error"))?;
         let to = Sender::from_owned_fd(OwnedFd::from(ours_out)).map_err(failed)?;
         let from = Receiver::from_owned_fd(OwnedFd::from(ours_in)).map_err(failed)?;
-        let mut worker = Worker { child, gpu_before: None, _group: group, to, from, log };
+        let mut worker = Worker { child, gpu_before: None, together: false, _group: group, to, from, log };
         let (reply, _) = worker.reply(None).await?;
         Ok((worker, reply))
     }
@@ -235,6 +241,12 @@ async fn frame(from: &mut (impl AsyncRead + Unpin)) -> Result<Value, Broken> {
     from.read_exact(&mut body).await.map_err(|_| Broken::Closed)?;
     let unread = |e: serde_json::Error| Broken::Fault(Fault::new(FaultKind::Answer, format!("sent no JSON: {e}")));
     serde_json::from_slice(&body).map_err(unread)
+}
+
+/// What a worker answered to so many calls at once, each one's.
+pub fn answers(mut reply: Value, calls: usize) -> Result<Vec<Value>, Fault> {
+    let none = || Fault::new(FaultKind::Answer, format!("sent no list of {calls} answers"));
+    batch::answers(reply.get_mut("answers").map(Value::take).unwrap_or_default(), calls).ok_or_else(none)
 }
 
 /// What an error says.

@@ -89,6 +89,11 @@ impl Drop for Watched<'_> {
     }
 }
 
+/// Opens the session that a call needs, where it is not open yet: how long a server takes to start is not the call's time.
+pub async fn opened(call: &Call<'_>, server: &McpServer) -> Result<(), Fault> {
+    call.kept.mcp.of(server, call).await.map(drop)
+}
+
 /// One attempt of a call.
 pub async fn call(call: &Call<'_>, server: &McpServer, tool: &Tool<'_>) -> Result<Value, Fault> {
     let sessions = &call.kept.mcp;

@@ -9,14 +9,16 @@ pub mod prompt;
 pub mod retrieval;
 pub mod status;
 
-use super::Call;
+use super::batch::Each;
 use super::chat::said::Tokens;
 use super::chat::wire::{Dialect, Wire};
 use super::chat::{self, unknown};
+use super::{Call, shares};
 use crate::plan::model::{Plan, Provider};
 use crate::run::budget::Budget;
 use crate::run::fault::Fault;
 use crate::run::journal::replay::Replay;
+use crate::run::pool::line::Rank;
 use crate::run::probe::Env;
 use crate::run::servers::find;
 use crate::types::Type;
@@ -93,13 +95,11 @@ impl Shared {
         *known = until.max(*known);
     }
 
-    /// Waits until a provider may be asked with so many tokens.
-    pub async fn turn(&self, provider: &Provider, tokens: u64) {
-        let until = self.waits.borrow().get(&address(provider)).copied();
-        if let Some(until) = until {
-            tokio::time::sleep_until(until).await;
-        }
-        self.pace.turn(&address(provider), provider, tokens).await;
+    /// Waits until a provider may be asked with so many tokens; of the calls that wait, the one that ranks first goes first.
+    pub async fn turn(&self, provider: &Provider, tokens: u64, rank: &Rank) {
+        let address = address(provider);
+        let until = || self.waits.borrow().get(&address).copied().filter(|until| *until > Instant::now());
+        self.pace.turn(&address, (provider, tokens), rank, &until).await;
     }
 
     /// A call that counted with so many tokens took so many.
@@ -158,6 +158,19 @@ async fn ask(call: &Call<'_>, provider: &Provider, endpoint: &Endpoint) -> Resul
     }
 }
 
+/// One attempt of calls for embeddings, as one request.
+pub async fn together(calls: &[Call<'_>], provider: &Provider) -> Each {
+    let Some(first) = calls.first() else { return Ok(Vec::new()) };
+    let Some(server) = first.server else {
+        let endpoint = endpoint(provider, first.cx.env)?;
+        return retrieval::together(calls, provider, &endpoint).await;
+    };
+    let ask = async |provider: &Provider, endpoint: &Endpoint| retrieval::together(calls, provider, endpoint).await;
+    let result = server.asking(provider, ask).await;
+    calls.iter().for_each(|call| call.used(|u| u.peak_bytes = u.peak_bytes.max(server.peak())));
+    result
+}
+
 /// Sends a request that says nothing but its answer, paid from the budget: at most so many tokens are read.
 pub async fn post(
     call: &Call<'_>,
@@ -166,30 +179,50 @@ pub async fn post(
     body: http::Body<'_>,
     read: u64,
 ) -> Result<http::Reply, http::Refused> {
+    post_for(std::slice::from_ref(call), endpoint, path, body, &[read]).await
+}
+
+/// The same for several calls at once, of each of which at most so many tokens are read: each pays its share of the one request.
+pub async fn post_for(
+    calls: &[Call<'_>],
+    endpoint: &Endpoint,
+    path: &str,
+    body: http::Body<'_>,
+    reads: &[u64],
+) -> Result<http::Reply, http::Refused> {
+    let call = calls.first().ok_or_else(|| Fault::plan("no call is to be made"))?;
     let provider = call.step.engine.provider().ok_or_else(|| Fault::plan("the step is not for a provider"))?;
-    let price = Price::of(call, provider);
-    let planned = call.step.predicted.cost_usd.checked_div(call.step.calls).unwrap_or_default();
-    let cost = price.map_or(planned, |price| price.cost(Tokens { read, cached: 0, written: 0 }));
+    let price = Price::together(calls, provider);
+    let planned = |call: &Call<'_>| call.step.predicted.cost_usd.checked_div(call.step.calls).unwrap_or_default();
+    let cost = match price {
+        Some(price) => price.cost(Tokens { read: reads.iter().sum(), cached: 0, written: 0 }),
+        None => calls.iter().map(planned).sum(),
+    };
     let held = Paid::reserve(call, cost, cost).await?;
     let what = match &body {
         http::Body::Json(json) => json.to_string(),
         http::Body::Sound { format, .. } => (*format).to_owned(),
     };
-    let key = call.idempotency(&[path, &what]);
+    let key = super::idempotency(calls, &[path, &what]);
     let reply = call.shared.clients.post(endpoint, path, body, key.as_deref()).await;
-    call.heard(reply.as_ref().map_or_else(http::Refused::answered, |_| true));
+    let answered = reply.as_ref().map_or_else(http::Refused::answered, |_| true);
     let charged = reply.as_ref().map_or_else(|refused| refused.charged, |_| true);
     let tokens = reply.as_ref().ok().and_then(|reply| answer::tokens(&reply.body));
     let reported = price.and_then(|price| price.bill(tokens));
     let cost = held.settle(if charged { reported } else { Some(Decimal::ZERO) });
-    call.used(|u| {
-        let Tokens { read, written, .. } = tokens.unwrap_or_default();
-        u.tokens_in = u.tokens_in.saturating_add(read);
-        u.tokens_out = u.tokens_out.saturating_add(written);
-        if charged && !provider.prices.is_empty() {
-            u.cost_usd = Some(u.cost_usd.unwrap_or_default() + cost);
-        }
-    });
+    let Tokens { read, written, .. } = tokens.unwrap_or_default();
+    let (costs, read) = (shares::of_amount(cost, reads), shares::of_count(read, reads));
+    let written = shares::of_count(written, reads);
+    for (call, ((cost, read), written)) in calls.iter().zip(costs.into_iter().zip(read).zip(written)) {
+        call.heard(answered);
+        call.used(|u| {
+            u.tokens_in = u.tokens_in.saturating_add(read);
+            u.tokens_out = u.tokens_out.saturating_add(written);
+            if charged && !provider.prices.is_empty() {
+                u.cost_usd = Some(u.cost_usd.unwrap_or_default() + cost);
+            }
+        });
+    }
     reply
 }
 

@@ -1,16 +1,19 @@
 //! Commands with placeholders, and arguments -> the typed result, by running them one after the other and reading what they wrote.
 
 use super::Call;
-use super::arguments::{Slots, argv};
+use super::arguments::{FILE_OF_CALLS, Slots, argv};
+use super::batch::{self, Each};
 use super::child::{self, Captured, Command, Limits};
 use super::readers::{self, Reading, habits};
 use super::{interpreter, sandbox};
+use crate::plan::model::takes_calls;
 use crate::run::devices::cuda;
-use crate::run::fault::{Fault, FaultKind, tail};
+use crate::run::fault::{Fault, FaultKind, head, printable, tail};
 use crate::run::store;
+use crate::types::Type;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Where a program may write its log, which is read if it fails and thrown away if not.
@@ -29,9 +32,64 @@ pub async fn call(
     options: &BTreeMap<String, String>,
     out: &Path,
 ) -> Result<Value, Fault> {
+    if takes_calls(commands) {
+        // Also the only one is told by the file.
+        let calls = std::slice::from_ref(call);
+        let values = together(calls, commands, (reader, options), &[out.to_path_buf()]).await?;
+        return values.into_iter().next().unwrap_or_else(|| Err(Fault::plan("no call was made")));
+    }
     if habits::nothing_to_do(reader, &call.args) {
         return Ok(Value::Array(Vec::new()));
     }
+    let captured = match ran(call, commands, (reader, options), out).await? {
+        Ok(captured) => captured,
+        Err(late) => return Ok(late),
+    };
+    let reading = Reading { out, captured: &captured, options, args: &call.args, ty: &call.step.output };
+    readers::read(reader, &reading)
+}
+
+/// Runs the commands once for several calls, which are in a file: a list of objects with `arguments`, `folder` and `key`. What they wrote is
+/// read as a list, with an object for each: its `value`, or an `error` with a `message`.
+pub async fn together(
+    calls: &[Call<'_>],
+    commands: &[Vec<String>],
+    (reader, options): (&str, &BTreeMap<String, String>),
+    outs: &[PathBuf],
+) -> Each {
+    let (Some(first), out) = (calls.first(), batch::folder(outs)) else { return Ok(Vec::new()) };
+    store::write(&out.join(FILE_OF_CALLS), batch::told(calls, outs).to_string().as_bytes())?;
+    let captured = match ran(first, commands, (reader, options), out).await? {
+        Ok(captured) => captured,
+        Err(late) => return Ok(calls.iter().map(|_| Ok(late.clone())).collect()),
+    };
+    let list = Type::List(Box::new(Type::Json));
+    let reading = Reading { out, captured: &captured, options, args: &first.args, ty: &list };
+    let wanted = || reading.unread(&format!("the program wrote no list of {} answers", calls.len()));
+    let answers = batch::answers(readers::read(reader, &reading)?, calls.len()).ok_or_else(wanted)?;
+    Ok(answers.into_iter().map(|answer| of_one(answer, &reading)).collect())
+}
+
+/// What a program answered to one of several calls.
+fn of_one(mut answer: Value, reading: &Reading<'_>) -> Result<Value, Fault> {
+    match (answer.get_mut("value").map(Value::take), answer.get("error")) {
+        (Some(value), _) => Ok(value),
+        (None, Some(error)) => {
+            let said = error["message"].as_str().or(error.as_str()).unwrap_or_default();
+            Err(Fault::new(FaultKind::Process, format!("the program failed with {}", head(&printable(said), 500)))
+                .transient())
+        }
+        (None, None) => Err(reading.unread("the program wrote neither a `value` nor an `error` of a call")),
+    }
+}
+
+/// What a step's commands wrote, run one after the other; or the result, where they have one by not ending.
+async fn ran(
+    call: &Call<'_>,
+    commands: &[Vec<String>],
+    (reader, options): (&str, &BTreeMap<String, String>),
+    out: &Path,
+) -> Result<Result<Vec<Captured>, Value>, Fault> {
     let units = call.step.hardware.units.clamp(1, crate::run::devices::cpu::cores());
     let device = call.step.hardware.device.as_str();
     let slots = Slots { args: &call.args, out, reader, options, units, device };
@@ -46,7 +104,7 @@ pub async fn call(
         let done = if reader == TESTS {
             match tests(call, &argv, options, out).await? {
                 Ok(done) => done,
-                Err(late) => return Ok(late),
+                Err(late) => return Ok(Err(late)),
             }
         } else {
             let visible = cuda::visible(call.gpus);
@@ -77,8 +135,7 @@ pub async fn call(
         captured.push(done);
         keep(out, captured.len(), &captured[captured.len() - 1])?;
     }
-    let reading = Reading { out, captured: &captured, options, args: &call.args, ty: &call.step.output };
-    readers::read(reader, &reading)
+    Ok(Ok(captured))
 }
 
 /// Runs code that a model wrote, in a sandbox and with less of everything; being late or filling the disk is a result.

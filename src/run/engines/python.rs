@@ -5,7 +5,8 @@
 mod package;
 
 use super::Call;
-use super::framed::{Start, Worker, said};
+use super::batch::{self, Each};
+use super::framed::{Start, Worker, answers, said};
 use super::kept::{find, not_found};
 use crate::run::devices::cuda;
 use crate::run::fault::{Fault, FaultKind, tail};
@@ -28,20 +29,50 @@ pub struct Module<'a> {
 /// One attempt of a call. Dropping the future kills the worker that it holds.
 pub async fn call(call: &Call<'_>, module: &Module<'_>, function: &str, out: &Path) -> Result<Value, Fault> {
     let workers = &call.kept.python;
-    let threads = call.step.hardware.units.clamp(1, crate::run::devices::cpu::cores());
-    let own = [module.interpreter.to_owned(), module.module.to_owned(), threads.to_string()];
-    let key = [own.as_slice(), call.gpus].concat();
-    let mut worker = match workers.take(&key) {
-        Some(worker) => worker,
-        None => start(call, module, threads).await?,
-    };
+    let (key, mut worker) = worker(call, module).await?;
     let request = workers.request(function, &call.args, out);
     let (reply, log) = worker.exchange(&request).await.map_err(|fault| within(fault, function, module))?;
     if !log.is_empty() {
         store::write(&out.join("log.txt"), &log)?;
     }
     workers.put(key, worker);
-    let mut value = answered(reply, function, module)?;
+    value(reply, call, function, module).await
+}
+
+/// One attempt of several calls, which the worker is sent as one.
+pub async fn together(calls: &[Call<'_>], module: &Module<'_>, function: &str, outs: &[PathBuf]) -> Each {
+    let Some(first) = calls.first() else { return Ok(Vec::new()) };
+    let workers = &first.kept.python;
+    let (key, mut worker) = worker(first, module).await?;
+    let request = workers.request_of(function, batch::told(calls, outs), batch::folder(outs));
+    let (reply, log) = worker.exchange(&request).await.map_err(|fault| within(fault, function, module))?;
+    if !log.is_empty() {
+        outs.iter().try_for_each(|out| store::write(&out.join("log.txt"), &log))?;
+    }
+    workers.put(key, worker);
+    let answers = answers(reply, calls.len()).map_err(|fault| within(fault, function, module))?;
+    let mut values = Vec::with_capacity(calls.len());
+    for (answer, call) in answers.into_iter().zip(calls) {
+        values.push(value(answer, call, function, module).await);
+    }
+    Ok(values)
+}
+
+/// A worker for a call, and what it is kept by.
+async fn worker(call: &Call<'_>, module: &Module<'_>) -> Result<(Vec<String>, Worker), Fault> {
+    let threads = call.step.hardware.units.clamp(1, crate::run::devices::cpu::cores());
+    let own = [module.interpreter.to_owned(), module.module.to_owned(), threads.to_string()];
+    let key = [own.as_slice(), call.gpus].concat();
+    let worker = match call.kept.python.take(&key) {
+        Some(worker) => worker,
+        None => start(call, module, threads).await?,
+    };
+    Ok((key, worker))
+}
+
+/// The value of an answer.
+async fn value(answer: Value, call: &Call<'_>, function: &str, module: &Module<'_>) -> Result<Value, Fault> {
+    let mut value = answered(answer, function, module)?;
     if !call.step.output.is_data() {
         probe::measure(&mut value, &call.step.output, call.cx.env).await?;
     }

@@ -4,7 +4,8 @@
 //! the next call starts another.
 
 use super::Call;
-use super::framed::{Start, Worker, said};
+use super::batch::{self, Each};
+use super::framed::{Start, Worker, answers, said};
 use crate::run::devices::cpu::cores;
 use crate::run::devices::{cuda, nvml};
 use crate::run::fault::{Fault, FaultKind};
@@ -38,6 +39,48 @@ pub struct Local<'a> {
 
 /// One attempt of a call. Dropping the future kills the worker that it holds.
 pub async fn call(call: &Call<'_>, model: &Local<'_>, out: &Path) -> Result<Value, Fault> {
+    let models = &call.kept.models;
+    let (key, mut worker) = worker(call, model).await?;
+    let mut request = models.request(model.function, &call.args, out);
+    request["options"] = json!(model.options);
+    let (reply, log) = worker.exchange(&request).await.map_err(|fault| within(fault, model))?;
+    if !log.is_empty() {
+        store::write(&out.join("log.txt"), &log)?;
+    }
+    let held = held(&worker, call.gpus);
+    call.used(|u| u.peak_bytes = u.peak_bytes.max(held));
+    models.put(key, worker);
+    answered(reply, model)
+}
+
+/// One attempt of several calls, which the worker is sent as one. A worker of an older version takes them one by one.
+pub async fn together(calls: &[Call<'_>], model: &Local<'_>, outs: &[PathBuf]) -> Each {
+    let Some(first) = calls.first() else { return Ok(Vec::new()) };
+    let models = &first.kept.models;
+    let (key, mut worker) = worker(first, model).await?;
+    if !worker.together {
+        models.put(key, worker);
+        let mut values = Vec::with_capacity(calls.len());
+        for (one, out) in calls.iter().zip(outs) {
+            values.push(call(one, model, out).await);
+        }
+        return Ok(values);
+    }
+    let mut request = models.request_of(model.function, batch::told(calls, outs), batch::folder(outs));
+    request["options"] = json!(model.options);
+    let (reply, log) = worker.exchange(&request).await.map_err(|fault| within(fault, model))?;
+    if !log.is_empty() {
+        outs.iter().try_for_each(|out| store::write(&out.join("log.txt"), &log))?;
+    }
+    let held = held(&worker, first.gpus);
+    calls.iter().for_each(|call| call.used(|u| u.peak_bytes = u.peak_bytes.max(held)));
+    models.put(key, worker);
+    let answers = answers(reply, calls.len()).map_err(|fault| within(fault, model))?;
+    Ok(answers.into_iter().map(|answer| answered(answer, model)).collect())
+}
+
+/// A worker for a call, and what it is kept by.
+async fn worker(call: &Call<'_>, model: &Local<'_>) -> Result<(Vec<String>, Worker), Fault> {
     let hardware = &call.step.hardware;
     let cpu = hardware.device == "cpu";
     let threads = if cpu { hardware.units.clamp(1, cores()) } else { 1 };
@@ -50,7 +93,7 @@ pub async fn call(call: &Call<'_>, model: &Local<'_>, out: &Path) -> Result<Valu
     let own = [program.clone(), weights.clone(), threads.to_string()];
     let key = [own.as_slice(), behind.as_slice(), call.gpus].concat();
     let models = &call.kept.models;
-    let mut worker = match models.take(&key) {
+    let worker = match models.take(&key) {
         Some(worker) => worker,
         None => {
             let mut variables: Vec<(&str, OsString)> = vec![("RAYON_NUM_THREADS", threads.to_string().into())];
@@ -72,16 +115,7 @@ pub async fn call(call: &Call<'_>, model: &Local<'_>, out: &Path) -> Result<Valu
             started(&start, call, model, threads).await?
         }
     };
-    let mut request = models.request(model.function, &call.args, out);
-    request["options"] = json!(model.options);
-    let (reply, log) = worker.exchange(&request).await.map_err(|fault| within(fault, model))?;
-    if !log.is_empty() {
-        store::write(&out.join("log.txt"), &log)?;
-    }
-    let held = held(&worker, call.gpus);
-    call.used(|u| u.peak_bytes = u.peak_bytes.max(held));
-    models.put(key, worker);
-    answered(reply, model)
+    Ok((key, worker))
 }
 
 /// The most memory that a worker held: of its GPU what is in use there more than before it started, of this machine where that is not known.
@@ -98,6 +132,7 @@ async fn started(start: &Start<'_>, call: &Call<'_>, model: &Local<'_>, threads:
         (None, Some(fault)) => Err(within(fault, model)),
         (None, None) => {
             worker.gpu_before = gpu_before;
+            worker.together = reply["together"] == true;
             Ok(worker)
         }
     }

@@ -58,6 +58,9 @@ pub enum Record {
         call: CallId,
         /// What went wrong.
         message: String,
+        /// Whether nothing was sent of it: its money was refused before.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unsent: bool,
         /// Seconds since the runtime took over.
         t: f64,
     },
@@ -293,7 +296,12 @@ pub(super) mod tests {
                 source: Source::Made,
                 t
             }),
-            (call.clone(), ".{0,20}", t.clone()).prop_map(|(call, message, t)| Record::Failed { call, message, t }),
+            (call.clone(), ".{0,20}", any::<bool>(), t.clone()).prop_map(|(call, message, unsent, t)| Record::Failed {
+                call,
+                message,
+                unsent,
+                t
+            }),
             (call, "[a-c]", ".{0,20}", t.clone()).prop_map(|(call, to, message, t)| Record::Left {
                 call,
                 from: "first".into(),

@@ -1,5 +1,6 @@
 //! One run's side of the journal: what is done already, and the way to write what happens now.
 
+use super::alive::{self, Alive};
 use super::asked::{Asked, Earlier, Known, Made, Of};
 use super::lock::Lock;
 use super::record::{CallId, Record, Source, Stored};
@@ -80,10 +81,12 @@ impl Journal {
         let folder = crate::run::store::run_folder(&self.folder(run))?;
         let lock = Lock::take(&folder)?;
         let run = self.take_over(run.id)?;
+        // Of the runtime before this one, before there is anything of this one.
+        let worked = alive::seconds(&folder, run.fence.saturating_sub(1));
         let (mut lost, mut numbers, mut replay) = Default::default();
         if run.count > 0 || run.fence > 1 {
             self.check()?;
-            replay = Replay::of(&self.records(run.id)?);
+            replay = Replay::of(&self.records(run.id)?).worked(worked);
             let (seals, folders) = seal::found(run.id, &folder);
             lost = seals;
             numbers = replay.next_numbers();
@@ -94,7 +97,7 @@ impl Journal {
         }
         let blobs = self.blobs.clone();
         let standard = standard_tools();
-        let writer = Writer::start(self.db, run.id, run.fence, run.count, self.ears)?;
+        let writer = Writer::start(self.db, (run.id, run.fence, run.count), self.ears, Alive::new(&folder, run.fence))?;
         let opened = Record::Opened {
             fence: run.fence,
             pid: std::process::id(),
@@ -296,9 +299,10 @@ impl Recorder {
         answer(self.writer.send(record, durable).await)
     }
 
-    /// A call failed.
-    pub async fn failed(&self, asked: &Asked, fault: &Fault) -> Result<(), Fault> {
-        let record = Record::Failed { call: asked.call.clone(), message: fault.message.clone(), t: self.t() };
+    /// A call failed; `unsent` where nothing was sent of it.
+    pub async fn failed(&self, asked: &Asked, fault: &Fault, unsent: bool) -> Result<(), Fault> {
+        let (call, message) = (asked.call.clone(), fault.message.clone());
+        let record = Record::Failed { call, message, unsent, t: self.t() };
         answer(self.writer.send(record, asked.weighty).await)
     }
 

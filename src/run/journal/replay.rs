@@ -4,7 +4,8 @@ use super::record::{CallId, Record, Source, Stored};
 use crate::ir::workflow::StepId;
 use crate::run::meter::Usage;
 use rust_decimal::Decimal;
-use std::collections::BTreeMap;
+use rust_decimal::prelude::ToPrimitive;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A call that is done.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +57,8 @@ pub struct Replay {
     pub done: BTreeMap<String, Done>,
     /// Calls that were begun, by path.
     pub begun: BTreeMap<String, Begun>,
+    /// Of these, the ones of which nothing was sent, since their money was refused.
+    pub unsent: BTreeSet<String>,
     /// How it ended last.
     pub end: End,
     /// Seconds of all runtimes that worked on it.
@@ -86,8 +89,15 @@ impl Replay {
         let mut replay = Replay::default();
         records.into_iter().for_each(|r| replay.step(r));
         replay.took_s += replay.last_s;
-        replay.last_s = 0.0;
         replay
+    }
+
+    /// The same, where the last runtime is known to have worked so many seconds, be it without a record.
+    pub fn worked(mut self, seconds: f64) -> Replay {
+        let more = (seconds - self.last_s).max(0.0);
+        self.took_s += more;
+        self.last_s += more;
+        self
     }
 
     fn step(&mut self, record: &Record) {
@@ -103,6 +113,7 @@ impl Replay {
             }
             Record::Intent { call, attempt, .. } => {
                 let begun = Begun { call: call.clone(), attempts: *attempt };
+                self.unsent.remove(&call.path);
                 self.begun.insert(call.path.clone(), begun);
             }
             Record::Result { call, input, value, usage, wall_s, source, .. } => {
@@ -115,6 +126,9 @@ impl Replay {
                     wall_s: *wall_s,
                     source: *source,
                 });
+            }
+            Record::Failed { call, unsent: true, .. } => {
+                self.unsent.insert(call.path.clone());
             }
             Record::Failed { .. } | Record::Retried { .. } | Record::Server { .. } => {}
             Record::Left { call, to, .. } => {
@@ -166,9 +180,20 @@ impl Replay {
         self.spent() - self.known()
     }
 
-    /// Whether a call of a step was begun.
+    /// What the run cost, dollars, as far as anybody knows: what its last runtime said, or what requests were billed.
+    pub fn cost(&self) -> Option<f64> {
+        self.cost_usd.or_else(|| self.settled.to_f64().filter(|usd| *usd > 0.0))
+    }
+
+    /// What requests of which nobody knows the end may have cost at most, dollars.
+    pub fn unknown_usd(&self) -> f64 {
+        self.reserved.values().map(|(usd, _)| *usd).sum::<Decimal>().to_f64().unwrap_or(f64::INFINITY)
+    }
+
+    /// Whether a call of a step was begun, of which something may have been sent.
     pub fn has_begun(&self, step: StepId) -> bool {
-        self.begun.values().map(|b| &b.call).chain(self.done.values().map(|d| &d.call)).any(|call| call.step == step)
+        let begun = self.begun.iter().filter(|(path, _)| !self.unsent.contains(*path));
+        begun.map(|(_, b)| &b.call).chain(self.done.values().map(|d| &d.call)).any(|call| call.step == step)
     }
 
     /// What of it counts as spent by an agent.

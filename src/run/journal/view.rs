@@ -1,5 +1,6 @@
 //! A run of the journal -> what there is to show of it: its state, and what each step took so far.
 
+use super::alive;
 use super::lock::Lock;
 use super::record::{Record, Source};
 use super::replay::{Done, End, Replay};
@@ -32,6 +33,9 @@ pub struct RunView {
     pub took_s: f64,
     /// Money, dollars, where it is known.
     pub cost_usd: Option<f64>,
+    /// What requests of which nobody knows the end may have cost besides, at most, dollars; of a run that goes on, those under way.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unknown_usd: f64,
     /// Runtimes that worked on it.
     pub runtimes: u64,
     /// Why it failed or stopped.
@@ -45,6 +49,10 @@ pub struct RunView {
     pub folder: PathBuf,
     /// Step by step, in the order of the plan.
     pub steps: Vec<StepView>,
+}
+
+fn is_zero(n: &f64) -> bool {
+    *n == 0.0
 }
 
 /// A step of a run.
@@ -98,7 +106,7 @@ impl Journal {
     pub fn view(&self, run: &Run) -> Result<RunView, Fault> {
         let records = self.records(run.id)?;
         let plan = self.plan(&run.info)?;
-        let replay = Replay::of(&records);
+        let replay = Replay::of(&records).worked(alive::seconds(&self.folder(run), run.fence));
         let state = state(self, run, &replay);
         let finished = matches!(replay.end, End::Answered(_));
         let error = match &replay.end {
@@ -108,7 +116,14 @@ impl Journal {
         let measures = measures(&plan, &replay);
         // The steps that nobody needed took nothing.
         let energy_wh = measures.values().map(|m| m.energy_wh).sum();
-        let taken = Taken { latency_s: replay.took_s, cost_usd: replay.cost_usd, energy_wh, whole: finished };
+        let taken = Taken {
+            latency_s: replay.took_s,
+            cost_usd: replay.cost(),
+            unknown_usd: replay.unknown_usd(),
+            quality: None,
+            energy_wh,
+            whole: finished,
+        };
         Ok(RunView {
             id: run.id,
             job: run.info.job.clone(),
@@ -116,7 +131,8 @@ impl Journal {
             state,
             started: run.info.at.clone(),
             took_s: replay.took_s,
-            cost_usd: replay.cost_usd,
+            cost_usd: replay.cost(),
+            unknown_usd: replay.unknown_usd(),
             runtimes: replay.runtimes,
             error,
             adapted: replay.adapted.iter().map(|(_, said)| said.clone()).collect(),
@@ -195,19 +211,30 @@ impl StepRecords {
         let brief = |(path, d): &(&String, &Done)| {
             d.call.step == step.id && d.source == Source::Made && !replay.begun.contains_key(*path)
         };
-        let (mut attempts, mut error) = (replay.done.iter().filter(brief).count() as u64, None);
+        let mut attempts = replay.done.iter().filter(brief).count() as u64;
+        // By call: that others are done mends none of these. Of an attempt that failed nobody says which call's it was.
+        let (mut failed, mut retried) = (BTreeMap::new(), None);
         for record in records {
             match record {
-                Record::Intent { call, .. } if call.step == step.id => attempts += 1,
-                Record::Failed { call, message, .. } if call.step == step.id => error = Some(message.clone()),
+                Record::Intent { call, .. } if call.step == step.id => {
+                    attempts += 1;
+                    failed.remove(&call.path);
+                }
+                Record::Failed { call, message, .. } if call.step == step.id => {
+                    failed.insert(&call.path, message);
+                }
                 Record::Retried { step: of, message, .. } if *of == step.id => {
                     attempts += 1;
-                    error = Some(message.clone());
+                    retried = Some(message);
                 }
-                Record::Result { call, .. } if call.step == step.id => error = None,
+                Record::Result { call, .. } if call.step == step.id => {
+                    failed.remove(&call.path);
+                    retried = None;
+                }
                 _ => {}
             }
         }
+        let error = failed.into_values().last().or(retried).cloned();
         let state = match (calls, open) {
             (0, 0) if finished => "not needed",
             (0, 0) => "waiting",

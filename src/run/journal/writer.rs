@@ -4,6 +4,7 @@
 //! Records are written in the order of sending, so that an acknowledgement holds for all before it too. What nobody waits for is written with
 //! the next that somebody waits for, or a millisecond later.
 
+use super::alive::{Alive, BEAT};
 use super::append::write;
 use super::record::Record;
 use super::{Ears, Mirror, Told, failed};
@@ -76,13 +77,18 @@ impl Queue {
     }
 
     /// What is to be written next, together; none once all is written and nothing more comes.
-    fn next(&self) -> Option<Vec<Entry>> {
+    fn next(&self, alive: &mut Alive) -> Option<Vec<Entry>> {
         let mut waiting = self.lock();
         while waiting.entries.is_empty() {
             if waiting.closed {
                 return None;
             }
-            waiting = self.news.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            waiting = self.news.wait_timeout(waiting, BEAT).unwrap_or_else(PoisonError::into_inner).0;
+            if waiting.entries.is_empty() {
+                drop(waiting);
+                alive.beat();
+                waiting = self.lock();
+            }
         }
         let calm = |waiting: &mut Waiting| !waiting.urgent && !waiting.closed;
         let late = self.news.wait_timeout_while(waiting, LINGER, calm);
@@ -100,12 +106,18 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// A writer for a run, as the runtime with this fence; `next` is the number of its next record.
-    pub fn start(db: Connection, run: u64, fence: u64, next: u64, ears: Ears) -> Result<Writer, Fault> {
+    /// A writer for a run, as the runtime with this fence, which it says is alive; `next` is the number of its next record.
+    pub fn start(
+        db: Connection,
+        (run, fence, next): (u64, u64, u64),
+        ears: Ears,
+        mut alive: Alive,
+    ) -> Result<Writer, Fault> {
         let queue = Arc::new(Queue::default());
         let mut state = State { db, run, fence, next, full: None, broken: None, ears };
         let inbox = Inbox(queue.clone());
-        let thread = std::thread::Builder::new().name("journal".to_owned()).spawn(move || state.work(&inbox.0));
+        let thread =
+            std::thread::Builder::new().name("journal".to_owned()).spawn(move || state.work(&inbox.0, &mut alive));
         let thread = thread.map_err(|e| Fault::new(FaultKind::Storage, format!("the journal has no thread: {e}")))?;
         Ok(Writer { queue, thread: Some(thread) })
     }
@@ -161,8 +173,9 @@ struct State {
 }
 
 impl State {
-    fn work(&mut self, queue: &Queue) {
-        while let Some(group) = queue.next() {
+    fn work(&mut self, queue: &Queue, alive: &mut Alive) {
+        while let Some(group) = queue.next(alive) {
+            alive.beat();
             let done = match &self.broken {
                 Some(fault) => Err(fault.clone()),
                 None => self.commit(&group),
@@ -202,6 +215,12 @@ impl State {
 mod tests {
     use super::*;
     use crate::run::journal::tests::{begun, paused};
+    use std::path::Path;
+
+    /// A sign of life that nobody reads.
+    fn nobody() -> Alive {
+        Alive::new(Path::new("/nonexistent"), 0)
+    }
 
     #[test]
     fn a_runtime_with_an_old_fence_writes_nothing() {
@@ -209,19 +228,19 @@ mod tests {
         let old = journal.take_over(run).expect("ours").fence;
         let mut other = crate::run::journal::Journal::open(folder.path()).expect("a journal");
         let new = other.take_over(run).expect("theirs").fence;
-        let old = Writer::start(journal.db, run, old, 0, Ears::default()).expect("a writer");
+        let old = Writer::start(journal.db, (run, old, 0), Ears::default(), nobody()).expect("a writer");
         let refused = old.send(paused("late"), true).blocking_recv().expect("an answer");
         assert!(refused.expect_err("fenced off").message.contains("taken over"));
         drop(old);
         assert_eq!(other.records(run).expect("records"), []);
-        let new = Writer::start(other.db, run, new, 0, Ears::default()).expect("a writer");
+        let new = Writer::start(other.db, (run, new, 0), Ears::default(), nobody()).expect("a writer");
         assert_eq!(new.send(paused("mine"), true).blocking_recv().expect("an answer"), Ok(()));
     }
 
     #[test]
     fn what_nobody_waits_for_is_written_in_order_with_what_somebody_waits_for() {
         let (folder, journal, run) = begun();
-        let writer = Writer::start(journal.db, run, 0, 0, Ears::default()).expect("a writer");
+        let writer = Writer::start(journal.db, (run, 0, 0), Ears::default(), nobody()).expect("a writer");
         writer.note(paused("a"), false);
         writer.note(paused("b"), true);
         assert_eq!(writer.send(paused("c"), false).blocking_recv().expect("an answer"), Ok(()));
@@ -242,7 +261,7 @@ mod tests {
             _ => Err(Fault::new(FaultKind::Storage, "no more")),
         };
         let ears = Ears { mirror: Some(Mirror(Arc::new(mirror))), ..Ears::default() };
-        let writer = Writer::start(journal.db, run, 0, 0, ears).expect("a writer");
+        let writer = Writer::start(journal.db, (run, 0, 0), ears, nobody()).expect("a writer");
         let say = |text: &str| writer.send(paused(text), true).blocking_recv().expect("an answer");
         assert_eq!((say("a"), say("b")), (Ok(()), Ok(())));
         assert!(say("c").is_err() && say("d").is_err());
@@ -265,7 +284,7 @@ mod tests {
         let (_folder, journal, run) = begun();
         let pages: u32 = journal.db.pragma_query_value(None, "page_count", |r| r.get(0)).expect("a count");
         journal.db.pragma_update_and_check(None, "max_page_count", pages + 2, |_| Ok(())).expect("set");
-        let writer = Writer::start(journal.db, run, 0, 0, Ears::default()).expect("a writer");
+        let writer = Writer::start(journal.db, (run, 0, 0), Ears::default(), nobody()).expect("a writer");
         let large = "x".repeat(4000);
         let answers: Vec<bool> =
             (0..20).map(|_| writer.send(paused(&large), false).blocking_recv().expect("an answer").is_ok()).collect();

@@ -16,8 +16,12 @@ pub struct Taken {
     pub latency_s: f64,
     /// Money, dollars.
     pub cost_usd: Option<f64>,
+    /// What requests of which nobody knows the end may have cost besides, at most, dollars.
+    pub unknown_usd: f64,
     /// Energy, watt-hours.
     pub energy_wh: Option<f64>,
+    /// The quality that is planned of those who carried it out, where others than the plan's choices did.
+    pub quality: Option<Decimal>,
     /// Whether it has its answer: one that has none may still break what it has kept so far.
     pub whole: bool,
 }
@@ -33,10 +37,23 @@ pub struct Kept {
     pub metric: String,
     /// Whether it is a wish that may be broken.
     pub soft: bool,
+    /// The limit.
+    #[serde(default)]
+    pub limit: Decimal,
     /// What was measured, in the metric's unit (usd, s, Wh).
     pub measured: Option<f64>,
+    /// How much more it may be, since nobody knows what came of some requests.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unknown: f64,
+    /// What is planned of those who carried it out, where others than the plan's choices did, in the metric's unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned: Option<Decimal>,
     /// Whether it holds, where that is known.
     pub holds: Option<bool>,
+}
+
+fn is_zero(n: &f64) -> bool {
+    *n == 0.0
 }
 
 impl Kept {
@@ -49,14 +66,25 @@ impl Kept {
 impl fmt::Display for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = match (self.holds, self.soft) {
+            (None, _) if self.unknown > 0.0 => "not known",
             (None, _) => "not known from one run",
             (Some(true), _) => "holds",
             (Some(false), true) => "preferred, broken",
             (Some(false), false) => "BROKEN",
         };
         write!(f, "{}: {verdict}", printable(&self.text))?;
-        match self.measured.and_then(|n| Decimal::try_from(n).ok()) {
-            Some(measured) => write!(f, ", {} measured", metric(&self.metric, measured)),
+        if let Some(measured) = self.measured.and_then(|n| Decimal::try_from(n).ok()) {
+            write!(f, ", {} measured", metric(&self.metric, measured))?;
+        }
+        if let Some(planned) = self.planned {
+            let less = if planned < self.limit { ", which is less" } else { "" };
+            write!(f, "; of those who stood in, {} is planned{less}", metric(&self.metric, planned))?;
+        }
+        match Decimal::try_from(self.unknown).ok().filter(|more| !more.is_zero()) {
+            Some(more) => {
+                let more = metric(&self.metric, more);
+                write!(f, ", and at most {more} of requests whose end nobody knows")
+            }
             None => Ok(()),
         }
     }
@@ -73,15 +101,22 @@ pub fn clauses(plan: &Plan, taken: &Taken) -> Vec<Kept> {
     let limits = plan.clauses.iter().filter(|clause| clause.metric != "rule");
     let kept = limits.map(|clause| {
         let measured = of(&clause.metric);
-        let limit = clause.limit.to_f64().unwrap_or(f64::INFINITY);
         // Sums of binary fractions are no more exact than this.
-        let within = measured.map(|n| n <= limit * (1.0 + 1e-9));
+        let limit = clause.limit.to_f64().unwrap_or(f64::INFINITY) * (1.0 + 1e-9);
+        let unknown = if clause.metric == "cost" { taken.unknown_usd } else { 0.0 };
+        let within = measured.and_then(|n| match n <= limit {
+            true if n + unknown > limit => None,
+            within => Some(within),
+        });
         Kept {
             text: clause.text.clone(),
             line: clause.line,
             metric: clause.metric.clone(),
             soft: clause.soft,
             measured,
+            unknown,
+            planned: taken.quality.filter(|_| clause.metric == "quality"),
+            limit: clause.limit,
             holds: within.filter(|within| taken.whole || !within),
         }
     });

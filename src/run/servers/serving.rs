@@ -15,7 +15,8 @@ use crate::plan::model::{Engine, Plan, PlanStep, Provider, Serve};
 use crate::run::RunContext;
 use crate::run::engines::openai::http::Endpoint;
 use crate::run::fault::{Fault, FaultKind};
-use crate::run::pool::{Permit, Pools};
+use crate::run::pool::Pools;
+use crate::run::pool::line::{Line, Permit};
 use rust_decimal::prelude::ToPrimitive;
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -23,7 +24,7 @@ use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
+use tokio::sync::Mutex;
 
 /// How often a call may lose its server and be made again; the server itself is given up after a few deaths in a row.
 const MOST_LOST: u32 = 8;
@@ -34,7 +35,7 @@ struct Users {
     /// None where mkbc starts none, since somebody gave an address.
     replicas: Vec<Arc<Instance>>,
     /// As many calls as are to be under way at once.
-    slots: Semaphore,
+    slots: Rc<Line>,
     /// The devices, which all calls under way hold together.
     devices: Mutex<Weak<Permit>>,
     /// Steps that are done.
@@ -62,7 +63,7 @@ pub struct Serving<'a> {
 /// What a call holds while it is made.
 pub struct Holding<'s> {
     lease: Option<Lease<'s>>,
-    _slot: Option<SemaphorePermit<'s>>,
+    _slot: Option<Permit>,
     _devices: Rc<Permit>,
     seat: Option<Seat>,
 }
@@ -124,15 +125,16 @@ impl<'a> Serving<'a> {
     }
 
     /// Waits for what a call of a step needs: a place among those that its server answers at once, the server, and its devices.
-    pub async fn hold(&self, step: &PlanStep, pools: &Pools) -> Result<Holding<'_>, Fault> {
+    /// The path says which items it is in.
+    pub async fn hold(&self, step: &PlanStep, path: &str, pools: &Pools) -> Result<Holding<'_>, Fault> {
         match self.users(step) {
             None => {
-                let devices = Rc::new(pools.hold(step).await?);
+                let devices = Rc::new(pools.hold(step, path).await?);
                 let seat = if seated(step) { self.seat(step)? } else { None };
                 Ok(Holding { lease: None, _slot: None, _devices: devices, seat })
             }
             // In a box: starting a server is a large future, which calls without one need not carry.
-            Some(users) => Box::pin(self.hold_server(users, step, pools)).await,
+            Some(users) => Box::pin(self.hold_server(users, (step, path), pools)).await,
         }
     }
 
@@ -141,8 +143,13 @@ impl<'a> Serving<'a> {
         self.seats.take(step, placed, &self.servers)
     }
 
-    async fn hold_server<'s>(&'s self, users: &'s Users, step: &PlanStep, pools: &Pools) -> Result<Holding<'s>, Fault> {
-        let slot = users.slots.acquire().await.map_err(|_| Fault::plan("the places of a server were closed"))?;
+    async fn hold_server<'s>(
+        &'s self,
+        users: &'s Users,
+        (step, path): (&PlanStep, &str),
+        pools: &Pools,
+    ) -> Result<Holding<'s>, Fault> {
+        let slot = users.slots.hold(1, || pools.rank(step.id, path)).await?;
         let lease = match users.next() {
             None => None,
             Some(instance) => {
@@ -155,7 +162,7 @@ impl<'a> Serving<'a> {
         let devices = match shared.upgrade() {
             Some(held) => held,
             None => {
-                let held = Rc::new(pools.hold(step).await?);
+                let held = Rc::new(pools.hold(step, path).await?);
                 *shared = Rc::downgrade(&held);
                 held
             }
@@ -255,11 +262,11 @@ impl Sharers<'_> {
             instance
         };
         let replicas = if self.managed { (0..self.replicas).map(replica).collect() } else { Vec::new() };
-        let places = self.wanted.serve.parallel.max(1) as usize * self.replicas as usize;
+        let places = self.wanted.serve.parallel.max(1).saturating_mul(self.replicas);
         Users {
             steps: self.steps.iter().map(|s| s.id).collect(),
             replicas,
-            slots: Semaphore::new(places.min(Semaphore::MAX_PERMITS)),
+            slots: Line::of(places),
             devices: Mutex::default(),
             done: Cell::new(0),
         }

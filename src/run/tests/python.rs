@@ -57,7 +57,12 @@ def act(x: str) -> str:
 "#;
 
 fn python(function: &str, x: Type, output: Type) -> crate::plan::model::PlanStep {
-    let engine = Engine::Python { module: "tools.py".into(), function: function.into(), interpreter: "python3".into() };
+    let engine = Engine::Python {
+        module: "tools.py".into(),
+        function: function.into(),
+        interpreter: "python3".into(),
+        together: 0,
+    };
     step(0, engine, &[("x", x)], output)
 }
 

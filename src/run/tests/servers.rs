@@ -59,6 +59,7 @@ impl Stage {
             serve: Some(serve),
             calls_per_s: None,
             tokens_per_s: None,
+            together: 0,
         });
         step(id, engine, &[("x", Type::Text)], Type::Text)
     }

@@ -1,7 +1,8 @@
 //! Instances of the plan → as many places for calls as they have, for all runs together; how many are taken is measured.
 //!
-//! A replica of an instance takes so many calls at once (its slots). Runs are threads with a runtime each; what they share is here. Where the
-//! plan gets fewer replicas, calls under way end, and the places that are too many go as they come back. An instance that leaves the plan
+//! A replica of an instance takes so many calls at once (its slots). Runs are threads with a runtime each; what they share is here. Of the calls
+//! that wait for a place, those of runs with a higher priority go first, of equal ones who asked first; whoever has waited longest is passed over
+//! so often at most. Where the plan gets fewer replicas, calls under way end, and the places that are too many go as they come back. An instance that leaves the plan
 //! keeps its places: runs that were accepted under the plan before still use them. How long calls take is held against the plan.
 
 use crate::fleet::instance::{Carried, Instance, carried_out};
@@ -9,6 +10,7 @@ use crate::fleet::model::JointPlan;
 use crate::library::Library;
 use crate::plan::model::PlanStep;
 use crate::run::places::{Entering, Place, Places};
+use crate::serve::fleet::room::{Room, Seat};
 use crate::serve::planning::Planner;
 use crate::space::load::width;
 use rust_decimal::Decimal;
@@ -17,7 +19,6 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// More calls than this are never under way on one instance.
 const MOST: u64 = 1 << 20;
@@ -28,7 +29,7 @@ pub struct Gates(Mutex<BTreeMap<Instance, Arc<Gate>>>);
 
 #[derive(Debug)]
 struct Gate {
-    room: Arc<Semaphore>,
+    room: Arc<Room>,
     count: Mutex<Count>,
     /// Seconds of the latest calls that gave a value, by workflow and step.
     took: Mutex<Took>,
@@ -44,8 +45,6 @@ const SURE: f64 = 2.0;
 #[derive(Clone, Copy, Debug)]
 struct Count {
     slots: u64,
-    /// Places that are too many, and go when they come back.
-    debt: u64,
     under_way: u64,
     calls: u64,
     /// Seconds × calls under way, and seconds × slots, until `at`.
@@ -81,8 +80,8 @@ impl Count {
 
 impl Gate {
     fn of(slots: u64, now: Instant) -> Gate {
-        let count = Count { slots, debt: 0, under_way: 0, calls: 0, busy: 0.0, offered: 0.0, at: now };
-        Gate { room: Arc::new(Semaphore::new(slots as usize)), count: Mutex::new(count), took: Mutex::default() }
+        let count = Count { slots, under_way: 0, calls: 0, busy: 0.0, offered: 0.0, at: now };
+        Gate { room: Room::of(slots), count: Mutex::new(count), took: Mutex::default() }
     }
 
     fn count(&self) -> MutexGuard<'_, Count> {
@@ -92,16 +91,8 @@ impl Gate {
     fn resize(&self, slots: u64, now: Instant) {
         let mut count = self.count();
         count.advance(now);
-        if slots >= count.slots {
-            let more = slots - count.slots;
-            let paid = more.min(count.debt);
-            count.debt -= paid;
-            self.room.add_permits((more - paid) as usize);
-        } else {
-            let fewer = count.slots - slots;
-            let gone = self.room.forget_permits(fewer as usize) as u64;
-            count.debt += fewer - gone;
-        }
+        // Where there are fewer now, those that are taken are waited for.
+        self.room.grow(slots as i64 - count.slots as i64);
         count.slots = slots;
     }
 }
@@ -205,15 +196,17 @@ pub struct OnFleet<'a> {
     pub workflow: &'a str,
     /// What the steps' entries stand in.
     pub library: &'a Library,
+    /// The run's priority: higher ones go first.
+    pub priority: u8,
 }
 
 impl Places for OnFleet<'_> {
     fn enter<'a>(&'a self, step: &'a PlanStep) -> Entering<'a> {
         Box::pin(async move {
             let gate = self.gates.gate(self.library, step)?;
-            let permit = gate.room.clone().acquire_owned().await.ok()?;
+            let seat = gate.room.enter(self.priority).await?;
             let of = (self.workflow.to_owned(), step.name.clone());
-            let taken = Taken { gate, of, permit: Some(permit), begun: Cell::new(false) };
+            let taken = Taken { gate, of, _seat: seat, begun: Cell::new(false) };
             Some(Box::new(taken) as Box<dyn Place>)
         })
     }
@@ -224,7 +217,7 @@ struct Taken {
     gate: Arc<Gate>,
     /// The workflow and the step that it is for.
     of: (String, String),
-    permit: Option<OwnedSemaphorePermit>,
+    _seat: Seat,
     begun: Cell<bool>,
 }
 
@@ -255,13 +248,6 @@ impl Drop for Taken {
         if self.begun.get() {
             count.under_way -= 1;
         }
-        match self.permit.take() {
-            Some(permit) if count.debt > 0 => {
-                count.debt -= 1;
-                permit.forget();
-            }
-            permit => drop(permit),
-        }
     }
 }
 
@@ -279,9 +265,9 @@ mod tests {
     /// Waits for a place of the instance, as a call does.
     async fn enter(gates: &Gates) -> Taken {
         let gate = gates.all()[&instance()].clone();
-        let permit = gate.room.clone().acquire_owned().await.expect("open");
+        let seat = gate.room.enter(4).await.expect("open");
         let of = ("w".to_owned(), "s".to_owned());
-        let taken = Taken { gate, of, permit: Some(permit), begun: Cell::new(false) };
+        let taken = Taken { gate, of, _seat: seat, begun: Cell::new(false) };
         taken.begin();
         taken
     }

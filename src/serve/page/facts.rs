@@ -317,7 +317,7 @@ mod tests {
             opened("2026-01-01T00:00:00Z"),
             intent(1, 0.5),
             Record::Retried { step: StepId(0), attempt: 1, message: "no".into(), t: 0.7 },
-            Record::Failed { call: call.clone(), message: "gone".into(), t: 1.0 },
+            Record::Failed { call: call.clone(), message: "gone".into(), unsent: false, t: 1.0 },
             opened("2026-01-01T00:01:00Z"),
             intent(2, 1.0),
         ];
@@ -333,7 +333,7 @@ mod tests {
         let done = [&records[..], &[result]].concat();
         let done = &calls(&done, begun(&done))[0];
         assert_eq!((done.attempts, done.from_s, done.to_s), (4, 61.5, Some(62.0)));
-        let more = [&records[..], &[Record::Failed { call, message: "again".into(), t: 3.0 }]].concat();
+        let more = [&records[..], &[Record::Failed { call, message: "again".into(), unsent: false, t: 3.0 }]].concat();
         assert_eq!(calls(&more, begun(&more))[0].to_s, Some(63.0));
     }
 }

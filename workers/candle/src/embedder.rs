@@ -110,6 +110,19 @@ impl Model for Embedder {
             _ => Err(call.unknown(self.functions())),
         }
     }
+
+    fn together(&mut self, calls: &[Call]) -> Option<Vec<Result<Value, Failure>>> {
+        if calls.iter().any(|call| call.function != "embed") {
+            return None;
+        }
+        let texts: Vec<_> = calls.iter().map(|call| call.texts("texts")).collect();
+        let all: Vec<String> = texts.iter().flatten().flatten().cloned().collect();
+        let mut vectors = self.embed(&all).ok()?.into_iter();
+        let own = |texts: Result<Vec<String>, Failure>| {
+            texts.map(|texts| json!(vectors.by_ref().take(texts.len()).collect::<Vec<_>>()))
+        };
+        Some(texts.into_iter().map(own).collect())
+    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,12 @@ pub trait Model {
 
     /// One call, which may hold many inputs.
     fn call(&mut self, call: &Call) -> Result<Value, Failure>;
+
+    /// Several calls of one function, each with its own value or failure: at once where that is quicker than one after the other. None where
+    /// it is not, or where they cannot be told apart.
+    fn together(&mut self, _calls: &[Call]) -> Option<Vec<Result<Value, Failure>>> {
+        None
+    }
 }
 
 /// A model from its weights, on a device.

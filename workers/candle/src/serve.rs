@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::frame::Pipe;
 use crate::model::Model;
 use candle_core::Device;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::any::Any;
 use std::io::{self, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,15 +20,15 @@ pub fn serve<R: Read, W: Write>(
         Ok(loaded) => loaded,
         Err(failure) => return pipe.send(&failure.answer()),
     };
-    let mut ready = json!({"ready": model.functions(), "device": device::name(&device)});
+    let mut ready = json!({"ready": model.functions(), "device": device::name(&device), "together": true});
     if let Some(gpu) = device::gpu_of(&device) {
         ready["gpu"] = json!(gpu);
     }
     pipe.send(&ready)?;
     while let Some(request) = pipe.receive()? {
-        let answer = match caught(|| model.call(&Call::of(&request)?)) {
-            Ok(value) => json!({"value": value}),
-            Err(failure) => failure.answer(),
+        let answer = match request["calls"].as_array() {
+            None => one(model.as_mut(), &request),
+            Some(calls) => json!({"answers": several(model.as_mut(), &request, calls)}),
         };
         mark(request["mark"].as_str().unwrap_or_default());
         match pipe.send(&answer) {
@@ -37,6 +37,34 @@ pub fn serve<R: Read, W: Write>(
         }
     }
     Ok(())
+}
+
+/// The answer to one call.
+fn one(model: &mut dyn Model, request: &Value) -> Value {
+    answer(caught(|| model.call(&Call::of(request)?)))
+}
+
+fn answer(result: Result<Value, Failure>) -> Value {
+    match result {
+        Ok(value) => json!({"value": value}),
+        Err(failure) => failure.answer(),
+    }
+}
+
+/// The answers to several calls: of all at once where the model can, else one after the other, so that each fails for itself.
+fn several(model: &mut dyn Model, request: &Value, calls: &[Value]) -> Vec<Value> {
+    let whole = |call: &Value| {
+        let mut whole = request.clone();
+        whole["arguments"] = call["arguments"].clone();
+        whole
+    };
+    let requests: Vec<Value> = calls.iter().map(whole).collect();
+    let read: Option<Vec<Call>> = requests.iter().map(|request| Call::of(request).ok()).collect();
+    let at_once = read.and_then(|calls| caught(|| Ok(model.together(&calls))).ok().flatten());
+    match at_once.filter(|results| results.len() == calls.len()) {
+        Some(results) => results.into_iter().map(answer).collect(),
+        None => requests.iter().map(|request| one(model, request)).collect(),
+    }
 }
 
 /// Ends the log of a call.
@@ -62,7 +90,6 @@ pub fn words(panic: &(dyn Any + Send)) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::Value;
 
     struct Moody;
 
@@ -97,13 +124,23 @@ mod tests {
         let requests =
             [call("panic", ""), call("double", "x"), call("none", ""), call("big", ""), call("double", "4"), json!(1)];
         let said = exchanged(&requests, || Ok((Box::new(Moody), Device::Cpu)));
-        assert_eq!(said[0], json!({"ready": ["double", "panic"], "device": "cpu"}));
+        assert_eq!(said[0], json!({"ready": ["double", "panic"], "device": "cpu", "together": true}));
         let kind = |i: usize| said[i]["error"]["type"].as_str().unwrap_or_default().to_owned();
         assert_eq!([kind(1), kind(2), kind(3), kind(4)], ["ModelError", "InputError", "InputError", "InputError"]);
         assert!(said[1]["error"]["message"].as_str().is_some_and(|m| m.ends_with("index out of bounds")));
         assert!(said[4]["error"]["message"].as_str().is_some_and(|m| m.contains("MB")));
         assert_eq!(said[5], json!({"value": 8}));
         assert_eq!(kind(6), "InputError");
+    }
+
+    #[test]
+    fn several_calls_each_have_their_own_answer() {
+        let calls = json!([{"arguments": {}}, {"arguments": 1}, {"arguments": {}}]);
+        let request = json!({"function": "double", "options": {"of": "3"}, "mark": "m", "calls": calls});
+        let said = exchanged(&[request], || Ok((Box::new(Moody), Device::Cpu)));
+        let answers = said[1]["answers"].as_array().expect("answers");
+        assert_eq!((&answers[0], &answers[2]), (&json!({"value": 6}), &json!({"value": 6})));
+        assert_eq!(answers[1]["error"]["type"], "InputError");
     }
 
     #[test]

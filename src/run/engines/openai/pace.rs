@@ -1,13 +1,17 @@
-//! A provider's limits on calls and tokens -> when the next call may be made. What the library says of a model holds for its account there.
+//! A provider's limits on calls and tokens -> when the next call may be made, and whose that is. What the library says of a model holds for
+//! its account there.
 
 use crate::plan::model::Provider;
+use crate::run::pool::line::Rank;
+use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use rust_decimal::prelude::ToPrimitive;
-use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// The limits of a run's models, each made when it is first needed.
@@ -16,20 +20,90 @@ pub struct Pace {
     calls: RefCell<BTreeMap<String, Rc<DefaultDirectRateLimiter>>>,
     /// When the tokens of the calls so far are through.
     tokens: RefCell<BTreeMap<String, Instant>>,
+    queues: RefCell<BTreeMap<String, Rc<Queue>>>,
+}
+
+/// The calls that wait for a model, in the order of their ranks, and of equal ones who asked first.
+#[derive(Default)]
+struct Queue {
+    waiting: RefCell<BTreeSet<(Rank, u64)>>,
+    asked: Cell<u64>,
+    changed: Notify,
+}
+
+/// A call in a queue, until dropped.
+struct Waits {
+    queue: Rc<Queue>,
+    turn: (Rank, u64),
+}
+
+impl Waits {
+    fn new(queue: Rc<Queue>, rank: Rank) -> Waits {
+        let turn = (rank, queue.asked.replace(queue.asked.get() + 1));
+        queue.waiting.borrow_mut().insert(turn.clone());
+        queue.changed.notify_waiters();
+        Waits { queue, turn }
+    }
+
+    fn first(&self) -> bool {
+        self.queue.waiting.borrow().first() == Some(&self.turn)
+    }
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.queue.waiting.borrow_mut().remove(&self.turn);
+        self.queue.changed.notify_waiters();
+    }
 }
 
 impl Pace {
-    /// Waits until a model of an account may be asked with so many tokens; at once where nobody says how fast.
-    pub async fn turn(&self, account: &str, provider: &Provider, tokens: u64) {
+    /// Waits until a model of an account may be asked with so many tokens; at once where nobody says how fast, and the account asked nobody to
+    /// wait until some moment. Whoever ranks first of those who wait goes first, whenever it came.
+    pub async fn turn(
+        &self,
+        account: &str,
+        (provider, tokens): (&Provider, u64),
+        rank: &Rank,
+        until: &dyn Fn() -> Option<Instant>,
+    ) {
+        if provider.calls_per_s.is_none() && provider.tokens_per_s.is_none() && until().is_none() {
+            return;
+        }
+        let queue = self.queues.borrow_mut().entry(key(account, provider)).or_default().clone();
+        let waits = Waits::new(queue, rank.clone());
+        loop {
+            let changed = waits.queue.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if !waits.first() {
+                changed.await;
+                continue;
+            }
+            let Some(moment) = self.ready(account, (provider, tokens), until()) else { return };
+            tokio::select! {
+                () = tokio::time::sleep_until(moment) => {}
+                () = changed => {}
+            }
+        }
+    }
+
+    /// When a call of so many tokens can be looked at again; none where it may be made now, which it then is.
+    fn ready(&self, account: &str, (provider, tokens): (&Provider, u64), until: Option<Instant>) -> Option<Instant> {
+        let (key, now) = (key(account, provider), Instant::now());
+        let through = self.tokens.borrow().get(&key).copied().filter(|_| provider.tokens_per_s.is_some());
+        if let Some(later) = until.max(through).filter(|moment| *moment > now) {
+            return Some(later);
+        }
         if let Some(quota) = quota(provider) {
-            let key = key(account, provider);
             let limiter =
                 self.calls.borrow_mut().entry(key).or_insert_with(|| Rc::new(RateLimiter::direct(quota))).clone();
-            limiter.until_ready().await;
+            if let Err(early) = limiter.check() {
+                return Some(now + early.wait_time_from(DefaultClock::default().now()));
+            }
         }
-        if let Some(turn) = self.place(account, provider, tokens, Instant::now()) {
-            tokio::time::sleep_until(turn).await;
-        }
+        self.place(account, provider, tokens, now);
+        None
     }
 
     /// When a call of so many tokens may be made, behind those before it.
@@ -92,6 +166,7 @@ mod tests {
             work: Default::default(),
             calls_per_s,
             tokens_per_s: None,
+            together: 0,
         }
     }
 
@@ -115,6 +190,33 @@ mod tests {
         assert_eq!(asked("b", 100, 3), 3, "another account");
         let free = Provider { tokens_per_s: None, ..provider.clone() };
         assert!(pace.place("a", &free, 100, begun).is_none());
+    }
+
+    #[tokio::test]
+    async fn of_those_who_wait_the_longest_way_goes_first() {
+        let provider = Provider { tokens_per_s: Some(dec!(500)), ..provider(None) };
+        let (pace, order) = (Pace::default(), RefCell::new(Vec::new()));
+        let call = |name: &'static str, behind: Decimal| {
+            let (pace, provider, order) = (&pace, &provider, &order);
+            async move {
+                let rank = Rank { behind: std::cmp::Reverse(behind), ..Rank::default() };
+                pace.turn("a", (provider, 100), &rank, &|| None).await;
+                order.borrow_mut().push(name);
+            }
+        };
+        // The first goes at once; one that comes when the others already wait passes them.
+        let late = async {
+            tokio::task::yield_now().await;
+            call("late and long", dec!(9)).await;
+        };
+        tokio::join!(
+            call("first", dec!(1)),
+            call("short", dec!(2)),
+            call("short too", dec!(2)),
+            call("long", dec!(5)),
+            late
+        );
+        assert_eq!(*order.borrow(), ["first", "late and long", "long", "short", "short too"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What a provider charges -> what a request costs, in dollars.
 
-use crate::plan::model::{COUNTED, Provider};
+use crate::plan::model::{CALL, COUNTED, Provider};
 use crate::run::engines::Call;
 use crate::run::engines::chat::said::Tokens;
 use crate::run::value::planned_sizes;
@@ -30,6 +30,15 @@ impl Price {
     pub fn of(call: &Call<'_>, provider: &Provider) -> Option<Price> {
         let planned = || call.step.predicted.cost_usd.checked_div(call.step.calls).unwrap_or_default();
         Price::new(&provider.prices, flat(call, provider).unwrap_or_else(planned))
+    }
+
+    /// The same for a request of several calls of a provider, which is one request.
+    pub fn together(calls: &[Call<'_>], provider: &Provider) -> Option<Price> {
+        let prices = calls.iter().map(|call| Price::of(call, provider)).collect::<Option<Vec<_>>>()?;
+        let first = *prices.first()?;
+        let request = provider.prices.get(CALL).copied().unwrap_or_default().max(Decimal::ZERO);
+        let more = prices.iter().skip(1).map(|price| (price.flat - request).max(Decimal::ZERO));
+        Some(Price { flat: more.fold(first.flat, |sum, flat| sum.saturating_add(flat)), ..first })
     }
 
     /// The prices of tokens, beside what is charged for a request as such; what is only read (for an embedding, say) has no price of what

@@ -1,13 +1,16 @@
 //! Texts, or a question and passages -> embeddings, or the passages in order, by an endpoint (`embeddings`, `rerank`).
 
 use super::http::{Body, Endpoint, Reply};
-use super::post;
-use crate::plan::model::Provider;
-use crate::run::engines::Call;
+use super::{post, post_for};
+use crate::plan::model::{PlanStep, Provider};
+use crate::run::engines::batch::Each;
+use crate::run::engines::{Args, Call};
 use crate::run::fault::{Fault, FaultKind};
 use crate::types::Type;
 use serde_json::{Value, json};
 
+/// Where embeddings are asked for, behind an address.
+const PATH: &str = "embeddings";
 /// Texts of one request; providers take 2,048 and fewer.
 const MOST_TEXTS: usize = 256;
 /// Bytes of the texts of one request: some 200,000 tokens, which the narrowest provider takes.
@@ -15,21 +18,66 @@ const MOST_BYTES: usize = 800_000;
 
 /// Embeds the step's list of texts.
 pub async fn embeddings(call: &Call<'_>, provider: &Provider, endpoint: &Endpoint) -> Result<Value, Fault> {
-    let wanted = Type::List(Box::new(Type::Text));
-    let mut lists = call.step.params.iter().filter(|(_, ty)| ty.fits(&wanted)).filter_map(|(n, _)| call.args.get(n));
-    let texts = lists.next().ok_or_else(|| Fault::plan("the step has no parameter of type List[Text]"))?;
-    // An empty text is an error to providers, and has no meaning to lose.
-    let text = |v: &Value| v.as_str().filter(|t| !t.is_empty()).unwrap_or(" ").to_owned();
-    let texts: Vec<String> = texts.as_array().into_iter().flatten().map(text).collect();
+    let texts = texts(call)?;
     let mut found = Vec::with_capacity(texts.len());
     for batch in batches(&texts) {
-        let body = json!({"model": provider.model, "input": batch, "encoding_format": "float"});
-        // No tokenizer makes more than a token of a byte, and two around a text.
-        let most = batch.iter().map(|text| text.len() as u64 + 2).sum();
-        let reply = post(call, endpoint, "embeddings", Body::Json(&body), most).await.map_err(|r| r.fault)?;
-        found.extend(vectors(&reply, batch.len())?);
+        let request = request(provider, batch);
+        let reply = post(call, endpoint, PATH, Body::Json(&request), read(batch)).await.map_err(|r| r.fault)?;
+        found.extend(all_of(&reply, placed(&reply, batch.len()))?);
     }
     Ok(Value::Array(found))
+}
+
+/// Embeds the texts of several calls in one request, which has room for them: each gets its own vectors, and a text without one is the
+/// failure of its call alone.
+pub async fn together(calls: &[Call<'_>], provider: &Provider, endpoint: &Endpoint) -> Each {
+    if let [call] = calls {
+        return Ok(vec![Ok(embeddings(call, provider, endpoint).await?)]);
+    }
+    let each = calls.iter().map(texts).collect::<Result<Vec<_>, _>>()?;
+    let (all, reads): (Vec<String>, Vec<u64>) = (each.concat(), each.iter().map(|texts| read(texts)).collect());
+    if all.is_empty() {
+        return Ok(calls.iter().map(|_| Ok(json!([]))).collect());
+    }
+    let request = request(provider, &all);
+    let reply = post_for(calls, endpoint, PATH, Body::Json(&request), &reads).await.map_err(|r| r.fault)?;
+    let mut found = placed(&reply, all.len()).into_iter();
+    let own = |texts: &Vec<String>| all_of(&reply, found.by_ref().take(texts.len()).collect()).map(Value::Array);
+    Ok(each.iter().map(own).collect())
+}
+
+/// How much of a request a call's texts take: how many they are, and their bytes.
+pub fn load(step: &PlanStep, args: &Args) -> (usize, usize) {
+    let texts = of(step, args).and_then(Value::as_array).into_iter().flatten();
+    texts.fold((0, 0), |(count, bytes), text| (count + 1, bytes + text.as_str().map_or(0, str::len)))
+}
+
+/// Whether a request has room for so many texts of so many bytes.
+pub fn has_room((texts, bytes): (usize, usize)) -> bool {
+    texts <= MOST_TEXTS && bytes <= MOST_BYTES
+}
+
+/// The list of texts among the arguments of a step.
+fn of<'a>(step: &PlanStep, args: &'a Args) -> Option<&'a Value> {
+    let wanted = Type::List(Box::new(Type::Text));
+    let params = step.params.iter().filter(|(_, ty)| ty.fits(&wanted));
+    params.filter_map(|(name, _)| args.get(name)).next().map(AsRef::as_ref)
+}
+
+fn texts(call: &Call<'_>) -> Result<Vec<String>, Fault> {
+    let texts = of(call.step, &call.args).ok_or_else(|| Fault::plan("the step has no parameter of type List[Text]"))?;
+    // An empty text is an error to providers, and has no meaning to lose.
+    let text = |v: &Value| v.as_str().filter(|t| !t.is_empty()).unwrap_or(" ").to_owned();
+    Ok(texts.as_array().into_iter().flatten().map(text).collect())
+}
+
+fn request(provider: &Provider, texts: &[String]) -> Value {
+    json!({"model": provider.model, "input": texts, "encoding_format": "float"})
+}
+
+/// The most tokens that texts are: no tokenizer makes more than a token of a byte, and two around a text.
+fn read(texts: &[String]) -> u64 {
+    texts.iter().map(|text| text.len() as u64 + 2).sum()
 }
 
 /// Puts the step's passages in order by its question.
@@ -69,8 +117,8 @@ fn batches(texts: &[String]) -> Vec<&[String]> {
     found
 }
 
-/// The vectors of a reply by their index, each text's once.
-fn vectors(reply: &Reply, count: usize) -> Result<Vec<Value>, Fault> {
+/// The vectors of a reply by their index, each text's once; null where there is none.
+fn placed(reply: &Reply, count: usize) -> Vec<Value> {
     let mut found = vec![Value::Null; count];
     for item in reply.body["data"].as_array().into_iter().flatten() {
         let numbers = item["embedding"].as_array().filter(|n| !n.is_empty() && n.iter().all(Value::is_number));
@@ -79,9 +127,14 @@ fn vectors(reply: &Reply, count: usize) -> Result<Vec<Value>, Fault> {
             *place = json!(numbers);
         }
     }
+    found
+}
+
+/// Vectors, where none is missing.
+fn all_of(reply: &Reply, found: Vec<Value>) -> Result<Vec<Value>, Fault> {
     match found.iter().position(Value::is_null) {
         None => Ok(found),
-        Some(missing) => Err(unusable(reply, &format!("sent no embedding of text {} of {count}", missing + 1))),
+        Some(missing) => Err(unusable(reply, &format!("sent no embedding of text {} of {}", missing + 1, found.len()))),
     }
 }
 
@@ -122,7 +175,8 @@ mod tests {
     #[test]
     fn vectors_stand_where_their_index_says() {
         let good = json!({"data": [{"index": 1, "embedding": [0.5]}, {"index": 0, "embedding": [1, 2]}]});
-        assert_eq!(vectors(&reply(good), 2), Ok(vec![json!([1, 2]), json!([0.5])]));
+        let good = reply(good);
+        assert_eq!(all_of(&good, placed(&good, 2)), Ok(vec![json!([1, 2]), json!([0.5])]));
         let bad = [
             json!({}),
             json!({"data": [{"index": 0, "embedding": [1]}, {"index": 0, "embedding": [2]}]}),
@@ -130,7 +184,8 @@ mod tests {
             json!({"data": [{"index": 9, "embedding": [1]}, {"embedding": [1]}]}),
         ];
         for body in bad {
-            assert_eq!(vectors(&reply(body), 2).expect_err("unusable").kind, FaultKind::Answer);
+            let bad = reply(body);
+            assert_eq!(all_of(&bad, placed(&bad, 2)).expect_err("unusable").kind, FaultKind::Answer);
         }
     }
 

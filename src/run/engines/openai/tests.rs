@@ -12,8 +12,9 @@ use crate::run::fault::FaultKind;
 use crate::run::tests::samples::{Diary, plan, step, value};
 use crate::run::{RunContext, run};
 use crate::types::Type;
-use provider::{Act, KEY, ask, chat, say, text, typed};
-use serde_json::json;
+use provider::{Act, KEY, Outcome, Question, ask, chat, say, text, typed};
+use rust_decimal::{Decimal, dec};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -256,6 +257,7 @@ async fn nobody_there() {
         serve: None,
         calls_per_s: None,
         tokens_per_s: None,
+        together: 0,
     });
     let mut s = step(0, engine, &[("x", Type::Text)], Type::Text);
     s.hardware.device = "api".into();
@@ -282,4 +284,44 @@ async fn embeddings_come_in_the_order_of_the_texts() {
     let few = say(200, json!({"data": [{"index": 0, "embedding": [1]}]}));
     let outcome = ask(vec![few], "embeddings", wanted, texts, Conditions::default()).await;
     assert!(outcome.fault().message.ends_with("sent no embedding of text 2 of 2"), "{}", outcome.fault().message);
+}
+
+/// Vectors of two calls with a text each; the provider reports so many tokens.
+async fn two_calls(acts: Vec<Act>, prices: &'static [(&'static str, Decimal)], limit: Decimal) -> Outcome {
+    let texts = Type::List(Box::new(Type::Text));
+    let output = Type::List(Box::new(Type::Embedding));
+    let x = (Type::List(Box::new(texts)), json!([["a"], ["bcdefg"]]));
+    let limit = Some(limit);
+    Question { api: "embeddings", output, x, each: true, prices, limit, ..Question::default() }.ask(acts).await
+}
+
+fn vectors(count: usize, tokens: u64) -> Act {
+    let data: Vec<Value> = (0..count).map(|i| json!({"index": i, "embedding": [i]})).collect();
+    say(200, json!({"data": data, "usage": {"prompt_tokens": tokens}}))
+}
+
+#[tokio::test]
+async fn calls_that_share_a_request_share_what_it_costs() {
+    const PRICES: &[(&str, Decimal)] = &[("input", dec!(0.1)), ("call", dec!(1))];
+    let outcome = two_calls(vec![vectors(2, 8)], PRICES, dec!(10)).await;
+    assert_eq!(outcome.seen.len(), 1);
+    assert_eq!(outcome.sent(0)["input"], json!(["a", "bcdefg"]));
+    let step = &outcome.report.steps[0];
+    assert_eq!((step.tokens_in, step.attempts, step.together), (8, 2, 2));
+    // One request, and eight tokens; not a request for each.
+    assert!(step.cost_usd.is_some_and(|usd| (usd - 1.8).abs() < 1e-9), "{step:?}");
+    assert_eq!(outcome.report.result.expect("vectors"), json!([[[0]], [[1]]]));
+}
+
+#[tokio::test]
+async fn what_cannot_be_paid_together_is_paid_one_after_the_other() {
+    // Together they could cost 1.1 usd; the one 0.3, of which it uses 0.1, and the other 0.8.
+    const PRICES: &[(&str, Decimal)] = &[("input", dec!(0.1))];
+    let outcome = two_calls(vec![vectors(1, 1)], PRICES, dec!(1)).await;
+    assert_eq!(outcome.seen.len(), 2, "each by itself: {:?}", outcome.report.result);
+    let step = &outcome.report.steps[0];
+    assert_eq!((step.started, step.calls, step.together), (2, 2, 0));
+    let budget = two_calls(vec![vectors(1, 1)], PRICES, dec!(0.5)).await;
+    assert_eq!(budget.fault().kind, FaultKind::Budget);
+    assert!(budget.seen.len() <= 1, "the one that fits may have been made");
 }

@@ -221,6 +221,7 @@ impl Question {
             serve: None,
             calls_per_s: None,
             tokens_per_s: None,
+            together: 0,
         };
         let engine = match self.api {
             "messages" => Engine::Anthropic(provider),
