@@ -239,11 +239,7 @@ impl Steer for Adapt<'_, '_> {
     }
 
     fn changed(&self, steps: &[PlanStep]) {
-        let mut plan = self.decision.plan.clone();
-        for step in steps {
-            let place = plan.steps.iter_mut().find(|s| s.id == step.id);
-            place.into_iter().for_each(|place| *place = step.clone());
-        }
+        let plan = self.decision.plan.clone().with_steps(steps);
         // What cannot be had any more counts with the figures of what was planned first.
         if let Ok(choice) = choice(self.prepared, &plan) {
             self.state.borrow_mut().choice = choice;

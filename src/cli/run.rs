@@ -12,8 +12,10 @@ use super::{Failure, note, print, print_json};
 use crate::adapt::{Adapt, Mode};
 use crate::digest::{digest, file_digest};
 use crate::eval::measure::now;
+use crate::library::Library;
 use crate::library::evidence::Demand;
-use crate::plan::model::{Engine, Plan};
+use crate::plan::model::{Engine, Plan, PlanClause, PlanStep};
+use crate::plan::verify::works;
 use crate::ray::Ray;
 use crate::run::cache::MOST;
 use crate::run::fault::{Fault, FaultKind, RunError};
@@ -23,11 +25,16 @@ use crate::run::journal::{Journal, MadeOf, PROJECT, Run, RunInfo};
 use crate::run::observer::{Bars, Event, Observer, Silent};
 use crate::run::remote::{Remote, portable};
 use crate::run::report::clauses::{self, Kept};
+use crate::run::report::html::Recorded;
+use crate::run::shown::steps::Planned;
 use crate::run::steer::Steer;
 use crate::run::trace::{self, Traced};
 use crate::run::value::held::Held;
 use crate::run::{RunContext, RunReport, block_on, pins, preflight, report, run_to_end, store, value};
 use clap::{Args, ValueEnum};
+use ecow::EcoString;
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
@@ -40,7 +47,7 @@ struct Notes;
 impl Observer for Notes {
     fn event(&self, event: &Event<'_>) {
         match event {
-            Event::Left { .. } | Event::Adapted { .. } => note(&event.to_string()),
+            Event::Left { .. } | Event::Adapted { .. } | Event::Draining { .. } => note(&event.to_string()),
             _ => {}
         }
     }
@@ -129,6 +136,10 @@ pub struct Running<'a> {
     pub plan: Plan,
     /// Its inputs.
     pub inputs: BTreeMap<String, Value>,
+    /// Limits of the plan that it did not begin with.
+    pub limits: Vec<PlanClause>,
+    /// Tokens that its steps were planned to read and write, where that is known.
+    pub tokens: Option<Planned>,
     /// Who plans the rest again.
     pub steer: Option<&'a dyn Steer>,
 }
@@ -140,7 +151,7 @@ pub fn run(options: &RunOptions, inputs: &Inputs) -> Result<(), Failure> {
         return make_and(&options.planning, inputs, Some(HERE), &options.slo, |planned, prepared, decision| {
             let adapt = options.adapt.mode().map(|mode| Adapt::new(prepared, decision, mode));
             let steer = adapt.as_ref().map(|adapt| adapt as &dyn Steer);
-            run_plan(options, planned.plan, planned.inputs, steer)
+            run_plan(options, planned.plan, planned.inputs, (steer, Some(prepared.library)))
         });
     };
     if let Some(Adapting::On | Adapting::Show) = options.adapt.adapt {
@@ -148,14 +159,14 @@ pub fn run(options: &RunOptions, inputs: &Inputs) -> Result<(), Failure> {
     }
     let plan = trusted(path, options)?;
     let (inputs, _) = given(plan.inputs.iter().map(|i| (i.name.as_str(), &i.ty)), inputs)?;
-    run_plan(options, plan, inputs, None)
+    run_plan(options, plan, inputs, (None, None))
 }
 
 fn run_plan(
     options: &RunOptions,
     plan: Plan,
     inputs: BTreeMap<String, Value>,
-    steer: Option<&dyn Steer>,
+    (steer, library): (Option<&dyn Steer>, Option<&Library>),
 ) -> Result<(), Failure> {
     let needed = plan.inputs.iter().map(|i| (i.name.as_str(), &i.ty));
     missing(needed, &|name| inputs.contains_key(name))?;
@@ -198,7 +209,20 @@ fn run_plan(
             run
         }
     };
-    execute(journal, Running { run, plan, inputs, steer }, &options.durable, showing)
+    let tokens = library.filter(|_| showing.report.is_some()).map(|library| tokens(&plan, library));
+    execute(journal, Running { run, plan, inputs, limits: Vec::new(), tokens, steer }, &options.durable, showing)
+}
+
+/// The tokens that models are planned to read and write in a run, by step.
+pub fn tokens(plan: &Plan, library: &Library) -> Planned {
+    let works = works(plan, library);
+    let of = |(step, work): (&PlanStep, Vec<(EcoString, Decimal)>)| {
+        step.engine.provider()?;
+        let each = |name: &str| work.iter().find(|(dimension, _)| dimension == name).map(|(_, amount)| *amount);
+        let all = |name: &str| each(name)?.checked_mul(step.calls)?.to_f64();
+        Some((step.id, (all("input").unwrap_or(0.0), all("output").unwrap_or(0.0))))
+    };
+    plan.steps.iter().zip(works).filter_map(of).collect()
 }
 
 /// What the plan is made from, for when the run is resumed.
@@ -294,7 +318,7 @@ pub fn again(journal: &Journal, run: &Run, showing: &Showing) -> Result<bool, Fa
 
 /// Works on a run until it ends; whether this machine can has been asked.
 pub fn execute(journal: Journal, running: Running<'_>, durable: &Durable, showing: &Showing) -> Result<(), Failure> {
-    let Running { run, plan, inputs, steer } = running;
+    let Running { run, plan, inputs, limits, tokens, steer } = running;
     let folders = run.info.folders.clone();
     let grace = durable.grace;
     let env = |name: &str| std::env::var(name).ok();
@@ -307,6 +331,11 @@ pub fn execute(journal: Journal, running: Running<'_>, durable: &Durable, showin
         }
     }
     let recorder = journal.attach(&run, now())?;
+    if !limits.is_empty() {
+        recorder.limited(&limits)?;
+        let said: Vec<String> = limits.iter().map(|limit| format!("`{}`", limit.text)).collect();
+        note(&format!("run {} goes on under {}", run.id, said.join(", ")));
+    }
     let text = serde_json::to_string_pretty(&plan).map_err(|e| e.to_string())?;
     store::write(&recorder.folder().join("plan.json"), format!("{text}\n").as_bytes())?;
     let loud = !showing.quiet && !showing.json && std::io::stderr().is_terminal();
@@ -316,7 +345,7 @@ pub fn execute(journal: Journal, running: Running<'_>, durable: &Durable, showin
         false if showing.quiet => &Silent,
         false => &Notes,
     };
-    let traced = Traced::new(inner);
+    let traced = Traced::new(inner, &env);
     let inner: &dyn Observer = if durable.otlp.is_some() { &traced } else { inner };
     let streaming = Streaming::new(inner);
     let inner: &dyn Observer = if showing.stream { &streaming } else { inner };
@@ -355,10 +384,13 @@ pub fn execute(journal: Journal, running: Running<'_>, durable: &Durable, showin
     if let Some(cache) = cache {
         cache.collect(MOST, None, SystemTime::now());
     }
-    let id = run.id;
     // The journal is closed, and the run free, before anybody is told.
     drop(recorder);
-    finish(showing, &plan, &done.0, (id, done.1), &streaming)
+    if let Some(path) = &showing.report {
+        let recorded = Recorded { journal: &self::journal()?, run: &run, tokens: tokens.as_ref() };
+        write(path, &report::html::of_run(&recorded, &plan, &done.0.clone().whole())?)?;
+    }
+    finish(showing, &plan, &done.0, (run.id, done.1), &streaming)
 }
 
 /// Where what a job or a library brings along is looked for: beside the job, then in each library.
@@ -392,9 +424,6 @@ fn finish(
     (id, signal): (u64, Option<u8>),
     streaming: &Streaming<'_>,
 ) -> Result<(), Failure> {
-    if let Some(path) = &showing.report {
-        write(path, &report::html::page(plan, &done.clone().whole()))?;
-    }
     if showing.json {
         print_json(done);
     }
@@ -421,7 +450,11 @@ fn finish(
         }
         Err(error) => {
             let kept = format!("outputs of finished steps are in {}", done.folder.display());
-            Err(format!("{error}\n  {kept}; `mkbc resume {id}` goes on from there").into())
+            let how = match error.fault.kind {
+                FaultKind::Budget => format!("`mkbc resume {id} --slo \"cost <= … usd\"` goes on from there with more"),
+                _ => format!("`mkbc resume {id}` goes on from there"),
+            };
+            Err(format!("{error}\n  {kept}; {how}").into())
         }
     }
 }

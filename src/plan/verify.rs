@@ -71,8 +71,7 @@ pub fn verify(plan: &Plan) -> Vec<String> {
         wrong.push(format!("`{}` is no rule of quality", plan.quality_rule));
         return wrong;
     };
-    let shares: Option<Vec<Decimal>> =
-        plan.steps.iter().enumerate().map(|(index, step)| share(&rule, index, step, plan.robust)).collect();
+    let shares = shares(plan, &rule);
     let Some(shares) = shares.filter(|all| all.iter().all(|s| (Decimal::ZERO..=Decimal::ONE).contains(s))) else {
         wrong.push("the measured rule of quality says nothing of a step, or gives it a quality beyond reason".into());
         return wrong;
@@ -156,6 +155,16 @@ fn strange(step: &PlanStep) -> bool {
         || alone && !p.either_usd.is_zero()
         || p.quality > Decimal::ONE
         || numbers.any(|n| n.is_sign_negative() && !n.is_zero() || n > dec!(1e15))
+}
+
+/// The quality of a job whose plan is carried out like this; none where its rule says nothing of a step.
+pub fn quality(plan: &Plan) -> Option<Decimal> {
+    let rule = rule_of(plan)?;
+    Some(rule.total(shares(plan, &rule)?.into_iter()))
+}
+
+fn shares(plan: &Plan, rule: &QualityRule) -> Option<Vec<Decimal>> {
+    plan.steps.iter().enumerate().map(|(index, step)| share(rule, index, step, plan.robust)).collect()
 }
 
 /// What a step contributes to the job's quality.

@@ -4,7 +4,7 @@
 //! the blocking pool. Dropping the set (an error, a cancelled run) drops every call, which kills its children.
 
 mod calls;
-mod flow;
+pub mod flow;
 mod scope;
 
 use self::flow::{dependencies, steps_in};
@@ -116,6 +116,7 @@ impl<'a> Scheduler<'a> {
         if let Some(steer) = cx.steer {
             steer.changed(&changed);
         }
+        meter.changed(&changed);
         changed.into_iter().for_each(|step| carriers.replace(step));
         let (progress, finished, steered, stood_in, under_way) = Default::default();
         Ok(Scheduler {

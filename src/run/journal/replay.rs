@@ -1,9 +1,14 @@
 //! The records of a run -> what is done, and what state the run is in.
 
+use super::blobs::{Blobs, damaged};
 use super::record::{CallId, Record, Source, Stored};
 use crate::ir::workflow::StepId;
+use crate::plan::model::{PlanClause, PlanStep};
+use crate::run::budget::Unsettled;
+use crate::run::fault::Fault;
 use crate::run::meter::Usage;
 use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
 use std::collections::BTreeMap;
 
 /// A call that is done.
@@ -30,6 +35,10 @@ pub struct Begun {
     pub call: CallId,
     /// Attempts so far.
     pub attempts: u32,
+    /// Whether all that came of them is that the money for a first request was not there: nobody was asked.
+    pub unsent: bool,
+    /// The first reservation that may be its own; none where an attempt may have reached somebody.
+    reserved_from: Option<u64>,
 }
 
 /// How a run ended last.
@@ -76,6 +85,12 @@ pub struct Replay {
     pub settled_by: BTreeMap<u32, Decimal>,
     /// The next number of a reservation.
     pub next_reservation: u64,
+    /// The limits that it goes on under, where others were given than those of its plan: the last of each figure.
+    pub limits: Vec<PlanClause>,
+    /// Seconds of the runtimes before the last one, and when that one took over, for people.
+    pub last_opened: Option<(f64, String)>,
+    /// The first reservation of the last runtime.
+    last_reserved: u64,
     /// Seconds of the last runtime so far.
     last_s: f64,
 }
@@ -92,17 +107,21 @@ impl Replay {
 
     fn step(&mut self, record: &Record) {
         match record {
-            Record::Opened { .. } => {
+            Record::Opened { at, .. } => {
                 self.took_s += self.last_s;
                 self.last_s = 0.0;
                 self.runtimes += 1;
+                self.last_opened = Some((self.took_s, at.clone()));
+                self.last_reserved = self.next_reservation;
                 // An answer stays: whoever opens such a run only reads it.
                 if !matches!(self.end, End::Answered(_)) {
                     self.end = End::Open;
                 }
             }
             Record::Intent { call, attempt, .. } => {
-                let begun = Begun { call: call.clone(), attempts: *attempt };
+                let before = self.begun.get(&call.path);
+                let reserved_from = before.is_none_or(|before| before.unsent).then_some(self.next_reservation);
+                let begun = Begun { call: call.clone(), attempts: *attempt, unsent: false, reserved_from };
                 self.begun.insert(call.path.clone(), begun);
             }
             Record::Result { call, input, value, usage, wall_s, source, .. } => {
@@ -116,7 +135,16 @@ impl Replay {
                     source: *source,
                 });
             }
+            Record::Failed { call, unsent: true, .. } => {
+                if let Some(begun) = self.begun.get_mut(&call.path) {
+                    begun.unsent = begun.reserved_from == Some(self.next_reservation);
+                }
+            }
             Record::Failed { .. } | Record::Retried { .. } | Record::Server { .. } => {}
+            Record::Limits { limits, .. } => {
+                self.limits.retain(|before| limits.iter().all(|limit| limit.metric != before.metric));
+                self.limits.extend_from_slice(limits);
+            }
             Record::Left { call, to, .. } => {
                 self.stand_ins.insert(call.path.clone(), to.clone());
             }
@@ -166,9 +194,36 @@ impl Replay {
         self.spent() - self.known()
     }
 
-    /// Whether a call of a step was begun.
+    /// The steps that were to be carried out otherwise than planned at first, in the order of the changes.
+    pub fn changes(&self, blobs: &Blobs) -> Result<Vec<PlanStep>, Fault> {
+        let mut steps = Vec::new();
+        for (stored, _) in &self.adapted {
+            let read = serde_json::from_value::<Vec<PlanStep>>(blobs.value(stored)?);
+            steps.extend(read.map_err(|e| damaged(&format!("a change of the plan cannot be read: {e}")))?);
+        }
+        Ok(steps)
+    }
+
+    /// Requests of which nobody knows the end; of a run that is worked on now (`live`), those of earlier runtimes alone.
+    pub fn unsettled(&self, live: bool) -> Option<Unsettled> {
+        let before = if live { self.last_reserved } else { u64::MAX };
+        Unsettled::of(self.reserved.range(..before).map(|(_, (usd, _))| *usd))
+    }
+
+    /// Money, dollars: of a run with an answer what was said of it; of another as far as it is known, by what was said last, or by what
+    /// requests have cost since.
+    pub fn cost(&self) -> Option<f64> {
+        if let End::Answered(_) = self.end {
+            return self.cost_usd;
+        }
+        let paid = self.settled.max(self.known()).to_f64().filter(|usd| *usd > 0.0);
+        self.cost_usd.into_iter().chain(paid).reduce(f64::max)
+    }
+
+    /// Whether a call of a step was begun: one that was refused before anything was sent was not.
     pub fn has_begun(&self, step: StepId) -> bool {
-        self.begun.values().map(|b| &b.call).chain(self.done.values().map(|d| &d.call)).any(|call| call.step == step)
+        let begun = self.begun.values().filter(|begun| !begun.unsent);
+        begun.map(|b| &b.call).chain(self.done.values().map(|d| &d.call)).any(|call| call.step == step)
     }
 
     /// What of it counts as spent by an agent.

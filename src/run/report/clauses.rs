@@ -3,6 +3,7 @@
 
 use crate::plan::model::Plan;
 use crate::plan::render::{at_line, metric};
+use crate::run::budget::Unsettled;
 use crate::run::fault::printable;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
@@ -16,6 +17,8 @@ pub struct Taken {
     pub latency_s: f64,
     /// Money, dollars.
     pub cost_usd: Option<f64>,
+    /// Requests that the money does not count, since nobody knows their end.
+    pub unsettled: Option<Unsettled>,
     /// Energy, watt-hours.
     pub energy_wh: Option<f64>,
     /// Whether it has its answer: one that has none may still break what it has kept so far.
@@ -35,6 +38,9 @@ pub struct Kept {
     pub soft: bool,
     /// What was measured, in the metric's unit (usd, s, Wh).
     pub measured: Option<f64>,
+    /// What may come on top of what was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsettled: Option<Unsettled>,
     /// Whether it holds, where that is known.
     pub holds: Option<bool>,
 }
@@ -49,6 +55,7 @@ impl Kept {
 impl fmt::Display for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = match (self.holds, self.soft) {
+            (None, _) if self.unsettled.is_some() => "not known",
             (None, _) => "not known from one run",
             (Some(true), _) => "holds",
             (Some(false), true) => "preferred, broken",
@@ -56,9 +63,10 @@ impl fmt::Display for Kept {
         };
         write!(f, "{}: {verdict}", printable(&self.text))?;
         match self.measured.and_then(|n| Decimal::try_from(n).ok()) {
-            Some(measured) => write!(f, ", {} measured", metric(&self.metric, measured)),
-            None => Ok(()),
+            Some(measured) => write!(f, ", {} measured", metric(&self.metric, measured))?,
+            None => {}
         }
+        self.unsettled.map_or(Ok(()), |unsettled| write!(f, ", and {unsettled}"))
     }
 }
 
@@ -73,15 +81,19 @@ pub fn clauses(plan: &Plan, taken: &Taken) -> Vec<Kept> {
     let limits = plan.clauses.iter().filter(|clause| clause.metric != "rule");
     let kept = limits.map(|clause| {
         let measured = of(&clause.metric);
-        let limit = clause.limit.to_f64().unwrap_or(f64::INFINITY);
         // Sums of binary fractions are no more exact than this.
-        let within = measured.map(|n| n <= limit * (1.0 + 1e-9));
+        let limit = clause.limit.to_f64().unwrap_or(f64::INFINITY) * (1.0 + 1e-9);
+        let unsettled = taken.unsettled.filter(|_| clause.metric == "cost");
+        let most = |n: f64| n + unsettled.map_or(0.0, |u| u.usd);
+        let within =
+            measured.map(|n| n <= limit).filter(|within| !within || measured.is_some_and(|n| most(n) <= limit));
         Kept {
             text: clause.text.clone(),
             line: clause.line,
             metric: clause.metric.clone(),
             soft: clause.soft,
             measured,
+            unsettled,
             holds: within.filter(|within| taken.whole || !within),
         }
     });
