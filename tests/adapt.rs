@@ -310,6 +310,7 @@ fn a_step_that_is_dear_makes_a_later_one_cheaper() {
     for text in [&done.err, &mkbc.read("run.html")] {
         assert!(text.contains(why) && !text.contains("failed for good"), "{text}");
     }
+    assert!(mkbc.read("run.html").contains("<small>instead of large</small>"), "{}", mkbc.read("run.html"));
     let shown = mkbc.run(&["show", "1"]).out;
     assert!(shown.contains("| polish | small for large |"), "{shown}");
     // Another run goes as planned: the plans were the same, and what was carried out was not.
@@ -501,8 +502,13 @@ fn the_same_request_carries_the_same_key_until_it_is_answered() {
     });
     let job = PAID.replace("LIMIT", "1").replace("draft(text)", "draft(text) retry 3");
     let mkbc = models(&job);
-    let done = with(&mkbc, &provider.url, None, &[&ARGUMENTS[..], &["--quiet"]].concat());
+    let done = with(&mkbc, &provider.url, None, &[&ARGUMENTS[..], &["--quiet", "--report", "run.html"]].concat());
     assert_eq!(done.code, Some(0), "{}", done.err);
+    let page = mkbc.read("run.html");
+    for (part, times) in [("class=\"retry\"", 2), ("until the next attempt", 2), ("Attempts that failed</h3>", 1)] {
+        assert_eq!(page.matches(part).count(), times, "{part}: {page}");
+    }
+    assert!(page.contains("<small>planned 100 + 100</small>"), "tokens of the second step: {page}");
     let keys: Vec<String> = provider.seen().into_iter().map(|s| s.once).collect();
     assert!(keys.iter().all(|key| key.len() == 64), "{keys:?}");
     assert_eq!(keys[0], keys[1], "nobody knows what came of the first");

@@ -4,10 +4,11 @@ mod limits;
 mod rest;
 
 use super::Failure;
-use super::run::{AdaptOptions, Adapting, Durable, Running, Showing, able, again, execute, journal, tokens};
+use super::run::{AdaptOptions, Adapting, Durable, Running, Showing, able, again, execute, journal};
 use crate::library::Library;
 use crate::run::journal::replay::{End, Replay};
 use crate::run::journal::{Journal, Run, lock::Lock};
+use crate::run::shown::steps::planned;
 use crate::run::steer::Steer;
 use clap::Args;
 
@@ -49,7 +50,7 @@ pub fn resume(options: &ResumeOptions) -> Result<(), Failure> {
     let (made_of, mode) = (run.info.made_of.clone(), options.adapt.mode());
     let text = plan.clone();
     let go = |steer: Option<&dyn Steer>, library: Option<&Library>| {
-        let tokens = library.filter(|_| showing.report.is_some()).map(|library| tokens(&plan, library));
+        let tokens = library.filter(|_| showing.report.is_some()).map(|library| planned(&plan, library));
         execute(journal, Running { run, plan, inputs, limits, tokens, steer }, &options.durable, showing)
     };
     match made_of.zip(mode) {

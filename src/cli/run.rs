@@ -14,8 +14,7 @@ use crate::digest::{digest, file_digest};
 use crate::eval::measure::now;
 use crate::library::Library;
 use crate::library::evidence::Demand;
-use crate::plan::model::{Engine, Plan, PlanClause, PlanStep};
-use crate::plan::verify::works;
+use crate::plan::model::{Engine, Plan, PlanClause};
 use crate::ray::Ray;
 use crate::run::cache::MOST;
 use crate::run::fault::{Fault, FaultKind, RunError};
@@ -26,15 +25,12 @@ use crate::run::observer::{Bars, Event, Observer, Silent};
 use crate::run::remote::{Remote, portable};
 use crate::run::report::clauses::{self, Kept};
 use crate::run::report::html::Recorded;
-use crate::run::shown::steps::Planned;
+use crate::run::shown::steps::{Planned, planned};
 use crate::run::steer::Steer;
 use crate::run::trace::{self, Traced};
 use crate::run::value::held::Held;
 use crate::run::{RunContext, RunReport, block_on, pins, preflight, report, run_to_end, store, value};
 use clap::{Args, ValueEnum};
-use ecow::EcoString;
-use rust_decimal::Decimal;
-use rust_decimal::prelude::ToPrimitive;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
@@ -111,7 +107,7 @@ impl AdaptOptions {
 /// How an outcome is shown.
 #[derive(Args, Default)]
 pub struct Showing {
-    /// Write a page with the answer, a timeline, and what was measured against what was planned
+    /// Write a page with the answer, the data flow by state, a timeline, and what was measured against what was planned
     #[arg(long, value_name = "FILE.html")]
     pub report: Option<PathBuf>,
     /// Print the answer, and what it took, as JSON
@@ -209,20 +205,8 @@ fn run_plan(
             run
         }
     };
-    let tokens = library.filter(|_| showing.report.is_some()).map(|library| tokens(&plan, library));
+    let tokens = library.filter(|_| showing.report.is_some()).map(|library| planned(&plan, library));
     execute(journal, Running { run, plan, inputs, limits: Vec::new(), tokens, steer }, &options.durable, showing)
-}
-
-/// The tokens that models are planned to read and write in a run, by step.
-pub fn tokens(plan: &Plan, library: &Library) -> Planned {
-    let works = works(plan, library);
-    let of = |(step, work): (&PlanStep, Vec<(EcoString, Decimal)>)| {
-        step.engine.provider()?;
-        let each = |name: &str| work.iter().find(|(dimension, _)| dimension == name).map(|(_, amount)| *amount);
-        let all = |name: &str| each(name)?.checked_mul(step.calls)?.to_f64();
-        Some((step.id, (all("input").unwrap_or(0.0), all("output").unwrap_or(0.0))))
-    };
-    plan.steps.iter().zip(works).filter_map(of).collect()
 }
 
 /// What the plan is made from, for when the run is resumed.

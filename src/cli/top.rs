@@ -217,6 +217,7 @@ fn text(buffer: &Buffer) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::journal::view::StepView;
     use std::collections::BTreeMap;
     use std::path::PathBuf;
 

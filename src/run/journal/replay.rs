@@ -250,6 +250,40 @@ mod tests {
     use crate::run::journal::record::tests::records;
     use proptest::prelude::*;
 
+    #[test]
+    fn a_call_that_was_refused_for_money_was_begun_only_where_something_may_have_been_sent() {
+        let call = CallId { path: "v1".into(), step: StepId(0), number: 0 };
+        let (key, input) = (String::new(), String::new());
+        let intent = |attempt| Record::Intent {
+            call: call.clone(),
+            attempt,
+            idempotency: key.clone(),
+            input: input.clone(),
+            t: 0.0,
+        };
+        let failed = |unsent| Record::Failed { call: call.clone(), message: "no".into(), unsent, t: 0.0 };
+        let reserved = Record::Reserved { id: 0, usd: Decimal::ONE, agent: None, t: 0.0 };
+        let begun = |records: &[Record]| Replay::of(records).has_begun(StepId(0));
+        assert!(begun(&[intent(1)]), "whoever made it died");
+        assert!(!begun(&[intent(1), failed(true)]));
+        assert!(!begun(&[intent(1), failed(true), intent(2), failed(true)]));
+        assert!(begun(&[intent(1), failed(true), intent(2)]));
+        assert!(begun(&[intent(1), failed(false)]), "it failed at somebody's");
+        assert!(begun(&[intent(1), reserved, failed(true)]), "a first request was sent, and a second was too dear");
+        assert!(begun(&[intent(1), failed(false), intent(2), failed(true)]), "so it may have been by another runtime");
+    }
+
+    #[test]
+    fn what_is_under_way_is_not_what_nobody_knows() {
+        let opened = |fence| Record::Opened { fence, pid: 1, at: "2026-01-01T00:00:00Z".into(), compiler: "c".into() };
+        let reserved = |id| Record::Reserved { id, usd: Decimal::ONE, agent: None, t: 0.0 };
+        let settled = Record::Settled { id: 1, usd: Decimal::ONE, t: 0.0 };
+        let replay = Replay::of(&[opened(1), reserved(0), reserved(1), settled, opened(2), reserved(2)]);
+        let known = |requests| Some(Unsettled { requests, usd: requests as f64 });
+        assert_eq!((replay.unsettled(true), replay.unsettled(false)), (known(1), known(2)));
+        assert_eq!(replay.cost(), Some(1.0), "what was settled was paid");
+    }
+
     proptest! {
         /// Whatever more a journal says, what was done stays done, with the value it had.
         #[test]

@@ -274,3 +274,16 @@ impl StepRecords {
         StepRecords { state, calls, open, attempts, recovered, error }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_is_worked_on_takes_time_by_the_clock() {
+        let opened = Record::Opened { fence: 1, pid: 1, at: "2026-01-01T00:00:00Z".into(), compiler: "c".into() };
+        let replay = Replay::of(&[opened]);
+        assert_eq!(took(&replay, false), 0.0);
+        assert!(took(&replay, true) > 3600.0, "since the first of January of 2026");
+    }
+}

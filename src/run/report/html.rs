@@ -6,6 +6,7 @@ use crate::html::markup::Markup;
 use crate::ir::workflow::StepId;
 use crate::plan::model::{Plan, PlanStep};
 use crate::plan::render;
+use crate::plan::verify::quality;
 use crate::run::RunReport;
 use crate::run::engines::Args;
 use crate::run::fault::{Fault, FaultKind};
@@ -44,7 +45,8 @@ pub fn of_run(recorded: &Recorded<'_>, plan: &Plan, report: &RunReport) -> Resul
     let records = journal.records_from(run.id, 0, MOST)?;
     let (inputs, folder) = (journal.inputs(&run.info)?, journal.folder(run));
     let mut story = Story::of(Some(plan.clone()), &report.changes, inputs, records, Some(folder));
-    story.reported();
+    // What the run measured itself is more than its records tell: counters, what was waited for, time without pauses between runtimes.
+    story.measures = report.steps.iter().map(|measure| (measure.step, measure.clone())).collect();
     Ok(page(&story, plan, report, Some(recorded)))
 }
 
@@ -83,7 +85,7 @@ pub fn page(story: &Story, plan: &Plan, report: &RunReport, recorded: Option<&Re
     if !machine.is_empty() {
         html_to!(main, "{}", part("machine", "What it took of the machine", machine));
     }
-    for step in &plan.steps {
+    for step in story.plan.iter().flat_map(|plan| &plan.steps) {
         let inside = detail(story, step, plan, recorded);
         html_to!(main, "{}", part(&format!("step-{}", step.id.0), &step.name, inside));
     }
@@ -135,6 +137,8 @@ fn head(story: &Story, plan: &Plan, report: &RunReport, recorded: Option<&Record
 
 fn figures(story: &Story, plan: &Plan, report: &RunReport, tokens: Option<&Planned>) -> Markup {
     let total = &plan.total;
+    // That of who was to carry it out last.
+    let quality = story.plan.as_ref().and_then(quality).unwrap_or(total.quality);
     let planned = |text: String| html!(" <small>planned {}</small>", text);
     let sum = |of: fn(&StepMeasure) -> Option<f64>| {
         report.steps.iter().map(of).sum::<Option<f64>>().filter(|_| !report.steps.is_empty())
@@ -173,7 +177,7 @@ fn figures(story: &Story, plan: &Plan, report: &RunReport, tokens: Option<&Plann
                     (attempts > 0).then(|| html!(" <small>{} attempts failed</small>", attempts))
                 ),
             ),
-            ("Quality, as planned", html!("{}", render::percent(total.quality))),
+            ("Quality, as planned", html!("{}", render::percent(quality))),
         ],
     );
     let more = pairs(

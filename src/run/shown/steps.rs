@@ -6,9 +6,11 @@ use super::story::{CallFacts, Retry, Story};
 use crate::html;
 use crate::html::markup::Markup;
 use crate::ir::workflow::StepId;
+use crate::library::Library;
 use crate::plan::fallback::in_place;
-use crate::plan::model::{Engine, PlanStep};
+use crate::plan::model::{Engine, Plan, PlanStep};
 use crate::plan::render;
+use crate::plan::verify::works;
 use crate::run::block_on;
 use crate::run::engines::Args;
 use crate::run::engines::openai::prompt;
@@ -17,12 +19,26 @@ use crate::run::journal::record::Source;
 use crate::run::meter::{Basis, StepMeasure};
 use crate::run::report::percent;
 use crate::run::value::files;
+use ecow::EcoString;
+use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Tokens that a step's calls were planned to read and write in a run.
 pub type Planned = BTreeMap<StepId, (f64, f64)>;
+
+/// The tokens that models are planned to read and write in a run, by step.
+pub fn planned(plan: &Plan, library: &Library) -> Planned {
+    let works = works(plan, library);
+    let of = |(step, work): (&PlanStep, Vec<(EcoString, Decimal)>)| {
+        step.engine.provider()?;
+        let each = |name: &str| work.iter().find(|(dimension, _)| dimension == name).map(|(_, amount)| *amount);
+        let all = |name: &str| each(name)?.checked_mul(step.calls)?.to_f64();
+        Some((step.id, (all("input").unwrap_or(0.0), all("output").unwrap_or(0.0))))
+    };
+    plan.steps.iter().zip(works).filter_map(of).collect()
+}
 
 /// Step by step: what was chosen, and what it took beside what was predicted; `link` is where a name leads. Predicted tokens are shown where
 /// somebody knows them.
@@ -65,7 +81,6 @@ pub fn table_of(story: &Story, link: &dyn Fn(StepId) -> String, tokens: Option<&
             .filter(|v| v.attempts > v.calls + v.unfinished)
             .map(|v| html!("<br><small>{} attempts</small>", v.attempts));
         let p = &step.predicted;
-        let memory = |gb: f64| format!("{gb:.2} GB");
         vec![
             html!("<a href=\"{}\">{}</a>{}", link(step.id), step.name, error),
             view.map(|view| badge(story.state_of(view))).unwrap_or_default(),
@@ -82,10 +97,7 @@ pub fn table_of(story: &Story, link: &dyn Fn(StepId) -> String, tokens: Option<&
             beside(figure_or_dash("cost", m.and_then(|m| m.cost_usd)), render::dollars(p.cost_usd)),
             counted(m.map(|m| (m.tokens_in, m.tokens_out)), tokens.and_then(|all| all.get(&step.id)).copied()),
             beside(energy(m), p.energy_wh.map_or("unknown".to_owned(), render::watt_hours)),
-            beside(
-                m.and_then(|m| m.memory_gb).map_or("–".to_owned(), memory),
-                memory(p.memory_gb.to_f64().unwrap_or(0.0)),
-            ),
+            memory(m.and_then(|m| m.memory_gb), p.memory_gb.to_f64().unwrap_or(0.0)),
             html!("{}", m.map_or("–".to_owned(), |m| duration(m.queue_s))),
         ]
     };
@@ -139,6 +151,15 @@ fn counted(measured: Option<(u64, u64)>, planned: Option<(f64, f64)>) -> Markup 
     match measured {
         Some((0, 0)) | None => html!("–{}", planned),
         Some((read, written)) => html!("{} + {}{}", read, written, planned),
+    }
+}
+
+/// Memory, where it is this machine's or that of a model.
+fn memory(measured_gb: Option<f64>, planned_gb: f64) -> Markup {
+    let gb = |gb: f64| format!("{gb:.2} GB");
+    match measured_gb {
+        None if planned_gb <= 0.0 => html!("–"),
+        measured => beside(measured.map_or("–".to_owned(), gb), gb(planned_gb)),
     }
 }
 
