@@ -1,5 +1,7 @@
 //! Text → HTML that shows it.
 
+pub mod markup;
+
 /// Text that stands for itself in HTML, in elements and attributes. Control characters, which no page may hold, are replaced.
 pub fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

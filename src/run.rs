@@ -27,15 +27,17 @@ pub mod report;
 pub mod scheduler;
 pub mod secret;
 pub mod servers;
+pub mod shown;
 pub mod steer;
 pub mod store;
 pub mod trace;
 pub mod under_way;
 pub mod value;
 
-use crate::plan::model::{PLAN_VERSION, Plan};
+use crate::plan::model::{PLAN_VERSION, Plan, PlanStep};
 use crate::plan::verify::quality;
 use crate::types::Type;
+use budget::Unsettled;
 use cache::Cache;
 use cancel::Cancel;
 use devices::cpu::POWERCAP;
@@ -56,6 +58,7 @@ use serde_json::Value;
 use servers::Servers;
 use servers::serving::{ServerMeasure, Serving};
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -166,6 +169,12 @@ pub struct RunReport<A: Serialize = Value> {
     /// What was said of changes of the plan, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub adapted: Vec<String>,
+    /// Steps as they were planned again.
+    #[serde(skip)]
+    pub changes: Vec<PlanStep>,
+    /// Requests that no step's money counts, since nobody knows their end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unsettled: Option<Unsettled>,
     /// The job's limits, and what was measured of each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub clauses: Vec<Kept>,
@@ -176,9 +185,23 @@ pub struct RunReport<A: Serialize = Value> {
 impl RunReport<Held> {
     /// The same, with all of the answer in memory.
     pub fn whole(self) -> RunReport {
-        let RunReport { job, result, wall_s, earlier_s, steps, servers, energy, adapted, clauses, folder } = self;
+        let RunReport { job, result, wall_s, earlier_s, steps, servers, energy, .. } = self;
+        let RunReport { adapted, changes, unsettled, clauses, folder, .. } = self;
         let result = result.and_then(|held| held.into_value().map_err(RunError::from));
-        RunReport { job, result, wall_s, earlier_s, steps, servers, energy, adapted, clauses, folder }
+        RunReport {
+            job,
+            result,
+            wall_s,
+            earlier_s,
+            steps,
+            servers,
+            energy,
+            adapted,
+            changes,
+            unsettled,
+            clauses,
+            folder,
+        }
     }
 }
 
@@ -224,23 +247,37 @@ pub async fn run_held(plan: &Plan, inputs: BTreeMap<String, Held>, cx: &RunConte
     let (elapsed, energy) = wall.unwrap_or_else(|| (meter.elapsed(), Vec::new()));
     let wall_s = elapsed.as_secs_f64();
     let earlier = cx.recorder.into_iter().flat_map(|r| r.replay().adapted.iter().map(|(_, said)| said.clone()));
-    let adapted = earlier.chain(meter.adapted()).collect();
+    let (adapted, changes) = (earlier.chain(meter.adapted()).collect(), meter.changes());
     let steps = meter.measures();
     let result = recorded(result, cx, cost(&steps)).await;
     let earlier_s = cx.recorder.map_or(0.0, |r| r.replay().took_s);
+    let unsettled = cx.recorder.and_then(|r| r.unsettled());
     let clauses = clauses(
         plan,
         &Taken {
             latency_s: wall_s + earlier_s,
             cost_usd: cost(&steps),
-            unknown_usd: cx.recorder.map_or(0.0, |r| r.replay().unknown_usd()),
+            unsettled,
             quality: meter.as_carried_out().and_then(|plan| quality(&plan)),
             energy_wh: steps.iter().map(|m| m.energy_wh).sum(),
             whole: result.is_ok(),
         },
     );
     let job = plan.job.clone();
-    let mut report = RunReport { job, result, wall_s, earlier_s, steps, servers, energy, adapted, clauses, folder };
+    let mut report = RunReport {
+        job,
+        result,
+        wall_s,
+        earlier_s,
+        steps,
+        servers,
+        energy,
+        adapted,
+        changes,
+        unsettled,
+        clauses,
+        folder,
+    };
     if let Err(fault) = record(&report) {
         // A result that is not recorded is not reported; an earlier error says more than this one.
         if report.result.is_ok() {
@@ -358,11 +395,21 @@ pub fn run_to_end(
         // Listened for before anything is begun that a signal could catch.
         let signals = Signals::new();
         let signals = tokio::spawn(drain_on_signals(signals, cx.cancel.clone(), grace, first.clone()));
-        let report = run_held(plan, inputs, cx).await;
+        let report = tokio::select! {
+            report = run_held(plan, inputs, cx) => report,
+            never = heard(cx, grace) => match never {},
+        };
         signals.abort();
         report
     })?;
     Ok((report, first.get().copied()))
+}
+
+/// Says once that a signal was heard, and what comes of it.
+async fn heard(cx: &RunContext<'_>, grace: Duration) -> Infallible {
+    cx.cancel.draining().await;
+    cx.observer.event(&Event::Draining { grace });
+    std::future::pending().await
 }
 
 async fn drain_on_signals(

@@ -113,7 +113,8 @@ fn a_step_that_is_late_makes_a_later_one_quicker() {
         serde_json::from_str(&fs::read_to_string(mkbc.path(".mkbc/runs/1/report.json")).expect("a report"))
             .expect("JSON");
     assert_eq!(report["adapted"][0], said[0]);
-    assert_eq!(report["steps"][1]["stood_in"]["quick"], 1, "{report:#}");
+    assert_eq!(report["steps"][1]["planned_again"], "quick", "{report:#}");
+    assert_eq!(report["steps"][1]["stood_in"], Value::Null, "nothing failed: {report:#}");
     assert!(mkbc.run(&["logs", "1"]).out.contains("the rest is planned again"));
 }
 
@@ -317,11 +318,26 @@ fn a_step_that_is_dear_makes_a_later_one_cheaper() {
     let provider =
         Provider::start(|n, _| if n == 0 { tokens("a draft", 100, 900) } else { tokens("polished", 100, 100) });
     let mkbc = models(&PAID.replace("LIMIT", "0.02"));
-    let done = with(&mkbc, &provider.url, None, &[&ARGUMENTS[..], &["--quiet"]].concat());
+    let done = with(&mkbc, &provider.url, None, &[&ARGUMENTS[..], &["--report", "run.html"]].concat());
     assert_eq!((done.code, done.out.trim()), (Some(0), "polished"), "{}", done.err);
     let seen = provider.seen();
     let asked: Vec<&str> = seen.iter().filter_map(|s| s.body["model"].as_str()).collect();
     assert_eq!(asked, ["large", "small"]);
+    // Wherever it is said who carried it out, it is said why: nothing failed.
+    let why = "polish: small carried it out instead of large, since the rest was planned again";
+    for text in [&done.err, &mkbc.read("run.html")] {
+        assert!(text.contains(why) && !text.contains("failed for good"), "{text}");
+    }
+    assert!(mkbc.read("run.html").contains("<small>instead of large</small>"), "{}", mkbc.read("run.html"));
+    let shown = mkbc.run(&["show", "1"]).out;
+    assert!(shown.contains("| polish | small for large |"), "{shown}");
+    // Another run goes as planned: the plans were the same, and what was carried out was not.
+    let provider = Provider::start(|n, _| tokens(if n == 0 { "a draft" } else { "polished" }, 100, 100));
+    assert_eq!(with(&mkbc, &provider.url, None, &[&ARGUMENTS[..], &["--quiet"]].concat()).code, Some(0));
+    let compared = mkbc.run(&["compare", "1", "2"]).out;
+    for part in ["small on api for large", "90 %", "89.1 %", "98 %", "the plans differ", "~ polish: small → large"] {
+        assert!(compared.contains(part), "{part}: {compared}");
+    }
     let bless = Bless::default();
     bless.golden(&repository().join("tests/adapt/dear.txt"), &format!("{}\n", adapted(&mkbc).join("\n")));
     bless.end();
@@ -435,10 +451,15 @@ fn money_that_was_reserved_stays_spent_after_a_crash() {
     let spent: f64 = kept[0].parse().expect("dollars");
     assert!(spent > 0.02 && spent < 0.03, "the most that a thousand tokens can cost: {spent}");
     // Nothing like a second draft at the most that it can cost is left; the last of it is, and is not exceeded.
+    let runs = mkbc.run(&["runs"]).out;
+    assert!(runs.contains(&format!("-, {spent:.6} more at most")), "{runs}");
     let healthy = Provider::start(|_, _| tokens("again", 100, 2000));
     let done = with(&mkbc, &healthy.url, None, &["resume", "1"]);
     assert_eq!(done.code, Some(1), "{}{}", done.out, done.err);
     assert!(done.err.contains("of `cost <= 0.03 usd` are left"), "{}", done.err);
+    for part in ["of 1 request whose end nobody knows", "`mkbc resume 1 --slo \"cost <= … usd\"` goes on"] {
+        assert!(done.err.contains(part), "{part}: {}", done.err);
+    }
     let after = records(&mkbc, 1);
     let settled: f64 = after
         .iter()
@@ -446,6 +467,59 @@ fn money_that_was_reserved_stays_spent_after_a_crash() {
         .sum();
     let open = spent;
     assert!(settled + open <= 0.03 + 1e-12, "{settled} + {open}");
+}
+
+#[test]
+fn a_resumed_run_may_be_given_more_and_says_what_nobody_knows() {
+    let provider = Provider::start(|n, _| tokens(if n == 0 { "a draft" } else { "polished" }, 100, 900));
+    let mkbc = models(&PAID.replace("LIMIT", "0.02"));
+    let plain = [&ARGUMENTS[..], &["--adapt", "off"]].concat();
+    let done = with(&mkbc, &provider.url, None, &plain);
+    assert_eq!(done.code, Some(1), "the polish does not fit: {}", done.err);
+    // What was paid is said also where the run failed.
+    let runs: Value = serde_json::from_str(&mkbc.run(&["runs", "--json"]).out).expect("JSON");
+    assert_eq!(runs[0]["cost_usd"], json!(0.0181), "{runs:#}");
+    let wrong = with(&mkbc, &provider.url, None, &["resume", "1", "--slo", "quality >= 10 %"]);
+    assert!(wrong.code == Some(2) && wrong.err.contains("the plan of a run stays as it is"), "{}", wrong.err);
+    let wrong = with(&mkbc, &provider.url, None, &["resume", "1", "--slo", "minimize cost"]);
+    assert!(wrong.code == Some(2) && wrong.err.contains("is no limit"), "{}", wrong.err);
+    let done = with(&mkbc, &provider.url, None, &["resume", "1", "--slo", "cost <= 0.05 usd"]);
+    assert_eq!((done.code, done.out.trim()), (Some(0), "polished"), "{}", done.err);
+    assert!(done.err.contains("run 1 goes on under `cost <= 0.05 usd`"), "{}", done.err);
+    assert!(done.err.contains("cost <= 0.05 usd: holds, $0.0362 measured"), "{}", done.err);
+    assert!(mkbc.run(&["logs", "1"]).out.contains("goes on under `cost <= 0.05 usd`"));
+    let shown = mkbc.run(&["show", "1"]).out;
+    assert!(shown.contains("cost <= 0.05 usd: holds") && !shown.contains("cost <= 0.02 usd"), "{shown}");
+}
+
+#[test]
+fn a_limit_that_was_raised_once_is_that_of_every_later_runtime() {
+    let mkbc = killed_over_its_draft("0.0235");
+    let failing = Provider::start(|_, _| say(400, json!({"error": {"message": "no"}})));
+    let raised = ["resume", "1", "--slo", "cost <= 1 usd", "--adapt", "off"];
+    assert_eq!(with(&mkbc, &failing.url, None, &raised).code, Some(1));
+    let healthy = Provider::start(|_, _| tokens("polished", 100, 100));
+    let done = with(&mkbc, &healthy.url, None, &["resume", "1", "--adapt", "off"]);
+    assert_eq!((done.code, done.out.trim()), (Some(0), "polished"), "{}", done.err);
+    // The request that was under way when it was killed stays beside the clause.
+    assert!(done.err.contains("cost <= 1 usd: holds, $0.0042 measured, and at most $0.02"), "{}", done.err);
+    let shown = mkbc.run(&["show", "1"]).out;
+    assert!(shown.contains("of 1 request whose end nobody knows"), "{shown}");
+}
+
+#[test]
+fn a_call_that_was_refused_for_money_leaves_its_step_free() {
+    let provider = Provider::start(|n, _| {
+        tokens(if n == 0 { "a draft" } else { "polished" }, 100, if n == 0 { 900 } else { 100 })
+    });
+    let mkbc = models(&PAID.replace("LIMIT", "0.02"));
+    let done = with(&mkbc, &provider.url, None, &[&ARGUMENTS[..], &["--adapt", "show"]].concat());
+    assert_eq!(done.code, Some(1), "{}", done.err);
+    let done = with(&mkbc, &provider.url, None, &["resume", "1"]);
+    assert_eq!((done.code, done.out.trim()), (Some(0), "polished"), "{}", done.err);
+    let seen = provider.seen();
+    let asked: Vec<&str> = seen.iter().filter_map(|s| s.body["model"].as_str()).collect();
+    assert_eq!(asked, ["large", "small"], "nothing was sent for the step before: {}", done.err);
 }
 
 #[test]
@@ -502,8 +576,13 @@ fn the_same_request_carries_the_same_key_until_it_is_answered() {
     });
     let job = PAID.replace("LIMIT", "1").replace("draft(text)", "draft(text) retry 3");
     let mkbc = models(&job);
-    let done = with(&mkbc, &provider.url, None, &[&ARGUMENTS[..], &["--quiet"]].concat());
+    let done = with(&mkbc, &provider.url, None, &[&ARGUMENTS[..], &["--quiet", "--report", "run.html"]].concat());
     assert_eq!(done.code, Some(0), "{}", done.err);
+    let page = mkbc.read("run.html");
+    for (part, times) in [("class=\"retry\"", 2), ("until the next attempt", 2), ("Attempts that failed</h3>", 1)] {
+        assert_eq!(page.matches(part).count(), times, "{part}: {page}");
+    }
+    assert!(page.contains("<small>planned 100 + 100</small>"), "tokens of the second step: {page}");
     let keys: Vec<String> = provider.seen().into_iter().map(|s| s.once).collect();
     assert!(keys.iter().all(|key| key.len() == 64), "{keys:?}");
     assert_eq!(keys[0], keys[1], "nobody knows what came of the first");
@@ -512,6 +591,19 @@ fn the_same_request_carries_the_same_key_until_it_is_answered() {
 }
 
 // ---- the cache ----
+
+#[test]
+fn what_came_from_the_cache_cost_nothing() {
+    let provider = Provider::start(|_, _| tokens("kept", 100, 100));
+    let mkbc = models(&PAID.replace("LIMIT", "1"));
+    let cached = [&ARGUMENTS[..], &["--cache"]].concat();
+    assert_eq!(with(&mkbc, &provider.url, None, &cached).code, Some(0));
+    let done = with(&mkbc, &provider.url, None, &cached);
+    assert_eq!(provider.seen().len(), 2, "{}", done.err);
+    assert!(done.err.contains("cost <= 1 usd: holds, $0 measured"), "{}", done.err);
+    assert!(!done.err.contains("is not visible here"), "{}", done.err);
+    assert!(mkbc.run(&["runs"]).out.contains("| 0.000000 |"), "{}", mkbc.run(&["runs"]).out);
+}
 
 #[test]
 fn a_second_run_finds_what_the_first_one_made() {

@@ -608,6 +608,8 @@ fn ctrl_c_stops_a_run_and_everything_it_started() {
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(130), "{error}");
     assert!(error.contains("stopped") && error.contains("kept"), "{error}");
+    let heard = "stopping: nothing more is begun, and what is under way has 1 s to end; Ctrl-C again stops at once";
+    assert!(error.contains(heard), "{error}");
     assert!(output.stdout.is_empty());
     wait_for("its children end", || true, || processes_in(&mkbc.path("")).is_empty());
     nothing_half_written(&mkbc.path("out"));

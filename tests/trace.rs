@@ -86,6 +86,12 @@ fn a_collector_gets_the_run_its_steps_and_their_calls_and_no_text() {
         spans.iter().all(|s| s["traceId"] == whole["traceId"] && s["traceId"].as_str().is_some_and(|t| t.len() == 32))
     );
     let of_step = attributes(step);
+    // Where it was asked, not where the library has it.
+    for span in [&of_step, &attributes(call)] {
+        assert_eq!(span["server.address"], "127.0.0.1", "{span:?}");
+        let port = provider.url.split(['/', ':']).find_map(|part| part.parse::<u16>().ok()).expect("a port");
+        assert_eq!(span["server.port"].to_string().trim_matches('"'), port.to_string(), "{span:?}");
+    }
     for (name, value) in [
         ("gen_ai.operation.name", json!("chat")),
         ("gen_ai.provider.name", json!("openai")),
@@ -99,6 +105,50 @@ fn a_collector_gets_the_run_its_steps_and_their_calls_and_no_text() {
     assert!(of_step.contains_key("mkbc.cost_usd") && of_step.contains_key("mkbc.planned.latency_s"), "{of_step:?}");
     let events = step["events"].as_array().into_iter().flatten().filter(|e| e["name"] == "mkbc.retried").count();
     assert_eq!(events, 1, "{step:#}");
+}
+
+#[test]
+fn a_span_names_the_model_that_was_asked_at_last() {
+    let (url, bodies) = collector();
+    let refusing = Provider::start(|_, _| say(401, json!({"error": {"message": "no"}})));
+    let other = Provider::start(|_, _| chat("Done."));
+    let mkbc = Mkbc::new();
+    std::fs::create_dir_all(mkbc.path("lib/profiles")).expect("a folder");
+    let mut library = "task draft(text: Text) -> Text {\n  work input = text.tokens\n  work output = 9 tok\n  size tokens = 9 tok\n  \
+                       prompt \"{text}\"\n}\n"
+        .to_owned();
+    for (name, quality) in [("first", 99), ("second", 90)] {
+        library.push_str(&format!(
+            "model {name} implements draft {{\n  runs on api\n  engine openai {{\n    model \"{name}\"\n    url \"https://example.org\"\n    \
+             url_env URL_{name}\n    key env KEY_{name}\n  }}\n  profile \"{name}.csv\"\n}}\n"
+        ));
+        mkbc.write(
+            &format!("lib/profiles/{name}.csv"),
+            format!(
+                "device,units,figure,value,unit,low,high,evidence,source\n,,latency,0.1,s,,,estimated,made for tests\n\
+                 ,,quality,{quality},%,,,estimated,made for tests\n"
+            ),
+        );
+    }
+    mkbc.write("lib/two.mkb", library);
+    mkbc.write("job.mkb", "use two\n\njob short(text: Text) -> Text {\n  expect text of 9 tok\n  maximize quality\n\n  draft(text) fallback second\n}\n");
+    let mut command = mkbc.command(["run", "job.mkb", "--library", "lib", "--text", "x", "--otlp", &url]);
+    for (name, provider) in [("first", &refusing), ("second", &other)] {
+        command.env(format!("URL_{name}"), &provider.url).env(format!("KEY_{name}"), KEY);
+    }
+    let done = mkbc.end(&mut command);
+    assert_eq!((done.code, done.out.trim()), (Some(0), "Done."), "{}", done.err);
+    let sent: Value = serde_json::from_str(&bodies.lock().expect("bodies")[0]).expect("JSON");
+    let spans = sent["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().expect("spans");
+    for name in ["step draft", "chat second"] {
+        let span = spans.iter().find(|s| s["name"] == name).unwrap_or_else(|| panic!("{name}: {sent:#}"));
+        let found = attributes(span);
+        assert_eq!(
+            (&found["gen_ai.request.model"], &found["mkbc.implementation"]),
+            (&json!("second"), &json!("second")),
+            "{name}"
+        );
+    }
 }
 
 #[test]

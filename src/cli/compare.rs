@@ -5,11 +5,13 @@ use super::run::journal;
 use super::runs::{figure, one_line};
 use super::{Failure, print};
 use crate::plan::diff::diff;
+use crate::plan::fallback::in_place;
 use crate::plan::model::{Plan, PlanStep};
 use crate::plan::render::{hardware, percent};
+use crate::plan::verify::quality;
 use crate::run::fault::printable;
 use crate::run::journal::replay::{End, Replay};
-use crate::run::journal::view::{RunView, StepView};
+use crate::run::journal::view::{RunView, StepView, by};
 use crate::run::journal::{Journal, Run};
 use clap::Args;
 use comfy_table::presets::ASCII_MARKDOWN;
@@ -30,17 +32,26 @@ pub struct CompareOptions {
 /// One of the two runs.
 struct Side {
     view: RunView,
+    /// Its plan, with what was planned again; its total quality is that of who carried it out.
     plan: Plan,
     answer: Option<Value>,
 }
 
 impl Side {
     fn of(journal: &Journal, run: &Run) -> Result<Side, Failure> {
-        let answer = match Replay::of(&journal.records(run.id)?).end {
-            End::Answered(value) => Some(journal.blobs().value(&value)?),
+        let replay = Replay::of(&journal.records(run.id)?);
+        let answer = match &replay.end {
+            End::Answered(value) => Some(journal.blobs().value(value)?),
             _ => None,
         };
-        Ok(Side { view: journal.view(run)?, plan: journal.plan(&run.info)?, answer })
+        let (view, changes) = (journal.view(run)?, replay.changes(journal.blobs())?);
+        let mut plan = journal.plan(&run.info)?.with_limits(&replay.limits).with_steps(&changes);
+        let by = |step: &PlanStep| view.steps.iter().find(|v| v.step == step.name).map(|view| worst(step, view));
+        let carried: Vec<PlanStep> = plan.steps.iter().filter_map(by).collect();
+        if let Some(quality) = quality(&plan.clone().with_steps(&carried)) {
+            plan.total.quality = quality;
+        }
+        Ok(Side { view, plan, answer })
     }
 
     fn step(&self, name: &str) -> Option<(&StepView, &PlanStep)> {
@@ -49,13 +60,19 @@ impl Side {
     }
 }
 
+/// A step in the hands of who is worst among those that carried it out.
+fn worst(step: &PlanStep, view: &StepView) -> PlanStep {
+    let others = in_place(step).filter(|by| view.stood_in.contains_key(&by.implementation));
+    others.chain([step.clone()]).min_by_key(|by| by.predicted.quality).unwrap_or_else(|| step.clone())
+}
+
 /// What carried a step out, in a few words.
 fn choice(step: &PlanStep, view: &StepView) -> String {
     let knobs: Vec<String> = step.knobs.iter().map(|(n, v)| format!("{n} {v}")).collect();
     let knobs = if knobs.is_empty() { String::new() } else { format!(" ({})", knobs.join(", ")) };
-    let others: Vec<&str> = view.stood_in.keys().map(String::as_str).collect();
-    let others = if others.is_empty() { String::new() } else { format!(", then {}", others.join(", ")) };
-    printable(&format!("{}{knobs} on {}{others}", step.implementation, hardware(step)))
+    let chosen = format!("{}{knobs} on {}", step.implementation, hardware(step));
+    let first = view.planned_again.as_ref().map(|_| view.implementation.as_str());
+    printable(&by(first.unwrap_or(&chosen), first.map(|_| chosen.as_str()), &view.stood_in))
 }
 
 /// Compares two runs.
@@ -70,7 +87,7 @@ pub fn compare(options: &CompareOptions) -> Result<(), Failure> {
     if options.json {
         let side = |side: &Side, name: &str| {
             side.step(name).map(|(view, step)| {
-                json!({"choice": choice(step, view), "quality": step.predicted.quality, "measured": view})
+                json!({"choice": choice(step, view), "quality": worst(step, view).predicted.quality, "measured": view})
             })
         };
         let steps = names.iter().map(|n| json!({"step": n, "before": side(&before, n), "after": side(&after, n)}));
@@ -111,7 +128,7 @@ fn text(before: &Side, after: &Side, names: &[&str], changes: &[String], same: b
                     figure(view.busy_s, 3),
                     figure(view.cost_usd, 6),
                     view.tokens_in.saturating_add(view.tokens_out).to_string(),
-                    percent(step.predicted.quality),
+                    percent(worst(step, view).predicted.quality),
                 ]),
             }
             table.add_row(cells);

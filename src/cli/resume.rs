@@ -1,11 +1,14 @@
 //! `mkbc resume`
 
+mod limits;
 mod rest;
 
 use super::Failure;
 use super::run::{AdaptOptions, Adapting, Durable, Running, Showing, able, again, execute, journal};
+use crate::library::Library;
 use crate::run::journal::replay::{End, Replay};
 use crate::run::journal::{Journal, Run, lock::Lock};
+use crate::run::shown::steps::planned;
 use crate::run::steer::Steer;
 use clap::Args;
 
@@ -14,6 +17,9 @@ pub struct ResumeOptions {
     /// The run's number [default: the last one that has no answer and that nobody works on]
     #[arg(value_parser = super::runs::number)]
     pub run: Option<u64>,
+    /// Go on under this limit, in place of the plan's on the same figure: "cost <= 2 usd" (may be repeated)
+    #[arg(long, value_name = "LINE")]
+    pub slo: Vec<String>,
     #[command(flatten)]
     pub durable: Durable,
     #[command(flatten)]
@@ -33,19 +39,29 @@ pub fn resume(options: &ResumeOptions) -> Result<(), Failure> {
     if again(&journal, &run, showing)? {
         return Ok(());
     }
-    let plan = journal.plan(&run.info)?;
+    let replay = Replay::of(&journal.records(run.id)?);
+    let mut plan = journal.plan(&run.info)?;
+    let limits = limits::read(&options.slo, &plan)?;
+    // Of each figure the limit that was given last.
+    let lines: Vec<String> = replay.limits.iter().chain(&limits).map(|limit| limit.text.clone()).collect();
+    plan = plan.with_limits(&replay.limits).with_limits(&limits);
     let inputs = journal.inputs(&run.info)?;
     able(&plan, &run.info.folders, options.durable.engine.is_some())?;
     let (made_of, mode) = (run.info.made_of.clone(), options.adapt.mode());
     let text = plan.clone();
-    let go =
-        |steer: Option<&dyn Steer>| execute(journal, Running { run, plan, inputs, steer }, &options.durable, showing);
+    let go = |steer: Option<&dyn Steer>, library: Option<&Library>| {
+        let tokens = library.filter(|_| showing.report.is_some()).map(|library| planned(&plan, library));
+        execute(journal, Running { run, plan, inputs, limits, tokens, steer }, &options.durable, showing)
+    };
     match made_of.zip(mode) {
-        Some((made_of, mode)) => rest::with_rest(&made_of, &text, mode, go),
+        Some((mut made_of, mode)) => {
+            made_of.slo.extend(lines);
+            rest::with_rest(&made_of, &text, mode, go)
+        }
         None if options.adapt.adapt.is_some_and(|a| a != Adapting::Off) => Err(Failure::Usage(
             "this run was planned elsewhere, or began with `--adapt off`: its rest cannot be planned again".to_string(),
         )),
-        None => go(None),
+        None => go(None, None),
     }
 }
 

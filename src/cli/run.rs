@@ -12,8 +12,9 @@ use super::{Failure, note, print, print_json};
 use crate::adapt::{Adapt, Mode};
 use crate::digest::{digest, file_digest};
 use crate::eval::measure::now;
+use crate::library::Library;
 use crate::library::evidence::Demand;
-use crate::plan::model::{Engine, Plan};
+use crate::plan::model::{Engine, Plan, PlanClause};
 use crate::ray::Ray;
 use crate::run::cache::MOST;
 use crate::run::fault::{Fault, FaultKind, RunError};
@@ -23,6 +24,8 @@ use crate::run::journal::{Journal, MadeOf, PROJECT, Run, RunInfo};
 use crate::run::observer::{Bars, Changes, Event, Observer, Silent};
 use crate::run::remote::{Remote, portable};
 use crate::run::report::clauses::{self, Kept};
+use crate::run::report::html::Recorded;
+use crate::run::shown::steps::{Planned, planned};
 use crate::run::steer::Steer;
 use crate::run::trace::{self, Traced};
 use crate::run::value::held::Held;
@@ -42,6 +45,8 @@ impl Observer for Notes {
     fn event(&self, event: &Event<'_>) {
         if let Some(change) = self.0.said(event) {
             note(&change);
+        } else if let Event::Draining { .. } = event {
+            note(&event.to_string());
         }
     }
 }
@@ -107,7 +112,7 @@ impl AdaptOptions {
 /// How an outcome is shown.
 #[derive(Args, Default)]
 pub struct Showing {
-    /// Write a page with the answer, a timeline, and what was measured against what was planned
+    /// Write a page with the answer, the data flow by state, a timeline, and what was measured against what was planned
     #[arg(long, value_name = "FILE.html")]
     pub report: Option<PathBuf>,
     /// Print the answer, and what it took, as JSON
@@ -132,6 +137,10 @@ pub struct Running<'a> {
     pub plan: Plan,
     /// Its inputs.
     pub inputs: BTreeMap<String, Value>,
+    /// Limits of the plan that it did not begin with.
+    pub limits: Vec<PlanClause>,
+    /// Tokens that its steps were planned to read and write, where that is known.
+    pub tokens: Option<Planned>,
     /// Who plans the rest again.
     pub steer: Option<&'a dyn Steer>,
 }
@@ -143,7 +152,7 @@ pub fn run(options: &RunOptions, inputs: &Inputs) -> Result<(), Failure> {
         return make_and(&options.planning, inputs, Some(HERE), &options.slo, |planned, prepared, decision| {
             let adapt = options.adapt.mode().map(|mode| Adapt::new(prepared, decision, mode));
             let steer = adapt.as_ref().map(|adapt| adapt as &dyn Steer);
-            run_plan(options, planned.plan, planned.inputs, steer)
+            run_plan(options, planned.plan, planned.inputs, (steer, Some(prepared.library)))
         });
     };
     if let Some(Adapting::On | Adapting::Show) = options.adapt.adapt {
@@ -151,14 +160,14 @@ pub fn run(options: &RunOptions, inputs: &Inputs) -> Result<(), Failure> {
     }
     let plan = trusted(path, options)?;
     let (inputs, _) = given(plan.inputs.iter().map(|i| (i.name.as_str(), &i.ty)), inputs)?;
-    run_plan(options, plan, inputs, None)
+    run_plan(options, plan, inputs, (None, None))
 }
 
 fn run_plan(
     options: &RunOptions,
     plan: Plan,
     inputs: BTreeMap<String, Value>,
-    steer: Option<&dyn Steer>,
+    (steer, library): (Option<&dyn Steer>, Option<&Library>),
 ) -> Result<(), Failure> {
     let needed = plan.inputs.iter().map(|i| (i.name.as_str(), &i.ty));
     missing(needed, &|name| inputs.contains_key(name))?;
@@ -201,7 +210,8 @@ fn run_plan(
             run
         }
     };
-    execute(journal, Running { run, plan, inputs, steer }, &options.durable, showing)
+    let tokens = library.filter(|_| showing.report.is_some()).map(|library| planned(&plan, library));
+    execute(journal, Running { run, plan, inputs, limits: Vec::new(), tokens, steer }, &options.durable, showing)
 }
 
 /// What the plan is made from, for when the run is resumed.
@@ -297,7 +307,7 @@ pub fn again(journal: &Journal, run: &Run, showing: &Showing) -> Result<bool, Fa
 
 /// Works on a run until it ends; whether this machine can has been asked.
 pub fn execute(journal: Journal, running: Running<'_>, durable: &Durable, showing: &Showing) -> Result<(), Failure> {
-    let Running { run, plan, inputs, steer } = running;
+    let Running { run, plan, inputs, limits, tokens, steer } = running;
     let folders = run.info.folders.clone();
     let grace = durable.grace;
     let env = |name: &str| std::env::var(name).ok();
@@ -310,6 +320,11 @@ pub fn execute(journal: Journal, running: Running<'_>, durable: &Durable, showin
         }
     }
     let recorder = journal.attach(&run, now())?;
+    if !limits.is_empty() {
+        recorder.limited(&limits)?;
+        let said: Vec<String> = limits.iter().map(|limit| format!("`{}`", limit.text)).collect();
+        note(&format!("run {} goes on under {}", run.id, said.join(", ")));
+    }
     let text = serde_json::to_string_pretty(&plan).map_err(|e| e.to_string())?;
     store::write(&recorder.folder().join("plan.json"), format!("{text}\n").as_bytes())?;
     let loud = !showing.quiet && !showing.json && std::io::stderr().is_terminal();
@@ -319,7 +334,7 @@ pub fn execute(journal: Journal, running: Running<'_>, durable: &Durable, showin
         false if showing.quiet => &Silent,
         false => &notes,
     };
-    let traced = Traced::new(inner);
+    let traced = Traced::new(inner, &env);
     let inner: &dyn Observer = if durable.otlp.is_some() { &traced } else { inner };
     let streaming = Streaming::new(inner);
     let inner: &dyn Observer = if showing.stream { &streaming } else { inner };
@@ -359,10 +374,13 @@ pub fn execute(journal: Journal, running: Running<'_>, durable: &Durable, showin
     if let Some(cache) = cache {
         cache.collect(MOST, None, SystemTime::now());
     }
-    let id = run.id;
     // The journal is closed, and the run free, before anybody is told.
     drop(recorder);
-    finish(showing, &plan, &done.0, (id, done.1), &streaming)
+    if let Some(path) = &showing.report {
+        let recorded = Recorded { journal: &self::journal()?, run: &run, tokens: tokens.as_ref() };
+        write(path, &report::html::of_run(&recorded, &plan, &done.0.clone().whole())?)?;
+    }
+    finish(showing, &plan, &done.0, (run.id, done.1), &streaming)
 }
 
 /// Where what a job or a library brings along is looked for: beside the job, then in each library.
@@ -396,9 +414,6 @@ fn finish(
     (id, signal): (u64, Option<u8>),
     streaming: &Streaming<'_>,
 ) -> Result<(), Failure> {
-    if let Some(path) = &showing.report {
-        write(path, &report::html::page(plan, &done.clone().whole()))?;
-    }
     if showing.json {
         print_json(done);
     }
@@ -425,7 +440,11 @@ fn finish(
         }
         Err(error) => {
             let kept = format!("outputs of finished steps are in {}", done.folder.display());
-            Err(format!("{error}\n  {kept}; `mkbc resume {id}` goes on from there").into())
+            let how = match error.fault.kind {
+                FaultKind::Budget => format!("`mkbc resume {id} --slo \"cost <= … usd\"` goes on from there with more"),
+                _ => format!("`mkbc resume {id}` goes on from there"),
+            };
+            Err(format!("{error}\n  {kept}; {how}").into())
         }
     }
 }

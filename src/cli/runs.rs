@@ -4,12 +4,13 @@ use super::resume::find;
 use super::run::journal;
 use super::{Failure, print};
 use crate::plan::model::Plan;
+use crate::run::budget::Unsettled;
 use crate::run::fault::printable;
 use crate::run::journal::lock::Lock;
 use crate::run::journal::record::Record;
 use crate::run::journal::replay::Replay;
 use crate::run::journal::said::said;
-use crate::run::journal::view::state;
+use crate::run::journal::view::{state, took};
 use crate::run::journal::{Journal, Run};
 use crate::run::report::clauses;
 use crate::units::counted;
@@ -73,6 +74,7 @@ struct Listed {
     state: &'static str,
     took: Option<f64>,
     cost: Option<f64>,
+    unsettled: Option<Unsettled>,
 }
 
 /// Lists the runs of the project.
@@ -90,6 +92,7 @@ pub fn runs(options: &RunsOptions) -> Result<(), Failure> {
             json!({
                 "id": row.id, "job": info.map(|i| &i.job), "key": info.and_then(|i| i.key.as_ref()), "state": row.state,
                 "started": info.map(|i| &i.at), "took_s": row.took, "cost_usd": row.cost,
+                "unsettled": row.unsettled,
                 "folder": row.run.as_ref().map(|run| journal.folder(run)),
             })
         };
@@ -98,7 +101,7 @@ pub fn runs(options: &RunsOptions) -> Result<(), Failure> {
         return Ok(());
     }
     let mut table = table(&["run", "job", "state", "started", "took s", "usd", "key"]);
-    for Listed { id, run, state, took, cost } in &rows {
+    for Listed { id, run, state, took, cost, unsettled } in &rows {
         let info = run.as_ref().map(|run| &run.info);
         let of = |text: Option<&String>| text.map_or_else(|| "-".to_owned(), |text| printable(text));
         table.add_row([
@@ -107,7 +110,10 @@ pub fn runs(options: &RunsOptions) -> Result<(), Failure> {
             (*state).to_owned(),
             of(info.map(|i| &i.at)),
             figure(*took, 2),
-            figure(*cost, 6),
+            match unsettled {
+                Some(more) => format!("{}, {} more at most", figure(*cost, 6), figure(Some(more.usd), 6)),
+                None => figure(*cost, 6),
+            },
             of(info.and_then(|i| i.key.as_ref())),
         ]);
     }
@@ -118,11 +124,15 @@ pub fn runs(options: &RunsOptions) -> Result<(), Failure> {
 fn listed(journal: &Journal, id: u64, run: Option<Run>) -> Listed {
     // One damaged run does not hide the others.
     let replay = run.as_ref().and_then(|run| Some((run, Replay::of(&journal.records(id).ok()?))));
-    let (state, took, cost) = match &replay {
-        Some((run, replay)) => (state(journal, run, replay), Some(replay.took_s), replay.cost()),
-        None => ("damaged", None, None),
+    let (state, took, cost, unsettled) = match &replay {
+        Some((run, replay)) => {
+            let state = state(journal, run, replay);
+            let live = state == "running";
+            (state, Some(took(replay, live)), replay.cost(), replay.unsettled(live))
+        }
+        None => ("damaged", None, None, None),
     };
-    Listed { id, run, state, took, cost }
+    Listed { id, run, state, took, cost, unsettled }
 }
 
 fn table(header: &[&str]) -> Table {
@@ -154,11 +164,9 @@ pub fn show(options: &OneRun) -> Result<(), Failure> {
     for step in &run.steps {
         let all = step.calls + step.unfinished;
         let calls = if step.unfinished == 0 { all.to_string() } else { format!("{} of {all}", step.calls) };
-        let others: Vec<&str> = step.stood_in.keys().map(String::as_str).collect();
-        let others = if others.is_empty() { String::new() } else { format!(", then {}", others.join(", ")) };
         table.add_row([
             printable(&step.step),
-            printable(&format!("{}{others}", step.implementation)),
+            printable(&step.by()),
             step.state.to_owned(),
             calls,
             step.attempts.to_string(),
@@ -179,7 +187,8 @@ pub fn show(options: &OneRun) -> Result<(), Failure> {
     for said in run.adapted.iter().chain(&run.error) {
         text.push_str(&format!("{}\n", one_line(said)));
     }
-    print(&format!("{text}{}{}\n", table.trim_fmt(), clauses::lines(&run.clauses)));
+    let unsettled = run.unsettled.map(|unsettled| format!("\nnot in usd: {unsettled}")).unwrap_or_default();
+    print(&format!("{text}{}{unsettled}{}\n", table.trim_fmt(), clauses::lines(&run.clauses)));
     Ok(())
 }
 

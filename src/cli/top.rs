@@ -5,7 +5,7 @@ use super::runs::{figure, one_line};
 use super::{Failure, print};
 use crate::run::fault::printable;
 use crate::run::journal::Journal;
-use crate::run::journal::view::{RunView, StepView};
+use crate::run::journal::view::RunView;
 use clap::Args;
 use ratatui::Frame;
 use ratatui::backend::TestBackend;
@@ -50,9 +50,9 @@ fn watch(terminal: &mut ratatui::DefaultTerminal, journal: &Journal, every: Dura
     let failed = |e: std::io::Error| Failure::from(format!("the terminal cannot be drawn on: {e}"));
     let mut selected = 0_usize;
     loop {
-        let runs = look(journal)?;
-        selected = selected.min(runs.len().saturating_sub(1));
-        terminal.draw(|frame| draw(frame, &runs, selected)).map_err(failed)?;
+        let seen = look(journal)?;
+        selected = selected.min(seen.runs.len().saturating_sub(1));
+        terminal.draw(|frame| draw(frame, &seen, selected)).map_err(failed)?;
         if !event::poll(every).map_err(failed)? {
             continue;
         }
@@ -70,20 +70,31 @@ fn watch(terminal: &mut ratatui::DefaultTerminal, journal: &Journal, every: Dura
     }
 }
 
-/// The runs that are live, then the last of the others, newest first; one that is damaged is left out.
-fn look(journal: &Journal) -> Result<Vec<RunView>, Failure> {
-    let mut runs: Vec<RunView> = Vec::new();
+/// What there is to see.
+struct Seen {
+    /// The runs that are live, then the last of the others, newest first.
+    runs: Vec<RunView>,
+    /// Runs among these that are damaged, and have no picture.
+    damaged: usize,
+}
+
+fn look(journal: &Journal) -> Result<Seen, Failure> {
+    let (all, unreadable) = journal.readable()?;
+    let mut seen = Seen { runs: Vec::new(), damaged: unreadable.len() };
     let mut others = 0;
-    for run in journal.readable()?.0.iter().rev() {
+    for run in all.iter().rev() {
         let live = crate::run::journal::lock::Lock::held(&journal.folder(run)).is_some();
         if !live && others >= OTHERS {
             continue;
         }
         others += usize::from(!live);
-        runs.extend(journal.view(run));
+        match journal.view(run) {
+            Ok(view) => seen.runs.push(view),
+            Err(_) => seen.damaged += 1,
+        }
     }
-    runs.sort_by_key(|run| (run.state != "running", std::cmp::Reverse(run.id)));
-    Ok(runs)
+    seen.runs.sort_by_key(|run| (run.state != "running", std::cmp::Reverse(run.id)));
+    Ok(seen)
 }
 
 fn colour(state: &str) -> Style {
@@ -97,7 +108,7 @@ fn colour(state: &str) -> Style {
 }
 
 /// Draws the runs, and the steps of the selected one.
-fn draw(frame: &mut Frame<'_>, runs: &[RunView], selected: usize) {
+fn draw(frame: &mut Frame<'_>, Seen { runs, damaged }: &Seen, selected: usize) {
     let most = frame.area().height / 2;
     let height = (runs.len() as u16 + 3).min(most.max(4));
     let [above, below, foot] =
@@ -121,7 +132,8 @@ fn draw(frame: &mut Frame<'_>, runs: &[RunView], selected: usize) {
     });
     let widths = [6, 24, 12, 9, 10, 12, 8].map(Constraint::Length);
     let head = Row::new(["run", "job", "state", "steps", "took s", "usd", ""]).style(Style::new().bold());
-    let title = format!(" mkbc: {} live, {} shown ", live, runs.len());
+    let out = if *damaged == 0 { String::new() } else { format!(", {damaged} damaged: `mkbc journal verify`") };
+    let title = format!(" mkbc: {live} live, {} shown{out} ", runs.len());
     frame.render_widget(Table::new(rows, widths).header(head).block(Block::bordered().title(title)), above);
     match runs.get(selected) {
         Some(run) => steps(frame, run, below),
@@ -142,7 +154,7 @@ fn steps(frame: &mut Frame<'_>, run: &RunView, area: Rect) {
     let rows = run.steps.iter().map(|step| {
         Row::new([
             Cell::new(printable(&step.step)),
-            Cell::new(printable(&by(step))),
+            Cell::new(printable(&step.by())),
             Cell::new(step.state).style(colour(step.state)),
             Cell::new(if step.unfinished == 0 {
                 step.calls.to_string()
@@ -172,14 +184,6 @@ fn steps(frame: &mut Frame<'_>, run: &RunView, area: Rect) {
     frame.render_widget(Paragraph::new(last.map(|said| one_line(said)).unwrap_or_default()), said);
 }
 
-/// Who carries a step out, last.
-fn by(step: &StepView) -> String {
-    match step.stood_in.keys().next_back() {
-        Some(other) => format!("{} > {other}", step.implementation),
-        None => step.implementation.clone(),
-    }
-}
-
 /// Steps that are done, and all that may be needed.
 fn progress(run: &RunView) -> (usize, usize) {
     let needed = run.steps.iter().filter(|s| s.state != "not needed");
@@ -195,9 +199,9 @@ fn cost(run: &RunView) -> Option<f64> {
 }
 
 /// A picture of the runs as text, so many columns wide and rows high at most.
-fn picture(runs: &[RunView], selected: usize, (width, height): (u16, u16)) -> String {
+fn picture(seen: &Seen, selected: usize, (width, height): (u16, u16)) -> String {
     let Ok(mut terminal) = ratatui::Terminal::new(TestBackend::new(width.max(40), height));
-    let Ok(drawn) = terminal.draw(|frame| draw(frame, runs, selected));
+    let Ok(drawn) = terminal.draw(|frame| draw(frame, seen, selected));
     text(drawn.buffer)
 }
 
@@ -213,6 +217,7 @@ fn text(buffer: &Buffer) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::journal::view::StepView;
     use std::collections::BTreeMap;
     use std::path::PathBuf;
 
@@ -220,6 +225,7 @@ mod tests {
         StepView {
             step: name.into(),
             implementation: "tool".into(),
+            planned_again: None,
             state,
             calls,
             unfinished,
@@ -244,7 +250,7 @@ mod tests {
             started: "2026-01-01T00:00:00Z".into(),
             took_s: 2.0,
             cost_usd: None,
-            unknown_usd: 0.0,
+            unsettled: None,
             runtimes: 1,
             error: None,
             adapted: Vec::new(),
@@ -254,20 +260,24 @@ mod tests {
         }
     }
 
+    fn seen(runs: Vec<RunView>) -> Seen {
+        Seen { runs, damaged: 0 }
+    }
+
     #[test]
     fn a_picture_shows_runs_and_the_steps_of_the_selected_one() {
         let mut live = run(7, "running");
         live.adapted.push("the rest is planned again".into());
         live.steps[1].error = Some("\u{1b}[2Jbad\nnews".into());
         live.steps[1].stood_in.insert("other".into(), 1);
-        let shown = picture(&[live, run(6, "done")], 0, (120, 24));
+        let shown = picture(&seen(vec![live, run(6, "done")]), 0, (120, 24));
         for part in [
             "mkbc: 1 live, 2 shown",
             "job_7",
             "running",
             "1/3",
             "1 of 3 steps",
-            "tool > other",
+            "tool, then other",
             "1+3",
             "[2Jbad news",
             "the rest is planned again",
@@ -276,17 +286,20 @@ mod tests {
             assert!(shown.contains(part), "{part}:\n{shown}");
         }
         assert!(!shown.contains('\u{1b}'), "no escape of somebody's reaches the terminal");
-        let second = picture(&[run(7, "running"), run(6, "done")], 1, (120, 24));
+        let second = picture(&seen(vec![run(7, "running"), run(6, "done")]), 1, (120, 24));
         assert!(second.contains("run 6: job_6"), "{second}");
     }
 
     #[test]
     fn any_size_can_be_drawn_on_and_the_selected_run_is_in_sight() {
-        let runs: Vec<RunView> = (0..40).rev().map(|id| run(id, "done")).collect();
+        let runs = seen((0..40).rev().map(|id| run(id, "done")).collect());
         for (width, height) in [(40, 1), (40, 5), (200, 60), (60, 12)] {
             let _ = picture(&runs, 39, (width, height));
         }
         assert!(picture(&runs, 39, (100, 24)).contains("job_0 "), "{}", picture(&runs, 39, (100, 24)));
-        assert!(picture(&[], 0, (80, 20)).contains("no runs here yet"));
+        assert!(picture(&seen(Vec::new()), 0, (80, 20)).contains("no runs here yet"));
+        let damaged = Seen { runs: vec![run(3, "done")], damaged: 16 };
+        let shown = picture(&damaged, 0, (100, 24));
+        assert!(shown.contains("0 live, 1 shown, 16 damaged: `mkbc journal verify`"), "{shown}");
     }
 }

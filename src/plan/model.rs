@@ -1,6 +1,7 @@
 //! The compiled artefact: which implementation, knobs and hardware carry out each step, what that is predicted to take, and
 //! the data flow to execute. Versioned; its JSON schema is published (`mkbc schema plan`).
 
+mod changed;
 mod fallback;
 mod figures;
 

@@ -7,17 +7,49 @@
 use super::fault::{Fault, FaultKind};
 use super::journal::replay::Replay;
 use crate::plan::model::{Plan, PlanStep, Predicted};
+use crate::plan::render::dollars;
 use crate::space::either::cost_together;
+use crate::units::counted;
 use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
+use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::fmt;
 use tokio::sync::Notify;
+
+/// Requests of which nobody knows whether they were carried out: they were under way when whoever made them stopped or died.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Unsettled {
+    /// How many.
+    pub requests: u64,
+    /// The most that they cost together, dollars.
+    pub usd: f64,
+}
+
+impl Unsettled {
+    /// Requests for which so much was kept; none where there are none.
+    pub fn of(kept: impl IntoIterator<Item = Decimal>) -> Option<Unsettled> {
+        let kept: Vec<Decimal> = kept.into_iter().collect();
+        let usd = kept.iter().sum::<Decimal>().to_f64().unwrap_or(f64::INFINITY);
+        (!kept.is_empty()).then_some(Unsettled { requests: kept.len() as u64, usd })
+    }
+}
+
+impl fmt::Display for Unsettled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let usd = dollars(Decimal::try_from(self.usd).unwrap_or(Decimal::MAX));
+        write!(f, "at most {usd} of {} whose end nobody knows", counted(self.requests, "request"))
+    }
+}
 
 /// The money of a run, in dollars.
 #[derive(Debug, Default)]
 pub struct Budget {
     limit: Option<Limit>,
     spent: Cell<Decimal>,
+    /// What of it earlier runtimes kept for requests of which nobody knows.
+    unsettled: Option<Unsettled>,
     held: Cell<Decimal>,
     /// What of the limit is not for providers' calls: the planned rent of all steps.
     aside: Cell<Decimal>,
@@ -61,7 +93,8 @@ impl Budget {
             Some((agent.number, Budget { limit, spent, ..Budget::default() }))
         });
         let spent = earlier.map(Replay::spent).unwrap_or_default();
-        Budget { limit, spent: Cell::new(spent), aside, agents: agents.collect(), ..Budget::default() }
+        let unsettled = earlier.and_then(|replay| replay.unsettled(false));
+        Budget { limit, spent: Cell::new(spent), unsettled, aside, agents: agents.collect(), ..Budget::default() }
     }
 
     /// Reserves what a call of a step can cost at most, from its agent's budget as well where it is an agent's.
@@ -152,10 +185,10 @@ impl Budget {
 
     fn refuse(&self, limit: &Limit, least: Decimal, left: Decimal) -> Fault {
         let hardware = self.for_hardware();
-        let aside = match hardware.is_zero() {
-            true => String::new(),
-            false => format!(", {} usd set aside for hardware", text(hardware)),
-        };
+        let mut aside = self.unsettled.map_or(String::new(), |unsettled| format!(", of it {unsettled}"));
+        if !hardware.is_zero() {
+            aside.push_str(&format!(", {} usd set aside for hardware", text(hardware)));
+        }
         let message = format!(
             "the call is not made: it could cost {} usd, and {} usd of `{}` are left ({} usd spent{aside})",
             text(least),
@@ -271,12 +304,15 @@ mod tests {
 
     #[tokio::test]
     async fn hardware_of_a_fallback_and_earlier_runtimes_take_their_share() {
-        let budget = Budget { spent: Cell::new(dec!(0.5)), ..of(dec!(1)) };
+        let unsettled = Unsettled::of([dec!(0.2), dec!(0.1)]);
+        let budget = Budget { spent: Cell::new(dec!(0.5)), unsettled, ..of(dec!(1)) };
         budget.set_aside(dec!(0.2)).expect("it fits");
         let held = budget.reserve(dec!(0.1), dec!(0.4)).await.expect("what is left");
         assert_eq!(held.usd, dec!(0.3));
         let fault = budget.set_aside(dec!(0.1)).expect_err("all is kept for a call");
         assert_eq!(fault.kind, FaultKind::Budget);
+        let known = "(0.5 usd spent, of it at most $0.3 of 2 requests whose end nobody knows, 0.2 usd set aside";
+        assert!(fault.message.contains(known), "{}", fault.message);
         assert_eq!(Budget::default().set_aside(dec!(9)), Ok(()), "no limit, no refusal");
     }
 

@@ -89,6 +89,20 @@ impl Fault {
         self
     }
 
+    /// With what befell whoever stood in: who mends the first alone would meet it next.
+    pub fn and_of(mut self, who: &str, other: &Fault) -> Fault {
+        let why = other.message.lines().next().unwrap_or_default();
+        self.message = format!("{}; {who}, which stood in, failed too: {why}", self.message);
+        self
+    }
+
+    /// Where nobody of the plan is left to stand in.
+    pub fn in_vain(mut self) -> Fault {
+        let vain = "no fallback of the plan could do better";
+        self.help = Some(self.help.map_or_else(|| vain.to_owned(), |help| format!("{help}; {vain}")));
+        self
+    }
+
     /// The run folder failed us.
     pub fn storage(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Fault {
         let help = match error.kind() {

@@ -37,7 +37,7 @@ pub const PROJECT: &str = ".mkbc";
 /// `mkbc` in the database's header.
 const APPLICATION: i32 = 0x6d6b_6263;
 /// The version of the format. A journal of another version is refused.
-const VERSION: i32 = 3;
+const VERSION: i32 = 4;
 /// The versions before, whose records this one knows as well: such a journal is taken over as it is.
 const BEFORE: std::ops::Range<i32> = 1..VERSION;
 /// The place of a run's own description, which is no record's.

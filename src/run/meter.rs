@@ -117,7 +117,10 @@ pub struct StepMeasure {
     /// Whether these are where the plan places it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub as_planned: Option<bool>,
-    /// Calls that others than the plan's choice carried out, by implementation.
+    /// What carries it out since the rest of the run was planned again, where that is another than planned at first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub planned_again: Option<String>,
+    /// Calls that fallbacks carried out, since the choice had failed for good, by implementation.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub stood_in: BTreeMap<String, u64>,
     /// Calls whose results were those of other runs.
@@ -126,6 +129,13 @@ pub struct StepMeasure {
     /// Calls that were made as one with others, by this runtime.
     #[serde(skip_serializing_if = "is_zero")]
     pub together: u64,
+}
+
+impl StepMeasure {
+    /// What is to carry it out: the plan's choice, or that of the plan for the rest.
+    pub fn choice(&self) -> &str {
+        self.planned_again.as_deref().unwrap_or(&self.implementation)
+    }
 }
 
 /// What a plan says of a step, for all its calls in one run.
@@ -169,6 +179,8 @@ pub struct Meter<'a> {
     estimated: RefCell<BTreeMap<StepId, f64>>,
     /// What was said of changes of the plan.
     adapted: RefCell<Vec<String>>,
+    /// Steps as they were planned again.
+    changed: RefCell<BTreeMap<StepId, PlanStep>>,
     /// Times to first tokens of a step, added up, and how many.
     firsts: RefCell<BTreeMap<StepId, (Duration, u32)>>,
     /// What hardware of one's own cost in all, dollars.
@@ -197,8 +209,8 @@ impl<'a> Meter<'a> {
         if let Some(cpu) = uses(|d| d == "cpu").then(|| Rapl::open(powercap)).flatten() {
             energy.add("cpu", "cpu", Some(cores), Box::new(move || cpu.joules()), 0.0);
         }
-        let (steps, estimated, adapted, firsts, placed, rented, worst) = Default::default();
-        Meter { plan, begun: Instant::now(), energy, placed, steps, estimated, adapted, firsts, rented, worst }
+        let (steps, estimated, adapted, changed, firsts, placed, rented, worst) = Default::default();
+        Meter { plan, begun: Instant::now(), energy, placed, steps, estimated, adapted, changed, firsts, rented, worst }
     }
 
     /// The step's next call is on these devices, or its server is, and whether the plan says so.
@@ -219,14 +231,31 @@ impl<'a> Meter<'a> {
     }
 
     /// What the plan has for a step.
-    fn planned<'s>(&'s self, step: &'s PlanStep) -> &'s str {
-        let planned = self.plan.steps.iter().find(|s| s.id == step.id);
-        planned.map_or(step.implementation.as_str(), |s| s.implementation.as_str())
+    fn planned<'s>(&'s self, step: &'s PlanStep) -> &'s PlanStep {
+        self.plan.steps.iter().find(|s| s.id == step.id).unwrap_or(step)
     }
 
-    /// The rest of the run was planned again, or could not be.
-    pub fn adapt(&self, message: &str) {
+    /// The rest of the run was planned again, with these steps carried out otherwise, or could not be.
+    pub fn adapt(&self, message: &str, steps: &[PlanStep]) {
         self.adapted.borrow_mut().push(message.to_owned());
+        self.changed(steps);
+    }
+
+    /// These steps are carried out otherwise from now on.
+    pub fn changed(&self, steps: &[PlanStep]) {
+        let mut changed = self.changed.borrow_mut();
+        for step in steps {
+            let planned = Some(step).filter(|step| step.implementation != self.planned(step).implementation);
+            if let Some(measure) = self.steps.borrow_mut().get_mut(&step.id) {
+                measure.planned_again = planned.map(|step| step.implementation.clone());
+            }
+            changed.insert(step.id, step.clone());
+        }
+    }
+
+    /// The steps that are carried out otherwise than planned at first.
+    pub fn changes(&self) -> Vec<PlanStep> {
+        self.changed.borrow().values().cloned().collect()
     }
 
     /// What was said of changes of the plan, in order.
@@ -238,10 +267,13 @@ impl<'a> Meter<'a> {
     pub fn start(&self, step: &PlanStep, queued: Duration, first: bool) -> Reading {
         let mut steps = self.steps.borrow_mut();
         let from_s = self.begun.elapsed().as_secs_f64();
+        let at_first = &self.planned(step).implementation;
+        let changed = self.changed.borrow();
+        let again = changed.get(&step.id);
         let measure = steps.entry(step.id).or_insert_with(|| StepMeasure {
             step: step.id,
             name: step.name.clone(),
-            implementation: self.planned(step).to_owned(),
+            implementation: at_first.clone(),
             started: 0,
             calls: 0,
             attempts: 0,
@@ -258,9 +290,10 @@ impl<'a> Meter<'a> {
             energy_wh: None,
             energy_basis: None,
             memory_gb: None,
-            planned: Planned::of(step),
+            planned: Planned::of(again.unwrap_or(self.planned(step))),
             devices: Vec::new(),
             as_planned: None,
+            planned_again: again.map(|s| s.implementation.clone()).filter(|by| by != at_first),
             stood_in: BTreeMap::new(),
             cached: 0,
             together: 0,
@@ -297,9 +330,9 @@ impl<'a> Meter<'a> {
         took
     }
 
-    /// A call's result was that of another run.
+    /// A call's result was that of another run, which costs nothing.
     pub fn cached(&self, step: &PlanStep) {
-        self.earlier(step, Duration::ZERO, Usage::default());
+        self.earlier(step, Duration::ZERO, Usage { cost_usd: Some(Decimal::ZERO), ..Usage::default() });
         if let Some(m) = self.steps.borrow_mut().get_mut(&step.id) {
             m.cached += 1;
         }
@@ -326,7 +359,7 @@ impl<'a> Meter<'a> {
         if good {
             self.carried(step);
         }
-        if good && step.implementation != m.implementation {
+        if good && step.implementation != m.choice() {
             *m.stood_in.entry(step.implementation.clone()).or_default() += 1;
         }
         let rent = if usage.cost_usd.is_none() { self.rent(step, took) } else { None };

@@ -59,6 +59,11 @@ pub enum Event<'a> {
         /// What is said about it.
         message: &'a str,
     },
+    /// Somebody wants the run to end: nothing more is begun.
+    Draining {
+        /// How long what is under way has to end.
+        grace: Duration,
+    },
     /// A piece of the run's answer came. What a call that fails gave so far is told as well: the next attempt begins anew.
     Piece {
         /// The step whose value is the answer.
@@ -85,7 +90,7 @@ pub enum Event<'a> {
 }
 
 impl fmt::Display for Event<'_> {
-    /// What there is to say of a change of the plan; nothing of what goes as planned.
+    /// What there is to say of a change of the plan, or of its end; nothing of what goes as planned.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Event::Left { step, to, fault } => {
@@ -97,6 +102,13 @@ impl fmt::Display for Event<'_> {
                 f.write_str(&printable(&text))
             }
             Event::Adapted { message } => f.write_str(&printable(message)),
+            Event::Draining { grace } => {
+                let s = grace.as_secs_f64();
+                write!(
+                    f,
+                    "stopping: nothing more is begun, and what is under way has {s} s to end; Ctrl-C again stops at once"
+                )
+            }
             _ => Ok(()),
         }
     }
@@ -189,6 +201,7 @@ impl Observer for Bars {
                 self.change(event);
             }
             Event::Adapted { .. } => self.change(event),
+            Event::Draining { .. } => self.say(&event.to_string()),
             Event::StepFinished { step, calls } => {
                 let bar = self.bar(step, *calls);
                 bar.set_length(*calls);

@@ -16,6 +16,7 @@ use serde::Serialize;
 
 /// The table, with a line of totals and a note on every figure that was not measured.
 pub fn table<A: Serialize>(plan: &Plan, report: &RunReport<A>) -> String {
+    let plan = &plan.clone().with_steps(&report.changes);
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN);
     table.set_header([
@@ -61,24 +62,32 @@ pub fn table<A: Serialize>(plan: &Plan, report: &RunReport<A>) -> String {
     for message in &report.adapted {
         text.push_str(&format!("\n{}", printable(message)));
     }
-    for m in &report.steps {
-        for (by, calls) in &m.stood_in {
-            let (name, first) = (printable(&m.name), printable(&m.implementation));
-            let calls = counted(*calls, "call");
-            text.push_str(&format!(
-                "\n{name}: {} stood in for {first}, which failed for good, in {calls}",
-                printable(by)
-            ));
-        }
-        if m.cached > 0 {
-            text.push_str(&format!("\n{}: {} from the cache", printable(&m.name), counted(m.cached, "result")));
-        }
+    for line in report.steps.iter().flat_map(otherwise) {
+        text.push_str(&format!("\n{}", printable(&line)));
     }
     if report.steps.iter().any(|m| m.cost_usd.is_none()) {
         text.push_str("\n- not known: a provider's bill is not visible here");
     }
+    if let Some(unsettled) = report.unsettled {
+        text.push_str(&format!("\nnot in usd: {unsettled}"));
+    }
     text.push_str(&machine::lines(report));
     text
+}
+
+/// Who carried a step out in place of the plan's choice, and why; results that were those of other runs.
+pub fn otherwise(m: &StepMeasure) -> Vec<String> {
+    let (name, first) = (&m.name, &m.implementation);
+    let again = m.planned_again.iter();
+    let mut lines: Vec<String> = again
+        .map(|by| format!("{name}: {by} carried it out instead of {first}, since the rest was planned again"))
+        .collect();
+    lines.extend(m.stood_in.iter().map(|(by, calls)| {
+        let calls = counted(*calls, "call");
+        format!("{name}: {by} stood in for {}, which failed for good, in {calls}", m.choice())
+    }));
+    lines.extend((m.cached > 0).then(|| format!("{name}: {} from the cache", counted(m.cached, "result"))));
+    lines
 }
 
 /// What a step's predicted latency is about: the time of all its calls added up, since they are predicted one after the other; for a
@@ -119,7 +128,7 @@ fn row(m: &StepMeasure, step: &PlanStep) -> Vec<Cell> {
     };
     vec![
         Cell::new(printable(&m.name)),
-        Cell::new(printable(&m.implementation)),
+        Cell::new(printable(m.choice())),
         right(calls),
         right(number(Some(measured_s(m, step)))),
         right(number(predicted.latency_s.to_f64())),

@@ -5,7 +5,7 @@
 
 mod batch;
 mod calls;
-mod flow;
+pub mod flow;
 mod gather;
 mod scope;
 
@@ -110,6 +110,7 @@ impl<'a> Scheduler<'a> {
         if let Some(steer) = cx.steer {
             steer.changed(&changed);
         }
+        meter.changed(&changed);
         changed.into_iter().for_each(|step| carriers.replace(step));
         let (progress, finished, steered, stood_in, under_way) = Default::default();
         let steering = tokio::sync::Mutex::default();

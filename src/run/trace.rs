@@ -3,12 +3,14 @@
 
 use super::RunReport;
 use super::engines::mcp::transport::client;
+use super::engines::openai::http::Endpoint;
 use super::fault::{Fault, FaultKind, head};
 use super::meter::StepMeasure;
 use super::observer::{Event, Observer};
+use super::probe::Env;
 use crate::digest::digest;
 use crate::ir::workflow::StepId;
-use crate::plan::model::{Engine, Plan, PlanStep};
+use crate::plan::model::{Engine, Plan, PlanStep, Provider};
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
@@ -27,6 +29,7 @@ mod names {
     pub const OUTPUT: &str = "gen_ai.usage.output_tokens";
     pub const ERROR: &str = "error.type";
     pub const SERVER: &str = "server.address";
+    pub const PORT: &str = "server.port";
 }
 
 /// Spans of calls that are kept of one run.
@@ -44,23 +47,48 @@ struct Noted {
 }
 
 enum What {
-    /// It is done; it took so long, and this carried it out.
-    Done(Duration, String),
+    /// It is done; it took so long, and this carried it out, as the conventions have it.
+    Done(Duration, By),
     /// It is said of the step or, without one, of the run.
     Said(&'static str, String),
+}
+
+/// Who carried a call out.
+#[derive(Clone)]
+struct By {
+    implementation: String,
+    /// What the span of a call is called.
+    name: String,
+    /// What the conventions say of the model; nothing where no provider has one.
+    model: Vec<KeyValue>,
+}
+
+impl By {
+    fn of(step: &PlanStep, env: Env<'_>) -> By {
+        let implementation = step.implementation.clone();
+        match step.engine.provider() {
+            Some(provider) => {
+                // `chat gpt-4o-mini`, as the conventions have it.
+                let name = format!("{} {}", operation(&provider.api), provider.model);
+                By { implementation, name, model: of_model(&step.engine, provider, env) }
+            }
+            None => By { name: implementation.clone(), implementation, model: Vec::new() },
+        }
+    }
 }
 
 /// Keeps what a trace needs of the calls, and tells everything to who watches.
 pub struct Traced<'a> {
     inner: &'a dyn Observer,
+    env: Env<'a>,
     began: SystemTime,
     noted: RefCell<Vec<Noted>>,
 }
 
 impl<'a> Traced<'a> {
-    /// From now on.
-    pub fn new(inner: &'a dyn Observer) -> Traced<'a> {
-        Traced { inner, began: SystemTime::now(), noted: RefCell::default() }
+    /// From now on; `env` knows where providers are.
+    pub fn new(inner: &'a dyn Observer, env: Env<'a>) -> Traced<'a> {
+        Traced { inner, env, began: SystemTime::now(), noted: RefCell::default() }
     }
 
     fn note(&self, step: StepId, what: What) {
@@ -74,7 +102,7 @@ impl<'a> Traced<'a> {
 impl Observer for Traced<'_> {
     fn event(&self, event: &Event<'_>) {
         match event {
-            Event::ItemDone { step, wall, .. } => self.note(step.id, What::Done(*wall, step.implementation.clone())),
+            Event::ItemDone { step, wall, .. } => self.note(step.id, What::Done(*wall, By::of(step, self.env))),
             Event::Retried { step, .. } => self.note(step.id, What::Said("mkbc.retried", step.implementation.clone())),
             Event::Left { step, to, .. } => {
                 let change = format!("{} -> {}", step.implementation, to.implementation);
@@ -165,8 +193,13 @@ fn spans<A: Serialize>(plan: &Plan, report: &RunReport<A>, traced: &Traced<'_>, 
         let Some(step) = plan.steps.iter().find(|s| s.id == m.step) else { continue };
         let id = span(&format!("step {}", step.id.0));
         let mut of_step = new(id, root, format!("step {}", step.name), (at(m.from_s), at(m.to_s)));
-        of_step.attributes = attributes(step, m);
         let noted = traced.noted.borrow();
+        let last = noted.iter().rfind(|note| note.step == step.id && matches!(note.what, What::Done(..)));
+        let by = match last.map(|note| &note.what) {
+            Some(What::Done(_, by)) => by.clone(),
+            _ => By::of(report.changes.iter().find(|s| s.id == step.id).unwrap_or(step), traced.env),
+        };
+        of_step.attributes = attributes(step, m, by);
         for (n, note) in noted.iter().enumerate().filter(|(_, note)| note.step == step.id) {
             match &note.what {
                 What::Said(name, text) => {
@@ -175,14 +208,12 @@ fn spans<A: Serialize>(plan: &Plan, report: &RunReport<A>, traced: &Traced<'_>, 
                 }
                 What::Done(wall, by) => {
                     let from = note.at.checked_sub(*wall).unwrap_or(note.at);
-                    let mut call = new(span(&format!("call {n}")), id, called(step, by), (from, note.at));
-                    if step.engine.provider().is_some() {
+                    let mut call = new(span(&format!("call {n}")), id, by.name.clone(), (from, note.at));
+                    if !by.model.is_empty() {
                         call.span_kind = SpanKind::Client;
                     }
-                    call.attributes = vec![KeyValue::new("mkbc.implementation", by.clone())];
-                    if by == &step.implementation {
-                        call.attributes.extend(of_model(step));
-                    }
+                    call.attributes = vec![KeyValue::new("mkbc.implementation", by.implementation.clone())];
+                    call.attributes.extend_from_slice(&by.model);
                     all.push(call);
                 }
             }
@@ -192,12 +223,13 @@ fn spans<A: Serialize>(plan: &Plan, report: &RunReport<A>, traced: &Traced<'_>, 
     all
 }
 
-/// What a step did, and what was planned.
-fn attributes(step: &PlanStep, m: &StepMeasure) -> Vec<KeyValue> {
+/// What a step did, by whom at last, and what was planned.
+fn attributes(step: &PlanStep, m: &StepMeasure, by: By) -> Vec<KeyValue> {
     let mut all = vec![
         KeyValue::new("mkbc.step", step.name.clone()),
         KeyValue::new("mkbc.task", step.task.clone()),
-        KeyValue::new("mkbc.implementation", step.implementation.clone()),
+        KeyValue::new("mkbc.implementation", by.implementation),
+        KeyValue::new("mkbc.planned.implementation", step.implementation.clone()),
         KeyValue::new("mkbc.device", step.hardware.device.clone()),
         KeyValue::new("mkbc.calls", whole(m.calls)),
         KeyValue::new("mkbc.attempts", whole(m.attempts)),
@@ -211,29 +243,35 @@ fn attributes(step: &PlanStep, m: &StepMeasure) -> Vec<KeyValue> {
         [("mkbc.planned.latency_s", step.predicted.latency_s), ("mkbc.planned.cost_usd", step.predicted.cost_usd)];
     let number = |d: rust_decimal::Decimal| rust_decimal::prelude::ToPrimitive::to_f64(&d).unwrap_or(0.0);
     all.extend(planned.map(|(name, value)| KeyValue::new(name, number(value))));
-    if step.engine.provider().is_some() {
-        all.extend(of_model(step));
+    if !by.model.is_empty() {
+        all.extend(by.model);
         all.push(KeyValue::new(names::INPUT, whole(m.tokens_in)));
         all.push(KeyValue::new(names::OUTPUT, whole(m.tokens_out)));
     }
     all
 }
 
-/// The model behind a step, where a provider has it.
-fn of_model(step: &PlanStep) -> Vec<KeyValue> {
-    let Some(provider) = step.engine.provider() else { return Vec::new() };
-    let name = match step.engine {
+/// The model of a provider, and where it was asked.
+fn of_model(engine: &Engine, provider: &Provider, env: Env<'_>) -> Vec<KeyValue> {
+    let name = match engine {
         Engine::Anthropic(_) => "anthropic",
         Engine::Bedrock(_) => "aws.bedrock",
         _ => "openai",
     };
-    let host = reqwest::Url::parse(&provider.url).ok().and_then(|u| u.host_str().map(str::to_owned));
     let mut all = vec![
         KeyValue::new(names::OPERATION, operation(&provider.api)),
         KeyValue::new(names::PROVIDER, name),
         KeyValue::new(names::MODEL, provider.model.clone()),
     ];
-    all.extend(host.map(|host| KeyValue::new(names::SERVER, host)));
+    // A server that the run starts has an address of its own, which nobody knows here.
+    let at = Endpoint::find(env, &provider.url_env, &provider.url, &provider.key_env).ok();
+    let at = at.filter(|_| provider.serve.is_none() || env(&provider.url_env).is_some()).map(|at| at.url);
+    if let Some(host) = at.as_ref().and_then(|url| url.host_str()) {
+        all.push(KeyValue::new(names::SERVER, host.to_owned()));
+    }
+    if let Some(port) = at.as_ref().and_then(|url| url.port()) {
+        all.push(KeyValue::new(names::PORT, i64::from(port)));
+    }
     all
 }
 
@@ -243,14 +281,6 @@ fn operation(api: &str) -> &'static str {
         "transcription" => "transcription",
         "rerank" => "rerank",
         _ => "chat",
-    }
-}
-
-/// `chat gpt-4o-mini` for a model, as the conventions have it; else what carries it out.
-fn called(step: &PlanStep, by: &str) -> String {
-    match step.engine.provider().filter(|_| by == step.implementation) {
-        Some(provider) => format!("{} {}", operation(&provider.api), provider.model),
-        None => by.to_owned(),
     }
 }
 

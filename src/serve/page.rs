@@ -1,16 +1,14 @@
 //! Runs and plans → pages for people, made here and complete without a script; one script keeps them up to date by the stream of events.
 //!
-//! [`markup`] escapes whatever is put into a page, [`frame`] is what all pages have, [`facts`] what is read of a run. A page that waits for a
+//! [`crate::html::markup`] escapes whatever is put into a page, [`crate::run::shown`] shows a run, [`frame`] is what all pages have, [`facts`] what is read of a run. A page that waits for a
 //! disk or for the solver is made on a thread of its own. Who may see what is decided where the API decides it ([`super::api::guard`], `seen`);
 //! a browser signs in with a [`session`]. Forms change something only where they come from a page of this server.
 
 mod compare;
-mod dag;
 pub mod facts;
 mod fleet;
 mod frame;
 mod log;
-pub mod markup;
 mod plan;
 mod plot;
 mod run;
@@ -19,11 +17,11 @@ pub mod session;
 mod sign_in;
 mod solve;
 mod steps;
-mod timeline;
 
 use super::Service;
 use super::api::refusal::Refusal;
 use crate::html;
+use crate::run::shown::STYLE;
 use axum::Router;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -32,7 +30,6 @@ use frame::Page;
 use std::fmt::Write;
 use std::sync::Arc;
 
-const STYLE: &str = include_str!("page/style.css");
 const SCRIPT: &str = include_str!("page/script.js");
 const ICON: &str = include_str!("page/icon.svg");
 

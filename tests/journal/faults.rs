@@ -194,5 +194,28 @@ fn the_page_of_a_run_holds_texts_and_no_markup_of_others() {
     assert_eq!(done.code, Some(0), "{}", done.err);
     let page = mkbc.read("run.html");
     assert!(page.contains("&lt;script&gt;alert(1)"), "the text is shown");
-    assert!(!page.contains("<script>alert") && !page.contains("<img src=x"));
+    assert!(!page.contains("<script") && !page.contains("<img") && !page.contains("onerror=alert(2)>"));
+    // Nothing but its own sheet may be loaded or run, should anything slip through.
+    assert!(
+        page.contains("Content-Security-Policy\" content=\"default-src &#39;none&#39;; style-src &#39;sha256-"),
+        "{page}"
+    );
+    assert!(
+        !page.contains("http://")
+            || page.matches("http://").count() == page.matches("http://www.w3.org/2000/svg").count()
+    );
+    for part in [
+        "Run 1, begun ",
+        "id=\"flow\"",
+        "is-done",
+        "class=\"timeline\"",
+        "as planned",
+        "Whole run",
+        "id=\"step-0\"",
+        "<h3>Input</h3>",
+        "<h3>Output</h3>",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert!(!page.contains("≈") || page.contains("by the plan"), "what a sign means is said where it stands");
 }

@@ -9,6 +9,7 @@ use crate::adapt::{Adapt, Mode};
 use crate::ask::names::choice;
 use crate::compile::{Changes, Compiled, Decision, Target, decide, library_digest, prepare};
 use crate::digest::digest;
+use crate::library::Library;
 use crate::library::evidence::Demand;
 use crate::plan::model::Plan;
 use crate::run::journal::MadeOf;
@@ -25,7 +26,7 @@ pub fn with_rest(
     made_of: &MadeOf,
     plan: &Plan,
     mode: Mode,
-    go: impl FnOnce(Option<&dyn Steer>) -> Result<(), Failure>,
+    go: impl FnOnce(Option<&dyn Steer>, Option<&Library>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let mut filled = match unchanged(made_of, plan) {
         Ok(filled) => filled,
@@ -51,12 +52,15 @@ pub fn with_rest(
     };
     let solution = Solution { choice, ..decision.solution };
     let decision = Decision { plan: plan.clone(), solution, ..decision };
-    go(Some(&Adapt::new(&prepared, &decision, mode)))
+    go(Some(&Adapt::new(&prepared, &decision, mode)), Some(prepared.library))
 }
 
-fn without(why: &str, go: impl FnOnce(Option<&dyn Steer>) -> Result<(), Failure>) -> Result<(), Failure> {
+fn without(
+    why: &str,
+    go: impl FnOnce(Option<&dyn Steer>, Option<&Library>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     note(&format!("the rest is carried out as it was planned, whatever it comes to: {why}"));
-    go(None)
+    go(None, None)
 }
 
 /// The job that a run was planned from, checked; why not, where it is another one now.

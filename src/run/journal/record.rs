@@ -1,6 +1,7 @@
 //! A record of the journal <-> its bytes, with a checksum over what it says and where it stands.
 
 use crate::ir::workflow::StepId;
+use crate::plan::model::PlanClause;
 use crate::run::meter::Usage;
 use crate::run::servers::ServerEvent;
 use rust_decimal::Decimal;
@@ -72,6 +73,9 @@ pub enum Record {
         attempt: u32,
         /// What went wrong.
         message: String,
+        /// How long the next one waits, seconds.
+        #[serde(default)]
+        wait_s: f64,
         /// Seconds since the runtime took over.
         t: f64,
     },
@@ -113,6 +117,13 @@ pub enum Record {
         id: u64,
         /// What it cost, dollars.
         usd: Decimal,
+        /// Seconds since the runtime took over.
+        t: f64,
+    },
+    /// From now on the run goes on under other limits than those of its plan.
+    Limits {
+        /// Each in place of those on the same figure.
+        limits: Vec<PlanClause>,
         /// Seconds since the runtime took over.
         t: f64,
     },
@@ -194,6 +205,7 @@ impl Record {
             | Record::Left { t, .. }
             | Record::Reserved { t, .. }
             | Record::Settled { t, .. }
+            | Record::Limits { t, .. }
             | Record::Adapted { t, .. }
             | Record::Paused { t, .. }
             | Record::Answer { t, .. } => *t,

@@ -11,7 +11,8 @@ use super::{Journal, Run, RunInfo, damaged, failed, put_count};
 use crate::digest::digest;
 use crate::ir::workflow::StepId;
 use crate::library::embedded;
-use crate::plan::model::{Engine, Plan, PlanStep};
+use crate::plan::model::{Engine, Plan, PlanClause, PlanStep};
+use crate::run::budget::Unsettled;
 use crate::run::engines::process::TESTS;
 use crate::run::engines::{Args, builtin};
 use crate::run::fault::{Fault, FaultKind};
@@ -44,6 +45,8 @@ pub struct Recorder {
     recovered: RefCell<BTreeSet<String>>,
     numbers: RefCell<BTreeMap<StepId, u64>>,
     reservations: Cell<u64>,
+    /// Reservations of this runtime that are not settled, dollars.
+    open: RefCell<BTreeMap<u64, Decimal>>,
     standard: BTreeSet<String>,
     weighs_all: bool,
     names: Option<Names>,
@@ -119,6 +122,7 @@ impl Journal {
             recovered,
             numbers,
             reservations,
+            open: RefCell::default(),
             standard,
             weighs_all: false,
             names: None,
@@ -318,12 +322,26 @@ impl Recorder {
         let id = self.reservations.get();
         self.reservations.set(id + 1);
         answer(self.writer.send(Record::Reserved { id, usd, agent, t: self.t() }, true).await)?;
+        self.open.borrow_mut().insert(id, usd);
         Ok(id)
     }
 
     /// A request is over. Nobody waits: until this is written, all that was kept counts as spent.
     pub fn settled(&self, id: u64, usd: Decimal) {
+        self.open.borrow_mut().remove(&id);
         self.writer.note(Record::Settled { id, usd, t: self.t() }, false);
+    }
+
+    /// Requests of this runtime and of earlier ones that nobody has seen the end of.
+    pub fn unsettled(&self) -> Option<Unsettled> {
+        let earlier = self.replay.reserved.values().map(|(usd, _)| *usd);
+        Unsettled::of(earlier.chain(self.open.borrow().values().copied()))
+    }
+
+    /// The run goes on under other limits, each in place of those on the same figure: on the disk when this returns.
+    pub fn limited(&self, limits: &[PlanClause]) -> Result<(), Fault> {
+        let record = Record::Limits { limits: limits.to_vec(), t: self.t() };
+        answer(self.writer.send(record, true).blocking_recv())
     }
 
     /// The rest of the run is carried out otherwise.
@@ -335,13 +353,7 @@ impl Recorder {
 
     /// The steps that an earlier runtime had carried out otherwise, in order.
     pub fn adaptations(&self) -> Result<Vec<PlanStep>, Fault> {
-        let mut steps = Vec::new();
-        for (stored, _) in &self.replay.adapted {
-            let value = self.blobs.value(stored)?;
-            let read = serde_json::from_value::<Vec<PlanStep>>(value);
-            steps.extend(read.map_err(|e| damaged(&format!("a change of the plan cannot be read: {e}")))?);
-        }
-        Ok(steps)
+        self.replay.changes(&self.blobs)
     }
 
     /// Another run had made the same call: its result is this one's.
@@ -416,9 +428,9 @@ pub struct Recording<'a> {
 
 impl Observer for Recording<'_> {
     fn event(&self, event: &Event<'_>) {
-        if let Event::Retried { step, attempt, fault, .. } = event {
-            let message = fault.message.clone();
-            let record = Record::Retried { step: step.id, attempt: *attempt, message, t: self.recorder.t() };
+        if let Event::Retried { step, attempt, wait, fault } = event {
+            let (message, wait_s) = (fault.message.clone(), wait.as_secs_f64());
+            let record = Record::Retried { step: step.id, attempt: *attempt, message, wait_s, t: self.recorder.t() };
             // Nobody waits: should it not be written, nothing later will be either, and that is noticed.
             self.recorder.writer.note(record, false);
         }

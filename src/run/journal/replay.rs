@@ -1,7 +1,11 @@
 //! The records of a run -> what is done, and what state the run is in.
 
+use super::blobs::{Blobs, damaged};
 use super::record::{CallId, Record, Source, Stored};
 use crate::ir::workflow::StepId;
+use crate::plan::model::{PlanClause, PlanStep};
+use crate::run::budget::Unsettled;
+use crate::run::fault::Fault;
 use crate::run::meter::Usage;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
@@ -79,6 +83,12 @@ pub struct Replay {
     pub settled_by: BTreeMap<u32, Decimal>,
     /// The next number of a reservation.
     pub next_reservation: u64,
+    /// The limits that it goes on under, where others were given than those of its plan: the last of each figure.
+    pub limits: Vec<PlanClause>,
+    /// Seconds of the runtimes before the last one, and when that one took over, for people.
+    pub last_opened: Option<(f64, String)>,
+    /// The first reservation of the last runtime.
+    last_reserved: u64,
     /// Seconds of the last runtime so far.
     last_s: f64,
 }
@@ -102,10 +112,12 @@ impl Replay {
 
     fn step(&mut self, record: &Record) {
         match record {
-            Record::Opened { .. } => {
+            Record::Opened { at, .. } => {
                 self.took_s += self.last_s;
                 self.last_s = 0.0;
                 self.runtimes += 1;
+                self.last_opened = Some((self.took_s, at.clone()));
+                self.last_reserved = self.next_reservation;
                 // An answer stays: whoever opens such a run only reads it.
                 if !matches!(self.end, End::Answered(_)) {
                     self.end = End::Open;
@@ -131,6 +143,10 @@ impl Replay {
                 self.unsent.insert(call.path.clone());
             }
             Record::Failed { .. } | Record::Retried { .. } | Record::Server { .. } => {}
+            Record::Limits { limits, .. } => {
+                self.limits.retain(|before| limits.iter().all(|limit| limit.metric != before.metric));
+                self.limits.extend_from_slice(limits);
+            }
             Record::Left { call, to, .. } => {
                 self.stand_ins.insert(call.path.clone(), to.clone());
             }
@@ -180,14 +196,30 @@ impl Replay {
         self.spent() - self.known()
     }
 
-    /// What the run cost, dollars, as far as anybody knows: what its last runtime said, or what requests were billed.
-    pub fn cost(&self) -> Option<f64> {
-        self.cost_usd.or_else(|| self.settled.to_f64().filter(|usd| *usd > 0.0))
+    /// The steps that were to be carried out otherwise than planned at first, in the order of the changes.
+    pub fn changes(&self, blobs: &Blobs) -> Result<Vec<PlanStep>, Fault> {
+        let mut steps = Vec::new();
+        for (stored, _) in &self.adapted {
+            let read = serde_json::from_value::<Vec<PlanStep>>(blobs.value(stored)?);
+            steps.extend(read.map_err(|e| damaged(&format!("a change of the plan cannot be read: {e}")))?);
+        }
+        Ok(steps)
     }
 
-    /// What requests of which nobody knows the end may have cost at most, dollars.
-    pub fn unknown_usd(&self) -> f64 {
-        self.reserved.values().map(|(usd, _)| *usd).sum::<Decimal>().to_f64().unwrap_or(f64::INFINITY)
+    /// Requests of which nobody knows the end; of a run that is worked on now (`live`), those of earlier runtimes alone.
+    pub fn unsettled(&self, live: bool) -> Option<Unsettled> {
+        let before = if live { self.last_reserved } else { u64::MAX };
+        Unsettled::of(self.reserved.range(..before).map(|(_, (usd, _))| *usd))
+    }
+
+    /// Money, dollars: of a run with an answer what was said of it; of another as far as it is known, by what was said last, or by what
+    /// requests have cost since.
+    pub fn cost(&self) -> Option<f64> {
+        if let End::Answered(_) = self.end {
+            return self.cost_usd;
+        }
+        let paid = self.settled.max(self.known()).to_f64().filter(|usd| *usd > 0.0);
+        self.cost_usd.into_iter().chain(paid).reduce(f64::max)
     }
 
     /// Whether a call of a step was begun, of which something may have been sent.
@@ -219,6 +251,40 @@ mod tests {
     use super::*;
     use crate::run::journal::record::tests::records;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_call_that_was_refused_for_money_was_begun_only_where_something_may_have_been_sent() {
+        let call = CallId { path: "v1".into(), step: StepId(0), number: 0 };
+        let (key, input) = (String::new(), String::new());
+        let intent = |attempt| Record::Intent {
+            call: call.clone(),
+            attempt,
+            idempotency: key.clone(),
+            input: input.clone(),
+            t: 0.0,
+        };
+        let failed = |unsent| Record::Failed { call: call.clone(), message: "no".into(), unsent, t: 0.0 };
+        let reserved = Record::Reserved { id: 0, usd: Decimal::ONE, agent: None, t: 0.0 };
+        let begun = |records: &[Record]| Replay::of(records).has_begun(StepId(0));
+        assert!(begun(&[intent(1)]), "whoever made it died");
+        assert!(!begun(&[intent(1), failed(true)]));
+        assert!(!begun(&[intent(1), failed(true), intent(2), failed(true)]));
+        assert!(begun(&[intent(1), failed(true), intent(2)]));
+        assert!(begun(&[intent(1), failed(false)]), "it failed at somebody's");
+        assert!(begun(&[intent(1), reserved, failed(true)]), "a first request was sent, and a second was too dear");
+        assert!(begun(&[intent(1), failed(false), intent(2), failed(true)]), "so it may have been by another runtime");
+    }
+
+    #[test]
+    fn what_is_under_way_is_not_what_nobody_knows() {
+        let opened = |fence| Record::Opened { fence, pid: 1, at: "2026-01-01T00:00:00Z".into(), compiler: "c".into() };
+        let reserved = |id| Record::Reserved { id, usd: Decimal::ONE, agent: None, t: 0.0 };
+        let settled = Record::Settled { id: 1, usd: Decimal::ONE, t: 0.0 };
+        let replay = Replay::of(&[opened(1), reserved(0), reserved(1), settled, opened(2), reserved(2)]);
+        let known = |requests| Some(Unsettled { requests, usd: requests as f64 });
+        assert_eq!((replay.unsettled(true), replay.unsettled(false)), (known(1), known(2)));
+        assert_eq!(replay.cost(), Some(1.0), "what was settled was paid");
+    }
 
     proptest! {
         /// Whatever more a journal says, what was done stays done, with the value it had.

@@ -30,6 +30,10 @@ pub fn said<'n>(record: &Record, name: &dyn Fn(StepId) -> &'n str) -> String {
         }
         Record::Reserved { id, usd, .. } => format!("{usd} usd kept for request {id}"),
         Record::Settled { id, usd, .. } => format!("request {id} cost {usd} usd"),
+        Record::Limits { limits, .. } => {
+            let limits: Vec<String> = limits.iter().map(|limit| format!("`{}`", limit.text)).collect();
+            format!("goes on under {}", limits.join(", "))
+        }
         Record::Adapted { message, .. } => message.clone(),
         Record::Paused { stopped: true, message, .. } => format!("stopped: {message}"),
         Record::Paused { message, .. } => format!("failed: {message}"),

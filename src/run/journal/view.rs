@@ -7,12 +7,14 @@ use super::replay::{Done, End, Replay};
 use super::{Journal, Run};
 use crate::ir::workflow::StepId;
 use crate::plan::model::{Plan, PlanStep};
+use crate::run::budget::Unsettled;
 use crate::run::devices::cpu;
 use crate::run::fault::Fault;
 use crate::run::meter::{Meter, StepMeasure};
 use crate::run::report::clauses::{Kept, Taken, clauses};
+use crate::run::scheduler::flow::ended;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -31,11 +33,11 @@ pub struct RunView {
     pub started: String,
     /// Seconds of all runtimes that worked on it.
     pub took_s: f64,
-    /// Money, dollars, where it is known.
+    /// Money, dollars, as far as it is known.
     pub cost_usd: Option<f64>,
-    /// What requests of which nobody knows the end may have cost besides, at most, dollars; of a run that goes on, those under way.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub unknown_usd: f64,
+    /// Requests that the money does not count, since nobody knows their end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unsettled: Option<Unsettled>,
     /// Runtimes that worked on it.
     pub runtimes: u64,
     /// Why it failed or stopped.
@@ -62,6 +64,9 @@ pub struct StepView {
     pub step: String,
     /// What the plan has for it.
     pub implementation: String,
+    /// What was to carry it out since the rest of the run was planned again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub planned_again: Option<String>,
     /// `waiting`, `done`, `failed`, `unfinished` or `not needed`.
     pub state: &'static str,
     /// Calls that are done.
@@ -74,7 +79,7 @@ pub struct StepView {
     pub recovered: u64,
     /// Calls whose results were those of other runs.
     pub cached: u64,
-    /// Calls that others than the plan's choice carried out, by implementation.
+    /// Calls that fallbacks carried out, since the choice had failed for good, by implementation.
     pub stood_in: BTreeMap<String, u64>,
     /// Time of all calls added up, seconds.
     pub busy_s: Option<f64>,
@@ -86,6 +91,20 @@ pub struct StepView {
     pub tokens_out: u64,
     /// What went wrong last, where it was not mended.
     pub error: Option<String>,
+}
+
+impl StepView {
+    /// What carried it out, in a few words.
+    pub fn by(&self) -> String {
+        by(&self.implementation, self.planned_again.as_deref(), &self.stood_in)
+    }
+}
+
+/// What carries a step out: the plan's choice or, where the rest was planned again, another for it; then those that stood in.
+pub fn by(planned: &str, again: Option<&str>, stood_in: &BTreeMap<String, u64>) -> String {
+    let choice = again.map_or_else(|| planned.to_owned(), |again| format!("{again} for {planned}"));
+    let others: Vec<&str> = stood_in.keys().map(String::as_str).collect();
+    if others.is_empty() { choice } else { format!("{choice}, then {}", others.join(", ")) }
 }
 
 /// What state a run is in, in a word.
@@ -105,49 +124,68 @@ impl Journal {
     /// What there is to show of a run.
     pub fn view(&self, run: &Run) -> Result<RunView, Fault> {
         let records = self.records(run.id)?;
-        let plan = self.plan(&run.info)?;
         let replay = Replay::of(&records).worked(alive::seconds(&self.folder(run), run.fence));
+        let plan = self.plan(&run.info)?.with_limits(&replay.limits);
+        let changes = replay.changes(self.blobs())?;
         let state = state(self, run, &replay);
         let finished = matches!(replay.end, End::Answered(_));
         let error = match &replay.end {
             End::Paused { message, .. } => Some(message.clone()),
             _ => None,
         };
-        let measures = measures(&plan, &replay);
+        let measures = measures(&plan, &changes, &replay);
         // The steps that nobody needed took nothing.
         let energy_wh = measures.values().map(|m| m.energy_wh).sum();
-        let taken = Taken {
-            latency_s: replay.took_s,
-            cost_usd: replay.cost(),
-            unknown_usd: replay.unknown_usd(),
-            quality: None,
-            energy_wh,
-            whole: finished,
-        };
+        let live = state == "running";
+        let (cost_usd, unsettled) = (cost(&replay, &measures), replay.unsettled(live));
+        let took_s = took(&replay, live);
+        let taken = Taken { latency_s: took_s, cost_usd, unsettled, quality: None, energy_wh, whole: finished };
         Ok(RunView {
             id: run.id,
             job: run.info.job.clone(),
             key: run.info.key.clone(),
             state,
             started: run.info.at.clone(),
-            took_s: replay.took_s,
-            cost_usd: replay.cost(),
-            unknown_usd: replay.unknown_usd(),
+            took_s,
+            cost_usd,
+            unsettled,
             runtimes: replay.runtimes,
             error,
             adapted: replay.adapted.iter().map(|(_, said)| said.clone()).collect(),
             clauses: clauses(&plan, &taken),
             folder: self.folder(run),
-            steps: steps(&plan, &records, &replay, &measures, finished),
+            steps: steps(&plan, &changes, &records, &replay, &measures),
         })
     }
 }
 
-/// What each step took so far, by the calls that are done. From when to when it ran is not known here.
-pub fn measures(plan: &Plan, replay: &Replay) -> BTreeMap<StepId, StepMeasure> {
+/// Seconds of all runtimes that worked on a run; of one that is worked on now (`live`), up to now.
+pub fn took(replay: &Replay, live: bool) -> f64 {
+    let opened = replay.last_opened.as_ref().filter(|_| live);
+    let since = opened.and_then(|(before, at)| {
+        let at: jiff::Timestamp = at.parse().ok()?;
+        Some(before + jiff::Timestamp::now().duration_since(at).as_secs_f64())
+    });
+    since.unwrap_or(0.0).max(replay.took_s)
+}
+
+/// Money of a run, dollars; of one without an answer as far as it is known, what its finished calls took of hardware included.
+fn cost(replay: &Replay, measures: &BTreeMap<StepId, StepMeasure>) -> Option<f64> {
+    if let End::Answered(_) = replay.end {
+        return replay.cost();
+    }
+    let known = measures.values().filter_map(|m| m.cost_usd).reduce(|a, b| a + b);
+    replay.cost().into_iter().chain(known).reduce(f64::max)
+}
+
+/// What each step took so far, by the calls that are done; `changes` are steps that were planned again. From when to when it ran is not
+/// known here.
+pub fn measures(plan: &Plan, changes: &[PlanStep], replay: &Replay) -> BTreeMap<StepId, StepMeasure> {
     let meter = Meter::new(plan, cpu::cores(), Path::new(cpu::POWERCAP));
+    meter.changed(changes);
+    let carried = plan.clone().with_steps(changes);
     for (path, done) in &replay.done {
-        let Some(step) = plan.steps.iter().find(|s| s.id == done.call.step) else { continue };
+        let Some(step) = carried.steps.iter().find(|s| s.id == done.call.step) else { continue };
         if done.source == Source::Cached {
             meter.cached(step);
             continue;
@@ -160,20 +198,26 @@ pub fn measures(plan: &Plan, replay: &Replay) -> BTreeMap<StepId, StepMeasure> {
     meter.measures().into_iter().map(|m| (m.step, m)).collect()
 }
 
-/// How far each step is, in the order of the plan; of a run that is `finished`, nothing more is begun.
+/// How far each step is, in the order of the plan; `changes` are steps that were planned again.
 pub fn steps(
     plan: &Plan,
+    changes: &[PlanStep],
     records: &[Record],
     replay: &Replay,
     measures: &BTreeMap<StepId, StepMeasure>,
-    finished: bool,
 ) -> Vec<StepView> {
+    let finished = matches!(replay.end, End::Answered(_));
+    let begun: BTreeSet<StepId> = plan.steps.iter().map(|s| s.id).filter(|id| replay.has_begun(*id)).collect();
+    let ended = ended(&plan.body, &begun);
     let of = |step: &PlanStep| {
-        let shown = StepRecords::of(step, records, replay, finished);
+        let whole = finished || ended.contains(&step.id);
+        let shown = StepRecords::of(step, records, replay, (finished, whole));
         let m = measures.get(&step.id);
+        let again = changes.iter().rfind(|changed| changed.id == step.id).map(|changed| &changed.implementation);
         StepView {
             step: step.name.clone(),
             implementation: step.implementation.clone(),
+            planned_again: again.filter(|by| **by != step.implementation).cloned(),
             state: shown.state,
             calls: shown.calls,
             unfinished: shown.open,
@@ -201,7 +245,8 @@ struct StepRecords {
 }
 
 impl StepRecords {
-    fn of(step: &PlanStep, records: &[Record], replay: &Replay, finished: bool) -> StepRecords {
+    /// Of a run that is `finished`, nothing more is begun; of a step that is `whole`, no further call.
+    fn of(step: &PlanStep, records: &[Record], replay: &Replay, (finished, whole): (bool, bool)) -> StepRecords {
         let done = replay.done.values().filter(|d| d.call.step == step.id);
         let calls = done.clone().count() as u64;
         let recovered = done.filter(|d| d.source == Source::Recovered).count() as u64;
@@ -238,10 +283,23 @@ impl StepRecords {
         let state = match (calls, open) {
             (0, 0) if finished => "not needed",
             (0, 0) => "waiting",
-            (_, 0) => "done",
+            (_, 0) if whole => "done",
             _ if error.is_some() => "failed",
             _ => "unfinished",
         };
         StepRecords { state, calls, open, attempts, recovered, error }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_is_worked_on_takes_time_by_the_clock() {
+        let opened = Record::Opened { fence: 1, pid: 1, at: "2026-01-01T00:00:00Z".into(), compiler: "c".into() };
+        let replay = Replay::of(&[opened]);
+        assert_eq!(took(&replay, false), 0.0);
+        assert!(took(&replay, true) > 3600.0, "since the first of January of 2026");
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::plan::model::Plan;
 use crate::plan::render::{at_line, metric};
+use crate::run::budget::Unsettled;
 use crate::run::fault::printable;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
@@ -16,8 +17,8 @@ pub struct Taken {
     pub latency_s: f64,
     /// Money, dollars.
     pub cost_usd: Option<f64>,
-    /// What requests of which nobody knows the end may have cost besides, at most, dollars.
-    pub unknown_usd: f64,
+    /// Requests that the money does not count, since nobody knows their end.
+    pub unsettled: Option<Unsettled>,
     /// Energy, watt-hours.
     pub energy_wh: Option<f64>,
     /// The quality that is planned of those who carried it out, where others than the plan's choices did.
@@ -42,12 +43,12 @@ pub struct Kept {
     pub limit: Decimal,
     /// What was measured, in the metric's unit (usd, s, Wh).
     pub measured: Option<f64>,
-    /// How much more it may be, since nobody knows what came of some requests.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub unknown: f64,
     /// What is planned of those who carried it out, where others than the plan's choices did, in the metric's unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planned: Option<Decimal>,
+    /// What may come on top of what was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsettled: Option<Unsettled>,
     /// Whether it holds, where that is known.
     pub holds: Option<bool>,
 }
@@ -66,7 +67,7 @@ impl Kept {
 impl fmt::Display for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = match (self.holds, self.soft) {
-            (None, _) if self.unknown > 0.0 => "not known",
+            (None, _) if self.unsettled.is_some() => "not known",
             (None, _) => "not known from one run",
             (Some(true), _) => "holds",
             (Some(false), true) => "preferred, broken",
@@ -80,13 +81,7 @@ impl fmt::Display for Kept {
             let less = if planned < self.limit { ", which is less" } else { "" };
             write!(f, "; of those who stood in, {} is planned{less}", metric(&self.metric, planned))?;
         }
-        match Decimal::try_from(self.unknown).ok().filter(|more| !more.is_zero()) {
-            Some(more) => {
-                let more = metric(&self.metric, more);
-                write!(f, ", and at most {more} of requests whose end nobody knows")
-            }
-            None => Ok(()),
-        }
+        self.unsettled.map_or(Ok(()), |unsettled| write!(f, ", and {unsettled}"))
     }
 }
 
@@ -103,18 +98,17 @@ pub fn clauses(plan: &Plan, taken: &Taken) -> Vec<Kept> {
         let measured = of(&clause.metric);
         // Sums of binary fractions are no more exact than this.
         let limit = clause.limit.to_f64().unwrap_or(f64::INFINITY) * (1.0 + 1e-9);
-        let unknown = if clause.metric == "cost" { taken.unknown_usd } else { 0.0 };
-        let within = measured.and_then(|n| match n <= limit {
-            true if n + unknown > limit => None,
-            within => Some(within),
-        });
+        let unsettled = taken.unsettled.filter(|_| clause.metric == "cost");
+        let most = |n: f64| n + unsettled.map_or(0.0, |u| u.usd);
+        let within =
+            measured.map(|n| n <= limit).filter(|within| !within || measured.is_some_and(|n| most(n) <= limit));
         Kept {
             text: clause.text.clone(),
             line: clause.line,
             metric: clause.metric.clone(),
             soft: clause.soft,
             measured,
-            unknown,
+            unsettled,
             planned: taken.quality.filter(|_| clause.metric == "quality"),
             limit: clause.limit,
             holds: within.filter(|within| taken.whole || !within),

@@ -1,130 +1,241 @@
-//! A plan and what its run took -> one page that needs nothing else: the answer, a timeline, predicted against measured.
+//! A run that has ended → one page in one file that needs nothing else: the answer, the data flow by state, when each step ran and what it waited
+//! for, predicted against measured, and every step's calls.
 
-use super::{error, machine, measured_s, median_error, number, percent};
-use crate::html::escaped;
+use super::{machine, median_error, otherwise};
+use crate::html::markup::Markup;
+use crate::ir::workflow::StepId;
 use crate::plan::model::{Plan, PlanStep};
+use crate::plan::render;
+use crate::plan::verify::quality;
 use crate::run::RunReport;
-use crate::run::meter::{Basis, StepMeasure};
-use rust_decimal::prelude::ToPrimitive;
-use std::fmt::Write;
+use crate::run::engines::Args;
+use crate::run::fault::{Fault, FaultKind};
+use crate::run::journal::arguments::Past;
+use crate::run::journal::record::Stored;
+use crate::run::journal::{Journal, Run};
+use crate::run::meter::StepMeasure;
+use crate::run::shown::look::{badge, duration, figure_or_dash, moment, pairs, part, value};
+use crate::run::shown::steps::{self, Planned, Values, choice, retries, table_of};
+use crate::run::shown::story::{CallFacts, Story};
+use crate::run::shown::{STYLE, dag, timeline};
+use crate::{html, html_to};
+use base64::Engine as _;
+use sha2::{Digest, Sha256};
 
-const STYLE: &str = "body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#1b1b1b;background:#fff}\
-table{border-collapse:collapse;width:100%;margin:1rem 0}caption{text-align:left;font-weight:600;padding:.3rem 0}\
-th,td{padding:.3rem .6rem;border-bottom:1px solid #d5d5d5;text-align:right;white-space:nowrap}th:first-child,td:first-child,th:nth-child(2),td:nth-child(2){text-align:left}\
-pre{background:#f4f4f4;padding:.8rem;white-space:pre-wrap;overflow-wrap:anywhere}.bar{fill:#2f6fb0}.plan{fill:none;stroke:#8a4b00;stroke-width:1.5}\
-text{font:12px system-ui,sans-serif}@media(prefers-color-scheme:dark){body{background:#161616;color:#e8e8e8}th,td{border-color:#444}pre{background:#242424}text{fill:#e8e8e8}.bar{fill:#6aa5e0}.plan{stroke:#e0a050}}";
+/// Records of a run that are read at most.
+const MOST: usize = 200_000;
+/// Calls of a step that are shown one by one; those that failed come first.
+const CALLS: usize = 20;
+/// Characters of what a call was given, and of what it gave, that are shown.
+const EXCERPT: usize = 1_500;
 
-/// The page. Everything that came from outside is escaped.
-pub fn page(plan: &Plan, report: &RunReport) -> String {
-    let mut out = String::new();
-    let job = escaped(&plan.job);
-    let _ = write!(
-        out,
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
-         <title>{job}</title><style>{STYLE}</style></head><body><h1>{job}</h1>"
-    );
-    let (label, answer) = match &report.result {
-        Ok(serde_json::Value::String(text)) => ("Answer", text.clone()),
-        Ok(value) => ("Answer", format!("{value:#}")),
-        Err(error) => ("Failed", error.to_string()),
-    };
-    let _ = write!(out, "<h2>{label}</h2><pre>{}</pre>", escaped(&answer));
-    let planned = number(plan.total.latency_s.to_f64());
-    let _ = write!(out, "<p>{} s, planned {planned} s", number(Some(report.wall_s + report.earlier_s)));
-    if let Some(off) = median_error(plan, report) {
-        let _ = write!(out, "; the latency of steps is {:.0} % off in the median", off * 100.0);
-    }
-    out.push_str("</p>");
-    let steps: Vec<(&StepMeasure, &PlanStep)> =
-        report.steps.iter().filter_map(|m| Some((m, plan.steps.iter().find(|s| s.id == m.step)?))).collect();
-    for message in &report.adapted {
-        let _ = write!(out, "<p>{}</p>", escaped(message));
-    }
-    for (m, _) in &steps {
-        for (by, calls) in &m.stood_in {
-            let (name, first) = (escaped(&m.name), escaped(&m.implementation));
-            let _ = write!(out, "<p>{name}: {} stood in for {first}, which failed for good: {calls}</p>", escaped(by));
+/// Which run it was, and what the journal knows of it.
+pub struct Recorded<'a> {
+    /// The journal.
+    pub journal: &'a Journal,
+    /// The run.
+    pub run: &'a Run,
+    /// Tokens that its steps were planned to read and write, where that is known.
+    pub tokens: Option<&'a Planned>,
+}
+
+/// The page of a run of the journal.
+pub fn of_run(recorded: &Recorded<'_>, plan: &Plan, report: &RunReport) -> Result<String, Fault> {
+    let Recorded { journal, run, .. } = recorded;
+    let records = journal.records_from(run.id, 0, MOST)?;
+    let (inputs, folder) = (journal.inputs(&run.info)?, journal.folder(run));
+    let mut story = Story::of(Some(plan.clone()), &report.changes, inputs, records, Some(folder));
+    // What the run measured itself is more than its records tell: counters, what was waited for, time without pauses between runtimes.
+    story.measures = report.steps.iter().map(|measure| (measure.step, measure.clone())).collect();
+    Ok(page(&story, plan, report, Some(recorded)))
+}
+
+/// The page; calls are shown where they are recorded.
+pub fn page(story: &Story, plan: &Plan, report: &RunReport, recorded: Option<&Recorded<'_>>) -> String {
+    let tokens = recorded.and_then(|recorded| recorded.tokens);
+    let link = |step: StepId| format!("#step-{}", step.0);
+    let mut main = head(story, plan, report, recorded);
+    html_to!(main, "{}", part("figures", "Figures", figures(story, plan, report, tokens)));
+    let (id, heading, answer) = match &report.result {
+        Ok(answer) => ("answer", "Answer", value(answer)),
+        Err(error) => {
+            ("error", "Why it failed", html!("<pre class=\"wrong\" tabindex=\"0\">{}</pre>", error.to_string()))
         }
+    };
+    html_to!(
+        main,
+        "<div class=\"beside\">{}{}</div>",
+        part("flow", "Data flow", dag::by_state(story, &link)),
+        part(id, heading, answer)
+    );
+    if story.begun_ms.is_some() {
+        html_to!(main, "{}", part("timeline", "Timeline", timeline::of(story, "the run began")));
+    }
+    html_to!(main, "{}", part("steps", "Steps, measured and planned", table_of(story, &link, tokens)));
+    let said = report.adapted.iter().cloned().chain(report.steps.iter().flat_map(otherwise));
+    let said: Markup = said.map(|line| html!("<li>{}</li>", line)).collect();
+    if !said.is_empty() {
+        html_to!(main, "{}", part("otherwise", "Otherwise than planned", html!("<ul>{}</ul>", said)));
     }
     if !report.clauses.is_empty() {
-        let items = report.clauses.iter().map(|kept| format!("<li>{}</li>", escaped(&kept.to_string())));
-        let _ = write!(out, "<h2>What the job demands</h2><ul>{}</ul>", items.collect::<String>());
+        let kept: Markup = report.clauses.iter().map(|kept| html!("<li>{}</li>", kept.to_string())).collect();
+        html_to!(main, "{}", part("clauses", "What the job demands", html!("<ul>{}</ul>", kept)));
     }
-    timeline(&mut out, &steps, report.wall_s);
-    table(&mut out, &steps);
-    machine::tables(&mut out, report);
-    out.push_str("</body></html>\n");
+    let machine = machine::tables(report);
+    if !machine.is_empty() {
+        html_to!(main, "{}", part("machine", "What it took of the machine", machine));
+    }
+    for step in story.plan.iter().flat_map(|plan| &plan.steps) {
+        let inside = detail(story, step, plan, recorded);
+        html_to!(main, "{}", part(&format!("step-{}", step.id.0), &step.name, inside));
+    }
+    let sheet = base64::engine::general_purpose::STANDARD.encode(Sha256::digest(STYLE.as_bytes()));
+    let policy = format!("default-src 'none'; style-src 'sha256-{sheet}'; base-uri 'none'; form-action 'none'");
+    html!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"{}\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{}</title>\n<style>{}</style>\n</head>\n<body>\n\
+         <main id=\"main\">\n{}\n</main>\n</body>\n</html>\n",
+        policy,
+        title(report, recorded),
+        Markup::finished(STYLE.to_owned()),
+        main
+    )
+    .into_string()
+}
+
+fn title(report: &RunReport, recorded: Option<&Recorded<'_>>) -> String {
+    match recorded {
+        Some(recorded) => format!("Run {}: {}", recorded.run.id, report.job),
+        None => report.job.clone(),
+    }
+}
+
+/// Which run of what it was, when, and how it ended.
+fn head(story: &Story, plan: &Plan, report: &RunReport, recorded: Option<&Recorded<'_>>) -> Markup {
+    let state = match &report.result {
+        Ok(_) => "done",
+        Err(error) if error.fault.kind == FaultKind::Cancelled => "stopped",
+        Err(_) => "failed",
+    };
+    let begun = story.begun_ms.map(|ms| html!("begun {}, ", moment(ms)));
+    let run = recorded.map(|recorded| html!("Run {}, ", recorded.run.id));
+    let key = recorded.and_then(|recorded| recorded.run.info.key.as_ref());
+    let key = key.map(|key| html!(", key <code>{}</code>", key));
+    html!(
+        "<p class=\"crumbs\">{}{}on {}{}, mkbc {}</p><div class=\"head\"><h1>{} {}</h1></div>",
+        run,
+        begun,
+        plan.cluster.name,
+        key,
+        env!("CARGO_PKG_VERSION"),
+        report.job,
+        badge(state)
+    )
+}
+
+fn figures(story: &Story, plan: &Plan, report: &RunReport, tokens: Option<&Planned>) -> Markup {
+    let total = &plan.total;
+    // That of who was to carry it out last.
+    let quality = story.plan.as_ref().and_then(quality).unwrap_or(total.quality);
+    let planned = |text: String| html!(" <small>planned {}</small>", text);
+    let sum = |of: fn(&StepMeasure) -> Option<f64>| {
+        report.steps.iter().map(of).sum::<Option<f64>>().filter(|_| !report.steps.is_empty())
+    };
+    let all: u64 = report.steps.iter().map(|m| m.tokens_in.saturating_add(m.tokens_out)).fold(0, u64::saturating_add);
+    let of_plan = tokens.map(|all| all.values().map(|(read, written)| read + written).sum::<f64>());
+    let attempts = story.retries().len();
+    let off = median_error(plan, report).map(|off| format!("{:.0} % off in the median", off * 100.0));
+    let energy_planned = if total.energy_known { "" } else { "at least " };
+    let unsettled = report.unsettled.map(|unsettled| html!("{}", unsettled.to_string()));
+    let cards = pairs(
+        "cards",
+        &[
+            (
+                "Time",
+                html!("{}{}", duration(report.wall_s + report.earlier_s), planned(render::seconds(total.latency_s))),
+            ),
+            (
+                "Cost",
+                html!("{}{}", figure_or_dash("cost", sum(|m| m.cost_usd)), planned(render::dollars(total.cost_usd))),
+            ),
+            (
+                "Energy",
+                html!(
+                    "{}{}",
+                    figure_or_dash("energy", sum(|m| m.energy_wh)),
+                    planned(format!("{energy_planned}{}", render::watt_hours(total.energy_wh)))
+                ),
+            ),
+            ("Tokens", html!("{}{}", all, of_plan.map(|n| planned(format!("{n:.0}"))))),
+            (
+                "Calls",
+                html!(
+                    "{}{}",
+                    report.steps.iter().map(|m| m.calls).sum::<u64>(),
+                    (attempts > 0).then(|| html!(" <small>{} attempts failed</small>", attempts))
+                ),
+            ),
+            ("Quality, as planned", html!("{}", render::percent(quality))),
+        ],
+    );
+    let more = pairs(
+        "pairs",
+        &[
+            ("Latency of steps", html!("{}", off)),
+            ("Not in the cost", unsettled.unwrap_or_default()),
+            ("Outputs", html!("<code>{}</code>", report.folder.display().to_string())),
+        ],
+    );
+    html!("{}{}", cards, more)
+}
+
+/// What was chosen for a step, what failed, and its calls.
+fn detail(story: &Story, step: &PlanStep, plan: &Plan, recorded: Option<&Recorded<'_>>) -> Markup {
+    let mut out = choice(story, step);
+    if let Some(retries) = retries(story, step) {
+        html_to!(out, "<h3>Attempts that failed</h3>{}", retries);
+    }
+    let Some(Recorded { journal, .. }) = recorded else { return out };
+    let all: Vec<&CallFacts> = story.calls.iter().filter(|call| call.call.step == step.id).collect();
+    let failed = all.iter().filter(|call| call.failed);
+    let shown: Vec<&CallFacts> = failed.chain(all.iter().filter(|call| !call.failed)).take(CALLS).copied().collect();
+    let results = story.calls.iter().filter_map(|c| Some((c.call.path.as_str(), &c.done.as_ref()?.0))).collect();
+    let past = Past { plan, inputs: &story.inputs, results, journal };
+    let secret = personal(plan);
+    let calls: Markup = shown
+        .iter()
+        .map(|call| {
+            let given: Option<Args> = (!secret).then(|| past.arguments(&call.call.path, &call.input)).flatten();
+            let gave = |(stored, ..): &(Stored, _, _, _)| journal.blobs().value(stored);
+            let values = Values {
+                given: given.as_ref(),
+                gave: call.done.as_ref().map(gave),
+                files: &|_| Markup::default(),
+                most: EXCERPT,
+            };
+            html!("<li>{}</li>", steps::call(story, step, call, Some(&values).filter(|_| !secret), false))
+        })
+        .collect();
+    if !calls.is_empty() {
+        html_to!(out, "<h3>Calls</h3><ol class=\"calls\">{}</ol>", calls);
+    }
+    if secret && !shown.is_empty() {
+        html_to!(
+            out,
+            "<p class=\"note\">What they were given and gave is not shown: the job says that its inputs hold personal data.</p>"
+        );
+    }
+    if all.len() > shown.len() {
+        html_to!(out, "<p class=\"note\">{} more calls; `mkbc logs` has them all.</p>", all.len() - shown.len());
+    }
     out
 }
 
-/// When each step ran: a bar from its first call to its last; an outline as long as was planned.
-fn timeline(out: &mut String, steps: &[(&StepMeasure, &PlanStep)], wall_s: f64) {
-    const LEFT: f64 = 220.0;
-    const WIDE: f64 = 700.0;
-    const ROW: f64 = 26.0;
-    let ends = steps.iter().map(|(m, s)| m.from_s + s.predicted.latency_s.to_f64().unwrap_or(0.0));
-    let whole = ends.fold(wall_s, f64::max).max(1e-6);
-    let height = ROW * steps.len() as f64 + 24.0;
-    let _ = write!(
-        out,
-        "<svg viewBox=\"0 0 960 {height}\" role=\"img\" aria-label=\"when each step ran, and for how long it was planned to\">"
-    );
-    for (i, (m, step)) in steps.iter().enumerate() {
-        let y = ROW * i as f64;
-        let x = LEFT + m.from_s / whole * WIDE;
-        let width = |seconds: f64| (seconds / whole * WIDE).max(1.0);
-        let planned = step.predicted.latency_s.to_f64().unwrap_or(0.0);
-        let _ = write!(
-            out,
-            "<text x=\"0\" y=\"{:.1}\">{}</text><rect class=\"bar\" x=\"{x:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"14\"/>\
-             <rect class=\"plan\" x=\"{x:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"18\"/>",
-            y + 15.0,
-            escaped(&m.name.chars().take(32).collect::<String>()),
-            y + 4.0,
-            width(m.wall_s),
-            y + 2.0,
-            width(planned),
-        );
-    }
-    let _ = write!(
-        out,
-        "<text x=\"{LEFT}\" y=\"{:.1}\">0 s</text><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{} s</text></svg>",
-        height - 6.0,
-        LEFT + WIDE,
-        height - 6.0,
-        number(Some(whole))
-    );
-}
-
-fn table(out: &mut String, steps: &[(&StepMeasure, &PlanStep)]) {
-    out.push_str(
-        "<table><caption>Measured, and planned</caption><thead><tr><th scope=\"col\">step</th><th scope=\"col\">by</th>\
-         <th scope=\"col\">calls</th><th scope=\"col\">s</th><th scope=\"col\">planned</th><th scope=\"col\">off</th>\
-         <th scope=\"col\">usd</th><th scope=\"col\">planned</th><th scope=\"col\">Wh</th><th scope=\"col\">planned</th>\
-         <th scope=\"col\">GB</th><th scope=\"col\">planned</th></tr></thead><tbody>",
-    );
-    for (m, step) in steps {
-        let planned = &step.predicted;
-        let about = if m.energy_basis == Some(Basis::Estimated) { "~" } else { "" };
-        let cells = [
-            m.calls.to_string(),
-            number(Some(measured_s(m, step))),
-            number(planned.latency_s.to_f64()),
-            percent(error(m, step)),
-            number(m.cost_usd),
-            number(planned.cost_usd.to_f64()),
-            format!("{about}{}", number(m.energy_wh)),
-            number(planned.energy_wh.and_then(|wh| wh.to_f64())),
-            number(m.memory_gb),
-            number(planned.memory_gb.to_f64()),
-        ];
-        let _ = write!(out, "<tr><td>{}</td><td>{}</td>", escaped(&m.name), escaped(&m.implementation));
-        cells.iter().for_each(|cell| {
-            let _ = write!(out, "<td>{cell}</td>");
-        });
-        out.push_str("</tr>");
-    }
-    out.push_str(
-        "</tbody></table><p>~ by the plan's power and the measured time: no energy counter could be read.</p>",
-    );
+/// Whether a rule of the job speaks of personal data in its inputs.
+fn personal(plan: &Plan) -> bool {
+    plan.clauses
+        .iter()
+        .any(|clause| clause.metric == "rule" && clause.text.split_whitespace().any(|word| word == "pii"))
 }

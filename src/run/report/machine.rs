@@ -1,12 +1,14 @@
 //! What a run took of the machine beside its steps -> lines and tables: model servers where they were, energy that no step used.
 
 use super::number;
-use crate::html::escaped;
+use crate::html;
+use crate::html::markup::Markup;
 use crate::ir::workflow::StepId;
 use crate::run::RunReport;
 use crate::run::fault::printable;
 use crate::run::meter::energy::DeviceEnergy;
 use crate::run::servers::serving::ServerMeasure;
+use crate::run::shown::look::table;
 use serde::Serialize;
 use std::fmt::Write;
 
@@ -62,59 +64,36 @@ fn on_gpus<A: Serialize>(report: &RunReport<A>) -> impl Iterator<Item = (&str, S
 }
 
 /// Tables for a page.
-pub fn tables(out: &mut String, report: &RunReport) {
-    if !report.servers.is_empty() {
-        let heads = ["server", "model", "on", "GB held", "set aside", "planned", "starts", "deaths", "ready after s"];
-        head(out, "Model servers that were started", &heads);
-        for s in &report.servers {
-            let cells = [
-                s.server.clone(),
-                s.model.clone(),
-                place(s),
-                gb(s.peak_gb),
-                gb(Some(s.reserved_gb)),
-                gb(s.planned_gb),
-                s.starts.to_string(),
-                s.crashes.to_string(),
-                number(Some(s.load_s)),
-            ];
-            row(out, &cells);
-        }
-        out.push_str("</tbody></table>");
-    }
-    let steps: Vec<(&str, String)> = on_gpus(report).collect();
-    if !steps.is_empty() {
-        head(out, "GPUs of steps", &["step", "on"]);
-        steps.into_iter().for_each(|(name, on)| row(out, &[name.to_owned(), on]));
-        out.push_str("</tbody></table>");
-    }
-    if !report.energy.is_empty() {
-        head(
-            out,
-            "Energy of devices with a counter",
-            &["device", "", "Wh", "of steps", "of nobody", "W with no step on it"],
-        );
-        for d in &report.energy {
-            let wh = [d.total_wh, d.steps_wh, d.idle_wh].map(|wh| number(Some(wh)));
-            let [all, steps, nobody] = wh;
-            row(out, &[d.device.clone(), String::new(), all, steps, nobody, number(d.idle_w)]);
-        }
-        out.push_str("</tbody></table>");
-    }
-}
-
-fn head(out: &mut String, caption: &str, heads: &[&str]) {
-    let _ = write!(out, "<table><caption>{caption}</caption><thead><tr>");
-    heads.iter().for_each(|h| {
-        let _ = write!(out, "<th scope=\"col\">{h}</th>");
-    });
-    out.push_str("</tr></thead><tbody>");
-}
-
-fn row(out: &mut String, cells: &[String]) {
-    out.push_str("<tr>");
-    cells.iter().for_each(|cell| {
-        let _ = write!(out, "<td>{}</td>", escaped(cell));
-    });
-    out.push_str("</tr>");
+pub fn tables(report: &RunReport) -> Markup {
+    let text = |cells: Vec<String>| cells.iter().map(|cell| html!("{}", cell)).collect::<Vec<_>>();
+    let headed = |caption: &str, head: &[&str], rows: Vec<Vec<String>>| {
+        let rows: Vec<_> = rows.into_iter().map(text).collect();
+        (!rows.is_empty()).then(|| html!("<h3>{}</h3>{}", caption, table(caption, head, &rows)))
+    };
+    let server = |s: &ServerMeasure| {
+        vec![
+            s.server.clone(),
+            s.model.clone(),
+            place(s),
+            gb(s.peak_gb),
+            gb(Some(s.reserved_gb)),
+            gb(s.planned_gb),
+            s.starts.to_string(),
+            s.crashes.to_string(),
+            number(Some(s.load_s)),
+        ]
+    };
+    let device = |d: &DeviceEnergy| {
+        let [all, steps, nobody] = [d.total_wh, d.steps_wh, d.idle_wh].map(|wh| number(Some(wh)));
+        vec![d.device.clone(), all, steps, nobody, number(d.idle_w)]
+    };
+    let servers =
+        ["Server", "Model", "On", "#GB held", "#Set aside", "#Planned", "#Starts", "#Deaths", "#Ready after s"];
+    let energy = ["Device", "#Wh", "#Of steps", "#Of nobody", "#W with no step on it"];
+    html!(
+        "{}{}{}",
+        headed("Model servers that were started", &servers, report.servers.iter().map(server).collect()),
+        headed("GPUs of steps", &["Step", "On"], on_gpus(report).map(|(name, on)| vec![name.to_owned(), on]).collect()),
+        headed("Energy of devices with a counter", &energy, report.energy.iter().map(device).collect())
+    )
 }

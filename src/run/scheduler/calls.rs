@@ -122,10 +122,14 @@ impl Scheduler<'_> {
             }
             self.carriers.bad(&by, &fault);
             let next = self.carriers.next(step.id, at + 1);
-            let said = first.get_or_insert(fault.clone()).clone();
-            let Some((next_at, next)) = next else {
-                return Err(if at > 0 { said.help("no fallback of the plan could do better") } else { said });
+            let said = match first.take() {
+                Some(said) => said.and_of(&by.implementation, &fault),
+                None => fault.clone(),
             };
+            let Some((next_at, next)) = next else {
+                return Err(if at > 0 { said.in_vain() } else { said });
+            };
+            first = Some(said);
             self.hardware(&by, &next)?;
             self.left(&by, &next, &fault, journal).await?;
             (at, by) = (next_at, next);
@@ -194,7 +198,7 @@ impl Scheduler<'_> {
         if let Some(recorder) = self.cx.recorder {
             recorder.adapted(&steps, &message).await?;
         }
-        self.meter.adapt(&message);
+        self.meter.adapt(&message, &steps);
         self.cx.observer.event(&Event::Adapted { message: &message });
         steps.into_iter().for_each(|step| self.carriers.replace(step));
         self.steered.borrow_mut().insert(step.id);

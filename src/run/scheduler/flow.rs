@@ -63,3 +63,54 @@ pub fn dependencies(region: &Region) -> (Vec<usize>, Vec<Vec<usize>>) {
     }
     (missing, dependents)
 }
+
+/// The steps of which no second call comes in this region's one round: they are called once in it, or somebody has `begun` who waits for
+/// all of their calls.
+pub fn ended(region: &Region, begun: &BTreeSet<StepId>) -> BTreeSet<StepId> {
+    let (_, dependents) = dependencies(region);
+    let inside = |node: &Node| {
+        let mut steps = BTreeSet::new();
+        steps_in(node, &mut steps);
+        steps
+    };
+    let steps: Vec<BTreeSet<StepId>> = region.nodes.iter().map(inside).collect();
+    let mut used: Vec<bool> = vec![false; steps.len()];
+    // What waits may itself be waited for by somebody who has begun.
+    loop {
+        let by = |d: &usize| used[*d] || !steps[*d].is_disjoint(begun);
+        let more: Vec<usize> = (0..used.len()).filter(|i| !used[*i] && dependents[*i].iter().any(by)).collect();
+        if more.is_empty() {
+            break;
+        }
+        more.into_iter().for_each(|i| used[i] = true);
+    }
+    let whole = region.nodes.iter().zip(steps).zip(used).filter(|((node, _), used)| *used || !repeats(node));
+    whole.flat_map(|((_, steps), _)| steps).collect()
+}
+
+/// Whether a node may call a step of it more than once.
+fn repeats(node: &Node) -> bool {
+    let inner = || regions(node).into_iter().flat_map(|region| &region.nodes).any(repeats);
+    matches!(node, Node::Map { .. } | Node::Repeat { .. }) || inner()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::tests::samples::{call, value};
+
+    #[test]
+    fn a_step_of_a_map_is_whole_once_somebody_uses_what_the_map_gives() {
+        let body = Region { nodes: vec![call(0, value(1), 2)], result: value(2) };
+        let map = Node::Map { over: value(0), item: ValueId(1), body, output: ValueId(3) };
+        let count = Node::Compute {
+            op: crate::ir::workflow::Op::Field("count".into()),
+            args: vec![value(3)],
+            output: ValueId(4),
+        };
+        let region = Region { nodes: vec![map, count, call(1, value(4), 5)], result: value(5) };
+        let of = |steps: &[u32]| steps.iter().map(|step| StepId(*step)).collect::<BTreeSet<_>>();
+        assert_eq!(ended(&region, &of(&[0])), of(&[1]), "more items may come; the other is called once");
+        assert_eq!(ended(&region, &of(&[0, 1])), of(&[0, 1]));
+    }
+}

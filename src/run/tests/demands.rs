@@ -3,6 +3,7 @@
 use super::samples::{Diary, call, environment, go, plan, process, step, value};
 use crate::plan::model::{Plan, PlanClause};
 use crate::run::fault::FaultKind;
+use crate::run::shown::story::Story;
 use crate::run::{RunContext, block_on, report, run};
 use crate::types::Type;
 use rust_decimal::{Decimal, dec};
@@ -80,7 +81,8 @@ fn every_limit_is_said_with_what_was_measured() {
     let report = go(&plan, json!("a"), folder.path(), &Diary::default());
     let holds: Vec<Option<bool>> = report.clauses.iter().map(|kept| kept.holds).collect();
     assert_eq!(holds, [Some(false), Some(false), Some(true), None]);
-    let (table, page) = (report::table(&plan, &report), report::html::page(&plan, &report));
+    let story = Story::of(Some(plan.clone()), &[], BTreeMap::new(), Vec::new(), None);
+    let (table, page) = (report::table(&plan, &report), report::html::page(&story, &plan, &report, None));
     for part in [" <= 0.1: BROKEN, 0", "preferred, broken", "cost <= 1: holds, $0", "quality <= 0.8: not known"] {
         assert!(table.contains(part), "{part}: {table}");
         assert!(page.contains(&crate::html::escaped(part)), "{part}: {page}");

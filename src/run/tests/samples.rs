@@ -87,6 +87,7 @@ impl Observer for Diary {
             Event::ItemDone { step, done, of, .. } => format!("item {} {done}/{of}", step.name),
             Event::Retried { attempt, .. } => format!("retry {attempt}"),
             Event::Left { step, to, .. } => format!("left {} {}", step.implementation, to.implementation),
+            Event::Draining { .. } => "draining".to_owned(),
             Event::Adapted { message } => format!("adapted {message}"),
             Event::StepFinished { step, calls } => format!("finish {} {calls}", step.name),
             Event::Server(event) => format!("server {:?}", event.state),

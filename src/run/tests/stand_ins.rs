@@ -50,7 +50,9 @@ fn where_all_fail_the_first_says_why() {
     let folder = tempfile::tempdir().expect("a folder");
     let error = go(&one(step), json!("x"), folder.path(), &Diary::default()).result.expect_err("both fail").to_string();
     assert!(
-        error.contains("/nonexistent/first") && error.contains("no fallback of the plan could do better"),
+        error.contains("/nonexistent/first")
+            && error.contains("; b, which stood in, failed too: `false` ended with status 1")
+            && error.contains("no fallback of the plan could do better"),
         "{error}"
     );
 }

@@ -121,7 +121,9 @@ fn told(record: Record, names: &Names) -> Option<RunEvent> {
         Record::Left { call: id, to, message, .. } => RunEvent::FellBack { call: call(id), to, message },
         Record::Adapted { message, .. } => RunEvent::Note { message },
         Record::Paused { .. } | Record::Answer { .. } => return None,
-        Record::Reserved { .. } | Record::Settled { .. } | Record::Server { .. } => return None,
+        Record::Reserved { .. } | Record::Settled { .. } | Record::Limits { .. } | Record::Server { .. } => {
+            return None;
+        }
     })
 }
 

@@ -2,8 +2,8 @@
 
 use super::facts::Facts;
 use super::frame::{Page, badge, duration, figure, figure_or_dash, moment, part, table};
-use super::markup::Markup;
 use super::{Shown, query};
+use crate::html::markup::Markup;
 use crate::plan::diff::diff;
 use crate::plan::render;
 use crate::run::journal::replay::End;
@@ -66,11 +66,13 @@ pub async fn show(
 
 fn figures(a: &Facts, b: &Facts) -> Markup {
     let sum = |facts: &Facts, of: fn(&StepMeasure) -> Option<f64>| {
-        Some(&facts.measures).filter(|all| !all.is_empty()).and_then(|all| all.values().map(of).sum::<Option<f64>>())
+        Some(&facts.story.measures)
+            .filter(|all| !all.is_empty())
+            .and_then(|all| all.values().map(of).sum::<Option<f64>>())
     };
     let cost = |f: &Facts| f.run.spent_micro.map(|micro| micro as f64 / 1e6).or_else(|| sum(f, |m| m.cost_usd));
-    let took = |f: &Facts| f.begun_ms.map(|_| f.took_s());
-    let tokens = |f: &Facts| f.measures.values().map(|m| m.tokens_in.saturating_add(m.tokens_out)).sum::<u64>();
+    let took = |f: &Facts| f.story.begun_ms.map(|_| f.story.took_s);
+    let tokens = |f: &Facts| f.story.measures.values().map(|m| m.tokens_in.saturating_add(m.tokens_out)).sum::<u64>();
     let both = |name: &'static str, what: &dyn Fn(&Facts) -> Markup| {
         vec![html!("{}", name), what(a), what(b), Markup::default()]
     };
@@ -98,8 +100,10 @@ fn figures(a: &Facts, b: &Facts) -> Markup {
         number("Cost", "cost", &cost),
         number("Energy", "energy", &|f| sum(f, |m| m.energy_wh)),
         both("Tokens", &|f| html!("{}", tokens(f))),
-        both("Waited in the queue", &|f| html!("{}", duration(f.waited_s()))),
-        number("Quality, as planned", "quality", &|f| f.plan.as_ref().map(|p| super::run::planned(p.total.quality))),
+        both("Waited in the queue", &|f| html!("{}", duration(f.story.waited_s))),
+        number("Quality, as planned", "quality", &|f| {
+            f.story.plan.as_ref().map(|p| super::run::planned(p.total.quality))
+        }),
     ];
     let names = [a, b].map(|f| format!("#Run {}", f.run.id));
     let links = html!(
@@ -113,19 +117,19 @@ fn figures(a: &Facts, b: &Facts) -> Markup {
 }
 
 fn steps(a: &Facts, b: &Facts) -> Markup {
-    let of = |facts: &Facts| facts.steps.iter().map(|view| view.step.clone()).collect::<Vec<_>>();
+    let of = |facts: &Facts| facts.story.steps.iter().map(|view| view.step.clone()).collect::<Vec<_>>();
     let (first, second) = (of(a), of(b));
     let names = first.iter().chain(second.iter().filter(|name| !first.contains(name)));
     let cells = |facts: &Facts, name: &str| {
-        let found = facts.plan.as_ref().and_then(|plan| plan.steps.iter().find(|step| step.name == name));
-        let Some((step, view)) = found.and_then(|step| facts.step(step.id)) else {
+        let found = facts.story.plan.as_ref().and_then(|plan| plan.steps.iter().find(|step| step.name == name));
+        let Some((step, view)) = found.and_then(|step| facts.story.step(step.id)) else {
             return vec![html!("–"), Markup::default(), Markup::default(), Markup::default()];
         };
         vec![
             html!("{}<br><small>on {}</small>", render::carried_out_by(step), render::hardware(step)),
-            badge(facts.state_of(view)),
-            html!("{}", facts.measured(step).map_or("–".to_owned(), |(s, _)| duration(s))),
-            html!("{}", figure_or_dash("cost", facts.measures.get(&step.id).and_then(|m| m.cost_usd))),
+            badge(facts.story.state_of(view)),
+            html!("{}", facts.story.measured(step).map_or("–".to_owned(), |(s, _)| duration(s))),
+            html!("{}", figure_or_dash("cost", facts.story.measures.get(&step.id).and_then(|m| m.cost_usd))),
         ]
     };
     let row = |name: &String| [vec![html!("{}", name)], cells(a, name), cells(b, name)].concat();
@@ -146,7 +150,7 @@ fn steps(a: &Facts, b: &Facts) -> Markup {
 }
 
 fn plans(a: &Facts, b: &Facts) -> Markup {
-    let (Some(before), Some(after)) = (&a.plan, &b.plan) else {
+    let (Some(before), Some(after)) = (&a.story.plan, &b.story.plan) else {
         return html!("<p class=\"dim\">One of the plans cannot be read.</p>");
     };
     let lines = diff(before, after);
@@ -158,9 +162,9 @@ fn plans(a: &Facts, b: &Facts) -> Markup {
 }
 
 fn answers(service: &Service, a: &Facts, b: &Facts) -> Markup {
-    let text = |facts: &Facts| match &facts.replay.end {
+    let text = |facts: &Facts| match &facts.story.replay.end {
         End::Answered(stored) => {
-            service.journal(|db| db.blobs().value(stored)).ok().map(|value| match facts.shown(&value) {
+            service.journal(|db| db.blobs().value(stored)).ok().map(|value| match facts.story.shown(&value) {
                 Value::String(text) => text,
                 other => format!("{other:#}"),
             })

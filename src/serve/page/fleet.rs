@@ -1,8 +1,8 @@
 //! `/fleet`: the machines, what the plan in force has on them, the deployed workflows against their limits, and why plans were made.
 
 use super::frame::{Page, badge, figure, figure_or_dash, held, marked, moment, pairs, part, table};
-use super::markup::Markup;
 use super::{Shown, aside};
+use crate::html::markup::Markup;
 use crate::serve::Service;
 use crate::serve::api::deployed::{
     ClauseStatus, FleetPlan, FleetStatus, HostStatus, InstanceStatus, Replanned, WorkflowState, WorkflowStatus,

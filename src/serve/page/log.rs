@@ -2,8 +2,8 @@
 
 use super::facts::Facts;
 use super::frame::{moment, table};
-use super::markup::Markup;
 use crate::html;
+use crate::html::markup::Markup;
 use crate::run::fault::printable;
 use crate::run::journal::said::said;
 use crate::serve::store::Change;
@@ -19,13 +19,13 @@ pub fn of(facts: &Facts, whole: bool) -> Markup {
     let change =
         |change: &Change| vec![moment(change.at_ms), html!("{}", change.state.text()), html!("{}", change.note)];
     let changes: Vec<_> = facts.changes.iter().map(change).collect();
-    let name = |id| facts.name(id);
-    let skipped = facts.records.len().saturating_sub(most);
+    let name = |id| facts.story.name(id);
+    let skipped = facts.story.records.len().saturating_sub(most);
     let record = |(n, record): (usize, &crate::run::journal::record::Record)| {
         let line = printable(&said(record, &name));
         vec![html!("{}", n), html!("{}", format!("{:.3}", record.t())), html!("{}", line)]
     };
-    let records: Vec<_> = facts.records.iter().enumerate().skip(skipped).map(record).collect();
+    let records: Vec<_> = facts.story.records.iter().enumerate().skip(skipped).map(record).collect();
     let more = (skipped > 0)
         .then(|| html!("<p><a href=\"/runs/{}?log=all#log\">{} earlier lines</a></p>", facts.run.id, skipped));
     let cut = facts

@@ -1,12 +1,13 @@
 //! `/runs/{id}/plan`: what was decided and why; clauses with their slack; the source, where the run came as one.
 
+use super::Shown;
 use super::frame::{Page, held, pairs, part, table};
-use super::markup::Markup;
-use super::{Shown, dag};
 use crate::ask::what_if::proof;
+use crate::html::markup::Markup;
 use crate::plan::fallback::in_place;
 use crate::plan::model::{Plan, PlanClause, PlanStep, Totals};
 use crate::plan::render::{self, SLO, carried_out_by, dollars, hardware, metric, percent, seconds, watt_hours};
+use crate::run::shown::dag;
 use crate::serve::Service;
 use crate::serve::api::guard::Caller;
 use crate::serve::api::refusal::Refusal;

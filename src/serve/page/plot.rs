@@ -1,10 +1,10 @@
 //! A front → a plot whose colours are the page's. What is shown by a colour is shown by a shape too.
 
 use super::frame::figure;
-use super::markup::Markup;
 use super::solve::{Limit, METRICS};
 use crate::ask::answer::{Front, FrontPoint};
 use crate::ask::render::front::labels;
+use crate::html::markup::Markup;
 use crate::plan::build::total_of;
 use crate::plan::model::Totals;
 use crate::plan::render::metric;

@@ -2,11 +2,14 @@
 
 use super::facts::Facts;
 use super::frame::{Page, badge, duration, figure, figure_or_dash, moment, pairs, part, value};
-use super::markup::Markup;
-use super::{Shown, dag, log, own_page, plan, query, steps, timeline};
+use super::{Shown, log, own_page, plan, query};
+use crate::html::markup::Markup;
+use crate::ir::workflow::StepId;
 use crate::plan::model::Plan;
 use crate::plan::render;
 use crate::run::journal::replay::End;
+use crate::run::shown::steps::table_of;
+use crate::run::shown::{dag, timeline};
 use crate::run::value::files;
 use crate::serve::Service;
 use crate::serve::api::guard::Caller;
@@ -35,6 +38,7 @@ pub async fn show(
         let answer = answer(&service, &facts);
         let (id, state) = (facts.run.id, facts.run.state);
         let mut main = head(&facts);
+        let step = |step: StepId| format!("/runs/{id}/steps/{}", step.0);
         main = html!("{}{}", main, part("figures", "Figures", figures(&facts)));
         if let Some(error) = &facts.run.error {
             html_to!(
@@ -46,12 +50,12 @@ pub async fn show(
         html_to!(
             main,
             "<div class=\"beside\">{}<div>{}{}</div></div>",
-            part("flow", "Data flow", dag::by_state(&facts)),
+            part("flow", "Data flow", dag::by_state(&facts.story, &step)),
             part("answer", "Answer", answer),
             part("inputs", "Inputs", inputs(&facts))
         );
-        html_to!(main, "{}", part("timeline", "Timeline", timeline::of(&facts)));
-        html_to!(main, "{}", part("steps", "Steps, measured and planned", steps::table_of(&facts)));
+        html_to!(main, "{}", part("timeline", "Timeline", timeline::of(&facts.story, "a worker took it")));
+        html_to!(main, "{}", part("steps", "Steps, measured and planned", table_of(&facts.story, &step, None)));
         html_to!(main, "{}", part("log", "Log", log::of(&facts, whole_log)));
         let events = (!state.is_final()).then(|| format!("/v1/runs/{id}/events"));
         let title = format!("Run {id}: {} ({})", facts.run.job, state.text());
@@ -93,23 +97,23 @@ fn head(facts: &Facts) -> Markup {
 }
 
 fn figures(facts: &Facts) -> Markup {
-    let (run, plan) = (&facts.run, facts.plan.as_ref());
+    let (run, plan) = (&facts.run, facts.story.plan.as_ref());
     let planned = |of: fn(&Plan) -> String| plan.map(|plan| html!(" <small>planned {}</small>", of(plan)));
     let sum = |of: &dyn Fn(&crate::run::meter::StepMeasure) -> Option<f64>| {
-        facts.measures.values().map(of).sum::<Option<f64>>()
+        facts.story.measures.values().map(of).sum::<Option<f64>>()
     };
     let spent = run
         .spent_micro
         .map(|micro| micro as f64 / 1e6)
         .or_else(|| sum(&|m| m.cost_usd))
-        .filter(|_| facts.begun_ms.is_some());
-    let energy = sum(&|m| m.energy_wh).filter(|_| !facts.measures.is_empty());
-    let about = facts.measures.values().any(|m| m.energy_basis != Some(crate::run::meter::Basis::Measured));
+        .filter(|_| facts.story.begun_ms.is_some());
+    let energy = sum(&|m| m.energy_wh).filter(|_| !facts.story.measures.is_empty());
+    let about = facts.story.measures.values().any(|m| m.energy_basis != Some(crate::run::meter::Basis::Measured));
     let about = if about && energy.is_some() { "≈ " } else { "" };
-    let tokens: u64 = facts.measures.values().map(|m| m.tokens_in.saturating_add(m.tokens_out)).sum();
-    let took = facts.begun_ms.map_or("–".to_owned(), |_| duration(facts.took_s()));
-    let calls = facts.calls.iter().filter(|call| call.done.is_some()).count();
-    let retries = facts.retries().len();
+    let tokens: u64 = facts.story.measures.values().map(|m| m.tokens_in.saturating_add(m.tokens_out)).sum();
+    let took = facts.story.begun_ms.map_or("–".to_owned(), |_| duration(facts.story.took_s));
+    let calls = facts.story.calls.iter().filter(|call| call.done.is_some()).count();
+    let retries = facts.story.retries().len();
     let retried = (retries > 0).then(|| html!(" <small>{} attempts failed</small>", retries));
     let cards = pairs(
         "cards",
@@ -122,13 +126,14 @@ fn figures(facts: &Facts) -> Markup {
             ("Quality", html!("{}", plan.map_or("–".to_owned(), |p| render::percent(p.total.quality)))),
         ],
     );
-    let worker = facts.begun_ms.map(|ms| html!("{} after {} in the queue", moment(ms), duration(facts.waited_s())));
-    let waits =
-        (facts.begun_ms.is_none() && !run.state.is_final()).then(|| html!("for {}", duration(facts.waited_s())));
+    let worker =
+        facts.story.begun_ms.map(|ms| html!("{} after {} in the queue", moment(ms), duration(facts.story.waited_s)));
+    let waits = (facts.story.begun_ms.is_none() && !run.state.is_final())
+        .then(|| html!("for {}", duration(facts.story.waited_s)));
     let ended = run.state.is_final().then(|| moment(run.changed_ms));
-    let runtimes = (facts.replay.runtimes > 1).then(|| html!("{}", facts.replay.runtimes));
+    let runtimes = (facts.story.replay.runtimes > 1).then(|| html!("{}", facts.story.replay.runtimes));
     let held = (run.held_micro > 0).then(|| html!("{}", figure("cost", run.held_micro as f64 / 1e6)));
-    let said: Markup = facts.replay.adapted.iter().map(|(_, said)| html!("<p>{}</p>", said)).collect();
+    let said: Markup = facts.story.replay.adapted.iter().map(|(_, said)| html!("<p>{}</p>", said)).collect();
     let more = pairs(
         "pairs",
         &[
@@ -147,7 +152,7 @@ fn figures(facts: &Facts) -> Markup {
 
 /// The answer, with its files by their addresses.
 fn answer(service: &Service, facts: &Facts) -> Markup {
-    let End::Answered(stored) = &facts.replay.end else {
+    let End::Answered(stored) = &facts.story.replay.end else {
         let words = match facts.run.state {
             RunState::Queued => "It has not begun.",
             RunState::Running | RunState::Cancelling => "It has none yet.",
@@ -158,7 +163,7 @@ fn answer(service: &Service, facts: &Facts) -> Markup {
     match service.journal(|db| db.blobs().value(stored)) {
         Ok(answer) => {
             let links = links(facts, &answer);
-            html!("{}{}", value(&facts.shown(&answer)), links)
+            html!("{}{}", value(&facts.story.shown(&answer)), links)
         }
         Err(fault) => html!("<p class=\"wrong\">{}</p>", fault.message),
     }
@@ -167,7 +172,7 @@ fn answer(service: &Service, facts: &Facts) -> Markup {
 /// The files of a value that lie in the run's folder.
 pub fn links(facts: &Facts, value: &Value) -> Markup {
     let within = |file: &&str| {
-        let folder = facts.folder.as_ref()?;
+        let folder = facts.story.folder.as_ref()?;
         std::path::Path::new(file).strip_prefix(folder).ok()?.to_str().map(str::to_owned)
     };
     let names: Vec<String> = files(value).iter().filter_map(within).take(100).collect();
@@ -189,15 +194,19 @@ pub fn links(facts: &Facts, value: &Value) -> Markup {
 }
 
 fn inputs(facts: &Facts) -> Markup {
-    if facts.inputs.is_empty() {
+    if facts.story.inputs.is_empty() {
         return html!("<p class=\"dim\">The job takes none.</p>");
     }
     let one = |(name, given): (&String, &Value)| {
-        let ty =
-            facts.plan.as_ref().and_then(|plan| plan.inputs.iter().find(|i| i.name == *name)).map(|i| i.ty.to_string());
-        html!("<h3>{} <small>{}</small></h3>{}", name, ty, value(&facts.shown(given)))
+        let ty = facts
+            .story
+            .plan
+            .as_ref()
+            .and_then(|plan| plan.inputs.iter().find(|i| i.name == *name))
+            .map(|i| i.ty.to_string());
+        html!("<h3>{} <small>{}</small></h3>{}", name, ty, value(&facts.story.shown(given)))
     };
-    facts.inputs.iter().map(one).collect()
+    facts.story.inputs.iter().map(one).collect()
 }
 
 /// Stops a run, and shows it.

@@ -1,8 +1,8 @@
 //! `/`: the runs, the latest first, by state, job and text.
 
 use super::frame::{Page, badge, duration, figure, moment, part, table};
-use super::markup::Markup;
 use super::{Shown, query};
+use crate::html::markup::Markup;
 use crate::run::fault::Fault;
 use crate::serve::api::guard::Caller;
 use crate::serve::store::{Accepted, Filter, State as RunState};

@@ -2,13 +2,13 @@
 //! script only sends the form when a slider comes to rest.
 
 use super::frame::{Page, marked, pairs, part, table};
-use super::markup::Markup;
 use super::{Shown, plan as plans, plot, query};
 use crate::ask::answer::{Change, Front, changes};
 use crate::ask::names::shown;
 use crate::ask::render::front::{extent, labels, value};
 use crate::ask::what_if::proof;
 use crate::check::program::Metric;
+use crate::html::markup::Markup;
 use crate::plan::build::total_of;
 use crate::plan::diff::diff;
 use crate::plan::model::{Plan, Totals};

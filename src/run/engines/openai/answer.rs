@@ -77,17 +77,23 @@ pub fn extract(text: &str) -> Option<Value> {
     })
 }
 
-/// A transcription's body as a transcript; where the provider gives no times, one segment that covers all.
-pub fn transcript(reply: &Reply, duration: Option<f64>) -> Result<Value, Fault> {
+/// A transcription's body as the transcript of a sound of so many seconds; where the provider gives no times, one segment that covers all.
+pub fn transcript(reply: &Reply, sound: Option<f64>) -> Result<Value, Fault> {
     let body = &reply.body;
     let unusable = |what: &str| Fault::new(FaultKind::Answer, format!("{} {what}", reply.origin)).transient();
     let text = body["text"].as_str();
-    let duration = body["duration"].as_f64().or_else(|| body["duration"].as_str()?.parse().ok()).or(duration);
+    let duration = body["duration"].as_f64().or_else(|| body["duration"].as_str()?.parse().ok()).or(sound);
+    let sound = sound.or(duration);
     let mut segments: Vec<Value> = Vec::new();
     for s in body["segments"].as_array().into_iter().flatten() {
         let (Some(start), Some(end), Some(text)) = (s["start"].as_f64(), s["end"].as_f64(), s["text"].as_str()) else {
             return Err(unusable("sent a segment without times or text"));
         };
+        // The last segment often ends where the model's window does, which is behind the end of the sound.
+        let end = sound.map_or(end, |whole| end.min(whole));
+        if !(0.0..=end).contains(&start) {
+            return Err(unusable(&format!("sent a segment from {start} s to {end} s, which is no part of the sound")));
+        }
         segments.push(json!({"start": start, "end": end, "text": text.trim()}));
     }
     if segments.is_empty() {
@@ -120,6 +126,24 @@ mod tests {
         let read = |body: Value| tokens(&body).map(|t| (t.read, t.written));
         assert_eq!(read(json!({"usage": {"prompt_tokens": 3, "completion_tokens": 4}})), Some((3, 4)));
         assert_eq!(read(json!({"usage": null})), None);
+    }
+
+    #[test]
+    fn segments_that_are_no_part_of_the_sound_are_refused() {
+        let read = |start: f64, end: f64, duration: Option<f64>| {
+            let segments = json!([{"start": start, "end": end, "text": "x"}]);
+            let reply = Reply { body: json!({"text": "x", "segments": segments}), origin: "x".into() };
+            transcript(&reply, duration).map(|transcript| transcript["segments"][0]["end"].as_f64())
+        };
+        assert_eq!(read(0.5, 3.0, Some(3.0)), Ok(Some(3.0)));
+        assert_eq!(read(0.5, 30.0, Some(3.0)), Ok(Some(3.0)), "the window's end, not the sound's");
+        assert_eq!(read(0.5, 30.0, None), Ok(Some(30.0)));
+        for (start, end, duration) in
+            [(5.0, -3.0, Some(3.0)), (2.0, 1.0, None), (-1.0, 1.0, None), (3.5, 9.0, Some(3.0))]
+        {
+            let fault = read(start, end, duration).expect_err("no part of it");
+            assert_eq!((fault.kind, fault.transient), (FaultKind::Answer, true), "{}", fault.message);
+        }
     }
 
     #[test]

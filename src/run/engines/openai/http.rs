@@ -151,17 +151,13 @@ impl Endpoint {
         self.forms().iter().fold(text.to_owned(), |text, form| text.replace(form.as_str(), "[key]"))
     }
 
-    /// How many bytes of a text that goes on may be told once they are redacted: what comes next makes no key of their end.
+    /// How many bytes of a text that goes on may be told once they are redacted: all but its longest end that the beginning of a key is.
     pub fn settled(&self, text: &str) -> usize {
         let forms = self.forms();
-        let open = forms.iter().map(|form| form.len() - 1).max().unwrap_or(0);
-        let mut end = text.len().saturating_sub(open);
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        let keys =
-            forms.iter().flat_map(|form| text.match_indices(form.as_str()).map(|(at, key)| (at, at + key.len())));
-        keys.filter(|(from, _)| *from < end).map(|(_, to)| to).max().map_or(end, |to| to.max(end))
+        let end = text.len() - forms.iter().map(|form| begun(text, form)).max().unwrap_or(0);
+        // A whole key goes with what is told, though its own end may look like the beginning of one.
+        let keys = forms.iter().flat_map(|form| text.match_indices(form.as_str()));
+        keys.filter(|(from, _)| *from < end).map(|(from, key)| from + key.len()).fold(end, usize::max)
     }
 
     /// The forms in which a provider may return the key.
@@ -175,6 +171,12 @@ impl Endpoint {
         let escaped = key.replace('/', "\\/");
         vec![key.clone(), escaped, base64::engine::general_purpose::STANDARD.encode(key), encoded]
     }
+}
+
+/// Bytes of the longest end of a text with which a key begins, all of the key excepted.
+fn begun(text: &str, key: &str) -> usize {
+    let ends = text.char_indices().map(|(from, _)| &text[from..]).rev().take_while(|end| end.len() < key.len());
+    ends.filter(|end| key.starts_with(end)).map(str::len).max().unwrap_or(0)
 }
 
 /// Connections, made when first needed.
@@ -396,6 +398,35 @@ pub async fn load(path: &Path, most: u64) -> Result<Vec<u8>, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_a_key_may_begin_with_is_held_back() {
+        let env = |name: &str| (name == "K").then(|| "sk-proj-aé/b".to_owned());
+        let to = Endpoint::find(&env, "", "https://example.org", "K").expect("an endpoint");
+        let held = |text: &str| text.len() - to.settled(text);
+        assert_eq!(held("a word and another"), 0);
+        assert_eq!(held("a task"), "sk".len(), "the key may follow");
+        assert_eq!(held("a task that"), 0);
+        assert_eq!(held("ask sk-proj-a"), "sk-proj-a".len());
+        assert_eq!(held("ask sk-proj-aé"), "sk-proj-aé".len());
+        assert_eq!(held("ask sk-proj-aé\\"), "sk-proj-aé\\".len(), "with `/` as some write it in JSON");
+        assert_eq!(held("ask sk-proj-aé/b"), 0, "a whole key is redacted");
+        assert_eq!(held("ask sk-proj-b"), 0);
+        // Whatever the pieces, what is told joins to what would be told of the whole.
+        let whole = "ssk-proj-aé/bsk-proj-aé/b and sk-proj-a, sk-sk-proj-a\u{e9}%C3, c2stcHJvai1hw6kvYg==".to_owned();
+        let chars: Vec<char> = whole.chars().collect();
+        for size in 1..9 {
+            let (mut said, mut come, mut told) = (String::new(), String::new(), 0);
+            for piece in chars.chunks(size) {
+                come.extend(piece);
+                let settled = to.settled(&come[told..]);
+                said.push_str(&to.redact(&come[told..told + settled]));
+                told += settled;
+            }
+            said.push_str(&to.redact(&come[told..]));
+            assert_eq!(said, to.redact(&whole), "pieces of {size}");
+        }
+    }
 
     #[test]
     fn a_missing_key_is_named_and_may_be_missing_for_an_own_server() {

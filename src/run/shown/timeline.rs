@@ -1,9 +1,10 @@
-//! When each step ran: a bar a call, an outline as long as was planned, ticks where an attempt failed, and the wait in the queue.
+//! When each step ran: a bar a call, an outline as long as was planned, ticks where an attempt failed, and what was waited for: the queue,
+//! a device, the next attempt.
 
 use super::dag::class;
-use super::facts::{CallFacts, Facts};
-use super::frame::{duration, figure};
-use super::markup::Markup;
+use super::look::{duration, figure};
+use super::story::{CallFacts, Story};
+use crate::html::markup::Markup;
 use crate::plan::model::PlanStep;
 use crate::{html, html_to};
 use rust_decimal::prelude::ToPrimitive;
@@ -33,27 +34,27 @@ impl Scale {
     }
 }
 
-/// A run's timeline.
-pub fn of(facts: &Facts) -> Markup {
-    let Some(plan) = facts.plan.as_ref().filter(|_| facts.begun_ms.is_some()) else {
-        let words = if facts.run.state.is_final() { "It never began" } else { "It waits in the queue" };
-        return html!("<p class=\"dim\">{}: {} so far.</p>", words, duration(facts.waited_s()));
+/// A run's timeline; `since` says when its clock began.
+pub fn of(story: &Story, since: &str) -> Markup {
+    let Some(plan) = story.plan.as_ref().filter(|_| story.begun_ms.is_some()) else {
+        let words = if story.ended { "It never began" } else { "It waits in the queue" };
+        return html!("<p class=\"dim\">{}: {} so far.</p>", words, duration(story.waited_s));
     };
-    let end = facts.took_s().max(facts.calls.iter().filter_map(|call| call.to_s).fold(0.0, f64::max)).max(1e-3);
+    let end = story.took_s.max(story.calls.iter().filter_map(|call| call.to_s).fold(0.0, f64::max)).max(1e-3);
     let planned = |step: &PlanStep| step.predicted.latency_s.to_f64().unwrap_or(0.0);
     let first = |step: &PlanStep| {
-        let calls = facts.calls.iter().filter(|call| call.call.step == step.id);
+        let calls = story.calls.iter().filter(|call| call.call.step == step.id);
         calls.map(|call| call.from_s).reduce(f64::min)
     };
     let ends = plan.steps.iter().filter_map(|step| Some(first(step)? + planned(step)));
     // A prediction that is far off must not press what happened into a corner.
     let whole = ends.fold(end, f64::max).min(end * 3.0);
     // So must not a long wait.
-    let waited = facts.waited_s();
+    let waited = story.waited_s;
     let drawn_wait = waited > whole * 0.01 && waited <= whole * 2.0;
     let from_s = if drawn_wait { -waited } else { 0.0 };
     let scale = Scale { from_s, per_s: (WIDTH - LEFT - 8.0) / (whole - from_s) };
-    let begun = |step: &&PlanStep| facts.calls.iter().any(|call| call.call.step == step.id);
+    let begun = |step: &&PlanStep| story.calls.iter().any(|call| call.call.step == step.id);
     let few = plan.steps.len() <= ROWS;
     let steps: Vec<&PlanStep> = plan.steps.iter().filter(|step| few || begun(step)).take(ROWS).collect();
     let rows = steps.len() + usize::from(drawn_wait);
@@ -81,22 +82,27 @@ pub fn of(facts: &Facts) -> Markup {
     }
     for step in &steps {
         row(&mut out, y, &step.name);
-        one(&mut out, facts, step, &scale, y);
+        one(&mut out, story, step, &scale, y);
         y += ROW;
     }
     html_to!(out, "</svg></div>");
     let wait = (!drawn_wait && waited >= 0.001).then(|| html!(" It waited {} in the queue before.", duration(waited)));
     let more = (steps.len() == ROWS && plan.steps.len() > ROWS).then(|| html!(" The first {} steps are drawn.", ROWS));
-    let tick = (!facts.retries().is_empty()).then(|| html!("<li><i class=\"swatch tick\"></i>a failed attempt</li>"));
+    let tick = (!story.retries().is_empty()).then(|| html!("<li><i class=\"swatch tick\"></i>a failed attempt</li>"));
+    let waits =
+        steps.iter().any(|step| queued(story, step).is_some()) || story.retries().iter().any(|r| r.wait_s > 0.0);
+    let held = waits.then(|| html!("<li><i class=\"swatch queue\"></i>waiting, for a device or to try again</li>"));
     let states = ["done", "running", "failed", "stopped"];
-    let there = states.into_iter().filter(|word| facts.calls.iter().any(|call| facts.state_of_call(call) == *word));
+    let there = states.into_iter().filter(|word| story.calls.iter().any(|call| story.state_of_call(call) == *word));
     let signs: Markup = there.map(|word| html!("<li><i class=\"swatch {}\"></i>{}</li>", class(word), word)).collect();
     html!(
-        "{}<ul class=\"key\" aria-label=\"Signs\">{}<li><i class=\"swatch planned\"></i>as planned</li>{}</ul>\
-         <p class=\"note\">Seconds since a worker took it.{}{}</p>",
+        "{}<ul class=\"key\" aria-label=\"Signs\">{}<li><i class=\"swatch planned\"></i>as planned</li>{}{}</ul>\
+         <p class=\"note\">Seconds since {}.{}{}</p>",
         out,
         signs,
         tick,
+        held,
+        since,
         wait,
         more
     )
@@ -131,11 +137,32 @@ fn axis(out: &mut Markup, scale: &Scale, whole: f64, y: f64) {
     }
 }
 
-fn one(out: &mut Markup, facts: &Facts, step: &PlanStep, scale: &Scale, y: f64) {
-    let calls: Vec<&CallFacts> = facts.calls.iter().filter(|call| call.call.step == step.id).collect();
+/// How long the one call of a step waited for its device before it began; of several the journal knows the sum alone.
+fn queued(story: &Story, step: &PlanStep) -> Option<f64> {
+    let measure = story.measures.get(&step.id).filter(|m| m.started == 1 && m.queue_s > 0.001)?;
+    Some(measure.queue_s)
+}
+
+fn waits(out: &mut Markup, scale: &Scale, (from, to): (f64, f64), y: f64, said: String) {
+    let (x, wide) = (format!("{:.1}", scale.x(from)), format!("{:.1}", scale.wide(from, to)));
+    html_to!(
+        out,
+        "<rect class=\"queue\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"8\" rx=\"3\"><title>{}</title></rect>",
+        x,
+        y + 10.0,
+        wide,
+        said
+    );
+}
+
+fn one(out: &mut Markup, story: &Story, step: &PlanStep, scale: &Scale, y: f64) {
+    let calls: Vec<&CallFacts> = story.calls.iter().filter(|call| call.call.step == step.id).collect();
     let Some(first) = calls.iter().map(|call| call.from_s).reduce(f64::min) else { return };
-    let now = facts.took_s();
-    let state = |call: &CallFacts| facts.state_of_call(call);
+    let now = story.took_s;
+    if let Some(wait) = queued(story, step) {
+        waits(out, scale, (first - wait, first), y, format!("{} waited {} for its device", step.name, duration(wait)));
+    }
+    let state = |call: &CallFacts| story.state_of_call(call);
     let mut bar = |from: f64, to: f64, state: &str, said: String| {
         let (x, wide) = (format!("{:.1}", scale.x(from)), format!("{:.1}", scale.wide(from, to)));
         html_to!(
@@ -178,7 +205,11 @@ fn one(out: &mut Markup, facts: &Facts, step: &PlanStep, scale: &Scale, y: f64) 
             figure("latency", planned)
         );
     }
-    for retry in facts.retries().iter().filter(|retry| retry.step == step.id) {
+    for retry in story.retries().iter().filter(|retry| retry.step == step.id) {
+        if retry.wait_s > 0.0 {
+            let span = (retry.at_s, retry.at_s + retry.wait_s);
+            waits(out, scale, span, y, format!("{} until the next attempt", duration(retry.wait_s)));
+        }
         let x = format!("{:.1}", scale.x(retry.at_s));
         html_to!(
             out,

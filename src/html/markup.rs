@@ -97,7 +97,7 @@ impl<P: Piece + ?Sized> Display for Put<'_, P> {
 #[macro_export]
 macro_rules! html_to {
     ($out:expr, $template:literal $(, $piece:expr)* $(,)?) => {
-        $out.add(format_args!($template $(, $crate::serve::page::markup::Put(&$piece))*))
+        $out.add(format_args!($template $(, $crate::html::markup::Put(&$piece))*))
     };
 }
 
@@ -105,7 +105,7 @@ macro_rules! html_to {
 #[macro_export]
 macro_rules! html {
     ($template:literal $(, $piece:expr)* $(,)?) => {{
-        let mut made = $crate::serve::page::markup::Markup::default();
+        let mut made = $crate::html::markup::Markup::default();
         $crate::html_to!(made, $template $(, $piece)*);
         made
     }};

@@ -1,25 +1,26 @@
 //! The picture of a run's data flow: each step by its state, each leading to its calls.
 
-use super::facts::Facts;
-use super::frame::{badge, sign};
-use super::markup::Markup;
+use super::look::{badge, sign};
+use super::story::Story;
 use crate::graph::svg::{Mark, svg_marked};
 use crate::graph::{Picture, Shape, ShapeKind, of_plan};
+use crate::html::markup::Markup;
+use crate::ir::workflow::StepId;
 use crate::plan::model::Plan;
 use crate::{html, html_to};
 
 /// Steps that a page draws; a larger flow is a table alone.
 const MOST: usize = 400;
 
-/// By what became of each step.
-pub fn by_state(facts: &Facts) -> Markup {
-    let Some(plan) = &facts.plan else {
+/// By what became of each step; `link` is where a box leads.
+pub fn by_state(story: &Story, link: &dyn Fn(StepId) -> String) -> Markup {
+    let Some(plan) = &story.plan else {
         return html!("<p class=\"dim\">The plan cannot be read.</p>");
     };
     if plan.steps.len() > MOST {
         return html!("<p class=\"dim\">The plan has {} steps: too many for a picture.</p>", plan.steps.len());
     }
-    let state = |name: &str| facts.steps.iter().find(|view| view.step == name).map(|view| (view, facts.state_of(view)));
+    let state = |name: &str| story.steps.iter().find(|view| view.step == name).map(|view| (view, story.state_of(view)));
     let mut picture = bare(plan);
     for shape in picture.boxes.iter_mut().filter(|shape| shape.kind == ShapeKind::Step) {
         let Some((view, word)) = shape.lines.first().and_then(|name| state(name)) else { continue };
@@ -37,11 +38,11 @@ pub fn by_state(facts: &Facts) -> Markup {
         let name = shape.lines.first().map(String::as_str).unwrap_or_default();
         let step = plan.steps.iter().find(|step| step.name == name).filter(|_| shape.kind == ShapeKind::Step);
         let Some((step, (_, word))) = step.zip(state(name)) else { return Mark::default() };
-        Mark { class: class(word), link: Some(format!("/runs/{}/steps/{}", facts.run.id, step.id.0)), place: None }
+        Mark { class: class(word), link: Some(link(step.id)), place: None }
     };
     let mut key = html!("<ul class=\"key\" aria-label=\"States\">");
     for word in ["done", "running", "failed", "stopped", "waiting", "not begun", "not needed"] {
-        if facts.steps.iter().any(|view| facts.state_of(view) == word) {
+        if story.steps.iter().any(|view| story.state_of(view) == word) {
             html_to!(key, "<li>{}</li>", badge(word));
         }
     }
