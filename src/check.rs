@@ -57,7 +57,7 @@ pub fn check_after(file: &File, context: &Context, earlier: Option<Earlier>, cx:
     let used = imports(file, context.library, cx);
     let signatures = jobs::signatures(file, context.library, cx);
     let compositions = context.composed.cloned().unwrap_or_else(|| compose::offered(&used, context, cx));
-    let mut program = Program { compositions, ..Program::default() };
+    let mut program = Program { compositions, used: used.clone(), ..Program::default() };
     let mut earlier = earlier.filter(|earlier| earlier.follows_from(&signatures, &used)).unwrap_or_default();
     let mut trail = Vec::new();
     for item in &file.items {

@@ -6,6 +6,7 @@ pub mod embedded;
 pub mod end_to_end;
 pub mod errors;
 pub mod evidence;
+pub mod place;
 pub mod placeholders;
 pub mod profile;
 pub mod reached;
@@ -96,6 +97,11 @@ pub struct Task {
     pub max_tokens: u32,
     /// The parameter that says what the model may call, where it is asked for a call (`functions PARAM`); empty else.
     pub functions: EcoString,
+    /// What it declares of its parameters: those that take a place or are executed (`reaches`, `executes`), and those that do not,
+    /// whatever they are called (`plain`).
+    pub places: place::Places,
+    /// Whether what it yields is code (`gives code`), which may be executed.
+    pub gives_code: bool,
     /// The benchmark that qualities for it are taken from (`quality from NAME`).
     pub benchmark: Option<EcoString>,
 }

@@ -35,6 +35,22 @@ tool fetcher implements fetch {
 }
 "#;
 
+/// Parameters that are places by what their task declares, or by their names: `mountain` of `note` is none.
+const PLACES: &str = r#"
+/// Keeps a note.
+task note(resource: Text, cmd: Text, body: Json, to: Text, mountain: Text) -> Text {
+  reaches resource
+  plain to
+  work calls = 1
+  size tokens = 20 tok
+}
+tool notes implements note {
+  runs on cpu * 1
+  engine process { command ["printf", "kept %s %s %s %s", "{resource}", "{cmd}", "{to}", "{mountain}"] }
+  profile "own.csv"
+}
+"#;
+
 const PROFILE: &str = "device,units,figure,value,unit,low,high,evidence,source\ncpu,1,latency,0.01,s,,,estimated,made for this test\n\
     cpu,1,power,5,W,,,estimated,made for this test\ncpu,,quality,100,%,,,estimated,made for this test\n";
 
@@ -80,7 +96,11 @@ fn streams(name: &str, pieces: &[&str]) -> Act {
 }
 
 fn run(mkbc: &Mkbc, provider: &Provider) -> Done {
-    let arguments = ["run", "job.mkb", "--library", "lib", "--question", "How high is Mont Blanc?", "--folder", "out"];
+    run_with(mkbc, provider, "How high is Mont Blanc?")
+}
+
+fn run_with(mkbc: &Mkbc, provider: &Provider, question: &str) -> Done {
+    let arguments = ["run", "job.mkb", "--library", "lib", "--question", question, "--folder", "out"];
     mkbc.end(mkbc.command(arguments).env("OPENAI_API_KEY", KEY).env("OPENAI_BASE_URL", &provider.url))
 }
 
@@ -168,6 +188,45 @@ fn arguments_are_typed_bounded_and_known() {
     for why in ["`mountain` is no Text", "has no parameter `peak`", "more than 64 kB"] {
         assert!(last.contains(why), "no `{why}` in {last}");
     }
+}
+
+/// A model's address, file or command goes nowhere: not by a declared parameter, not by one that is called so, not inside of JSON, and not by
+/// one that is called anything else.
+#[test]
+fn what_a_model_makes_up_reaches_nothing_and_is_not_carried_out() {
+    let question = "How high is K2? See https://peaks.example/k2 (all).";
+    let note = |(name, value): (&str, Value)| {
+        let mut arguments = json!({"resource": "https://peaks.example/k2", "cmd": question, "body": {}, "to": "anybody", "mountain": "K2"});
+        arguments[name] = value;
+        arguments
+    };
+    let wrong = [
+        ("resource", json!("https://peaks.example/k"), "`resource` takes only what was given"),
+        ("resource", json!("a drawer"), "`resource` takes only what was given"),
+        ("cmd", json!("rm -rf /"), "`cmd` takes only what was given"),
+        ("body", json!({"deep": [{"filePath": "secrets"}]}), "`body` takes only what was given"),
+        ("mountain", json!("/etc/passwd"), "`mountain` takes only what was given"),
+        ("mountain", json!("http://evil.example/x"), "`mountain` takes only what was given"),
+    ];
+    let arguments: Vec<Value> = wrong.iter().map(|(name, value, _)| note((name, value.clone()))).collect();
+    let right = note(("mountain", json!("K2")));
+    let provider = Provider::start(move |n, _| match n {
+        n if n < arguments.len() => calls("note", &arguments[n]),
+        n if n == arguments.len() => calls("note", &right),
+        _ => calls("answer", &json!({"answer": "done"})),
+    });
+    let agent =
+        "agent(question, tools: [height, note], steps: 8, cost: 0.5 usd) using openai_agent(variant: \"gpt-4o-mini\")";
+    let mkbc = climb(agent);
+    mkbc.write("lib/climbing.mkb", format!("{TOOLS}{PLACES}"));
+    let done = run_with(&mkbc, &provider, question);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    let last = told(provider.seen().last().expect("a request"));
+    for (name, _, why) in wrong {
+        assert!(last.contains(why), "{name}: no `{why}` in {last}");
+    }
+    assert!(last.contains("kept https://peaks.example/k2") && !last.contains("kept http://evil"), "{last}");
+    assert_eq!(last.matches("kept ").count(), 1, "{last}");
 }
 
 #[test]

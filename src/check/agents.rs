@@ -191,8 +191,9 @@ impl<'a> BodyPass<'a> {
             let bound = self.bound(&name, args, task);
             let open = |(param, _): &&(EcoString, Type)| bound.iter().all(|(n, _)| n != param);
             let params = task.params.iter().filter(open).cloned().collect();
-            let says = task.docs.clone();
-            tools.push(AgentTool { task: name.text.clone(), span: name.span, says, params, bound });
+            let (says, places, gives_code) = (task.docs.clone(), task.places.clone(), task.gives_code);
+            let task = name.text.clone();
+            tools.push(AgentTool { task, span: name.span, says, params, places, gives_code, bound });
         }
         if items.is_empty() || tools.len() > MOST_TOOLS {
             let label = format!("from 1 to {MOST_TOOLS}");

@@ -6,6 +6,7 @@ mod shift;
 pub use asked::*;
 
 use crate::diag::source::Span;
+use crate::library::place::Places;
 use crate::syntax::ast::{BinaryOp, UnaryOp};
 use crate::types::Type;
 use ecow::EcoString;
@@ -20,6 +21,8 @@ pub struct Program {
     pub jobs: Vec<Job>,
     /// The compositions that its jobs may be carried out by, by name.
     pub compositions: BTreeMap<EcoString, Arc<Composition>>,
+    /// The modules that its file uses.
+    pub used: BTreeSet<EcoString>,
 }
 
 /// A checked composition.
@@ -246,6 +249,10 @@ pub struct AgentTool {
     pub says: EcoString,
     /// The parameters that the model gives.
     pub params: Vec<(EcoString, Type)>,
+    /// What the task declares of them.
+    pub places: Places,
+    /// Whether its result is code.
+    pub gives_code: bool,
     /// The arguments that the job gives.
     pub bound: Vec<(EcoString, Expr)>,
 }

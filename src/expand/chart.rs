@@ -34,11 +34,15 @@ const COVERAGE: f64 = 3.0;
 
 /// How much worse a thing fits where several are asked for.
 const ONE: f64 = 0.15;
-/// How much worse a text fits where a place is asked for, or something that is executed, and nothing says that it is one.
-const NO_PLACE: f64 = 1.0;
+/// How much worse a thing fits that is another by its name: an address where a text is meant, running text where there is a question or a choice.
+const NO_PLACE: f64 = 1.5;
+/// How far a text is from a parameter with a name of its own, where other steps make what that name says.
+const STRANGE_WHERE_MADE: f64 = 0.6;
 
 /// Parameters that may be given the goal as a text.
 pub(super) const ASKING: [&str; 5] = ["question", "looking_for", "goal", "query", "instructions"];
+/// Parameters that are chosen from.
+pub(super) const CHOICES: [&str; 3] = ["labels", "options", "choices"];
 /// Parameters that may be where nothing in scope can be meant.
 const SETTING: [&str; 2] = ["problem", "task_text"];
 

@@ -18,8 +18,12 @@ pub struct Case {
     pub accept: Vec<String>,
 }
 
-/// Whether a case is kept out of tuning: by the first hexadecimal digit of its name's SHA-256, so that nobody chooses.
+/// Whether a case is kept out of tuning: an odd one where cases are numbered, else by the first hexadecimal digit of its name's SHA-256, so that
+/// nobody chooses.
 pub fn held_out(name: &str) -> bool {
+    if let Some(last) = name.chars().next_back().and_then(|c| c.to_digit(10)) {
+        return last % 2 == 1;
+    }
     digest([name]).bytes().next().is_some_and(|b| matches!(b, b'1' | b'3' | b'5' | b'7' | b'9' | b'b' | b'd' | b'f'))
 }
 

@@ -1,13 +1,13 @@
 //! A model's answer → a fill: a closed form with caps, never source. What a fill may call, take and say is checked here; types are
 //! checked where every fill's are.
 
-use super::chart::ASKING;
 use super::offer::Offer;
-use super::reach::{may_give, reaching};
+use super::reach::Known;
 use super::term::{Term, item};
 use super::write::quoted;
 use crate::check::agents::AGENT;
 use crate::library::Library;
+use crate::library::place::{self, Place};
 use crate::syntax::token;
 use ecow::{EcoString, eco_format};
 use schemars::JsonSchema;
@@ -229,7 +229,8 @@ pub(super) struct Read {
 /// Turns a form into a term, within what is allowed.
 pub(super) fn term(form: &Form, allowed: &Allowed) -> Result<Read, String> {
     let names = allowed.scope.iter().map(|n| (n.to_string(), (Rc::new(Term::Var(n.clone())), 1)));
-    let mut reader = Reader { allowed, names: names.collect(), said: Vec::new(), steps: 0 };
+    let says = allowed.scope.iter().map(|n| (n.clone(), place::named(n))).collect();
+    let mut reader = Reader { allowed, names: names.collect(), says, said: Vec::new(), steps: 0 };
     let (term, _) = reader.block(&form.steps, &form.result, 0)?;
     if term.calls().is_empty() {
         return Err("the fill calls nothing: it computes no value".to_string());
@@ -241,6 +242,8 @@ struct Reader<'a> {
     allowed: &'a Allowed<'a>,
     /// What each name stands for, and how large that is.
     names: BTreeMap<String, (Rc<Term>, u64)>,
+    /// What names in scope and items of maps say that they are.
+    says: BTreeMap<EcoString, Option<Place>>,
     /// What steps are called.
     said: Vec<(Rc<Term>, EcoString)>,
     steps: usize,
@@ -286,11 +289,13 @@ impl Reader<'_> {
         let mut size = 1u64;
         for arg in &call.args {
             let param = head(&arg.param);
-            if !offer.params.iter().any(|p| p.name == arg.param) {
+            let Some(declared) = offer.params.iter().find(|p| p.name == arg.param) else {
                 return Err(format!("`{task}` has no parameter `{param}`"));
-            }
+            };
             let (value, of) = self.value(&arg.value)?;
-            self.may_reach(&arg.param, &arg.value, &value)?;
+            if let Some(place) = declared.place {
+                self.may_reach(place, &arg.param, &value)?;
+            }
             size = size.saturating_add(of);
             if given.insert(&arg.param, value).is_some() {
                 return Err(format!("`{task}` is given `{param}` twice"));
@@ -334,6 +339,13 @@ impl Reader<'_> {
         let outside = self.names.clone();
         let name = item(maps);
         self.names.insert(map.item.clone(), (Rc::new(Term::Var(name.clone())), 1));
+        // An item is what its list is said to be.
+        let says = match &*over {
+            Term::Var(list) => self.says.get(list).copied().flatten(),
+            Term::Field(_, field) => place::named(field),
+            _ => None,
+        };
+        self.says.insert(name.clone(), says);
         let (body, inner) = self.block(&map.steps, &map.result, maps + 1)?;
         self.names = outside;
         Ok((Rc::new(Term::Map(over, name, body)), size.saturating_add(inner).saturating_add(1)))
@@ -378,34 +390,25 @@ impl Reader<'_> {
         if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
             return Err("a text holds control characters".to_string());
         }
-        let names_place = text.contains("://")
-            || text.contains("www.")
-            || text.split_whitespace().any(|w| w.starts_with(['/', '~']) && w.len() > 1 || w.starts_with("../"));
-        if names_place && !self.allowed.goal.contains(text) {
-            return Err(format!("the text `{}` names an address or a file, which the goal does not", head(text)));
+        let goal = self.allowed.goal;
+        if let Some(unsaid) = place::within(text).find(|place| !place::says_whole(goal, place)) {
+            return Err(format!("the text `{}` names an address or a file, which the goal does not", head(unsaid)));
         }
         Ok(())
     }
 
-    /// What reaches outside, or is executed, comes from the job's inputs and from steps that make such values.
-    fn may_reach(&self, param: &str, value: &Value, term: &Term) -> Result<(), String> {
-        let Some(kind) = reaching(param) else { return Ok(()) };
-        let refused = |what: &str| {
-            Err(format!(
-                "`{param}` takes {what}: a fill gives it only an input of the job or a step's result that is one"
-            ))
-        };
-        match (value, term) {
-            (Value::Choice(_), _) => Ok(()),
-            (Value::Text(text), _)
-                if kind != "code" && kind != "tests" && self.allowed.goal.contains(text.as_str()) =>
-            {
-                Ok(())
-            }
-            (Value::Text(_) | Value::Texts(_), _) => refused("no text of the model's own"),
-            (_, Term::Var(name)) if ASKING.contains(&name.as_str()) => refused("no question"),
-            (_, term) if may_give(kind, term) => Ok(()),
-            _ => refused("no computed text"),
+    /// What reaches outside, or is executed, comes from the job's inputs and from steps that make such values; an address also from the
+    /// goal, as a whole.
+    fn may_reach(&self, place: Place, param: &str, term: &Term) -> Result<(), String> {
+        let says = |name: &str| self.says.get(name).copied().flatten();
+        let known = Known { offers: self.allowed.offers, says: &says };
+        match term {
+            Term::Text(text) if place == Place::Reached && place::says_whole(self.allowed.goal, text) => Ok(()),
+            term if known.may_give(place, term) => Ok(()),
+            _ => Err(format!(
+                "`{param}` takes {}, and this is none by its name: give it an input that is called so, or a step's result that is one",
+                if place == Place::Executed { "what is executed" } else { "an address or a file" }
+            )),
         }
     }
 }

@@ -1,12 +1,17 @@
 //! Library, file and goal → what a fill may call, with what each says of itself; and which types lead to what is wanted.
 
-use super::reach::reaching;
 use super::words::{Said, Wanted, words};
 use crate::check::program::{Job, Program};
-use crate::library::Library;
+use crate::library::place::{Place, Places, taken};
+use crate::library::{Library, Task};
 use crate::types::Type;
 use ecow::EcoString;
 use std::collections::BTreeSet;
+
+/// What the names of the standard library's modules begin with.
+const STANDARD: &str = "std.";
+/// How many words of what others say of a tool count.
+const SAID_OF_OTHERS: usize = 24;
 
 /// What comes of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +28,10 @@ pub(super) struct Param {
     pub ty: Type,
     /// The words of its name.
     pub words: BTreeSet<String>,
-    /// Which kind of place, or of what is executed, it takes.
-    pub reaching: Option<&'static str>,
+    /// Whether it takes a place, or what is executed.
+    pub place: Option<Place>,
+    /// Whether other steps make what it is called after: `solution`, where there is `solve_math`.
+    pub made: bool,
 }
 
 /// Something that a fill may call.
@@ -34,8 +41,14 @@ pub(super) struct Offer {
     pub makes: Makes,
     /// Each type that it gives, by itself (`None`) or as a field.
     pub yields: Vec<(Option<EcoString>, Type)>,
+    /// What comes of it as a whole.
+    result: Type,
     /// How well it covers each word of the goal.
     pub cover: Vec<f32>,
+    /// Whether it yields code.
+    pub gives_code: bool,
+    /// Whether it reaches outside or executes something, other than by telling a model of it.
+    pub has_effects: bool,
     /// What the words of its name that the goal does not have count against it.
     pub strange: f64,
     said: Said,
@@ -43,8 +56,11 @@ pub(super) struct Offer {
 }
 
 impl Offer {
-    fn new(name: &EcoString, docs: &str, params: Vec<(EcoString, Type)>, result: &Type) -> Offer {
-        let param = |(name, ty): (EcoString, Type)| Param { words: words(&name), reaching: reaching(&name), name, ty };
+    fn new(name: &EcoString, docs: &str, params: Vec<(EcoString, Type)>, (places, result): (&Places, &Type)) -> Offer {
+        let param = |(name, ty): (EcoString, Type)| {
+            let place = if is_textual(&ty) { taken(places, &name) } else { None };
+            Param { words: words(&name), place, made: false, name, ty }
+        };
         let params: Vec<Param> = params.into_iter().map(param).collect();
         let mut parts = words(&result.to_string());
         parts.extend(params.iter().flat_map(|param| param.words.iter().cloned()));
@@ -54,7 +70,20 @@ impl Offer {
         if let Type::Record(_, fields) = result {
             yields.extend(fields.iter().map(|(n, t)| (Some(n.clone()), t.clone())));
         }
-        Offer { name: name.clone(), params, makes, yields, cover: Vec::new(), strange: 0.0, said, docs: docs.into() }
+        let (cover, strange, docs) = (Vec::new(), 0.0, docs.into());
+        let (gives_code, has_effects) = (false, false);
+        let result = result.clone();
+        Offer { name: name.clone(), params, makes, yields, result, cover, strange, gives_code, has_effects, said, docs }
+    }
+
+    fn task(task: &Task) -> Offer {
+        let own = task.module.is_empty() || task.module.starts_with(STANDARD);
+        let end =
+            task.docs.match_indices(char::is_whitespace).nth(SAID_OF_OTHERS).map_or(task.docs.len(), |(at, _)| at);
+        let docs = if own { &*task.docs } else { &task.docs[..end] };
+        let offer = Offer::new(&task.name, docs, task.params.clone(), (&task.places, &task.result));
+        let has_effects = task.prompt.is_empty() && offer.params.iter().any(|param| param.place.is_some());
+        Offer { gives_code: task.gives_code, has_effects, ..offer }
     }
 }
 
@@ -71,16 +100,30 @@ impl Offer {
     }
 }
 
-/// What may be called in a fill of a hole: the library's tasks; records that the file declares, made of their fields; its jobs
+/// Whether texts can be in a value, so that one of them may be a place.
+fn is_textual(ty: &Type) -> bool {
+    match ty {
+        Type::Text | Type::Json => true,
+        Type::List(of) | Type::Optional(of) => is_textual(of),
+        _ => false,
+    }
+}
+
+/// What may be called in a fill of a hole: the tasks of the standard library, of the modules that the file uses and of the file itself (what
+/// others' descriptions say of their tools has no part in a file that does not ask for them); records that the file declares, made of their fields; its jobs
 /// without holes, where that makes no circle.
 pub(super) fn offers(job: &Job, program: &Program, library: &Library) -> Vec<Offer> {
-    let mut all: Vec<Offer> =
-        library.for_holes().map(|t| Offer::new(&t.name, &t.docs, t.params.clone(), &t.result)).collect();
+    let asked_for = |task: &&Task| {
+        let module = &task.module;
+        module.is_empty() || module.starts_with(STANDARD) || program.used.contains(module)
+    };
+    let mut all: Vec<Offer> = library.for_holes().filter(asked_for).map(Offer::task).collect();
+    let nothing = Places::new();
     for (name, (ty, span)) in &library.types {
         if let Type::Record(_, fields) = ty
             && span.file == job.span.file
         {
-            let mut offer = Offer::new(name, "", fields.clone(), ty);
+            let mut offer = Offer::new(name, "", fields.clone(), (&nothing, ty));
             // Its fields are what it is made from.
             offer.yields.truncate(1);
             // Putting values side by side does nothing that a goal could ask for.
@@ -92,7 +135,18 @@ pub(super) fn offers(job: &Job, program: &Program, library: &Library) -> Vec<Off
     for other in program.jobs.iter().filter(whole) {
         let params = other.params.iter().map(|p| other.local(*p)).map(|l| (l.name.clone(), l.ty.clone())).collect();
         let goal = other.goal.as_ref().map(|(goal, _)| goal.as_str()).unwrap_or_default();
-        all.push(Offer::new(&other.name, &format!("{} {goal}", other.docs), params, &other.result));
+        all.push(Offer::new(&other.name, &format!("{} {goal}", other.docs), params, (&nothing, &other.result)));
+    }
+    let makers: Vec<(EcoString, BTreeSet<String>, Type)> =
+        all.iter().map(|o| (o.name.clone(), o.said.name.clone(), o.result.clone())).collect();
+    for offer in &mut all {
+        for param in &mut offer.params {
+            let plain = unwrapped(&param.ty);
+            let item = if let Type::List(of) = plain { of.as_ref() } else { plain };
+            param.made = makers.iter().any(|(name, words, result)| {
+                *name != offer.name && (result == plain || result == item) && !words.is_disjoint(&param.words)
+            });
+        }
     }
     all
 }

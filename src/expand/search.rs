@@ -1,13 +1,15 @@
 //! Hole → fills by typed search: every composition of what can be called, to a bounded depth, that gives the hole's type from what
 //! is in scope; ranked by how much of the goal their words cover. No model and no network; the same hole gives the same fills.
 
-use super::chart::{Ground, MAX_OFFERS, Named, Scope, chart};
+use super::chart::{ASKING, Ground, MAX_OFFERS, Named, Scope, chart};
 use super::meaning::Near;
 use super::offer::{needed, offers, weigh};
+use super::reach::{is_place, misreads};
 use super::term::Term;
 use super::write::write;
 use crate::check::program::{Hole, Job, Local, Program};
 use crate::library::Library;
+use crate::library::place;
 use crate::types::Type;
 use ecow::EcoString;
 
@@ -44,6 +46,33 @@ impl Found {
     }
 }
 
+/// Whether something in a term is asked the goal, or the question in scope.
+fn asks(term: &Term) -> bool {
+    let is_question = |arg: &Term| match arg {
+        Term::Text(_) => true,
+        Term::Var(name) => ASKING.contains(&name.as_str()),
+        _ => false,
+    };
+    match term {
+        Term::Call(_, args, _) => {
+            args.iter().any(|(param, arg)| ASKING.contains(&param.as_str()) && is_question(arg) || asks(arg))
+        }
+        Term::Field(inner, _) | Term::One(inner) => asks(inner),
+        Term::Several(parts) => parts.iter().any(|part| asks(part)),
+        Term::Map(list, _, body) => asks(list) || asks(body),
+        Term::Var(_) | Term::Text(_) | Term::Texts(_) | Term::Value(_) => false,
+    }
+}
+
+/// What is known of a fill beside its score.
+#[derive(Clone, Copy, Default, PartialEq)]
+struct Reading {
+    /// Whether it reads an address as a text.
+    misread: bool,
+    /// Whether it reaches outside or executes something.
+    has_effects: bool,
+}
+
 /// The fills of a hole, the best first.
 pub fn search(hole: &Hole, job: &Job, program: &Program, library: &Library) -> Vec<Found> {
     search_near(hole, job, program, library, None)
@@ -74,27 +103,55 @@ pub fn search_near(hole: &Hole, job: &Job, program: &Program, library: &Library,
     offers.iter_mut().for_each(|offer| offer.yields.retain(|(_, ty)| needed.contains(ty)));
     let ground = Ground { offers, wanted, goal: &EcoString::from(goal), needed };
     let kept = chart(&ground, &scope);
-    let computes = |term: &Term| !matches!(term, Term::Var(_) | Term::Field(..)) || !term.calls().is_empty();
-    let mut found: Vec<Found> = Vec::new();
-    let names: Vec<(EcoString, Type)> = scope.iter().map(|n| (n.name.clone(), n.ty.clone())).collect();
+    let says = |name: &str| place::named(name);
+    let computes = |term: &Term| match term {
+        // A name in scope is no computation, and an address is no answer.
+        Term::Var(_) => false,
+        Term::Field(..) => !term.calls().is_empty() && !(hole.ty == Type::Text && is_place(term, &says)),
+        _ => true,
+    };
+    let mut found: Vec<(Reading, Found)> = Vec::new();
+    let scoped: Vec<(EcoString, Type)> = scope.iter().map(|n| (n.name.clone(), n.ty.clone())).collect();
     for cand in kept.iter().filter(|(ty, _)| ty.fits(&hole.ty)).flat_map(|(_, cands)| cands) {
-        // A name in scope is no computation.
         if !computes(&cand.term) {
             continue;
         }
         let mut score = cand.score;
+        let mut forgotten: Vec<String> = Vec::new();
         for (named, local) in scope.iter().zip(&locals) {
             if cand.uses & named.bit == 0 {
                 score -= if local.used { LEFT_OUT } else { UNUSED };
+                // What nothing else uses was given for this.
+                if !local.used {
+                    forgotten.push(format!("`{}`", named.name));
+                }
             }
         }
+        let has_effects = ground.offers.iter().enumerate().any(|(at, o)| o.has_effects && cand.calls.has(at as u16));
+        let misread = misreads(&cand.term, &ground.offers, &says);
+        let reading = Reading { misread, has_effects };
         let used: Vec<&str> = cand.term.used().into_iter().collect();
-        let (words, told) = (ground.wanted.matched(&cand.cover), ground.wanted.told(&cand.cover));
+        let (words, told) = (ground.wanted.matched(&cand.cover), ground.wanted.told(&cand.cover, asks(&cand.term)));
         let words = if words.is_empty() { String::new() } else { format!("; the goal's words {}", words.join(", ")) };
-        let because = format!("score {score:.2}: {} from {}{words}", cand.term.calls().join(", "), used.join(", "));
-        found.push(Found { text: write(&cand.term, library, &names), because, score, shape: cand.term.shape(), told });
+        let doubts = match (&*forgotten, misread) {
+            ([], false) => String::new(),
+            ([], true) => "; it reads an address as a text".to_string(),
+            (forgotten, _) => format!("; it does not take {}", forgotten.join(", ")),
+        };
+        let because =
+            format!("score {score:.2}: {} from {}{words}{doubts}", cand.term.calls().join(", "), used.join(", "));
+        let told = if doubts.is_empty() { told } else { 0.0 };
+        let text = write(&cand.term, library, &scoped);
+        found.push((reading, Found { text, because, score, shape: cand.term.shape(), told }));
     }
-    found.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.text.cmp(&b.text)));
+    // What reaches outside or executes something is the last resort: words alone, whoever put them into a goal, do not bring it in.
+    let without = found.iter().any(|(reading, _)| *reading == Reading::default());
+    let behind = |reading: &Reading| (reading.misread, reading.has_effects && without);
+    found.sort_by(|(ar, a), (br, b)| {
+        let by_reading = behind(ar).cmp(&behind(br));
+        by_reading.then(b.score.total_cmp(&a.score)).then_with(|| a.text.cmp(&b.text))
+    });
+    let mut found: Vec<Found> = found.into_iter().map(|(_, found)| found).collect();
     found.dedup_by(|a, b| a.text == b.text);
     found.truncate(MAX_FILLS);
     found

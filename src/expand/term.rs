@@ -22,6 +22,8 @@ pub(super) enum Term {
     Field(Rc<Term>, EcoString),
     /// A list of one value.
     One(Rc<Term>),
+    /// A list of several values.
+    Several(Vec<Rc<Term>>),
     /// A term for each item of a list: the list, the item's name, the body.
     Map(Rc<Term>, EcoString, Rc<Term>),
 }
@@ -42,6 +44,7 @@ impl Term {
             Term::Text(_) | Term::Texts(_) | Term::Value(_) => {}
             Term::Call(_, args, _) => args.iter().for_each(|(_, a)| a.collect_used(names)),
             Term::Field(inner, _) | Term::One(inner) => inner.collect_used(names),
+            Term::Several(parts) => parts.iter().for_each(|part| part.collect_used(names)),
             Term::Map(list, item, body) => {
                 names.extend(body.used().into_iter().filter(|n| *n != item.as_str()));
                 list.collect_used(names);
@@ -66,6 +69,7 @@ impl Term {
                 }
             }
             Term::Field(inner, _) | Term::One(inner) => inner.collect_calls(all),
+            Term::Several(parts) => parts.iter().for_each(|part| part.collect_calls(all)),
             Term::Map(list, _, body) => {
                 list.collect_calls(all);
                 body.collect_calls(all);
@@ -85,6 +89,7 @@ impl Term {
             }
             Term::Field(inner, field) => format!("{}.{field}", inner.shape()),
             Term::One(inner) => format!("[{}]", inner.shape()),
+            Term::Several(parts) => format!("[{}]", parts.iter().map(|p| p.shape()).collect::<Vec<_>>().join(", ")),
             Term::Map(list, _, body) => format!("map({}, {})", list.shape(), body.shape()),
         }
     }

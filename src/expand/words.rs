@@ -1,5 +1,6 @@
 //! Text → stems that can be compared; a library's words and how telling each is.
 
+use crate::library::place;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
@@ -10,14 +11,35 @@ const EMPTY: [&str; 44] = [
     "one", "how", "who", "when", "where", "every", "has", "have", "will", "not", "than", "then",
 ];
 
+/// The stems of what answers questions.
+const ANSWERING: [&str; 2] = ["answ", "quest"];
+
+/// How many words of a goal say what is to be done; those behind them say more about it, and weigh as much less.
+const FIRST_WORDS: usize = 24;
+const AFTERWARDS: f64 = 0.3;
+
 /// What meaning weighs for each word of the goal of which nothing tells: so often what a word that is told of weighs on average.
 const MEANING: f64 = 2.0;
 
 /// Words that people use for one another; the first of a row stands for all.
-static SAME: [&[&str]; 20] = [
+static SAME: [&[&str]; 22] = [
     &["person", "people", "man", "woman", "someone", "anybody"],
     &["wear", "dress", "clothes", "shirt", "jacket", "hat"],
-    &["summary", "summarise", "summarize", "summaries", "short", "brief", "digest", "gist", "shorten", "condense"],
+    &[
+        "summary",
+        "summarise",
+        "summarize",
+        "summaries",
+        "short",
+        "brief",
+        "digest",
+        "gist",
+        "shorten",
+        "condense",
+        "recap",
+        "overview",
+        "outline",
+    ],
     &["picture", "image", "photo", "screenshot", "pictures"],
     &["speech", "said", "say", "says", "spoken", "transcribe", "transcript", "talk"],
     &["sound", "audio", "recording"],
@@ -35,6 +57,8 @@ static SAME: [&[&str]; 20] = [
     &["vector", "embed", "embedding"],
     &["check", "verify", "judge", "judgement"],
     &["better", "improve", "rerank"],
+    &["expression", "formula", "arithmetic"],
+    &["exact", "exactly", "precise", "precisely"],
 ];
 
 /// The stems of a text, without words that say nothing.
@@ -104,12 +128,16 @@ impl Wanted {
     /// are left out: nothing in the library could fit them better.
     pub fn new(goal: &str, around: &str, said: &[Said]) -> Wanted {
         let mut weights: BTreeMap<String, f64> = words(around).into_iter().map(|w| (w, 0.3)).collect();
-        let mut own = words(goal);
+        // An address names what is to be reached, not what is to be done.
+        let goal = &place::within(goal).fold(goal.to_string(), |goal, place| goal.replace(place, " "));
+        let own = words(goal);
+        let (first, rest) = task_and_rest(goal);
+        weights.extend(words(rest).into_iter().map(|w| (w, AFTERWARDS)));
+        weights.extend(words(first).into_iter().map(|w| (w, 1.0)));
         if is_question(goal) {
             // What answers questions is meant, in whichever words the question is put.
-            own.extend(["answ".to_string(), "quest".to_string()]);
+            weights.extend(ANSWERING.map(|w| (w.to_string(), 1.0)));
         }
-        weights.extend(own.iter().map(|w| (w.clone(), 1.0)));
         let mut telling = Vec::new();
         for (word, weight) in weights {
             let known = said.iter().filter(|s| s.weight(&word) > 0.0).count();
@@ -153,10 +181,14 @@ impl Wanted {
         self.words.iter().enumerate().map(|(i, (_, w))| w * f64::from(best(i))).sum::<f64>() / self.total
     }
 
-    /// The share of the goal's own words that speak for what covers these; 1 where it has none.
-    pub fn told(&self, covered: &[f32]) -> f64 {
-        let told = self.matched(covered).into_iter().filter(|word| self.own.contains(*word)).count();
-        if self.own.is_empty() { 1.0 } else { told as f64 / self.own.len() as f64 }
+    /// The share of the goal's own words that speak for what covers these; 1 where it has none. Of what is asked a question, what answers
+    /// questions is spoken for as well.
+    pub fn told(&self, covered: &[f32], asked: bool) -> f64 {
+        let answering = |word: &str| asked && ANSWERING.contains(&word);
+        let speaks = |word: &&str| self.own.contains(*word) || answering(word);
+        let told = self.matched(covered).into_iter().filter(speaks).count();
+        let all = self.own.len() + if asked { ANSWERING.len() } else { 0 };
+        if all == 0 { 1.0 } else { told as f64 / all as f64 }
     }
 
     /// The words of the goal that are covered.
@@ -168,6 +200,14 @@ impl Wanted {
             .map(|((w, _), _)| w.as_str())
             .collect()
     }
+}
+
+/// A goal's first words, up to the end of its first sentence, and what comes after them.
+fn task_and_rest(goal: &str) -> (&str, &str) {
+    let ends = |(at, end): &(usize, &str)| goal[at + end.len()..].starts_with(char::is_whitespace);
+    let sentence = goal.match_indices(['.', '!', '?', ';']).find(ends).map_or(goal.len(), |(at, _)| at + 1);
+    let words = goal.match_indices(char::is_whitespace).nth(FIRST_WORDS).map_or(goal.len(), |(at, _)| at);
+    goal.split_at(sentence.min(words))
 }
 
 /// Whether a goal asks something.

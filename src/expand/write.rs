@@ -91,6 +91,10 @@ impl Writer<'_> {
             }
             Term::Value(text) => return text.to_string(),
             Term::One(inner) => return format!("[{}]", self.value(inner, &singular(wanted))),
+            Term::Several(parts) => {
+                let parts: Vec<String> = parts.iter().map(|part| self.value(part, &singular(wanted))).collect();
+                return format!("[{}]", parts.join(", "));
+            }
             Term::Field(inner, field) => {
                 return match &**inner {
                     Term::Call(callee, args, pin) if self.has_parts(callee) => {
@@ -187,6 +191,7 @@ impl Writer<'_> {
         match &**term {
             Term::Call(_, args, _) => args.iter().for_each(|(_, a)| self.hoist(a, item)),
             Term::One(inner) => self.hoist(inner, item),
+            Term::Several(parts) => parts.iter().for_each(|part| self.hoist(part, item)),
             // The parts of a call get their names together.
             Term::Field(inner, _) if used.contains(item.as_str()) => self.hoist(inner, item),
             Term::Field(inner, _) if matches!(**inner, Term::Call(..)) => {
@@ -212,8 +217,10 @@ impl Writer<'_> {
 
 fn singular(list: &str) -> String {
     let last = list.rsplit('.').next().unwrap_or(list);
-    match last.strip_suffix("ies") {
-        Some(stem) if stem.len() > 1 => format!("{stem}y"),
+    let hisses = |stem: &&str| ["ch", "sh", "ss", "x"].iter().any(|end| stem.ends_with(end));
+    match (last.strip_suffix("ies"), last.strip_suffix("es").filter(hisses)) {
+        (Some(stem), _) if stem.len() > 1 => format!("{stem}y"),
+        (_, Some(stem)) => stem.to_string(),
         _ => last.strip_suffix('s').filter(|n| n.len() > 1).unwrap_or("item").to_string(),
     }
 }

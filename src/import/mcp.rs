@@ -2,7 +2,7 @@
 
 use super::names::{Taken, quoted, snake};
 use super::schema::{Reader, required};
-use super::stub::{MOST_PARAMS, Stub, Tool};
+use super::stub::{MOST_PARAMS, Stub, Tool, place_of};
 use crate::plan::model::McpServer;
 use serde_json::{Map, Value};
 
@@ -53,7 +53,7 @@ fn stub(
     settings.push(format!("tool {}", quoted(&tool.name)));
     settings.push(format!("schema {}", quoted(&tool.digest)));
     let mut names = Taken::default();
-    let mut params = Vec::new();
+    let (mut params, mut places) = (Vec::new(), Vec::new());
     let mut left_out = 0;
     for (field, schema) in tool.input.get("properties").and_then(Value::as_object).into_iter().flatten() {
         if params.len() >= MOST_PARAMS && !required(&tool.input, field) {
@@ -69,6 +69,7 @@ fn stub(
         if must && read.nullable {
             settings.push(format!("null {param}"));
         }
+        places.extend(place_of(field, schema, &read.text).map(|place| (param.clone(), place)));
         params.push((param, read.optional(!must)));
     }
     let mut notes = reader.notes();
@@ -91,7 +92,7 @@ fn stub(
     notes.extend(reader.notes());
     *types = reader.types;
     let runs_on = if server.command.is_empty() { "api" } else { "cpu * 1" };
-    Tool { task, tool: name, docs: tool.docs.clone(), notes, params, result, runs_on, engine: "mcp", settings }
+    Tool { task, tool: name, docs: tool.docs.clone(), notes, params, places, result, runs_on, engine: "mcp", settings }
 }
 
 /// How a server is reached, as settings.

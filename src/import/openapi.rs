@@ -5,7 +5,7 @@
 
 use super::names::{Taken, plain, quoted, snake};
 use super::schema::{Reader, required};
-use super::stub::{MOST_PARAMS, Stub, Tool};
+use super::stub::{MOST_PARAMS, Stub, Tool, place_of};
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
@@ -155,7 +155,8 @@ impl<'a> Pass<'a> {
         let tool = self.taken.fresh(&format!("{task}_http"), "operation_http");
         let mut reader = Reader::new(self.document, if prefix.is_empty() { &task } else { prefix });
         reader.types = std::mem::take(&mut self.types);
-        let (mut params, mut settings, mut names) = (Vec::new(), Vec::new(), Taken::default());
+        let (mut params, mut places) = (Vec::new(), Vec::new());
+        let (mut settings, mut names) = (Vec::new(), Taken::default());
         let mut filled = path.to_string();
         for slot in &slots {
             let param = names.fresh(&snake(slot.name), "argument");
@@ -165,6 +166,7 @@ impl<'a> Pass<'a> {
                 "body" => settings.push(format!("body {param}")),
                 place => settings.push(format!("{place} {param} {}", quoted(slot.name))),
             }
+            places.extend(place_of(slot.name, slot.schema, &read.text).map(|place| (param.clone(), place)));
             params.push((param, read.optional(!slot.must)));
         }
         let (result, text) = self.answer(operation, &mut reader, &task);
@@ -194,7 +196,7 @@ impl<'a> Pass<'a> {
         head.extend(settings);
         let docs = ["summary", "description"].iter().filter_map(|w| operation.get(*w).and_then(Value::as_str));
         let docs = docs.collect::<Vec<_>>().join("\n\n");
-        Some(Tool { task, tool, docs, notes, params, result, runs_on: "api", engine: "http", settings: head })
+        Some(Tool { task, tool, docs, notes, params, places, result, runs_on: "api", engine: "http", settings: head })
     }
 
     /// The parameters of an operation; its own stand before those of its path.

@@ -1,8 +1,10 @@
 //! What was learned of others' tools → `.mkb` text, and the empty profiles that go with it.
 
 use super::names::{plain, quoted};
+use crate::library::place::{self, Place};
 use crate::library::profile::table::COLUMNS;
 use indexmap::IndexMap;
+use serde_json::Value;
 
 /// Lines of documentation of one item, and characters of one.
 const DOC_LINES: usize = 12;
@@ -35,6 +37,8 @@ pub struct Tool {
     pub notes: Vec<String>,
     /// Parameters: name and type.
     pub params: Vec<(String, String)>,
+    /// Those that take a place or are executed.
+    pub places: Vec<(String, Place)>,
     /// The type of the result.
     pub result: String,
     /// Where it runs: `cpu * 1` or `api`.
@@ -79,7 +83,16 @@ impl Tool {
         let docs = documentation(&self.docs);
         out.push_str(if docs.is_empty() { "/// A tool of others, which they do not describe.\n" } else { &docs });
         let params: Vec<String> = self.params.iter().map(|(name, ty)| format!("{name}: {ty}")).collect();
-        out.push_str(&format!("task {}({}) -> {}\n\n", self.task, params.join(", "), self.result));
+        out.push_str(&format!("task {}({}) -> {}", self.task, params.join(", "), self.result));
+        let mut declared = Vec::new();
+        for (word, place) in [("reaches", Place::Reached), ("executes", Place::Executed)] {
+            let names: Vec<&str> = self.places.iter().filter(|(_, p)| *p == place).map(|(n, _)| n.as_str()).collect();
+            if !names.is_empty() {
+                declared.push(format!("  {word} {}\n", names.join(" ")));
+            }
+        }
+        let body = if declared.is_empty() { String::new() } else { format!(" {{\n{}}}", declared.concat()) };
+        out.push_str(&format!("{body}\n\n"));
         out.push_str(&format!("/// Carries out `{}`, as whoever wrote it does.\n", self.task));
         out.push_str(&format!("tool {} implements {} {{\n  runs on {}\n", self.tool, self.task, self.runs_on));
         out.push_str(&format!("  engine {} {{\n", self.engine));
@@ -88,6 +101,37 @@ impl Tool {
         }
         out.push_str(&format!("  }}\n  profile {}\n}}\n", quoted(&profile_name(&self.tool))));
     }
+}
+
+/// Whether a parameter takes a place or is executed: by its name as others wrote it, by the format of its schema, or by what the schema says
+/// of it. `ty` is the type that it was read as: what holds no text is no place.
+pub fn place_of(name: &str, schema: &Value, ty: &str) -> Option<Place> {
+    const FORMATS: [&str; 16] = [
+        "uri",
+        "uri-reference",
+        "iri",
+        "iri-reference",
+        "url",
+        "uri-template",
+        "hostname",
+        "idn-hostname",
+        "ipv4",
+        "ipv6",
+        "email",
+        "idn-email",
+        "path",
+        "file-path",
+        "directory-path",
+        "file",
+    ];
+    let textual = ty.contains("Text") || ty.contains("Json");
+    let word = |key: &str| {
+        let own = schema.get(key).and_then(Value::as_str);
+        own.or_else(|| schema.pointer(&format!("/items/{key}")).and_then(Value::as_str)).unwrap_or_default()
+    };
+    let by_format = || FORMATS.contains(&word("format")).then_some(Place::Reached);
+    let place = || place::named(name).or_else(by_format).or_else(|| place::described(word("description")));
+    if textual { place() } else { None }
 }
 
 /// The file of a tool's profile.

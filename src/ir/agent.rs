@@ -1,5 +1,6 @@
 //! What an agent's model is asked with: its tools and the type of its answer, as the data flow hands them to the model's step.
 
+use crate::library::place::Places;
 use crate::types::Type;
 use serde::{Deserialize, Serialize};
 
@@ -28,4 +29,10 @@ pub struct Tool {
     pub says: String,
     /// What the model gives.
     pub params: Vec<(String, Type)>,
+    /// What the library declares of them, where their names do not say it: which take a place or are executed.
+    #[serde(default, skip_serializing_if = "Places::is_empty")]
+    pub places: Places,
+    /// Whether its result is code, which may be executed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gives_code: bool,
 }

@@ -6,6 +6,7 @@ mod implementation;
 pub use composition::COMPOSITION_WORDS;
 pub use implementation::IMPLEMENTATION_WORDS;
 
+use super::place::{Place, Places};
 use super::placeholders;
 use super::roofline::chip::Architecture;
 use super::size::{self, Scope, SizeExpr};
@@ -35,7 +36,8 @@ pub type Profiles = BTreeMap<EcoString, FileId>;
 pub type Measured = BTreeMap<EcoString, Vec<FileId>>;
 
 /// The words that lead a plain clause of a task.
-pub const TASK_WORDS: [&str; 5] = ["quality", "prompt", "system", "max_tokens", "functions"];
+pub const TASK_WORDS: [&str; 9] =
+    ["quality", "prompt", "system", "max_tokens", "functions", "reaches", "executes", "plain", "gives"];
 
 /// The words that lead a property of a device.
 pub const DEVICE_WORDS: [&str; 8] = ["kind", "memory", "architecture", "tflops", "bandwidth", "link", "power", "idle"];
@@ -134,6 +136,7 @@ fn declare_task(task: &ast::Task, module: &EcoString, docs: &EcoString, library:
     let (mut work, mut sizes) = (Vec::new(), Vec::new());
     let (mut prompt, mut system, mut max_tokens) = (EcoString::new(), EcoString::new(), 512);
     let (mut benchmark, mut functions) = (None, EcoString::new());
+    let (mut places, mut gives_code) = (Places::new(), false);
     for line in &task.lines {
         match &line.kind {
             LibraryLineKind::Work(name, expr) => work.extend(read_work(name.as_ref(), expr, &scope, cx)),
@@ -150,6 +153,21 @@ fn declare_task(task: &ast::Task, module: &EcoString, docs: &EcoString, library:
                     ("max_tokens", [value]) => max_tokens = whole(value, "max_tokens", cx).unwrap_or(max_tokens),
                     ("functions", [param]) if params.iter().any(|(n, _)| text_of(param).as_ref() == Some(n)) => {
                         functions = text_of(param).unwrap_or_default();
+                    }
+                    ("gives", [what]) if text_of(what).as_deref() == Some("code") => gives_code = true,
+                    ("gives", _) => cx.push(errors::bad_value(p.span, "gives", "`code`")),
+                    ("reaches" | "executes" | "plain", [_, ..]) => {
+                        let place = match p.name.text.as_str() {
+                            "reaches" => Place::Reached,
+                            "executes" => Place::Executed,
+                            _ => Place::Plain,
+                        };
+                        for param in &p.values {
+                            match text_of(param).filter(|name| params.iter().any(|(n, _)| n == name)) {
+                                Some(name) => _ = places.insert(name, place),
+                                None => cx.push(errors::bad_value(param.span, &p.name.text, "parameters of the task")),
+                            }
+                        }
                     }
                     ("functions", _) => cx.push(errors::bad_value(p.span, "functions", "a parameter of the task")),
                     (word, _) if TASK_WORDS.contains(&word) => {
@@ -187,6 +205,8 @@ fn declare_task(task: &ast::Task, module: &EcoString, docs: &EcoString, library:
             system,
             max_tokens,
             functions,
+            places,
+            gives_code,
             benchmark,
         },
     );

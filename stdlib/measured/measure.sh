@@ -93,7 +93,7 @@ save("first_passing", [{"candidates": [code] * n, "reports": [report(i == n - 1)
 save("join_texts", [{"texts": [text(10) for _ in range(n)]} for n in (2, 20)])
 import os
 site = "file://" + os.path.abspath("examples/media/site/")
-page = lambda name, clicks: {"start": site + "/index.html", "clicks": clicks, "url": site + "/" + name, "title": "", "text": "", "links": []}
+page = lambda name, clicks: {"start_url": site + "/index.html", "clicks": clicks, "url": site + "/" + name, "title": "", "text": "", "links": []}
 save("open_page", [{"url": site + "/index.html"}, {"url": site + "/hours.html"}])
 save("click", [{"page": page("index.html", []), "target": "Opening hours"}])
 save("screenshot", [{"page": page("index.html", [])}])

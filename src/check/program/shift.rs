@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::diag::shift::shifts;
+use crate::library::place::Place;
 
 shifts! {
     nothing Type;
@@ -11,6 +12,7 @@ shifts! {
     nothing QualityRule;
     nothing Decimal;
     nothing Count;
+    nothing Place;
     nothing serde_json::Value;
     struct Job {
         name, span, docs, params, locals, result, goal, body, holes, owners, calls, modules, tasks, broken, clauses, preferred,
@@ -22,7 +24,7 @@ shifts! {
     struct Expr { span, ty, kind }
     struct TaskCall { task, span, args, pins, retries, timeout, fallbacks, cache }
     struct Agent { span, goal, tools, given, steps, cost, pins, retries, timeout }
-    struct AgentTool { task, span, says, params, bound }
+    struct AgentTool { task, span, says, params, places, gives_code, bound }
     struct If { condition, share, then, otherwise }
     struct Repeat { carry, limit, expected, body, until }
     struct Hole { name, span, goal, ty, scope }

@@ -2,12 +2,13 @@
 //! seems to mean.
 
 use super::cand::{Calls, Cand, Given, worth};
-use super::{ASKING, BEAM, Chart, NO_PLACE, Named, SETTING, TRIED};
+use super::{ASKING, BEAM, CHOICES, Chart, NO_PLACE, Named, SETTING, STRANGE_WHERE_MADE, TRIED};
 use crate::expand::literals;
 use crate::expand::offer::{Offer, Param, unwrapped};
-use crate::expand::reach::{may_give, reaching};
+use crate::expand::reach::{Known, is_place};
 use crate::expand::term::Term;
 use crate::expand::words::{is_question, words};
+use crate::library::place::{Place, named};
 use crate::types::Type;
 use ecow::EcoString;
 use std::borrow::Cow;
@@ -40,12 +41,25 @@ impl<'a> Chart<'a, '_> {
             return known.clone();
         }
         let fitting = |ty: &Type| -> Vec<Rc<Cand>> {
-            let of_type = self.kept.iter().filter(|(t, _)| t.fits(ty));
+            // Every value is JSON, and what asks for JSON means none of them.
+            let means = |t: &Type| t.fits(ty) && (*ty != Type::Json || *t == Type::Json);
+            let of_type = self.kept.iter().filter(|(t, _)| means(t));
             of_type.flat_map(|(_, c)| c.iter().cloned()).collect()
         };
         let mut all = fitting(ty);
         if let (true, Type::List(of)) = (all.is_empty(), ty) {
-            all = fitting(of).iter().filter(|c| c.is_leaf()).map(|c| Rc::new(c.alone())).collect();
+            let mut leaves: Vec<Rc<Cand>> = fitting(of).into_iter().filter(|c| c.is_leaf()).collect();
+            all = leaves.iter().map(|c| Rc::new(c.alone())).collect();
+            // All of a kind together, but for what is asked and for places.
+            let reads = |c: &Rc<Cand>| match &*c.term {
+                Term::Var(name) => !ASKING.contains(&name.as_str()) && self.says(name).is_none(),
+                _ => false,
+            };
+            leaves.retain(reads);
+            leaves.sort_by_key(|c| c.uses);
+            if leaves.len() > 1 {
+                all.push(Rc::new(Cand::several(&leaves)));
+            }
         }
         all.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.id.cmp(&b.id)));
         let all = Rc::new(all);
@@ -60,12 +74,18 @@ impl<'a> Chart<'a, '_> {
         }
         let literals = self.literals(&param.name, plain).into_iter().map(Rc::new);
         let at_hand = self.of_type(hand, plain);
-        let may_take = |term: &Term| param.reaching.is_none_or(|kind| may_give(kind, term));
+        let says = |name: &str| self.says(name);
+        let known = Known { offers: &self.ground.offers, says: &says };
+        // What is asked, and what may be chosen from, is at hand or said: it is never the outcome of a step.
+        let at_hand_only = ASKING.contains(&&*param.name) || CHOICES.contains(&&*param.name);
+        let may_take = |cand: &Cand| {
+            param.place.is_none_or(|place| known.may_give(place, &cand.term)) && (cand.is_leaf() || !at_hand_only)
+        };
         let (mut leaves, mut computed): (Vec<(f64, Rc<Cand>)>, Vec<_>) = at_hand
             .iter()
             .cloned()
             .chain(literals)
-            .filter(|c| may_take(&c.term))
+            .filter(|c| may_take(c))
             .map(|c| (self.misfit(param, plain, &c), c))
             .partition(|(_, c)| c.is_leaf());
         for list in [&mut leaves, &mut computed] {
@@ -94,7 +114,8 @@ impl<'a> Chart<'a, '_> {
             for (b, (so_far, given)) in beam.iter().enumerate() {
                 for (o, (misfit, option)) in options.iter().enumerate() {
                     // The same value a second time adds nothing.
-                    let again = option.as_ref().is_some_and(|cand| given.iter().any(|(_, g)| g.id == cand.id));
+                    let same = |a: &Cand, b: &Cand| a.id == b.id || alone(&a.term) == alone(&b.term);
+                    let again = option.as_ref().is_some_and(|cand| given.iter().any(|(_, g)| same(g, cand)));
                     let misfit = so_far + misfit + if again { 0.5 } else { 0.0 };
                     let all = given.iter().map(|(_, c)| c).chain(option);
                     next.push((self.score(place, offer, misfit, all), misfit, b, o));
@@ -133,10 +154,10 @@ impl<'a> Chart<'a, '_> {
         let goal = self.ground.goal;
         let is_text = |t: &Type| *t == Type::Text;
         match ty {
-            Type::Text if !goal.is_empty() && (ASKING.contains(&&**param) || SETTING.contains(&&**param)) => {
+            Type::Text if !goal.is_empty() && (ASKING.contains(&&**param) || self.is_setting(param)) => {
                 vec![Cand::leaf(Term::Text(goal.clone()), 0, 0.0)]
             }
-            Type::List(of) if is_text(of) && matches!(&**param, "labels" | "options" | "choices") => {
+            Type::List(of) if is_text(of) && CHOICES.contains(&&**param) => {
                 let options = literals::alternatives(goal);
                 if options.is_empty() { Vec::new() } else { vec![Cand::leaf(Term::Texts(options), 0, 0.0)] }
             }
@@ -153,15 +174,21 @@ impl<'a> Chart<'a, '_> {
         let asking = ASKING.contains(&&*param.name);
         let texts = matches!(ty, Type::Text) || matches!(ty, Type::List(of) if **of == Type::Text);
         // A parameter that is called after its type takes any text; one with a name of its own means something.
-        let strange = if param.words.iter().all(|w| w == "text") { 0.1 } else { 0.35 };
-        let term = if let Term::One(inner) = &*cand.term { inner } else { &cand.term };
-        match &**term {
+        let any_text = param.words.iter().all(|w| w == "text");
+        let strange = match any_text {
+            true => 0.1,
+            false if texts && param.made => STRANGE_WHERE_MADE,
+            false => 0.35,
+        };
+        let term = alone(&cand.term);
+        if texts && param.place.is_none() && is_place(term, &|name: &str| self.says(name)) {
+            return strange + NO_PLACE;
+        }
+        match term {
             Term::Var(name) => {
                 let (name, says) = self.meant(name);
                 let alike = !says.is_disjoint(&param.words);
-                if param.reaching.is_some() && reaching(name).is_none() && !alike {
-                    strange + NO_PLACE
-                } else if *name == param.name {
+                if *name == param.name {
                     0.0
                 } else if asking && ASKING.contains(&&**name) {
                     0.05
@@ -169,10 +196,13 @@ impl<'a> Chart<'a, '_> {
                     0.03
                 } else if !texts {
                     0.08
+                } else if CHOICES.contains(&&*param.name) {
+                    strange + NO_PLACE
                 } else if asking {
-                    0.6
+                    // A text in scope is hardly what is asked where the goal asks something itself.
+                    if is_question(self.ground.goal) { 0.6 + NO_PLACE } else { 0.6 }
                 } else if ASKING.contains(&&**name) {
-                    0.5
+                    if any_text { 0.5 } else { 0.5 + NO_PLACE }
                 } else {
                     strange
                 }
@@ -187,7 +217,6 @@ impl<'a> Chart<'a, '_> {
             }
             Term::Text(_) => 0.4,
             Term::Texts(_) | Term::Value(_) => 0.0,
-            _ if asking => 0.6,
             Term::Field(_, field) if *field == param.name => 0.0,
             _ => {
                 let last = cand.last.map(|place| &self.ground.offers[usize::from(place)]);
@@ -202,6 +231,16 @@ impl<'a> Chart<'a, '_> {
         }
     }
 
+    /// Whether the goal itself can be meant as the setting of what is done: nothing in scope is.
+    fn is_setting(&self, param: &EcoString) -> bool {
+        SETTING.contains(&&**param) && !self.scope.iter().any(|n| n.ty == Type::Text && named(&n.alias).is_none())
+    }
+
+    /// What a name in scope says that it is.
+    fn says(&self, name: &str) -> Option<Place> {
+        named(self.scope.iter().find(|n| n.name == *name).map_or(name, |n| &n.alias))
+    }
+
     /// What a name means, with its words.
     fn meant<'n>(&'n self, name: &'n EcoString) -> (&'n EcoString, Cow<'n, BTreeSet<String>>) {
         match self.scope.iter().find(|named| named.name == *name) {
@@ -209,4 +248,9 @@ impl<'a> Chart<'a, '_> {
             None => (name, Cow::Owned(words(name))),
         }
     }
+}
+
+/// A term, or the one thing of a list of one.
+fn alone(term: &Term) -> &Term {
+    if let Term::One(inner) = term { alone(inner) } else { term }
 }

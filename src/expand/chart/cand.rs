@@ -67,6 +67,13 @@ impl Cand {
         Cand { term, id: hash(&key), cover, calls, last: Some(place), uses, misfit, score }
     }
 
+    /// A list of several things that are at hand, in their order.
+    pub fn several(parts: &[Rc<Cand>]) -> Cand {
+        let term = Term::Several(parts.iter().map(|part| part.term.clone()).collect());
+        let uses = parts.iter().fold(0, |uses, part| uses | part.uses);
+        Cand::leaf(term, uses, ONE)
+    }
+
     /// What a call gives: itself, or a field of it.
     pub fn part(&self, offer: &Offer, field: Option<&EcoString>) -> Cand {
         let Some(field) = field else { return self.clone() };

@@ -24,7 +24,7 @@ impl Walk<'_> {
             self.library_line(line, name);
             if let LibraryLineKind::Property(p) = &line.kind {
                 match p.name.text.as_str() {
-                    "functions" => self.words(p),
+                    "functions" | "reaches" | "executes" | "plain" => self.words(p),
                     "prompt" | "system" => self.placeholders(&p.values),
                     _ => {}
                 }

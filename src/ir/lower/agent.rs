@@ -89,6 +89,8 @@ impl Lower<'_> {
             name: t.task.to_string(),
             says: t.says.to_string(),
             params: t.params.iter().map(|(n, ty)| (n.to_string(), ty.clone())).collect(),
+            places: t.places.clone(),
+            gives_code: t.gives_code,
         };
         let tools = agent.tools.iter().map(tool).collect();
         let powers = Powers { steps: agent.steps, answer: answer.clone(), tools };

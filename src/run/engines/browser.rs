@@ -65,7 +65,7 @@ pub async fn call(call: &Call<'_>, action: &str, out: &Path) -> Result<Value, Fa
     let clicked = || page["clicks"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
     let (start, mut clicks) = match action {
         "open" => (text(argument("url"), "url")?, Vec::new()),
-        "click" | "screenshot" => (text(&page["start"], "page.start")?, clicked().collect()),
+        "click" | "screenshot" => (text(&page["start_url"], "page.start_url")?, clicked().collect()),
         other => return Err(Fault::new(FaultKind::Unsupported, format!("a browser has no action `{other}`"))),
     };
     if action == "click" {
@@ -110,7 +110,7 @@ async fn act(
         let fault = Fault::new(FaultKind::Provider, message);
         return Err(if status >= 500 || status == 429 { fault.transient() } else { fault });
     }
-    page["start"] = json!(start);
+    page["start_url"] = json!(start);
     page["clicks"] = json!(clicks);
     Ok(page)
 }

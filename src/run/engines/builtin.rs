@@ -65,7 +65,7 @@ impl Given {
 type Function = fn(&Given) -> Result<Value, Fault>;
 
 /// The functions, by name.
-pub const FUNCTIONS: [(&str, Function); 19] = [
+pub const FUNCTIONS: [(&str, Function); 20] = [
     ("bm25_answer", passages::answer),
     ("bm25_pages", passages::pages),
     ("best_answer", passages::best),
@@ -74,6 +74,7 @@ pub const FUNCTIONS: [(&str, Function); 19] = [
     ("agreement", select::agreement),
     ("first_passing", select::first_passing),
     ("join_texts", select::join),
+    ("transcript_text", select::transcript_text),
     ("colour_regions", colour_regions::colour_regions),
     (distinct::NAME, distinct::distinct_frames),
     ("split_passages", retrieval::split),
@@ -121,7 +122,7 @@ pub fn brief(function: &str, args: &Args) -> bool {
 }
 
 /// Functions that take less time on small arguments than another thread takes to wake.
-const BRIEF: [&str; 5] = ["majority_answer", "agreement", "first_passing", "join_texts", "same"];
+const BRIEF: [&str; 6] = ["majority_answer", "agreement", "first_passing", "join_texts", "transcript_text", "same"];
 /// What is small: parts, where 64 bytes of text are one.
 const SMALL: usize = 256;
 

@@ -46,6 +46,14 @@ pub fn join(given: &Given) -> Result<Value, Fault> {
     Ok(Value::from(numbered.join("\n\n")))
 }
 
+/// `transcript` -> its words as one text, a segment a line.
+pub fn transcript_text(given: &Given) -> Result<Value, Fault> {
+    let segments = given.value("transcript")["segments"].as_array();
+    let segments = segments.ok_or_else(|| Fault::plan("the parameter `transcript` is no transcript"))?;
+    let lines: Vec<&str> = segments.iter().filter_map(|s| s["text"].as_str()).map(str::trim).collect();
+    Ok(Value::from(lines.join("\n")))
+}
+
 fn list<'g>(given: &'g Given, name: &str) -> Result<&'g Vec<Value>, Fault> {
     given.value(name).as_array().ok_or_else(|| Fault::plan(format!("the parameter `{name}` is no list")))
 }
@@ -143,6 +151,13 @@ mod tests {
         ] {
             assert_eq!(final_answer(text), key, "{text}");
         }
+    }
+
+    #[test]
+    fn a_transcripts_words_are_its_text() {
+        let segments = json!({"segments": [{"start": 0, "end": 1, "text": " Good morning."}, {"start": 1, "end": 2, "text": "Bye."}]});
+        assert_eq!(transcript_text(&given(&[("transcript", segments)])), Ok(json!("Good morning.\nBye.")));
+        assert!(transcript_text(&given(&[("transcript", json!("Bye."))])).is_err());
     }
 
     #[test]

@@ -7,8 +7,8 @@ use super::stream::Heard;
 use super::wire::{Exchanged, Function, Talk, Wire};
 use super::{Asked, Call};
 use crate::check::agents::ANSWER;
-use crate::expand::reach::reaching;
 use crate::ir::agent::{MOST_SHOWN, Powers, Tool};
+use crate::library::place::{self, Place};
 use crate::plan::model::Provider;
 use crate::run::engines::openai::answer::{Shape, extract};
 use crate::run::engines::openai::http::Endpoint;
@@ -122,12 +122,14 @@ impl<'a> Story<'a> {
     }
 
     /// Whether a text may go where something outside is reached, or executed: it was given, or a tool gave it as such a thing.
-    fn knows(&self, kind: &str, text: &str) -> bool {
-        let code = matches!(kind, "code" | "tests" | "script" | "command");
-        let in_goal = !code && !text.trim().is_empty() && self.goal.contains(text);
-        let found = |round: &Value| {
-            let wrote_code = code && round["turn"]["does"].as_str().is_some_and(|t| t.contains("code"));
-            holds(&round["result"], text, &|field| wrote_code || field.is_some_and(|f| reaching(f).is_some()))
+    fn knows(&self, place: Place, text: &str, tools: &[Tool]) -> bool {
+        let in_goal = place == Place::Reached && place::says_whole(self.goal, text);
+        let found = |round: &Value| match place {
+            Place::Executed => {
+                let wrote = |does: &str| tools.iter().any(|tool| tool.name == does && tool.gives_code);
+                round["turn"]["does"].as_str().is_some_and(wrote) && holds(&round["result"], text, &|_| true)
+            }
+            _ => holds(&round["result"], text, &|field| field.and_then(place::named) == Some(Place::Reached)),
         };
         in_goal || self.given.values().any(|v| holds(v, text, &|_| true)) || self.rounds.iter().any(found)
     }
@@ -299,30 +301,37 @@ fn wish(said: &Said, powers: &Powers, story: &Story, last: bool) -> Wish {
         let names: Vec<&str> = powers.tools.iter().map(|t| t.name.as_str()).filter(|_| !last).chain([ANSWER]).collect();
         return refused(Value::Object(args), format!("there is no function `{name}`; there are {}", names.join(", ")));
     };
-    match arguments_of(tool, &args, story) {
+    match arguments_of(tool, &args, (story, &powers.tools)) {
         Ok(typed) => Wish::Tool(name, typed),
         Err(why) => refused(Value::Object(args), why),
     }
 }
 
 /// The arguments of a call, typed: what is pointed at is put in, what is left out is null.
-fn arguments_of(tool: &Tool, args: &Map<String, Value>, story: &Story) -> Result<Value, String> {
+fn arguments_of(tool: &Tool, args: &Map<String, Value>, (story, tools): (&Story, &[Tool])) -> Result<Value, String> {
     if let Some(extra) = args.keys().find(|key| tool.params.iter().all(|(name, _)| name != *key)) {
         return Err(format!("`{}` has no parameter `{}`", tool.name, head(extra, 64)));
     }
     let mut typed = Map::new();
     for (name, ty) in &tool.params {
         let mut value = args.get(name).cloned().unwrap_or(Value::Null);
-        if let Some(place) = pointed(&value, ty) {
+        let pointed_at = pointed(&value, ty).map(str::to_owned);
+        if let Some(place) = &pointed_at {
             let found = story.at(place);
             value = found.cloned().ok_or_else(|| format!("there is nothing at `{}` for `{name}`", head(place, 64)))?;
         } else if !value.is_null() && !data(ty) {
             return Err(format!("`{name}` takes a {ty}: say where it comes from, as {{\"{FROM}\": \"step 1\"}}"));
         }
         check(&value, ty).map_err(|mismatch| format!("`{name}` is no {ty}: {mismatch}"))?;
-        if let Some(kind) = reaching(name)
-            && let Some(text) = texts(&value).into_iter().find(|text| !story.knows(kind, text))
-        {
+        let taken = place::taken(&tool.places, name);
+        let all = match &pointed_at {
+            _ if tool.places.get(name.as_str()) == Some(&Place::Plain) => Vec::new(),
+            // It was given or found; what has to be seen is whether as a place, where it goes to one as a whole.
+            Some(_) if taken.is_none() => Vec::new(),
+            Some(_) => placed(&value, ty, taken, false).into_iter().filter(|placed| !placed.inside).collect(),
+            None => placed(&value, ty, taken, false),
+        };
+        if let Some(Placed { text, .. }) = all.iter().find(|placed| !story.knows(placed.place, placed.text, tools)) {
             return Err(format!(
                 "`{name}` takes only what was given, or what a tool gave as such, and not `{}`",
                 head(text, 80)
@@ -344,11 +353,37 @@ fn pointed<'v>(value: &'v Value, ty: &Type) -> Option<&'v str> {
     fields.get(FROM).filter(|_| !own)?.as_str()
 }
 
-/// The texts that go where something is reached: a text, or those of a list; what is inside a record has its own names.
-fn texts(value: &Value) -> Vec<&str> {
-    match value {
-        Value::String(text) => vec![text.as_str()],
-        Value::Array(items) => items.iter().filter_map(Value::as_str).collect(),
+/// A text of a value that goes where something is reached or executed.
+struct Placed<'v> {
+    place: Place,
+    text: &'v str,
+    /// Whether it stands inside of an object.
+    inside: bool,
+}
+
+/// The texts of a value that go where something is reached or executed: by the parameter, by a field's name, or because the text is an
+/// address or a file itself.
+fn placed<'v>(value: &'v Value, ty: &Type, taken: Option<Place>, inside: bool) -> Vec<Placed<'v>> {
+    match (value, ty) {
+        (value, Type::Optional(of)) => placed(value, of, taken, inside),
+        (_, Type::Enum(..)) => Vec::new(),
+        (Value::String(text), _) => {
+            let place = taken.or(place::is_one(text).then_some(Place::Reached));
+            place.map(|place| Placed { place, text, inside }).into_iter().collect()
+        }
+        (Value::Array(items), ty) => {
+            let of = if let Type::List(of) = ty { of.as_ref() } else { ty };
+            items.iter().flat_map(|item| placed(item, of, taken, inside)).collect()
+        }
+        (Value::Object(fields), ty) => {
+            let own = |name: &str| match ty {
+                Type::Record(_, fields) => fields.iter().find(|(n, _)| n == name).map_or(&Type::Json, |(_, ty)| ty),
+                _ => &Type::Json,
+            };
+            let field =
+                |(name, value): (&'v String, &'v Value)| placed(value, own(name), place::named(name).or(taken), true);
+            fields.iter().flat_map(field).collect()
+        }
         _ => Vec::new(),
     }
 }
