@@ -44,8 +44,8 @@ pub enum Report {
     Concise,
 }
 
-/// How many times fixes are applied before it is taken that they undo each other.
-const MAX_ROUNDS: usize = 8;
+/// How many times fixes are applied before it is taken that they undo each other. Of the syntax of a line, one is mended a time.
+const MAX_ROUNDS: usize = 32;
 
 /// Checks files; with `--fix`, applies what can be applied first; with `--watch`, again after every change.
 pub fn check(options: &CheckOptions) -> Result<(), Failure> {

@@ -143,6 +143,11 @@ pub fn colon_for_brace(at: Span) -> Diagnostic {
         .fix("write `{`", at, " {")
 }
 
+/// E0105: a `=` between the name of a type and its `{`.
+pub fn equals_behind_a_type(at: Span) -> Diagnostic {
+    Diagnostic::error("E0105", "`=` cannot stand here", at, "expected `{`").help("remove it").fix("remove it", at, "")
+}
+
 /// E0105: an `else if` in one word.
 pub fn other_else_if(at: Span, word: &str) -> Diagnostic {
     Diagnostic::error("E0105", format!("the name `{word}` cannot stand here"), at, "expected `else if`")

@@ -260,7 +260,7 @@ pub fn lex_from(source: &str, from: usize, file: FileId, cx: &mut Diagnostics) -
             }
             Ok(Token::Ident) if ELSE_IF.contains(&&source[range.clone()]) && lexed.ends_a_block() => {
                 cx.push(errors::other_else_if(Span::new(file, start, end), &source[range]));
-                lexed.meant.extend([(start, Token::Else, end), (end, Token::If, end)]);
+                lexed.meant.extend([(start, Token::Else, start), (start, Token::If, end)]);
             }
             Ok(token) => lexed.tokens.push((start, token, end)),
             Err(()) => match &mut bad {

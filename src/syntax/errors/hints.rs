@@ -49,11 +49,6 @@ impl Place<'_> {
         Span { start: self.at.start - before as u32, end: self.at.end + behind as u32, ..self.at }
     }
 
-    /// The token with the space behind it, so that nothing is left of it.
-    fn with_space(&self) -> Span {
-        self.around(0, usize::from(self.behind.starts_with(' ')))
-    }
-
     /// A sign in the place of the token, with a space on each side.
     fn spaced(&self, sign: &str) -> String {
         let space = |there: bool| if there { "" } else { " " };
@@ -69,6 +64,10 @@ impl Place<'_> {
 
 /// What other languages, or a slip, have in this place.
 pub fn mend(place: &Place) -> Option<Mend> {
+    // Behind the end of a line stands the next one.
+    if matches!(place.found, None | Some(Token::Newline)) {
+        return None;
+    }
     import(place).or_else(|| limit(place)).or_else(|| declaration(place)).or_else(|| value(place))
 }
 
@@ -118,14 +117,14 @@ fn declaration(place: &Place) -> Option<Mend> {
     let head = before.trim();
     let first = head.split(|c: char| !in_name(c)).next().unwrap_or_default();
     match place.found? {
-        Token::Eq | Token::Colon if head == "goal" => write("write `goal \"…\"`", place.with_space(), ""),
-        Token::Eq if matches!(first, "type" | "enum") && place.expects("{") => {
-            write("remove the `=`", place.with_space(), "")
+        Token::Eq | Token::Colon if head == "goal" => {
+            let space = before.ends_with(' ') && behind.starts_with(' ');
+            write("write `goal \"…\"`", place.around(0, usize::from(space)), "")
         }
         Token::Eq if place.expects(":") && head.contains('(') => {
             let space = before.len() - before.trim_end().len();
             let insert = if behind.starts_with(' ') { ":" } else { ": " };
-            write("write `:` between the name of an argument and its value", place.around(space, 0), insert)
+            write("write `:` behind the name", place.around(space, 0), insert)
         }
         Token::Eq if place.expects(")") && matches!(first, "job" | "task") => {
             say("an input has no value of its own: write `name: Text?` where it may be absent")
