@@ -3,6 +3,7 @@
 pub mod ast;
 pub mod errors;
 pub mod fmt;
+mod foreign;
 pub mod imports;
 pub mod layout;
 pub mod parse;

@@ -13,11 +13,18 @@ const NAMES: [&str; 4] = ["E0201", "E0214", "E0401", "E0414"];
 const PARTS: [&str; 8] = ["E0208", "E0215", "E0408", "E0410", "E0740", "W0210", "W0212", "W0225"];
 /// What says that something is declared or used nowhere: an item that was not read may have done it.
 const ITEMS: [&str; 6] = ["E0202", "E0203", "E0204", "E0406", "E0409", "W0211"];
+/// What says that something is declared nowhere: a module that is not there may have done it.
+const DECLARED: [&str; 4] = ["E0201", "E0202", "E0203", "E0204"];
 /// The words that begin a line which names a value.
 const NAMING: [&str; 3] = ["let", "for", "knob"];
 
 /// Forgets what only follows from errors of the syntax; `trees` are those of the file and of the library.
 pub(super) fn silence<'a>(trees: impl IntoIterator<Item = &'a File>, sources: &Sources, cx: &mut Diagnostics) {
+    let lacking: BTreeSet<FileId> = cx.iter().filter(|d| d.code == "E0220").map(|d| d.primary.span.file).collect();
+    if !lacking.is_empty() {
+        let undeclared = |d: &Diagnostic| DECLARED.contains(&d.code) && (d.code == "E0203" || d.sure_fix().is_none());
+        cx.retain(|d| !(lacking.contains(&d.primary.span.file) && undeclared(d)));
+    }
     let mut broken: BTreeMap<FileId, Broken> = BTreeMap::new();
     for d in cx.iter().filter(|d| codes::is_syntax(d.code)) {
         let at = d.primary.span;

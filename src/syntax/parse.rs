@@ -4,6 +4,7 @@ use crate::diag::source::{FileId, Sources, Span};
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::syntax::ast::{self, *};
 use crate::syntax::errors;
+use crate::syntax::foreign;
 use crate::syntax::grammar::FileParser;
 use crate::syntax::layout::layout;
 use crate::syntax::token::{Lexed, Spanned, Token, escapes, lex};
@@ -45,7 +46,8 @@ pub(super) fn has_mark(source: &str) -> bool {
 /// Reads the tokens of a source that ends where they end; they may begin at any of its lines where an item begins. `said` is what was
 /// said of them; of each line it keeps the first thing alone, in the order of the passes: that is the cause, and the rest its echo.
 pub(super) fn parse_lexed(source: &str, lexed: &Lexed, file: FileId, said: &mut Diagnostics) -> ast::File {
-    let tokens = layout(source, &lexed.as_meant(), file, said);
+    let meant = foreign::as_meant(source, lexed.as_meant(), file, said);
+    let tokens = layout(source, &meant, file, said);
     let builder = Builder { source, file, docs: &lexed.comments, errors: RefCell::new(Vec::new()) };
     let parsed = FileParser::new().parse(&builder, tokens.iter().map(|t| Ok::<_, ()>(*t)));
     let mut tree = ast::File::default();
@@ -153,6 +155,12 @@ impl Builder<'_> {
     pub fn no_let(&self, l: u32, r: u32) {
         let expected = vec!["let".to_string()];
         self.errors.borrow_mut().push(ParseError::UnrecognizedToken { token: (l, Token::Eq, r), expected });
+    }
+
+    /// Notes `Text[]`, which is read as a list.
+    pub fn empty_brackets(&self, l: u32, r: u32) {
+        let token = (l, Token::CloseBracket, r);
+        self.errors.borrow_mut().push(ParseError::UnrecognizedToken { token, expected: Vec::new() });
     }
 
     /// An item, with the doc comment right above it.
