@@ -1,6 +1,7 @@
 //! Problems → text, JSON. A [`Diagnostic`] is data; how it looks is decided in [`render`].
 
 pub mod codes;
+pub mod fixes;
 pub mod render;
 pub mod shift;
 pub mod source;

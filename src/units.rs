@@ -114,7 +114,6 @@ pub const UNITS: &[Unit] = &[
 
 /// Words that people write for a unit, with the unit.
 const NEARLY: &[(&str, &str)] = &[
-    ("m", "min"),
     ("mins", "min"),
     ("minute", "min"),
     ("minutes", "min"),
@@ -153,6 +152,9 @@ const NEARLY: &[(&str, &str)] = &[
     ("w", "W"),
 ];
 
+/// Words that may stand for a unit or for something else, with the unit.
+const MAYBE: &[(&str, &str)] = &[("m", "min")];
+
 /// A single unit by its name.
 fn find(name: &str) -> Option<&'static Unit> {
     UNITS.iter().find(|u| u.name == name)
@@ -180,6 +182,9 @@ pub fn suggest(text: &str) -> Option<(String, bool)> {
     }
     if let Some((_, unit)) = NEARLY.iter().find(|(word, _)| *word == text) {
         return Some((unit.to_string(), true));
+    }
+    if let Some((_, unit)) = MAYBE.iter().find(|(word, _)| *word == text) {
+        return Some((unit.to_string(), false));
     }
     crate::diag::nearest(text, UNITS.iter().map(|u| u.name)).map(|near| (near.to_string(), false))
 }

@@ -7,9 +7,10 @@
 
 use murakkab::check::hole::report_holes;
 use murakkab::compile::{Texts, check_file};
+use murakkab::diag::fixes::apply;
 use murakkab::diag::render::{json, text};
 use murakkab::diag::source::{FileId, Sources};
-use murakkab::diag::{Diagnostic, Diagnostics};
+use murakkab::diag::{Diagnostic, Diagnostics, Severity};
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -44,6 +45,29 @@ impl Case {
 
     fn codes(&self) -> Vec<&'static str> {
         self.cx.sorted().iter().map(|d| d.code).collect()
+    }
+
+    fn errors(&self) -> usize {
+        self.cx.count(Severity::Error)
+    }
+
+    /// The text, and the case that its fixes make of it, one round after the other.
+    fn mended(&self) -> (String, usize) {
+        let mut text = self.texts.sources.get(self.file).text.clone();
+        let mut most = 0;
+        let mut case = None;
+        for _ in 0..ROUNDS {
+            let now: &Case = case.as_ref().unwrap_or(self);
+            let fixes = now.cx.iter().filter_map(|d| d.sure_fix()).filter(|fix| fix.span.file == now.file);
+            let (fixed, _) = apply(&text, fixes);
+            if fixed == text {
+                break;
+            }
+            let next = Case::of("mended.mkb", &fixed);
+            most = most.max(next.errors());
+            (text, case) = (fixed, Some(next));
+        }
+        (text, most)
     }
 
     fn rendered(&self) -> String {
@@ -125,8 +149,15 @@ fn sound(case: &Case) -> Vec<String> {
             }
         }
     }
+    let (mended, most) = case.mended();
+    if most > case.errors() {
+        wrong.push(format!("its {} errors become {most} by fixes:\n{mended}", case.errors()));
+    }
     wrong
 }
+
+/// How often fixes are applied, as `check --fix` does.
+const ROUNDS: usize = 8;
 
 #[test]
 fn cases_are_reported_as_they_say() {

@@ -817,6 +817,34 @@ fn a_reader_that_goes_away_is_no_error() {
     }
 }
 
+/// A file that is written again keeps who may read it.
+#[test]
+fn permissions_stay() {
+    let mkbc = Mkbc::new();
+    for (mode, arguments) in [(0o600, &["fmt"][..]), (0o640, &["check", "--fix"][..])] {
+        mkbc.write("job.mkb", "job  same(text: Text) -> Text {\n  text;\n}\n");
+        fs::set_permissions(mkbc.path("job.mkb"), fs::Permissions::from_mode(mode)).expect("a file of our own");
+        mkbc.run(&[arguments, &["job.mkb"][..]].concat());
+        let after = fs::metadata(mkbc.path("job.mkb")).expect("the file is there").permissions().mode() & 0o777;
+        assert_eq!(after, mode, "{arguments:?}");
+        assert!(
+            !mkbc.read("job.mkb").contains("job  same(text: Text) -> Text {\n  text;"),
+            "{arguments:?} wrote nothing"
+        );
+    }
+}
+
+/// A text of very many mistakes is answered with some of them, and how many more there are.
+#[test]
+fn of_many_mistakes_some_are_shown() {
+    let mkbc = Mkbc::new();
+    mkbc.write("job.mkb", format!("job same(text: Text) -> Text {{\n{}  text\n}}\n", "  let a =\n".repeat(1_000)));
+    let done = mkbc.run(&["check", "job.mkb"]);
+    assert_eq!(done.code, Some(1));
+    assert_eq!(done.err.matches("error[").count(), 100);
+    assert!(done.err.contains("and 900 more") && done.err.contains("1000 errors"), "{}", done.err);
+}
+
 #[test]
 fn output_that_cannot_be_written_is_an_error() {
     let full = || fs::OpenOptions::new().write(true).open("/dev/full").expect("Linux has /dev/full");

@@ -310,8 +310,9 @@ impl BodyPass<'_> {
                 let otherwise = match &branch.otherwise {
                     Some(block) => self.block(block, Some(&ty), span),
                     None => {
-                        self.cx.push(errors::no_result(span, &ty));
-                        Block::default()
+                        self.job.broken = true;
+                        self.cx.push(errors::no_else(span));
+                        return make(ty, ExprKind::Error);
                     }
                 };
                 make(ty, ExprKind::If(Box::new(If { condition, share, then, otherwise })))

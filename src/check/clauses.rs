@@ -114,7 +114,8 @@ fn read_clause(clause: &ast::Clause, context: &Context, cx: &mut Diagnostics) ->
     let (op, op_span) = clause.op;
     let wanted = if metric == Metric::Quality { BinaryOp::Ge } else { BinaryOp::Le };
     if op != wanted {
-        cx.push(errors::wrong_comparison(op_span, metric.name(), wanted.text()));
+        let touches = clause.metric.last().is_some_and(|name| name.span.end == op_span.start);
+        cx.push(errors::wrong_comparison(op_span, metric.name(), wanted.text(), touches));
     }
     if let Some(per) = &clause.per
         && per.text != "run"

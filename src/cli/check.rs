@@ -6,7 +6,8 @@ use super::watch::watch;
 use super::{Failure, note, print};
 use crate::check::hole::report_holes;
 use crate::compile::{Texts, check_file};
-use crate::diag::{Diagnostics, Fix, render};
+use crate::diag::fixes::apply;
+use crate::diag::{Diagnostics, render};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -44,8 +45,8 @@ pub enum Report {
     Concise,
 }
 
-/// How many times fixes are applied before it is taken that they undo each other.
-const MAX_ROUNDS: usize = 8;
+/// How many times fixes are applied before it is taken that they undo each other. Of the syntax of a line, one is mended a time.
+const MAX_ROUNDS: usize = 32;
 
 /// Checks files; with `--fix`, applies what can be applied first; with `--watch`, again after every change.
 pub fn check(options: &CheckOptions) -> Result<(), Failure> {
@@ -145,32 +146,4 @@ fn checked(path: &Path, options: &CheckOptions) -> Result<(Texts, Diagnostics), 
         }
         return Ok((texts, cx));
     }
-}
-
-/// Applies the fixes that do not overlap, first come first served.
-fn apply<'a>(text: &str, fixes: impl Iterator<Item = &'a Fix>) -> (String, Vec<&'a Fix>) {
-    let mut fixes: Vec<&Fix> = fixes.collect();
-    fixes.sort_by_key(|f| (f.span.start, f.span.end));
-    let mut out = String::with_capacity(text.len());
-    let mut applied = Vec::new();
-    let mut at = 0usize;
-    let mut last: Option<&Fix> = None;
-    let mut fixes_imports = fixes.iter().any(|f| f.insert.starts_with("std."));
-    for fix in fixes {
-        let range = fix.span.range();
-        // One change of the `use` lines a round: a misspelt module and a missing one may be the same.
-        let imports = fix.insert.starts_with("use ") && fixes_imports;
-        fixes_imports |= fix.insert.starts_with("use ") || fix.insert.starts_with("std.");
-        let repeated = imports || last.is_some_and(|l| l == fix || l.span.start == fix.span.start);
-        if range.start < at || range.end > text.len() || repeated {
-            continue;
-        }
-        out.push_str(&text[at..range.start]);
-        out.push_str(&fix.insert);
-        at = range.end;
-        last = Some(fix);
-        applied.push(fix);
-    }
-    out.push_str(&text[at..]);
-    (out, applied)
 }

@@ -13,11 +13,18 @@ const NAMES: [&str; 4] = ["E0201", "E0214", "E0401", "E0414"];
 const PARTS: [&str; 8] = ["E0208", "E0215", "E0408", "E0410", "E0740", "W0210", "W0212", "W0225"];
 /// What says that something is declared or used nowhere: an item that was not read may have done it.
 const ITEMS: [&str; 6] = ["E0202", "E0203", "E0204", "E0406", "E0409", "W0211"];
-/// The words that begin a line which names values.
-const NAMING: [&str; 5] = ["let", "for", "repeat", "knob", "if"];
+/// What says that something is declared nowhere: a module that is not there may have done it.
+const DECLARED: [&str; 4] = ["E0201", "E0202", "E0203", "E0204"];
+/// The words that begin a line which names a value.
+const NAMING: [&str; 3] = ["let", "for", "knob"];
 
 /// Forgets what only follows from errors of the syntax; `trees` are those of the file and of the library.
 pub(super) fn silence<'a>(trees: impl IntoIterator<Item = &'a File>, sources: &Sources, cx: &mut Diagnostics) {
+    let lacking: BTreeSet<FileId> = cx.iter().filter(|d| d.code == "E0220").map(|d| d.primary.span.file).collect();
+    if !lacking.is_empty() {
+        let undeclared = |d: &Diagnostic| DECLARED.contains(&d.code) && (d.code == "E0203" || d.sure_fix().is_none());
+        cx.retain(|d| !(lacking.contains(&d.primary.span.file) && undeclared(d)));
+    }
     let mut broken: BTreeMap<FileId, Broken> = BTreeMap::new();
     for d in cx.iter().filter(|d| codes::is_syntax(d.code)) {
         let at = d.primary.span;
@@ -98,7 +105,16 @@ impl Broken<'_> {
             return true;
         }
         let name = self.text.get(d.primary.span.range()).unwrap_or_default();
-        let names = |line: &usize| NAMING.iter().chain([&name]).any(|word| has_word(self.text_of(*line), word));
-        NAMES.contains(&d.code) && (self.unpaired.contains(&head) || lines.iter().any(names))
+        let named = |line: &usize| {
+            let line = self.text_of(*line);
+            has_word(line, name) || leaves_out_a_name(line)
+        };
+        NAMES.contains(&d.code) && (self.unpaired.contains(&head) || lines.iter().any(named))
     }
+}
+
+/// Whether a line would name a value, and the name is not there.
+fn leaves_out_a_name(line: &str) -> bool {
+    let behind = NAMING.iter().find_map(|word| line.trim_start().strip_prefix(word)?.strip_prefix(' '));
+    behind.is_some_and(|rest| !rest.trim_start().starts_with(|c: char| c.is_alphabetic() || c == '_' || c == '('))
 }

@@ -74,19 +74,22 @@ pub fn elsewhere(sign: &str) -> Option<&'static str> {
     ELSEWHERE.iter().find(|(other, _)| *other == sign).map(|(_, word)| *word)
 }
 
-/// The quotes of word processors.
-const TYPOGRAPHIC: [char; 3] = ['“', '”', '„'];
+/// The quotes of word processors, and those of texts with placeholders.
+const TYPOGRAPHIC: [char; 4] = ['“', '”', '„', '`'];
 
 /// A text between the quotes of a word processor: both are mended at once.
 fn typographic(d: Diagnostic, at: Span, source: &str) -> Diagnostic {
     let rest = source.get(at.start as usize..).unwrap_or_default();
     let line = rest.lines().next().unwrap_or_default();
     let mut quotes = line.match_indices(TYPOGRAPHIC).map(|(at, quote)| (at, at + quote.len())).skip(1);
+    if line.starts_with('`') && line.contains("${") {
+        return d.help("write texts in double quotes, and join them with `+`: a text has no placeholders");
+    }
     let d = d.help("write texts in double quotes: `\"`");
     let Some((closes, end)) = quotes.next() else { return d };
     let inner = line.trim_start_matches(TYPOGRAPHIC);
     let inner = inner.get(..closes.saturating_sub(line.len() - inner.len())).unwrap_or_default();
-    if inner.contains(['"', '\\']) {
+    if inner.contains(['"', '\\']) || inner.contains("//") {
         return d;
     }
     let whole = Span { end: at.start + end as u32, ..at };
@@ -146,11 +149,9 @@ pub fn colon_for_brace(at: Span) -> Diagnostic {
         .fix("write `{`", at, " {")
 }
 
-/// E0105: an `else if` in one word.
-pub fn other_else_if(at: Span, word: &str) -> Diagnostic {
-    Diagnostic::error("E0105", format!("the name `{word}` cannot stand here"), at, "expected `else if`")
-        .help("write `else if`")
-        .fix("write `else if`", at, "else if")
+/// E0105: a `=` between the name of a type and its `{`.
+pub fn equals_behind_a_type(at: Span) -> Diagnostic {
+    Diagnostic::error("E0105", "`=` cannot stand here", at, "expected `{`").help("remove it").fix("remove it", at, "")
 }
 
 /// E0105: a `{` that does not stand on the line of its head; `between` is what parts them.
@@ -323,7 +324,13 @@ fn wanted(expected: &[String]) -> String {
     let shown =
         ["->", "=", ":", "{", "}", "(", ")", "[", "]", ",", "in", "up", "to", "until", "on", "implements", "at"];
     let any_value = groups.iter().any(|g| g == "a value");
-    groups.extend(shown.iter().filter(|t| has(t) && !(any_value && ["[", "("].contains(t))).map(|t| format!("`{t}`")));
+    // A limit may be read with `=` or `:`, and is not to be written so.
+    let limit = has("<=") && !has("+");
+    if limit {
+        groups.push("`<=` or `>=`".into());
+    }
+    let left_out = |t: &str| (any_value && ["[", "("].contains(&t)) || (limit && ["=", ":"].contains(&t));
+    groups.extend(shown.iter().filter(|t| has(t) && !left_out(t)).map(|t| format!("`{t}`")));
     if has("job") && has("task") {
         groups = vec![
             "an item (`job`, `task`, `model`, `tool`, `compose`, `cluster`, `device`, `type`, `enum`, `use`)".into(),

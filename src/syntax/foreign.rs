@@ -6,15 +6,17 @@
 mod blocks;
 mod heads;
 mod lines;
-mod words;
+mod parts;
 mod within;
+mod words;
 
 use crate::diag::source::{FileId, Span};
-use crate::diag::Diagnostics;
+use crate::diag::{Diagnostic, Diagnostics};
 use crate::syntax::errors;
 use crate::syntax::layout::is_name;
 use crate::syntax::token::{Spanned, Token};
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
 /// The tokens of a text as they were meant.
@@ -24,7 +26,7 @@ pub(super) fn as_meant<'t>(
     file: FileId,
     cx: &mut Diagnostics,
 ) -> Cow<'t, [Spanned]> {
-    let edits = {
+    let (edits, parts) = {
         let mut pass = Pass {
             source,
             file,
@@ -34,12 +36,29 @@ pub(super) fn as_meant<'t>(
             head: None,
             names: BTreeSet::new(),
             no_item: false,
+            parts: Vec::new(),
+            read: 0,
+            returns: OnceCell::new(),
             edits: Vec::new(),
         };
         pass.read();
-        pass.edits
+        (pass.edits, pass.parts)
     };
+    say_parts(parts, cx);
     if edits.is_empty() { tokens } else { Cow::Owned(edited(&tokens, edits)) }
+}
+
+/// Says of each part that goes over several lines what it is. What the lexer said of its lines follows from that.
+fn say_parts(parts: Vec<(Span, Diagnostic)>, cx: &mut Diagnostics) {
+    if parts.is_empty() {
+        return;
+    }
+    cx.retain(|d| {
+        let at = d.primary.span.start;
+        let before = parts.partition_point(|(part, _)| part.start <= at);
+        !before.checked_sub(1).is_some_and(|last| at < parts[last].0.end)
+    });
+    cx.extend(parts.into_iter().map(|(_, d)| d));
 }
 
 /// Tokens that stand in the place of others.
@@ -79,12 +98,16 @@ enum Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Open {
     /// `{`
-    Block(Place),
+    Block,
     /// A `:` with indented lines behind it: which token, and how far its head is indented.
-    Indented(Place, usize, usize),
+    Indented(usize, usize),
     /// `(` or `[`
     Group(Group),
 }
+
+/// The longest part of a text that a fix writes again, or that is looked through for the end of something, in bytes and in tokens.
+const LONGEST: usize = 4_096;
+const MOST_TOKENS: usize = 256;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Group {
@@ -102,13 +125,20 @@ struct Pass<'a> {
     file: FileId,
     tokens: &'a [Spanned],
     cx: &'a mut Diagnostics,
-    open: Vec<Open>,
+    /// What is open, each with what the lines are that stand in it.
+    open: Vec<(Open, Place)>,
     /// The word that begins the item.
     head: Option<Token>,
     /// The values that the item has named so far.
     names: BTreeSet<&'a str>,
     /// Whether the lines are of another kind of file, which was said.
     no_item: bool,
+    /// Texts and comments of several lines, and what is said of each.
+    parts: Vec<(Span, Diagnostic)>,
+    /// Up to where the last of them reaches.
+    read: u32,
+    /// Whether its lines end with carriage returns.
+    returns: OnceCell<bool>,
     edits: Vec<Edit>,
 }
 
@@ -116,6 +146,10 @@ impl<'a> Pass<'a> {
     fn read(&mut self) {
         let mut from = 0;
         while from < self.tokens.len() {
+            if self.tokens[from].0 < self.read {
+                from += 1;
+                continue;
+            }
             let end = self.line_end(from);
             if end > from {
                 self.line(from, end);
@@ -145,8 +179,10 @@ impl<'a> Pass<'a> {
             }
         }
         for at in from..end {
-            self.token_within(at, end);
-            self.bracket(at);
+            if self.tokens[at].0 >= self.read {
+                self.token_within(at, end);
+                self.bracket(at);
+            }
         }
         if begins && !self.in_group() {
             self.colon_block(from, end, indent);
@@ -156,7 +192,7 @@ impl<'a> Pass<'a> {
     /// Follows the brackets.
     fn bracket(&mut self, at: usize) {
         match self.tokens[at].1 {
-            Token::OpenBrace if self.is_edited(at) => self.open.push(Open::Group(Group::Brace)),
+            Token::OpenBrace if self.is_edited(at) => self.open.push((Open::Group(Group::Brace), self.place())),
             Token::OpenBrace => {
                 self.open.truncate(self.blocks());
                 let place = match (self.place(), self.before(at)) {
@@ -165,7 +201,7 @@ impl<'a> Pass<'a> {
                     (Place::Library, _) => Place::Library,
                     _ => Place::Flow,
                 };
-                self.open.push(Open::Block(place));
+                self.open.push((Open::Block, place));
             }
             Token::OpenParen | Token::OpenBracket => {
                 let called = self.before(at) == Some(Token::Ident) && self.tokens[at].1 == Token::OpenParen;
@@ -174,13 +210,13 @@ impl<'a> Pass<'a> {
                     Place::Flow if called => Group::Arguments,
                     _ => Group::Other,
                 };
-                self.open.push(Open::Group(group));
+                self.open.push((Open::Group(group), self.place()));
             }
             Token::CloseParen | Token::CloseBracket if self.in_group() => drop(self.open.pop()),
-            Token::CloseBrace if self.open.last() == Some(&Open::Group(Group::Brace)) => drop(self.open.pop()),
+            Token::CloseBrace if self.group() == Some(Group::Brace) => drop(self.open.pop()),
             Token::CloseBrace => {
                 self.open.truncate(self.blocks());
-                while let Some(Open::Indented(..)) = self.open.last() {
+                while let Some((Open::Indented(..), _)) = self.open.last() {
                     self.close_one(at);
                 }
                 self.open.pop();
@@ -191,19 +227,20 @@ impl<'a> Pass<'a> {
 
     /// How many of what is open is not a group inside of the innermost block.
     fn blocks(&self) -> usize {
-        self.open.iter().rposition(|open| !matches!(open, Open::Group(_))).map_or(0, |last| last + 1)
+        self.open.iter().rposition(|(open, _)| !matches!(open, Open::Group(_))).map_or(0, |last| last + 1)
+    }
+
+    /// The group that the next token stands in, where no block is open inside of it.
+    fn group(&self) -> Option<Group> {
+        if let Some((Open::Group(group), _)) = self.open.last() { Some(*group) } else { None }
     }
 
     fn in_group(&self) -> bool {
-        matches!(self.open.last(), Some(Open::Group(_)))
+        self.group().is_some()
     }
 
     fn place(&self) -> Place {
-        let block = |open: &Open| match open {
-            Open::Block(place) | Open::Indented(place, ..) => Some(*place),
-            Open::Group(_) => None,
-        };
-        self.open.iter().rev().find_map(block).unwrap_or(Place::Items)
+        self.open.last().map_or(Place::Items, |(_, place)| *place)
     }
 
     /// The token at a place, ends of lines included.
@@ -267,7 +304,8 @@ impl<'a> Pass<'a> {
 
     /// How the text ends its lines.
     fn new_line(&self) -> &'static str {
-        if self.source.contains("\r\n") { "\r\n" } else { "\n" }
+        let returns = *self.returns.get_or_init(|| self.source.contains("\r\n"));
+        if returns { "\r\n" } else { "\n" }
     }
 
     fn replace(&mut self, from: usize, to: usize, tokens: impl Into<Vec<Spanned>>) {
@@ -281,7 +319,7 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Nothing reads the line as what it looks like: a token stands behind this one that stands nowhere.
+    /// Nothing reads the line as what it looks like: behind this token stands a `%`, which the grammar has nowhere.
     fn spoil(&mut self, at: usize) {
         if let Some(&(_, _, end)) = self.tokens.get(at) {
             self.replace(at + 1, at + 1, [(end, Token::Percent, end)]);

@@ -72,6 +72,9 @@ pub fn layout(source: &str, tokens: &[Spanned], file: FileId, cx: &mut Diagnosti
                 pass.cx.push(errors::assign_for_compare(Span::new(file, start, end)));
                 pass.out.push((start, Token::EqEq, end));
             }
+            Token::Eq if matches!(pass.out[..], [.., (_, Token::Type | Token::Enum, _), (_, Token::Ident, _)]) => {
+                pass.cx.push(errors::equals_behind_a_type(Span::new(file, start, end)));
+            }
             Token::Arrow => {
                 // No result stands inside a group: the group was never closed.
                 pass.close_groups(start);

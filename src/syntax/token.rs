@@ -157,6 +157,12 @@ impl Token {
             )
     }
 
+    /// Whether this is a name, or a word that everybody may use as one.
+    pub fn may_be_a_name(self) -> bool {
+        use Token::*;
+        matches!(self, Ident | Work | Size | Knob | Runs | Engine | Profile | Compose)
+    }
+
     /// The bracket that closes this one.
     pub fn closer(self) -> Option<Token> {
         match self {
@@ -199,11 +205,6 @@ impl Lexed {
         Cow::Owned(all)
     }
 
-    /// Whether the last token closes a block.
-    fn ends_a_block(&self) -> bool {
-        self.tokens.last().is_some_and(|(_, token, _)| *token == Token::CloseBrace)
-    }
-
     /// Reports what is no token.
     fn bad(&mut self, start: u32, end: u32, (source, file): (&str, FileId), cx: &mut Diagnostics) {
         cx.push(errors::no_token(Span::new(file, start, end), source));
@@ -213,9 +214,6 @@ impl Lexed {
         }
     }
 }
-
-/// What `else if` is called in other languages.
-const ELSE_IF: [&str; 3] = ["elif", "elsif", "elseif"];
 
 /// Turns text into tokens. Text that is no token is reported and left out.
 pub fn lex(source: &str, file: FileId, cx: &mut Diagnostics) -> Lexed {
@@ -257,10 +255,6 @@ pub fn lex_from(source: &str, from: usize, file: FileId, cx: &mut Diagnostics) -
                 let text = &source[range];
                 cx.push(errors::hash_comment(Span::new(file, start, end), text));
                 lexed.comments.push((start, Token::Comment, end));
-            }
-            Ok(Token::Ident) if ELSE_IF.contains(&&source[range.clone()]) && lexed.ends_a_block() => {
-                cx.push(errors::other_else_if(Span::new(file, start, end), &source[range]));
-                lexed.meant.extend([(start, Token::Else, end), (end, Token::If, end)]);
             }
             Ok(token) => lexed.tokens.push((start, token, end)),
             Err(()) => match &mut bad {

@@ -48,8 +48,8 @@ pub fn missing_unit(at: Span, metric: &str, text: &str, unit: &str) -> Diagnosti
     if share == Some(Decimal::ONE) {
         return d.help("write `100 %` or `1 %`").guess(title, at, with_unit);
     }
-    // Which currency is meant, nobody can tell.
-    let sure = unit != "usd";
+    // Which currency is meant, or which unit of time, nobody can tell.
+    let sure = unit == "%";
     let d = d.help(title.clone());
     if sure { d.fix(title, at, with_unit) } else { d.guess(title, at, with_unit) }
 }
@@ -126,12 +126,12 @@ pub fn idle_pin(at: Span, name: &str, tasks: &[ecow::EcoString]) -> Diagnostic {
         .help(format!("remove the line, or name what carries out a step: {does}"))
 }
 
-/// E0308: a comparison that makes no sense for a metric.
-pub fn wrong_comparison(at: Span, metric: &str, wanted: &str) -> Diagnostic {
+/// E0308: a comparison that makes no sense for a metric; `touches` says whether it touches the metric, as a `:` does.
+pub fn wrong_comparison(at: Span, metric: &str, wanted: &str, touches: bool) -> Diagnostic {
     let why = if wanted == ">=" { "more of it is better" } else { "less of it is better" };
     Diagnostic::error("E0308", format!("`{metric}` is limited with `{wanted}`"), at, why)
         .help(format!("write `{wanted}`"))
-        .fix(format!("write `{wanted}`"), at, wanted)
+        .fix(format!("write `{wanted}`"), at, format!("{}{wanted}", if touches { " " } else { "" }))
 }
 
 /// E0309: a limit that is not a constant.

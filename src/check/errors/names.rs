@@ -16,6 +16,9 @@ pub fn unknown_name(at: Span, name: &str, near: Option<&str>) -> Diagnostic {
         "null" | "None" | "nil" | "undefined" => {
             return d.help("leave the value out: what may be absent has a type with `?`");
         }
+        "pass" | "todo" | "TODO" => {
+            return d.help("write a hole for what is yet to come: `?`").fix("write a hole", at, "?");
+        }
         _ => {}
     }
     with_near(d.help("define it with `let`, or make it an input of the job"), at, name, near)
@@ -41,9 +44,9 @@ pub fn unknown_task(at: Span, name: &str, near: Option<&str>) -> Diagnostic {
         "neither a task of the library nor a job of this file",
     );
     match name {
-        "range" => return d.help("write whole numbers as `1 to 3`"),
+        "range" => return d.help("write whole numbers as `0 to 2`: both ends belong to them"),
         "print" | "println" | "console" => return d.help("leave it out: the last line of a block is its value"),
-        "len" | "length" => return d.help("write `?`, or a task that counts: the language counts no items itself"),
+        "len" | "length" | "count" => return d.help("write `list.count` for the number of a list's items"),
         _ => {}
     }
     with_near(d.help("declare the task, or leave a hole: `?`"), at, name, near)
@@ -63,6 +66,9 @@ pub fn unknown_type(at: Span, name: &str, near: Option<&str>) -> Diagnostic {
     let d = Diagnostic::error("E0204", format!("there is no type `{name}`"), at, "neither built in nor declared");
     if let Some((_, here)) = TYPES_ELSEWHERE.iter().find(|(words, _)| words.contains(&name.to_lowercase().as_str())) {
         return d.help(format!("write `{here}`")).fix(format!("write `{here}`"), at, *here);
+    }
+    if matches!(name, "None" | "void" | "Void" | "Unit" | "null" | "undefined" | "never") {
+        return d.help("write the type of what comes out: a job without a result would do nothing");
     }
     with_near(d.help(format!("declare it: `type {name} {{ … }}`")), at, name, near)
 }
@@ -171,6 +177,13 @@ pub fn used_before(at: Span, name: &str, defined: Span) -> Diagnostic {
 pub fn no_result(at: Span, ty: &Type) -> Diagnostic {
     Diagnostic::error("E0215", format!("this block must end with a value of type `{ty}`"), at, "no value at its end")
         .help("end it with an expression, or with a hole: `?`")
+}
+
+/// E0215: an `if` without its second block.
+pub fn no_else(at: Span) -> Diagnostic {
+    let word = Span { end: at.start + "if".len() as u32, ..at };
+    Diagnostic::error("E0215", "an `if` without `else` has no value", word, "what is the value where it does not hold?")
+        .help("add `else { … }` behind its block; what follows belongs into it where the `if` is to end the job")
 }
 
 /// E0216: a name that hides another.

@@ -49,17 +49,6 @@ impl Place<'_> {
         Span { start: self.at.start - before as u32, end: self.at.end + behind as u32, ..self.at }
     }
 
-    /// The token with the space behind it, so that nothing is left of it.
-    fn with_space(&self) -> Span {
-        self.around(0, usize::from(self.behind.starts_with(' ')))
-    }
-
-    /// A sign in the place of the token, with a space on each side.
-    fn spaced(&self, sign: &str) -> String {
-        let space = |there: bool| if there { "" } else { " " };
-        format!("{}{sign}{}", space(self.before.ends_with(' ')), space(self.behind.starts_with(' ')))
-    }
-
     /// The word right in front of the token.
     fn word_before(&self) -> &str {
         let before = self.before.trim_end();
@@ -69,79 +58,14 @@ impl Place<'_> {
 
 /// What other languages, or a slip, have in this place.
 pub fn mend(place: &Place) -> Option<Mend> {
-    import(place).or_else(|| limit(place)).or_else(|| declaration(place)).or_else(|| value(place))
-}
-
-/// The line of a module as others write it.
-fn import(place: &Place) -> Option<Mend> {
-    let line = format!("{}{}{}", place.before, place.text, place.behind);
-    let (word, rest) = line.trim().split_once(' ')?;
-    if !matches!(word, "use" | "import" | "from" | "include") || line.starts_with(' ') || line.contains("//") {
+    // Behind the end of a line stands the next one.
+    if matches!(place.found, None | Some(Token::Newline)) {
         return None;
     }
-    let rest = rest.trim_start_matches(['"', '\'', ' ']).replace("::", ".").replace('/', ".");
-    let path = rest.split(|c: char| !in_name(c) && c != '.').next().unwrap_or_default();
-    let behind = rest[path.len()..].trim_start();
-    let path = path.trim_matches('.');
-    let modules = match behind.strip_prefix('{') {
-        Some(names) => names.split('}').next().unwrap_or_default().split(',').map(str::trim).collect(),
-        None => vec![""],
-    };
-    let written = |name: &&str| if name.is_empty() { format!("use {path}") } else { format!("use {path}.{name}") };
-    let lines: Vec<String> = modules.iter().map(written).collect();
-    let plain = path.contains('.') || (word == "use" && modules != [""]);
-    if !plain || path.is_empty() || behind.starts_with('*') || !modules.iter().all(|name| name.chars().all(in_name)) {
-        return say("write `use`, with the module: `use std.llm`");
-    }
-    let whole = place.around(place.before.len(), place.behind.trim_end().len());
-    write(format!("write `{}`", lines.join("`, `")), whole, lines.join("\n"))
-}
-
-/// A line of `slo`.
-fn limit(place: &Place) -> Option<Mend> {
-    let in_limit = place.expects("<=") && !place.expects("number");
-    match place.found? {
-        Token::Eq | Token::Colon if in_limit && !place.expects("+") => {
-            let metric = place.before.split_whitespace().last()?;
-            let sign = if matches!(metric, "quality" | "memory") { ">=" } else { "<=" };
-            write(format!("write `{metric} {sign} …`"), place.at, place.spaced(sign))
-        }
-        Token::Eq if place.before.ends_with(['=', '<', '>', '!']) => write("remove the second `=`", place.at, ""),
-        Token::And if place.expects("per") => say("write each limit on a line of its own"),
-        _ => None,
-    }
-}
-
-/// Declarations, and names for values.
-fn declaration(place: &Place) -> Option<Mend> {
     let (before, behind) = (place.before, place.behind);
-    let head = before.trim();
-    let first = head.split(|c: char| !in_name(c)).next().unwrap_or_default();
     match place.found? {
-        Token::Eq | Token::Colon if head == "goal" => write("write `goal \"…\"`", place.with_space(), ""),
-        Token::Eq if matches!(first, "type" | "enum") && place.expects("{") => {
-            write("remove the `=`", place.with_space(), "")
-        }
-        Token::Eq if place.expects(":") && head.contains('(') => {
-            let space = before.len() - before.trim_end().len();
-            let insert = if behind.starts_with(' ') { ":" } else { ": " };
-            write("write `:` between the name of an argument and its value", place.around(space, 0), insert)
-        }
-        Token::Eq if place.expects(")") && matches!(first, "job" | "task") => {
-            say("an input has no value of its own: write `name: Text?` where it may be absent")
-        }
-        Token::Colon if place.expects("=") && before.contains('{') => {
-            say("a record is made by a call of its type: `NAME(field: …)`")
-        }
         Token::Colon if place.expects("=") && behind.trim_start().starts_with(char::is_uppercase) => {
             say("a field stands in the block of its type: `type NAME { field: Text }`")
-        }
-        Token::Less if before.ends_with(in_name) => {
-            let item = behind.split('>').next().filter(|item| !item.is_empty() && item.chars().all(in_name))?;
-            let list = place.around(0, item.len() + 1);
-            behind[item.len()..]
-                .starts_with('>')
-                .then(|| write(format!("write `[{item}]`"), list, format!("[{item}]")))?
         }
         Token::CloseBracket if before.ends_with('[') => {
             let item = before.trim_end_matches('[');
@@ -150,43 +74,11 @@ fn declaration(place: &Place) -> Option<Mend> {
             let is_type = item.starts_with(char::is_uppercase);
             is_type.then(|| write(format!("write `{list}`"), place.around(item.len() + 1, 0), list))?
         }
-        Token::Question if behind.trim_start().starts_with(':') => say("write the `?` behind the type: `name: Text?`"),
-        Token::Comma if first == "let" && !before.contains(['=', '(']) => {
-            let names = before.trim_start().strip_prefix("let")?.trim_start();
-            let others = behind.split('=').next().unwrap_or_default().trim_end();
-            let whole = place.around(names.len(), others.len());
-            write("write the names in brackets: `let (a, b) = …`", whole, format!("({names},{others})"))
-        }
-        Token::OpenBrace if head == "let" => {
-            let names = behind.split('}').next().filter(|names| names.len() < behind.len())?;
-            let whole = place.around(0, names.len() + 1);
-            write("write the names in round brackets: `let (a, b) = …`", whole, format!("({})", names.trim()))
-        }
-        _ => None,
-    }
-}
-
-/// Expressions and their ends.
-fn value(place: &Place) -> Option<Mend> {
-    let (before, behind) = (place.before, place.behind);
-    let starts_line = before.trim().is_empty();
-    match place.found? {
         Token::Comma if behind.trim().is_empty() && place.expects("Newline") => write("remove the `,`", place.at, ""),
         Token::Question if behind.contains(':') => say("write `if … { … } else { … }`"),
-        Token::If if !starts_line && place.expects("Newline") => say("write `if … { … } else { … }`"),
+        Token::If if !before.trim().is_empty() && place.expects("Newline") => say("write `if … { … } else { … }`"),
         Token::Number if before.trim() == "repeat" => {
             say("write `repeat up to 3 until … { … }`: a loop says when it ends, and how often it may go round")
-        }
-        Token::Ident if place.word_before() == "new" => {
-            let space = before.len() - before.trim_end().len();
-            let word = Span { end: place.at.start, ..place.around("new".len() + space, 0) };
-            write("leave out `new`", word, "")
-        }
-        Token::Plus | Token::Star | Token::Slash | Token::And | Token::Or | Token::EqEq | Token::Dot if starts_line => {
-            let sign = place.text;
-            say(format!(
-                "a line ends a statement: write the `{sign}` at the end of the line before, or all in brackets"
-            ))
         }
         _ => None,
     }

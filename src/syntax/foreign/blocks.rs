@@ -1,6 +1,7 @@
 //! Blocks by indentation: a `:` at the end of a head, with the lines that stand deeper than it.
 
-use super::{Open, Pass, Place, place_below, words};
+use super::{LONGEST, Open, Pass, Place, edit, place_below, words};
+use crate::diag::Diagnostic;
 use crate::diag::source::Span;
 use crate::syntax::errors;
 use crate::syntax::token::Token;
@@ -22,19 +23,29 @@ impl Pass<'_> {
                 Token::OpenParen | Token::OpenBracket => depth += 1,
                 Token::CloseParen | Token::CloseBracket => depth = depth.saturating_sub(1),
                 // A hole says its type behind a `:`.
-                Token::OpenBrace | Token::Question => return,
+                Token::Question => return,
+                Token::OpenBrace if colon.is_some_and(|colon| colon + 1 == at) => {
+                    let behind = self.span(at - 1, at);
+                    let help = "leave out the `:` in front of `{`";
+                    self.instead(behind, "expected `{`", help, edit(behind, ""));
+                    return self.replace(at - 1, at, []);
+                }
+                Token::OpenBrace => return,
                 Token::Colon if depth == 0 => colon = colon.or(Some(at)),
                 _ => {}
             }
         }
         let Some(colon) = colon.filter(|_| depth == 0) else { return };
         if colon + 1 < end {
-            return if place_of_result(self, colon) { () } else { self.one_line(colon, end) };
+            if !place_of_result(self, colon) {
+                self.one_line(colon, end);
+            }
+            return;
         }
         let next = (end..self.tokens.len()).find(|at| self.tokens[*at].1 != Token::Newline);
         if next.is_some_and(|next| self.indent(next) > indent) {
             self.read_as(colon, Token::OpenBrace);
-            self.open.push(Open::Indented(place, colon, indent));
+            self.open.push((Open::Indented(colon, indent), place));
         }
     }
 
@@ -67,7 +78,7 @@ impl Pass<'_> {
 
     /// Closes the blocks whose heads are indented so far or further; the line that closes them begins at a token.
     pub(super) fn close_indented(&mut self, indent: usize, at: usize) {
-        while let Some(Open::Indented(_, _, head)) = self.open.last()
+        while let Some((Open::Indented(_, head), _)) = self.open.last()
             && *head >= indent
         {
             self.close_one(at);
@@ -76,7 +87,7 @@ impl Pass<'_> {
 
     /// Closes the innermost block in front of a token.
     pub(super) fn close_one(&mut self, at: usize) {
-        let Some(Open::Indented(_, colon, _)) = self.open.pop() else { return };
+        let Some((Open::Indented(colon, _), _)) = self.open.pop() else { return };
         let last = (colon..at).rev().find(|at| self.tokens[*at].1 != Token::Newline).unwrap_or(colon);
         let end = self.tokens[last].2;
         self.replace(last + 1, last + 1, [(end, Token::CloseBrace, end)]);
@@ -89,7 +100,12 @@ impl Pass<'_> {
     }
 
     fn say_block(&mut self, colon: Span, whole: Span, text: String) {
-        self.cx.push(errors::colon_for_brace(colon).fix("write the block between `{` and `}`", whole, text));
+        let d = errors::colon_for_brace(colon);
+        // Of a long block each one around it would write all lines again.
+        self.cx.push(match text.len() <= LONGEST {
+            true => d.fix("write the block between `{` and `}`", whole, text),
+            false => Diagnostic { fix: None, ..d },
+        });
     }
 }
 

@@ -41,6 +41,12 @@ impl Pass<'_> {
             self.instead(at, "expected `{`", "remove the `=`", edit(self.up_to(behind + 2, behind + 3), ""));
             self.replace(behind + 2, behind + 3, []);
         }
+        if matches!(self.head, Some(Token::Job | Token::Task)) && self.token(behind + 2) == Some(Token::OpenBrace) {
+            let name = self.text(behind + 1);
+            let help =
+                format!("say what goes in and what comes out: `{} {name}(text: Text) -> Text`", self.text(behind));
+            self.instead(self.span(behind + 2, behind + 3), "expected `(`", help, None);
+        }
         self.result(behind, end);
     }
 
@@ -82,7 +88,7 @@ impl Pass<'_> {
         let is_path = |pass: &Self, until: usize| {
             (from + 1..until).all(|at| {
                 let name = (at - from) % 2 == 1;
-                if name { pass.tokens[at].1 == Token::Ident } else { pass.tokens[at].1 == Token::Dot }
+                if name { pass.tokens[at].1.may_be_a_name() } else { pass.tokens[at].1 == Token::Dot }
             }) && (until - from) % 2 == 0
         };
         if self.tokens[from].1 == Token::Use && is_path(self, end) {
@@ -115,7 +121,9 @@ impl Pass<'_> {
             Token::Ident => self.token(from + 1) == Some(Token::Colon),
             _ => false,
         };
-        if (!yaml && !self.no_item) || self.tokens[from..end].iter().any(|(_, t, _)| matches!(t, Token::OpenBrace | Token::CloseBrace)) {
+        if (!yaml && !self.no_item)
+            || self.tokens[from..end].iter().any(|(_, t, _)| matches!(t, Token::OpenBrace | Token::CloseBrace))
+        {
             return;
         }
         if !self.no_item {
@@ -136,7 +144,9 @@ fn modules(text: &str) -> Option<Vec<String>> {
         None => ("", text.as_str()),
     };
     let is_path = |path: &String| {
-        let name = |n: &str| n.starts_with(|c: char| c.is_ascii_alphabetic()) && n.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let name = |n: &str| {
+            n.starts_with(|c: char| c.is_ascii_alphabetic()) && n.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        };
         path.split('.').all(name)
     };
     let of = |name: &str| if root.is_empty() { name.trim().to_string() } else { format!("{root}.{}", name.trim()) };

@@ -3,7 +3,7 @@
 use super::{Pass, edit, words};
 use crate::diag::source::Span;
 use crate::syntax::errors;
-use crate::syntax::token::Token;
+use crate::syntax::token::{Spanned, Token};
 
 impl Pass<'_> {
     /// A line of a job.
@@ -11,12 +11,15 @@ impl Pass<'_> {
         let next = self.token(from + 1);
         match self.tokens[from].1 {
             Token::Ident => self.word(from, end),
-            Token::CloseBrace if words::is_else_if(self.text(from + 1)) => self.else_if(from + 1),
+            Token::CloseBrace if next == Some(Token::Ident) && words::is_else_if(self.text(from + 1)) => {
+                self.else_if(from + 1);
+            }
             Token::Let => self.pattern(from, end),
             Token::For => self.loop_head(from, end),
             Token::Goal if matches!(next, Some(Token::Colon | Token::Eq)) => {
                 let at = self.span(from + 1, from + 2);
-                self.instead(at, "expected a text in quotes", "write `goal \"…\"`", edit(self.without(from + 1, end), ""));
+                let whole = if self.touches(from) { at } else { self.without(from + 1, end) };
+                self.instead(at, "expected a text in quotes", "write `goal \"…\"`", edit(whole, ""));
                 self.replace(from + 1, from + 2, []);
             }
             Token::Slo if next == Some(Token::Ident) && !self.has(from, end, Token::OpenBrace) => {
@@ -29,7 +32,7 @@ impl Pass<'_> {
                 self.replace(end, end, [(limits.end, Token::CloseBrace, limits.end)]);
             }
             Token::Dot if self.is_dots(from, end) => self.placeholder(from, end),
-            first if leads_nothing(first) => self.operator(from),
+            first if leads_nothing(first) && !self.is_comment(from) => self.operator(from),
             _ => {}
         }
         self.name_values(from, end);
@@ -87,13 +90,14 @@ impl Pass<'_> {
                 self.instead(at, "no word of the language", help, edit(self.without(from, end), "").filter(|_| last));
                 self.replace(from, from + 1, []);
             }
-            ("pass" | "todo" | "TODO", None) => self.placeholder(from, end),
             (_, Some(Token::Eq)) if self.names.contains(word) => {
                 let eq = self.span(from + 1, from + 2);
                 self.cx.push(errors::reassigned(eq, word));
                 self.spoil(from);
             }
-            _ if words::is_else_if(word) => self.else_if(from),
+            (_, Some(next)) if words::is_else_if(word) && next != Token::OpenParen && !self.names.contains(word) => {
+                self.else_if(from);
+            }
             (_, Some(next)) => {
                 let Some(token) = words::in_lower_case(word) else { return };
                 let sure = match token {
@@ -122,11 +126,16 @@ impl Pass<'_> {
         self.replace(at, at + 1, [(start, Token::Else, end), (end, Token::If, end)]);
     }
 
-    /// `pass`, `...`: something that is yet to come.
+    /// `...`: something that is yet to come.
     fn placeholder(&mut self, from: usize, end: usize) {
         let at = self.span(from, end);
         let last = self.ends_block(from, end);
-        self.instead(at, "expected a value", "write a hole for what is yet to come: `?`", edit(at, "?").filter(|_| last));
+        self.instead(
+            at,
+            "expected a value",
+            "write a hole for what is yet to come: `?`",
+            edit(at, "?").filter(|_| last),
+        );
         self.replace(from, end, [(at.start, Token::Question, at.end)]);
     }
 
@@ -142,7 +151,12 @@ impl Pass<'_> {
         match self.tokens[first].1 {
             Token::Ident if self.text(first) == "mut" && last > first => {
                 let at = self.span(first, first + 1);
-                self.instead(at, "expected a name", "leave out `mut`: values never change", edit(self.up_to(first, first + 1), ""));
+                self.instead(
+                    at,
+                    "expected a name",
+                    "leave out `mut`: values never change",
+                    edit(self.up_to(first, first + 1), ""),
+                );
                 self.replace(first, first + 1, []);
             }
             Token::Ident if eq > first + 2 && is_list(self, first, eq) => {
@@ -157,7 +171,12 @@ impl Pass<'_> {
                 let text = format!("({})", self.texts(first + 1, last).trim());
                 // Between `{` and `}`, others name the fields: here the places count.
                 let places = open == Token::OpenBracket;
-                self.instead(names, "expected one name, or several in brackets", help, edit(names, text).filter(|_| places));
+                self.instead(
+                    names,
+                    "expected one name, or several in brackets",
+                    help,
+                    edit(names, text).filter(|_| places),
+                );
                 self.read_as(first, Token::OpenParen);
                 self.read_as(last, Token::CloseParen);
             }
@@ -208,7 +227,13 @@ impl Pass<'_> {
         let Some(last) = (0..from).rev().find(|at| self.tokens[*at].1 != Token::Newline) else { return };
         let ends = matches!(
             self.tokens[last].1,
-            Token::Ident | Token::Str | Token::Number | Token::True | Token::False | Token::CloseParen | Token::CloseBracket
+            Token::Ident
+                | Token::Str
+                | Token::Number
+                | Token::True
+                | Token::False
+                | Token::CloseParen
+                | Token::CloseBracket
         );
         if !ends {
             return;
@@ -217,7 +242,9 @@ impl Pass<'_> {
         let (before, at) = (self.tokens[last].2, self.span(from, from + 1));
         let between = Span { start: before, end: at.start, ..at };
         let empty = self.slice(before, at.start).is_some_and(|text| text.trim().is_empty());
-        let help = format!("a line ends a statement: write `{sign}` and what follows on the line before, or all of it in brackets");
+        let help = format!(
+            "a line ends a statement: write `{sign}` and what follows on the line before, or all of it in brackets"
+        );
         let space = if self.tokens[from].1 == Token::Dot { "" } else { " " };
         self.instead(at, "the statement ended with the line before", help, edit(between, space).filter(|_| empty));
         self.replace(last + 1, from, []);
@@ -226,6 +253,9 @@ impl Pass<'_> {
     /// A line of `slo`.
     pub(super) fn limits(&mut self, from: usize, end: usize) {
         let mut depth = 0usize;
+        let compares = |(_, token, _): &Spanned| compares(*token);
+        let first = self.tokens[from..end].iter().position(compares).map_or(end, |first| from + first);
+        let last = self.tokens[from..end].iter().rposition(compares).map_or(from, |last| from + last);
         for at in from..end {
             let behind = self.token(at + 1).filter(|_| at + 1 < end);
             match self.tokens[at].1 {
@@ -243,8 +273,16 @@ impl Pass<'_> {
                     let before = at.checked_sub(1).map_or(word.start, |last| self.tokens[last].2);
                     let between = Span { start: before, ..self.up_to(at, at + 1) };
                     let line = format!("{}{}", self.new_line(), self.indentation(from));
-                    let alone = from == 0 || self.before(from) == Some(Token::Newline);
-                    self.instead(word, "expected the end of the line", "write each limit on a line of its own", edit(between, line).filter(|_| alone));
+                    let alone = (from == 0 || self.before(from) == Some(Token::Newline))
+                        && first < at
+                        && last > at
+                        && behind == Some(Token::Ident);
+                    self.instead(
+                        word,
+                        "expected the end of the line",
+                        "write each limit on a line of its own",
+                        edit(between, line).filter(|_| alone),
+                    );
                     self.replace(at, at + 1, [(word.start, Token::Newline, word.end)]);
                 }
                 _ => {}
@@ -271,6 +309,12 @@ impl Pass<'_> {
         self.instead(whole, "expected one number", help, edit(whole, here).filter(|_| sure));
         self.replace(at, at + 2, []);
     }
+}
+
+/// What stands between a metric and its limit.
+fn compares(token: Token) -> bool {
+    use Token::*;
+    matches!(token, Less | LessEq | Greater | GreaterEq | EqEq | Eq | Colon)
 }
 
 /// What no statement begins with. A `-` may begin one.

@@ -1,6 +1,6 @@
 //! Spellings within a line: types, arguments, operators, values.
 
-use super::{Group, Open, Pass, Place, edit, words};
+use super::{Group, MOST_TOKENS, Pass, Place, edit, words};
 use crate::diag::source::Span;
 use crate::syntax::token::Token;
 use rust_decimal::Decimal;
@@ -13,7 +13,7 @@ impl Pass<'_> {
             Token::Less if place != Place::Library => self.less(at, end),
             Token::Question if place != Place::Library => self.question(at, end),
             Token::Eq => self.equals(at, end),
-            Token::Colon if self.open.last() == Some(&Open::Group(Group::Parameters)) && at > 0 => {
+            Token::Colon if self.group() == Some(Group::Parameters) && at > 0 => {
                 self.names.insert(self.text(at - 1));
             }
             Token::Ident if place == Place::Flow => self.name_within(at, end),
@@ -25,6 +25,20 @@ impl Pass<'_> {
             }
             Token::OpenBrace if place == Place::Flow => self.record(at, end),
             Token::OpenBracket if place == Place::Flow => self.index(at, end),
+            Token::Dot if place == Place::Flow => self.method(at, end),
+            Token::For if place == Place::Flow && self.in_group() => {
+                let help = "write the loop as a value of its own: `let all = for item in list { … }`";
+                self.instead(self.span(at, at + 1), "no loop stands in brackets", help, None);
+                self.spoil(at);
+            }
+            Token::Using if self.token(at + 1) == Some(Token::Str) && at + 1 < end => {
+                let help = "name a model or tool of the library, what it is to use in brackets: \
+                            `using openai_chat(model: \"gpt-4o\")`";
+                self.instead(self.span(at + 1, at + 2), "expected a name", help, None);
+                self.spoil(at);
+            }
+            Token::Str => self.several_lines(at),
+            Token::Slash if self.is_comment(at) => self.comment(at),
             _ => {}
         }
     }
@@ -47,7 +61,7 @@ impl Pass<'_> {
             return;
         }
         let (mut depth, mut close) = (0usize, None);
-        for i in at..end {
+        for i in at..end.min(at + MOST_TOKENS) {
             match self.tokens[i].1 {
                 Token::Less => depth += 1,
                 Token::Greater if depth == 1 => {
@@ -74,12 +88,13 @@ impl Pass<'_> {
     }
 
     fn parameters(&self) -> bool {
-        self.open.last() == Some(&Open::Group(Group::Parameters)) || (self.place() == Place::Fields && !self.in_group())
+        self.group() == Some(Group::Parameters) || (self.place() == Place::Fields && !self.in_group())
     }
 
     /// Where what is given for a parameter ends.
     fn part_end(&self, from: usize, end: usize) -> usize {
         let mut depth = 0usize;
+        let end = end.min(from + MOST_TOKENS);
         for at in from..end {
             match self.tokens[at].1 {
                 Token::OpenParen | Token::OpenBracket => depth += 1,
@@ -103,7 +118,8 @@ impl Pass<'_> {
             self.instead(at_sign, "expected `:`", "write the `?` behind the type", edit(whole, format!(": {ty}?")));
             self.replace(at, at + 1, []);
             self.replace(type_end, type_end, [(whole.end, Token::Question, whole.end)]);
-        } else if self.place() == Place::Flow && self.touches(at) && self.token(at + 1) == Some(Token::Ident) && !named {
+        } else if self.place() == Place::Flow && self.touches(at) && self.token(at + 1) == Some(Token::Ident) && !named
+        {
             let word = self.span(at + 1, at + 2);
             let text = format!(" \"{}\"", self.text(at + 1));
             self.instead(word, "expected a text in quotes", "say in quotes what is wanted", edit(word, text));
@@ -113,7 +129,12 @@ impl Pass<'_> {
 
     /// `f(name = value)`, `name: Text = "a"` of an input
     fn equals(&mut self, at: usize, end: usize) {
-        let Some(Open::Group(group @ (Group::Arguments | Group::Parameters))) = self.open.last().copied() else { return };
+        if self.touches(at) && self.token(at + 1) == Some(Token::Greater) {
+            let help = "there are no functions without a name: write `for item in list { … }`, or a job";
+            self.instead(self.span(at, at + 2), "no sign of the language", help, None);
+            return self.spoil(at);
+        }
+        let Some(group @ (Group::Arguments | Group::Parameters)) = self.group() else { return };
         let first = at >= 2 && matches!(self.tokens[at - 2].1, Token::OpenParen | Token::Comma);
         let eq = self.span(at, at + 1);
         if first && self.before(at) == Some(Token::Ident) && !self.touches_eq(at) {
@@ -205,18 +226,36 @@ impl Pass<'_> {
         }
     }
 
+    /// `text.summarise()`
+    fn method(&mut self, at: usize, end: usize) {
+        let named = at > 0 && self.before(at) == Some(Token::Ident) && self.token(at + 1) == Some(Token::Ident);
+        if !named || at + 2 >= end || self.token(at + 2) != Some(Token::OpenParen) || self.is_edited(at) {
+            return;
+        }
+        let (value, task) = (self.text(at - 1), self.text(at + 1));
+        let alone = at < 2 || self.tokens[at - 2].1 != Token::Dot;
+        let plain = alone && self.token(at + 3) == Some(Token::CloseParen);
+        let whole = self.span(at - 1, at + 4);
+        let help = format!("give the value to the task: `{task}({value})`");
+        let call = edit(whole, format!("{task}({value})")).filter(|_| plain);
+        self.instead(self.span(at, at + 3), "a value has no functions of its own", help, call);
+        self.spoil(at);
+    }
+
     /// `{ label: text }` in the place of a value
     fn record(&mut self, at: usize, end: usize) {
         let value = matches!(
             self.before(at),
             Some(Token::Eq | Token::OpenParen | Token::Comma | Token::OpenBracket | Token::Colon | Token::Plus)
         );
-        let field = matches!(self.token(at + 1), Some(Token::Ident | Token::Str)) && self.token(at + 2) == Some(Token::Colon);
+        let field =
+            matches!(self.token(at + 1), Some(Token::Ident | Token::Str)) && self.token(at + 2) == Some(Token::Colon);
         if !value || !field {
             return;
         }
         let close = self.partner(at);
-        let line = (0..at).rev().take_while(|i| self.tokens[*i].1 != Token::Newline).last().unwrap_or(at);
+        let line =
+            (at.saturating_sub(6)..at).rev().take_while(|i| self.tokens[*i].1 != Token::Newline).last().unwrap_or(at);
         // `let b: Box = {` says of which type it is.
         let ty = (self.tokens[line].1 == Token::Let && at == line + 5 && self.tokens[line + 3].1 == Token::Ident)
             .then(|| self.tokens[line + 3]);
@@ -253,7 +292,7 @@ impl Pass<'_> {
     /// The bracket that closes a `{`, if it stands before the next item.
     fn partner(&self, open: usize) -> Option<usize> {
         let mut depth = 0usize;
-        for at in open..self.tokens.len() {
+        for at in open..self.tokens.len().min(open + MOST_TOKENS) {
             match self.tokens[at].1 {
                 Token::OpenBrace => depth += 1,
                 Token::CloseBrace if depth == 1 => return Some(at),
