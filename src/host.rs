@@ -8,6 +8,7 @@ mod carry;
 mod fetch;
 mod mirror;
 mod paths;
+mod places;
 pub mod tie;
 
 use crate::run::cancel::Cancel;
@@ -21,7 +22,7 @@ use crate::run::{Signals, block_on};
 use crate::serve::hosts::protocol::{Ask, Grant, HOSTS, Held, Hello, News, Outcome, Welcome, Wish};
 use carry::carry;
 use reqwest::Method;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +46,8 @@ pub struct Settings {
     pub folder: PathBuf,
     /// Where modules and programs that a library brings along are looked for.
     pub libraries: Vec<PathBuf>,
+    /// Implementations that this machine can run.
+    pub usable: BTreeSet<String>,
 }
 
 /// What all runs of a host share.
@@ -181,6 +184,7 @@ impl Host<'_> {
                 again: self.session.is_some(),
                 runs: self.settings.runs,
                 inventory: inventory(),
+                usable: self.settings.usable.clone(),
                 leases,
             };
             let request = self.tie.request(Method::POST, HOSTS).json(&hello).timeout(ANSWER);

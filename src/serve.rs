@@ -21,6 +21,7 @@ pub mod owner;
 pub mod page;
 pub mod planning;
 pub mod queue;
+pub mod sites;
 pub mod sources;
 pub mod store;
 pub mod tenants;
@@ -57,7 +58,7 @@ use tenants::{Money, Tenants};
 use tls::Tls;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-/// Requests without a right to be made, of which a second's are answered or noted.
+/// Requests without a right to be made that are answered in a second.
 const WRONG_REQUESTS: NonZeroU32 = NonZeroU32::new(20).expect("not zero");
 
 /// How a server is set up.
@@ -184,6 +185,7 @@ impl Service {
             fleet,
             _lock: lock,
         };
+        service.hosts.await_again(&service.store, &service.planner)?;
         service.fleet.restore(&service)?;
         service.restore()?;
         Ok(Arc::new(service))
@@ -234,7 +236,19 @@ impl Service {
 
     fn wait(&self, run: &Accepted) {
         let weight = self.tenants.named(&run.tenant).map_or(1, |tenant| tenant.share.weight);
-        self.dispatch.restore(Waiting::from(run), weight);
+        self.dispatch.restore(self.waiting(run), weight);
+    }
+
+    /// A run that waits, with what it needs of the machine that takes it.
+    pub fn waiting(&self, run: &Accepted) -> Waiting {
+        let text = || self.store.plan(&run.tenant, &run.plan).ok().flatten();
+        Waiting { needs: self.planner.needs(&run.plan, text), ..Waiting::from(run) }
+    }
+
+    /// A host came, went or has something else now: more may be carried out, or less.
+    pub fn machines_changed(&self) {
+        self.dispatch.tell_all();
+        self.fleet.machines_changed();
     }
 
     /// Queues a run that waits again.

@@ -1,8 +1,8 @@
 //! `mkbc export`: manifests of plans as goldens in `tests/kubernetes/` (`BLESS=1` rewrites them), what is refused, and all of them against
 //! the schemas that Kubernetes' controllers publish.
 //!
-//! The schemas are not ours: those of controllers are looked for in `~/.cache/mkbc/crds/*.yaml`, those of Kubernetes itself in
-//! `~/.cache/mkbc/kubernetes` (docs/kubernetes.md says where they are from), and their tests say that they are skipped where these are
+//! The schemas are not ours: those of controllers are in `tests/kubernetes/crds`; those of Kubernetes itself are looked for in
+//! `~/.cache/mkbc/kubernetes` (docs/kubernetes.md says where they are from), and their test says that it is skipped where they are
 //! missing. No manifest has been applied to a cluster.
 
 #[path = "cli/mkbc.rs"]
@@ -167,23 +167,22 @@ fn what_kubernetes_cannot_promise_is_refused() {
     }
 }
 
+/// The schemas that controllers publish (`tests/kubernetes/crds/reduce.py` says where), by kind.
+const PUBLISHED: [&str; 2] =
+    [include_str!("kubernetes/crds/leaderworkerset.json"), include_str!("kubernetes/crds/rayservice.json")];
+
 /// Schemas of what is written, by kind; what a schema does not know is wrong here, where Kubernetes would drop it in silence.
-fn schemas() -> Option<Map<String, Value>> {
-    let folder = PathBuf::from(std::env::var_os("HOME")?).join(".cache/mkbc/crds");
-    let mut schemas = Map::new();
-    for entry in fs::read_dir(folder).ok()?.flatten() {
-        let text = fs::read_to_string(entry.path()).ok()?;
-        let mut crd: Value = yaml_serde::from_str(&text).ok()?;
-        let kind = crd["spec"]["names"]["kind"].as_str()?.to_owned();
-        let versions = crd["spec"]["versions"].as_array_mut()?;
-        let stored = versions.iter_mut().find(|v| v["storage"] == json!(true))?;
-        let mut schema = stored["schema"]["openAPIV3Schema"].take();
+fn schemas() -> Map<String, Value> {
+    let read = |text: &&str| {
+        let mut published: Value = serde_json::from_str(text).expect("JSON");
+        let mut schema = published["schema"].take();
         closed(&mut schema);
         // Kubernetes checks these itself, and a CRD leaves them out.
         schema["properties"]["metadata"] = json!({ "type": "object" });
-        schemas.insert(kind, schema);
-    }
-    ["LeaderWorkerSet", "RayService"].iter().all(|kind| schemas.contains_key(*kind)).then_some(schemas)
+        schema["properties"]["apiVersion"] = json!({ "const": published["apiVersion"] });
+        (published["kind"].as_str().expect("a kind").to_owned(), schema)
+    };
+    PUBLISHED.iter().map(read).collect()
 }
 
 /// Makes a structural schema one of JSON, in which nothing else is allowed.
@@ -221,10 +220,7 @@ fn check(schema: &Value, value: &Value, of: &str) {
 
 #[test]
 fn manifests_are_what_the_controllers_take() {
-    let Some(schemas) = schemas() else {
-        eprintln!("SKIPPED: no schemas of LeaderWorkerSet and RayService in ~/.cache/mkbc/crds (docs/kubernetes.md)");
-        return;
-    };
+    let schemas = schemas();
     // That of a pod is a part of LeaderWorkerSet's; the objects around it are Kubernetes' own.
     let group = |part: &str| {
         let at = format!("/properties/spec/properties/leaderWorkerTemplate/properties/{part}");

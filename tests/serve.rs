@@ -16,6 +16,8 @@ mod openapi;
 mod page;
 #[path = "serve/server.rs"]
 mod server;
+#[path = "serve/spread.rs"]
+mod spread;
 #[path = "serve/survive.rs"]
 mod survive;
 #[path = "serve/tenants.rs"]

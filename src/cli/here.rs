@@ -79,8 +79,8 @@ pub fn machines_of(given: &str, source: &Source, library: &Library) -> Result<Ma
     }
 }
 
-/// This machine as a cluster, at the library's prices: what a step costs here is what it would cost to rent.
-fn this_machine(inventory: &Inventory, library: &Library) -> Machines {
+/// A machine as a cluster, this one unless it is another's inventory, at the library's prices: what a step costs here is what it would cost to rent.
+pub fn this_machine(inventory: &Inventory, library: &Library) -> Machines {
     let price = |device: &str| {
         let pools = library.clusters.values().flat_map(|c| &c.pools);
         pools.filter(|(name, ..)| name == device).map(|(.., price)| *price).min().unwrap_or(Decimal::ZERO)

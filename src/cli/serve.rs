@@ -2,7 +2,7 @@
 
 mod sharing;
 
-use super::here::{HERE, machines, usable_here};
+use super::here::{HERE, machines, this_machine, usable_here};
 use super::judge::apart;
 use super::load::library;
 use super::{Failure, note, print};
@@ -141,12 +141,13 @@ pub fn serve(options: &ServeOptions) -> Result<(), Failure> {
     let here = Here {
         machines: |name, library| machines(name, library).map_err(|why| why.to_string()),
         name: HERE,
+        has: this_machine,
         usable: usable_here,
         judge: apart(),
     };
-    let planner = Planner::new(library(&libraries)?, libraries.clone(), here, options.allow_own_tools)?;
-    let fleet = sharing::fleet(&options.sharing, &libraries);
     let workers = options.workers.unwrap_or(cores() as usize);
+    let planner = Planner::new(library(&libraries)?, libraries.clone(), here, options.allow_own_tools, workers > 0)?;
+    let fleet = sharing::fleet(&options.sharing, &libraries);
     let settings = Settings {
         address: options.addr.at,
         hosts: options.host.iter().chain(&options.addr.name).cloned().collect(),

@@ -1,7 +1,11 @@
 //! `mkbc worker`: carries out runs of a server on this machine, or calls of a run that is somewhere else.
 
+use super::here::usable_here;
+use super::load::library;
 use super::remote::{Address, TOKEN, TlsOptions};
 use super::{Failure, note};
+use crate::compile::{Checked, check_tree};
+use crate::diag::{Diagnostics, render};
 use crate::host::tie::Service;
 use crate::host::{self, Settings};
 use crate::ray::worker::Worker;
@@ -9,7 +13,9 @@ use crate::run::block_on;
 use crate::run::devices::cpu::cores;
 use crate::run::journal::PROJECT;
 use crate::serve::tenants::plain_name;
+use crate::syntax::ast::File;
 use clap::Args;
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -106,17 +112,30 @@ fn host(options: &WorkerOptions, to: &str) -> Result<(), Failure> {
     options.tls.client(here)?;
     let tls = options.tls.clone();
     let connect = Arc::new(move || tls.client(here).map_err(|failure| failure.to_string()));
+    let libraries = options.library.iter().map(absolute).collect::<Result<Vec<_>, _>>()?;
     let settings = Settings {
         service: Service { base: base.as_str().trim_end_matches('/').to_owned(), token, connect },
         runs: options.runs.unwrap_or_else(cores),
         folder: absolute(&options.project)?.join(PROJECT).join("worker").join(&name),
-        libraries: options.library.iter().map(absolute).collect::<Result<_, _>>()?,
+        usable: usable(&libraries)?,
+        libraries,
         name,
     };
     match host::work(&settings, &note)? {
         143 => Err(Failure::Terminated),
         _ => Err(Failure::Stopped),
     }
+}
+
+/// What of the library, and of the folders beside it, this machine can run.
+fn usable(libraries: &[PathBuf]) -> Result<BTreeSet<String>, Failure> {
+    let (texts, mut cx) = (library(libraries)?, Diagnostics::default());
+    let Checked { library, .. } = check_tree(&texts, File::default(), &mut cx);
+    if cx.has_errors() {
+        return Err(Failure::Message(render::text(&cx, &texts.sources, false)));
+    }
+    let usable = library.implementations.values().filter(|entry| usable_here(entry).is_ok());
+    Ok(usable.map(|entry| entry.name.to_string()).collect())
 }
 
 /// What this machine is called, as far as that can be a worker's name.

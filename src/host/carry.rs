@@ -4,6 +4,7 @@ use super::Machine;
 use super::fetch::{ANSWER, Fetch, below};
 use super::mirror::{Out, mirror};
 use super::paths::Paths;
+use super::places::AtService;
 use super::tie::{No, insist};
 use crate::plan::model::Plan;
 use crate::run::cache::{Cache, MOST, Policy};
@@ -12,6 +13,7 @@ use crate::run::fault::{Fault, RunError, printable};
 use crate::run::journal::recorder::{Names, Recording};
 use crate::run::journal::{Journal, Run, RunInfo};
 use crate::run::observer::Silent;
+use crate::run::places::Places;
 use crate::run::preflight::missing;
 use crate::run::store::{fresh_folder, run_folder, write};
 use crate::run::value::with_files;
@@ -79,6 +81,7 @@ fn work(machine: &Machine, grant: &Grant, folder: &Path, cancel: &Cancel) -> Res
     let recorder = journal.mirrored(mirror).attach(&begun, jiff::Timestamp::now().to_string())?;
     let recorder = recorder.naming(Names(Arc::new(move |file| names.there(file))));
     let recording = Recording { recorder: &recorder, inner: &Silent };
+    let places = AtService::of(&machine.service, grant, cancel)?;
     let cache = Cache::of(&machine.folder.join("tenants").join(&grant.tenant), Policy::Usual);
     let cx = RunContext {
         cancel: cancel.clone(),
@@ -87,6 +90,7 @@ fn work(machine: &Machine, grant: &Grant, folder: &Path, cancel: &Cancel) -> Res
         cache: Some(&cache),
         servers: Some(machine.servers.clone()),
         most_usd: most_usd(grant.held_micro),
+        places: places.as_ref().map(|places| places as &dyn Places),
         ..RunContext::new(recorder.folder(), &recording, &env)
     };
     let grace = Duration::try_from_secs_f64(grant.grace_s).unwrap_or_default();

@@ -34,6 +34,9 @@ pub struct Ordered {
     pub name: String,
     /// The text of a `.mkb` file.
     pub source: String,
+    /// What the file is called, where its owner said so.
+    #[serde(default)]
+    pub file: Option<String>,
     /// The job in it.
     pub job: String,
     /// The text of its lock file.
@@ -77,8 +80,10 @@ pub struct Workflow {
 impl Workflow {
     /// Reads what a tenant wants deployed.
     pub fn of(planner: &Planner, tenant: &str, deployment: Deployment) -> Result<Workflow, Refusal> {
-        let Deployment { source, job, lock, name, rate: asked, .. } = deployment;
-        let opened = planner.open(&order(&source, job, &lock), false)?;
+        let Deployment { source, file, job, lock, name, rate: asked } = deployment;
+        let order = Order { source, file, job, lock, ..Order::default() };
+        let opened = planner.open(&order, false)?;
+        let Order { source, file, lock, .. } = order;
         let job = select(&opened.checked.program, Some(&opened.job)).map_err(|why| Refusal::invalid("no_job", why))?;
         let stated = match asked {
             Some(text) => Some(rate(&text).map_err(|why| Refusal::invalid("bad_rate", why))?),
@@ -95,13 +100,14 @@ impl Workflow {
             return Err(Refusal::invalid("bad_name", "a name has 1 to 64 letters, digits, `-`, `_` and `.`"));
         }
         let (tenant, deployed_ms) = (tenant.to_owned(), now_ms());
-        let ordered = Ordered { tenant, name, source, job, lock, rate, deployed_ms, draining: false };
+        let ordered = Ordered { tenant, name, source, file, job, lock, rate, deployed_ms, draining: false };
         Ok(Workflow::opened(ordered, opened))
     }
 
     /// A workflow of an earlier server.
     pub fn again(planner: &Planner, ordered: Ordered) -> Result<Workflow, Refusal> {
-        let opened = planner.open(&order(&ordered.source, Some(ordered.job.clone()), &ordered.lock), false)?;
+        let Ordered { source, file, job, lock, .. } = ordered.clone();
+        let opened = planner.open(&Order { source, file, job: Some(job), lock, ..Order::default() }, false)?;
         Ok(Workflow::opened(ordered, opened))
     }
 
@@ -161,8 +167,4 @@ impl Workflow {
 /// The key of a tenant's workflow.
 pub fn key(tenant: &str, name: &str) -> String {
     if tenant == LOCAL { name.to_owned() } else { format!("{tenant}/{name}") }
-}
-
-fn order(source: &str, job: Option<String>, lock: &Option<String>) -> Order {
-    Order { source: source.to_owned(), job, lock: lock.clone(), ..Order::default() }
 }

@@ -34,6 +34,8 @@ struct UnderWay {
 struct Inside {
     queue: Queue,
     under_way: BTreeMap<u64, UnderWay>,
+    /// Workers of this process that wait for a run.
+    idle: usize,
     closed: bool,
 }
 
@@ -63,7 +65,7 @@ pub struct Dispatch {
 impl Dispatch {
     /// For so many waiting runs.
     pub fn new(most: usize) -> Dispatch {
-        let inside = Inside { queue: Queue::new(most), under_way: BTreeMap::new(), closed: false };
+        let inside = Inside { queue: Queue::new(most), under_way: BTreeMap::new(), idle: 0, closed: false };
         Dispatch { inside: Mutex::new(inside), more: Condvar::new(), news: Notify::new() }
     }
 
@@ -99,18 +101,26 @@ impl Dispatch {
         self.news.notify_waiters();
     }
 
+    /// Says that others may do what there is to do than before.
+    pub fn tell_all(&self) {
+        self.more.notify_all();
+        self.news.notify_waiters();
+    }
+
     /// Notices that there may be more to do, from when it is [enabled](tokio::sync::futures::Notified::enable).
     pub fn news(&self) -> Notified<'_> {
         self.news.notified()
     }
 
-    /// Takes the next run that another host may carry out, if there is one, with its switch.
-    pub fn take_elsewhere(&self, may: &dyn Fn(&Waiting) -> bool) -> Option<(Waiting, Cancel)> {
+    /// Takes the next run that another host may carry out, if there is one, with its switch; `may` is told whether a worker of this process
+    /// has nothing to do.
+    pub fn take_elsewhere(&self, may: &dyn Fn(&Waiting, bool) -> bool) -> Option<(Waiting, Cancel)> {
         let mut inside = self.inside();
         if inside.closed {
             return None;
         }
-        let run = inside.queue.take_of(&|run| !run.here && may(run))?;
+        let idle = inside.idle > 0;
+        let run = inside.queue.take_of(&|run| may(run, idle))?;
         let cancel = inside.begin(run.id, true);
         Some((run, cancel))
     }
@@ -120,18 +130,22 @@ impl Dispatch {
         self.inside().begin(id, true)
     }
 
-    /// Waits for the next run and takes it, with its switch; none once this is closed.
-    pub fn next(&self) -> Option<(Waiting, Cancel)> {
+    /// Waits for the next run that this machine may carry out and takes it, with its switch; none once this is closed.
+    pub fn next(&self, may: &dyn Fn(&Waiting) -> bool) -> Option<(Waiting, Cancel)> {
         let mut inside = self.inside();
         loop {
             if inside.closed {
                 return None;
             }
-            if let Some(run) = inside.queue.take() {
+            if let Some(run) = inside.queue.take_of(may) {
                 let cancel = inside.begin(run.id, false);
+                // What was left to this worker may be another host's now.
+                self.news.notify_waiters();
                 return Some((run, cancel));
             }
+            inside.idle += 1;
             inside = self.more.wait(inside).unwrap_or_else(PoisonError::into_inner);
+            inside.idle -= 1;
         }
     }
 
@@ -197,11 +211,12 @@ impl Drop for Promise<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
 
     const SHARE: Share = Share { most: 1, weight: 1 };
 
     fn run(id: u64) -> Waiting {
-        Waiting { id, tenant: "a".into(), priority: 0, cost: 1, here: false }
+        Waiting { id, tenant: "a".into(), priority: 0, cost: 1, placed: false, needs: Arc::default() }
     }
 
     #[test]
@@ -218,14 +233,14 @@ mod tests {
     fn the_end_of_the_server_is_no_end_of_what_others_carry_out() {
         let dispatch = Dispatch::new(9);
         (1..=3).for_each(|id| dispatch.restore(run(id), 1));
-        let (taken, elsewhere) = dispatch.take_elsewhere(&|run| run.id != 1).expect("one");
-        let (_, here) = dispatch.next().expect("one");
+        let (taken, elsewhere) = dispatch.take_elsewhere(&|run, _| run.id != 1).expect("one");
+        let (_, here) = dispatch.next(&|_| true).expect("one");
         let adopted = dispatch.adopt(9);
         dispatch.close();
         dispatch.stop_all();
         assert_eq!(taken.id, 2);
         assert!(here.is_cancelled() && !elsewhere.is_draining() && !adopted.is_draining());
-        assert!(dispatch.take_elsewhere(&|_| true).is_none());
+        assert!(dispatch.take_elsewhere(&|_, _| true).is_none());
         assert_eq!(dispatch.stop(9), Stopped::Drained);
     }
 
@@ -234,7 +249,7 @@ mod tests {
         let dispatch = Dispatch::new(9);
         dispatch.restore(run(1), 1);
         dispatch.restore(run(2), 1);
-        let (first, cancel) = dispatch.next().expect("one");
+        let (first, cancel) = dispatch.next(&|_| true).expect("one");
         assert_eq!(dispatch.stop(2), Stopped::Waiting);
         assert_eq!(dispatch.stop(2), Stopped::Unknown);
         assert_eq!(dispatch.stop(first.id), Stopped::Drained);
@@ -243,6 +258,6 @@ mod tests {
         assert!(cancel.is_cancelled());
         assert!(dispatch.done(first.id));
         dispatch.close();
-        assert!(dispatch.next().is_none());
+        assert!(dispatch.next(&|_| true).is_none());
     }
 }

@@ -46,6 +46,8 @@ pub type Look = Box<dyn Fn(&Library) -> Result<Machines, String> + Send + Sync>;
 pub struct Terms {
     /// Looks at the machines that there are now.
     pub machines: Look,
+    /// Whether hosts' devices come to these: those of a cluster are all that there are.
+    pub with_hosts: bool,
     /// When plans are made again, and which change is worth it.
     pub policy: Policy,
     /// The share of its time that a replica may be busy.
@@ -105,6 +107,8 @@ struct State {
     sight: Sight,
     /// Whether the watcher is to look at what drains, and whether it is to end.
     nudged: bool,
+    /// Whether it is to look at the machines without waiting.
+    due: bool,
     closed: bool,
 }
 
@@ -206,6 +210,12 @@ impl Fleet {
         self.wake.notify_all();
     }
 
+    /// Has the watcher look at the machines now.
+    pub fn machines_changed(&self) {
+        self.state().due = true;
+        self.nudge();
+    }
+
     /// Ends the watcher.
     pub fn close(&self) {
         self.state().closed = true;
@@ -213,8 +223,9 @@ impl Fleet {
     }
 
     /// The machines that there are; what was seen last where they cannot be looked at.
-    fn look(&self, library: &Library) -> Result<Machines, String> {
-        let looked = (self.terms.machines)(library);
+    fn look(&self, planner: &Planner) -> Result<Machines, String> {
+        let looked = (self.terms.machines)(planner.library());
+        let looked = if self.terms.with_hosts { looked.map(|here| planner.sites().together(here)) } else { looked };
         let mut state = self.state();
         match looked {
             Ok(machines) => {
@@ -241,6 +252,7 @@ impl Fleet {
         let number = self.state().number + 1;
         let since_ms = super::now_ms();
         let force = joint.map(|joint| in_force(&service.planner, number, since_ms, joint, &paces)).transpose()?;
+        self.carried(service, force.as_ref())?;
         let said = Replanned { plan: number, ..said };
         let mut replans = self.state().replans.clone();
         replans.push_front(said.clone());
@@ -256,6 +268,19 @@ impl Fleet {
         let note = said::line(&said);
         service.audit.note(Act { what: "replan", tenant: None, from: None, run: None, note: &note });
         Ok(())
+    }
+
+    /// Refuses a plan by which a run would need devices of several machines.
+    fn carried(&self, service: &Service, force: Option<&InForce>) -> Result<(), Refusal> {
+        let sites = service.planner.sites();
+        if !self.terms.with_hosts || sites.kinds().is_empty() {
+            return Ok(());
+        }
+        let apart = force.into_iter().flat_map(|force| force.parts.values()).find(|part| !sites.any(&part.needs));
+        let Some(part) = apart else { return Ok(()) };
+        let devices: Vec<String> = part.needs.devices.iter().map(|(name, units)| format!("{units} `{name}`")).collect();
+        let message = format!("a run needs {}, and no machine has all of it", devices.join(" and "));
+        Err(Refusal::conflict("no_machine", message).help("a run is carried out by one machine as a whole"))
     }
 
     /// Notes why there is no plan in the place of the one in force, which goes on.
@@ -311,7 +336,7 @@ fn in_force(
         let text = serde_json::to_string(&job.plan).map_err(|e| Refusal::broken(&e.to_string()))?;
         Ok((job.plan.job.clone(), planner.trust_by(text, &library)?))
     };
-    let parts = joint.jobs.iter().map(part).collect::<Result<_, Refusal>>()?;
+    let parts: BTreeMap<String, Arc<Trusted>> = joint.jobs.iter().map(part).collect::<Result<_, Refusal>>()?;
     Ok(InForce { number, since_ms, joint, parts })
 }
 

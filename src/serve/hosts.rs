@@ -5,9 +5,12 @@
 //! silent for too long loses its runs to others, which go on behind what the journal holds. `docs/service.md` says what is promised.
 
 pub mod lease;
+mod places;
 pub mod protocol;
 pub mod routes;
 mod seen;
+pub mod table;
+mod there;
 
 use super::Service;
 use super::api::refusal::Refusal;
@@ -17,7 +20,6 @@ use super::now_ms;
 use super::queue::Waiting;
 use super::tenants::plain_name;
 use crate::run::cancel::Cancel;
-use crate::run::devices::Inventory;
 use crate::run::fault::Fault;
 use crate::run::secret::random;
 use lease::{Kept, Lease};
@@ -25,8 +27,10 @@ use protocol::{Ask, Ended, Grant, Held, Hello, News, Outcome, Stop, Welcome, Wis
 pub use seen::statuses;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use there::{Awaited, Has};
 
 /// Hosts that are known at a time, lost ones among them.
 const MOST: usize = 1_000;
@@ -43,7 +47,7 @@ struct Host {
     process: String,
     /// Whose token it came with.
     owner: String,
-    inventory: Inventory,
+    has: Has,
     /// Runs at a time.
     runs: u32,
     from: IpAddr,
@@ -69,13 +73,22 @@ pub struct Hosts {
     inside: Mutex<Inside>,
     /// One at a time writes which leases there are.
     keeping: Mutex<()>,
+    awaited: Mutex<Awaited>,
+    /// Whether other hosts are there than the store says.
+    unkept: AtomicBool,
     lease: Duration,
 }
 
 impl Hosts {
     /// None yet; a host may be silent for so long.
     pub fn new(lease: Duration) -> Hosts {
-        Hosts { inside: Mutex::default(), keeping: Mutex::default(), lease }
+        Hosts {
+            inside: Mutex::default(),
+            keeping: Mutex::default(),
+            awaited: Mutex::default(),
+            unkept: AtomicBool::new(false),
+            lease,
+        }
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
@@ -105,7 +118,7 @@ impl Hosts {
 
     /// Takes a host in. One with the same name and the same token is it: what it has not brought along goes to others.
     fn register(&self, service: &Arc<Service>, owner: &str, from: IpAddr, hello: Hello) -> Result<Welcome, Refusal> {
-        let Hello { name, version, process, again, runs, inventory, leases } = hello;
+        let Hello { name, version, process, again, runs, inventory, usable, leases } = hello;
         if version != env!("CARGO_PKG_VERSION") {
             let message = format!("the host has mkbc {version}, and this server {}", env!("CARGO_PKG_VERSION"));
             return Err(Refusal::conflict("other_version", message).help("both must be the same"));
@@ -137,7 +150,7 @@ impl Hosts {
                 session: session.clone(),
                 process,
                 owner,
-                inventory,
+                has: Has { inventory, usable },
                 runs,
                 from,
                 heard: now,
@@ -152,6 +165,7 @@ impl Hosts {
             dropped.into_iter().map(|(lease, _)| lease.clone()).collect()
         };
         service.audit.note(Act { what: "host", tenant: None, from: Some(from), run: None, note: &key });
+        self.came(service, &key);
         for lease in dropped {
             self.lose(service, &lease, "began anew");
         }
@@ -159,12 +173,13 @@ impl Hosts {
     }
 
     /// The host of a session, which was heard just now.
-    fn heard(&self, owner: &str, session: &str, leases: &[Held]) -> Result<String, Refusal> {
+    fn heard(&self, service: &Service, owner: &str, session: &str, leases: &[Held]) -> Result<String, Refusal> {
         let mut inside = self.inside();
         let unknown = || Refusal::new(404, "unknown_host", "the host is not registered, or has registered again since");
         let found = inside.hosts.iter_mut().find(|(_, host)| host.session == session && host.owner == owner);
         let (key, host) = found.ok_or_else(unknown)?;
-        (host.heard, host.heard_ms, host.lost) = (Instant::now(), now_ms(), false);
+        let back = std::mem::replace(&mut host.lost, false);
+        (host.heard, host.heard_ms) = (Instant::now(), now_ms());
         let (key, until) = (key.clone(), host.heard + self.lease);
         for held in leases {
             if let Some((lease, end)) = inside.leases.get_mut(&held.run)
@@ -173,6 +188,10 @@ impl Hosts {
             {
                 *end = until;
             }
+        }
+        drop(inside);
+        if back {
+            self.came(service, &key);
         }
         Ok(key)
     }
@@ -206,9 +225,14 @@ impl Hosts {
         own.map(|(lease, _)| (lease.cancel.clone(), told(lease))).collect()
     }
 
-    /// Whether a host may carry a run out.
-    fn may(&self, host: &str, run: &Waiting) -> bool {
-        !self.inside().refused.get(&run.id).is_some_and(|hosts| hosts.contains(host))
+    /// Whether a host may carry a run out. A workflow's stays here where a worker of this process has nothing to do: its calls ask this
+    /// server for places.
+    fn may(&self, service: &Service, host: &str, run: &Waiting, idle: bool) -> bool {
+        let sites = service.planner.sites();
+        let stays = run.placed && idle && sites.own_may(&run.needs);
+        !stays
+            && sites.may(host, &run.needs)
+            && !self.inside().refused.get(&run.id).is_some_and(|hosts| hosts.contains(host))
     }
 
     /// Gives a run to a host; none where it has ended meanwhile.
@@ -246,8 +270,8 @@ impl Hosts {
     }
 
     /// The lease of a run, if it is the one with this fence, of a host with this token; it is heard of just now.
-    fn lease(&self, owner: &str, run: u64, fence: u64) -> Result<Arc<Lease>, Refusal> {
-        let lost = || Refusal::conflict("lease_lost", "the run is not this host's any longer");
+    fn lease(&self, service: &Service, owner: &str, run: u64, fence: u64) -> Result<Arc<Lease>, Refusal> {
+        let lost = Lease::lost;
         let mut inside = self.inside();
         let Inside { hosts, leases, .. } = &mut *inside;
         let (lease, until) = leases.get_mut(&run).filter(|(lease, _)| lease.fence == fence).ok_or_else(lost)?;
@@ -257,10 +281,16 @@ impl Hosts {
             return Err(lost());
         }
         *until = Instant::now() + self.lease;
-        if let Some(host) = hosts.get_mut(&lease.host) {
-            (host.heard, host.heard_ms, host.lost) = (Instant::now(), now_ms(), false);
+        let lease = lease.clone();
+        let back = hosts.get_mut(&lease.host).is_some_and(|host| {
+            (host.heard, host.heard_ms) = (Instant::now(), now_ms());
+            std::mem::replace(&mut host.lost, false)
+        });
+        drop(inside);
+        if back {
+            self.came(service, &lease.host);
         }
-        Ok(lease.clone())
+        Ok(lease)
     }
 
     /// Ends a lease: it is nobody's from now on. Whether it was there.
@@ -287,7 +317,7 @@ impl Hosts {
         let all = super::micro(rust_decimal::prelude::ToPrimitive::to_f64(&lease.spent()?).unwrap_or_default());
         let spent = ended.spent_micro.map(|spent| spent.max(all));
         if !self.remove(service, lease) {
-            return Err(Refusal::conflict("lease_lost", "the run is not this host's any longer"));
+            return Err(Lease::lost());
         }
         let (word, end) = match ended.outcome {
             Outcome::Done => ("done", End::Done),
@@ -338,42 +368,6 @@ impl Hosts {
             ))
         };
         execute::conclude(service, lease.id, end, None);
-    }
-
-    /// Ends the leases of hosts that were silent for too long.
-    pub fn sweep(&self, service: &Arc<Service>) {
-        let now = Instant::now();
-        let (late, silent): (Vec<Arc<Lease>>, Vec<String>) = {
-            let mut inside = self.inside();
-            let late = inside.leases.values().filter(|(_, until)| *until <= now);
-            let late = late.map(|(lease, _)| lease.clone()).collect();
-            let silent = inside.hosts.iter_mut().filter(|(_, host)| !host.lost && host.heard + self.lease <= now);
-            let silent = silent.map(|(key, host)| {
-                host.lost = true;
-                key.clone()
-            });
-            (late, silent.collect())
-        };
-        for key in silent {
-            service.audit.note(Act { what: "host_lost", tenant: None, from: None, run: None, note: &key });
-        }
-        for lease in late {
-            self.lose(service, &lease, "was not heard of for too long");
-        }
-    }
-
-    /// A host goes away, with nothing under way.
-    fn leave(&self, service: &Arc<Service>, key: &str) {
-        let left: Vec<Arc<Lease>> = {
-            let mut inside = self.inside();
-            inside.hosts.remove(key);
-            let own = inside.leases.values().filter(|(lease, _)| lease.host == key);
-            own.map(|(lease, _)| lease.clone()).collect()
-        };
-        service.audit.note(Act { what: "host_left", tenant: None, from: None, run: None, note: key });
-        for lease in left {
-            self.lose(service, &lease, "left");
-        }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::api;
 use super::audit::Act;
 use super::listen::{self, Door, Peer};
+use super::queue::Waiting;
 use super::{Service, execute, fleet};
 use crate::run::fault::{Fault, FaultKind};
 use crate::run::{Signals, block_on};
@@ -81,7 +82,8 @@ async fn sweep(service: Arc<Service>) {
 /// A thread that carries out one run after the other until there is to be no more.
 fn worker(service: Arc<Service>, n: usize) -> Result<std::thread::JoinHandle<()>, Fault> {
     let work = move || {
-        while let Some((run, cancel)) = service.dispatch.next() {
+        let may = |run: &Waiting| service.planner.sites().own_may(&run.needs);
+        while let Some((run, cancel)) = service.dispatch.next(&may) {
             execute::work(&service, run.id, &cancel);
         }
     };

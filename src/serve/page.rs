@@ -20,41 +20,76 @@ mod steps;
 
 use super::Service;
 use super::api::refusal::Refusal;
+use super::api::routes::{Asker, Content, PLAIN, Route, bytes};
 use crate::html;
-use crate::run::shown::STYLE;
-use axum::Router;
+use crate::run::shown::STYLE as SHOWN;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use frame::Page;
 use std::fmt::Write;
 use std::sync::Arc;
 
-const SCRIPT: &str = include_str!("page/script.js");
-const ICON: &str = include_str!("page/icon.svg");
+const HTML: Content = bytes("text/html");
+const STYLE: (&str, &str) = ("text/css; charset=utf-8", SHOWN);
+const SCRIPT: (&str, &str) = ("text/javascript; charset=utf-8", include_str!("page/script.js"));
+const ICON: (&str, &str) = ("image/svg+xml", include_str!("page/icon.svg"));
 
 /// The pages' routes, beside those of the API.
-pub fn routes() -> Router<Arc<Service>> {
-    let asset = |kind: &'static str, text: &'static str| {
-        get(move || async move {
-            let headers = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "max-age=3600")];
-            (headers.map(|(name, value)| (name, HeaderValue::from_static(value))), text)
-        })
+pub fn table() -> Vec<Route> {
+    type Words = &'static str;
+    let page = |name: Words, path: Words, summary: Words, serve: fn() -> MethodRouter<Arc<Service>>| Route {
+        path,
+        name,
+        summary,
+        answers: vec![(200, "The page", Some(HTML)), (303, "It leads to where a browser signs in", None)],
+        refusals: &[400, 404, 422, 503],
+        serve,
+        ..PLAIN
     };
-    Router::new()
-        .route("/", get(runs::list))
-        .route("/runs/{id}", get(run::show))
-        .route("/runs/{id}/cancel", post(run::cancel))
-        .route("/runs/{id}/steps/{step}", get(steps::show))
-        .route("/runs/{id}/plan", get(plan::show))
-        .route("/runs/{id}/solve", get(solve::show))
-        .route("/compare", get(compare::show))
-        .route("/fleet", get(fleet::show))
-        .route(SIGN_IN, get(sign_in::show).post(sign_in::begin))
-        .route("/logout", post(sign_in::end))
-        .route("/assets/page.css", asset("text/css; charset=utf-8", STYLE))
-        .route("/assets/page.js", asset("text/javascript; charset=utf-8", SCRIPT))
-        .route("/assets/icon.svg", asset("image/svg+xml", ICON))
+    // What a form does is seen on the page to which it leads.
+    let form = |name, path, summary, serve: fn() -> _| Route {
+        method: "post",
+        answers: vec![(303, "It leads to a page", None)],
+        refusals: &[400, 404, 409, 413, 415, 422, 503],
+        ..page(name, path, summary, serve)
+    };
+    let asset = |name, path, kind, serve: fn() -> _| Route {
+        asker: Asker::Anybody,
+        answers: vec![(200, "It", Some(bytes(kind)))],
+        refusals: &[],
+        ..page(name, path, "What pages are made with", serve)
+    };
+    vec![
+        page("pageOfRuns", "/", "Runs, the latest first", || get(runs::list)),
+        page("pageOfRun", "/runs/{id}", "A run", || get(run::show)),
+        form("cancelRunByForm", "/runs/{id}/cancel", "Stops a run", || post(run::cancel)),
+        page("pageOfStep", "/runs/{id}/steps/{step}", "A step of a run", || get(steps::show)),
+        page("pageOfPlan", "/runs/{id}/plan", "The plan of a run", || get(plan::show)),
+        page("pageOfSolve", "/runs/{id}/solve", "A run's job, planned again with other limits", || get(solve::show)),
+        page("pageOfComparison", "/compare", "Two runs beside each other", || get(compare::show)),
+        page("pageOfFleet", "/fleet", "The fleet", || get(fleet::show)),
+        Route {
+            asker: Asker::Anybody,
+            ..page("pageOfSignIn", SIGN_IN, "Where a browser signs in", || get(sign_in::show))
+        },
+        Route {
+            asker: Asker::Anybody,
+            refusals: &[400, 401, 403, 413, 415, 422, 429],
+            ..form("signIn", SIGN_IN, "Signs a browser in", || post(sign_in::begin))
+        },
+        form("signOut", "/logout", "Signs a browser out", || post(sign_in::end)),
+        asset("pageStyle", "/assets/page.css", STYLE.0, || asset_of(STYLE)),
+        asset("pageScript", "/assets/page.js", SCRIPT.0, || asset_of(SCRIPT)),
+        asset("pageIcon", "/assets/icon.svg", ICON.0, || asset_of(ICON)),
+    ]
+}
+
+fn asset_of((kind, text): (&'static str, &'static str)) -> MethodRouter<Arc<Service>> {
+    get(move || async move {
+        let headers = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "max-age=3600")];
+        (headers.map(|(name, value)| (name, HeaderValue::from_static(value))), text)
+    })
 }
 
 /// Where a browser signs in.

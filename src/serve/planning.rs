@@ -7,6 +7,7 @@ pub mod ask;
 
 use super::api::refusal::Refusal;
 use super::inputs::{Files, Given, given};
+use super::sites::{Needs, Sites};
 use crate::check::select;
 use crate::compile::{self, Checked, Compiled, Target, Texts, check_tree, fill};
 use crate::diag::source::FileId;
@@ -17,11 +18,13 @@ use crate::ir::workflow::{Node, Op, Region};
 use crate::library::{Implementation, Library};
 use crate::plan::model::Plan;
 use crate::plan::verify::{verify, verify_against};
+use crate::run::devices::Inventory;
+use crate::run::fault::RunError;
 use crate::run::{preflight, value};
 use crate::solve::judge::Judge;
 use crate::solve::{Certify, Limits};
-use crate::space::Machines;
 use crate::space::ends::End;
+use crate::space::{Machines, Usable};
 use crate::syntax::ast::File;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -34,6 +37,8 @@ const NODES: u64 = 2_000_000;
 const Z3_MS: u32 = 2_000;
 /// The longest that a plan is looked for.
 pub const LONGEST: f64 = 60.0;
+/// Bytes of a file's name.
+const FILE_NAME: usize = 255;
 /// Plans that are remembered as verified.
 const REMEMBERED: usize = 256;
 
@@ -44,6 +49,8 @@ pub struct Here {
     pub machines: fn(&str, &Library) -> Result<Machines, String>,
     /// What this machine is called there.
     pub name: &'static str,
+    /// What some machine has, as a cluster.
+    pub has: fn(&Inventory, &Library) -> Machines,
     /// Whether this machine can run an implementation.
     pub usable: fn(&Implementation) -> Result<(), String>,
     /// Who certifies plans, where that is not the z3 in this process.
@@ -55,6 +62,8 @@ pub struct Here {
 pub struct Order {
     /// The text of a `.mkb` file.
     pub source: String,
+    /// What the file is called, where its owner said so.
+    pub file: Option<String>,
     /// The job, where there are several.
     pub job: Option<String>,
     /// The text of its lock file.
@@ -63,6 +72,21 @@ pub struct Order {
     pub robust: bool,
     /// Seconds to look for a better plan.
     pub time_limit_s: Option<f64>,
+}
+
+impl Order {
+    /// What the file is called in what is said about it. A name is shown, and nothing is looked for by it.
+    fn file(&self) -> Result<&str, Refusal> {
+        let Some(name) = &self.file else { return Ok("job.mkb") };
+        let plain = !name.is_empty() && name.len() <= FILE_NAME && !name.contains(|c: char| c.is_control() || c == '/');
+        let wrong = || {
+            Refusal::invalid(
+                "bad_file_name",
+                format!("a file's name has 1 to {FILE_NAME} bytes, no `/` and no control characters"),
+            )
+        };
+        plain.then_some(name.as_str()).ok_or_else(wrong)
+    }
 }
 
 /// A source that was read.
@@ -88,6 +112,8 @@ pub struct Trusted {
     pub text: String,
     /// Digest of the text.
     pub digest: String,
+    /// What it needs of the machine that carries it out.
+    pub needs: Arc<Needs>,
 }
 
 /// Makes plans, and says which may be run.
@@ -97,19 +123,51 @@ pub struct Planner {
     libraries: Vec<PathBuf>,
     here: Here,
     own_tools: bool,
+    sites: Sites,
     /// Plans that were found good, by digest.
     known: Mutex<BTreeMap<String, Arc<Trusted>>>,
 }
 
 impl Planner {
     /// A planner for a library; with `own_tools`, sources and plans may bring tools and models along: any program of this machine, that is.
-    pub fn new(texts: Texts, libraries: Vec<PathBuf>, here: Here, own_tools: bool) -> Result<Planner, String> {
+    /// `works` says whether this machine carries runs out.
+    pub fn new(
+        texts: Texts,
+        libraries: Vec<PathBuf>,
+        here: Here,
+        own_tools: bool,
+        works: bool,
+    ) -> Result<Planner, String> {
         let mut cx = Diagnostics::default();
         let Checked { library, .. } = check_tree(&texts, File::default(), &mut cx);
         if cx.has_errors() {
             return Err(render::text(&cx, &texts.sources, false));
         }
-        Ok(Planner { texts, library, libraries, here, own_tools, known: Mutex::default() })
+        let own = works.then(|| (here.machines)(here.name, &library)).transpose()?;
+        Ok(Planner { texts, library, libraries, here, own_tools, sites: Sites::new(own), known: Mutex::default() })
+    }
+
+    /// The machines that carry runs out.
+    pub fn sites(&self) -> &Sites {
+        &self.sites
+    }
+
+    /// What some machine has, as a cluster.
+    pub fn has(&self, inventory: &Inventory) -> Machines {
+        (self.here.has)(inventory, &self.library)
+    }
+
+    /// What a plan needs of the machine that carries it out; its text is asked for where it is not remembered.
+    pub fn needs(&self, digest: &str, text: impl FnOnce() -> Option<String>) -> Arc<Needs> {
+        if let Some(known) = self.known(digest) {
+            return known.needs.clone();
+        }
+        let plan = text().and_then(|text| serde_json::from_str::<Plan>(&text).ok());
+        // One that cannot be read is a fault of the run, which whoever takes it finds.
+        plan.map_or_else(Arc::default, |plan| {
+            let lacks = !self.missing(&plan).is_empty();
+            Arc::new(Needs { elsewhere: lacks, ..Needs::of(&plan, &self.library) })
+        })
     }
 
     /// The plan of a digest, if it was found good before.
@@ -146,9 +204,9 @@ impl Planner {
             let message = "the plan makes a value that names a file by itself";
             return Err(Refusal::invalid("unverified_plan", message).help("submit the job's source"));
         }
-        self.able(&plan)?;
+        let needs = Arc::new(self.able(&plan)?);
         let digest = digest([text.as_str()]);
-        Ok(self.remember(Trusted { plan, text, digest }))
+        Ok(self.remember(Trusted { plan, text, digest, needs }))
     }
 
     /// The library of this server.
@@ -156,15 +214,17 @@ impl Planner {
         &self.library
     }
 
-    /// Whether this machine can run an implementation.
-    pub fn usable(&self) -> fn(&Implementation) -> Result<(), String> {
-        self.here.usable
+    /// Whether this machine or one of the hosts can run an implementation.
+    pub fn usable(&self) -> impl Fn(&Implementation) -> Result<(), String> {
+        move |entry: &Implementation| {
+            (self.here.usable)(entry).or_else(|why| if self.sites.can(entry) { Ok(()) } else { Err(why) })
+        }
     }
 
     /// Reads a source: checked, its holes filled. Without `own_tools` it brings no tools or models along.
     pub fn open(&self, order: &Order, own_tools: bool) -> Result<Opened, Refusal> {
         let mut texts = self.texts.clone();
-        let file = texts.sources.add("job.mkb", order.source.as_str());
+        let file = texts.sources.add(order.file()?, order.source.as_str());
         let mut cx = Diagnostics::default();
         let checked = compile::check_file(&texts, file, &mut cx);
         if cx.has_errors() {
@@ -192,14 +252,10 @@ impl Planner {
         files: &Files<'_>,
     ) -> Result<(Arc<Trusted>, Given), Refusal> {
         let Opened { texts, file, checked, lock, job } = &self.open(order, self.own_tools)?;
-        let (mut cx, file) = (Diagnostics::default(), *file);
+        let file = *file;
         let job = select(&checked.program, Some(job)).map_err(|why| Refusal::invalid("no_job", why))?;
         let params: Vec<_> = job.params.iter().map(|p| job.local(*p)).map(|l| (l.name.as_str(), &l.ty)).collect();
         let given = given(&params, inputs, files)?;
-        // As `mkbc run` does: a cluster that the job names is for `mkbc plan`.
-        let machines = (self.here.machines)(self.here.name, &checked.library);
-        let machines = machines.map_err(|why| Refusal::invalid("no_cluster", why))?;
-        let usable = self.here.usable;
         let limit = Duration::from_secs_f64(order.time_limit_s.unwrap_or(20.0).clamp(0.0, LONGEST));
         let began = Instant::now();
         let out_of_time = move || began.elapsed() >= limit;
@@ -211,26 +267,55 @@ impl Planner {
             judge: self.here.judge,
         };
         let end = if order.robust { End::Worst } else { End::Typical };
-        let target =
-            Target { job: Some(&job.name), machines: &machines, measured: &given.sizes, usable: &usable, limits, end };
-        let compiled = Compiled { texts, file, checked, lock: lock.as_deref() };
-        let plan = match compile::plan(compiled, &target, &mut cx) {
-            Ok((_, decision)) => decision.plan,
-            Err(_) if cx.has_errors() => return Err(Refusal::diagnosed(&cx, &texts.sources)),
-            Err(why) => return Err(Refusal::invalid("no_plan", why)),
+        let planned = |machines: &Machines, usable: &Usable<'_>| {
+            let mut cx = Diagnostics::default();
+            let target = Target { job: Some(&job.name), machines, measured: &given.sizes, usable, limits, end };
+            let compiled = Compiled { texts, file, checked, lock: lock.as_deref() };
+            let plan = match compile::plan(compiled, &target, &mut cx) {
+                Ok((_, decision)) => decision.plan,
+                Err(_) if cx.has_errors() => return Err(Refusal::diagnosed(&cx, &texts.sources)),
+                Err(why) => return Err(Refusal::invalid("no_plan", why)),
+            };
+            let needs = Arc::new(self.able(&plan)?);
+            let text = serde_json::to_string(&plan).map_err(|e| Refusal::broken(&e.to_string()))?;
+            let digest = digest([text.as_str()]);
+            Ok(self.remember(Trusted { plan, text, digest, needs }))
         };
-        self.able(&plan)?;
-        let text = serde_json::to_string(&plan).map_err(|e| Refusal::broken(&e.to_string()))?;
-        let digest = digest([text.as_str()]);
-        Ok((self.remember(Trusted { plan, text, digest }), given))
+        // One machine carries it out: this one, or else a host that has what it takes. A cluster that the job names is for `mkbc plan`.
+        let own = self.sites.counts_own().then(|| {
+            let machines = (self.here.machines)(self.here.name, &checked.library);
+            machines.map_err(|why| Refusal::invalid("no_cluster", why)).and_then(|own| planned(&own, &self.here.usable))
+        });
+        let mut why = match own {
+            Some(Ok(trusted)) => return Ok((trusted, given)),
+            other => other.and_then(Result::err),
+        };
+        for site in self.sites.kinds() {
+            let usable = |entry: &Implementation| match site.usable.contains(entry.name.as_str()) {
+                true => Ok(()),
+                false => (self.here.usable)(entry),
+            };
+            match planned(&site.machines, &usable) {
+                Ok(trusted) => return Ok((trusted, given)),
+                Err(refusal) => why = why.or(Some(refusal)),
+            }
+        }
+        Err(why.unwrap_or_else(|| Refusal::invalid("no_cluster", "no machine carries runs out")))
     }
 
-    /// Refuses a plan for which this machine lacks something.
-    fn able(&self, plan: &Plan) -> Result<(), Refusal> {
+    fn missing(&self, plan: &Plan) -> Vec<RunError> {
         let env = |name: &str| std::env::var(name).ok();
-        let missing = preflight::missing(plan, &env, &self.libraries);
+        preflight::missing(plan, &env, &self.libraries)
+    }
+
+    /// Refuses a plan for which this machine lacks something, unless a host says that it has all of it.
+    fn able(&self, plan: &Plan) -> Result<Needs, Refusal> {
+        let (missing, needs) = (self.missing(plan), Needs::of(plan, &self.library));
         if missing.is_empty() {
-            return Ok(());
+            return Ok(needs);
+        }
+        if self.sites.can_all(plan, &needs) {
+            return Ok(Needs { elsewhere: true, ..needs });
         }
         let lines: Vec<String> = missing.iter().map(|m| m.to_string()).collect();
         Err(Refusal::invalid(

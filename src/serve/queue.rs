@@ -4,8 +4,10 @@
 //! divided by its weight, and the tenant whose clock is furthest behind is next (stride scheduling). Who was idle does not save time up. Where
 //! lower priorities were passed over [`PATIENCE`] times, the oldest of them is next, so that nobody waits for ever.
 
+use super::sites::Needs;
 use super::store::Accepted;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// How often lower priorities are passed over before one of them is next.
 pub const PATIENCE: u32 = 16;
@@ -25,8 +27,10 @@ pub struct Waiting {
     pub priority: u8,
     /// What it takes of a worker's time, as predicted, in milliseconds; at least 1 counts.
     pub cost: u64,
-    /// Whether only the server's own machine may carry it out.
-    pub here: bool,
+    /// Whether it is of a deployed workflow: its calls take places on instances, which this server counts.
+    pub placed: bool,
+    /// What it needs of the machine that carries it out.
+    pub needs: Arc<Needs>,
 }
 
 impl From<&Accepted> for Waiting {
@@ -36,8 +40,8 @@ impl From<&Accepted> for Waiting {
             tenant: run.tenant.clone(),
             priority: run.priority,
             cost: run.cost_ms,
-            // Its calls take places on instances that this server alone counts.
-            here: run.workflow.is_some(),
+            placed: run.workflow.is_some(),
+            needs: Arc::default(),
         }
     }
 }
@@ -211,7 +215,7 @@ mod tests {
     const SHARE: Share = Share { most: 100, weight: 1 };
 
     fn run(id: u64, tenant: &str, priority: u8, cost: u64) -> Waiting {
-        Waiting { id, tenant: tenant.to_owned(), priority, cost, here: false }
+        Waiting { id, tenant: tenant.to_owned(), priority, cost, placed: false, needs: Arc::default() }
     }
 
     fn put(queue: &mut Queue, run: Waiting, weight: u32) {
@@ -269,10 +273,10 @@ mod tests {
     #[test]
     fn who_may_not_carry_all_out_gets_the_next_that_it_may() {
         let mut queue = Queue::new(1000);
-        put(&mut queue, Waiting { here: true, ..run(1, "a", 9, 1) }, 1);
+        put(&mut queue, Waiting { placed: true, ..run(1, "a", 9, 1) }, 1);
         put(&mut queue, run(2, "a", 0, 1), 1);
         put(&mut queue, run(3, "a", 0, 1), 1);
-        let mut elsewhere = || queue.take_of(&|run| !run.here).map(|run| run.id);
+        let mut elsewhere = || queue.take_of(&|run| !run.placed).map(|run| run.id);
         assert_eq!([elsewhere(), elsewhere(), elsewhere()], [Some(2), Some(3), None]);
         assert_eq!(queue.take().map(|run| run.id), Some(1));
     }

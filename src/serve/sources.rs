@@ -19,16 +19,19 @@ pub fn keep(service: &Path, tenant: &str, plan: &str, order: &Order) -> Result<(
         return Ok(());
     }
     store::folder(path.parent().unwrap_or(service))?;
-    let Order { source, job, lock, robust, .. } = order;
-    store::write(&path, json!({"source": source, "job": job, "lock": lock, "robust": robust}).to_string().as_bytes())
+    let Order { source, file, job, lock, robust, .. } = order;
+    store::write(
+        &path,
+        json!({"source": source, "file": file, "job": job, "lock": lock, "robust": robust}).to_string().as_bytes(),
+    )
 }
 
 /// The source of a plan, if it is kept.
 pub fn of(service: &Path, tenant: &str, plan: &str) -> Option<Order> {
     let kept: Value = serde_json::from_slice(&std::fs::read(file(service, tenant, plan)).ok()?).ok()?;
     let text = |name: &str| kept[name].as_str().map(str::to_owned);
-    let (job, lock) = (text("job"), text("lock"));
-    Some(Order { source: text("source")?, job, lock, robust: kept["robust"] == true, time_limit_s: None })
+    let (source, robust) = (text("source")?, kept["robust"] == true);
+    Some(Order { source, file: text("file"), job: text("job"), lock: text("lock"), robust, time_limit_s: None })
 }
 
 #[cfg(test)]

@@ -345,3 +345,19 @@ fn a_tenant_learns_nothing_of_what_others_have_deployed() {
     assert_eq!(get(&b, "/v1/workflows/secret").json()["slo"]["runs"], 1);
     assert_eq!(get(&a, "/v1/workflows/secret").json()["slo"]["runs"], 0);
 }
+
+#[test]
+fn what_is_wrong_with_a_source_is_said_by_the_name_of_its_file() {
+    let mkbc = folder("0", 4);
+    let server = start(&mkbc);
+    let deployed = |file: &str| {
+        let body = json!({"source": "job j(word: Text) -> Text {\n  shuot(word)\n}\n", "rate": "1/s", "file": file});
+        server.ask("POST", "/v1/workflows", &[("Content-Type", "application/json")], &body.to_string())
+    };
+    let refused = deployed("my job.mkb");
+    assert_eq!(refused.status, 422, "{refused:?}");
+    assert!(refused.body.contains("my job.mkb:2") && !refused.body.contains("\"job.mkb"), "{}", refused.body);
+    for wrong in ["", "../a.mkb", "a\nb"] {
+        assert_eq!(deployed(wrong).code(), "bad_file_name", "{wrong:?}");
+    }
+}

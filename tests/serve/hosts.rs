@@ -51,10 +51,15 @@ pub struct Worker(Child);
 
 impl Worker {
     pub fn start(mkbc: &Mkbc, url: &str, name: &str, more: &[&str]) -> Worker {
+        Worker::start_with(mkbc, url, name, more, &[])
+    }
+
+    /// The same with variables of its own.
+    pub fn start_with(mkbc: &Mkbc, url: &str, name: &str, more: &[&str], env: &[(&str, &str)]) -> Worker {
         let log = std::fs::OpenOptions::new().append(true).create(true).open(mkbc.path("worker.log")).expect("a log");
         let words = ["worker", "--to", url, "--token-file", "worker.token", "--name", name, "--runs", "1"];
         let words = words.into_iter().chain(more.iter().copied());
-        let child = mkbc.command(words).stdout(Stdio::null()).stderr(log).spawn();
+        let child = mkbc.command(words).envs(env.iter().copied()).stdout(Stdio::null()).stderr(log).spawn();
         Worker(child.expect("it starts"))
     }
 

@@ -50,7 +50,11 @@ fn the_document_is_what_the_server_does() {
                 all.iter().filter(|p| p["in"] == "path").filter_map(|p| p["name"].as_str()).collect();
             assert_eq!(parts, declared, "{path}");
             // Each is there, and what it answers is in the document and fits it.
-            let at = path.replace("{id}", &id.to_string()).replace("{path}", "report.json").replace("{name}", "none");
+            let number = id.to_string();
+            let parts = [("{id}", number.as_str()), ("{path}", "report.json"), ("{name}", "none"), ("{step}", "0")];
+            let hosts =
+                [("{session}", "none"), ("{run}", "1"), ("{fence}", "1"), ("{digest}", "none"), ("{place}", "0")];
+            let at = parts.iter().chain(&hosts).fold(path.clone(), |at, (part, with)| at.replace(part, with));
             let body = if method == "put" { "x" } else { "" };
             let answer = server.ask(&method.to_uppercase(), &at, &[], body);
             let response = &operation["responses"][answer.status.to_string()];

@@ -74,6 +74,7 @@ fn deployed(server: &Server, options: &DeployOptions, file: &Path) -> Result<(),
     let (submission, _) = of_source(file, &options.library, options.job.as_deref(), read(file)?)?;
     let deployment = Deployment {
         source: submission.source.unwrap_or_default(),
+        file: submission.file,
         job: submission.job,
         lock: submission.lock,
         name: options.name.clone(),

@@ -133,7 +133,9 @@ pub(super) fn of_source(file: &Path, library: &[PathBuf], job: Option<&str>, tex
         filled(&source, false, false)?;
         Some(read(&path)?)
     };
-    let submission = Submission { source: Some(text), job: Some(job.name.to_string()), lock, ..Submission::default() };
+    let name = file.file_name().map(|name| name.to_string_lossy().into_owned());
+    let (source, job) = (Some(text), Some(job.name.to_string()));
+    let submission = Submission { source, file: name, job, lock, ..Submission::default() };
     Ok((submission, params))
 }
 

@@ -23,7 +23,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 #[derive(Args)]
 pub struct SharingOptions {
     /// The machines that deployed workflows share: a cluster of the library, FILE.mkb or FILE.mkb:NAME, which is read again when it changes
-    /// [default: this machine]
+    /// [default: this machine and registered hosts]
     #[arg(long, value_name = "CLUSTER")]
     pub cluster: Option<String>,
     /// Seconds from one plan of the deployed workflows to the next, where nothing happens; rates are measured over a sixth of them, and
@@ -49,6 +49,7 @@ pub fn fleet(options: &SharingOptions, libraries: &[PathBuf]) -> Fleet {
     let machines = look(options.cluster.clone(), libraries.to_vec());
     Fleet::new(Terms {
         machines,
+        with_hosts: options.cluster.is_none(),
         policy,
         utilisation: BUSY,
         look: epoch / LOOKS,

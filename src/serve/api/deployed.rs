@@ -11,6 +11,9 @@ use std::collections::BTreeMap;
 pub struct Deployment {
     /// The text of a `.mkb` file.
     pub source: String,
+    /// What its file is called where something is said about it; `job.mkb` where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// The job, where the source has several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<String>,

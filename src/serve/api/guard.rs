@@ -1,7 +1,7 @@
 //! Every request, before anything else sees it: is it meant for this server, may a page have sent it, whose is it, are there too many.
 
 use super::refusal::Refusal;
-use crate::serve::audit::Act;
+use crate::serve::audit::{Act, REFUSE};
 use crate::serve::hosts::routes;
 use crate::serve::listen::Peer;
 use crate::serve::owner::may_use;
@@ -61,16 +61,8 @@ pub async fn guard(
         }
         Err(refusal) => {
             service.counters.refused.fetch_add(1, Ordering::Relaxed);
-            // Whoever floods the server does not flood the log.
-            let noted = match refusal.code() {
-                "no_token" => true,
-                "too_many_requests" => false,
-                _ => service.wrong_requests().is_ok(),
-            };
-            if noted {
-                let note = refusal.code();
-                service.audit.note(Act { what: "refuse", tenant: None, from: Some(from), run: None, note });
-            }
+            let note = refusal.code();
+            service.audit.note(Act { what: REFUSE, tenant: None, from: Some(from), run: None, note });
             refusal.into_response()
         }
     };

@@ -1,7 +1,7 @@
 //! The table of routes → an OpenAPI 3.1 document, whose schemas are those of the types that are read and written.
 
 use super::guard::Caller;
-use super::routes::{Content, PROBLEMS, Route, all};
+use super::routes::{Asker, Content, PROBLEMS, Route, all};
 use super::workflows::endpoints;
 use crate::serve::Service;
 use axum::Json;
@@ -39,12 +39,15 @@ pub fn document() -> Value {
         "info": {
             "title": "mkbc serve",
             "version": "1",
-            "description": "Plans and sources → runs on this server. All but /healthz asks for a token where the server has tenants.",
+            "description": "Plans and sources → runs on this server. What is not for anybody asks for a token where the server has tenants; what is for hosts, for a worker's.",
         },
         "paths": paths,
         "components": {
             "schemas": schemas,
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer"},
+                "worker": {"type": "http", "scheme": "bearer", "description": "`mkbc serve --new-worker-token`"},
+            },
         },
     })
 }
@@ -53,7 +56,9 @@ fn operation(route: &Route, path: &str, generator: &mut SchemaGenerator) -> Valu
     let mut operation = json!({"operationId": route.name, "summary": route.summary});
     let mut parameters = Vec::new();
     for name in path.split('{').skip(1).filter_map(|part| part.split('}').next()) {
-        let schema = if name == "id" { json!({"type": "integer", "minimum": 1}) } else { json!({"type": "string"}) };
+        let number = matches!(name, "id" | "run" | "fence" | "step" | "place");
+        let least = u8::from(!matches!(name, "step" | "place"));
+        let schema = if number { json!({"type": "integer", "minimum": least}) } else { json!({"type": "string"}) };
         parameters.push(json!({"name": name, "in": "path", "required": true, "schema": schema}));
     }
     if let Some(query) = route.query {
@@ -78,7 +83,7 @@ fn operation(route: &Route, path: &str, generator: &mut SchemaGenerator) -> Valu
         }
         responses.insert(status.to_string(), response);
     }
-    let of_all: &[u16] = if route.open { &[] } else { &[401, 403, 421, 429] };
+    let of_all: &[u16] = if route.asker == Asker::Anybody { &[] } else { &[401, 403, 421, 429] };
     let mut refusals: Vec<u16> = route.refusals.iter().chain(of_all).copied().collect();
     refusals.sort_unstable();
     refusals.dedup();
@@ -87,7 +92,11 @@ fn operation(route: &Route, path: &str, generator: &mut SchemaGenerator) -> Valu
             .insert(status.to_string(), json!({"description": why(status), "content": content(&PROBLEMS, generator)}));
     }
     operation["responses"] = responses.into();
-    operation["security"] = if route.open { json!([]) } else { json!([{}, {"token": []}]) };
+    operation["security"] = match route.asker {
+        Asker::Anybody => json!([]),
+        Asker::Tenant => json!([{}, {"token": []}]),
+        Asker::Host => json!([{"worker": []}]),
+    };
     operation
 }
 

@@ -5,7 +5,7 @@ use super::types::{
     Cancelled, Health, ListQuery, Problems, RunEvent, RunList, RunResult, RunStatus, Submission, Uploaded, WaitQuery,
 };
 use super::{blobs, events, fleet, metrics, openapi, runs, submit, workflows};
-use crate::serve::Service;
+use crate::serve::{Service, hosts, page};
 use axum::routing::{MethodRouter, delete, get, post, put};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value};
@@ -13,6 +13,17 @@ use std::sync::Arc;
 
 /// Makes the schema of a type in a document.
 pub type Of = fn(&mut SchemaGenerator) -> Schema;
+
+/// Who may ask at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asker {
+    /// Anybody who reaches the server.
+    Anybody,
+    /// A tenant.
+    Tenant,
+    /// A host with a worker's token.
+    Host,
+}
 
 /// An address and what it does.
 pub struct Route {
@@ -24,8 +35,8 @@ pub struct Route {
     pub name: &'static str,
     /// One sentence.
     pub summary: &'static str,
-    /// Whether it is asked without a token.
-    pub open: bool,
+    /// Who may ask.
+    pub asker: Asker,
     /// What it takes behind `?`: a type whose fields these are.
     pub query: Option<Of>,
     /// Headers that it knows, with what they are for.
@@ -49,15 +60,18 @@ pub struct Content {
     pub of: Option<Of>,
 }
 
-fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+/// The schema of a type.
+pub fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<T>()
 }
 
-const fn json(of: Of) -> Content {
+/// JSON of a type.
+pub const fn json(of: Of) -> Content {
     Content { kind: "application/json", of: Some(of) }
 }
 
-const fn bytes(kind: &'static str) -> Content {
+/// Bytes of a media type.
+pub const fn bytes(kind: &'static str) -> Content {
     Content { kind, of: None }
 }
 
@@ -65,12 +79,12 @@ const fn bytes(kind: &'static str) -> Content {
 pub const PROBLEMS: Content = json(of::<Problems>);
 
 /// A route that takes nothing; others differ from it.
-const PLAIN: Route = Route {
+pub const PLAIN: Route = Route {
     method: "get",
     path: "",
     name: "",
     summary: "",
-    open: false,
+    asker: Asker::Tenant,
     query: None,
     headers: &[],
     body: None,
@@ -79,8 +93,12 @@ const PLAIN: Route = Route {
     serve: || MethodRouter::new(),
 };
 
-/// All routes, in the order of the document.
+/// All routes, in the order of the document: those of tenants' programs, of hosts and of pages.
 pub fn all() -> Vec<Route> {
+    programs().into_iter().chain(hosts::table::table()).chain(page::table()).collect()
+}
+
+fn programs() -> Vec<Route> {
     vec![
         Route {
             method: "post",
@@ -263,7 +281,7 @@ pub fn all() -> Vec<Route> {
             path: "/healthz",
             name: "health",
             summary: "Says whether the server is well",
-            open: true,
+            asker: Asker::Anybody,
             answers: vec![(200, "It is there", Some(json(of::<Health>)))],
             serve: || get(metrics::health),
             ..PLAIN

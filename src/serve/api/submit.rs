@@ -10,7 +10,7 @@ use crate::serve::deploy::Workflow;
 use crate::serve::dispatch::Promise;
 use crate::serve::inputs::{Files, Given, given, has_media};
 use crate::serve::planning::{LONGEST, Order, Trusted};
-use crate::serve::queue::{Full, HIGHEST, Waiting};
+use crate::serve::queue::{Full, HIGHEST};
 use crate::serve::store::Accepted;
 use crate::serve::store::writer::{Outcome, Submitted};
 use crate::serve::tenants::{Tenant, USUAL};
@@ -198,7 +198,7 @@ async fn keep(service: &Arc<Service>, caller: &Caller, submitted: Submitted) -> 
     let outcome = stored?;
     let run = service.store.run(outcome.id)?.ok_or_else(|| Refusal::broken("the run is not in the store"))?;
     if outcome.new {
-        promise.put(Waiting::from(&run));
+        promise.put(service.waiting(&run));
         let note = run.digest.get(..16).unwrap_or_default();
         let from = Some(caller.from);
         service.audit.note(Act { what: "submit", tenant: Some(&tenant.name), from, run: Some(run.id), note });
@@ -268,13 +268,13 @@ enum Wanted {
 
 /// What is wanted, and a digest of all that makes the run what it is.
 fn wanted(submission: &Submission) -> Result<(Wanted, String), Refusal> {
-    let Submission { plan, source, job, lock, robust, time_limit_s, inputs, .. } = submission;
-    let of_source = job.is_some() || lock.is_some() || *robust || time_limit_s.is_some();
+    let Submission { plan, source, file, job, lock, robust, time_limit_s, inputs, .. } = submission;
+    let of_source = file.is_some() || job.is_some() || lock.is_some() || *robust || time_limit_s.is_some();
     let inputs = Value::Object(inputs.clone()).to_string();
     let bad = |why: &str| Err(Refusal::invalid("bad_submission", why));
     match (plan, source) {
         (Some(_), Some(_)) | (None, None) => bad("give a `plan` or a `source`, and one of them"),
-        (Some(_), None) if of_source => bad("`job`, `lock`, `robust` and `time_limit_s` belong to a `source`"),
+        (Some(_), None) if of_source => bad("`file`, `job`, `lock`, `robust` and `time_limit_s` belong to a `source`"),
         (Some(Value::String(hash)), None) => Ok((Wanted::Known(hash.clone()), digest(["plan", hash, &inputs]))),
         (Some(plan), None) => {
             let text = plan.to_string();
@@ -290,6 +290,7 @@ fn wanted(submission: &Submission) -> Result<(Wanted, String), Refusal> {
             let identity = digest(["source", source, &settings, &inputs]);
             let order = Order {
                 source: source.clone(),
+                file: file.clone(),
                 job: job.clone(),
                 lock: lock.clone(),
                 robust: *robust,

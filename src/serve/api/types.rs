@@ -16,6 +16,9 @@ pub struct Submission {
     /// The text of a `.mkb` file, in place of a plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
+    /// What the source's file is called where something is said about it; `job.mkb` where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// The job, where the source has several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<String>,

@@ -146,6 +146,14 @@ impl Gates {
         enough.map(|(instance, shares)| (instance.clone(), pace(&shares))).collect()
     }
 
+    /// Waits for a place for a call of a workflow's step, higher priorities first; none where nothing bounds it.
+    pub async fn enter(&self, library: &Library, workflow: &str, step: &PlanStep, priority: u8) -> Option<Taken> {
+        let gate = self.gate(library, step)?;
+        let seat = gate.room.enter(priority).await?;
+        let of = (workflow.to_owned(), step.name.clone());
+        Some(Taken { gate, of, _seat: seat, begun: Cell::new(false) })
+    }
+
     fn gate(&self, library: &Library, step: &PlanStep) -> Option<Arc<Gate>> {
         let candidate = carried_out(step);
         let entry = library.implementations.get(&candidate.implementation)?;
@@ -203,17 +211,15 @@ pub struct OnFleet<'a> {
 impl Places for OnFleet<'_> {
     fn enter<'a>(&'a self, step: &'a PlanStep) -> Entering<'a> {
         Box::pin(async move {
-            let gate = self.gates.gate(self.library, step)?;
-            let seat = gate.room.enter(self.priority).await?;
-            let of = (self.workflow.to_owned(), step.name.clone());
-            let taken = Taken { gate, of, _seat: seat, begun: Cell::new(false) };
+            let taken = self.gates.enter(self.library, self.workflow, step, self.priority).await?;
             Some(Box::new(taken) as Box<dyn Place>)
         })
     }
 }
 
 /// A place that is taken.
-struct Taken {
+#[derive(Debug)]
+pub struct Taken {
     gate: Arc<Gate>,
     /// The workflow and the step that it is for.
     of: (String, String),

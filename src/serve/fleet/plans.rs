@@ -87,7 +87,7 @@ impl Fleet {
         came: Cause,
     ) -> Result<(JointPlan, Replanned), Refusal> {
         let force = self.in_force();
-        let machines = self.look(service.planner.library()).map_err(|why| Refusal::invalid("no_cluster", why))?;
+        let machines = self.look(&service.planner).map_err(|why| Refusal::invalid("no_cluster", why))?;
         let usable = service.planner.usable();
         let now = at_rates(all, force.as_deref());
         let proof: Vec<AtRate> = now.iter().map(|(w, rate)| (w.clone(), w.ordered.rate.max(*rate))).collect();
@@ -166,7 +166,7 @@ impl Fleet {
             return self.enact(service, all, (None, self.paces()), said);
         };
         let rates = at_rates(&all, Some(&force));
-        let machines = self.look(service.planner.library()).map_err(|why| Refusal::invalid("no_cluster", why))?;
+        let machines = self.look(&service.planner).map_err(|why| Refusal::invalid("no_cluster", why))?;
         let (paces, foreseen) = (&self.paces(), said::Foreseen::new());
         let case = Case { force: &force, machines: &machines, paces, causes: causes.clone(), foreseen };
         let (joint, said) = match self.again(service, &case, &rates) {
@@ -245,7 +245,7 @@ impl Fleet {
 
     /// The first plan of workflows that an earlier server had, where its own does not hold any more.
     pub(super) fn afresh(&self, service: &Service, rates: &[AtRate], paces: &Paces) -> Result<JointPlan, Refusal> {
-        let machines = self.look(service.planner.library()).map_err(|why| Refusal::invalid("no_cluster", why))?;
+        let machines = self.look(&service.planner).map_err(|why| Refusal::invalid("no_cluster", why))?;
         let usable = service.planner.usable();
         let checked = at_paces(rates, paces);
         let members = members(rates, &checked, &machines, &usable)?;

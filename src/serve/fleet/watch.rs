@@ -74,22 +74,23 @@ impl Watching {
                 // What cannot be written is said by the store; the next run that ends comes by here again.
                 let _ = fleet.sweep(service);
             }
-            if Instant::now() >= next {
-                self.look(service);
+            let due = fleet.is_due();
+            if due || Instant::now() >= next {
+                self.look(service, due);
                 next = Instant::now() + fleet.terms.look;
             }
         }
     }
 
     /// Looks once, and plans again where there is a cause.
-    fn look(&mut self, service: &Service) {
+    fn look(&mut self, service: &Service, due: bool) {
         let (fleet, now) = (&service.fleet, now_ms());
         let idle = fleet.state().workflows.is_empty();
         // A server on which nothing is deployed knows what it has, and does not ask its devices again and again.
-        if idle && fleet.sight().machines.is_some() {
+        if idle && !due && fleet.sight().machines.is_some() {
             return;
         }
-        let Ok(machines) = fleet.look(service.planner.library()) else { return };
+        let Ok(machines) = fleet.look(&service.planner) else { return };
         let rates = self.measure(service, now);
         let Some(force) = fleet.in_force() else { return };
         let paces = fleet.gates.paces(service.planner.library(), &force.joint);
@@ -234,6 +235,11 @@ impl Watching {
 }
 
 impl Fleet {
+    /// Whether the machines are to be looked at now; asked again, they are not.
+    fn is_due(&self) -> bool {
+        std::mem::take(&mut self.state().due)
+    }
+
     /// Waits until a moment, or until there is something to do; whether somebody said so. None once the fleet is closed.
     fn wait(&self, until: Instant) -> Option<bool> {
         let mut state = self.state();

@@ -1,6 +1,7 @@
 //! A run that a host carries out → what is needed to take its records and files: the run's journal, held under the fence of this lease, and its
 //! folder, which nobody else of this machine works in meanwhile.
 
+use super::places::Calls;
 use super::protocol::Grant;
 use crate::run::cancel::Cancel;
 use crate::run::fault::{Fault, FaultKind};
@@ -10,6 +11,7 @@ use crate::run::journal::{Journal, Run};
 use crate::run::store::{folder, run_folder, write};
 use crate::run::value::files;
 use crate::serve::Service;
+use crate::serve::api::refusal::Refusal;
 use crate::serve::execute::Begun;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use serde::{Deserialize, Serialize};
@@ -40,6 +42,8 @@ pub struct Lease {
     journal: Mutex<Journal>,
     /// Bytes of files that came.
     bytes: AtomicU64,
+    /// Calls that hold places.
+    pub calls: Calls,
     /// Nobody else of this machine works on the run until this is given back.
     lock: Mutex<Option<Lock>>,
 }
@@ -96,6 +100,7 @@ impl Lease {
             inputs: inputs.values().flat_map(files).map(PathBuf::from).collect(),
             journal: Mutex::new(journal),
             bytes: AtomicU64::new(0),
+            calls: Calls::default(),
             lock: Mutex::new(Some(lock)),
         }
     }
@@ -105,8 +110,14 @@ impl Lease {
         Kept { run: self.id, host: self.host.clone(), fence: self.fence }
     }
 
-    /// Lets others of this machine work on the run.
+    /// The refusal of a lease that is over.
+    pub fn lost() -> Refusal {
+        Refusal::conflict("lease_lost", "the run is not this host's any longer")
+    }
+
+    /// Lets others of this machine work on the run, and others have the places of its calls.
     pub fn release(&self) {
+        self.calls.end();
         drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
@@ -124,6 +135,7 @@ impl Lease {
             folder: self.folder.clone(),
             plan: service.store.plan(&accepted.tenant, &accepted.plan)?.ok_or_else(gone)?,
             inputs: serde_json::from_str(&inputs).map_err(|e| Fault::plan(e.to_string()))?,
+            placed: accepted.workflow.is_some(),
             held_micro: accepted.held_micro,
             grace_s: service.settings.grace.as_secs_f64(),
             tenant: accepted.tenant,

@@ -1,11 +1,13 @@
 //! What a server and its hosts say to each other, as JSON. Both sides are one version of mkbc: another one is refused.
 
+use crate::ir::workflow::StepId;
 use crate::run::devices::Inventory;
 use crate::run::journal::RunInfo;
 use crate::run::journal::record::Record;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// Where hosts register.
@@ -18,7 +20,7 @@ pub const DIGEST: &str = "x-mkbc-sha256";
 pub const PAGE: usize = 256;
 
 /// Who registers.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Hello {
     /// What it calls itself; letters, digits, `-`, `_` and `.`.
@@ -32,13 +34,17 @@ pub struct Hello {
     /// Runs that it carries out at a time.
     pub runs: u32,
     /// What it has, as `mkbc devices --json` shows it.
+    #[schemars(with = "Value")]
     pub inventory: Inventory,
+    /// Implementations of its library that it can run.
+    #[serde(default)]
+    pub usable: BTreeSet<String>,
     /// What it works on since an earlier server.
     pub leases: Vec<Held>,
 }
 
 /// A run that a host works on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Held {
     /// The run.
@@ -50,7 +56,7 @@ pub struct Held {
 }
 
 /// How far a run is to go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Wish {
     /// To its end.
@@ -62,7 +68,7 @@ pub enum Wish {
 }
 
 /// A host is registered.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Welcome {
     /// The name under which the server shows it.
     pub host: String,
@@ -73,7 +79,7 @@ pub struct Welcome {
 }
 
 /// A host asks what there is to do, and says that it is there. Answered when there is news, or after a third of the lease.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ask {
     /// Runs that it can take.
@@ -83,7 +89,7 @@ pub struct Ask {
 }
 
 /// What there is to do.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct News {
     /// A run to carry out. One whose answer got lost is granted again.
     pub grant: Option<Box<Grant>>,
@@ -101,7 +107,7 @@ impl News {
 }
 
 /// A run that is to go less far.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Stop {
     /// Which.
     pub run: u64,
@@ -110,7 +116,7 @@ pub struct Stop {
 }
 
 /// A run to carry out. Its files are named as on the server, of which the host asks for them.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Grant {
     /// The run's number in the service.
     pub run: u64,
@@ -123,6 +129,7 @@ pub struct Grant {
     /// Records that are there.
     pub count: u64,
     /// What the journal says of the run.
+    #[schemars(with = "Value")]
     pub info: RunInfo,
     /// Its folder on the server.
     pub folder: PathBuf,
@@ -130,24 +137,62 @@ pub struct Grant {
     pub plan: String,
     /// The inputs.
     pub inputs: BTreeMap<String, Value>,
+    /// Whether it is of a deployed workflow: its calls ask for places.
+    pub placed: bool,
     /// What is kept for it, millionths of a dollar; 0 where nothing is.
     pub held_micro: u64,
     /// Seconds that calls have to end where the run is stopped.
     pub grace_s: f64,
 }
 
+/// A call of a run is about to begin.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Enter {
+    /// The step that it is of.
+    pub step: StepId,
+}
+
+/// Whether there is a place for a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Placed {
+    /// It has one, until it is given back or the lease is over.
+    Taken,
+    /// Not yet: it is asked again.
+    Later,
+    /// Nothing bounds the step.
+    Unbounded,
+}
+
+/// A call is over.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Left {
+    /// How long it took until it gave a value, seconds; left out where it gave none.
+    pub took_s: Option<f64>,
+}
+
 /// Records of a run.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Records {
     /// The number of the first.
     pub from: u64,
-    /// They, in order.
+    /// They, in order, as the journal writes them.
+    #[schemars(with = "Vec<Value>")]
     pub records: Vec<Record>,
 }
 
+/// Records are written.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Appended {
+    /// How many the run has now: the number of the next one.
+    pub next: u64,
+}
+
 /// A run is the host's no longer.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ended {
     /// How it ended.
@@ -157,7 +202,7 @@ pub struct Ended {
 }
 
 /// How a run ended on a host.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It has an answer, which is in the records.

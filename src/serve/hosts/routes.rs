@@ -1,7 +1,7 @@
-//! What hosts ask of their server over HTTP. These addresses are for programs of the same version, and in no document.
+//! What hosts ask of their server over HTTP ([`super::table`] says where). These addresses are for programs of the same version.
 
 use super::lease::Lease;
-use super::protocol::{Ask, DIGEST, Ended, HOSTS, Hello, LEASES, News, PAGE, Records, Welcome, Wish};
+use super::protocol::{Appended, Ask, DIGEST, Ended, HOSTS, Hello, LEASES, News, PAGE, Records, Welcome, Wish};
 use super::wish;
 use crate::digest::{file_digest, hex};
 use crate::run::fault::{Fault, FaultKind};
@@ -9,18 +9,18 @@ use crate::serve::Service;
 use crate::serve::api::refusal::Refusal;
 use crate::serve::api::runs::sent;
 use crate::serve::api::submit::read;
-use crate::serve::audit::Act;
+use crate::serve::audit::{Act, REFUSE};
+use crate::serve::queue::Waiting;
+use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
 use axum::extract::{Extension, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, delete, get, post};
-use axum::{Json, Router};
 use futures_util::StreamExt;
 use futures_util::future::{FutureExt, select_all};
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::io::{Seek, Write};
 use std::net::IpAddr;
@@ -44,31 +44,21 @@ pub fn is_for(path: &str) -> bool {
         .any(|root| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }
 
-/// The addresses.
-pub fn routes() -> Router<Arc<Service>> {
-    let below = |rest: &str| format!("{LEASES}/{{run}}/{{fence}}/{rest}");
-    let all: [(String, MethodRouter<Arc<Service>>); 7] = [
-        (HOSTS.to_owned(), post(register)),
-        (format!("{HOSTS}/{{session}}"), delete(leave)),
-        (format!("{HOSTS}/{{session}}/ask"), post(ask)),
-        (below("records"), get(records).post(append)),
-        (below("values/{digest}"), get(value).put(keep)),
-        (below("files"), get(file).put(place)),
-        (below("end"), post(end)),
-    ];
-    all.into_iter().fold(Router::new(), |router, (path, serve)| router.route(&path, serve))
-}
-
 /// Which lease is asked about.
-type Which<T> = Result<Path<T>, PathRejection>;
+pub(super) type Which<T> = Result<Path<T>, PathRejection>;
 
 fn lease(service: &Service, caller: &Caller, which: Which<(u64, u64)>) -> Result<Arc<Lease>, Refusal> {
     let Path((run, fence)) = which.map_err(|_| Refusal::absent("there is no such lease"))?;
-    let found = service.hosts.lease(&caller.owner, run, fence);
+    leased(service, caller, run, fence)
+}
+
+/// The lease of a run, if it is the caller's.
+pub(super) fn leased(service: &Service, caller: &Caller, run: u64, fence: u64) -> Result<Arc<Lease>, Refusal> {
+    let found = service.hosts.lease(service, &caller.owner, run, fence);
     if found.is_err() {
         // What comes late is worth knowing: a host goes on that was given up.
         let (from, note) = (Some(caller.from), "lease_lost");
-        service.audit.note(Act { what: "refuse", tenant: None, from, run: Some(run), note });
+        service.audit.note(Act { what: REFUSE, tenant: None, from, run: Some(run), note });
     }
     found
 }
@@ -82,11 +72,13 @@ fn refused(fault: Fault) -> Refusal {
 }
 
 /// Does what waits for the disk where nobody waits for it.
-async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T, Refusal> + Send + 'static) -> Result<T, Refusal> {
+pub(super) async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
     tokio::task::spawn_blocking(work).await.map_err(|_| Refusal::broken("the work panicked"))?
 }
 
-async fn register(
+pub(super) async fn register(
     State(service): State<Arc<Service>>,
     Extension(caller): Extension<Caller>,
     headers: HeaderMap,
@@ -96,13 +88,13 @@ async fn register(
     aside(move || service.hosts.register(&service, &caller.owner, caller.from, hello).map(Json)).await
 }
 
-async fn leave(
+pub(super) async fn leave(
     State(service): State<Arc<Service>>,
     Extension(caller): Extension<Caller>,
     session: Which<String>,
 ) -> Result<StatusCode, Refusal> {
     let Path(session) = session.map_err(|_| Refusal::absent("there is no such host"))?;
-    let key = service.hosts.heard(&caller.owner, &session, &[])?;
+    let key = service.hosts.heard(&service, &caller.owner, &session, &[])?;
     aside(move || {
         service.hosts.leave(&service, &key);
         Ok(StatusCode::NO_CONTENT)
@@ -111,7 +103,7 @@ async fn leave(
 }
 
 /// Answers when there is something to do, or after a third of the lease.
-async fn ask(
+pub(super) async fn ask(
     State(service): State<Arc<Service>>,
     Extension(caller): Extension<Caller>,
     session: Which<String>,
@@ -120,7 +112,7 @@ async fn ask(
 ) -> Result<Json<News>, Refusal> {
     let Path(session) = session.map_err(|_| Refusal::absent("there is no such host"))?;
     let ask: Ask = read(&headers, body, "question")?;
-    let host = service.hosts.heard(&caller.owner, &session, &ask.leases)?;
+    let host = service.hosts.heard(&service, &caller.owner, &session, &ask.leases)?;
     let until = Instant::now() + service.hosts.lease / 3;
     let mut stopping = service.stopping();
     loop {
@@ -130,7 +122,7 @@ async fn ask(
         more.as_mut().enable();
         let (mut news, room) = service.hosts.news(&service, &host, &ask)?;
         if news.is_none() && room {
-            let may = |run: &crate::serve::queue::Waiting| service.hosts.may(&host, run);
+            let may = |run: &Waiting, idle: bool| service.hosts.may(&service, &host, run, idle);
             if let Some((run, cancel)) = service.dispatch.take_elsewhere(&may) {
                 let (service, host) = (service.clone(), host.clone());
                 // On a thread of its own: a host that hangs up must not leave a run that was taken and given to nobody.
@@ -168,13 +160,14 @@ async fn ask(
 }
 
 /// From where on records are asked for.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Behind {
+pub struct Behind {
+    /// The number of the first record, from 0.
     from: u64,
 }
 
-async fn records(
+pub(super) async fn records(
     State(service): State<Arc<Service>>,
     Extension(caller): Extension<Caller>,
     which: Which<(u64, u64)>,
@@ -189,24 +182,24 @@ async fn records(
     .await
 }
 
-async fn append(
+pub(super) async fn append(
     State(service): State<Arc<Service>>,
     Extension(caller): Extension<Caller>,
     which: Which<(u64, u64)>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<Appended>, Refusal> {
     let lease = lease(&service, &caller, which)?;
     let Records { from, records } = read::<Records>(&headers, body, "list of records")?;
     aside(move || {
         let next = lease.append(from, &records).map_err(refused)?;
         service.bells.ring(lease.id);
-        Ok(Json(json!({ "next": next })))
+        Ok(Json(Appended { next }))
     })
     .await
 }
 
-async fn value(
+pub(super) async fn value(
     State(service): State<Arc<Service>>,
     Extension(caller): Extension<Caller>,
     which: Which<(u64, u64, String)>,
@@ -217,7 +210,7 @@ async fn value(
     aside(move || service.journal(|db| db.blobs().text(&digest)).map_err(|_| absent())).await
 }
 
-async fn keep(
+pub(super) async fn keep(
     State(service): State<Arc<Service>>,
     Extension(caller): Extension<Caller>,
     which: Which<(u64, u64, String)>,
@@ -246,13 +239,14 @@ fn full(service: &Service) -> Refusal {
 }
 
 /// Which file.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Named {
+pub struct Named {
+    /// Its path on the server: that of an input, or one below the run's folder.
     path: PathBuf,
 }
 
-async fn file(
+pub(super) async fn file(
     State(service): State<Arc<Service>>,
     Extension(caller): Extension<Caller>,
     which: Which<(u64, u64)>,
@@ -273,7 +267,7 @@ async fn file(
     Ok((headers, sent(file)).into_response())
 }
 
-async fn place(
+pub(super) async fn place(
     State(service): State<Arc<Service>>,
     Extension(caller): Extension<Caller>,
     which: Which<(u64, u64)>,
@@ -306,14 +300,14 @@ async fn place(
         }
         part.as_file().sync_all().map_err(cannot)?;
         // An upload takes its time, in which a lease may end.
-        service.hosts.lease(&caller.owner, lease.id, lease.fence)?;
+        service.hosts.lease(&service, &caller.owner, lease.id, lease.fence)?;
         part.persist(&place).map_err(|e| cannot(e.error))?;
         Ok(StatusCode::NO_CONTENT)
     })
     .await
 }
 
-async fn end(
+pub(super) async fn end(
     State(service): State<Arc<Service>>,
     Extension(caller): Extension<Caller>,
     which: Which<(u64, u64)>,

@@ -15,9 +15,9 @@ pub fn statuses(hosts: &Hosts) -> Vec<HostStatus> {
     let shown = |(key, host): (&String, &super::Host)| HostStatus {
         name: key.clone(),
         address: host.from.to_string(),
-        cores: host.inventory.cpu.cores,
-        memory_gb: host.inventory.cpu.memory.map(|bytes| bytes as f64 / 1e9),
-        gpus: match &host.inventory.gpus {
+        cores: host.has.inventory.cpu.cores,
+        memory_gb: host.has.inventory.cpu.memory.map(|bytes| bytes as f64 / 1e9),
+        gpus: match &host.has.inventory.gpus {
             Gpus::Devices(gpus) => gpus.iter().map(|gpu| gpu.name.clone()).collect(),
             Gpus::NoDriver | Gpus::Unusable(_) => Vec::new(),
         },

@@ -53,7 +53,7 @@ impl Planner {
     pub fn ask(&self, question: &Question<'_>) -> Result<Answer, Refusal> {
         let Question { order, sizes, metrics, points, .. } = question;
         let mut texts = self.texts.clone();
-        let file = texts.sources.add("job.mkb", order.source.as_str());
+        let file = texts.sources.add(order.file()?, order.source.as_str());
         let mut cx = Diagnostics::default();
         let checked = compile::check_file(&texts, file, &mut cx);
         if cx.has_errors() {
