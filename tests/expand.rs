@@ -110,7 +110,7 @@ fn a_fill_that_was_accepted_stays() {
 fn what_is_expanded_first_is_what_is_made_anew() {
     let mkbc = Mkbc::new();
     let job = "use std.llm\nuse std.text\n\njob two(text: Text, labels: List[Text]) -> Text {\n  slo { latency <= 600 s }\n  \
-        expect text of 400 tok\n  expect labels * 3 of 5 tok\n  on azure_mixed\n  let short = ? \"A short summary of the text\": Text\n  \
+        expect text of 400 tok\n  expect labels * 3 of 5 tok\n  on cpu_only\n  let short = ? \"A short summary of the text\": Text\n  \
         let kind = classify(short, labels)\n  ? \"A German translation of the English label\": Text\n}\n";
     mkbc.write("job.mkb", job);
     let done = mkbc.run(&["expand", "job.mkb"]);
@@ -122,7 +122,7 @@ fn what_is_expanded_first_is_what_is_made_anew() {
     }
     assert_eq!(mkbc.run(&["expand", "job.mkb", "--refresh"]).code, Some(0));
     assert_eq!(mkbc.read("job.mkb.lock"), lock);
-    let done = mkbc.run(&["expand", "job.mkb", "--cluster", "azure_mixed"]);
+    let done = mkbc.run(&["expand", "job.mkb", "--cluster", "cpu_only"]);
     assert!(done.err.contains("`--refresh` makes them anew"), "{}", done.err);
     assert_eq!(mkbc.run(&["expand", "job.mkb", "--accept", "2", "--hole", "two.short"]).code, Some(0));
     let taken = mkbc.read("job.mkb.lock");

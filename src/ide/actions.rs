@@ -170,3 +170,21 @@ fn uses(analysis: &Analysis, fill: &str) -> Option<Edit> {
     modules.dedup();
     analysis.use_edit(&modules)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::differs;
+
+    #[test]
+    fn fills_that_call_the_same_are_told_apart() {
+        let named = |called: &str, text| (called.to_string(), text);
+        let all = [
+            named("f from a", "let x = f(a)\nx"),
+            named("f from a", "let x = f(a, \"b\")\nx"),
+            named("g from a", "g(a)"),
+        ];
+        assert_eq!(differs(0, &all), Some("let x = f(a)"));
+        assert_eq!(differs(1, &all), Some("let x = f(a, \"b\")"));
+        assert_eq!(differs(2, &all), None);
+    }
+}
