@@ -45,8 +45,6 @@ impl Observer for Notes {
     fn event(&self, event: &Event<'_>) {
         if let Some(change) = self.0.said(event) {
             note(&change);
-        } else if let Event::Draining { .. } = event {
-            note(&event.to_string());
         }
     }
 }

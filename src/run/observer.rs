@@ -119,14 +119,14 @@ impl fmt::Display for Event<'_> {
 pub struct Changes(Mutex<BTreeSet<(StepId, String, String)>>);
 
 impl Changes {
-    /// What is to be said of an event that changes the plan; none for other events, and for what was said.
+    /// What is to be said of an event that changes the plan or how the run goes on; none for other events, and for what was said.
     pub fn said(&self, event: &Event<'_>) -> Option<String> {
         let new = match event {
             Event::Left { step, to, .. } => {
                 let change = (step.id, step.implementation.clone(), to.implementation.clone());
                 self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(change)
             }
-            Event::Adapted { .. } => true,
+            Event::Adapted { .. } | Event::Draining { .. } => true,
             _ => false,
         };
         new.then(|| event.to_string())
@@ -200,8 +200,7 @@ impl Observer for Bars {
                 self.bar(step, 1).set_message(printable(&to.implementation));
                 self.change(event);
             }
-            Event::Adapted { .. } => self.change(event),
-            Event::Draining { .. } => self.say(&event.to_string()),
+            Event::Adapted { .. } | Event::Draining { .. } => self.change(event),
             Event::StepFinished { step, calls } => {
                 let bar = self.bar(step, *calls);
                 bar.set_length(*calls);

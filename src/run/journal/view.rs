@@ -53,10 +53,6 @@ pub struct RunView {
     pub steps: Vec<StepView>,
 }
 
-fn is_zero(n: &f64) -> bool {
-    *n == 0.0
-}
-
 /// A step of a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StepView {

@@ -53,10 +53,6 @@ pub struct Kept {
     pub holds: Option<bool>,
 }
 
-fn is_zero(n: &f64) -> bool {
-    *n == 0.0
-}
-
 impl Kept {
     /// Whether a limit that is no wish is broken.
     pub fn broken(&self) -> bool {

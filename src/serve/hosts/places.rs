@@ -27,8 +27,18 @@ const MOST: usize = 4_096;
 #[derive(Debug)]
 pub struct Calls {
     held: Mutex<Option<BTreeMap<u64, Taken>>>,
-    /// The workflow and the plan that the run follows; none where it is of no workflow.
-    of: OnceLock<Option<(String, Plan)>>,
+    /// What the run is of; none where it is of no workflow.
+    of: OnceLock<Option<Of>>,
+}
+
+/// What a run of a workflow is.
+#[derive(Debug)]
+struct Of {
+    workflow: String,
+    /// The plan that it follows.
+    plan: Plan,
+    /// Its priority: higher ones go first.
+    priority: u8,
 }
 
 impl Default for Calls {
@@ -66,13 +76,14 @@ impl Calls {
         self.held().as_mut()?.remove(&place)
     }
 
-    fn of(&self, service: &Service, run: u64) -> Result<Option<&(String, Plan)>, Fault> {
+    fn of(&self, service: &Service, run: u64) -> Result<Option<&Of>, Fault> {
         if self.of.get().is_none() {
-            let found = service.store.run(run)?.and_then(|run| Some((run.workflow?, run.tenant, run.plan)));
+            let found =
+                service.store.run(run)?.and_then(|run| Some((run.workflow?, run.tenant, run.plan, run.priority)));
             let found = match found {
-                Some((workflow, tenant, digest)) => {
+                Some((workflow, tenant, digest, priority)) => {
                     let text = service.store.plan(&tenant, &digest)?.unwrap_or_default();
-                    serde_json::from_str(&text).ok().map(|plan| (workflow, plan))
+                    serde_json::from_str(&text).ok().map(|plan| Of { workflow, plan, priority })
                 }
                 None => None,
             };
@@ -109,10 +120,10 @@ pub async fn enter(
         aside(move || Ok(lease.calls.of(&service, lease.id)?.is_some())).await?
     };
     let of = if known { lease.calls.of(&service, lease.id)? } else { None };
-    let Some((workflow, plan)) = of else { return Ok(Json(Placed::Unbounded)) };
+    let Some(Of { workflow, plan, priority }) = of else { return Ok(Json(Placed::Unbounded)) };
     let unknown = || Refusal::invalid("no_step", "the run's plan has no such step");
     let step = plan.steps.iter().find(|known| known.id == step).ok_or_else(unknown)?;
-    let entering = service.fleet.gates.enter(service.planner.library(), workflow, step);
+    let entering = service.fleet.gates.enter(service.planner.library(), workflow, step, *priority);
     let taken = match tokio::time::timeout(service.hosts.lease / 3, entering).await {
         Err(_) => return Ok(Json(Placed::Later)),
         Ok(None) => return Ok(Json(Placed::Unbounded)),
