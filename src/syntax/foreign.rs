@@ -6,11 +6,11 @@
 mod blocks;
 mod heads;
 mod lines;
-mod words;
 mod within;
+mod words;
 
-use crate::diag::source::{FileId, Span};
 use crate::diag::Diagnostics;
+use crate::diag::source::{FileId, Span};
 use crate::syntax::errors;
 use crate::syntax::layout::is_name;
 use crate::syntax::token::{Spanned, Token};

@@ -115,7 +115,9 @@ impl Pass<'_> {
             Token::Ident => self.token(from + 1) == Some(Token::Colon),
             _ => false,
         };
-        if (!yaml && !self.no_item) || self.tokens[from..end].iter().any(|(_, t, _)| matches!(t, Token::OpenBrace | Token::CloseBrace)) {
+        if (!yaml && !self.no_item)
+            || self.tokens[from..end].iter().any(|(_, t, _)| matches!(t, Token::OpenBrace | Token::CloseBrace))
+        {
             return;
         }
         if !self.no_item {
@@ -136,7 +138,9 @@ fn modules(text: &str) -> Option<Vec<String>> {
         None => ("", text.as_str()),
     };
     let is_path = |path: &String| {
-        let name = |n: &str| n.starts_with(|c: char| c.is_ascii_alphabetic()) && n.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let name = |n: &str| {
+            n.starts_with(|c: char| c.is_ascii_alphabetic()) && n.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        };
         path.split('.').all(name)
     };
     let of = |name: &str| if root.is_empty() { name.trim().to_string() } else { format!("{root}.{}", name.trim()) };

@@ -16,7 +16,12 @@ impl Pass<'_> {
             Token::For => self.loop_head(from, end),
             Token::Goal if matches!(next, Some(Token::Colon | Token::Eq)) => {
                 let at = self.span(from + 1, from + 2);
-                self.instead(at, "expected a text in quotes", "write `goal \"…\"`", edit(self.without(from + 1, end), ""));
+                self.instead(
+                    at,
+                    "expected a text in quotes",
+                    "write `goal \"…\"`",
+                    edit(self.without(from + 1, end), ""),
+                );
                 self.replace(from + 1, from + 2, []);
             }
             Token::Slo if next == Some(Token::Ident) && !self.has(from, end, Token::OpenBrace) => {
@@ -126,7 +131,12 @@ impl Pass<'_> {
     fn placeholder(&mut self, from: usize, end: usize) {
         let at = self.span(from, end);
         let last = self.ends_block(from, end);
-        self.instead(at, "expected a value", "write a hole for what is yet to come: `?`", edit(at, "?").filter(|_| last));
+        self.instead(
+            at,
+            "expected a value",
+            "write a hole for what is yet to come: `?`",
+            edit(at, "?").filter(|_| last),
+        );
         self.replace(from, end, [(at.start, Token::Question, at.end)]);
     }
 
@@ -142,7 +152,12 @@ impl Pass<'_> {
         match self.tokens[first].1 {
             Token::Ident if self.text(first) == "mut" && last > first => {
                 let at = self.span(first, first + 1);
-                self.instead(at, "expected a name", "leave out `mut`: values never change", edit(self.up_to(first, first + 1), ""));
+                self.instead(
+                    at,
+                    "expected a name",
+                    "leave out `mut`: values never change",
+                    edit(self.up_to(first, first + 1), ""),
+                );
                 self.replace(first, first + 1, []);
             }
             Token::Ident if eq > first + 2 && is_list(self, first, eq) => {
@@ -157,7 +172,12 @@ impl Pass<'_> {
                 let text = format!("({})", self.texts(first + 1, last).trim());
                 // Between `{` and `}`, others name the fields: here the places count.
                 let places = open == Token::OpenBracket;
-                self.instead(names, "expected one name, or several in brackets", help, edit(names, text).filter(|_| places));
+                self.instead(
+                    names,
+                    "expected one name, or several in brackets",
+                    help,
+                    edit(names, text).filter(|_| places),
+                );
                 self.read_as(first, Token::OpenParen);
                 self.read_as(last, Token::CloseParen);
             }
@@ -208,7 +228,13 @@ impl Pass<'_> {
         let Some(last) = (0..from).rev().find(|at| self.tokens[*at].1 != Token::Newline) else { return };
         let ends = matches!(
             self.tokens[last].1,
-            Token::Ident | Token::Str | Token::Number | Token::True | Token::False | Token::CloseParen | Token::CloseBracket
+            Token::Ident
+                | Token::Str
+                | Token::Number
+                | Token::True
+                | Token::False
+                | Token::CloseParen
+                | Token::CloseBracket
         );
         if !ends {
             return;
@@ -217,7 +243,9 @@ impl Pass<'_> {
         let (before, at) = (self.tokens[last].2, self.span(from, from + 1));
         let between = Span { start: before, end: at.start, ..at };
         let empty = self.slice(before, at.start).is_some_and(|text| text.trim().is_empty());
-        let help = format!("a line ends a statement: write `{sign}` and what follows on the line before, or all of it in brackets");
+        let help = format!(
+            "a line ends a statement: write `{sign}` and what follows on the line before, or all of it in brackets"
+        );
         let space = if self.tokens[from].1 == Token::Dot { "" } else { " " };
         self.instead(at, "the statement ended with the line before", help, edit(between, space).filter(|_| empty));
         self.replace(last + 1, from, []);
@@ -244,7 +272,12 @@ impl Pass<'_> {
                     let between = Span { start: before, ..self.up_to(at, at + 1) };
                     let line = format!("{}{}", self.new_line(), self.indentation(from));
                     let alone = from == 0 || self.before(from) == Some(Token::Newline);
-                    self.instead(word, "expected the end of the line", "write each limit on a line of its own", edit(between, line).filter(|_| alone));
+                    self.instead(
+                        word,
+                        "expected the end of the line",
+                        "write each limit on a line of its own",
+                        edit(between, line).filter(|_| alone),
+                    );
                     self.replace(at, at + 1, [(word.start, Token::Newline, word.end)]);
                 }
                 _ => {}

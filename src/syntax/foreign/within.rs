@@ -103,7 +103,8 @@ impl Pass<'_> {
             self.instead(at_sign, "expected `:`", "write the `?` behind the type", edit(whole, format!(": {ty}?")));
             self.replace(at, at + 1, []);
             self.replace(type_end, type_end, [(whole.end, Token::Question, whole.end)]);
-        } else if self.place() == Place::Flow && self.touches(at) && self.token(at + 1) == Some(Token::Ident) && !named {
+        } else if self.place() == Place::Flow && self.touches(at) && self.token(at + 1) == Some(Token::Ident) && !named
+        {
             let word = self.span(at + 1, at + 2);
             let text = format!(" \"{}\"", self.text(at + 1));
             self.instead(word, "expected a text in quotes", "say in quotes what is wanted", edit(word, text));
@@ -113,7 +114,9 @@ impl Pass<'_> {
 
     /// `f(name = value)`, `name: Text = "a"` of an input
     fn equals(&mut self, at: usize, end: usize) {
-        let Some(Open::Group(group @ (Group::Arguments | Group::Parameters))) = self.open.last().copied() else { return };
+        let Some(Open::Group(group @ (Group::Arguments | Group::Parameters))) = self.open.last().copied() else {
+            return;
+        };
         let first = at >= 2 && matches!(self.tokens[at - 2].1, Token::OpenParen | Token::Comma);
         let eq = self.span(at, at + 1);
         if first && self.before(at) == Some(Token::Ident) && !self.touches_eq(at) {
@@ -211,7 +214,8 @@ impl Pass<'_> {
             self.before(at),
             Some(Token::Eq | Token::OpenParen | Token::Comma | Token::OpenBracket | Token::Colon | Token::Plus)
         );
-        let field = matches!(self.token(at + 1), Some(Token::Ident | Token::Str)) && self.token(at + 2) == Some(Token::Colon);
+        let field =
+            matches!(self.token(at + 1), Some(Token::Ident | Token::Str)) && self.token(at + 2) == Some(Token::Colon);
         if !value || !field {
             return;
         }
