@@ -24,6 +24,9 @@ use crate::library::Library;
 use crate::types::Type;
 use lock::{Entry, Lock};
 
+/// How typed search is called where it is said who made a fill.
+pub const SEARCH: &str = "typed search";
+
 /// A fill for every hole: the lock's where it has one that still fits, else the search's. `None` where a hole stays open.
 pub fn fills(program: &Program, library: &Library, lock: &Lock, locked: bool, cx: &mut Diagnostics) -> Option<Lock> {
     let mut out = Lock::default();
@@ -51,7 +54,7 @@ pub fn fills(program: &Program, library: &Library, lock: &Lock, locked: bool, cx
                         if found.is_doubtful() {
                             cx.push(errors::doubtful(hole.span, &job.name, &hole.name, &found.because));
                         }
-                        let entry = Entry::plain(job, hole, &found.text, "typed search");
+                        let entry = Entry::plain(job, hole, &found.text, SEARCH);
                         out.holes.push(Entry { because: found.because, ..entry });
                     }
                     None => {

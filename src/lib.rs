@@ -44,6 +44,7 @@ pub mod inputs;
 pub mod ir;
 #[cfg(not(target_family = "wasm"))]
 pub mod kubernetes;
+pub mod legible;
 pub mod library;
 pub mod lsp;
 pub mod plan;

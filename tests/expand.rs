@@ -5,6 +5,8 @@
 mod machines;
 #[path = "cli/mkbc.rs"]
 mod mkbc;
+#[path = "expand/protocol.rs"]
+mod protocol;
 #[path = "run/provider.rs"]
 mod provider;
 
@@ -437,20 +439,6 @@ fn an_endpoint_that_knows_no_schemas_is_asked_in_simpler_ways() {
     let done = asked(&provider, &mkbc, &[]);
     assert_eq!(done.code, Some(0), "{}", done.err);
     assert!(done.out.contains("openai:fake"), "{}", done.out);
-}
-
-#[test]
-fn limits_on_what_is_spent_hold() {
-    let provider = Provider::start(|n, _| chat(&format!("{n}")));
-    let mkbc = Mkbc::new();
-    let done = asked(&provider, &mkbc, &["--rounds", "9", "--tokens", "20"]);
-    assert!(
-        done.err.contains("the limit of 20 tokens is reached") && done.err.contains("22 tokens read"),
-        "{}",
-        done.err
-    );
-    let done = asked(&provider, &mkbc, &["--rounds", "9", "--price", "1000,1000", "--budget", "0.001usd", "--refresh"]);
-    assert!(done.err.contains("the budget of 0.001 USD is spent"), "{}", done.err);
 }
 
 #[test]

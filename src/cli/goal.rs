@@ -80,9 +80,14 @@ pub fn ask(options: AskOptions) -> Result<(), Failure> {
     let made = fill_and_plan(&options, &file, &values, !pictures.is_empty());
     let plan_file = made.inspect_err(|_| note(&format!("the job is kept in {}", file.display())))?;
     if !agreed(&options)? {
+        // A text that came from a file is that file, however long it is.
+        let file_of = |value: &str| {
+            let same = |word: &&String| std::fs::read_to_string(word).is_ok_and(|text| text == value);
+            options.about.iter().find(same).map_or_else(|| shell(value), |word| shell(&format!("@{word}")))
+        };
         let by_hand: Vec<String> = values
             .iter()
-            .map(|(name, all)| format!(" --{name} {}", all.iter().map(|v| shell(v)).collect::<Vec<_>>().join(" ")))
+            .map(|(name, all)| format!(" --{name} {}", all.iter().map(|v| file_of(v)).collect::<Vec<_>>().join(" ")))
             .collect();
         let (job, plan) = (file.display(), plan_file.display());
         return Err(format!(

@@ -6,10 +6,13 @@ use super::reach::Known;
 use super::term::{Term, item};
 use super::write::quoted;
 use crate::check::agents::AGENT;
+use crate::legible::hidden;
 use crate::library::Library;
 use crate::library::place::{self, Place};
 use crate::syntax::token;
 use ecow::{EcoString, eco_format};
+use rust_decimal::Decimal;
+use rust_decimal::prelude::FromPrimitive;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value as Json;
@@ -75,6 +78,9 @@ pub struct Agent {
     pub tools: Vec<String>,
     /// The most calls that it makes.
     pub steps: u32,
+    /// US dollars that its calls may cost together in a run; null where the job's limit is enough.
+    #[serde(default)]
+    pub usd: Option<f64>,
 }
 
 /// A call.
@@ -192,7 +198,10 @@ fn plain(schema: &mut Json) {
     }
 }
 
-/// Reads an answer. Text around one JSON object is left out, as models like to talk.
+/// The most places in an answer where an object may begin.
+const MAX_STARTS: usize = 200;
+
+/// Reads an answer: the last object in it that is a fill. Text around it is left out, as models like to think aloud, with braces in it.
 pub fn read(answer: &str) -> Result<Form, String> {
     if answer.len() > MAX_BYTES {
         return Err(format!("the answer has {} kB; a fill has {} kB at most", answer.len() >> 10, MAX_BYTES >> 10));
@@ -200,12 +209,28 @@ pub fn read(answer: &str) -> Result<Form, String> {
     if answer.trim().is_empty() {
         return Err("the answer is empty".to_string());
     }
-    let (from, to) = (answer.find('{'), answer.rfind('}'));
-    let (Some(from), Some(to)) = (from, to) else { return Err("the answer holds no JSON object".to_string()) };
-    if from > to {
-        return Err("the answer holds no JSON object".to_string());
+    let (mut last, mut why) = (None, None);
+    let mut at = 0;
+    for _ in 0..MAX_STARTS {
+        let Some(from) = answer[at..].find('{').map(|n| at + n) else { break };
+        let mut objects = serde_json::Deserializer::from_str(&answer[from..]).into_iter::<Json>();
+        match objects.next() {
+            Some(Ok(object)) => {
+                at = from + objects.byte_offset();
+                match serde_json::from_value(object) {
+                    Ok(form) => last = Some(form),
+                    Err(error) => why = Some(error),
+                }
+            }
+            Some(Err(error)) => {
+                at = from + 1;
+                why.get_or_insert(error);
+            }
+            None => break,
+        }
     }
-    serde_json::from_str(&answer[from..=to]).map_err(|e| format!("the answer is no fill: {e}"))
+    let wrong = || why.map_or("the answer holds no JSON object".to_string(), |e| format!("the answer is no fill: {e}"));
+    last.ok_or_else(wrong)
 }
 
 /// What a fill may be made of.
@@ -267,7 +292,7 @@ impl Reader<'_> {
             let made = match &step.does {
                 Does::Call(call) => self.call(call)?,
                 Does::Map(map) => self.map(map, maps)?,
-                Does::Agent(agent) => self.agent(agent)?,
+                Does::Agent(agent) => self.agent(agent, maps)?,
             };
             if token::is_name(&step.name) && step.name.len() <= 40 {
                 self.said.push((made.0.clone(), step.name.as_str().into()));
@@ -308,7 +333,7 @@ impl Reader<'_> {
     }
 
     /// An agent, with tasks of the list and in bounds.
-    fn agent(&self, agent: &Agent) -> Result<Sized, String> {
+    fn agent(&self, agent: &Agent, maps: usize) -> Result<Sized, String> {
         self.may_say(&agent.goal)?;
         if agent.steps == 0 || agent.steps > MAX_AGENT_STEPS {
             return Err(format!("an agent takes from 1 to {MAX_AGENT_STEPS} steps"));
@@ -320,11 +345,20 @@ impl Reader<'_> {
             return Err(format!("there is no task `{}` in the list of tasks; only those may be tools", head(unknown)));
         }
         let constant = |text: String| Rc::new(Term::Value(text.into()));
-        let args = vec![
+        let mut args = vec![
             ("goal".into(), Rc::new(Term::Text(agent.goal.as_str().into()))),
             ("tools".into(), constant(format!("[{}]", agent.tools.join(", ")))),
             ("steps".into(), constant(agent.steps.to_string())),
         ];
+        if let Some(usd) = agent.usd {
+            let usd = Decimal::from_f64(usd).filter(|usd| usd.is_sign_positive() && !usd.is_zero());
+            let usd = usd.ok_or_else(|| "an agent's `usd` is more than 0".to_string())?;
+            args.push(("cost".into(), constant(format!("{} usd", usd.normalize()))));
+        }
+        // It is shown what it works on: else it would be the same agent for every item, and stand before the map.
+        if maps > 0 {
+            args.push(("given".into(), Rc::new(Term::One(Rc::new(Term::Var(item(maps - 1)))))));
+        }
         Ok((Rc::new(Term::Call(AGENT.into(), args, EcoString::new())), u64::from(agent.steps)))
     }
 
@@ -387,8 +421,12 @@ impl Reader<'_> {
         if text.len() > MAX_TEXT {
             return Err(format!("a text has more than {MAX_TEXT} bytes"));
         }
-        if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
-            return Err("a text holds control characters".to_string());
+        // Joiners are letters' affair in some scripts.
+        let shown = |c: char| !hidden(c) || matches!(c, '\n' | '\t' | '\u{200c}' | '\u{200d}');
+        if !text.chars().all(shown) {
+            return Err(
+                "a text holds characters that nobody sees: controls, or marks that turn the direction".to_string()
+            );
         }
         let goal = self.allowed.goal;
         if let Some(unsaid) = place::within(text).find(|place| !place::says_whole(goal, place)) {
@@ -438,7 +476,7 @@ fn is_name(text: &str) -> bool {
 
 /// The beginning of what a model wrote, as it may stand in a message.
 fn head(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(80).collect()
+    text.chars().filter(|c| !hidden(*c)).take(80).collect()
 }
 
 #[cfg(test)]
@@ -452,6 +490,11 @@ mod tests {
         let form =
             read("Sure!\n```json\n{\"because\":\"b\",\"steps\":[],\"result\":{\"ref\":\"x\"}}\n```").expect("a form");
         assert_eq!(form.because, "b");
+        let fill = |because: &str| format!("{{\"because\":\"{because}\",\"steps\":[],\"result\":{{\"ref\":\"x\"}}}}");
+        let talk =
+            format!("<think>I could use {{x}} or {{}}</think> {} No: {} Use {{braces}} freely.", fill("a"), fill("c"));
+        assert_eq!(read(&talk).expect("the last one").because, "c");
+        assert!(read(&"{\"a\":".repeat(10_000)).is_err());
         for wrong in
             ["", "no", "}{", "{}", "[1]", "{\"because\":\"b\",\"steps\":[],\"result\":{\"ref\":\"x\"},\"shell\":1}"]
         {

@@ -7,6 +7,7 @@ use super::search::Found;
 use super::write::write_named;
 use crate::check::program::{Hole, Job, Program};
 use crate::digest::digest;
+use crate::legible::plain;
 use crate::library::{Implementation, Library};
 use crate::types::Type;
 use ecow::EcoString;
@@ -183,7 +184,7 @@ fn read(answer: &str, asked: &Asked, offers: &[Offer]) -> Result<Found, String> 
     let names: Vec<EcoString> = scope.iter().map(|(n, _)| n.clone()).collect();
     let allowed = form::Allowed { offers, scope: &names, library: asked.library, goal: goal(asked) };
     let form::Read { term, names: called } = form::term(&form, &allowed)?;
-    let because: String = form.because.chars().filter(|c| !c.is_control()).take(300).collect();
+    let because = plain(&form.because, 300);
     Ok(Found {
         text: write_named(&term, asked.library, &scope, &called),
         because,

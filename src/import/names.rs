@@ -50,22 +50,6 @@ impl Taken {
     }
 }
 
-/// A text of others on one line: printable characters only (no control, no direction marks, nothing invisible), bounded.
-pub fn plain(text: &str, most: usize) -> String {
-    let hidden = |c: char| {
-        let code = c as u32;
-        c.is_control()
-            || matches!(code, 0xad | 0x61c | 0x180e | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0xfeff | 0xfff9..=0xfffb)
-            || (0xe0000..=0xe0fff).contains(&code)
-    };
-    let shown: String = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| !hidden(*c)).collect();
-    let words = shown.split(' ').filter(|w| !w.is_empty()).collect::<Vec<_>>().join(" ");
-    match words.char_indices().nth(most) {
-        None => words,
-        Some((at, _)) => format!("{}…", words[..at].trim_end()),
-    }
-}
-
 /// A text in quotes, as the language reads it.
 pub fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
@@ -101,8 +85,6 @@ mod tests {
 
     #[test]
     fn texts_of_others_stay_on_their_line() {
-        assert_eq!(plain("a\n*/ tool x\u{1b}[2J {\u{202e}b\u{200b}\u{e0041}", 100), "a */ tool x[2J {b");
-        assert_eq!(plain("abcdef", 3), "abc…");
         assert_eq!(quoted("a\"\\\n\u{7}"), "\"a\\\"\\\\\\n\"");
     }
 }

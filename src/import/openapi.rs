@@ -3,9 +3,10 @@
 //! It is read as plain JSON: of the specification only paths, parameters, bodies, answers and keys matter here, and a typed model of
 //! all the rest would refuse documents that differ from it somewhere else. References are followed within the document alone.
 
-use super::names::{Taken, plain, quoted, snake};
+use super::names::{Taken, quoted, snake};
 use super::schema::{Reader, required};
 use super::stub::{MOST_PARAMS, Stub, Tool, place_of};
+use crate::legible::plain;
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
 

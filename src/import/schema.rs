@@ -2,7 +2,8 @@
 //!
 //! What cannot be expressed becomes `Json`, and a note says why. References are followed within the document and nowhere else.
 
-use super::names::{is_name, pascal, plain};
+use super::names::{is_name, pascal};
+use crate::legible::plain;
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;

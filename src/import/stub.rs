@@ -1,6 +1,7 @@
 //! What was learned of others' tools → `.mkb` text, and the empty profiles that go with it.
 
-use super::names::{plain, quoted};
+use super::names::quoted;
+use crate::legible::plain;
 use crate::library::place::{self, Place};
 use crate::library::profile::table::COLUMNS;
 use indexmap::IndexMap;

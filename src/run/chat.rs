@@ -60,7 +60,7 @@ impl<'a> Chat<'a> {
                 Err(refused) => refused,
             };
             if refused.charged {
-                self.in_vain += estimated(request, &Said::default()).0;
+                self.in_vain += question(request);
             }
             if let Some(next) = simpler(Wire::Completions, &refused, self.dialect, true) {
                 (listener.say)("the endpoint does not know this form of request: asking in a simpler one");
@@ -122,9 +122,16 @@ impl<'a> Chat<'a> {
             let origin = heard.origin.borrow();
             said.whole(&origin)?;
         }
-        let tokens = said.tokens.map_or_else(|| estimated(request, &said), |t| (t.read, t.written));
+        // A report of nothing beside an answer is none.
+        let counted = said.tokens.filter(|t| t.read > 0 && (t.written > 0 || !said.spoke()));
+        let tokens = counted.map_or_else(|| estimated(request, &said), |t| (t.read, t.written));
         Ok(Reply { text: said.text, tokens })
     }
+}
+
+/// Tokens of a question, estimated.
+pub fn question(request: &Request) -> u64 {
+    estimated(request, &Said::default()).0
 }
 
 /// Tokens of an exchange of which the provider does not say them, so that limits hold all the same.

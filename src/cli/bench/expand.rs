@@ -11,6 +11,7 @@ use crate::cli::load::{files, library, read};
 use crate::cli::{Failure, note, print};
 use crate::compile::{Checked, Texts, check_file};
 use crate::diag::Diagnostics;
+use crate::expand::SEARCH;
 use crate::expand::corpus::{Case, held_out};
 use crate::expand::lock::{Entry, Lock};
 use crate::expand::meaning::meanings;
@@ -94,7 +95,7 @@ pub fn expand(options: &ExpandOptions) -> Result<(), Failure> {
     if let Some(planner) = &planner {
         note(&planner.account());
     }
-    let who = planner.as_ref().map_or("typed search", |planner| planner.name());
+    let who = planner.as_ref().map_or(SEARCH, |planner| planner.name());
     print(&score.text(who));
     if options.doubts {
         print(&score.doubts());

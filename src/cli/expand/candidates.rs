@@ -19,7 +19,7 @@ use crate::expand::meaning::{Near, meanings};
 use crate::expand::planner::Asked;
 use crate::expand::rank::{Candidate, Predicted, rank};
 use crate::expand::search::{Found as Fill, search_near};
-use crate::expand::signature;
+use crate::expand::{SEARCH, signature};
 use crate::library::Library;
 use crate::space::Machines;
 use crate::space::sizes::InputSizes;
@@ -118,7 +118,7 @@ pub fn expand(options: &ExpandOptions, path: &Path, about: &About<'_>) -> Result
             }
             let at =
                 At { options, texts: &texts, file, checked: &checked, job, hole, measured, old: &old, near: &near };
-            let kept = if silent { at.kept() } else { None };
+            let kept = if silent { at.kept(true) } else { None };
             let found = match kept {
                 Some(entry) => Found::Kept(entry),
                 None => at.gathered(&base, planner.as_mut()),
@@ -228,9 +228,12 @@ struct At<'a> {
 
 impl At<'_> {
     /// The fill that the lock file has and that is not stale, said to be kept: who could not be asked changes nothing.
-    fn kept(&self) -> Option<Entry> {
+    fn kept(&self, all: bool) -> Option<Entry> {
         let (job, hole) = (self.job, self.hole);
         let kept = self.old.find(&job.name, &hole.name).filter(|e| e.signature == signature(hole, job))?;
+        if !all && kept.filled_by == SEARCH {
+            return None;
+        }
         note(&format!("{}.{}: the lock file keeps the fill that it has", job.name, hole.name));
         Some(kept.clone())
     }
@@ -244,16 +247,17 @@ impl At<'_> {
         for found in search_near(hole, job, &self.checked.program, &self.checked.library, near) {
             let wrong = self.wrong(base, &found.text);
             if wrong.is_empty() {
-                candidates.push(Candidate { found, by: "typed search".into(), predicted: Predicted::Unknown });
+                candidates.push(Candidate { found, by: SEARCH.into(), predicted: Predicted::Unknown });
             }
         }
         let mut provenance = None;
         if let Some(planner) = planner {
             let asked = Asked { hole, job, program: &self.checked.program, library: &self.checked.library };
             let outcome = planner.fill(&asked, &mut |text| self.wrong(base, text));
+            // A model that says nothing of use takes no other model's fill away; of typed search's there is a newer one,
+            // but where nobody was heard at all.
             if outcome.found.is_empty()
-                && outcome.stopped.is_some()
-                && let Some(entry) = self.kept()
+                && let Some(entry) = self.kept(outcome.stopped.is_some())
             {
                 return Found::Kept(entry);
             }

@@ -2,13 +2,18 @@
 
 use super::options::PlannerOptions;
 use crate::cli::{Failure, note};
-use crate::expand::planner::{Asked, Bounds, Outcome, plan};
-use crate::run::chat::{Chat, Listener};
+use crate::expand::planner::{Asked, Bounds, Outcome, Request, plan};
+use crate::legible::plain;
+use crate::run::chat::{Chat, Listener, question};
 use crate::run::engines::openai::http::Endpoint;
-use crate::run::fault::Fault;
+use crate::run::fault::{Fault, FaultKind};
 use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
+
+/// The shortest answer that is worth asking for, in tokens.
+const LEAST: u64 = 256;
 
 /// A language model that fills holes.
 pub struct Planner<'a> {
@@ -63,12 +68,26 @@ impl<'a> Planner<'a> {
         let hole = format!("{}.{}", asked.job.name, asked.hole.name);
         let (chat, price, budget, before) = (&mut self.chat, self.price, self.budget, self.spent);
         let (mut asked_for, mut tokens) = (0, before);
-        let mut ask = |request: &_| {
-            if let (Some(price), Some(budget)) = (price, budget)
-                && cost(price, tokens) >= budget
-            {
-                return Err(format!("the budget of {budget} USD is spent"));
+        let mut ask = |request: &Request| {
+            // What a question may cost is known before it is sent: one that does not fit is not sent.
+            let read = question(request);
+            let used = (tokens.0 - before.0) + (tokens.1 - before.1);
+            let mut most = bounds.tokens.saturating_sub(used.saturating_add(read));
+            let mut limit = format!("{} tokens", self.bounds.tokens);
+            if let (Some(price), Some(budget)) = (price, budget) {
+                let left = budget - cost(price, (tokens.0 + read, tokens.1));
+                let afforded = written_for(price, left);
+                if afforded < most {
+                    (most, limit) = (afforded, format!("{budget} USD"));
+                }
             }
+            if most < LEAST {
+                return Err(format!(
+                    "a question of some {read} tokens and an answer of {LEAST} do not fit what is left of {limit}"
+                ));
+            }
+            let max_tokens = request.max_tokens.min(u32::try_from(most).unwrap_or(u32::MAX));
+            let request = &Request { max_tokens, ..request.clone() };
             asked_for += 1;
             note(&format!("{hole}: asking for a fill, request {asked_for}"));
             let progress = Progress::new(&hole);
@@ -135,11 +154,25 @@ impl<'a> Progress<'a> {
     }
 }
 
+/// A fault on one line, with what helps here: there is no step whose conditions could be changed.
 fn said(fault: &Fault) -> String {
-    let detail =
-        fault.detail.as_ref().map_or(String::new(), |d| format!("; it said: {}", crate::run::fault::head(d, 200)));
-    let help = fault.help.as_ref().map_or(String::new(), |h| format!("; {h}"));
-    format!("{}{detail}{help}", fault.message)
+    let detail = fault.detail.as_ref().map_or(String::new(), |d| format!("; it said: {}", plain(d, 200)));
+    let help = match fault.kind {
+        FaultKind::Timeout => Some("give it longer with `--answer-timeout`"),
+        _ if fault.transient => Some("try again later"),
+        _ => fault.help.as_deref(),
+    };
+    let help = help.map_or(String::new(), |h| format!("; {h}"));
+    format!("{}{detail}{help}", plain(&fault.message, 500))
+}
+
+/// Tokens that can be written for so much money.
+fn written_for(price: (Decimal, Decimal), usd: Decimal) -> u64 {
+    if usd.is_sign_negative() {
+        return 0;
+    }
+    let tokens = (usd * Decimal::from(1_000_000)).checked_div(price.1);
+    tokens.and_then(|tokens| tokens.floor().to_u64()).unwrap_or(u64::MAX)
 }
 
 fn cost(price: (Decimal, Decimal), tokens: (u64, u64)) -> Decimal {

@@ -272,6 +272,9 @@ pub fn simpler(wire: Wire, refused: &Refused, dialect: Dialect, structured: bool
     if wire == Wire::Completions && !dialect.completion_tokens && about(&["max_completion_tokens"]) {
         return Some(Dialect { completion_tokens: true, ..dialect });
     }
+    if wire == Wire::Completions && dialect.seed && about(&["`seed`", "'seed'", "\"seed\"", " seed"]) {
+        return Some(Dialect { seed: false, ..dialect });
+    }
     if wire == Wire::Completions && dialect.stream && dialect.usage && about(&["stream_options", "include_usage"]) {
         return Some(Dialect { usage: false, ..dialect });
     }

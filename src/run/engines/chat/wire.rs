@@ -52,12 +52,20 @@ pub struct Dialect {
     pub usage: bool,
     /// Whether it takes the pictures of a conversation with functions, which goes on without them.
     pub pictures: bool,
+    /// Whether it takes a `seed`, without which samples differ as they like.
+    pub seed: bool,
 }
 
 impl Dialect {
     /// What is tried first.
-    pub const BEST: Dialect =
-        Dialect { level: Level::Schema, completion_tokens: false, stream: true, usage: true, pictures: true };
+    pub const BEST: Dialect = Dialect {
+        level: Level::Schema,
+        completion_tokens: false,
+        stream: true,
+        usage: true,
+        pictures: true,
+        seed: true,
+    };
 }
 
 /// One request.

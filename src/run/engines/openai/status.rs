@@ -5,6 +5,9 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde_json::Value;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// The longest wish to wait that is told from a longer one: a year, in seconds.
+const LONGEST: f64 = 31_536_000.0;
+
 /// The fault that a status means; `key_env` is where the key came from.
 pub fn refusal(key_env: &str, status: u16, origin: &str, text: &str, headers: &HeaderMap) -> Fault {
     let body: Value = serde_json::from_str(text).unwrap_or(Value::Null);
@@ -44,7 +47,8 @@ pub fn refusal(key_env: &str, status: u16, origin: &str, text: &str, headers: &H
 pub fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
     let text = text.trim();
     if let Ok(seconds) = text.parse::<f64>() {
-        return Duration::try_from_secs_f64(seconds).ok();
+        // More seconds than anybody waits are a wish to wait all the same.
+        return Duration::try_from_secs_f64(if seconds.is_finite() { seconds.min(LONGEST) } else { seconds }).ok();
     }
     // `Wed, 21 Oct 2026 07:28:00 GMT`, the one form that servers may send.
     let words: Vec<&str> = text.split([' ', ':']).filter(|w| !w.is_empty()).collect();
@@ -73,6 +77,7 @@ mod tests {
     fn retry_after_in_both_forms() {
         let now = UNIX_EPOCH + Duration::from_secs(1_792_567_600);
         assert_eq!(retry_after("3", now), Some(Duration::from_secs(3)));
+        assert_eq!(retry_after("99999999999999999999", now), Some(Duration::from_secs(31_536_000)));
         assert_eq!(retry_after("Wed, 21 Oct 2026 07:28:00 GMT", now), Some(Duration::from_secs(80)));
         assert_eq!(retry_after("Thu, 01 Jan 1970 00:00:00 GMT", now), Some(Duration::ZERO));
         for wrong in ["", "-1", "soon", "Wed, 21 Oct 2026", "inf"] {

@@ -40,7 +40,7 @@ pub fn request(ask: &Ask<'_>, dialect: Dialect) -> Value {
     }
     let limit = if dialect.completion_tokens { "max_completion_tokens" } else { "max_tokens" };
     body[limit] = json!(ask.max_tokens);
-    if let Some(seed) = ask.seed {
+    if let Some(seed) = ask.seed.filter(|_| dialect.seed) {
         body["seed"] = json!(seed);
     }
     if !matches!(ask.reasoning, "" | "default") {

@@ -1,0 +1,102 @@
+//! How a planner is talked to: what its endpoint does not know, what it leaves unsaid, what it may spend, and what it takes away.
+
+use super::mkbc::Mkbc;
+use super::provider::{KEY, Provider, Seen, chat, say};
+use super::{asked, fill};
+use serde_json::{Value, json};
+
+#[test]
+fn limits_on_what_is_spent_hold_before_anything_is_sent() {
+    for limit in [["--tokens", "500"].as_slice(), &["--price", "1000,1000", "--budget", "0.0001usd"]] {
+        let provider = Provider::start(|_, _| chat(&fill("summarise", "text", "text")));
+        let mkbc = Mkbc::new();
+        let done = asked(&provider, &mkbc, &[&["--rounds", "9"], limit].concat());
+        assert_eq!(done.code, Some(0), "{}", done.err);
+        assert!(done.err.contains("do not fit what is left of"), "{}", done.err);
+        assert!(done.err.contains("0 tokens read") && provider.seen().is_empty(), "{}", done.err);
+    }
+    // What fits is bounded to what is left.
+    let provider = Provider::start(|_, _| chat(&fill("summarise", "text", "text")));
+    let mkbc = Mkbc::new();
+    let done = asked(&provider, &mkbc, &["--price", "0,1000", "--budget", "1usd"]);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    assert_eq!(provider.seen()[0].body["max_tokens"], 1000);
+}
+
+#[test]
+fn an_endpoint_that_takes_no_seed_is_asked_without() {
+    let provider = Provider::start(|_, seen: &Seen| match &seen.body["seed"] {
+        Value::Null => chat(&fill("summarise", "text", "text")),
+        _ => say(400, json!({"error": {"message": "Unsupported parameter: 'seed'"}})),
+    });
+    let mkbc = Mkbc::new();
+    let done = asked(&provider, &mkbc, &[]);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    assert!(done.out.contains("openai:fake"), "{}", done.out);
+    assert!(provider.seen()[1].body["response_format"].is_object(), "nothing else is given up");
+}
+
+#[test]
+fn thoughts_with_braces_around_an_answer_are_left_out() {
+    let answer = format!(
+        "<think>I could use {{summarise}} here.</think> {} Use {{braces}} freely.",
+        fill("summarise", "text", "text")
+    );
+    let provider = Provider::start(move |_, _| chat(&answer));
+    let done = asked(&provider, &Mkbc::new(), &[]);
+    assert!(done.out.contains("openai:fake"), "{}{}", done.out, done.err);
+}
+
+#[test]
+fn an_endpoint_that_counts_nothing_is_counted_for() {
+    let answer = json!({"choices": [{"message": {"content": "no"}, "finish_reason": "stop"}], "usage": {"prompt_tokens": 0, "completion_tokens": 0}});
+    let provider = Provider::start(move |_, _| say(200, answer.clone()));
+    let done = asked(&provider, &Mkbc::new(), &["--rounds", "1"]);
+    assert!(!done.err.contains(" 0 tokens read") && done.err.contains("tokens read"), "{}", done.err);
+}
+
+#[test]
+fn a_providers_words_stay_on_their_line_and_help_is_about_this_command() {
+    let said = json!({"error": {"message": "busy\n mkbc: all fine\u{202e}"}});
+    let provider = Provider::start(move |_, _| say(500, said.clone()));
+    let done = asked(&provider, &Mkbc::new(), &[]);
+    assert!(!done.err.contains("\n mkbc: all fine") && !done.err.contains('\u{202e}'), "{}", done.err);
+    assert!(!done.err.contains("retry`"), "{}", done.err);
+}
+
+#[test]
+fn nonsense_takes_no_models_fill_away() {
+    let good = Provider::start(|_, _| chat(&fill("summarise", "text", "text")));
+    let mkbc = Mkbc::new();
+    assert_eq!(asked(&good, &mkbc, &[]).code, Some(0));
+    let lock = mkbc.read("job.mkb.lock").replace("openai:fake and typed search", "openai:fake");
+    mkbc.write("job.mkb.lock", &lock);
+    for nonsense in ["", "I cannot.", "{\"shell\":\"rm\"}", &"x".repeat(10 << 20)] {
+        let nonsense = nonsense.to_owned();
+        let provider = Provider::start(move |_, _| chat(&nonsense));
+        let arguments =
+            ["expand", "job.mkb", "--refresh", "--planner", "openai:fake", "--endpoint", provider.url.as_str()];
+        let done = mkbc.end(mkbc.command(arguments).env("OPENAI_API_KEY", KEY));
+        assert_eq!(done.code, Some(0), "{}", done.err);
+        assert_eq!(mkbc.read("job.mkb.lock"), lock, "{}", done.err);
+    }
+}
+
+#[test]
+fn an_agent_in_a_map_is_one_for_each_item_and_has_a_budget() {
+    let agent = json!({"agent": {"goal": "Shorten it", "tools": ["summarise"], "steps": 3, "usd": 0.05}});
+    let inner = json!([{"name": "short", "does": agent}]);
+    let all = json!({"map": {"over": {"ref": "texts"}, "item": "one", "steps": inner, "result": {"ref": "short"}}});
+    let steps = json!([{"name": "shorts", "does": all}]);
+    let answer = json!({"because": "b", "steps": steps, "result": {"ref": "shorts"}}).to_string();
+    let provider = Provider::start(move |_, _| chat(&answer));
+    let mkbc = Mkbc::new();
+    mkbc.write("job.mkb", "job all(texts: List[Text]) -> List[Text] {\n  goal \"Each of the texts, shortened\"\n}\n");
+    let arguments = ["expand", "job.mkb", "--planner", "openai:fake", "--endpoint", provider.url.as_str()];
+    let done = mkbc.end(mkbc.command(arguments).env("OPENAI_API_KEY", KEY));
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    let lock = mkbc.read("job.mkb.lock");
+    for part in ["for text in texts", "given: [text]", "cost: 0.05 usd"] {
+        assert!(lock.contains(part), "no `{part}` in {lock}\n{}", done.err);
+    }
+}
