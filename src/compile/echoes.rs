@@ -20,6 +20,10 @@ const NAMING: [&str; 3] = ["let", "for", "knob"];
 
 /// Forgets what only follows from errors of the syntax; `trees` are those of the file and of the library.
 pub(super) fn silence<'a>(trees: impl IntoIterator<Item = &'a File>, sources: &Sources, cx: &mut Diagnostics) {
+    // Where a value is to be given another one, `let` is not what is missing.
+    let again: Vec<Span> = cx.iter().filter(|d| d.code == "E0216").map(|d| d.primary.span).collect();
+    let starts = |at: Span| again.iter().any(|name| name.file == at.file && name.start == at.start);
+    cx.retain(|d| !codes::is_syntax(d.code) || !d.fix.as_ref().is_some_and(|fix| starts(fix.span)));
     let lacking: BTreeSet<FileId> = cx.iter().filter(|d| d.code == "E0220").map(|d| d.primary.span.file).collect();
     if !lacking.is_empty() {
         let undeclared = |d: &Diagnostic| DECLARED.contains(&d.code) && (d.code == "E0203" || d.sure_fix().is_none());

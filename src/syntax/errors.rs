@@ -3,7 +3,7 @@
 mod elsewhere;
 mod hints;
 
-pub use elsewhere::{instead, no_item, reassigned};
+pub use elsewhere::{instead, no_item};
 
 use crate::diag::source::Span;
 use crate::diag::{Diagnostic, nearest};

@@ -17,7 +17,6 @@ use crate::syntax::layout::is_name;
 use crate::syntax::token::{Spanned, Token};
 use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::collections::BTreeSet;
 
 /// The tokens of a text as they were meant.
 pub(super) fn as_meant<'t>(
@@ -34,7 +33,6 @@ pub(super) fn as_meant<'t>(
             cx,
             open: Vec::new(),
             head: None,
-            names: BTreeSet::new(),
             no_item: false,
             parts: Vec::new(),
             read: 0,
@@ -129,8 +127,6 @@ struct Pass<'a> {
     open: Vec<(Open, Place)>,
     /// The word that begins the item.
     head: Option<Token>,
-    /// The values that the item has named so far.
-    names: BTreeSet<&'a str>,
     /// Whether the lines are of another kind of file, which was said.
     no_item: bool,
     /// Texts and comments of several lines, and what is said of each.

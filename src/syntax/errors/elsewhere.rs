@@ -17,9 +17,3 @@ pub fn no_item(at: Span) -> Diagnostic {
     Diagnostic::error("E0105", "this line begins no item", at, "a list of keys, as in YAML")
         .help("write the file as items: `job NAME(input: Text) -> Text { … }`")
 }
-
-/// E0105: a value that is given to a name that has one.
-pub fn reassigned(at: Span, name: &str) -> Diagnostic {
-    Diagnostic::error("E0105", format!("`{name}` has a value already"), at, "values never change")
-        .help(format!("give the new value a name of its own: `let {name}_2 = …`"))
-}

@@ -27,9 +27,9 @@ impl Pass<'_> {
                 self.instead(whole, &format!("expected `{here}`"), format!("write `{here}`"), edit(whole, here));
                 let (start, _, end) = self.tokens[behind];
                 self.replace(from, behind + 1, [(start, head, end)]);
-                self.begin(head);
+                self.head = Some(head);
             }
-            Some(head) => self.begin(head),
+            Some(head) => self.head = Some(head),
             None => return self.no_item(from, end),
         }
         self.no_item = false;
@@ -48,11 +48,6 @@ impl Pass<'_> {
             self.instead(self.span(behind + 2, behind + 3), "expected `(`", help, None);
         }
         self.result(behind, end);
-    }
-
-    fn begin(&mut self, head: Token) {
-        self.head = Some(head);
-        self.names.clear();
     }
 
     /// `): Text {`

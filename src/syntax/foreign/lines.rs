@@ -2,7 +2,6 @@
 
 use super::{Pass, edit, words};
 use crate::diag::source::Span;
-use crate::syntax::errors;
 use crate::syntax::token::{Spanned, Token};
 
 impl Pass<'_> {
@@ -35,21 +34,6 @@ impl Pass<'_> {
             first if leads_nothing(first) && !self.is_comment(from) => self.operator(from),
             _ => {}
         }
-        self.name_values(from, end);
-    }
-
-    /// Notes what a line names.
-    fn name_values(&mut self, from: usize, end: usize) {
-        let first = self.tokens[from].1;
-        let names = match (first, self.token(from + 1)) {
-            (Token::Let, Some(Token::OpenParen)) => from + 2..end,
-            (Token::Let | Token::For, Some(Token::Ident)) => from + 1..from + 2,
-            (Token::Ident, Some(Token::Eq)) => from..from + 1,
-            _ => return,
-        };
-        let names = names.take_while(|at| matches!(self.tokens[*at].1, Token::Ident | Token::Comma));
-        let names: Vec<&str> = names.filter(|at| self.tokens[*at].1 == Token::Ident).map(|at| self.text(at)).collect();
-        self.names.extend(names);
     }
 
     fn has(&self, from: usize, end: usize, token: Token) -> bool {
@@ -90,12 +74,7 @@ impl Pass<'_> {
                 self.instead(at, "no word of the language", help, edit(self.without(from, end), "").filter(|_| last));
                 self.replace(from, from + 1, []);
             }
-            (_, Some(Token::Eq)) if self.names.contains(word) => {
-                let eq = self.span(from + 1, from + 2);
-                self.cx.push(errors::reassigned(eq, word));
-                self.spoil(from);
-            }
-            (_, Some(next)) if words::is_else_if(word) && next != Token::OpenParen && !self.names.contains(word) => {
+            (_, Some(next)) if words::is_else_if(word) && begins_condition(next) => {
                 self.else_if(from);
             }
             (_, Some(next)) => {
@@ -309,6 +288,12 @@ impl Pass<'_> {
         self.instead(whole, "expected one number", help, edit(whole, here).filter(|_| sure));
         self.replace(at, at + 2, []);
     }
+}
+
+/// What stands behind a word and is the first token of a value: the word is none.
+fn begins_condition(token: Token) -> bool {
+    use Token::*;
+    matches!(token, Ident | Not | Str | Number | True | False | Question)
 }
 
 /// What stands between a metric and its limit.

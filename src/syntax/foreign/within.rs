@@ -13,9 +13,6 @@ impl Pass<'_> {
             Token::Less if place != Place::Library => self.less(at, end),
             Token::Question if place != Place::Library => self.question(at, end),
             Token::Eq => self.equals(at, end),
-            Token::Colon if self.group() == Some(Group::Parameters) && at > 0 => {
-                self.names.insert(self.text(at - 1));
-            }
             Token::Ident if place == Place::Flow => self.name_within(at, end),
             Token::Number if matches!(place, Place::Flow | Place::Limits) => self.number(at, end),
             Token::EqEq | Token::NotEq if place == Place::Flow && self.touches(at) => {
