@@ -62,9 +62,8 @@ impl fmt::Display for Kept {
             (Some(false), false) => "BROKEN",
         };
         write!(f, "{}: {verdict}", printable(&self.text))?;
-        match self.measured.and_then(|n| Decimal::try_from(n).ok()) {
-            Some(measured) => write!(f, ", {} measured", metric(&self.metric, measured))?,
-            None => {}
+        if let Some(measured) = self.measured.and_then(|n| Decimal::try_from(n).ok()) {
+            write!(f, ", {} measured", metric(&self.metric, measured))?;
         }
         self.unsettled.map_or(Ok(()), |unsettled| write!(f, ", and {unsettled}"))
     }
