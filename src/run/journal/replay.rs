@@ -35,6 +35,8 @@ pub struct Begun {
     pub call: CallId,
     /// Attempts so far.
     pub attempts: u32,
+    /// Whether an earlier attempt may have reached somebody.
+    before: bool,
 }
 
 /// How a run ended last.
@@ -124,8 +126,10 @@ impl Replay {
                 }
             }
             Record::Intent { call, attempt, .. } => {
-                let begun = Begun { call: call.clone(), attempts: *attempt };
-                self.unsent.remove(&call.path);
+                let again = self.begun.contains_key(&call.path);
+                // Of what was not sent nothing is under way.
+                let before = !self.unsent.remove(&call.path) && again;
+                let begun = Begun { call: call.clone(), attempts: *attempt, before };
                 self.begun.insert(call.path.clone(), begun);
             }
             Record::Result { call, input, value, usage, wall_s, source, .. } => {
@@ -140,7 +144,9 @@ impl Replay {
                 });
             }
             Record::Failed { call, unsent: true, .. } => {
-                self.unsent.insert(call.path.clone());
+                if self.begun.get(&call.path).is_none_or(|begun| !begun.before) {
+                    self.unsent.insert(call.path.clone());
+                }
             }
             Record::Failed { .. } | Record::Retried { .. } | Record::Server { .. } => {}
             Record::Limits { limits, .. } => {
@@ -264,14 +270,13 @@ mod tests {
             t: 0.0,
         };
         let failed = |unsent| Record::Failed { call: call.clone(), message: "no".into(), unsent, t: 0.0 };
-        let reserved = Record::Reserved { id: 0, usd: Decimal::ONE, agent: None, t: 0.0 };
         let begun = |records: &[Record]| Replay::of(records).has_begun(StepId(0));
         assert!(begun(&[intent(1)]), "whoever made it died");
         assert!(!begun(&[intent(1), failed(true)]));
         assert!(!begun(&[intent(1), failed(true), intent(2), failed(true)]));
         assert!(begun(&[intent(1), failed(true), intent(2)]));
         assert!(begun(&[intent(1), failed(false)]), "it failed at somebody's");
-        assert!(begun(&[intent(1), reserved, failed(true)]), "a first request was sent, and a second was too dear");
+        assert!(begun(&[intent(1), intent(2), failed(true)]), "a request of the first runtime may be under way");
         assert!(begun(&[intent(1), failed(false), intent(2), failed(true)]), "so it may have been by another runtime");
     }
 
