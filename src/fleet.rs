@@ -2,7 +2,7 @@
 //!
 //! [`translate`] turns prepared jobs into the integer problem of [`crate::solve::joint`]; [`give_way`] solves it, with as many soft
 //! lines as leave a plan, and [`join`] has every job's plan made from its part of the answer by the ordinary pipeline; [`verify`]
-//! recomputes all of it from the library; [`refuse`] says what stands in the way where there is none; [`split`] makes it for a part of
+//! recomputes all of it from the library; [`proof`] proves its bound; [`refuse`] says what stands in the way where there is none; [`split`] makes it for a part of
 //! the jobs at a time; [`paces`] puts times that a service measured in the place of a library's.
 
 pub mod give_way;
@@ -13,6 +13,7 @@ pub mod load;
 pub mod member;
 pub mod model;
 pub mod paces;
+pub mod proof;
 pub mod refuse;
 pub mod render;
 pub mod split;

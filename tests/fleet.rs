@@ -85,6 +85,41 @@ fn jobs_that_are_planned_apart_are_one_plan() {
     assert!(done.err.contains("there is no room for"), "{}", done.err);
 }
 
+/// The bound of a joint plan is proved in a file that holds for the same jobs and for no higher bound.
+#[test]
+fn the_bound_of_a_joint_plan_is_proved_in_a_file() {
+    let mkbc = fleet();
+    let done = plan(&mkbc, &["-o", "joint.json", "--proof", "proof.json"]);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    assert!(done.err.contains("the proof of the bound, by z3"), "{}", done.err);
+    let verify = || mkbc.run(&["verify", "joint.json", "--source", "letters.mkb", "--proof", "proof.json"]);
+    let done = verify();
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    let (_, proved) = done.out.split_once("proved that no plan costs less than ").expect("a bound");
+    let bound: f64 = proved.trim().strip_suffix(" usd/h").expect("a price").parse().expect("a number");
+    let json: Value = serde_json::from_str(&mkbc.read("joint.json")).expect("JSON");
+    let total: f64 = json["total"]["usd_per_hour"].as_str().expect("a total").parse().expect("a number");
+    assert!(0.0 < bound && bound <= total, "{bound} of {total}");
+    let proof: Value = serde_json::from_str(&mkbc.read("proof.json")).expect("JSON");
+    let cost = proof["certificate"]["jobs"][0]["cost"].as_i64().expect("a cost");
+    let price = proof["certificate"]["load"][0].as_i64().expect("a price");
+    for (path, value, why) in [
+        ("/certificate/jobs/0/cost", Value::from(cost + 1), "what `letters` costs at least"),
+        ("/certificate/load/0", Value::from(-1 - price), "a price is negative"),
+        ("/certificate/load", Value::Array(Vec::new()), "not one price per kind"),
+        ("/problem", Value::from("0"), "it is about another problem"),
+        ("/fleet_version", Value::from(99), "of version 99"),
+    ] {
+        let mut wrong = proof.clone();
+        *wrong.pointer_mut(path).expect(path) = value;
+        mkbc.write("proof.json", wrong.to_string());
+        let done = verify();
+        assert!(done.code == Some(1) && done.err.contains(why), "{path}: {}{}", done.out, done.err);
+    }
+    let done = plan(&mkbc, &["--split", "1", "--proof", "proof.json"]);
+    assert!(done.code == Some(2) && done.err.contains("leave out `--split`"), "{}", done.err);
+}
+
 #[test]
 fn a_soft_line_gives_way_where_the_load_does_not_fit_with_it() {
     let mkbc = fleet();

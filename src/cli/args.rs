@@ -307,7 +307,7 @@ pub struct VerifyOptions {
     /// The line that the plan was made with beside the job's; the plan has it as well, and this makes sure of it (repeatable)
     #[arg(long, value_name = "LINE", requires = "source")]
     pub slo: Vec<String>,
-    /// Check this proof that no plan is better, or that there is none, of `mkbc plan --proof`; needs --source
+    /// Check this proof that no plan is better (or, of several jobs, cheaper than it says), or that there is none, of `mkbc plan --proof`; needs --source
     #[arg(long, value_name = "FILE", requires = "source", conflicts_with = "alone")]
     pub proof: Option<PathBuf>,
     /// Check the plan by itself, without computing its figures again from the library

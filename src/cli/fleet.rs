@@ -1,6 +1,7 @@
 //! `mkbc plan a.mkb b.mkb … --cluster C --load L`, and `mkbc verify` for what it writes.
 
 mod asked;
+mod proof;
 
 use self::asked::Asked;
 use super::args::{EvidenceOptions, FleetOptions, FleetTerms, Format, PlanOptions, Source, VerifyOptions};
@@ -44,7 +45,6 @@ pub fn plan(options: &PlanOptions, inputs: &Inputs) -> Result<(), Failure> {
     let (planning, fleet) = (&options.planning, &options.fleet);
     let alone = [
         ("--robust", planning.robust),
-        ("--proof", options.proof.is_some()),
         ("--export", options.export.is_some()),
         ("--cross-check", options.cross_check),
         ("--choices", options.choices),
@@ -68,8 +68,11 @@ pub fn plan(options: &PlanOptions, inputs: &Inputs) -> Result<(), Failure> {
     let asked = Asked { sources: &sources, files: &files, names: &names, rates: &rates, machines: &machines };
     let format = planning.source.format;
     let joined = match fleet.split.map(NonZeroUsize::get).filter(|size| *size < jobs.len()) {
+        Some(_) if options.proof.is_some() => {
+            return Err(Failure::Usage("`--proof` is for jobs that are planned at once: leave out `--split`".into()));
+        }
         Some(size) => asked.in_parts(size, &settings, limit, format)?,
-        None => asked.at_once(&settings, limit, format)?,
+        None => asked.at_once(&settings, limit, format, options.proof.as_deref())?,
     };
     let json = serde_json::to_string_pretty(&joined).map_err(|e| e.to_string())?;
     let as_json = options.json || planning.source.format == Format::Json;
@@ -304,11 +307,6 @@ pub fn is_joint(path: &Path) -> bool {
 
 /// Verifies a joint plan against the library, and each job against its file where the files are at hand.
 pub fn verify_joint(plan: &Path, options: &VerifyOptions) -> Result<(), Failure> {
-    if options.proof.is_some() {
-        return Err(Failure::Usage(
-            "`--proof` is for the plan of one job: a joint plan states its bound itself".into(),
-        ));
-    }
     let joint = read_joint(plan)?;
     let shown = plan.display();
     let texts = library(&options.library)?;
@@ -332,6 +330,12 @@ pub fn verify_joint(plan: &Path, options: &VerifyOptions) -> Result<(), Failure>
             return Err(format!("`{}` has none of the jobs of `{shown}`", path.display()).into());
         }
         against = format!("the library, {compared} of them against `{}`", path.display());
+    }
+    if let (Some(path), true) = (&options.proof, wrong.is_empty()) {
+        match proof::verify(&joint, &options.library, path)? {
+            Ok(proved) => against = format!("{against}; {proved}"),
+            Err(why) => wrong.push(format!("its proof: {why}")),
+        }
     }
     match wrong.as_slice() {
         [] => {

@@ -39,6 +39,17 @@ pub fn join(
     limits: &joint::Limits,
     late: AloneLate,
 ) -> Result<JointPlan, Unjoined> {
+    joined(members, machines, settings, limits, late).map(|joined| joined.0)
+}
+
+/// The same, with the problem that the plan answers.
+pub fn joined(
+    members: &[Member],
+    machines: &Machines,
+    settings: &Settings,
+    limits: &joint::Limits,
+    late: AloneLate,
+) -> Result<(JointPlan, Translated), Unjoined> {
     let (translated, outcome) = solved(members, machines, settings, limits).map_err(Unjoined::Unknown)?;
     match outcome {
         Outcome::Planned(mut planned) => {
@@ -47,7 +58,8 @@ pub fn join(
                 let apart: i128 = (0..members.len()).filter_map(|job| joint::least(&translated.fleet, job)).sum();
                 planned.bound = planned.bound.max(apart).min(planned.cost);
             }
-            described(members, machines, settings, &translated, &planned, late)
+            let plan = described(members, machines, settings, &translated, &planned, late)?;
+            Ok((plan, translated))
         }
         Outcome::Refused(_) => Err(Unjoined::Refused(Box::new(translated))),
         Outcome::Unknown(why) => Err(Unjoined::Unknown(why)),

@@ -60,6 +60,8 @@ pub struct Translated {
     pub instances: Vec<Instance>,
     /// The gigabytes that a replica fills, by kind; 0 where starting one does not depend on it.
     pub memory: Vec<Decimal>,
+    /// The soft lines that bind nothing.
+    pub broken: BTreeSet<Soft>,
 }
 
 /// Translates; the soft lines of `broken` bind nothing.
@@ -178,7 +180,7 @@ pub fn translate(
     let kinds = kinds.collect();
     let pools =
         machines.pools.iter().map(|(name, (units, _))| Pool { name: name.to_string(), units: i64::from(*units) });
-    Ok(Translated { fleet: Fleet { pools: pools.collect(), kinds, jobs }, instances, memory })
+    Ok(Translated { fleet: Fleet { pools: pools.collect(), kinds, jobs }, instances, memory, broken: broken.clone() })
 }
 
 /// Takes a clause its force, and leaves it where it is: others are known by their places.

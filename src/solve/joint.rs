@@ -15,6 +15,7 @@ mod master;
 mod menu;
 mod primal;
 pub mod problem;
+pub mod proof;
 #[cfg(test)]
 mod tests;
 

@@ -98,6 +98,19 @@ pub fn verify_conflict(problem: &Problem, core: &[usize], certificate: &Certific
     refute(problem, core, &[], stage, &mut certificate.nodes.clone())
 }
 
+/// Checks that no choice keeps every clause and has less than `least` of the wish.
+pub fn verify_least(problem: &Problem, wish: Wish, least: i64, certificate: &Certificate) -> Result<(), String> {
+    // Figures are not negative.
+    if least <= 0 {
+        return Ok(());
+    }
+    let [stage] = certificate.stages.as_slice() else {
+        return Err(format!("{} stages instead of one", certificate.stages.len()));
+    };
+    let clauses: Vec<usize> = (0..problem.clauses.len()).collect();
+    refute(problem, &clauses, &[(wish, least - 1)], stage, &mut certificate.nodes.clone())
+}
+
 /// Checks that no choice keeps the clauses and the bounds; takes the nodes that it visits from `left`.
 fn refute(
     problem: &Problem,

@@ -7,7 +7,7 @@ use crate::cli::args::Format;
 use crate::cli::expand::Filled;
 use crate::cli::load::show;
 use crate::diag::Diagnostics;
-use crate::fleet::join::{Unjoined, join};
+use crate::fleet::join::{Unjoined, joined};
 use crate::fleet::model::JointPlan;
 use crate::fleet::refuse;
 use crate::fleet::split::Split;
@@ -16,7 +16,7 @@ use crate::solve::joint;
 use crate::space::Machines;
 use rust_decimal::Decimal;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// Jobs that are to be planned together.
@@ -37,14 +37,25 @@ impl<'a> Asked<'a> {
     }
 
     /// Of the time a quarter is for each job by itself, half for all together, and the rest for what each would cost alone; what it takes to
-    /// prepare the jobs is not in it.
-    pub fn at_once(&self, settings: &Settings, limit: Duration, format: Format) -> Result<JointPlan, Failure> {
+    /// prepare the jobs is not in it, and a proof has as much again.
+    pub fn at_once(
+        &self,
+        settings: &Settings,
+        limit: Duration,
+        format: Format,
+        proof: Option<&Path>,
+    ) -> Result<JointPlan, Failure> {
         let members = self.members(limit / 4, format)?;
         let clock = Clock::new(limit, members.len());
         let out_of_time = || clock.out();
         let limits = joint::Limits { rounds: u64::MAX, out_of_time: Some(&out_of_time), any: false };
-        match join(&members, self.machines, settings, &limits, &|job| clock.alone(job)) {
-            Ok(joined) => Ok(joined),
+        match joined(&members, self.machines, settings, &limits, &|job| clock.alone(job)) {
+            Ok((joint, made)) => {
+                if let Some(path) = proof {
+                    super::proof::store(&joint, &made, limit, path)?;
+                }
+                Ok(joint)
+            }
             Err(Unjoined::Unknown(why)) => Err(Failure::Message(why)),
             Err(Unjoined::Refused(translated)) => {
                 let asked = Instant::now();

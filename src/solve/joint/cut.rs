@@ -42,6 +42,11 @@ impl Cut {
         Some(cut)
     }
 
+    /// The steps whose load is rounded, by their places in the menu, and that load.
+    pub fn set(&self) -> &BTreeMap<Place, i64> {
+        &self.set
+    }
+
     fn weight(&self, load: i64) -> i64 {
         let whole = i128::from(load.div_euclid(self.capacity)) * i128::from(self.over);
         let sum = whole + i128::from(load.rem_euclid(self.capacity).min(self.over));

@@ -9,6 +9,7 @@
 mod keep;
 mod price;
 
+pub use self::price::Lagrange;
 use self::price::Prices;
 use super::best::Chef;
 use super::cut::Cut;
@@ -97,6 +98,8 @@ pub struct Master<'a> {
     escape: f64,
     shift: u32,
     constant: i128,
+    /// The multipliers of the best bound at the root.
+    lagrange: Option<(i128, Lagrange)>,
     /// By job: its best configuration at the price of full replicas.
     first: Vec<Vec<u32>>,
     /// Jobs that no number of replicas that may be lets keep their clauses.
@@ -136,6 +139,7 @@ impl<'a> Master<'a> {
             escape: 1.0,
             shift: 60u32.saturating_sub(bits).min(30),
             constant: fleet.kinds.iter().map(|k| i128::from(k.stop) * i128::from(k.running)).sum(),
+            lagrange: None,
             first: Vec::new(),
             impossible: Vec::new(),
             solves: 0,
@@ -188,6 +192,11 @@ impl<'a> Master<'a> {
     /// A measure of the work done so far, about a nanosecond each.
     pub fn work(&self) -> u64 {
         self.lp.work + self.solves * SOLVE
+    }
+
+    /// The multipliers of the best bound at the root.
+    pub fn lagrange(&self) -> Option<&Lagrange> {
+        self.lagrange.as_ref().map(|best| &best.1)
     }
 
     /// By job: its best configuration at the price of full replicas; empty where none was found.
@@ -288,6 +297,9 @@ impl<'a> Master<'a> {
             }
             let prices = self.prices();
             let (bound, added) = self.price(&prices, node);
+            if root && bound < i128::MAX && self.lagrange.as_ref().is_none_or(|best| best.0 < bound) {
+                self.lagrange = Some((bound, self.at(&prices)));
+            }
             node.bound = node.bound.max(bound);
             if node.bound >= limit || clock() {
                 break;

@@ -2,8 +2,10 @@
 
 use super::check::{Value, check};
 use super::problem::{Fleet, Job, Kind, MOST, Pool};
+use super::proof::{Certificate, certify, verify};
 use super::{Limits, Outcome, least, solve};
 use crate::solve::problem::{Aggregate, Bound, Choice, Clause, Figure, Problem, Step};
+use crate::solve::{Certify, Limits as OfJobs};
 use proptest::prelude::*;
 
 /// Numbers that decide what a fleet looks like, drawn one after the other.
@@ -116,6 +118,62 @@ fn brute(fleet: &Fleet) -> Option<i128> {
         }
     }
     best
+}
+
+/// A certificate with some of its numbers changed.
+fn perturbed(certificate: &Certificate, seed: u64) -> Certificate {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let mut changed = certificate.clone();
+    let Certificate { load, pools, cuts, jobs, shift } = &mut changed;
+    let prices = load.iter_mut().chain(pools).chain(cuts.iter_mut().map(|cut| &mut cut.price));
+    for price in prices {
+        match rng.usize(..4) {
+            0 => *price = rng.i64(-5..1 << 44),
+            1 => *price = price.saturating_add(*price / 4),
+            _ => (),
+        }
+    }
+    for (_, step, load) in cuts.iter_mut().flat_map(|cut| &mut cut.set) {
+        match rng.usize(..4) {
+            0 => *load = rng.i64(-2..20),
+            1 => *step = rng.usize(..3),
+            _ => (),
+        }
+    }
+    for least in jobs.iter_mut() {
+        if rng.usize(..4) == 0 {
+            least.cost = least.cost.saturating_add(rng.i64(1..1 << 40));
+        }
+        least.refutation.nodes = least.refutation.nodes.max(rng.u64(..100));
+    }
+    if rng.usize(..6) == 0 {
+        *shift = rng.u32(..70);
+    }
+    changed
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_certificate_proves_more_than_the_best_costs(
+        dice in proptest::collection::vec(any::<u16>(), 220),
+        seed in any::<u64>(),
+    ) {
+        let fleet = tiny(&dice);
+        if let Some(best) = brute(&fleet) {
+            let of_jobs = OfJobs { certify: Certify::Off, ..OfJobs::default() };
+            let Some(made) = certify(&fleet, best, &Limits::default(), &of_jobs) else {
+                return Err(TestCaseError::fail("no certificate"));
+            };
+            prop_assert_eq!(verify(&fleet, &made.certificate), Ok(made.bound));
+            prop_assert!(made.bound <= best, "{} where the best is {best}", made.bound);
+            for place in 0..20 {
+                let wrong = verify(&fleet, &perturbed(&made.certificate, seed.wrapping_add(place)));
+                prop_assert!(wrong.clone().unwrap_or(0) <= best, "{wrong:?} where the best is {best}");
+            }
+        }
+    }
 }
 
 proptest! {

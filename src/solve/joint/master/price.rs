@@ -1,6 +1,7 @@
 //! The multipliers of a master's relaxation -> prices of every option in integers, each job's answer to them, and the Lagrangian bound.
 
 use super::super::best::NEVER;
+use super::super::cut::Cut;
 use super::super::menu::{Dish, OWN};
 use super::{Master, Node};
 
@@ -9,6 +10,18 @@ pub(super) struct Prices {
     pub(super) load: Vec<i64>,
     pub(super) cut: Vec<i64>,
     pub(super) pool: Vec<i64>,
+}
+
+/// Multipliers of a Lagrangian bound, in integers.
+pub struct Lagrange {
+    /// Multipliers are in micro-dollars an hour, divided by two so many times.
+    pub shift: u32,
+    /// By kind.
+    pub load: Vec<i64>,
+    /// The cuts with theirs.
+    pub cuts: Vec<(Cut, i64)>,
+    /// By pool.
+    pub pools: Vec<i64>,
 }
 
 impl Master<'_> {
@@ -76,6 +89,12 @@ impl Master<'_> {
             cut: self.cuts.iter().map(|(row, cut)| floor(*row, cut.over as f64)).collect(),
             pool,
         }
+    }
+
+    /// The prices with what they are of.
+    pub(super) fn at(&self, prices: &Prices) -> Lagrange {
+        let cuts = self.cuts.iter().map(|(_, cut)| cut.clone()).zip(prices.cut.iter().copied());
+        Lagrange { shift: self.shift, load: prices.load.clone(), cuts: cuts.collect(), pools: prices.pool.clone() }
     }
 
     /// The Lagrangian bound at some multipliers, and how many new columns the jobs' solves gave.
