@@ -245,13 +245,13 @@ impl<'a> Meter<'a> {
     pub fn start(&self, step: &PlanStep, queued: Duration) -> Reading {
         let mut steps = self.steps.borrow_mut();
         let from_s = self.begun.elapsed().as_secs_f64();
-        let first = &self.planned(step).implementation;
+        let choice = &self.planned(step).implementation;
         let changed = self.changed.borrow();
         let again = changed.get(&step.id);
         let measure = steps.entry(step.id).or_insert_with(|| StepMeasure {
             step: step.id,
             name: step.name.clone(),
-            implementation: first.clone(),
+            implementation: choice.clone(),
             started: 0,
             calls: 0,
             attempts: 0,
@@ -271,7 +271,7 @@ impl<'a> Meter<'a> {
             planned: Planned::of(again.unwrap_or(self.planned(step))),
             devices: Vec::new(),
             as_planned: None,
-            planned_again: again.map(|s| s.implementation.clone()).filter(|by| by != first),
+            planned_again: again.map(|s| s.implementation.clone()).filter(|by| by != choice),
             stood_in: BTreeMap::new(),
             cached: 0,
         });
