@@ -210,7 +210,8 @@ impl<'a> Meter<'a> {
             energy.add("cpu", "cpu", Some(cores), Box::new(move || cpu.joules()), 0.0);
         }
         let (steps, estimated, adapted, changed, firsts, placed, rented, worst) = Default::default();
-        Meter { plan, begun: Instant::now(), energy, placed, steps, estimated, adapted, changed, firsts, rented, worst }
+        let begun = Instant::now();
+        Meter { plan, begun, energy, placed, steps, estimated, adapted, changed, firsts, rented, worst }
     }
 
     /// The step's next call is on these devices, or its server is, and whether the plan says so.
@@ -267,13 +268,13 @@ impl<'a> Meter<'a> {
     pub fn start(&self, step: &PlanStep, queued: Duration, first: bool) -> Reading {
         let mut steps = self.steps.borrow_mut();
         let from_s = self.begun.elapsed().as_secs_f64();
-        let at_first = &self.planned(step).implementation;
+        let choice = &self.planned(step).implementation;
         let changed = self.changed.borrow();
         let again = changed.get(&step.id);
         let measure = steps.entry(step.id).or_insert_with(|| StepMeasure {
             step: step.id,
             name: step.name.clone(),
-            implementation: at_first.clone(),
+            implementation: choice.clone(),
             started: 0,
             calls: 0,
             attempts: 0,
@@ -293,7 +294,7 @@ impl<'a> Meter<'a> {
             planned: Planned::of(again.unwrap_or(self.planned(step))),
             devices: Vec::new(),
             as_planned: None,
-            planned_again: again.map(|s| s.implementation.clone()).filter(|by| by != at_first),
+            planned_again: again.map(|s| s.implementation.clone()).filter(|by| by != choice),
             stood_in: BTreeMap::new(),
             cached: 0,
             together: 0,
