@@ -473,16 +473,6 @@ fn typed_searchs_first_choices_are_right() {
     assert!(warned >= 0.5 * wrong && wrong >= 40.0, "wrong choices are not called doubtful: {}", done.out);
 }
 
-/// Goals of an auditor, who wrote them in words that the corpus does not have; the odd ones are held out. What is right is never warned of.
-#[test]
-fn goals_in_others_words_are_filled_or_warned_of() {
-    let goals = mkbc::repository().join("tests/expand/audit");
-    let done = Mkbc::new().run(&["bench", "expand", goals.to_str().expect("UTF-8")]);
-    assert_eq!(done.code, Some(0), "{}", done.err);
-    println!("{}", done.out);
-    assert!(done.out.contains("tuned on"), "{}", done.out);
-}
-
 /// Answers that try to reach what a fill must not: each file holds one, and what is done about it.
 #[test]
 fn injected_answers_are_refused() {
