@@ -120,11 +120,11 @@ pub fn expand(options: &ExpandOptions, path: &Path, about: &About<'_>) -> Result
                 At { options, texts: &texts, file, checked: &checked, job, hole, measured, old: &old, near: &near };
             let kept = if silent { at.kept(true) } else { None };
             let found = match kept {
-                Some(entry) => Found::Kept(entry),
+                Some(entry) => Found::Kept(Box::new(entry)),
                 None => at.gathered(&base, planner.as_mut()),
             };
             match found {
-                Found::Kept(entry) => base.put(entry),
+                Found::Kept(entry) => base.put(*entry),
                 Found::Fills(fills) if fills.candidates.is_empty() => {
                     open.push(format!("{}.{}", job.name, hole.name));
                 }
@@ -206,7 +206,7 @@ struct Gathered {
 /// What was found for a hole.
 enum Found {
     /// The fill that the lock file has.
-    Kept(Entry),
+    Kept(Box<Entry>),
     Fills(Gathered),
 }
 
@@ -259,7 +259,7 @@ impl At<'_> {
             if outcome.found.is_empty()
                 && let Some(entry) = self.kept(outcome.stopped.is_some())
             {
-                return Found::Kept(entry);
+                return Found::Kept(Box::new(entry));
             }
             let best = candidates.first().map_or(0.0, |c| c.found.score);
             for found in outcome.found {
