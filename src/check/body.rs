@@ -1,7 +1,7 @@
 //! The body of a job → typed data flow.
 
 use super::jobs::Signature;
-use super::program::{Block, Expr, ExprKind, If, Job, Let, Local, LocalId, Metric, QualityRule};
+use super::program::{Block, Expr, ExprKind, Job, Let, Local, LocalId, Metric, QualityRule};
 use super::{Context, compose, errors, quantity, rules, types};
 use crate::diag::source::{FileId, Span};
 use crate::diag::{Diagnostics, nearest};
@@ -301,42 +301,8 @@ impl BodyPass<'_> {
                 make(inner.ty.clone(), ExprKind::Unary(*op, Box::new(inner)))
             }
             ast::ExprKind::Binary(op, left, right) => self.binary(*op, left, right, span),
-            ast::ExprKind::If(branch) => {
-                let condition = self.expr(&branch.condition, Some(&Type::Bool));
-                let share = branch.share.as_ref().and_then(|q| compose::share(q, self.cx));
-                let then = self.block(&branch.then, wanted, span);
-                let ty =
-                    wanted.cloned().or_else(|| then.result.as_ref().map(|r| r.ty.clone())).unwrap_or(Type::Unknown);
-                let otherwise = match &branch.otherwise {
-                    Some(block) => self.block(block, Some(&ty), span),
-                    None => {
-                        self.job.broken = true;
-                        self.cx.push(errors::no_else(span));
-                        return make(ty, ExprKind::Error);
-                    }
-                };
-                make(ty, ExprKind::If(Box::new(If { condition, share, then, otherwise })))
-            }
-            ast::ExprKind::For(name, list, body) => {
-                let list = self.expr(list, None);
-                let item = match &list.ty {
-                    Type::List(item) => (**item).clone(),
-                    Type::Unknown => Type::Unknown,
-                    other => {
-                        self.cx.push(errors::not_a_list(list.span, other));
-                        Type::Unknown
-                    }
-                };
-                let wanted = match wanted {
-                    Some(Type::List(t)) => Some((**t).clone()),
-                    _ => None,
-                };
-                let id = self.define(name.text.clone(), name.span, item);
-                let body = self.block(body, wanted.as_ref(), span);
-                self.scope.retain(|l| *l != id);
-                let item = body.result.as_ref().map_or(Type::Unknown, |r| r.ty.clone());
-                make(Type::List(Box::new(item)), ExprKind::For(id, Box::new(list), body))
-            }
+            ast::ExprKind::If(branch) => self.branches(branch, wanted, span),
+            ast::ExprKind::For(name, list, body) => self.for_each(name, list, body, wanted, span),
             ast::ExprKind::Range(from, to) => self.range(from, to, span),
             ast::ExprKind::Repeat(repeat) => self.repeat(repeat, wanted, span),
             ast::ExprKind::Block(stmts) => {

@@ -1,13 +1,52 @@
-//! `repeat`: what is carried from round to round, and `until` in the scope of a round.
+//! `if`, `for`, and `repeat`: what is carried from round to round, and `until` in the scope of a round.
 
 use super::body::BodyPass;
-use super::program::{Block, Count, Expr, ExprKind, Repeat};
-use super::{errors, quantity};
+use super::program::{Block, Count, Expr, ExprKind, If, Repeat};
+use super::{compose, errors, quantity};
 use crate::diag::source::Span;
 use crate::syntax::ast::{self, StmtKind};
 use crate::types::Type;
 
 impl BodyPass<'_> {
+    pub(super) fn branches(&mut self, branch: &ast::If, wanted: Option<&Type>, span: Span) -> Expr {
+        let condition = self.expr(&branch.condition, Some(&Type::Bool));
+        let share = branch.share.as_ref().and_then(|q| compose::share(q, self.cx));
+        let then = self.block(&branch.then, wanted, span);
+        let ty = wanted.cloned().or_else(|| then.result.as_ref().map(|r| r.ty.clone())).unwrap_or(Type::Unknown);
+        let Some(otherwise) = &branch.otherwise else {
+            self.job.broken = true;
+            self.cx.push(errors::no_else(span));
+            return Expr { span, ty, kind: ExprKind::Error };
+        };
+        let otherwise = self.block(otherwise, Some(&ty), span);
+        Expr { span, ty, kind: ExprKind::If(Box::new(If { condition, share, then, otherwise })) }
+    }
+
+    pub(super) fn for_each(
+        &mut self,
+        name: &ast::Name,
+        list: &ast::Expr,
+        body: &[ast::Stmt],
+        wanted: Option<&Type>,
+        span: Span,
+    ) -> Expr {
+        let list = self.expr(list, None);
+        let item = match &list.ty {
+            Type::List(item) => (**item).clone(),
+            Type::Unknown => Type::Unknown,
+            other => {
+                self.cx.push(errors::not_a_list(list.span, other));
+                Type::Unknown
+            }
+        };
+        let wanted = if let Some(Type::List(item)) = wanted { Some((**item).clone()) } else { None };
+        let id = self.define(name.text.clone(), name.span, item);
+        let body = self.block(body, wanted.as_ref(), span);
+        self.scope.retain(|local| *local != id);
+        let item = body.result.as_ref().map_or(Type::Unknown, |r| r.ty.clone());
+        Expr { span, ty: Type::List(Box::new(item)), kind: ExprKind::For(id, Box::new(list), body) }
+    }
+
     pub(super) fn repeat(&mut self, repeat: &ast::Repeat, wanted: Option<&Type>, span: Span) -> Expr {
         let limit = self.count(&repeat.limit, "the number of rounds").unwrap_or(Count::Number(1));
         if self.least(limit) == 0 {

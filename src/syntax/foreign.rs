@@ -54,7 +54,7 @@ fn say_parts(parts: Vec<(Span, Diagnostic)>, cx: &mut Diagnostics) {
     cx.retain(|d| {
         let at = d.primary.span.start;
         let before = parts.partition_point(|(part, _)| part.start <= at);
-        !before.checked_sub(1).is_some_and(|last| at < parts[last].0.end)
+        before.checked_sub(1).is_none_or(|last| at >= parts[last].0.end)
     });
     cx.extend(parts.into_iter().map(|(_, d)| d));
 }

@@ -84,7 +84,7 @@ impl Pass<'_> {
             (from + 1..until).all(|at| {
                 let name = (at - from) % 2 == 1;
                 if name { pass.tokens[at].1.may_be_a_name() } else { pass.tokens[at].1 == Token::Dot }
-            }) && (until - from) % 2 == 0
+            }) && (until - from) % 2 != 1
         };
         if self.tokens[from].1 == Token::Use && is_path(self, end) {
             return;

@@ -68,13 +68,13 @@ impl Pass<'_> {
                 self.read_as(from, Token::Let);
                 self.pattern(from, end);
             }
-            ("return", Some(_)) => {
+            ("return", Some(next)) if begins_value(next) || (next == Token::OpenParen && !self.touches(from)) => {
                 let last = self.ends_block(from, end);
                 let help = "leave out `return`: the last line of a block is its value";
                 self.instead(at, "no word of the language", help, edit(self.without(from, end), "").filter(|_| last));
                 self.replace(from, from + 1, []);
             }
-            (_, Some(next)) if words::is_else_if(word) && begins_condition(next) => {
+            (_, Some(next)) if words::is_else_if(word) && begins_value(next) => {
                 self.else_if(from);
             }
             (_, Some(next)) => {
@@ -123,7 +123,7 @@ impl Pass<'_> {
         let Some(eq) = (from..end).find(|at| self.tokens[*at].1 == Token::Eq) else { return };
         let (first, last) = (from + 1, eq.saturating_sub(1));
         let is_list = |pass: &Self, from: usize, to: usize| {
-            (from..to).all(|at| pass.tokens[at].1 == if (at - from) % 2 == 0 { Token::Ident } else { Token::Comma })
+            (from..to).all(|at| pass.tokens[at].1 == if (at - from) % 2 == 1 { Token::Comma } else { Token::Ident })
                 && (to - from) % 2 == 1
         };
         let help = "write the names in brackets: `let (a, b) = …`";
@@ -290,10 +290,10 @@ impl Pass<'_> {
     }
 }
 
-/// What stands behind a word and is the first token of a value: the word is none.
-fn begins_condition(token: Token) -> bool {
+/// What begins a value, so that a word in front of it is none. A `(` may make a call of it, a `-` a difference.
+fn begins_value(token: Token) -> bool {
     use Token::*;
-    matches!(token, Ident | Not | Str | Number | True | False | Question)
+    matches!(token, Ident | Not | Str | Number | True | False | Question | OpenBracket | If | For | Repeat)
 }
 
 /// What stands between a metric and its limit.

@@ -15,10 +15,10 @@ impl Pass<'_> {
             Token::Eq => self.equals(at, end),
             Token::Ident if place == Place::Flow => self.name_within(at, end),
             Token::Number if matches!(place, Place::Flow | Place::Limits) => self.number(at, end),
-            Token::EqEq | Token::NotEq if place == Place::Flow && self.touches(at) => {
-                if self.token(at + 1) == Some(Token::Eq) {
-                    self.sign(at, at + 2, self.tokens[at].1);
-                }
+            sign @ (Token::EqEq | Token::NotEq)
+                if place == Place::Flow && self.touches(at) && self.token(at + 1) == Some(Token::Eq) =>
+            {
+                self.sign(at, at + 2, sign);
             }
             Token::OpenBrace if place == Place::Flow => self.record(at, end),
             Token::OpenBracket if place == Place::Flow => self.index(at, end),
