@@ -418,6 +418,35 @@ fn the_time_of_a_runtime_that_was_killed_counts_to_its_end() {
     assert!(report["earlier_s"].as_f64().is_some_and(|s| s >= 1.0), "{report:#}");
 }
 
+#[test]
+fn items_that_wait_do_not_go_to_an_account_that_was_refused_meanwhile() {
+    let a = Provider::start(|_, _| say(401, json!({"error": {"message": "no"}})));
+    let b = Provider::start(|_, _| tokens("from elsewhere", 10, 10));
+    let many = vec!["text"; 40].join(", ");
+    let body = format!("  for x in [{many}] {{ draft(x) }}\n");
+    let job = PAID.replace("LIMIT", "5").replace("-> Text", "-> List[Text]");
+    let mkbc = models(&job.replace("  let a = draft(text)\n  polish(a)\n", &body));
+    let done = with(&mkbc, &a.url, Some(&b.url), &ARGUMENTS);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    // As many as are asked at a time: all of these were on their way when the first came back.
+    assert!(a.seen().len() <= 8, "no more than were under way");
+    assert_eq!(b.seen().len(), 40);
+    assert_eq!(done.err.matches("draft: large failed for good").count(), 1, "said once: {}", done.err);
+}
+
+#[test]
+fn a_call_that_was_refused_its_money_leaves_its_step_to_be_chosen_anew() {
+    let provider =
+        Provider::start(|n, _| if n == 0 { tokens("a draft", 100, 900) } else { tokens("polished", 100, 100) });
+    let mkbc = models(&PAID.replace("LIMIT", "0.02"));
+    let done = with(&mkbc, &provider.url, None, &[&ARGUMENTS[..], &["--adapt", "show"]].concat());
+    assert!(done.code == Some(1) && done.err.contains("the call is not made"), "{}", done.err);
+    let done = with(&mkbc, &provider.url, None, &["resume", "1"]);
+    assert_eq!((done.code, done.out.trim()), (Some(0), "polished"), "{}", done.err);
+    let seen = provider.seen();
+    assert_eq!(seen.iter().filter_map(|s| s.body["model"].as_str()).collect::<Vec<_>>(), ["large", "small"]);
+}
+
 /// A project whose run, with so many dollars, was killed while its first request was under way.
 fn killed_over_its_draft(limit: &str) -> Mkbc {
     let arrived = Arc::new(AtomicBool::new(false));

@@ -57,7 +57,8 @@ impl Scheduler<'_> {
     async fn lead(&self, leading: Leading<'_>, (step, path): (&PlanStep, &str)) -> Result<(), Fault> {
         leading.others().await;
         // Others may still come while a device is waited for.
-        let held = self.serving.hold(step, path, &self.pools).await?;
+        let held = self.serving.hold(step, path, &self.pools).await;
+        let held = held.inspect_err(|fault| self.blame(step, fault))?;
         if self.cx.cancel.is_draining() {
             std::future::pending::<()>().await;
         }
@@ -127,6 +128,9 @@ impl Scheduler<'_> {
                 Err(fault) if !whole && fault.transient && step.conditions.retries > 0 => goes_on(Some(fault)),
                 result => Told::Result { result, begun: begun.clone(), usage, wall, under_way },
             };
+            if let Told::Result { result: Err(fault), .. } = &told {
+                self.blame(&step, fault);
+            }
             // Whoever does not listen any more was stopped.
             let _ = tell.send(told);
         }

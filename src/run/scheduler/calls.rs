@@ -120,7 +120,6 @@ impl Scheduler<'_> {
                 // Of several faults the first says what a person has to mend, unless the run was stopped or cannot go on.
                 return Err(fault);
             }
-            self.carriers.bad(&by, &fault);
             let next = self.carriers.next(step.id, at + 1);
             let said = match first.take() {
                 Some(said) => said.and_of(&by.implementation, &fault),
@@ -240,7 +239,8 @@ impl Scheduler<'_> {
         (ready, place): (Instant, Option<Box<dyn Place + '_>>),
         left: Option<Left>,
     ) -> Result<Option<Arc<Value>>, Fault> {
-        let held = self.serving.hold(step, asking.path, &self.pools).await?;
+        let held = self.serving.hold(step, asking.path, &self.pools).await;
+        let held = held.inspect_err(|fault| self.blame(step, fault))?;
         if left.is_none() && self.carriers.passes(step) {
             return Ok(None);
         }
@@ -290,8 +290,17 @@ impl Scheduler<'_> {
             place.done(wall);
         }
         self.shared.budget.rented(self.meter.rented());
+        // Known before whoever waits for its devices goes on.
+        let result = result.inspect_err(|fault| self.blame(step, fault));
         drop((held, place, renting));
         self.recorded(step, journal, result, &begun, (spent.and(usage), wall)).await.map(Some)
+    }
+
+    /// A call failed for good: whoever carried it out may be left by all.
+    pub(super) fn blame(&self, step: &PlanStep, fault: &Fault) {
+        if replaceable(fault) {
+            self.carriers.bad(step, fault);
+        }
     }
 
     /// A call of a step begins: its number, and its folder.
