@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn near_misses_are_mended() {
-        assert_eq!(suggest("m"), Some(("min".into(), true)));
+        assert_eq!(suggest("m"), Some(("min".into(), false)));
         assert_eq!(suggest("dollars/hour"), Some(("usd/h".into(), true)));
         assert_eq!(suggest("itms"), Some(("items".into(), false)));
         assert_eq!(suggest("zebra"), None);

@@ -568,7 +568,7 @@ fn the_rest_of_a_resumed_run_is_planned_within_what_is_left() {
     }
     assert!(done.err.contains("the rest is planned again"), "{}", done.err);
     assert!(done.err.contains("measured, and at most $0.02"), "{}", done.err);
-    assert!(done.err.contains("of requests whose end nobody knows"), "{}", done.err);
+    assert!(done.err.contains("of 1 request whose end nobody knows"), "{}", done.err);
     // As it was planned, where one wants that, or where the job is another one now.
     for (change, arguments) in [(false, &["resume", "1", "--adapt", "off"][..]), (true, &["resume", "1"])] {
         let mkbc = killed_over_its_draft("0.0235");

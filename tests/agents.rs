@@ -38,15 +38,15 @@ tool fetcher implements fetch {
 /// Parameters that are places by what their task declares, or by their names: `mountain` of `note` is none.
 const PLACES: &str = r#"
 /// Keeps a note.
-task note(resource: Text, cmd: Text, body: Json, to: Text, mountain: Text) -> Text {
+task note(resource: Text, cmd: Text, body: Json, target: Text, mountain: Text) -> Text {
   reaches resource
-  plain to
+  plain target
   work calls = 1
   size tokens = 20 tok
 }
 tool notes implements note {
   runs on cpu * 1
-  engine process { command ["printf", "kept %s %s %s %s", "{resource}", "{cmd}", "{to}", "{mountain}"] }
+  engine process { command ["printf", "kept %s %s %s %s", "{resource}", "{cmd}", "{target}", "{mountain}"] }
   profile "own.csv"
 }
 "#;
@@ -196,7 +196,7 @@ fn arguments_are_typed_bounded_and_known() {
 fn what_a_model_makes_up_reaches_nothing_and_is_not_carried_out() {
     let question = "How high is K2? See https://peaks.example/k2 (all).";
     let note = |(name, value): (&str, Value)| {
-        let mut arguments = json!({"resource": "https://peaks.example/k2", "cmd": question, "body": {}, "to": "anybody", "mountain": "K2"});
+        let mut arguments = json!({"resource": "https://peaks.example/k2", "cmd": question, "body": {}, "target": "anybody", "mountain": "K2"});
         arguments[name] = value;
         arguments
     };

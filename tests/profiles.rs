@@ -246,7 +246,7 @@ fn what_lies_beyond_a_figure_is_said_or_left_out() {
 }
 
 /// What no plan can use, and why: entry, task, variants.
-const DEAD: [(&str, &str, &str); 10] = [
+const DEAD: [(&str, &str, &str); 11] = [
     // LiveCodeBench of this model is in none of the sources.
     ("chat", "write_code", "qwen_2_5_14b"),
     ("chat", "review_code", "qwen_2_5_14b"),
@@ -263,6 +263,7 @@ const DEAD: [(&str, &str, &str); 10] = [
     ),
     ("databricks_vision", "text_in_frames", "gemma_3_12b"),
     // The other way round.
+    ("bedrock_vision", "describe_image", "gemma_4_31b"),
     ("bedrock_vision", "question_answer", "gemma_4_31b"),
 ];
 

@@ -115,6 +115,7 @@ const KILL: &str = "for p in /proc/[0-9]*; do\n  if tr '\\0' '\\n' < $p/cmdline 
 
 /// Writes a program into the folder.
 fn script(mkbc: &Mkbc, name: &str, text: &str) {
+    fs::create_dir_all(mkbc.path(name).parent().expect("a folder")).expect("a folder");
     mkbc.write(name, text);
     fs::set_permissions(mkbc.path(name), fs::Permissions::from_mode(0o755)).expect("a program");
 }
@@ -153,6 +154,7 @@ fn stage_vllm(program: &str, between: &str, mood: &str, engine: &str) -> Option<
 
 /// The job, its model with this engine, and the tool, which is told the path of the weights.
 fn job(mkbc: &Mkbc, between: &str, mood: &str, engine: &str, weights: &str) {
+    fs::create_dir_all(mkbc.path("lib/profiles")).expect("a folder");
     script(mkbc, "between.sh", between);
     let mood = if mood == "Text" { String::new() } else { format!("type Mood {mood}\n") };
     let ty = if mood.is_empty() { "Text" } else { "Mood" };

@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn what_is_near_counts_and_what_is_not_does_not() {
         let mut texts = Texts::with_stdlib();
-        let job = "job j(formula: Text) -> Text {\n  goal \"crunch the numbers\"\n}\n";
+        let job = "job j(text: Text) -> Text {\n  goal \"crunch the numbers\"\n}\n";
         let file = texts.sources.add("job.mkb", job);
         let checked = check_file(&texts, file, &mut Diagnostics::default());
         let mut vectors = |texts: &[String]| {
@@ -73,9 +73,9 @@ mod tests {
         assert_eq!((near["calculate"], near["summarise"]), (1.0, 0.0));
         let (job, library) = (&checked.program.jobs[0], &checked.library);
         let first = |near| search_near(&job.holes[0], job, &checked.program, library, near)[0].text.clone();
-        assert_eq!(first(Some(near)), "calculate(formula)\n");
+        assert_eq!(first(Some(near)), "calculate(text)\n");
         // No word of the goal says so.
-        assert_ne!(first(None), "calculate(formula)\n");
+        assert_ne!(first(None), "calculate(text)\n");
         assert_eq!(meanings(&checked.program, &checked.library, &mut |_| Some(vec![vec![1.0]])), None);
     }
 }

@@ -101,7 +101,7 @@ impl Offer {
 }
 
 /// Whether texts can be in a value, so that one of them may be a place.
-fn is_textual(ty: &Type) -> bool {
+pub(super) fn is_textual(ty: &Type) -> bool {
     match ty {
         Type::Text | Type::Json => true,
         Type::List(of) | Type::Optional(of) => is_textual(of),

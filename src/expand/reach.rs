@@ -1,6 +1,6 @@
 //! What a fill may give a parameter that takes a place, or something that is executed. Holds for whoever fills.
 
-use super::offer::Offer;
+use super::offer::{Offer, is_textual};
 use super::term::Term;
 use crate::library::place::{Place, named};
 
@@ -49,7 +49,9 @@ pub(super) fn misreads(term: &Term, offers: &[Offer], says: &dyn Fn(&str) -> Opt
         Term::Call(callee, args, _) => {
             let offer = offers.iter().find(|o| o.name == *callee);
             args.iter().any(|(name, arg)| {
-                let plain = offer.is_some_and(|o| o.params.iter().any(|p| p.name == *name && p.place.is_none()));
+                let plain = offer.is_some_and(|o| {
+                    o.params.iter().any(|p| p.name == *name && p.place.is_none() && is_textual(&p.ty))
+                });
                 plain && is_place(arg, says) || misreads(arg, offers, says)
             })
         }

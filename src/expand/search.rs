@@ -101,8 +101,13 @@ pub fn search_near(hole: &Hole, job: &Job, program: &Program, library: &Library,
     }
     let needed = needed(&hole.ty, &offers);
     offers.iter_mut().for_each(|offer| offer.yields.retain(|(_, ty)| needed.contains(ty)));
-    let ground = Ground { offers, wanted, goal: &EcoString::from(goal), needed };
-    let kept = chart(&ground, &scope);
+    let mut ground = Ground { offers, wanted, goal: &EcoString::from(goal), needed };
+    let mut kept: Vec<_> = chart(&ground, &scope).into_iter().collect();
+    // What does without effects must not be crowded out by what has some.
+    if ground.offers.iter().any(|offer| offer.has_effects) {
+        ground.offers.iter_mut().filter(|offer| offer.has_effects).for_each(|offer| offer.yields.clear());
+        kept.extend(chart(&ground, &scope));
+    }
     let says = |name: &str| place::named(name);
     let computes = |term: &Term| match term {
         // A name in scope is no computation, and an address is no answer.
@@ -121,8 +126,8 @@ pub fn search_near(hole: &Hole, job: &Job, program: &Program, library: &Library,
         for (named, local) in scope.iter().zip(&locals) {
             if cand.uses & named.bit == 0 {
                 score -= if local.used { LEFT_OUT } else { UNUSED };
-                // What nothing else uses was given for this.
-                if !local.used {
+                // What nothing else uses was given for this, or for another hole.
+                if !local.used && job.holes.len() == 1 {
                     forgotten.push(format!("`{}`", named.name));
                 }
             }

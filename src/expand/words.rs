@@ -14,9 +14,8 @@ const EMPTY: [&str; 44] = [
 /// The stems of what answers questions.
 const ANSWERING: [&str; 2] = ["answ", "quest"];
 
-/// How many words of a goal say what is to be done; those behind them say more about it, and weigh as much less.
+/// How many words of a goal say what is to be done, at most.
 const FIRST_WORDS: usize = 24;
-const AFTERWARDS: f64 = 0.3;
 
 /// What meaning weighs for each word of the goal of which nothing tells: so often what a word that is told of weighs on average.
 const MEANING: f64 = 2.0;
@@ -131,9 +130,7 @@ impl Wanted {
         // An address names what is to be reached, not what is to be done.
         let goal = &place::within(goal).fold(goal.to_string(), |goal, place| goal.replace(place, " "));
         let own = words(goal);
-        let (first, rest) = task_and_rest(goal);
-        weights.extend(words(rest).into_iter().map(|w| (w, AFTERWARDS)));
-        weights.extend(words(first).into_iter().map(|w| (w, 1.0)));
+        weights.extend(words(task(goal)).into_iter().map(|w| (w, 1.0)));
         if is_question(goal) {
             // What answers questions is meant, in whichever words the question is put.
             weights.extend(ANSWERING.map(|w| (w.to_string(), 1.0)));
@@ -202,12 +199,13 @@ impl Wanted {
     }
 }
 
-/// A goal's first words, up to the end of its first sentence, and what comes after them.
-fn task_and_rest(goal: &str) -> (&str, &str) {
+/// What a goal says is to be done: its first words, up to the end of its first sentence. What stands behind them, whoever put it there, brings
+/// no step in.
+fn task(goal: &str) -> &str {
     let ends = |(at, end): &(usize, &str)| goal[at + end.len()..].starts_with(char::is_whitespace);
     let sentence = goal.match_indices(['.', '!', '?', ';']).find(ends).map_or(goal.len(), |(at, _)| at + 1);
     let words = goal.match_indices(char::is_whitespace).nth(FIRST_WORDS).map_or(goal.len(), |(at, _)| at);
-    goal.split_at(sentence.min(words))
+    &goal[..sentence.min(words)]
 }
 
 /// Whether a goal asks something.

@@ -108,7 +108,8 @@ fn a_child_that_is_killed_is_called_again_and_leaves_nobody() {
             .replace("sleep $3", "mkdir \"$1.first\" 2>/dev/null && { sleep 300 & echo $! $$ > \"$1.pids\"; wait; }"),
     );
     let job = mkbc.read("job.mkb");
-    mkbc.write("job.mkb", job.replace("let a = count(x)", "let a = count(x) retry 2"));
+    let again = |job: String, call: &str| job.replace(call, &format!("{call} retry 2"));
+    mkbc.write("job.mkb", again(again(job, "let a = count(x)"), "let next = count(t)"));
     let child = spawn(&mkbc, &arguments(1));
     wait_for("its pids", || mkbc.path("count.txt.pids").exists() && mkbc.read("count.txt.pids").contains('\n'));
     let pids: Vec<String> = mkbc.read("count.txt.pids").split_whitespace().map(str::to_owned).collect();

@@ -158,6 +158,11 @@ pub fn expand(options: &ExpandOptions, path: &Path, about: &About<'_>) -> Result
         print("no holes: nothing to fill\n");
         return Ok(());
     }
+    // What the lock file had may have been edited by hand since it was checked.
+    let (mut filled, mut whole) = (texts.clone(), Diagnostics::default());
+    if compile::with_fills(&mut filled, &checked, &base, &mut whole).is_none() || whole.has_errors() {
+        return said(&whole, &filled, options.source.format);
+    }
     if !about.quiet {
         cx.append(doubts);
         show(&cx, &texts, options.source.format);
