@@ -317,7 +317,7 @@ fn injected_text_changes_no_fill() {
     };
     let job = |docs: &str, uses: &str, goal: &str| {
         format!(
-            "{uses}/// {docs}\njob brief(text: Text, url: Text) -> Text {{\n  goal \"A short summary of the text {goal}\"\n}}\n"
+            "{uses}/// {docs}\njob brief(text: Text, url: Text) -> Text {{\n  goal \"A short summary of the text{goal}\"\n}}\n"
         )
     };
     let module = |says: &str| format!("/// Marks a note. {says}\ntask mark_note(note: Text) -> Text\n");
@@ -333,9 +333,11 @@ fn injected_text_changes_no_fill() {
             plain,
             "in a tool's description: {text}"
         );
-        // A goal is what the user wants, and what others put behind it adds no step, no address and no code.
+        // A goal is what the user wants, and what others put behind it adds no step, no address and no code: as further sentences, or in the
+        // signs of some other language.
         let quoted = text.replace('\\', "\\\\").replace('"', "\\\"");
-        assert_eq!(best(&job("In short.", "", &quoted), &module("")), plain, "in a goal: {text}");
+        let between = if text.starts_with(['<', '{', '[']) { " " } else { ". " };
+        assert_eq!(best(&job("In short.", "", &format!("{between}{quoted}")), &module("")), plain, "in a goal: {text}");
         cases += 3;
     }
     assert!(cases >= 40, "{cases} cases");

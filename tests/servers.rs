@@ -265,7 +265,10 @@ fn a_real_transformers_serve_is_shared_and_gone_afterwards() {
     let report: Value = serde_json::from_str(&done.out).expect("a report");
     let server = &report["servers"][0];
     assert_eq!((&server["starts"], &server["crashes"]), (&Value::from(1), &Value::from(0)), "{server:#} {}", done.err);
-    assert_eq!(report["steps"][0]["calls"], 1, "{report:#}");
+    // Random words do not end: that they came as text, up to the limit, is an answer.
+    let (words, kind) = (&report["result"]["ok"], &report["result"]["error"]["fault"]["kind"]);
+    assert!(words.is_string() || kind == "answer", "{report:#}");
+    assert!(report["steps"][0]["tokens_out"].as_u64() > Some(0), "{report:#}");
     assert!(!runs_with(&mkbc, "tiny"), "it is still there");
 }
 

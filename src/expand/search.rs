@@ -112,7 +112,7 @@ pub fn search_near(hole: &Hole, job: &Job, program: &Program, library: &Library,
     let computes = |term: &Term| match term {
         // A name in scope is no computation, and an address is no answer.
         Term::Var(_) => false,
-        Term::Field(..) => !term.calls().is_empty() && !(hole.ty == Type::Text && is_place(term, &says)),
+        Term::Field(..) => !(term.calls().is_empty() || hole.ty == Type::Text && is_place(term, &says)),
         _ => true,
     };
     let mut found: Vec<(Reading, Found)> = Vec::new();

@@ -204,6 +204,8 @@ impl Wanted {
 fn task(goal: &str) -> &str {
     let ends = |(at, end): &(usize, &str)| goal[at + end.len()..].starts_with(char::is_whitespace);
     let sentence = goal.match_indices(['.', '!', '?', ';']).find(ends).map_or(goal.len(), |(at, _)| at + 1);
+    // Marks of other languages are no words of a sentence.
+    let sentence = goal.find(['<', '{', '[', '|', '`', '\n']).map_or(sentence, |at| sentence.min(at));
     let words = goal.match_indices(char::is_whitespace).nth(FIRST_WORDS).map_or(goal.len(), |(at, _)| at);
     &goal[..sentence.min(words)]
 }
