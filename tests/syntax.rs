@@ -49,9 +49,8 @@ fn a_broken_file_still_works() {
     assert!(total.mean() <= 2.0, "{:.2} diagnostics a file", total.mean());
 }
 
-/// However a file is broken, one thing is said of a line at most.
-#[test]
-fn of_a_line_one_thing_is_said() {
+/// The examples, the library, and the files with mistakes of the tests.
+fn with_mistakes() -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut texts: Vec<String> = sources().into_iter().map(|(_, text)| text).collect();
     for folder in ["tests/check", "tests/toolchain/mistakes"] {
@@ -60,6 +59,13 @@ fn of_a_line_one_thing_is_said() {
         paths.sort();
         texts.extend(paths.iter().filter_map(|path| fs::read_to_string(path).ok()));
     }
+    texts
+}
+
+/// However a file is broken, one thing is said of a line at most.
+#[test]
+fn of_a_line_one_thing_is_said() {
+    let texts = with_mistakes();
     let mut rng = fastrand::Rng::with_seed(20_262);
     let stray = ["&", "'", "#", "@ ;", "\\", ")]", "{(", "((", "] }", "\"\"\"", "“", "elif", ":\n"];
     let (mut broken, mut lines_said) = (0, 0);
@@ -89,14 +95,7 @@ fn of_a_line_one_thing_is_said() {
 /// a line may be read as one of another kind: that is so in one file of a thousand.
 #[test]
 fn fixes_leave_no_more_errors() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut texts: Vec<String> = sources().into_iter().map(|(_, text)| text).collect();
-    for folder in ["tests/check", "tests/toolchain/mistakes"] {
-        let entries = fs::read_dir(root.join(folder)).expect("a folder").map(|entry| entry.expect("an entry").path());
-        let mut paths: Vec<_> = entries.filter(|path| path.extension().is_some_and(|e| e == "mkb")).collect();
-        paths.sort();
-        texts.extend(paths.iter().filter_map(|path| fs::read_to_string(path).ok()));
-    }
+    let texts = with_mistakes();
     let said = |text: &str| {
         let mut cx = Diagnostics::default();
         parse_text(text, FileId(0), &mut cx);
