@@ -121,7 +121,9 @@ fn texts() -> BTreeMap<String, String> {
 #[test]
 fn what_the_compiler_reads_has_no_error() {
     let (mut read, mut wrong_in) = (0, Vec::new());
-    for (name, text) in texts().iter().filter(|(name, text)| compiler_reads(name, text)) {
+    // Each of these has a mistake, some of which the compiler reads as they were meant and says later.
+    let mistaken = |name: &str| name.starts_with("tests/toolchain/mistakes/");
+    for (name, text) in texts().iter().filter(|(name, text)| !mistaken(name) && compiler_reads(name, text)) {
         read += 1;
         wrong_in.extend(wrong(tree(text).root_node()).map(|wrong| format!("{name}: {wrong}")));
     }
