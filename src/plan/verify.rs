@@ -4,30 +4,28 @@
 mod fallbacks;
 mod flow;
 mod placed;
+mod quality;
+mod totals;
 
 use self::flow::follow;
+pub use self::quality::quality;
+use self::quality::{quality_by, rule_of, shares};
+use self::totals::{recompute, times};
 use super::build::{gpus, predicted};
 use super::fallback::in_place;
-use super::model::{
-    Hardware, PLAN_VERSION, Plan, PlanInstance, PlanStep, Predicted, PriceChange, ShadowPrice, Streamed, Totals,
-};
+use super::model::{Hardware, PLAN_VERSION, Plan, PlanInstance, PlanStep, Predicted, PriceChange, ShadowPrice};
 use crate::check::agents::TURN;
-use crate::check::program::{Metric, QualityRule};
+use crate::check::program::Metric;
 use crate::diag::Diagnostics;
 use crate::ir::dag::Dag;
-use crate::ir::stream::{Role, roles};
 use crate::ir::workflow::{Step, Workflow};
 use crate::library::Library;
-use crate::library::end_to_end::Setting;
 use crate::space::ends::End;
 use crate::space::load::{BUSY, standing};
 use crate::space::{self, Candidate, Figured, Machines, StepSpace};
-use crate::types::Type;
 use ecow::EcoString;
 use rust_decimal::Decimal;
 use rust_decimal::dec;
-use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// How far a stored figure may be from the computed one: the last digit that a plan keeps.
 const TOLERANCE: Decimal = dec!(0.00000001);
@@ -157,31 +155,6 @@ fn strange(step: &PlanStep) -> bool {
         || numbers.any(|n| n.is_sign_negative() && !n.is_zero() || n > dec!(1e15))
 }
 
-/// The quality of a plan by its job's rule; none where the rule has none for its steps.
-pub fn quality(plan: &Plan) -> Option<Decimal> {
-    quality_by(plan, &rule_of(plan)?)
-}
-
-fn quality_by(plan: &Plan, rule: &QualityRule) -> Option<Decimal> {
-    Some(rule.total(shares(plan, rule)?.into_iter()))
-}
-
-/// What each step contributes to the job's quality.
-fn shares(plan: &Plan, rule: &QualityRule) -> Option<Vec<Decimal>> {
-    plan.steps.iter().enumerate().map(|(index, step)| share(rule, index, step, plan.robust)).collect()
-}
-
-/// What a step contributes to the job's quality.
-fn share(rule: &QualityRule, index: usize, step: &PlanStep, worst: bool) -> Option<Decimal> {
-    let knob = |name: &str| step.knobs.get(name).cloned();
-    let (quality, implementation) = (step.predicted.quality, step.implementation.as_str());
-    // What a part of a composition counts for is its quality; no table speaks of it.
-    if step.part.is_some() {
-        return (!matches!(rule, QualityRule::Measured(_))).then_some(quality);
-    }
-    rule.contribution(&Setting { index, step: &step.name, implementation, knob: &knob, quality, worst })
-}
-
 /// Steps whose instance is not there or is another than they say, and instances that are of no use or have a strange cost.
 fn misused(plan: &Plan) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -260,91 +233,6 @@ fn overfull(plan: &Plan, dag: &Dag) -> Vec<String> {
         }
     }
     wrong
-}
-
-/// The totals of a plan, added up here once more: what builds plans is not asked.
-fn recompute(plan: &Plan, dag: &Dag, quality: Decimal) -> Totals {
-    // Edges go from lower to higher numbers and are sorted, so that each step's end is settled before it is used.
-    let edges = dag.edges();
-    let longest = |of: &dyn Fn(&Predicted) -> Decimal| {
-        let times: Vec<Decimal> = plan.steps.iter().map(|s| of(&s.predicted)).collect();
-        let mut ends = times.clone();
-        for (before, after) in &edges {
-            ends[*after] = ends[*after].max(ends[*before] + times[*after]);
-        }
-        ends.into_iter().max().unwrap_or_default()
-    };
-    let (mut cost, mut energy, mut known) = (Decimal::ZERO, Decimal::ZERO, true);
-    cost += plan.instances.iter().map(|i| i.cost_usd).sum::<Decimal>();
-    // An agent calls one of its tools a round: what grows with the calls counts once, where it is dearest.
-    let mut dearest: BTreeMap<u32, Decimal> = BTreeMap::new();
-    for step in &plan.steps {
-        cost += step.predicted.cost_usd - step.predicted.either_usd;
-        if let Some(agent) = &step.agent {
-            let most = dearest.entry(agent.number).or_default();
-            *most = step.predicted.either_usd.max(*most);
-        }
-        energy += step.predicted.energy_wh.unwrap_or_default();
-        known &= step.predicted.energy_wh.is_some();
-    }
-    cost += dearest.into_values().sum::<Decimal>();
-    Totals {
-        latency_s: longest(&|p| p.latency_s),
-        latency_p95_s: longest(&|p| p.latency_p95_s),
-        latency_p99_s: longest(&|p| p.latency_p99_s),
-        cost_usd: cost,
-        energy_wh: energy,
-        energy_known: known,
-        quality,
-        gpus: plan.total.gpus,
-        streamed: streamed(plan, dag),
-    }
-}
-
-/// How the tokens of the result come, added up from the plan's data flow and figures.
-fn streamed(plan: &Plan, dag: &Dag) -> Streamed {
-    let text: Vec<bool> = plan.steps.iter().map(|s| s.output == Type::Text).collect();
-    let roles = roles(&plan.body, dag, &text);
-    let edges = dag.edges();
-    let first = |whole: &dyn Fn(&Predicted) -> Decimal, of: &dyn Fn(&Streamed) -> Decimal| {
-        let added = |at: usize| match roles[at] {
-            Role::Aside => Decimal::ZERO,
-            Role::Gives { last: true } if let Some(own) = &plan.steps[at].predicted.streamed => of(own),
-            Role::Gives { .. } | Role::Before => whole(&plan.steps[at].predicted),
-        };
-        let mut ends: Vec<Decimal> = (0..plan.steps.len()).map(added).collect();
-        for (before, after) in &edges {
-            ends[*after] = ends[*after].max(ends[*before] + added(*after));
-        }
-        ends.into_iter().max().unwrap_or_default()
-    };
-    let slowest = |of: &dyn Fn(&Streamed) -> Decimal| {
-        let all = plan.steps.iter().filter_map(|s| s.predicted.streamed.as_ref());
-        all.map(of).fold(Decimal::ZERO, Decimal::max)
-    };
-    Streamed {
-        ttft_s: first(&|p| p.latency_s, &|s| s.ttft_s),
-        ttft_p95_s: first(&|p| p.latency_p95_s, &|s| s.ttft_p95_s),
-        ttft_p99_s: first(&|p| p.latency_p99_s, &|s| s.ttft_p99_s),
-        tpot_s: slowest(&|s| s.tpot_s),
-        tpot_p95_s: slowest(&|s| s.tpot_p95_s),
-        tpot_p99_s: slowest(&|s| s.tpot_p99_s),
-    }
-}
-
-/// The times of tokens, for checks that hold for all of them.
-fn times(streamed: &Streamed) -> [Decimal; 6] {
-    let Streamed { ttft_s, ttft_p95_s, ttft_p99_s, tpot_s, tpot_p95_s, tpot_p99_s } = streamed;
-    [*ttft_s, *ttft_p95_s, *ttft_p99_s, *tpot_s, *tpot_p95_s, *tpot_p99_s]
-}
-
-fn rule_of(plan: &Plan) -> Option<QualityRule> {
-    match (plan.quality_rule.as_str(), &plan.measured_quality) {
-        ("product", None) => Some(QualityRule::Product),
-        ("min", None) => Some(QualityRule::Min),
-        ("measured", Some(rule)) => Some(QualityRule::Measured(Arc::new(rule.clone()))),
-        _ => None,
-    }
 }
 
 /// What a plan's steps and their fallbacks are, of the space that it was chosen from, built again from the plan's data flow, sizes and
