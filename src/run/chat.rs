@@ -123,8 +123,7 @@ impl<'a> Chat<'a> {
             said.whole(&origin)?;
         }
         // A report of nothing beside an answer is none.
-        let counted = said.tokens.filter(|t| t.read > 0 && (t.written > 0 || !said.spoke()));
-        let tokens = counted.map_or_else(|| estimated(request, &said), |t| (t.read, t.written));
+        let tokens = said.counted().map_or_else(|| estimated(request, &said), |t| (t.read, t.written));
         Ok(Reply { text: said.text, tokens })
     }
 }

@@ -183,8 +183,7 @@ impl Asked<'_> {
         let said = exchange.run(request).await;
         self.call.heard(said.as_ref().map_or_else(Refused::answered, |_| true));
         let charged = said.as_ref().map_or_else(|refused| refused.charged, |_| true);
-        let tokens = said.as_ref().ok().and_then(|said| said.tokens);
-        self.account(held, charged, tokens, said.as_ref().is_ok_and(|said| said.spoke()), heard);
+        self.account(held, charged, said.as_ref().ok(), heard);
         said
     }
 
@@ -197,22 +196,13 @@ impl Asked<'_> {
         Paid::reserve(self.call, least.max(planned).min(most), most).await
     }
 
-    fn account(
-        &self,
-        held: Option<(Paid<'_>, Price)>,
-        charged: bool,
-        tokens: Option<Tokens>,
-        spoke: bool,
-        heard: &Heard,
-    ) {
-        // A model that was asked something has read something, and one that said something has written it.
-        let believed = tokens.filter(|t| t.read > 0 && (t.written > 0 || !spoke));
-        let cost = held.map(|(held, price)| match (charged, believed) {
-            (false, _) => held.settle(Some(rust_decimal::Decimal::ZERO)),
-            (true, tokens) => held.settle(price.bill(tokens)),
+    fn account(&self, held: Option<(Paid<'_>, Price)>, charged: bool, said: Option<&Said>, heard: &Heard) {
+        let cost = held.map(|(held, price)| match charged {
+            false => held.settle(Some(rust_decimal::Decimal::ZERO)),
+            true => held.settle(price.bill(said.and_then(Said::counted))),
         });
         self.call.used(|u| {
-            let Tokens { read, cached, written } = tokens.unwrap_or_default();
+            let Tokens { read, cached, written } = said.and_then(|said| said.tokens).unwrap_or_default();
             u.tokens_in = u.tokens_in.saturating_add(read);
             u.tokens_cached = u.tokens_cached.saturating_add(cached);
             u.tokens_out = u.tokens_out.saturating_add(written);

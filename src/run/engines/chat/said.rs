@@ -55,9 +55,11 @@ pub struct Said {
 }
 
 impl Said {
-    /// Whether it said anything at all.
-    pub fn spoke(&self) -> bool {
-        !(self.text.is_empty() && self.refusal.is_empty() && self.calls.is_empty())
+    /// What was used, where that can be believed: a model that was asked something has read something, and one that said something has
+    /// written it.
+    pub fn counted(&self) -> Option<Tokens> {
+        let spoke = !(self.text.is_empty() && self.refusal.is_empty() && self.calls.is_empty());
+        self.tokens.filter(|t| t.read > 0 && (t.written > 0 || !spoke))
     }
 }
 
