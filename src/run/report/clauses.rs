@@ -95,9 +95,9 @@ pub fn clauses(plan: &Plan, taken: &Taken) -> Vec<Kept> {
         // Sums of binary fractions are no more exact than this.
         let limit = clause.limit.to_f64().unwrap_or(f64::INFINITY) * (1.0 + 1e-9);
         let unsettled = taken.unsettled.filter(|_| clause.metric == "cost");
-        let most = |n: f64| n + unsettled.map_or(0.0, |u| u.usd);
-        let within =
-            measured.map(|n| n <= limit).filter(|within| !within || measured.is_some_and(|n| most(n) <= limit));
+        let more = unsettled.map_or(0.0, |u| u.usd);
+        // What may still come on top of it leaves open whether it holds.
+        let within = measured.filter(|n| *n > limit || n + more <= limit).map(|n| n <= limit);
         Kept {
             text: clause.text.clone(),
             line: clause.line,

@@ -3,6 +3,7 @@
 //! The first call opens a window and leads it. It closes once it is full, or has been open as long as the run waits and there is a device for it.
 //! All waiting of a run together is never longer than the time that its plan leaves below the job's limits.
 
+use crate::ir::workflow::StepId;
 use crate::plan::model::{Engine, Plan, PlanClause, PlanStep};
 use crate::run::engines::openai::retrieval;
 use crate::run::engines::{Args, Before};
@@ -34,6 +35,9 @@ pub struct Kind {
     shared: bool,
 }
 
+/// A step as it is carried out, and the kind of its calls.
+type CarriedOut = (Rc<PlanStep>, Rc<Kind>);
+
 /// The windows of a run.
 pub struct Gather {
     wait: Duration,
@@ -42,6 +46,8 @@ pub struct Gather {
     open: RefCell<BTreeMap<String, Rc<Window>>>,
     /// By what the calls of each have in common.
     kinds: RefCell<BTreeMap<String, Rc<Kind>>>,
+    /// The kind of each step, as it was carried out last.
+    latest: RefCell<BTreeMap<StepId, CarriedOut>>,
 }
 
 /// Calls that come together.
@@ -125,24 +131,33 @@ impl Gather {
         let seconds = |slack: Decimal| Duration::try_from_secs_f64(slack.to_f64().unwrap_or(0.0)).unwrap_or_default();
         let left = |clause: &PlanClause| if resumed { Duration::ZERO } else { seconds(clause.slack) };
         let slack = limits.map(left).min().unwrap_or(Duration::MAX);
-        Gather { wait, slack: Cell::new(slack), open: RefCell::default(), kinds: RefCell::default() }
+        let (open, kinds, latest) = Default::default();
+        Gather { wait, slack: Cell::new(slack), open, kinds, latest }
     }
 
     /// What a call comes together with others as; none where it is made by itself: its engine takes one at a time, there is no other call
     /// that could come at the same time, or it fills a request by itself. An agent's calls follow one another, and its budget is its own.
-    pub fn kind(&self, plan: &Plan, (step, path): (&PlanStep, &str), args: &Args) -> Option<Rc<Kind>> {
+    pub fn kind(&self, plan: &Plan, (step, path): (&Rc<PlanStep>, &str), args: &Args) -> Option<Rc<Kind>> {
         if step.engine.together() < 2 || step.agent.is_some() {
             return None;
         }
-        let key = key(plan, step);
-        let kind = self.kinds.borrow().get(&key).cloned();
-        let kind = kind.unwrap_or_else(|| {
-            let kind = Rc::new(Kind::of(plan, step, key.clone()));
-            self.kinds.borrow_mut().insert(key, kind.clone());
-            kind
-        });
+        let kind = self.kind_of(plan, step);
         let others = kind.shared || path.contains('m');
         (others && (!kind.texts || retrieval::has_room(retrieval::load(step, args)))).then_some(kind)
+    }
+
+    /// The kind of a step's calls. Millions of them may be carried out in the same way: what they have in common is written down once.
+    fn kind_of(&self, plan: &Plan, step: &Rc<PlanStep>) -> Rc<Kind> {
+        if let Some((same, kind)) = self.latest.borrow().get(&step.id)
+            && Rc::ptr_eq(same, step)
+        {
+            return kind.clone();
+        }
+        let key = key(plan, step);
+        let mut kinds = self.kinds.borrow_mut();
+        let kind = kinds.entry(key.clone()).or_insert_with(|| Rc::new(Kind::of(plan, step, key))).clone();
+        self.latest.borrow_mut().insert(step.id, (step.clone(), kind.clone()));
+        kind
     }
 
     /// Joins a window. Who opens it leads it.
