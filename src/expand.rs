@@ -23,12 +23,25 @@ use crate::diag::Diagnostics;
 use crate::library::Library;
 use crate::types::Type;
 use lock::{Entry, Lock};
+use search::{Found, search};
 
 /// How typed search is called where it is said who made a fill.
 pub const SEARCH: &str = "typed search";
 
 /// A fill for every hole: the lock's where it has one that still fits, else the search's. `None` where a hole stays open.
 pub fn fills(program: &Program, library: &Library, lock: &Lock, locked: bool, cx: &mut Diagnostics) -> Option<Lock> {
+    let mut find = |hole: &Hole, job: &Job| search(hole, job, program, library).into_iter().next();
+    fills_by(program, lock, locked, &mut find, cx)
+}
+
+/// The same, where a caller searches.
+pub fn fills_by(
+    program: &Program,
+    lock: &Lock,
+    locked: bool,
+    find: &mut dyn FnMut(&Hole, &Job) -> Option<Found>,
+    cx: &mut Diagnostics,
+) -> Option<Lock> {
     let mut out = Lock::default();
     let mut open = false;
     for job in &program.jobs {
@@ -49,7 +62,7 @@ pub fn fills(program: &Program, library: &Library, lock: &Lock, locked: bool, cx
                     cx.push(errors::not_locked(hole.span, &job.name, &hole.name));
                     open = true;
                 }
-                None => match search::search(hole, job, program, library).into_iter().next() {
+                None => match find(hole, job) {
                     Some(found) => {
                         if found.is_doubtful() {
                             cx.push(errors::doubtful(hole.span, &job.name, &hole.name, &found.because));

@@ -3,7 +3,7 @@
 
 use super::chart::{ASKING, Ground, MAX_OFFERS, Named, Scope, chart};
 use super::meaning::Near;
-use super::offer::{needed, offers, weigh};
+use super::offer::{Offer, needed, offers, weigh};
 use super::reach::{is_place, misreads};
 use super::term::Term;
 use super::write::write;
@@ -104,8 +104,9 @@ pub fn search_near(hole: &Hole, job: &Job, program: &Program, library: &Library,
     let mut ground = Ground { offers, wanted, goal: &EcoString::from(goal), needed };
     let mut kept: Vec<_> = chart(&ground, &scope).into_iter().collect();
     // What does without effects must not be crowded out by what has some.
-    if ground.offers.iter().any(|offer| offer.has_effects) {
-        ground.offers.iter_mut().filter(|offer| offer.has_effects).for_each(|offer| offer.yields.clear());
+    let can_act = |offer: &Offer| offer.has_effects && !offer.yields.is_empty();
+    if ground.offers.iter().any(can_act) {
+        ground.offers.iter_mut().filter(|offer| can_act(offer)).for_each(|offer| offer.yields.clear());
         kept.extend(chart(&ground, &scope));
     }
     let says = |name: &str| place::named(name);

@@ -18,8 +18,8 @@ use crate::expand::lock::{Entry, Lock, Planner as Provenance, Rejected};
 use crate::expand::meaning::{Near, meanings};
 use crate::expand::planner::Asked;
 use crate::expand::rank::{Candidate, Predicted, rank};
-use crate::expand::search::{Found as Fill, search_near};
-use crate::expand::{SEARCH, signature};
+use crate::expand::search::{Found as Fill, search, search_near};
+use crate::expand::{SEARCH, fills_by, signature};
 use crate::library::Library;
 use crate::space::Machines;
 use crate::space::sizes::InputSizes;
@@ -80,7 +80,14 @@ pub fn expand(options: &ExpandOptions, path: &Path, about: &About<'_>) -> Result
     let kept = old.holes.iter().filter(|entry| keeps(entry) && (!anew || current(entry)));
     let known = Lock { holes: kept.cloned().collect(), ..Lock::default() };
     let mut own = Diagnostics::default();
-    let first = crate::expand::fills(&checked.program, &checked.library, &known, false, &mut own);
+    let mut searched = BTreeMap::new();
+    let mut find = |hole: &Hole, job: &Job| {
+        let found = search(hole, job, &checked.program, &checked.library);
+        let best = found.first().cloned();
+        searched.insert(full_name(hole, job), found);
+        best
+    };
+    let first = fills_by(&checked.program, &known, false, &mut find, &mut own);
     // Which fill is doubtful is said of those that are taken.
     own.retain(|d| d.severity == Severity::Error);
     cx.append(own);
@@ -116,8 +123,18 @@ pub fn expand(options: &ExpandOptions, path: &Path, about: &About<'_>) -> Result
             if locked {
                 continue;
             }
-            let at =
-                At { options, texts: &texts, file, checked: &checked, job, hole, measured, old: &old, near: &near };
+            let at = At {
+                options,
+                texts: &texts,
+                file,
+                checked: &checked,
+                job,
+                hole,
+                measured,
+                old: &old,
+                near: &near,
+                searched: &searched,
+            };
             let kept = if silent { at.kept(true) } else { None };
             let found = match kept {
                 Some(entry) => Found::Kept(Box::new(entry)),
@@ -229,10 +246,18 @@ struct At<'a> {
     old: &'a Lock,
     /// What is near to goals in meaning, where an embedding model says so.
     near: &'a BTreeMap<EcoString, Near>,
+    /// What typed search found, by words alone.
+    searched: &'a BTreeMap<EcoString, Vec<Fill>>,
+}
+
+/// What a hole is called among those of all jobs.
+fn full_name(hole: &Hole, job: &Job) -> EcoString {
+    eco_format!("{}.{}", job.name, hole.name)
 }
 
 impl At<'_> {
-    /// The fill that the lock file has and that is not stale, said to be kept: who could not be asked changes nothing.
+    /// The fill that the lock file has and that is not stale, said to be kept: who could not be asked changes nothing. Typed search's
+    /// own only where `all` are.
     fn kept(&self, all: bool) -> Option<Entry> {
         let (job, hole) = (self.job, self.hole);
         let kept = self.old.find(&job.name, &hole.name).filter(|e| e.signature == signature(hole, job))?;
@@ -243,13 +268,21 @@ impl At<'_> {
         Some(kept.clone())
     }
 
+    /// What typed search finds, by meaning as well where that is known.
+    fn found(&self) -> Vec<Fill> {
+        let (job, hole, name) = (self.job, self.hole, full_name(self.hole, self.job));
+        match (self.near.get(&name), self.searched.get(&name)) {
+            (None, Some(found)) => found.clone(),
+            (near, _) => search_near(hole, job, &self.checked.program, &self.checked.library, near),
+        }
+    }
+
     /// The fills that check: typed search's, and a model's where one is asked.
     fn gathered(&self, base: &Lock, planner: Option<&mut Planner>) -> Found {
         let (job, hole) = (self.job, self.hole);
         let mut candidates = Vec::new();
         let mut rejected = Vec::new();
-        let near = self.near.get(eco_format!("{}.{}", job.name, hole.name).as_str());
-        for found in search_near(hole, job, &self.checked.program, &self.checked.library, near) {
+        for found in self.found() {
             let wrong = self.wrong(base, &found.text);
             if wrong.is_empty() {
                 candidates.push(Candidate { found, by: SEARCH.into(), predicted: Predicted::Unknown });
