@@ -10,10 +10,15 @@ A node is a Python function that gives back what it is given; a chain waits node
 import argparse
 import json
 import os
+import pathlib
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
+
+# `ray` is Ray's package here, and not the script of that name beside this one.
+sys.path[:] = [folder for folder in sys.path if pathlib.Path(folder).resolve() != pathlib.Path(__file__).resolve().parent]
 
 
 def timed(work, nodes, repeat):
