@@ -133,7 +133,7 @@ whisper() { # NAME VARIANT MODEL
   done
   unset units
 }
-for variant in tiny base; do whisper whisper $variant openai/whisper-$variant; done
+for variant in ${VARIANTS:-tiny base small}; do whisper whisper $variant openai/whisper-$variant; done
 whisper distil_whisper distil_small_en distil-whisper/distil-small.en
 # llama.cpp's own server with random weights of 4.5 bits in the shape of Qwen3-4B (tests/tools/random_gguf.py). What it has read it must read
 # again, so that its runs are alike.
