@@ -6,6 +6,7 @@
 pub mod call;
 pub mod fit;
 pub mod import;
+pub mod power;
 pub mod record;
 pub mod repeat;
 pub mod rows;
@@ -123,6 +124,8 @@ pub struct Measured {
     pub memory: Option<fit::Range>,
     /// Power while busy, watts; where a counter can be read.
     pub power: Option<fit::Range>,
+    /// Cores that were busy with a call, where what a call spends is known.
+    pub busy: Option<fit::Range>,
     /// Calls a second at each sample, with its name.
     pub throughput: Vec<(String, f64)>,
     /// Runs of each sample, with its name.
@@ -151,10 +154,28 @@ pub fn tells_apart(samples: &[(String, Work)]) -> bool {
     samples.len() > 1 || samples.iter().all(|(_, work)| work.is_empty())
 }
 
+/// The work of a sample: of tokens, what the server says it read anew and wrote for each call of a round, where it says so in every run. What
+/// it still has of an earlier run it does not read again.
+fn counted(work: &Work, runs: &[&Run], batch: u32) -> Work {
+    let tokens = |of: &dyn Fn(&Run) -> u64| {
+        let all: Vec<f64> = runs.iter().map(|run| of(run) as f64 / f64::from(batch.max(1))).collect();
+        fit::median(&all)
+    };
+    let reports = runs.iter().all(|run| run.tokens_in > 0 && run.tokens_out > 0);
+    let amount = |dimension: &str, planned: f64| match dimension {
+        "input" if reports => tokens(&|run| run.tokens_in.saturating_sub(run.tokens_cached)).unwrap_or(planned),
+        "output" if reports => tokens(&|run| run.tokens_out).unwrap_or(planned),
+        _ => planned,
+    };
+    work.iter().map(|(dimension, planned)| (dimension.clone(), amount(dimension, *planned))).collect()
+}
+
 /// Takes a setting's runs together. `batch` is how many calls a run makes at once; `power` whether the energy was counted.
 pub fn take_together(samples: &[(String, Work)], runs: &[Run], batch: u32) -> Option<Measured> {
     let runs: Vec<&Run> = runs.iter().filter(|r| !r.warm_up).collect();
     let of = |name: &str| runs.iter().filter(|r| r.sample == name).copied().collect::<Vec<_>>();
+    let counted = |(name, work): &(String, Work)| (name.clone(), counted(work, &of(name), batch));
+    let samples: Vec<(String, Work)> = samples.iter().map(counted).collect();
     let points: Vec<fit::Point> = samples
         .iter()
         .map(|(name, work)| fit::Point {
@@ -167,6 +188,8 @@ pub fn take_together(samples: &[(String, Work)], runs: &[Run], batch: u32) -> Op
     let dimensions = samples.first().map(|(_, work)| work.iter().map(|(d, _)| d.clone()).collect::<Vec<_>>())?;
     let memory: Vec<f64> = runs.iter().filter_map(|r| r.memory_gb).collect();
     let power: Vec<f64> = runs.iter().filter_map(|r| Some(r.joules? / r.seconds)).filter(|w| w.is_finite()).collect();
+    let busy: Vec<f64> =
+        runs.iter().filter_map(|r| Some(r.processor_s? / r.seconds)).filter(|n| n.is_finite()).collect();
     let throughput = samples.iter().filter_map(|(name, _)| {
         let seconds: Vec<f64> = of(name).iter().map(|r| r.seconds).collect();
         Some((name.clone(), f64::from(batch) / fit::median(&seconds)?))
@@ -184,6 +207,7 @@ pub fn take_together(samples: &[(String, Work)], runs: &[Run], batch: u32) -> Op
         // What is held for one call: the most that any run held, since a machine must have it.
         memory: fit::ends(&memory).map(|range| fit::Range { value: range.high, ..range }),
         power: fit::ends(&power),
+        busy: fit::ends(&busy),
         throughput: throughput.collect(),
         runs: samples.iter().map(|(name, _)| (name.clone(), of(name).len())).collect(),
         load: fit::median(&runs.iter().filter_map(|r| r.load).collect::<Vec<_>>()),
@@ -198,4 +222,45 @@ pub fn plain(value: f64) -> String {
     let places = (3 - value.abs().log10().floor() as i32).max(0) as usize;
     let text = format!("{value:.places$}");
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_string() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(sample: &str, seconds: f64, (read, cached, written): (u64, u64, u64)) -> Run {
+        Run {
+            key: String::new(),
+            setting: String::new(),
+            sample: sample.into(),
+            warm_up: false,
+            date: String::new(),
+            seconds,
+            memory_gb: None,
+            joules: None,
+            load: None,
+            tokens_in: read,
+            tokens_out: written,
+            tokens_cached: cached,
+            processor_s: None,
+            of: String::new(),
+            work: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_work_of_a_model_is_what_it_read_anew_and_wrote() {
+        let planned = |input: f64| vec![("input".into(), input), ("output".into(), 60.0)];
+        let samples = [("a".to_string(), planned(10.0)), ("b".to_string(), planned(20.0))];
+        // A second for each token read and ten for each written, of two calls at once; 5 of those read were there before.
+        let runs = [run("a", 205.0, (20, 10, 40)), run("b", 425.0, (60, 10, 80))];
+        let measured = take_together(&samples, &runs, 2).expect("runs");
+        assert_eq!(measured.work, [("input".into(), (5.0, 25.0)), ("output".into(), (20.0, 40.0))]);
+        let per: Vec<f64> = measured.per.iter().map(|(_, range)| range.value).collect();
+        assert!((per[0] - 1.0).abs() < 1e-6 && (per[1] - 10.0).abs() < 1e-6, "{per:?}");
+        // Where a run says nothing, what is planned stands.
+        let silent = [runs[0].clone(), run("b", 425.0, (0, 0, 0))];
+        let measured = take_together(&samples, &silent, 2).expect("runs");
+        assert_eq!(measured.work, [("input".into(), (5.0, 20.0)), ("output".into(), (20.0, 60.0))]);
+    }
 }

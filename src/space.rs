@@ -11,6 +11,7 @@ pub mod errors;
 pub mod figures;
 pub mod load;
 pub mod quality;
+pub mod reporters;
 pub mod shape;
 pub mod sharing;
 pub mod sizes;

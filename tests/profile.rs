@@ -109,6 +109,30 @@ fn what_is_measured_is_what_it_takes_and_stands_before_guesses() {
 }
 
 #[test]
+fn power_that_cannot_be_counted_is_estimated_from_the_load() {
+    let mkbc = folder();
+    let measure = [&MEASURE[..], &["lib", "--knob", "pause=0.05"]].concat();
+    assert_eq!(mkbc.run(&measure).code, Some(0));
+    let power = |mkbc: &Mkbc| rows(mkbc, "lib/measured/copier.csv").into_iter().find(|r| r[6] == "power");
+    let row = power(&mkbc).expect("a row");
+    let watts: f64 = row[7].parse().expect("a number");
+    if row[11] == "measured" {
+        return; // This machine has a counter.
+    }
+    // A program that sleeps keeps no core busy.
+    assert!(row[11] == "estimated" && (0.0..8.0).contains(&watts), "{row:?}");
+    let formula = "no energy counter: 10.42 W of each `cpu` as the library declares it x ";
+    assert!(row[12].trim_start_matches('"').starts_with(formula), "{row:?}");
+    assert!(row[12].contains("busy (processor time / wall time of the runs)"), "{row:?}");
+    // What somebody has published is better than that.
+    let mkbc = folder();
+    let published = GUESSES.replace("power,10,W,,,estimated,a guess", "power,10,W,,,published,https://example.com");
+    mkbc.write("lib/profiles/copier.csv", published);
+    assert_eq!(mkbc.run(&measure).code, Some(0));
+    assert_eq!(power(&mkbc), None);
+}
+
+#[test]
 fn a_killed_session_goes_on_where_it_stopped() {
     let mkbc = folder();
     let record = mkbc.path("lib/measured/copier.runs.jsonl");

@@ -173,6 +173,7 @@ fn an_audit_finds_what_is_weak() {
 mmlu,them,answer,large,2026-02,,,quality,50,%,,,published,https://example.com/b
 mmlu,us,answer,small,2026-02,,,quality,60,%,,,estimated,\"second-hand copy, 2026-02-03\"
 ,,prove,,2026-02,,,quality,60,%,,,estimated,by a formula
+,,,,2026-03-01,cpu,,latency.per.input,1,ms/tok,,,measured,my machine; 3 runs; mkbc profile chat
 ";
     let (library, texts, cx) = load(&[("a.csv", text)]);
     assert_eq!(render::text(&cx, &texts.sources, false), "");
@@ -181,12 +182,13 @@ mmlu,us,answer,small,2026-02,,,quality,60,%,,,estimated,\"second-hand copy, 2026
         let lines: Vec<usize> = audit.weak(how).map(|f| texts.sources.line_column(f.at).0).collect();
         lines
     };
-    assert_eq!(audit.figures.len(), 7);
+    assert_eq!(audit.figures.len(), 8);
     assert_eq!(lines(Weakness::Unsupported), [3, 5, 8]);
     assert_eq!(lines(Weakness::SecondHand), [7]);
     assert_eq!(lines(Weakness::Estimated), [7, 8]);
     assert_eq!(lines(Weakness::Undated), [3, 5]);
     assert_eq!(lines(Weakness::Old), [2, 4]);
+    assert_eq!(lines(Weakness::Unbounded), [9]);
     let mixed: Vec<_> = audit.mixed.iter().map(|m| (m.task.as_str(), m.by, m.groups.len())).collect();
     assert_eq!(mixed, [("answer", "reporter", 2)]);
 }
@@ -243,6 +245,61 @@ fn what_lies_beyond_a_figure_is_said_or_left_out() {
         !done && err.contains("`scissors`: its `quality` is estimated, and at least published is asked for"),
         "{err}"
     );
+}
+
+#[test]
+fn qualities_of_several_reporters_are_said_or_left_out() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    fs::create_dir_all(path("lib/profiles")).expect("folders");
+    let tool = |name: &str| {
+        format!(
+            "\n/// Cuts.\ntool {name} implements cut {{\n  runs on cpu * 1\n  engine process {{ command [\"cut\"] }}\n  profile \"{name}.csv\"\n}}\n"
+        )
+    };
+    let task = "/// Cuts a text.\ntask cut(text: Text) -> Text {\n  work input = text.tokens\n}\n";
+    fs::write(path("lib/tools.mkb"), ["a", "b", "c"].map(tool).concat() + task).expect("a library");
+    for (name, quality, reporter) in [("a", 60, "Ann"), ("b", 50, "Ann"), ("c", 90, "Bob")] {
+        let rows = format!(
+            "reporter,device,units,figure,value,unit,low,high,evidence,source\n,cpu,,latency,1,s,,,published,https://example.com\n{reporter},cpu,,quality,{quality},%,,,published,https://example.com\n"
+        );
+        fs::write(path(&format!("lib/profiles/{name}.csv")), rows).expect("a profile");
+    }
+    let job = |wish: &str| {
+        format!(
+            "use tools\n\n/// A cut.\njob cuts(text: Text) -> Text {{\n  expect text of 10 tok\n{wish}\n  cut(text)\n}}\n"
+        )
+    };
+    let mkbc = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_mkbc"));
+        let output = command.current_dir(folder.path()).args(arguments).args(["--library", "lib"]).output();
+        let output = output.expect("mkbc runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.success(), text(&output.stdout), text(&output.stderr))
+    };
+    let planned = |more: &[&str]| mkbc(&[&["plan", "job.mkb", "--cluster", "cpu_only"], more].concat());
+    // A job that wishes nothing wants the best quality.
+    for wish in ["", "  maximize quality\n", "  slo { quality >= 40 % }\n"] {
+        fs::write(path("job.mkb"), job(wish)).expect("a job");
+        let (_, out, err) = planned(&[]);
+        assert!(out.contains("reporters differ: the quality of cut is by "), "{wish}: {out}{err}");
+        let (_, out, _) = planned(&["--strict-evidence"]);
+        assert!(!out.contains("reporters differ") && out.contains(" a ") && !out.contains("Bob"), "{wish}: {out}");
+        let (_, out, _) = planned(&["--strict-evidence", "--choices"]);
+        let why = "c: its `quality` is by Bob, and those that it would be compared with are by Ann";
+        assert!(out.contains(why), "{wish}: {out}");
+    }
+    fs::write(path("job.mkb"), job("  minimize latency\n")).expect("a job");
+    assert!(!planned(&[]).1.contains("reporters differ"));
+    // What a plan says of them is verified.
+    fs::write(path("job.mkb"), job("")).expect("a job");
+    let (_, plan, _) = planned(&["--json"]);
+    fs::write(path("plan.json"), &plan).expect("a plan");
+    let verified = || mkbc(&["verify", "plan.json", "--source", "job.mkb"]);
+    assert!(verified().0, "{}", verified().2);
+    fs::write(path("plan.json"), plan.replace("\"Bob\"", "\"Eve\"")).expect("a plan");
+    let said = "step `cut` names others than those who judged what was compared for it";
+    assert!(verified().2.contains(said), "{}", verified().2);
 }
 
 /// What no plan can use, and why: entry, task, variants.

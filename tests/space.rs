@@ -293,6 +293,12 @@ fn a_provider_takes_no_more_than_it_says() {
     assert_eq!([waits.latency_s, waits.latency_p95_s], [rust_decimal::dec!(540.1); 2]);
     assert!(at("limit 1 request/min", "slo { latency <= 9 min }").is_err());
     assert!(at("limit 1 request/min", "slo { latency <= 9.1 min }").is_ok());
+    // So does its first token, which the last call gives.
+    let written = library("limit 1 request/min").replace("work input", "work output = 10 tok\n  work input");
+    let by_token = format!("{profile},,latency.per.output,0.01,s/tok,,,estimated,t\n");
+    let total = under_load("minimize cost", &written, &by_token, EACH).expect("a plan").total;
+    let first = [total.streamed.ttft_s, total.streamed.ttft_p95_s, total.streamed.ttft_p99_s];
+    assert_eq!((first, total.latency_s), ([rust_decimal::dec!(540.1); 3], rust_decimal::dec!(540.2)));
     // Price and region are limits like others.
     assert!(at("limit 600 requests/min", "slo { cost <= 0.0019 usd }").is_err());
     assert!(at("limit 600 requests/min", "region eu").is_err());

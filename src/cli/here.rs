@@ -11,6 +11,7 @@ use crate::run::devices::{Gpu, Gpus, Inventory, inventory};
 use crate::run::engines::browser::launch;
 use crate::run::engines::http::endpoint;
 use crate::run::engines::mcp::lacks;
+use crate::run::engines::openai::sign;
 use crate::run::engines::worker;
 use crate::run::preflight::{PACKAGES, installed, lacking};
 use crate::run::probe::Env;
@@ -116,6 +117,7 @@ pub fn usable_here(entry: &Implementation) -> Result<(), String> {
         }
         "browser" => launch::lacking(&env).map_or(Ok(()), |fault| Err(fault.message)),
         "openai" | "anthropic" | "bedrock" if set(key_env(engine)) || set(engine.text("url_env")) => Ok(()),
+        "bedrock" if sign::given(&env) => Ok(()),
         "openai" | "anthropic" | "bedrock" => Err(match key_env(engine) {
             Some(key) => format!("`{key}` is not set"),
             None => "no key and no address are set".into(),

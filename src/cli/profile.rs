@@ -11,6 +11,7 @@ use crate::diag::Diagnostics;
 use crate::diag::nearest;
 use crate::library::{Implementation, Library, Task};
 use crate::profile::call::{self, is_paid};
+use crate::profile::power::estimate;
 use crate::profile::record::{Record, Run};
 use crate::profile::repeat::{Rule, half_width};
 use crate::profile::rows::{self, Circumstances};
@@ -135,9 +136,12 @@ pub fn profile(options: &ProfileOptions, inputs: &Inputs) -> Result<(), Failure>
         let (keys, works): (Vec<String>, Vec<(String, Work)>) = before.into_iter().chain(now).unzip();
         let runs: Vec<Run> = record.runs.iter().filter(|r| keys.contains(&r.key)).cloned().collect();
         let Some(measured) = take_together(&works, &runs, call::batch(subject, setting)) else { continue };
+        let device = library.devices.get(&setting.device);
+        let power = device.and_then(|device| estimate(subject, setting, &measured, device));
+        let power = power.as_ref();
         if !tells_apart(&works) {
             bar.suspend(|| {
-                print(&format!("{}\n", rows::line(setting, &measured)));
+                print(&format!("{}\n", rows::line(setting, &measured, power)));
                 let only = "one sample does not tell what a call takes by itself from what its work takes";
                 note(&format!("warning: {}: {only}; its runs are recorded, and no figure is written", named(setting)));
                 note("help: give a second sample of another size");
@@ -147,11 +151,11 @@ pub fn profile(options: &ProfileOptions, inputs: &Inputs) -> Result<(), Failure>
         written = true;
         let date = runs.iter().map(|r| r.date.as_str()).max().unwrap_or_default();
         let earlier = if table.exists() { read(&table)? } else { String::new() };
-        let at = Circumstances { machine: &machine, date, command: &command };
+        let at = Circumstances { machine: &machine, date, command: &command, power };
         let text = rows::merge(&earlier, subject, setting, &measured, at)
             .map_err(|e| format!("`{}` cannot be added to: {e}", table.display()))?;
         write(&table, &text)?;
-        bar.suspend(|| print(&format!("{}\n", rows::line(setting, &measured))));
+        bar.suspend(|| print(&format!("{}\n", rows::line(setting, &measured, power))));
     }
     bar.finish_and_clear();
     if !written {

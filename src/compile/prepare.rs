@@ -12,9 +12,8 @@ use crate::ir::workflow::Workflow;
 use crate::library::Library;
 use crate::plan::model::Hashes;
 use crate::space::ends::End;
-use crate::space::quality;
 use crate::space::sizes::{InputSizes, settle};
-use crate::space::{self, Machines, Space, Usable};
+use crate::space::{self, Machines, Space, Usable, quality, reporters};
 
 /// A file that is checked, with its holes filled.
 #[derive(Clone, Copy)]
@@ -110,6 +109,9 @@ pub fn prepare_job<'a>(
     };
     let mut space = space::build(&input, cx);
     quality::restrict(&mut space, &job.quality_rule, job.span, cx);
+    if !library.demand.beyond && reporters::compares(&job) {
+        reporters::restrict(&mut space, &workflow, library);
+    }
     if cx.has_errors() {
         return Err(nothing());
     }

@@ -7,6 +7,7 @@ use super::record::{Outcome, Records};
 use crate::digest::digest;
 use crate::plan::model::Plan;
 use crate::run::cancel::Cancel;
+use crate::run::devices::cpu::children_seconds;
 use crate::run::fault::{FaultKind, RunError};
 use crate::run::input::{self, Cells};
 use crate::run::observer::Silent;
@@ -258,21 +259,6 @@ fn outcome(what: &Configuration, ready: &Ready, report: &RunReport, (score, fail
 pub fn now() -> String {
     let now = jiff::Timestamp::now();
     jiff::Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
-}
-
-/// Processor time of all children that ended so far; none where the kernel does not say.
-fn children_seconds() -> Option<f64> {
-    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: the kernel writes a whole `rusage` behind the pointer, which stays valid for the call; zeroes are a valid one.
-    #[allow(unsafe_code)]
-    let usage = unsafe {
-        if libc::getrusage(libc::RUSAGE_CHILDREN, usage.as_mut_ptr()) != 0 {
-            return None;
-        }
-        usage.assume_init()
-    };
-    let seconds = |t: libc::timeval| t.tv_sec as f64 + t.tv_usec as f64 * 1e-6;
-    Some(seconds(usage.ru_utime) + seconds(usage.ru_stime))
 }
 
 #[cfg(test)]

@@ -26,12 +26,20 @@ pub enum Weakness {
     Undated,
     /// Older than asked for.
     Old,
+    /// Measured, and does not say for how much work: a plan cannot say where it is extrapolated.
+    Unbounded,
 }
 
 impl Weakness {
     /// All, the worst first.
-    pub const ALL: [Weakness; 5] =
-        [Weakness::Unsupported, Weakness::SecondHand, Weakness::Estimated, Weakness::Undated, Weakness::Old];
+    pub const ALL: [Weakness; 6] = [
+        Weakness::Unsupported,
+        Weakness::SecondHand,
+        Weakness::Estimated,
+        Weakness::Undated,
+        Weakness::Old,
+        Weakness::Unbounded,
+    ];
 
     /// For people.
     pub fn text(self) -> &'static str {
@@ -41,6 +49,7 @@ impl Weakness {
             Weakness::SecondHand => "from a lower-trust source",
             Weakness::Undated => "undated",
             Weakness::Old => "old",
+            Weakness::Unbounded => "measured, for work that is not said",
         }
     }
 }
@@ -120,6 +129,7 @@ pub fn audit(library: &Library, names: &[EcoString], today: Date, older_than: Op
     let mut figures: BTreeMap<(Span, EcoString), Audited> = BTreeMap::new();
     for (name, entry) in &library.implementations {
         for figure in entry.profile.names() {
+            let by_work = figure.contains(".per.");
             for (place, whole) in entry.profile.rows(figure).iter().enumerate() {
                 let row = &whole.figure;
                 let audited = figures.entry((row.at, figure.clone())).or_insert_with(|| Audited {
@@ -130,7 +140,7 @@ pub fn audit(library: &Library, names: &[EcoString], today: Date, older_than: Op
                     evidence: row.evidence,
                     source: row.source.clone(),
                     date: date(row),
-                    weak: weak(whole, names, today, older_than),
+                    weak: weak((whole, by_work), names, today, older_than),
                 });
                 audited.implementations.insert(name.clone());
             }
@@ -215,7 +225,7 @@ fn mentions(text: &str, word: &str) -> bool {
         .any(|(at, _)| !within(text[..at].chars().next_back()) && !within(text[at + word.len()..].chars().next()))
 }
 
-fn weak(row: &Row, names: &[EcoString], today: Date, older_than: Option<u32>) -> Vec<Weakness> {
+fn weak((row, by_work): (&Row, bool), names: &[EcoString], today: Date, older_than: Option<u32>) -> Vec<Weakness> {
     let (figure, on_a_device) = (&row.figure, row.is_of_a_device());
     let source = figure.source.to_lowercase();
     let says = |words: &[&str]| words.iter().any(|w| source.contains(w));
@@ -231,6 +241,7 @@ fn weak(row: &Row, names: &[EcoString], today: Date, older_than: Option<u32>) ->
         Weakness::Estimated => figure.evidence == EvidenceKind::Estimated,
         Weakness::SecondHand => says(&SECOND_HAND),
         Weakness::Undated => date.is_none(),
+        Weakness::Unbounded => figure.evidence == EvidenceKind::Measured && by_work && figure.conditions.is_empty(),
         Weakness::Old => date.zip(older_than).is_some_and(|(date, days)| old(date, days)),
     };
     Weakness::ALL.into_iter().filter(|how| holds(how)).collect()

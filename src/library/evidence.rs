@@ -24,7 +24,7 @@ pub struct Evidence {
 pub struct Demand {
     /// The weakest kind that counts.
     pub least: EvidenceKind,
-    /// Whether a figure may be used for work that it is not for; the plan then says so.
+    /// Whether a figure may be used for work that it is not for, or beside others' where they are compared; the plan then says so.
     pub beyond: bool,
 }
 

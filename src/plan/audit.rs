@@ -8,7 +8,9 @@ use crate::ir::lower::lower;
 use crate::ir::resolve::{Resolved, resolve};
 use crate::ir::workflow::{Node, Operand, Region, ValueId, Way};
 use crate::library::Library;
+use crate::space::{Candidate, reporters};
 use crate::units::counted;
+use ecow::EcoString;
 use std::collections::BTreeSet;
 
 /// Checks that a plan is for this job and keeps all that the job asks. Empty where it does.
@@ -87,6 +89,7 @@ pub fn audit(plan: &Plan, job: &Job, program: &Program, library: &Library) -> Ve
         if !called.pins.iter().all(|p| fits(step, p, library)) {
             wrong.push(format!("step `{}` is not what its call pins", step.name));
         }
+        wrong.extend(misnamed(step, job, library));
         let touched = BTreeSet::from([step.id.0]);
         let offers = from.get(step.id.0 as usize).map_or(&[][..], |old| whole.steps[*old].ways.as_slice());
         let broken = |rule: &&Rule| {
@@ -114,6 +117,30 @@ pub fn audit(plan: &Plan, job: &Job, program: &Program, library: &Library) -> Ve
         }
     }
     wrong
+}
+
+/// What a plan says wrongly of those by whom the qualities are that were compared for a step. Who else was compared with follows from what
+/// could be used where it was planned, which is not known here.
+fn misnamed(step: &PlanStep, job: &Job, library: &Library) -> Option<String> {
+    let (own, others) = step.reporters.split_first()?;
+    let entries = || library.implementations.values().filter(|entry| entry.tasks.iter().any(|t| *t == step.task));
+    let qualities = || entries().flat_map(|entry| entry.profile.rows("quality"));
+    let judges = |by: &String| qualities().any(|row| row.figure.reporter.as_deref().unwrap_or_default() == by);
+    let is_own = || {
+        let entry = library.implementations.get(step.implementation.as_str())?;
+        let known = |name: &EcoString| Some((name.clone(), step.knobs.get(name.as_str())?.into()));
+        let candidate = Candidate {
+            implementation: entry.name.clone(),
+            task: step.task.as_str().into(),
+            knobs: entry.knobs.iter().filter_map(|(name, _)| known(name)).collect(),
+            device: step.hardware.device.as_str().into(),
+            units: step.hardware.units,
+            class: 0,
+        };
+        reporters::reporter(library, &step.task, &candidate).filter(|by| by == own)
+    };
+    let right = reporters::compares(job) && is_own().is_some() && !others.contains(own) && others.iter().all(judges);
+    (!right).then(|| format!("step `{}` names others than those who judged what was compared for it", step.name))
 }
 
 /// Whether a clause of the plan is this one of the job.

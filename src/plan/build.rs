@@ -11,7 +11,6 @@ use crate::check::program::{Job, Metric, QualityRule};
 use crate::diag::source::{FileId, Sources, Span};
 use crate::ir::workflow::{InAgent, StepId, Workflow};
 use crate::library::Library;
-use crate::library::profile::Setting;
 use crate::solve::outcome::Solution;
 use crate::space::either::cost_together;
 use crate::space::encode::{Encoded, Origin, wishes};
@@ -19,7 +18,7 @@ use crate::space::ends::End;
 use crate::space::quality::contribution;
 use crate::space::sharing::{Carries, Instance};
 use crate::space::sizes::InputSizes;
-use crate::space::{Candidate, Figured, Machines, Space, Streamed, until_first};
+use crate::space::{Candidate, Figured, Machines, Space, Streamed, reporters, until_first};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use std::collections::{BTreeMap, BTreeSet};
@@ -186,20 +185,13 @@ fn step(index: usize, input: &BuildInput) -> PlanStep {
 /// nothing of quality.
 fn reporters(index: usize, input: &BuildInput) -> Vec<String> {
     let (step, task) = (&input.space.steps[index], input.workflow.steps[index].task.as_str());
-    let limits = input.job.clauses.iter().chain(&input.job.preferred).map(|clause| clause.metric);
-    if !input.job.wishes.iter().map(|wish| wish.metric).chain(limits).any(|metric| metric == Metric::Quality) {
+    if !reporters::compares(input.job) {
         return Vec::new();
     }
-    let reporter = |candidate: &Candidate| {
-        let entry = input.library.implementations.get(&candidate.implementation)?;
-        let Candidate { knobs, device, units, .. } = candidate;
-        let figure = entry.profile.figure("quality", &Setting { task, knobs, device, units: *units, work: &[] })?;
-        Some(figure.reporter.as_ref().map_or(String::new(), |by| by.to_string()))
-    };
+    let by = |at: usize| reporters::reporter(input.library, task, &step.candidates[at]).map(|by| by.to_string());
     let options: BTreeSet<usize> = step.options.iter().map(|option| option.candidate).collect();
-    let mut all: BTreeSet<String> = options.into_iter().filter_map(|at| reporter(&step.candidates[at])).collect();
-    let own = reporter(&step.candidates[step.options[input.solution.choice[index]].candidate]);
-    match own.filter(|_| all.len() > 1) {
+    let mut all: BTreeSet<String> = options.into_iter().filter_map(by).collect();
+    match by(step.options[input.solution.choice[index]].candidate).filter(|_| all.len() > 1) {
         Some(own) => {
             all.remove(&own);
             std::iter::once(own).chain(all).collect()

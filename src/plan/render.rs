@@ -7,6 +7,7 @@ use crate::check::program::Metric;
 use crate::ir::workflow::StepId;
 use crate::solve::outcome::Status;
 use crate::space::encode::unscale;
+use crate::space::reporters::named;
 use crate::units::{counted, shown};
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
@@ -263,10 +264,9 @@ fn extrapolated(plan: &Plan) -> Vec<String> {
 
 /// The steps for which qualities by several reporters were compared, which may have measured differently.
 fn mixed(plan: &Plan) -> Vec<String> {
-    let named = |by: &String| if by.is_empty() { "nobody named".to_string() } else { by.clone() };
     let of_step = |step: &PlanStep| {
         let (own, others) = step.reporters.split_first()?;
-        let others: Vec<String> = others.iter().map(named).collect();
+        let others: Vec<&str> = others.iter().map(|by| named(by)).collect();
         Some(format!(
             "the quality of {} is by {}, and was compared with some by {}",
             step.name,

@@ -7,6 +7,7 @@ use crate::ir::workflow::{Node, Operand, Region, StepId, ValueId};
 use crate::library::Concurrency;
 use crate::plan::engine::lower;
 use crate::plan::model::{Conditions, Engine, Hardware, Input, Plan, PlanStep, Pool, Predicted};
+use crate::run::devices::cpu::processor_seconds;
 use crate::run::fault::{Fault, RunError};
 use crate::run::meter::Basis;
 use crate::run::{RunContext, block_on};
@@ -114,7 +115,11 @@ pub fn plan(subject: Subject, setting: &Candidate) -> Plan {
 
 /// Runs a plan of one step once.
 pub fn run_once(plan: &Plan, sample: &Sample, cx: &RunContext<'_>) -> Result<Took, RunError> {
+    let before = processor_seconds();
     let report = block_on(crate::run::run(plan, sample.args.clone(), cx));
+    // What a server spends is its own, and is not seen from here.
+    let served = plan.steps.iter().any(|step| step.engine.provider().is_some());
+    let processor_s = before.zip(processor_seconds()).map(|(from, to)| to - from).filter(|_| !served);
     let report = report.map_err(|e| Fault::plan(format!("cannot start the runtime: {e}")))?;
     report.result?;
     let step = report.steps.into_iter().next();
@@ -125,6 +130,8 @@ pub fn run_once(plan: &Plan, sample: &Sample, cx: &RunContext<'_>) -> Result<Too
         joules: m.energy_wh.filter(|_| m.energy_basis == Some(Basis::Measured)).map(|wh| wh * 3600.0),
         tokens_in: m.tokens_in,
         tokens_out: m.tokens_out,
+        tokens_cached: m.tokens_cached,
+        processor_s,
     }))
 }
 
@@ -141,6 +148,10 @@ pub struct Took {
     pub tokens_in: u64,
     /// Tokens written by it.
     pub tokens_out: u64,
+    /// Tokens among those read that it had from a cache.
+    pub tokens_cached: u64,
+    /// Processor time of us and the programs of the call, seconds; none where a server did the work.
+    pub processor_s: Option<f64>,
 }
 
 impl Took {
@@ -161,6 +172,8 @@ impl Took {
             load: crate::run::devices::cpu::load(),
             tokens_in: self.tokens_in,
             tokens_out: self.tokens_out,
+            tokens_cached: self.tokens_cached,
+            processor_s: self.processor_s,
         }
     }
 }

@@ -34,6 +34,13 @@ pub struct Run {
     pub tokens_in: u64,
     /// Tokens that it says it wrote.
     pub tokens_out: u64,
+    /// Tokens among those read that it had from a cache.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub tokens_cached: u64,
+    /// Processor time that we and the programs of the call spent, seconds; none where a server did the work, or in records of earlier
+    /// versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub processor_s: Option<f64>,
     /// Digest of what was run, but for the sample: runs of all samples with the same one tell together what a call takes. Empty in records of
     /// earlier versions.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -43,10 +50,18 @@ pub struct Run {
     pub work: Vec<(String, f64)>,
 }
 
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 impl Run {
     fn is_sane(&self) -> bool {
         let good = |x: f64| x.is_finite() && x >= 0.0;
-        good(self.seconds) && self.seconds > 0.0 && self.memory_gb.is_none_or(good) && self.joules.is_none_or(good)
+        good(self.seconds)
+            && self.seconds > 0.0
+            && self.memory_gb.is_none_or(good)
+            && self.joules.is_none_or(good)
+            && self.processor_s.is_none_or(good)
     }
 }
 
@@ -116,6 +131,8 @@ mod tests {
             load: None,
             tokens_in: 0,
             tokens_out: 0,
+            tokens_cached: 0,
+            processor_s: None,
             of: String::new(),
             work: Vec::new(),
         }

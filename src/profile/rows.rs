@@ -1,6 +1,7 @@
 //! Measured figures + a measured profile → the profile with these rows in place of earlier ones for the same setting.
 
 use super::fit::Range;
+use super::power::Estimate;
 use super::{Measured, Subject, named, plain};
 use crate::library::profile::table::COLUMNS;
 use crate::space::Candidate;
@@ -15,6 +16,8 @@ pub struct Circumstances<'a> {
     pub date: &'a str,
     /// The command that measures again.
     pub command: &'a str,
+    /// What it draws, where that could not be counted.
+    pub power: Option<&'a Estimate>,
 }
 
 /// One row: date, task, knobs, the work that it is for, device and units; then figure, value, unit, low, high, evidence, source.
@@ -71,16 +74,20 @@ pub fn merge(
             }
         }
     }
-    rows.extend(figures(measured).into_iter().map(|(figure, unit, range)| {
+    let row = |(figure, unit, range): (String, String, Range), evidence: &str, source: String| -> Row {
         let numbers = [plain(range.value), unit, plain(range.low), plain(range.high)];
-        let evidence = ["measured".to_string(), source(measured, at)];
         [at.date.to_string()]
             .into_iter()
             .chain(place.iter().cloned())
             .chain([figure])
             .chain(numbers)
-            .chain(evidence)
+            .chain([evidence.to_string(), source])
             .collect()
+    };
+    rows.extend(figures(measured).into_iter().map(|figure| row(figure, "measured", source(measured, at))));
+    rows.extend(at.power.map(|power| {
+        let source = format!("{}; {}", power.formula, source(measured, at));
+        row(("power".to_string(), "W".to_string(), power.watts), "estimated", source)
     }));
     rows.sort_by(|a, b| a[1..].cmp(&b[1..]));
     let mut writer = csv::Writer::from_writer(Vec::new());
@@ -124,7 +131,7 @@ fn unit(dimension: &str) -> &'static str {
 }
 
 /// A line for people: what a setting takes at each sample.
-pub fn line(setting: &Candidate, measured: &Measured) -> String {
+pub fn line(setting: &Candidate, measured: &Measured, power: Option<&Estimate>) -> String {
     let at: Vec<String> = measured
         .throughput
         .iter()
@@ -132,6 +139,7 @@ pub fn line(setting: &Candidate, measured: &Measured) -> String {
         .map(|((name, calls), (_, runs))| format!("{name}: {} s ({runs} runs)", plain(1.0 / calls)))
         .collect();
     let memory = measured.memory.map_or(String::new(), |m| format!("; {} GB", plain(m.value)));
-    let power = measured.power.map_or(String::new(), |p| format!("; {} W", plain(p.value)));
+    let estimated = power.map_or(String::new(), |p| format!("; {} W, estimated", plain(p.watts.value)));
+    let power = measured.power.map_or(estimated, |p| format!("; {} W", plain(p.value)));
     format!("{}: {}{memory}{power}", named(setting), at.join(", "))
 }

@@ -246,7 +246,7 @@ fn figures(
     let late = |level| Some(late(rows, calls_at_once, level, terms, ends)?.max(least));
     let (latency_p95, latency_p99) = (late(Level::P95)?, late(Level::P99)?);
     let streamed = match role {
-        Role::Gives { .. } => streamed(rows, calls_at_once, once, terms, ends)?,
+        Role::Gives { .. } => streamed(rows, calls_at_once, (once, spread), terms, ends)?,
         Role::Before | Role::Aside => None,
     };
     // Calls that are under way at once keep the hardware busy once; under a load, other runs' calls fill a batch.
@@ -320,9 +320,16 @@ fn late(rows: &Rows, calls: Calls, level: Level, terms: &Terms, ends: &Ends) -> 
 /// The work whose amount is the tokens of an answer.
 const TOKENS: &str = "output";
 
-/// The times of a step whose tokens are the result's: all calls but the last ones in full, and those up to their first token. `None`
-/// inside where its profile does not tell tokens apart; outside beyond the range of exact decimals.
-fn streamed(rows: &Rows, calls: Calls, once: Decimal, terms: &Terms, ends: &Ends) -> Option<Option<Streamed>> {
+/// The times of a step whose tokens are the result's: all calls but the last ones in full, and those up to their first token; the last one
+/// begins no sooner than a provider's limits let it. `None` inside where its profile does not tell tokens apart; outside beyond the range
+/// of exact decimals.
+fn streamed(
+    rows: &Rows,
+    calls: Calls,
+    (once, spread): (Decimal, Decimal),
+    terms: &Terms,
+    ends: &Ends,
+) -> Option<Option<Streamed>> {
     let each = |t: &Timed| t.typical.0.figure == format!("latency.per.{TOKENS}");
     let Some((token, tokens)) = rows.latency_per.iter().find(|(timed, _)| each(timed)) else { return Some(None) };
     if tokens.is_zero() || calls.rounds().is_zero() {
@@ -337,10 +344,11 @@ fn streamed(rows: &Rows, calls: Calls, once: Decimal, terms: &Terms, ends: &Ends
     let firsts = timed(rows).filter(|(timed, _)| !each(timed));
     let firsts: Option<Vec<Vec<Part>>> = firsts.map(|(timed, amount)| timed.parts(amount, ends)).collect();
     let (parts, firsts, token) = (parts?, firsts?, token.parts(Decimal::ONE, ends)?);
-    let late = |level| tail::until(&parts, &firsts, calls, level, terms.combine);
+    let least = if spread.is_zero() { Decimal::ZERO } else { spread.checked_add(first)? };
+    let late = |level| Some(tail::until(&parts, &firsts, calls, level, terms.combine)?.max(least));
     let slow = |level| tail::largest(&token, calls, level, gives);
     Some(Some(Streamed {
-        ttft_s: once.checked_mul(calls.rounds() - Decimal::ONE)?.checked_add(first)?,
+        ttft_s: once.checked_mul(calls.rounds() - Decimal::ONE)?.checked_add(first)?.max(least),
         ttft_p95_s: late(Level::P95)?,
         ttft_p99_s: late(Level::P99)?,
         tpot_s: tpot,

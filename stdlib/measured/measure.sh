@@ -2,6 +2,7 @@
 # Measures every tool of the standard library that runs on a CPU, on this machine, into stdlib/measured.
 #   stdlib/measured/measure.sh [NAME…]     all, or only these; what is recorded already is not measured again
 #   OUT=DIR stdlib/measured/measure.sh …   into DIR/measured: a library of this machine alone (`--library DIR`)
+#   UNITS=1 …                              on so many cores only
 #   MOST=3 LONGEST=10 …                    at most so many runs and seconds of each setting and sample; else 8 and 30
 # Needs what `.ci/setup all` installs and a release build. Let the machine do nothing else meanwhile: the load is in every row.
 set -euo pipefail
@@ -91,6 +92,8 @@ save("majority_answer", [{"answers": [text(3) + " The answer is %d." % (i % 3) f
 report = lambda passed: {"passed": passed, "report": sentence()}
 save("first_passing", [{"candidates": [code] * n, "reports": [report(i == n - 1) for i in range(n)]} for n in (2, 8)])
 save("join_texts", [{"texts": [text(10) for _ in range(n)]} for n in (2, 20)])
+save("transcript_text", [{"transcript": transcript(n)} for n in (200, 400)])
+save("merging", [{"question": question, "answers": [sentence() for _ in range(n)]} for n in (2, 16)])
 import os
 site = "file://" + os.path.abspath("examples/media/site/")
 page = lambda name, clicks: {"start_url": site + "/index.html", "clicks": clicks, "url": site + "/" + name, "title": "", "text": "", "links": []}
@@ -106,7 +109,7 @@ measure() { # NAME [OPTIONS…]
   local name=$1
   shift
   if [ ${#only[@]} -gt 0 ] && [[ ! " ${only[*]} " == *" $name "* ]]; then return; fi
-  "$mkbc" profile "$name" "$@" --units 1,2 --most "$most" --seconds "$longest" -o "$out"
+  "$mkbc" profile "$name" "$@" --units "${units:-${UNITS:-1,2}}" --most "$most" --seconds "$longest" -o "$out"
 }
 text() { measure "$1" --samples "$work/$2.jsonl" "${@:3}"; } # NAME SAMPLES [OPTIONS…]
 
@@ -114,6 +117,34 @@ for tool in ffmpeg_scenes even_frames opencv_scenes; do
   measure $tool --video "$media/kitchen.mp4" "$media/road_trip.mp4"
 done
 measure pocketsphinx --audio "$work/kitchen.wav" "$work/road_trip.wav"
+wanted() { [ ${#only[@]} -eq 0 ] || [[ " ${only[*]} " == *" $1 "* ]]; } # NAME
+# Whisper's own program with random weights of the published shapes, which writes as many tokens as people speak (tests/tools/random_whisper.py):
+# how long it takes depends on nothing else. Its server is one of ours, on as many threads as there are to be cores.
+whisper() { # NAME VARIANT MODEL
+  wanted "$1" || return 0
+  local packages=${MKBC_WHISPER:-${XDG_CACHE_HOME:-$HOME/.cache}/mkbc/whisper} python=${MKBC_VLLM_PYTHON:-${XDG_CACHE_HOME:-$HOME/.cache}/mkbc/vllm/bin/python}
+  for units in $(tr , " " <<<"${UNITS:-1,2}"); do
+    rm -f "$work/whisper.log"
+    PYTHONPATH=$packages "$python" tests/tools/random_whisper.py 18123 "$units" "$3" >"$work/whisper.log" 2>&1 &
+    local server=$!
+    until grep -q listening "$work/whisper.log"; do kill -0 "$server" && sleep 1; done
+    WHISPER_BASE_URL=http://127.0.0.1:18123/v1 measure "$1" --knob "variant=$2" --knob batch=1 --audio "$work/kitchen.wav" "$work/road_trip.wav" || true
+    kill "$server" && wait "$server" || true
+  done
+  unset units
+}
+for variant in ${VARIANTS:-tiny base small}; do whisper whisper $variant openai/whisper-$variant; done
+whisper distil_whisper distil_small_en distil-whisper/distil-small.en
+# llama.cpp's own server with random weights of 4.5 bits in the shape of Qwen3-4B (tests/tools/random_gguf.py). What it has read it must read
+# again, so that its runs are alike.
+if wanted llama_cpp_chat; then
+  llama=${XDG_CACHE_HOME:-$HOME/.cache}/mkbc/llama/bin/python
+  [ -f "$work/gguf/Qwen/Qwen3-4B/random.gguf" ] || "$llama" tests/tools/random_gguf.py "$work/gguf"
+  printf '#!/bin/sh\nLLAMA_ARG_CACHE_PROMPT=0 exec "%s" "%s/tests/servers/llama_server.py" "$@"\n' "$llama" "$PWD" >"$work/llama-server"
+  chmod +x "$work/llama-server"
+  MKBC_LLAMA_CPP=$PWD/$work/llama-server MKBC_WEIGHTS=$PWD/$work/gguf \
+    measure llama_cpp_chat --task combine_answers --knob variant=qwen3_4b --samples "$work/merging.jsonl" --least 2
+fi
 # The zero-shot models run with random weights of the published shapes: how long they take does not depend on what they find.
 if [ ${#only[@]} -eq 0 ] || [[ " ${only[*]} " =~ \ (clip|omdet|grounding_dino)\  ]]; then
   export MKBC_PYTHON=${MKBC_VISION_PYTHON:-${XDG_CACHE_HOME:-$HOME/.cache}/mkbc/vision/bin/python} MKBC_WEIGHTS=$PWD/$work/weights
@@ -152,6 +183,7 @@ text vote majority_answer
 text count_votes majority_answer
 text pick_passing first_passing
 text number_texts join_texts
+text transcript_lines transcript_text
 export MKBC_WEB_ALLOW=$PWD/examples/media/site
 text browser_open open_page
 text browser_click click

@@ -34,6 +34,7 @@ params.cpuparams.n_threads = given.threads
 params.n_gpu_layers = given.n_gpu_layers
 params.embedding = given.embeddings
 params.api_keys = [os.environ["LLAMA_API_KEY"]]
+params.cache_prompt = os.environ.get("LLAMA_ARG_CACHE_PROMPT") != "0"
 params.warmup = False
 params.use_jinja = True
 params.fit_params = False

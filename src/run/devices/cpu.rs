@@ -44,6 +44,30 @@ pub fn load() -> Option<f64> {
     read("/proc/loadavg")?.split(' ').next()?.parse().ok()
 }
 
+/// Processor time of all children that ended so far, seconds; none where the kernel does not say.
+pub fn children_seconds() -> Option<f64> {
+    spent(libc::RUSAGE_CHILDREN)
+}
+
+/// The same with this process's own.
+pub fn processor_seconds() -> Option<f64> {
+    Some(spent(libc::RUSAGE_SELF)? + children_seconds()?)
+}
+
+fn spent(by: libc::c_int) -> Option<f64> {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: the kernel writes a whole `rusage` behind the pointer, which stays valid for the call; zeroes are a valid one.
+    #[allow(unsafe_code)]
+    let usage = unsafe {
+        if libc::getrusage(by, usage.as_mut_ptr()) != 0 {
+            return None;
+        }
+        usage.assume_init()
+    };
+    let seconds = |t: libc::timeval| t.tv_sec as f64 + t.tv_usec as f64 * 1e-6;
+    Some(seconds(usage.ru_utime) + seconds(usage.ru_stime))
+}
+
 fn read(path: &str) -> Option<String> {
     std::fs::read_to_string(path).ok()
 }

@@ -7,6 +7,7 @@ pub mod paid;
 pub mod price;
 pub mod prompt;
 pub mod retrieval;
+pub mod sign;
 pub mod status;
 
 use super::batch::Each;
@@ -131,7 +132,11 @@ pub fn wire(provider: &Provider) -> Option<Wire> {
 /// Where a provider's model is.
 pub fn endpoint(provider: &Provider, env: Env<'_>) -> Result<Endpoint, Fault> {
     let Provider { model, url_env, url, key_env, .. } = provider;
-    Endpoint::find(env, &find::address(url_env, model, env), url, key_env)
+    let at = match wire(provider) {
+        Some(Wire::Converse) => Endpoint::at_aws,
+        _ => Endpoint::find,
+    };
+    at(env, &find::address(url_env, model, env), url, key_env)
 }
 
 /// One attempt of a call.

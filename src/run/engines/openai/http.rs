@@ -1,5 +1,6 @@
 //! A request to a provider -> its body, bounded, or why there is none; the key appears in the request and nowhere else.
 
+use super::sign::{self, Signer};
 use super::status::refusal;
 use crate::run::fault::{Fault, FaultKind, head};
 use crate::run::probe::Env;
@@ -31,6 +32,7 @@ pub struct Endpoint {
     host: String,
     key: Option<String>,
     key_env: String,
+    signer: Option<Signer>,
 }
 
 /// A provider's body.
@@ -92,12 +94,34 @@ impl Endpoint {
     /// The endpoint of a step: the address in `url_env` where it is set, else `url`; the key in `key_env`, which may be missing only
     /// for an address that the user gave (a server of their own).
     pub fn find(env: Env<'_>, url_env: &str, url: &str, key_env: &str) -> Result<Endpoint, Fault> {
+        Endpoint::locate(env, [url_env, url, key_env], false)
+    }
+
+    /// The endpoint of a step at AWS: without a bearer token in `key_env`, requests are signed by the account whose access key is given.
+    pub fn at_aws(env: Env<'_>, url_env: &str, url: &str, key_env: &str) -> Result<Endpoint, Fault> {
+        let signs = env(key_env).is_none_or(|key| key.trim().is_empty()) && sign::given(env);
+        let mut found = Endpoint::locate(env, [url_env, url, key_env], signs)?;
+        if signs {
+            let own = env(url_env).is_some_and(|url| !url.trim().is_empty());
+            found.signer = match Signer::find(env, found.url.host_str().unwrap_or_default()) {
+                // A server of the user's own in no region of AWS wants no signature.
+                Err(_) if own => None,
+                signer => signer?,
+            };
+        }
+        if found.signer.is_some() {
+            found.key_env = sign::ACCESS_KEY.to_owned();
+        }
+        Ok(found)
+    }
+
+    fn locate(env: Env<'_>, [url_env, url, key_env]: [&str; 3], signs: bool) -> Result<Endpoint, Fault> {
         let set = |name: &str| {
             if name.is_empty() { None } else { env(name).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty()) }
         };
         let own = set(url_env);
         let key = set(key_env);
-        if key.is_none() && own.is_none() && !key_env.is_empty() {
+        if key.is_none() && own.is_none() && !key_env.is_empty() && !signs {
             let mut help = format!("export {key_env}=… with the provider's key");
             if !url_env.is_empty() {
                 help.push_str(&format!(", or {url_env}=http://… for a server that needs none"));
@@ -115,14 +139,14 @@ impl Endpoint {
         }
         let host = url.host_str().ok_or_else(|| wrong("names no host"))?;
         let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-        Ok(Endpoint { url, host, key, key_env: key_env.to_owned() })
+        Ok(Endpoint { url, host, key, key_env: key_env.to_owned(), signer: None })
     }
 
     /// The endpoint of a server that we started on this machine.
     pub fn own(port: u16, key: Option<String>) -> Result<Endpoint, Fault> {
         let host = format!("127.0.0.1:{port}");
         let url = Url::parse(&format!("http://{host}/v1")).map_err(|e| Fault::plan(e.to_string()))?;
-        Ok(Endpoint { url, host, key, key_env: String::new() })
+        Ok(Endpoint { url, host, key, key_env: String::new(), signer: None })
     }
 
     fn at(&self, path: &str) -> Result<Url, Fault> {
@@ -162,14 +186,17 @@ impl Endpoint {
 
     /// The forms in which a provider may return the key.
     fn forms(&self) -> Vec<String> {
-        let Some(key) = self.key.as_ref().filter(|k| k.len() >= 4) else { return Vec::new() };
-        let encoded: String = key
-            .bytes()
-            .map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") })
-            .collect();
-        // Some servers write `\/` for `/` in JSON.
-        let escaped = key.replace('/', "\\/");
-        vec![key.clone(), escaped, base64::engine::general_purpose::STANDARD.encode(key), encoded]
+        let secrets = self.key.iter().chain(self.signer.iter().flat_map(Signer::secrets));
+        let forms = |key: &String| {
+            let encoded: String = key
+                .bytes()
+                .map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") })
+                .collect();
+            // Some servers write `\/` for `/` in JSON.
+            let escaped = key.replace('/', "\\/");
+            [key.clone(), escaped, base64::engine::general_purpose::STANDARD.encode(key), encoded]
+        };
+        secrets.filter(|k| k.len() >= 4).flat_map(forms).collect()
     }
 }
 
@@ -205,8 +232,10 @@ impl Clients {
 
     /// A request with a body and the key, for [`Clients::open`].
     pub fn posting(&self, to: &Endpoint, path: &str, body: Body<'_>, key: KeyIn) -> Result<RequestBuilder, Fault> {
-        let request = self.client(to.local())?.post(to.at(path)?);
+        let url = to.at(path)?;
+        let request = self.client(to.local())?.post(url.clone());
         let request = match body {
+            Body::Json(json) if to.signer.is_some() => return signed(to, &url, request, json),
             Body::Json(json) => request.json(json),
             Body::Sound { bytes, file, model, format } => {
                 let extension = Path::new(file).extension().and_then(|e| e.to_str()).unwrap_or("wav");
@@ -220,11 +249,7 @@ impl Clients {
             KeyIn::Bearer => (AUTHORIZATION, format!("Bearer {secret}")),
             KeyIn::ApiKey => (HeaderName::from_static("x-api-key"), secret.clone()),
         };
-        let mut value = HeaderValue::from_str(&text).map_err(|_| {
-            Fault::new(FaultKind::Key, format!("the key in {} holds characters that no key has", to.key_env))
-        })?;
-        value.set_sensitive(true);
-        Ok(request.header(name, value))
+        Ok(request.header(name, kept_back(to, &text)?))
     }
 
     /// Sends a request and reads the JSON that comes back; requests with the same idempotency key are one.
@@ -295,6 +320,26 @@ impl Clients {
         let fault = refusal(&to.key_env, status, &opened.origin, &text, &headers);
         Err(Refused { status: Some(status), said: text, fault, charged: false })
     }
+}
+
+/// The value of a header that is told to nobody.
+fn kept_back(to: &Endpoint, text: &str) -> Result<HeaderValue, Fault> {
+    let mut value = HeaderValue::from_str(text).map_err(|_| {
+        Fault::new(FaultKind::Key, format!("the key in {} holds characters that no key has", to.key_env))
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// A request whose body is signed; what is sent is what was signed, byte by byte.
+fn signed(to: &Endpoint, url: &Url, request: RequestBuilder, json: &Value) -> Result<RequestBuilder, Fault> {
+    let body = json.to_string().into_bytes();
+    let headers = to.signer.iter().flat_map(|signer| signer.headers(url, &body, jiff::Timestamp::now()));
+    let mut request = request.header(CONTENT_TYPE, "application/json");
+    for (name, text) in headers {
+        request = request.header(name, kept_back(to, &text)?);
+    }
+    Ok(request.body(body))
 }
 
 /// How a body comes.

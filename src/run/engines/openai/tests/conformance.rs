@@ -1,7 +1,8 @@
 //! One suite for all protocols: what is asked, what comes back, what goes wrong.
 
 use super::person;
-use super::provider::{Act, KEY, Outcome, Question, message, say};
+use super::provider::{Act, KEY, Outcome, Question, account, message, say};
+use crate::run::engines::openai::sign::Signer;
 use crate::run::fault::FaultKind;
 use crate::types::Type;
 use serde_json::{Value, json};
@@ -141,6 +142,27 @@ async fn each_has_its_path_and_its_place_for_the_key() {
         assert_eq!((outcome.seen[0].1.as_str(), outcome.seen[0].2[header].to_str().ok()), (path, Some(value)));
         assert_eq!(outcome.seen[0].2.contains_key("anthropic-version"), api == "messages");
     }
+}
+
+#[tokio::test]
+async fn without_a_bearer_token_bedrock_is_asked_with_a_signature() {
+    let question = Question { api: "converse", output: Type::Text, signs: true, ..Question::default() };
+    let outcome = question.ask(vec![whole("converse", &json!("x"))]).await;
+    assert_eq!(outcome.report.result, Ok(json!("x")));
+    let (_, path, headers, body) = &outcome.seen[0];
+    let text = |name: &str| headers[name].to_str().expect("text");
+    // What came is what was signed: its path, its host and every byte of its body.
+    let url = reqwest::Url::parse(&format!("http://{}{path}", text("host"))).expect("an address");
+    let signer = Signer::find(&account, "127.0.0.1").expect("a region").expect("an account");
+    let at = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", text("x-amz-date")).expect("a moment");
+    let at = at.to_zoned(jiff::tz::TimeZone::UTC).expect("a moment").timestamp();
+    let expected = signer.headers(&url, body, at).pop().expect("a signature").1;
+    assert_eq!(text("authorization"), expected);
+    // A refusal names the variable, and what it says is told without the secret.
+    let refuse = say(403, json!({"message": format!("The signature of {KEY} does not match")}));
+    let outcome = question.ask(vec![refuse]).await;
+    let fault = outcome.report.result.expect_err("refused").to_string();
+    assert!(fault.contains("the key in AWS_ACCESS_KEY_ID does not allow this") && fault.contains("[key]"), "{fault}");
 }
 
 #[tokio::test]

@@ -165,6 +165,8 @@ pub struct Question {
     pub limit: Option<Decimal>,
     /// Deadlines.
     pub deadlines: Deadlines,
+    /// Whether the key is that of an account at AWS, which signs.
+    pub signs: bool,
     /// An address in the place of the fake's.
     pub url: Option<String>,
 }
@@ -183,6 +185,7 @@ impl Default for Question {
             prices: &[],
             limit: None,
             deadlines: Deadlines::default(),
+            signs: false,
             url: None,
         }
     }
@@ -271,9 +274,11 @@ impl Question {
         let server = tokio::spawn(async move { axum::serve(listener, router).await });
         let folder = tempfile::tempdir().expect("a folder");
         let diary = Diary::default();
+        let signs = self.signs;
         let env = move |name: &str| match name {
             "TEST_URL" => Some(url.clone()),
-            "TEST_KEY" => Some(KEY.to_owned()),
+            "TEST_KEY" if !signs => Some(KEY.to_owned()),
+            name if signs => account(name),
             _ => None,
         };
         let mut cx = RunContext::new(folder.path().join("run"), &diary, &env);
@@ -298,6 +303,17 @@ fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
 }
 
 /// Every byte that a run shows or leaves is free of the key, also encoded.
+/// An account at AWS, whose secret must appear nowhere.
+pub fn account(name: &str) -> Option<String> {
+    let value = match name {
+        "AWS_ACCESS_KEY_ID" => "AKIDEXAMPLE",
+        "AWS_SECRET_ACCESS_KEY" => KEY,
+        "AWS_REGION" => "us-east-1",
+        _ => return None,
+    };
+    Some(value.to_owned())
+}
+
 fn no_key_anywhere(report: &RunReport, folder: &std::path::Path) {
     let mut shown = format!("{report:?}");
     if let Err(error) = &report.result {
