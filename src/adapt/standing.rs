@@ -316,7 +316,8 @@ fn seconds(micros: u64) -> Decimal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ir::workflow::StepId;
+    use crate::ir::workflow::{StepId, ValueId};
+    use crate::run::tests::samples::{call, value};
     use rust_decimal::dec;
 
     fn figures(calls: Decimal) -> Figures {
@@ -364,6 +365,22 @@ mod tests {
         assert_eq!(projected(dec!(10), 0.0, &now(10, 0), &planned), dec!(10));
         assert_eq!(projected(dec!(10), 15.0, &now(10, 0), &planned), dec!(15));
         assert_eq!(projected(dec!(10), 0.0, &now(20, 0), &planned), dec!(20));
+    }
+
+    #[test]
+    fn items_wait_for_their_own_calls_and_rounds_for_all_of_those_before() {
+        let pair = || Region { nodes: vec![call(0, value(90), 1), call(1, value(1), 2)], result: value(2) };
+        let map = || Node::Map { over: value(0), item: ValueId(90), body: pair(), output: ValueId(3) };
+        let of = |nodes: Vec<Node>| {
+            let mut loops = BTreeMap::new();
+            around(&Region { nodes, result: value(3) }, &mut Vec::new(), &mut loops);
+            [waits(&loops, 0, 1), waits(&loops, 1, 2)]
+        };
+        assert_eq!(of(vec![map(), call(2, value(3), 4)]), [Waits::Item, Waits::All]);
+        let body = Region { nodes: vec![map()], result: value(3) };
+        let (carry, until) = (None, value(3));
+        let rounds = Node::Repeat { limit: 2, expected: None, carry, body, until, output: ValueId(5) };
+        assert_eq!(of(vec![rounds, call(2, value(5), 4)]), [Waits::All, Waits::All]);
     }
 
     #[test]
