@@ -7,9 +7,10 @@
 
 pub mod epochs;
 pub mod forecast;
+mod makespan;
 mod standing;
 
-use self::standing::Standing;
+use self::standing::{Standing, Told};
 use crate::ask::names::choice;
 use crate::check::program::{Clause, Metric, Pin};
 use crate::compile::{Decision, Prepared};
@@ -51,6 +52,25 @@ pub struct Adapt<'p, 'a> {
     state: RefCell<State>,
 }
 
+/// How the times of the rest are told to the solver, which adds up the steps of the longest path.
+struct Way {
+    told: Told,
+    /// Whether a line leaves as much more as items of maps overlap now.
+    overlap: bool,
+    /// Whether limits are taken as they are, and not looser by what rounding adds.
+    strict: bool,
+}
+
+/// From the loosest to the safest; what is found is always held against the projection of the run.
+const WAYS: [Way; 6] = [
+    Way { told: Told::Alone, overlap: true, strict: false },
+    Way { told: Told::Alone, overlap: true, strict: true },
+    Way { told: Told::Alone, overlap: false, strict: false },
+    Way { told: Told::Alone, overlap: false, strict: true },
+    Way { told: Told::InTurn, overlap: false, strict: false },
+    Way { told: Told::InTurn, overlap: false, strict: true },
+];
+
 struct State {
     /// The plan as it is carried out now.
     plan: Plan,
@@ -82,54 +102,54 @@ impl<'p, 'a> Adapt<'p, 'a> {
         clauses.map(|c| (c, standing.comes_to(c.metric, choice))).filter(late).collect()
     }
 
-    /// The problem of the rest: what has begun is pinned, with the figures that it has now.
-    fn rest(&self, standing: &Standing, choice: &[usize], strict: bool) -> Encoded {
+    /// The problem of the rest: what has begun is pinned, with the figures that it has now. Times are told in one of several ways.
+    fn rest(&self, standing: &Standing, choice: &[usize], way: &Way) -> Encoded {
         let mut encoded = self.decision.encoded.clone();
         let steps = encoded.problem.steps.len();
-        let waiting = |step: usize| standing.waits(step);
+        let spoken = BOUNDED.into_iter().filter(|metric| self.decision.plan.speaks_of(metric.name()));
+        let spoken: Vec<Metric> = spoken.collect();
         for (step, chosen) in choice.iter().enumerate() {
-            if waiting(step) {
-                for (option, choice) in encoded.problem.steps[step].choices.iter_mut().enumerate() {
-                    for of in [Metric::Latency, Metric::LatencyP95, Metric::LatencyP99, Metric::Cost] {
-                        choice.figures[figure(of).index()] = up(standing.figure(of, step, option), of);
-                    }
-                }
-                continue;
+            let waits = standing.waits(step);
+            if !waits {
+                // What was begun is as it is, whatever its call asks for: somebody whom it names may stand in.
+                let own = |c: &usize| matches!(&encoded.origins[*c], Origin::StepPin(of, _) if *of == step);
+                encoded.problem.steps[step].choices[*chosen].breaks.retain(|c| !own(c));
+                let rule = encoded.problem.clauses.len();
+                encoded.problem.clauses.push(problem::Clause { bound: Bound::Rule });
+                encoded.origins.push(Origin::StepPin(step, self.pin(step, *chosen)));
+                let others = encoded.problem.steps[step].choices.iter_mut().enumerate().filter(|(o, _)| o != chosen);
+                others.for_each(|(_, other)| other.breaks.push(rule));
             }
-            let rule = encoded.problem.clauses.len();
-            encoded.problem.clauses.push(problem::Clause { bound: Bound::Rule });
-            encoded.origins.push(Origin::StepPin(step, self.pin(step, *chosen)));
             for (option, choice) in encoded.problem.steps[step].choices.iter_mut().enumerate() {
-                if option != *chosen {
-                    choice.breaks.push(rule);
-                    continue;
-                }
-                for of in [Metric::Latency, Metric::LatencyP95, Metric::LatencyP99, Metric::Cost] {
-                    choice.figures[figure(of).index()] = up(standing.figure(of, step, option), of);
+                for of in spoken.iter().filter(|_| waits || option == *chosen) {
+                    choice.figures[figure(*of).index()] = up(standing.figure(*of, step, option, way.told), *of);
                 }
             }
         }
-        let slack = if strict { 0 } else { steps as i64 };
+        let slack = if way.strict { 0 } else { steps as i64 };
         for (clause, origin) in encoded.problem.clauses.iter_mut().zip(&encoded.origins) {
             if let (Origin::Clause(said), Bound::AtMost { limit: most, .. }) = (origin, &mut clause.bound)
                 && bounded(said.metric)
             {
-                let left = Clause { limit: standing.left(said), ..said.clone() };
+                let timed = said.metric != Metric::Cost;
+                let over = if way.overlap && timed { standing.overlap(said.metric, choice) } else { Decimal::ONE };
+                let left = Clause { limit: standing.left(said) * over, ..said.clone() };
                 *most = limit(&left, slack).max(0);
             }
         }
         encoded
     }
 
-    /// The choice with those in it who stood in and do worse: quality that is lost already must be made up for by what is left. None where
-    /// there are none, or what stood in is no option of the space.
-    fn with_those_who_stood_in(&self, state: &State, now: &Now) -> Option<Vec<usize>> {
-        let worse: Vec<PlanStep> = now.steps.iter().filter_map(|step| step.worse.clone()).collect();
-        if worse.is_empty() {
+    /// The choice with those in it who stand in and do worse, and one more: quality that is lost already must be made up for by what is left.
+    /// None where there are none, or what stands in is no option of the space.
+    fn with_those_who_stand_in(&self, state: &State, now: &Now, more: Option<&PlanStep>) -> Option<Vec<usize>> {
+        let stand_in: Vec<PlanStep> =
+            now.steps.iter().filter_map(|step| step.worse.clone()).chain(more.cloned()).collect();
+        if stand_in.is_empty() {
             return None;
         }
         let mut plan = state.plan.clone();
-        plan.replace(&worse);
+        plan.replace(&stand_in);
         choice(self.prepared, &plan).ok()
     }
 
@@ -141,30 +161,34 @@ impl<'p, 'a> Adapt<'p, 'a> {
         Pin { implementation, knobs, device, units: vec![candidate.units], span }
     }
 
-    /// The best choice for the rest that keeps every line exactly; the lines that clash where there is none.
-    fn choose(&self, standing: &Standing, choice: &[usize]) -> Result<(Encoded, Solution), Vec<String>> {
-        let mut clash = Vec::new();
-        for strict in [false, true] {
-            let encoded = self.rest(standing, choice, strict);
+    /// The best choice for the rest that keeps every line exactly, with a plan of it that passes every check; the lines that clash where there is
+    /// none.
+    fn choose(&self, standing: &Standing, choice: &[usize]) -> Result<(Solution, Plan), Vec<String>> {
+        for (n, way) in WAYS.iter().enumerate() {
+            let encoded = self.rest(standing, choice, way);
             match solve(&encoded.problem, &self.limits) {
                 Outcome::Solved(found) if self.broken(standing, &found.choice, false).is_empty() => {
-                    return Ok((encoded, found));
+                    if let Some(plan) = self.plan(standing, &encoded, &found) {
+                        return Ok((found, plan));
+                    }
                 }
                 Outcome::Solved(_) => {}
-                Outcome::Conflict(conflict) => {
+                // Nothing is looser than the first.
+                Outcome::Conflict(conflict) if n == 0 => {
                     let lines = conflict.core.iter().filter_map(|at| encoded.origins.get(*at));
-                    clash = lines.filter(|o| !matches!(o, Origin::StepPin(..))).map(said).collect();
+                    let mut clash: Vec<String> =
+                        lines.filter(|o| !matches!(o, Origin::StepPin(..))).map(said).collect();
                     clash.dedup();
-                    break;
+                    return Err(clash);
                 }
-                Outcome::Unknown(_) => break,
+                Outcome::Conflict(_) | Outcome::Unknown(_) => {}
             }
         }
-        Err(clash)
+        Err(Vec::new())
     }
 
     /// The plan of a choice for the rest, if it passes every check that a plan passes.
-    fn plan(&self, encoded: &Encoded, solution: &Solution) -> Option<Plan> {
+    fn plan(&self, standing: &Standing, encoded: &Encoded, solution: &Solution) -> Option<Plan> {
         let Prepared { compiled, library, machines, space, job, workflow, sizes, hashes, .. } = self.prepared;
         let soft = |origin: &&Origin| match origin {
             Origin::Clause(clause) => job.preferred.iter().any(|soft| soft.span == clause.span),
@@ -193,9 +217,35 @@ impl<'p, 'a> Adapt<'p, 'a> {
         };
         let plan = build(&input).ok()?;
         let mut wrong = verify_against(&plan, library);
-        wrong.extend(audit(&plan, job, &compiled.checked.program, library));
+        // Who stands in was audited as the fallback that it is: its call may pin another.
+        let begun = |step: &&PlanStep| !standing.waits(standing.whole(step.id.0 as usize));
+        let begun: Vec<PlanStep> = self.decision.plan.steps.iter().filter(begun).cloned().collect();
+        let mut chosen = plan.clone();
+        chosen.replace(&begun);
+        wrong.extend(audit(&chosen, job, &compiled.checked.program, library));
         wrong.is_empty().then_some(plan)
     }
+
+    /// The steps that a choice for the rest changes, as its plan has them, and what is said of them.
+    fn changes(&self, now: &Now, from: &[usize], before: &[usize], (after, plan): (&[usize], &Plan)) -> Changes {
+        let Prepared { space, workflow, .. } = self.prepared;
+        let (mut steps, mut lines) = (Vec::new(), Vec::new());
+        for (position, step) in from.iter().enumerate() {
+            let (old, new) = (space.steps[*step].taken(before[*step]).0, space.steps[*step].taken(after[*step]).0);
+            if old == new || now.steps.get(position).is_none_or(|s| s.stage != Stage::Waiting) {
+                continue;
+            }
+            lines.push(format!("{}: {} instead of {}", workflow.steps[*step].name, shown(new), shown(old)));
+            steps.extend(plan.steps.get(position).cloned());
+        }
+        Changes { steps, said: lines.join("; ") }
+    }
+}
+
+/// What is changed of the rest.
+struct Changes {
+    steps: Vec<PlanStep>,
+    said: String,
 }
 
 impl Steer for Adapt<'_, '_> {
@@ -206,36 +256,20 @@ impl Steer for Adapt<'_, '_> {
             return None;
         }
         let mut state = self.state.borrow_mut();
-        if let Some(choice) = self.with_those_who_stood_in(&state, now) {
-            state.choice = choice;
-        }
-        let left = taken(workflow, space, &state.choice, library);
-        let standing = Standing::new(now, &self.prepared.space, &left);
-        let broken = self.broken(&standing, &state.choice, true);
+        let before = self.with_those_who_stand_in(&state, now, None).unwrap_or_else(|| state.choice.clone());
+        let left = taken(workflow, space, &before, library);
+        let standing = Standing::new(now, space, &left, library);
+        let broken = self.broken(&standing, &before, true);
         let news = broken.iter().any(|(clause, _)| !state.given_up.contains(clause.text.as_str()));
         if broken.is_empty() || !news {
             return None;
         }
         let why = because(&broken, &standing, &left.choice, now, self);
-        let (encoded, solution) = match self.choose(&standing, &state.choice) {
+        let (solution, plan) = match self.choose(&standing, &before) {
             Ok(found) => found,
             Err(clash) => return Some(give_up(&mut state, &broken, &why, &clash)),
         };
-        let plan = match self.plan(&encoded, &solution) {
-            Some(plan) => plan,
-            None => return Some(give_up(&mut state, &broken, &why, &[])),
-        };
-        let mut steps: Vec<PlanStep> = Vec::new();
-        let mut lines = Vec::new();
-        for (position, step) in left.from.iter().enumerate() {
-            let (old, new) = (state.choice[*step], solution.choice[*step]);
-            let (before, after) = (space.steps[*step].taken(old).0, space.steps[*step].taken(new).0);
-            if before == after || now.steps.get(position).is_none_or(|s| s.stage != Stage::Waiting) {
-                continue;
-            }
-            lines.push(format!("{}: {} instead of {}", workflow.steps[*step].name, shown(after), shown(before)));
-            steps.extend(plan.steps.get(position).cloned());
-        }
+        let Changes { steps, said } = self.changes(now, &left.from, &before, (&solution.choice, &plan));
         if steps.is_empty() {
             return None;
         }
@@ -243,33 +277,61 @@ impl Steer for Adapt<'_, '_> {
             let value = standing.comes_to(clause.metric, &solution.choice);
             format!("{} {}", clause.metric.name(), metric(clause.metric.name(), value))
         });
-        let (change, now) = (lines.join("; "), totals.collect::<Vec<_>>().join(", "));
+        let (change, now) = (said, totals.collect::<Vec<_>>().join(", "));
         Some(match self.mode {
             Mode::Show => {
                 state.given_up.extend(broken.iter().map(|(clause, _)| clause.text.to_string()));
                 Turn { steps: Vec::new(), message: format!("{why}; the rest could be planned again: {change} ({now})") }
             }
             Mode::Change => {
-                state.choice = solution.choice;
-                state.plan.replace(&steps);
+                state.goes_on(self.prepared, &steps);
                 Turn { steps, message: format!("{why}; the rest is planned again: {change} ({now})") }
             }
         })
     }
 
-    fn changed(&self, steps: &[PlanStep]) {
+    fn stand_in(&self, now: &Now, by: &PlanStep) -> Option<Turn> {
+        let Prepared { library, space, workflow, .. } = self.prepared;
+        if space.terms.rate.is_some() || self.mode == Mode::Show {
+            return None;
+        }
         let mut state = self.state.borrow_mut();
-        state.plan.replace(steps);
+        let before = self.with_those_who_stand_in(&state, now, Some(by))?;
+        let left = taken(workflow, space, &before, library);
+        let standing = Standing::new(now, space, &left, library);
+        let (solution, plan) = self.choose(&standing, &before).ok()?;
+        let Changes { steps, said } = self.changes(now, &left.from, &before, (&solution.choice, &plan));
+        state.goes_on(self.prepared, &steps);
+        let quality = metric(Metric::Quality.name(), plan.total.quality);
+        let message = format!(
+            "`{}` stands in for `{}`; so that every line is kept, the rest is planned again: {said} (quality {quality})",
+            by.implementation, by.name
+        );
+        Some(Turn { steps, message })
+    }
+
+    fn changed(&self, steps: &[PlanStep]) {
+        self.state.borrow_mut().goes_on(self.prepared, steps);
+    }
+}
+
+impl State {
+    /// The rest is carried out otherwise from now on.
+    fn goes_on(&mut self, prepared: &Prepared<'_>, steps: &[PlanStep]) {
+        self.plan.replace(steps);
         // What cannot be had any more counts with the figures of what was planned first.
-        if let Ok(choice) = choice(self.prepared, &state.plan) {
-            state.choice = choice;
+        if let Ok(choice) = choice(prepared, &self.plan) {
+            self.choice = choice;
         }
     }
 }
 
+/// What is used up as a run goes on.
+const BOUNDED: [Metric; 4] = [Metric::Cost, Metric::Latency, Metric::LatencyP95, Metric::LatencyP99];
+
 /// Whether a line bounds what is used up as a run goes on.
 fn bounded(metric: Metric) -> bool {
-    matches!(metric, Metric::Cost | Metric::Latency | Metric::LatencyP95 | Metric::LatencyP99)
+    BOUNDED.contains(&metric)
 }
 
 /// By how much a prediction may miss a line before anything is changed for it: what starting and waiting take is in no prediction.
@@ -304,7 +366,9 @@ fn because(
             if took > planned {
                 let called = &adapt.prepared.workflow.steps[standing.whole(position)].name;
                 let verb = if step.stage == Stage::Done { "took" } else { "takes" };
-                let text = format!("{called} {verb} {}, planned {}", metric(name, took), metric(name, planned));
+                let all = standing.added_up(clause.metric, position);
+                let all = all.map(|calls| format!(" in {calls} calls together")).unwrap_or_default();
+                let text = format!("{called} {verb} {}{all}, planned {}", metric(name, took), metric(name, planned));
                 worst.push((took - planned, text));
             }
         }

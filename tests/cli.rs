@@ -695,6 +695,7 @@ fn edited_plans_are_refused() {
     let good: Value = serde_json::from_str(&mkbc.read("good.json")).expect("a plan");
     let mutations: Vec<Mutation> = vec![
         ("version", |p| p["version"] = json!(99)),
+        ("the compiler", |p| p["compiler"] = json!("mkbc 0.0.9")),
         ("an unknown field", |p| p["surprise"] = json!(1)),
         ("a field gone", |p| drop(p.as_object_mut().expect("an object").remove("steps"))),
         ("the cost of a step", |p| p["steps"][0]["predicted"]["cost_usd"] = json!("0.000001")),

@@ -47,6 +47,34 @@ struct Engine {
     without: &'static [(&'static str, &'static str)],
 }
 
+/// What an engine is given, and what it gives.
+struct Shape {
+    param: &'static str,
+    ty: Value,
+    x: Value,
+    output: Value,
+}
+
+impl Engine {
+    fn shape(&self, stage: &Stage, asked: &str) -> Shape {
+        let of = |param, ty, x, output| Shape { param, ty, x, output };
+        let file = |name: &str| stage.folder.path().join(name);
+        match self.name {
+            // A browser takes an address and yields a page, which is an object.
+            "browser" => of("url", json!("text"), json!(format!("{}/{asked}/page", stage.host)), json!("json")),
+            "openai chat, structure" => {
+                of("x", json!("text"), json!(asked), json!({"record": ["What", [["what", "text"]]]}))
+            }
+            "openai chat, a picture" => of("x", json!("image"), json!({"file": file("a.png")}), json!("text")),
+            "openai embeddings" => of("x", json!({"list": "text"}), json!([asked]), json!({"list": "embedding"})),
+            "openai transcription" => {
+                of("x", json!("audio"), json!({"file": file("a.wav"), "duration": 4.0}), json!("text"))
+            }
+            _ => of("x", json!("text"), json!(asked), json!("text")),
+        }
+    }
+}
+
 struct Stage {
     folder: tempfile::TempDir,
     host: String,
@@ -78,9 +106,18 @@ impl Stage {
         }
         engine
     }
+
+    /// A model server of one's own, which the run starts by its command line, and which is a FAKE.
+    fn server(&self, server: &str, weights: &str, case: &str) -> Value {
+        let never = self.folder.path().join(format!("hung-{case}-never/x"));
+        let fake = json!({"hang": never}).to_string();
+        let serve =
+            json!({"server": server, "weights": weights, "context": 0, "parallel": 1, "arguments": ["--fake", fake]});
+        self.provider("chat", case, serve)
+    }
 }
 
-const ENGINES: [Engine; 13] = [
+const ENGINES: [Engine; 21] = [
     Engine {
         name: "process",
         engine: |_, case| {
@@ -153,14 +190,36 @@ const ENGINES: [Engine; 13] = [
     Engine { name: "anthropic", engine: |stage, case| stage.provider("messages", case, Value::Null), without: &[] },
     Engine { name: "bedrock", engine: |stage, case| stage.provider("converse", case, Value::Null), without: &[] },
     Engine {
-        name: "server",
+        name: "openai chat, structure",
         engine: |stage, case| {
-            let marks = |name: &str| stage.folder.path().join(name).to_string_lossy().into_owned();
-            let fake = json!({"hang": marks(&format!("hung-{case}-never/x"))});
-            let serve = json!({"server": "vllm", "weights": "w", "context": 0, "parallel": 1,
-                "arguments": ["--fake", fake.to_string()]});
-            stage.provider("chat", case, serve)
+            let mut engine = stage.provider("chat", case, Value::Null);
+            engine["url"] = json!(format!("{}/structure", stage.address(case)));
+            engine
         },
+        without: &[],
+    },
+    Engine {
+        name: "openai chat, a picture",
+        engine: |stage, case| stage.provider("chat", case, Value::Null),
+        without: &[],
+    },
+    Engine {
+        name: "openai embeddings",
+        engine: |stage, case| stage.provider("embeddings", case, Value::Null),
+        without: &[],
+    },
+    Engine {
+        name: "openai transcription",
+        engine: |stage, case| stage.provider("transcription", case, Value::Null),
+        without: &[],
+    },
+    Engine { name: "server: vllm", engine: |stage, case| stage.server("vllm", "w", case), without: &[] },
+    Engine { name: "server: sglang", engine: |stage, case| stage.server("sglang", "w", case), without: &[] },
+    Engine { name: "server: llama.cpp", engine: |stage, case| stage.server("llama_cpp", "w.gguf", case), without: &[] },
+    Engine { name: "server: ollama", engine: |stage, case| stage.server("ollama", "w", case), without: &[] },
+    Engine {
+        name: "server: transformers",
+        engine: |stage, case| stage.server("transformers", "w", case),
         without: &[],
     },
 ];
@@ -171,23 +230,22 @@ fn mcp(server: Value) -> Value {
 }
 
 /// A plan of one step on one engine.
-fn plan(engine: Value, timeout_ms: Option<u64>) -> Plan {
-    // A browser takes an address and yields a page, which is an object.
-    let (param, output) = if engine["kind"] == "browser" { ("url", "json") } else { ("x", "text") };
+fn plan(engine: Value, shape: &Shape, timeout_ms: Option<u64>) -> Plan {
+    let Shape { param, ty, output, .. } = shape;
     let figures = json!({"latency_s": "1", "latency_p95_s": "1", "latency_p99_s": "1", "cost_usd": "0", "energy_wh": null,
         "quality": "1", "memory_gb": "0"});
     let streamed = serde_json::to_value(murakkab::plan::model::Streamed::default()).expect("JSON");
     let step = json!({
         "id": 0, "name": "act", "task": "act", "line": 1, "implementation": "actor", "label": null, "knobs": {},
         "hardware": {"device": "cpu", "units": 1, "replicas": 1}, "instance": null, "engine": engine,
-        "params": [[param, "text"]], "output": output, "calls": "1",
+        "params": [[param, ty]], "output": output, "calls": "1",
         "conditions": {"retries": 0, "timeout_ms": timeout_ms}, "predicted": figures, "evidence": [], "reason": "",
     });
     let plan = json!({
         "version": murakkab::plan::model::PLAN_VERSION, "compiler": "test", "job": "job",
         "hashes": {"source": "", "library": "", "lock": null},
         "cluster": {"name": "here", "pools": {"cpu": {"units": 2, "usd_per_hour": "0"}}},
-        "inputs": [{"name": "x", "type": "text", "value": 0, "sizes": {}}], "result": output,
+        "inputs": [{"name": "x", "type": ty, "value": 0, "sizes": {}}], "result": output,
         "body": {"nodes": [{"kind": "call", "step": 0, "args": [[param, {"value": 0}]], "output": 1}], "result": {"value": 1}},
         "steps": [step], "instances": [], "clauses": [], "wishes": [],
         "total": {"latency_s": "1", "latency_p95_s": "1", "latency_p99_s": "1", "cost_usd": "0", "energy_wh": "0",
@@ -208,12 +266,16 @@ fn installed(program: &str) -> bool {
 fn go(stage: &Stage, engine: &Engine, case: &str) -> (RunReport, Duration, PathBuf) {
     let asked = if case == "cancel" { "hang" } else { case };
     let timeout = matches!(case, "hang" | "drip").then_some(1500);
-    let plan = plan((engine.engine)(stage, asked), timeout);
+    let shape = engine.shape(stage, asked);
+    let plan = plan((engine.engine)(stage, asked), &shape, timeout);
     let weights = stage.folder.path().to_string_lossy().into_owned();
     let env = |name: &str| match name {
         "ENGINES_KEY" | "OPENAI_API_KEY" => Some(KEY.to_owned()),
         "MKBC_WEB_ALLOW" => Some("127.0.0.1,".to_owned() + stage.host.trim_start_matches("http://")),
-        "MKBC_VLLM" => Some(repository("tests/servers/fake_server.py")),
+        "MKBC_VLLM" | "MKBC_SGLANG" | "MKBC_LLAMA_CPP" | "MKBC_OLLAMA" | "MKBC_TRANSFORMERS" => {
+            Some(repository("tests/servers/fake_server.py"))
+        }
+        "OLLAMA_MODELS" => Some(format!("{weights}/ollama")),
         "MKBC_CANDLE" => Some(repository("tests/workers/fake_worker.py")),
         "MKBC_WEIGHTS" => Some(weights.clone()),
         _ => std::env::var(name).ok(),
@@ -230,8 +292,7 @@ fn go(stage: &Stage, engine: &Engine, case: &str) -> (RunReport, Duration, PathB
                 switch.cancel();
             }
         };
-        let x = if engine.name == "browser" { json!(format!("{}/{asked}/page", stage.host)) } else { json!(asked) };
-        let inputs = BTreeMap::from([("x".to_owned(), x)]);
+        let inputs = BTreeMap::from([("x".to_owned(), shape.x.clone())]);
         tokio::join!(run(&plan, inputs, &cx), stop).0
     });
     (report.expect("a runtime"), begun.elapsed(), folder)
@@ -277,6 +338,7 @@ fn judge(stage: &Stage, engine: &Engine, case: &str) -> Verdict {
         // The SDK's client ends the session over an answer that is too large, and does not say why.
         "big" if engine.name.contains("HTTP") => kind == Some(FaultKind::Provider),
         "big" if browser => report.result.is_err() || said.len() < 1 << 20,
+        "answer" if engine.name == "openai embeddings" => said.contains("[[7.25]]"),
         "answer" => said.contains("did answer") || said.contains("fake: answer"),
         "fail" => {
             matches!(kind, Some(FaultKind::Process | FaultKind::Provider | FaultKind::Answer))
@@ -304,8 +366,14 @@ fn judge(stage: &Stage, engine: &Engine, case: &str) -> Verdict {
 fn every_engine_passes_every_case() {
     let folder = tempfile::tempdir().expect("a folder");
     let stage = Stage { folder, host: host::start(), tools: tools::start(), old: old::start() };
-    fs::create_dir_all(stage.folder.path().join("w")).expect("a folder");
-    fs::write(stage.folder.path().join("w/config.json"), "{}").expect("a file");
+    let ollama = "ollama/manifests/registry.ollama.ai/library/w/latest";
+    let files: [(&str, &[u8]); 5] =
+        [("w/config.json", b"{}"), ("w.gguf", b"GGUF"), (ollama, b"{}"), ("a.png", b"\x89PNG\r\n"), ("a.wav", b"RIFF")];
+    for (name, bytes) in files {
+        let path = stage.folder.path().join(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::write(path, bytes).expect("a file");
+    }
     let width = ENGINES.iter().map(|e| e.name.len()).max().unwrap_or(0);
     let mut table = format!("{:width$}", "");
     CASES.iter().for_each(|case| table.push_str(&format!("  {case:>7}")));
@@ -343,10 +411,11 @@ fn how_long_a_server_takes_to_start_is_not_its_calls_time() {
     let folder = tempfile::tempdir().expect("a folder");
     let start = format!("sleep 3; exec python3 {} --mcp", repository("tests/engines/actor.py"));
     let server = json!({"command": ["sh", "-c", start], "env": [], "url": "", "url_env": "", "key_env": ""});
-    let plan = plan(mcp(server), Some(2500));
+    let shape = Shape { param: "x", ty: json!("text"), x: json!("answer"), output: json!("text") };
+    let plan = plan(mcp(server), &shape, Some(2500));
     let env = |name: &str| std::env::var(name).ok();
     let cx = RunContext::new(folder.path().join("run"), &Silent, &env);
-    let report = block_on(run(&plan, BTreeMap::from([("x".to_owned(), json!("answer"))]), &cx)).expect("a runtime");
+    let report = block_on(run(&plan, BTreeMap::from([("x".to_owned(), shape.x)]), &cx)).expect("a runtime");
     assert!(
         report.result.as_ref().is_ok_and(|answer| answer.to_string().contains("did answer")),
         "{:?}",

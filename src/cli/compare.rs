@@ -10,7 +10,7 @@ use crate::plan::model::{Plan, PlanStep};
 use crate::plan::render::{hardware, percent};
 use crate::plan::verify::quality;
 use crate::run::fault::printable;
-use crate::run::journal::replay::{End, Replay};
+use crate::run::journal::replay::End;
 use crate::run::journal::view::{RunView, StepView, by};
 use crate::run::journal::{Journal, Run};
 use clap::Args;
@@ -39,7 +39,7 @@ struct Side {
 
 impl Side {
     fn of(journal: &Journal, run: &Run) -> Result<Side, Failure> {
-        let replay = Replay::of(&journal.records(run.id)?);
+        let replay = journal.replay(run, &journal.records(run.id)?);
         let answer = match &replay.end {
             End::Answered(value) => Some(journal.blobs().value(value)?),
             _ => None,

@@ -39,7 +39,7 @@ pub fn resume(options: &ResumeOptions) -> Result<(), Failure> {
     if again(&journal, &run, showing)? {
         return Ok(());
     }
-    let replay = Replay::of(&journal.records(run.id)?);
+    let replay = journal.replay(&run, &journal.records(run.id)?);
     let mut plan = journal.plan(&run.info)?;
     let limits = limits::read(&options.slo, &plan)?;
     // Of each figure the limit that was given last.

@@ -8,7 +8,6 @@ use crate::run::budget::Unsettled;
 use crate::run::fault::printable;
 use crate::run::journal::lock::Lock;
 use crate::run::journal::record::Record;
-use crate::run::journal::replay::Replay;
 use crate::run::journal::said::said;
 use crate::run::journal::view::{state, took};
 use crate::run::journal::{Journal, Run};
@@ -123,7 +122,7 @@ pub fn runs(options: &RunsOptions) -> Result<(), Failure> {
 
 fn listed(journal: &Journal, id: u64, run: Option<Run>) -> Listed {
     // One damaged run does not hide the others.
-    let replay = run.as_ref().and_then(|run| Some((run, Replay::of(&journal.records(id).ok()?))));
+    let replay = run.as_ref().and_then(|run| Some((run, journal.replay(run, &journal.records(id).ok()?))));
     let (state, took, cost, unsettled) = match &replay {
         Some((run, replay)) => {
             let state = state(journal, run, replay);

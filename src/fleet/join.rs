@@ -9,7 +9,7 @@ use crate::check::program::Pin;
 use crate::compile::{Changes, Decision, Prepared, Undecided, decide};
 use crate::library::Library;
 use crate::plan::fallback::named;
-use crate::plan::model::{ClusterSpec, Plan, Pool};
+use crate::plan::model::{COMPILER, ClusterSpec, Plan, Pool};
 use crate::solve::joint::problem::{Fleet, Kind};
 use crate::solve::joint::{self, Outcome, Planned};
 use crate::solve::{Certify, Limits};
@@ -169,7 +169,7 @@ impl Whole<'_> {
         };
         let joint = JointPlan {
             joint_version: JOINT_VERSION,
-            compiler: concat!("mkbc ", env!("CARGO_PKG_VERSION")).to_string(),
+            compiler: COMPILER.to_string(),
             cluster: cluster(machines),
             utilisation: settings.utilisation.normalize(),
             switching: settings.switching.clone(),

@@ -1,8 +1,8 @@
 //! Space + the solver's choice → plan.
 
 use super::model::{
-    ClusterSpec, Conditions, Evidence, Hardware, Hashes, Input, PLAN_VERSION, Plan, PlanClause, PlanInstance, PlanStep,
-    PlanWish, Pool, Predicted, Totals,
+    COMPILER, ClusterSpec, Conditions, Evidence, Hardware, Hashes, Input, PLAN_VERSION, Plan, PlanClause, PlanInstance,
+    PlanStep, PlanWish, Pool, Predicted, Totals,
 };
 use super::place::place;
 use super::reason::reason;
@@ -98,7 +98,7 @@ pub fn build(input: &BuildInput) -> Result<Plan, String> {
         .map(|(n, (units, price))| (n.to_string(), Pool { units: *units, usd_per_hour: *price }));
     Ok(Plan {
         version: PLAN_VERSION,
-        compiler: concat!("mkbc ", env!("CARGO_PKG_VERSION")).to_string(),
+        compiler: COMPILER.to_string(),
         job: input.job.name.to_string(),
         hashes: input.hashes.clone(),
         cluster: ClusterSpec { name: input.machines.name.to_string(), pools: pools.collect() },

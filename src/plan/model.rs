@@ -22,6 +22,8 @@ use std::collections::BTreeMap;
 
 /// The version of the plan's format. A plan of another version is refused.
 pub const PLAN_VERSION: u32 = 3;
+/// This compiler: what a plan means is what the one that made it meant.
+pub const COMPILER: &str = concat!("mkbc ", env!("CARGO_PKG_VERSION"));
 
 /// A compiled job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -96,7 +98,7 @@ impl Plan {
     ) -> Plan {
         Plan {
             version: PLAN_VERSION,
-            compiler: concat!("mkbc ", env!("CARGO_PKG_VERSION")).into(),
+            compiler: COMPILER.into(),
             job,
             hashes: Hashes { source: String::new(), library: String::new(), lock: None },
             cluster: ClusterSpec { name: "here".into(), pools },

@@ -7,13 +7,16 @@ mod placed;
 mod quality;
 mod totals;
 
+pub use self::fallbacks::{Broken, broken};
 use self::flow::follow;
 pub use self::quality::quality;
 use self::quality::{quality_by, rule_of, shares};
 use self::totals::{recompute, times};
 use super::build::{gpus, predicted};
 use super::fallback::in_place;
-use super::model::{Hardware, PLAN_VERSION, Plan, PlanInstance, PlanStep, Predicted, PriceChange, ShadowPrice};
+use super::model::{
+    COMPILER, Hardware, PLAN_VERSION, Plan, PlanInstance, PlanStep, Predicted, PriceChange, ShadowPrice,
+};
 use crate::check::agents::TURN;
 use crate::check::program::Metric;
 use crate::diag::Diagnostics;
@@ -37,6 +40,13 @@ pub fn verify(plan: &Plan) -> Vec<String> {
         wrong.push(format!(
             "the plan has version {}, and this mkbc reads version {PLAN_VERSION}: compile it again",
             plan.version
+        ));
+        return wrong;
+    }
+    if plan.compiler != COMPILER {
+        wrong.push(format!(
+            "the plan was made by {}, and this is {COMPILER}, for which it may mean something else: compile it again",
+            plan.compiler
         ));
         return wrong;
     }

@@ -103,6 +103,14 @@ impl Fault {
         self
     }
 
+    /// Where somebody is left, and may not stand in.
+    pub fn unfit(mut self, why: &str) -> Fault {
+        self.message = format!("{}; {why}", self.message);
+        let mend = "mend what failed and resume the run, or ask for less";
+        self.help = Some(self.help.map_or_else(|| mend.to_owned(), |help| format!("{help}; {mend}")));
+        self
+    }
+
     /// The run folder failed us.
     pub fn storage(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Fault {
         let help = match error.kind() {

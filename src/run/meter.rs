@@ -185,7 +185,7 @@ pub struct Meter<'a> {
     firsts: RefCell<BTreeMap<StepId, (Duration, u32)>>,
     /// What hardware of one's own cost in all, dollars.
     rented: Cell<f64>,
-    /// By step, of those who carried calls out the one that is planned to do it worst, where that is worse than the plan's choice.
+    /// By step, of those who carried calls out the one that is planned to do it worst.
     worst: RefCell<BTreeMap<StepId, PlanStep>>,
 }
 
@@ -395,24 +395,21 @@ impl<'a> Meter<'a> {
 
     /// A step gave a value.
     fn carried(&self, step: &PlanStep) {
-        let quality = step.predicted.quality;
         let mut worst = self.worst.borrow_mut();
-        let choice = self.plan.steps.get(step.id.0 as usize);
-        let known = worst.get(&step.id).or(choice).map(|known| known.predicted.quality);
-        if known.is_some_and(|known| quality < known) {
+        if worst.get(&step.id).is_none_or(|known| step.predicted.quality < known.predicted.quality) {
             worst.insert(step.id, step.clone());
         }
-    }
-
-    /// Of those who carried calls of a step out, the one that is planned to do it worst; none where nobody is worse than the plan's choice.
-    pub fn worse(&self, step: StepId) -> Option<PlanStep> {
-        self.worst.borrow().get(&step).cloned()
     }
 
     /// The plan with those in it who are planned to do worst of all who carried its steps out; none where these are its own choices.
     pub fn as_carried_out(&self) -> Option<Plan> {
         let worst = self.worst.borrow();
-        if worst.is_empty() {
+        let other = |by: &PlanStep| {
+            let planned = self.planned(by);
+            (&by.implementation, &by.knobs, &by.hardware)
+                != (&planned.implementation, &planned.knobs, &planned.hardware)
+        };
+        if !worst.values().any(other) {
             return None;
         }
         let mut plan = self.plan.clone();

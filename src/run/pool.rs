@@ -39,6 +39,11 @@ impl Pools {
         self.behind.get(&step).copied().unwrap_or_default()
     }
 
+    /// Units of each pool.
+    pub fn units(&self) -> BTreeMap<String, u32> {
+        self.pools.iter().map(|(name, line)| (name.clone(), line.size())).collect()
+    }
+
     /// Where a call of a step stands among those that wait for the same; the path says which items it is in.
     pub fn rank(&self, step: StepId, path: &str) -> Rank {
         Rank { behind: Reverse(self.behind(step)), step, items: items(path) }

@@ -8,6 +8,7 @@ mod calls;
 pub mod flow;
 mod gather;
 mod scope;
+mod stand_in;
 
 use self::flow::{dependencies, steps_in};
 use self::gather::Gather;
@@ -112,6 +113,9 @@ impl<'a> Scheduler<'a> {
         }
         meter.changed(&changed);
         changed.into_iter().for_each(|step| carriers.replace(step));
+        // Whoever gave something to an earlier runtime counts before this one has come to that call.
+        let stood_in = earlier.into_iter().flat_map(|replay| replay.stood_in());
+        stood_in.filter_map(|(step, by)| carriers.by_name(step, by)).for_each(|by| carriers.stood_in(by));
         let (progress, finished, steered, stood_in, under_way) = Default::default();
         let steering = tokio::sync::Mutex::default();
         Ok(Scheduler {
@@ -157,15 +161,19 @@ impl<'a> Scheduler<'a> {
                 },
                 known,
                 done,
+                // Of calls that failed for good only those that take their place are under way.
+                under_way: started.min(known.max(done)).saturating_sub(done),
+                busy_s: m.map_or(0.0, |m| m.busy_s),
                 took_s: m.zip(by).map_or(0.0, |(m, by)| measured_s(m, &by)),
                 running_s: m.map_or(0.0, |m| own_s - m.from_s),
                 cost_usd: m.and_then(|m| m.cost_usd).unwrap_or(0.0),
-                worse: self.meter.worse(step.id),
+                worse: self.carriers.worse(step.id),
             }
         });
         let steps = steps.collect();
         let (earlier_s, lost) = earlier.map_or_else(Default::default, |replay| (replay.took_s, replay.lost()));
-        Now { elapsed_s: earlier_s + own_s, earlier_s, lost_usd: lost.to_f64().unwrap_or(0.0), steps }
+        let (pools, fan_out) = (self.pools.units(), self.cx.fan_out.max(1));
+        Now { elapsed_s: earlier_s + own_s, earlier_s, lost_usd: lost.to_f64().unwrap_or(0.0), pools, fan_out, steps }
     }
 
     /// Runs the whole data flow.

@@ -3,6 +3,7 @@
 
 use crate::ir::workflow::StepId;
 use crate::plan::model::PlanStep;
+use std::collections::BTreeMap;
 
 /// How far a step is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,13 +27,17 @@ pub struct StepNow {
     pub known: u64,
     /// Calls that are done.
     pub done: u64,
-    /// Time of its calls added up, as a plan predicts it, seconds.
+    /// Calls that are being made.
+    pub under_way: u64,
+    /// Time of its calls, as a plan predicts it, seconds.
     pub took_s: f64,
+    /// Time of the calls that are done, added up, seconds.
+    pub busy_s: f64,
     /// Since its first call began, seconds.
     pub running_s: f64,
     /// Money, dollars.
     pub cost_usd: f64,
-    /// Who carried calls of it out and is planned to do it worse than the plan's choice: what it gave is in what follows.
+    /// Who stands in for its choice and is planned to do it worse: what it gives is in what follows.
     pub worse: Option<PlanStep>,
 }
 
@@ -45,6 +50,10 @@ pub struct Now {
     pub earlier_s: f64,
     /// Money that counts as spent and that no finished call took: requests of earlier runtimes of which nobody knows the end, dollars.
     pub lost_usd: f64,
+    /// Units of each kind of device that calls can hold at once; `api`: calls to providers.
+    pub pools: BTreeMap<String, u32>,
+    /// Items of a map that are under way at once.
+    pub fan_out: usize,
     /// Step by step, in the order of the plan.
     pub steps: Vec<StepNow>,
 }
@@ -62,6 +71,10 @@ pub struct Turn {
 pub trait Steer {
     /// Asked before the first call of each step; none where the plan still fits. Called on the scheduler's thread.
     fn steer(&self, now: &Now) -> Option<Turn>;
+
+    /// Asked where somebody is to stand in for a step's choice beside whom, and all that stand in already, the plan would not keep its lines: how
+    /// the rest is to be carried out so that it does; none where it cannot be. Called on the scheduler's thread.
+    fn stand_in(&self, now: &Now, by: &PlanStep) -> Option<Turn>;
 
     /// Said once, before anything is asked: steps that an earlier runtime of the run had carried out otherwise.
     fn changed(&self, steps: &[PlanStep]);

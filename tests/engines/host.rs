@@ -57,8 +57,14 @@ fn say(status: u16, body: Value) -> Response<Body> {
 fn good(path: &str, body: &[u8]) -> Value {
     let asked: Value = serde_json::from_slice(body).unwrap_or_default();
     if path.ends_with("chat/completions") {
-        json!({"choices": [{"message": {"role": "assistant", "content": "did answer"}, "finish_reason": "stop"}],
+        let structured = path.contains("structure/");
+        let content = if structured { json!({"what": "did answer"}).to_string() } else { "did answer".to_owned() };
+        json!({"choices": [{"message": {"role": "assistant", "content": content}, "finish_reason": "stop"}],
                "usage": {"prompt_tokens": 3, "completion_tokens": 2}})
+    } else if path.ends_with("embeddings") {
+        json!({"data": [{"index": 0, "embedding": [7.25]}], "usage": {"prompt_tokens": 3}})
+    } else if path.ends_with("audio/transcriptions") {
+        json!({"text": "did answer", "duration": 4.0, "segments": [{"start": 0.0, "end": 4.0, "text": "did answer"}]})
     } else if path.ends_with("responses") {
         json!({"status": "completed", "output": [{"type": "message", "role": "assistant",
                "content": [{"type": "output_text", "text": "did answer"}]}], "usage": {"input_tokens": 3, "output_tokens": 2}})

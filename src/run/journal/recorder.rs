@@ -1,6 +1,6 @@
 //! One run's side of the journal: what is done already, and the way to write what happens now.
 
-use super::alive::{self, Alive};
+use super::alive::Alive;
 use super::asked::{Asked, Earlier, Known, Made, Of};
 use super::lock::Lock;
 use super::record::{CallId, Record, Source, Stored};
@@ -11,7 +11,7 @@ use super::{Journal, Run, RunInfo, damaged, failed, put_count};
 use crate::digest::digest;
 use crate::ir::workflow::StepId;
 use crate::library::embedded;
-use crate::plan::model::{Engine, Plan, PlanClause, PlanStep};
+use crate::plan::model::{COMPILER, Engine, Plan, PlanClause, PlanStep};
 use crate::run::budget::Unsettled;
 use crate::run::engines::process::TESTS;
 use crate::run::engines::{Args, builtin};
@@ -84,12 +84,11 @@ impl Journal {
         let folder = crate::run::store::run_folder(&self.folder(run))?;
         let lock = Lock::take(&folder)?;
         let run = self.take_over(run.id)?;
-        // Of the runtime before this one, before there is anything of this one.
-        let worked = alive::seconds(&folder, run.fence.saturating_sub(1));
         let (mut lost, mut numbers, mut replay) = Default::default();
         if run.count > 0 || run.fence > 1 {
             self.check()?;
-            replay = Replay::of(&self.records(run.id)?).worked(worked);
+            let before = Run { fence: run.fence.saturating_sub(1), ..run.clone() };
+            replay = self.replay(&before, &self.records(run.id)?);
             let (seals, folders) = seal::found(run.id, &folder);
             lost = seals;
             numbers = replay.next_numbers();
@@ -101,12 +100,7 @@ impl Journal {
         let blobs = self.blobs.clone();
         let standard = standard_tools();
         let writer = Writer::start(self.db, (run.id, run.fence, run.count), self.ears, Alive::new(&folder, run.fence))?;
-        let opened = Record::Opened {
-            fence: run.fence,
-            pid: std::process::id(),
-            at,
-            compiler: format!("mkbc {}", env!("CARGO_PKG_VERSION")),
-        };
+        let opened = Record::Opened { fence: run.fence, pid: std::process::id(), at, compiler: COMPILER.to_owned() };
         answer(writer.send(opened, true).blocking_recv())?;
         let (fence, recovered, numbers) = (run.fence, RefCell::default(), RefCell::new(numbers));
         let begun = Instant::now();

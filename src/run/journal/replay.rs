@@ -2,6 +2,7 @@
 
 use super::blobs::{Blobs, damaged};
 use super::record::{CallId, Record, Source, Stored};
+use super::{Journal, Run, alive};
 use crate::ir::workflow::StepId;
 use crate::plan::model::{PlanClause, PlanStep};
 use crate::run::budget::Unsettled;
@@ -95,8 +96,15 @@ pub struct Replay {
     last_s: f64,
 }
 
+impl Journal {
+    /// What all of a run's records say of it, and the time that its last runtime worked on it without a record.
+    pub fn replay(&self, run: &Run, records: &[Record]) -> Replay {
+        Replay::of(records).worked(alive::seconds(&self.folder(run), run.fence))
+    }
+}
+
 impl Replay {
-    /// Replays records in order.
+    /// Replays records in order; of the last runtime only the time up to its last record is known here ([`Journal::replay`]).
     pub fn of<'a>(records: impl IntoIterator<Item = &'a Record>) -> Replay {
         let mut replay = Replay::default();
         records.into_iter().for_each(|r| replay.step(r));
@@ -105,7 +113,7 @@ impl Replay {
     }
 
     /// The same, where the last runtime is known to have worked so many seconds, be it without a record.
-    pub fn worked(mut self, seconds: f64) -> Replay {
+    fn worked(mut self, seconds: f64) -> Replay {
         let more = (seconds - self.last_s).max(0.0);
         self.took_s += more;
         self.last_s += more;
@@ -232,6 +240,13 @@ impl Replay {
     pub fn has_begun(&self, step: StepId) -> bool {
         let begun = self.begun.iter().filter(|(path, _)| !self.unsent.contains(*path));
         begun.map(|(_, b)| &b.call).chain(self.done.values().map(|d| &d.call)).any(|call| call.step == step)
+    }
+
+    /// The calls that are done by others than their step's choice, and by whom.
+    pub fn stood_in(&self) -> impl Iterator<Item = (StepId, &str)> {
+        let by = |(path, done): (&String, &Done)| Some((done.call.step, self.stand_ins.get(path)?.as_str()));
+        let made = self.done.iter().filter(|(_, done)| done.source != Source::Cached);
+        made.filter_map(by)
     }
 
     /// What of it counts as spent by an agent.

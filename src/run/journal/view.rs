@@ -1,12 +1,12 @@
 //! A run of the journal -> what there is to show of it: its state, and what each step took so far.
 
-use super::alive;
 use super::lock::Lock;
 use super::record::{Record, Source};
 use super::replay::{Done, End, Replay};
 use super::{Journal, Run};
 use crate::ir::workflow::StepId;
 use crate::plan::model::{Plan, PlanStep};
+use crate::plan::verify::quality;
 use crate::run::budget::Unsettled;
 use crate::run::devices::cpu;
 use crate::run::fault::Fault;
@@ -120,7 +120,7 @@ impl Journal {
     /// What there is to show of a run.
     pub fn view(&self, run: &Run) -> Result<RunView, Fault> {
         let records = self.records(run.id)?;
-        let replay = Replay::of(&records).worked(alive::seconds(&self.folder(run), run.fence));
+        let replay = self.replay(run, &records);
         let plan = self.plan(&run.info)?.with_limits(&replay.limits);
         let changes = replay.changes(self.blobs())?;
         let state = state(self, run, &replay);
@@ -129,13 +129,15 @@ impl Journal {
             End::Paused { message, .. } => Some(message.clone()),
             _ => None,
         };
-        let measures = measures(&plan, &changes, &replay);
+        let meter = metered(&plan, &changes, &replay);
+        let measures = by_step(&meter);
+        let quality = meter.as_carried_out().and_then(|plan| quality(&plan));
         // The steps that nobody needed took nothing.
         let energy_wh = measures.values().map(|m| m.energy_wh).sum();
         let live = state == "running";
         let (cost_usd, unsettled) = (cost(&replay, &measures), replay.unsettled(live));
         let took_s = took(&replay, live);
-        let taken = Taken { latency_s: took_s, cost_usd, unsettled, quality: None, energy_wh, whole: finished };
+        let taken = Taken { latency_s: took_s, cost_usd, unsettled, quality, energy_wh, whole: finished };
         Ok(RunView {
             id: run.id,
             job: run.info.job.clone(),
@@ -177,6 +179,15 @@ fn cost(replay: &Replay, measures: &BTreeMap<StepId, StepMeasure>) -> Option<f64
 /// What each step took so far, by the calls that are done; `changes` are steps that were planned again. From when to when it ran is not
 /// known here.
 pub fn measures(plan: &Plan, changes: &[PlanStep], replay: &Replay) -> BTreeMap<StepId, StepMeasure> {
+    by_step(&metered(plan, changes, replay))
+}
+
+fn by_step(meter: &Meter<'_>) -> BTreeMap<StepId, StepMeasure> {
+    meter.measures().into_iter().map(|m| (m.step, m)).collect()
+}
+
+/// A meter that has seen the calls that are done.
+fn metered<'a>(plan: &'a Plan, changes: &[PlanStep], replay: &Replay) -> Meter<'a> {
     let meter = Meter::new(plan, cpu::cores(), Path::new(cpu::POWERCAP));
     meter.changed(changes);
     let carried = plan.clone().with_steps(changes);
@@ -191,7 +202,7 @@ pub fn measures(plan: &Plan, changes: &[PlanStep], replay: &Replay) -> BTreeMap<
         let wall = Duration::try_from_secs_f64(done.wall_s).unwrap_or_default();
         meter.earlier(by.as_ref().unwrap_or(step), wall, done.usage);
     }
-    meter.measures().into_iter().map(|m| (m.step, m)).collect()
+    meter
 }
 
 /// How far each step is, in the order of the plan; `changes` are steps that were planned again.

@@ -47,6 +47,11 @@ impl Line {
         Rc::new(Line { size, free: Cell::new(size), asked: Cell::default(), waiting: RefCell::default() })
     }
 
+    /// All units, those that are held included.
+    pub fn size(&self) -> u32 {
+        self.size
+    }
+
     /// Waits for so many units, or for all where there are not as many. Who needs many is not passed by who needs few and ranks behind.
     pub async fn hold(self: &Rc<Line>, units: u32, rank: impl FnOnce() -> Rank) -> Result<Permit, Fault> {
         let units = units.clamp(1, self.size);

@@ -1,5 +1,5 @@
-//! A call of a step -> its value: from the journal, from the cache of other runs, or made, by the plan's choice or by whoever stands in for
-//! it. Whatever has effects follows only from results that are recorded.
+//! A call of a step -> its value: from the journal, from the cache of other runs, or made. Whatever has effects follows only from results that
+//! are recorded.
 
 use super::gather::{Begun, Left};
 use super::{Scheduler, Scope};
@@ -88,79 +88,6 @@ impl Scheduler<'_> {
         Ok(value)
     }
 
-    /// Makes a call: by the first that can, each after the one before has failed for good.
-    async fn made(&self, step: &Rc<PlanStep>, args: Args, asking: Asking<'_>) -> Result<Arc<Value>, Fault> {
-        let journal = asking.journal;
-        self.steer(step).await?;
-        let carrier = || Fault::plan(format!("nobody carries out step `{}`", step.name));
-        let (mut at, mut by) = self.carriers.next(step.id, 0).ok_or_else(carrier)?;
-        let mut first: Option<Fault> = None;
-        // Where the circuit of the choice is open, the call begins with a fallback.
-        let mut passed = (at > 0).then(|| self.carriers.first(step.id)).flatten();
-        loop {
-            if let Some(passed) = passed.take() {
-                let fault = Fault::new(FaultKind::Provider, "it has failed for good in this run");
-                self.hardware(&passed, &by)?;
-                self.left(&passed, &by, &fault, journal).await?;
-            }
-            let fault = match self.measured(&by, args.clone(), asking).await {
-                Ok(Some(value)) => {
-                    self.carriers.good(&by);
-                    return Ok(value);
-                }
-                Ok(None) => {
-                    // Its circuit was opened by others while it waited.
-                    let (next_at, next) = self.carriers.next(step.id, at + 1).ok_or_else(carrier)?;
-                    (at, passed) = (next_at, Some(std::mem::replace(&mut by, next)));
-                    continue;
-                }
-                Err(fault) => fault,
-            };
-            if !replaceable(&fault) {
-                // Of several faults the first says what a person has to mend, unless the run was stopped or cannot go on.
-                return Err(fault);
-            }
-            let next = self.carriers.next(step.id, at + 1);
-            let said = match first.take() {
-                Some(said) => said.and_of(&by.implementation, &fault),
-                None => fault.clone(),
-            };
-            let Some((next_at, next)) = next else {
-                return Err(if at > 0 { said.in_vain() } else { said });
-            };
-            first = Some(said);
-            self.hardware(&by, &next)?;
-            self.left(&by, &next, &fault, journal).await?;
-            (at, by) = (next_at, next);
-        }
-    }
-
-    /// Says and records that somebody else carries a call out.
-    async fn left(
-        &self,
-        from: &PlanStep,
-        to: &PlanStep,
-        fault: &Fault,
-        journal: Option<(&Recorder, &Asked)>,
-    ) -> Result<(), Fault> {
-        if let Some((recorder, asked)) = journal {
-            recorder.left(asked, &from.implementation, &to.implementation, fault).await?;
-            self.stood_in.borrow_mut().insert(asked.call.path.clone());
-        }
-        self.cx.observer.event(&Event::Left { step: from, to, fault });
-        Ok(())
-    }
-
-    /// What a fallback on hardware of one's own costs is no provider's bill: it is taken from the limit here.
-    fn hardware(&self, from: &PlanStep, to: &PlanStep) -> Result<(), Fault> {
-        if to.engine.provider().is_some() {
-            return Ok(());
-        }
-        let each = |s: &PlanStep| s.predicted.cost_usd.checked_div(s.calls).unwrap_or_default();
-        let counted = if from.engine.provider().is_some() { Decimal::ZERO } else { each(from) };
-        self.shared.budget.set_aside((each(to) - counted).max(Decimal::ZERO))
-    }
-
     /// Before a call on hardware of one's own: its rent, of the whole step where it is the first. How often an agent calls a tool nobody knows.
     async fn rent(&self, step: &PlanStep) -> Result<Option<Renting<'_>>, Fault> {
         if !rented(step) {
@@ -179,7 +106,7 @@ impl Scheduler<'_> {
     }
 
     /// Before the first call of a step: whether the rest of the plan still fits what was measured.
-    async fn steer(&self, step: &PlanStep) -> Result<(), Fault> {
+    pub(super) async fn steer(&self, step: &PlanStep) -> Result<(), Fault> {
         let Some(steer) = self.cx.steer else { return Ok(()) };
         if self.steered.borrow().contains(&step.id) {
             return Ok(());
@@ -189,23 +116,31 @@ impl Scheduler<'_> {
         if self.steered.borrow().contains(&step.id) {
             return Ok(());
         }
-        let turn = steer.steer(&self.now());
-        let Some(Turn { steps, message }) = turn else {
-            self.steered.borrow_mut().insert(step.id);
-            return Ok(());
-        };
+        if let Some(turn) = steer.steer(&self.now()) {
+            self.turn(turn).await?;
+        }
+        self.steered.borrow_mut().insert(step.id);
+        Ok(())
+    }
+
+    /// The rest is carried out otherwise, once that is recorded.
+    pub(super) async fn turn(&self, Turn { steps, message }: Turn) -> Result<(), Fault> {
         if let Some(recorder) = self.cx.recorder {
             recorder.adapted(&steps, &message).await?;
         }
         self.meter.adapt(&message, &steps);
         self.cx.observer.event(&Event::Adapted { message: &message });
         steps.into_iter().for_each(|step| self.carriers.replace(step));
-        self.steered.borrow_mut().insert(step.id);
         Ok(())
     }
 
     /// A call by somebody; none where this one has failed for good since the call began to wait, and another has not.
-    async fn measured(&self, step: &Rc<PlanStep>, args: Args, asking: Asking<'_>) -> Result<Option<Arc<Value>>, Fault> {
+    pub(super) async fn measured(
+        &self,
+        step: &Rc<PlanStep>,
+        args: Args,
+        asking: Asking<'_>,
+    ) -> Result<Option<Arc<Value>>, Fault> {
         let ready = Instant::now();
         let weightier;
         let asking = match asking.journal {

@@ -2,7 +2,7 @@
 
 use super::samples::{Diary, call, go, plan, process, step, value};
 use super::*;
-use crate::plan::model::{Fallback, PlanStep};
+use crate::plan::model::{Fallback, PlanClause, PlanStep};
 
 /// A step of these commands; each but the first is a fallback.
 fn in_turn(commands: &[(&str, &[&str])]) -> PlanStep {
@@ -42,6 +42,40 @@ fn the_first_that_can_carries_a_call_out_and_the_report_says_who() {
     assert!(diary.contains(&"left a b".to_owned()) && diary.contains(&"left b c".to_owned()), "{diary:?}");
     let table = report::table(&one(step), &report);
     assert!(table.contains("step_0: c stood in for a, which failed for good, in 1 call"), "{table}");
+}
+
+#[test]
+fn who_would_break_a_line_beside_another_is_passed_for_who_does_not() {
+    // The choice of both steps fails; its first fallback does nine tenths as well, or half.
+    let go_on = |quality: &str, limit: &str| {
+        let steps = [0, 1].map(|n| {
+            let mut step = in_turn(&[("a", &["false"]), ("b", &["echo", "b"]), ("c", &["echo", "c"])]);
+            step.id = crate::ir::workflow::StepId(n);
+            step.fallbacks[0].predicted.quality = quality.parse().expect("a share");
+            step
+        });
+        let nodes = vec![call(0, value(0), 1), call(1, value(1), 2)];
+        let mut plan = plan(Type::Text, nodes, (value(2), Type::Text), steps.to_vec());
+        let limit: Decimal = limit.parse().expect("a share");
+        plan.clauses = vec![PlanClause {
+            text: "quality >= LIMIT".into(),
+            line: 1,
+            metric: "quality".into(),
+            limit,
+            value: Decimal::ONE,
+            slack: Decimal::ONE - limit,
+            soft: false,
+            holds: true,
+            price: None,
+        }];
+        let folder = tempfile::tempdir().expect("a folder");
+        let report = go(&plan, json!("x"), folder.path(), &Diary::default());
+        let by = report.steps.iter().flat_map(|step| step.stood_in.keys().cloned()).collect::<Vec<_>>();
+        (report.result.map_err(|error| error.to_string()), by)
+    };
+    assert_eq!(go_on("0.9", "0.8"), (Ok(json!("b")), vec!["b".to_owned(), "b".to_owned()]));
+    assert_eq!(go_on("0.9", "0.85"), (Ok(json!("c")), vec!["b".to_owned(), "c".to_owned()]));
+    assert_eq!(go_on("0.5", "0.85"), (Ok(json!("c")), vec!["c".to_owned(), "c".to_owned()]));
 }
 
 #[test]

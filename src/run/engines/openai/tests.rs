@@ -9,9 +9,11 @@ mod streams;
 use crate::ir::workflow::{Node, StepId, ValueId};
 use crate::plan::model::{Conditions, Engine, Provider};
 use crate::run::fault::FaultKind;
+use crate::run::pool::line::Rank;
 use crate::run::tests::samples::{Diary, plan, step, value};
 use crate::run::{RunContext, run};
 use crate::types::Type;
+use futures_util::FutureExt;
 use provider::{Act, KEY, Outcome, Question, ask, chat, say, text, typed};
 use rust_decimal::{Decimal, dec};
 use serde_json::{Value, json};
@@ -236,6 +238,37 @@ async fn speech_becomes_a_transcript() {
     )
     .await;
     assert!(silent.fault().message.starts_with("`/v.mp4` has no sound"));
+}
+
+#[test]
+fn a_provider_that_asks_to_wait_holds_up_nobody_else() {
+    let of = |url: &str| Provider {
+        api: "chat".into(),
+        model: "m".into(),
+        url_env: String::new(),
+        url: url.into(),
+        key_env: String::new(),
+        system: String::new(),
+        prompt: String::new(),
+        max_tokens: 5,
+        functions: String::new(),
+        reasoning: String::new(),
+        prices: Default::default(),
+        work: Default::default(),
+        serve: None,
+        calls_per_s: None,
+        tokens_per_s: None,
+        together: 0,
+    };
+    let (busy, other) = (of("http://localhost:1/v1"), of("http://localhost:2/v1"));
+    let plan = plan(Type::Text, Vec::new(), (value(0), Type::Text), Vec::new());
+    let shared = super::Shared::new(&plan, None, None);
+    shared.hold_off(&busy, Duration::from_secs(60));
+    let rank = Rank::default();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let _inside = runtime.enter();
+    assert_eq!(shared.turn(&busy, 1, &rank).now_or_never(), None);
+    assert_eq!(shared.turn(&other, 1, &rank).now_or_never(), Some(()));
 }
 
 #[tokio::test]
