@@ -15,6 +15,7 @@ mod operators;
 pub mod program;
 pub mod quantity;
 pub mod rules;
+pub mod scope;
 pub mod types;
 pub mod unused;
 

@@ -5,6 +5,7 @@
 mod args;
 mod ask;
 mod bench;
+mod beside;
 mod cache;
 mod check;
 mod compare;
@@ -104,7 +105,8 @@ pub fn main() -> ExitCode {
         }
     };
     let (own, inputs) = inputs::split(words);
-    let cli = Cli::parse_from(own);
+    let mut cli = Cli::parse_from(own);
+    beside::complete(&mut cli.command);
     let done = match cli.command {
         Command::Check(options) => check::check(&options),
         Command::New(options) => new::new(&options),

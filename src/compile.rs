@@ -46,6 +46,8 @@ pub struct Texts {
     pub tables: Profiles,
     /// Measured profiles by implementation: their rows stand before those of its other profiles.
     pub measured: Measured,
+    /// Whether the file that is checked is a module of the library, whose types the others see.
+    pub own_is_module: bool,
 }
 
 impl Texts {
@@ -72,6 +74,17 @@ impl Texts {
     /// Whether a file is the standard library's, which nobody edits.
     pub fn is_standard(&self, file: FileId) -> bool {
         self.sources.get(file).name.starts_with(STANDARD)
+    }
+
+    /// Whether they are the same files with the same texts.
+    pub fn same(&self, other: &Texts) -> bool {
+        let Texts { sources, modules, profiles, measured, .. } = self;
+        let mut files = sources.iter().zip(other.sources.iter());
+        modules == &other.modules
+            && profiles == &other.profiles
+            && measured == &other.measured
+            && sources.count() == other.sources.count()
+            && files.all(|(one, other)| one.name == other.name && one.text == other.text)
     }
 
     /// Adds a measured profile; the implementation is what its file's name begins with: `whisper.csv`, `whisper.eval.csv`. Those that
@@ -114,8 +127,9 @@ fn module_trees(texts: &Texts, cx: &mut Diagnostics) -> Vec<(EcoString, File)> {
 
 /// The library of modules and of a file's own items.
 fn declared(texts: &Texts, trees: &[(EcoString, File)], own: &File, cx: &mut Diagnostics) -> Library {
-    let mut modules: Vec<Module> = trees.iter().map(|(name, tree)| Module { name: name.clone(), tree }).collect();
-    modules.push(Module { name: EcoString::new(), tree: own });
+    let mut modules: Vec<Module> =
+        trees.iter().map(|(name, tree)| Module { name: name.clone(), tree, of_library: true }).collect();
+    modules.push(Module { name: EcoString::new(), tree: own, of_library: texts.own_is_module });
     let mut library = declare(&modules, (&texts.profiles, &texts.measured), (&texts.sources, Reading::Late), cx);
     library.tables = texts.tables.clone();
     library

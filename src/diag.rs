@@ -52,6 +52,15 @@ pub struct Fix {
     pub sure: bool,
 }
 
+/// One of the ways to mend a problem, where there are several and each of them is enough: edits that are made together. Editors offer it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Way {
+    /// What it does, as an instruction.
+    pub title: String,
+    /// What is replaced, by what; a line that goes is replaced by nothing.
+    pub edits: Vec<(Span, String)>,
+}
+
 /// A problem in a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
@@ -69,6 +78,8 @@ pub struct Diagnostic {
     pub help: Option<String>,
     /// An edit that does it.
     pub fix: Option<Fix>,
+    /// All the ways to do it, where there may be several.
+    pub ways: Vec<Way>,
 }
 
 impl Diagnostic {
@@ -80,7 +91,8 @@ impl Diagnostic {
         what: impl Into<String>,
     ) -> Self {
         let primary = Label { span: at, text: what.into() };
-        Diagnostic { code, severity, message: message.into(), primary, secondary: Vec::new(), help: None, fix: None }
+        let (secondary, help, fix, ways) = (Vec::new(), None, None, Vec::new());
+        Diagnostic { code, severity, message: message.into(), primary, secondary, help, fix, ways }
     }
 
     /// An error at a place.

@@ -119,7 +119,10 @@ pub fn document(library: &Library) -> Docs {
     tasks.sort_by(|a, b| (&a.module, &a.name).cmp(&(&b.module, &b.name)));
     let implementations = library.implementations.values().map(|entry| (entry.name.to_string(), of_entry(entry)));
     let clusters = library.clusters.values().map(|cluster| {
-        let pools = cluster.pools.iter().map(|(device, units, price)| format!("{device} * {units} at {price} usd/h"));
+        let pools = cluster
+            .pools
+            .iter()
+            .map(|(device, units, price)| format!("{device} * {units} at {} usd/h", price.normalize()));
         (cluster.name.to_string(), pools.collect())
     });
     Docs {

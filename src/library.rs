@@ -39,6 +39,8 @@ pub struct Library {
     pub clusters: BTreeMap<EcoString, Cluster>,
     /// Records and enums by name.
     pub types: BTreeMap<EcoString, (Type, Span)>,
+    /// What is said above them, in Markdown.
+    pub type_docs: BTreeMap<EcoString, EcoString>,
     /// The modules that exist.
     pub modules: Vec<EcoString>,
     /// What figures must rest on to be used.

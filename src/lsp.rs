@@ -13,6 +13,7 @@ pub mod files;
 mod requests;
 mod semantic;
 mod session;
+mod shelf;
 #[cfg(not(target_family = "wasm"))]
 mod stdio;
 pub mod wire;
@@ -24,8 +25,7 @@ pub use session::Session;
 #[cfg(not(target_family = "wasm"))]
 pub use stdio::{converse, serve};
 
-use crate::compile::Base;
-use crate::diag::source::FileId;
+use crate::compile::{Base, Texts};
 use crate::ide::planning::{MachinesOf, Memory, Planner, Plans, Usability, plans};
 use crate::ide::{Analysis, Beside, analyse_after};
 use crate::space::Machines;
@@ -35,6 +35,7 @@ use gen_lsp_types::TextDocumentContentChangeEvent;
 use lsp_server::{ErrorCode, Message, Notification, Request};
 use serde::Serialize;
 use serde_json::{Value, json};
+use shelf::Shelf;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -82,12 +83,9 @@ pub(crate) struct Wanted {
     pub text: Arc<str>,
     /// How often the document has been saved.
     pub saved: u64,
-    /// The library's files that have other texts than at the start.
-    pub library: Changed,
+    /// The texts of the library that it builds on.
+    pub library: Arc<Texts>,
 }
-
-/// Files of the library with their texts.
-type Changed = Arc<Vec<(FileId, Arc<str>)>>;
 
 impl Wanted {
     /// Whether the document has changed since.
@@ -109,6 +107,8 @@ struct Client {
     refreshes_hints: bool,
     refreshes_lenses: bool,
     snippets: bool,
+    /// Whether it opens the page behind a diagnostic's code.
+    links_codes: bool,
     /// Whether it tells of files that change, where it is asked to.
     watches: bool,
     /// The client's commands that lenses may name.
@@ -123,11 +123,12 @@ struct Note<P> {
     params: P,
 }
 
-/// The diagnostics of a version of a document.
+/// The diagnostics of a version of a document, or of a file that is not open.
 #[derive(Serialize)]
 struct Published<'a> {
     uri: &'a str,
-    version: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<i64>,
     diagnostics: Vec<convert::Problem<'a>>,
 }
 
@@ -136,15 +137,18 @@ type Refusal = (ErrorCode, String);
 
 /// A server for one client. What it sends and what it wants planned goes where its owner says.
 pub(crate) struct Server {
-    base: Base,
+    /// The library of the document that is asked about, and those of others.
+    shelf: Shelf,
+    shelves: Vec<Shelf>,
     setup: Arc<Setup>,
     documents: BTreeMap<String, Document>,
     /// The folders that the client has open, by their addresses.
     folders: Vec<String>,
     /// The files whose texts may be others than the library has.
     touched: BTreeSet<String>,
-    /// The library's files that have other texts than at the start.
-    library: Changed,
+    /// Whether there may be something new to say of files of libraries, and those of which something was said last.
+    untold: bool,
+    told: BTreeSet<String>,
     encoding: Encoding,
     client: Client,
     state: State,
@@ -154,14 +158,16 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    fn new(base: Base, setup: Arc<Setup>, out: Box<dyn Fn(String)>, want: Box<dyn Fn(Wanted)>) -> Server {
+    fn new(texts: Arc<Texts>, setup: Arc<Setup>, out: Box<dyn Fn(String)>, want: Box<dyn Fn(Wanted)>) -> Server {
         Server {
-            base,
+            shelf: Shelf::new(setup.files.libraries(""), texts),
+            shelves: Vec::new(),
             setup,
             documents: BTreeMap::new(),
             folders: Vec::new(),
             touched: BTreeSet::new(),
-            library: Changed::default(),
+            untold: false,
+            told: BTreeSet::new(),
             encoding: Encoding::Utf16,
             client: Client::default(),
             state: State::New,
@@ -241,6 +247,7 @@ impl Server {
             refreshes_hints: can("/workspace/inlayHint/refreshSupport"),
             refreshes_lenses: can("/workspace/codeLens/refreshSupport"),
             snippets: can("/textDocument/completion/completionItem/snippetSupport"),
+            links_codes: can("/textDocument/publishDiagnostics/codeDescriptionSupport"),
             watches: can("/workspace/didChangeWatchedFiles/dynamicRegistration"),
             commands: params["initializationOptions"]["commands"]
                 .as_array()
@@ -266,6 +273,7 @@ impl Server {
             return self.of_the_workspace(&note.method, &params);
         };
         self.touched.insert(uri.clone());
+        self.untold |= matches!(note.method.as_str(), "textDocument/didOpen" | "textDocument/didClose");
         let version = params["textDocument"]["version"].as_i64().unwrap_or(0);
         match note.method.as_str() {
             "textDocument/didOpen" => {
@@ -322,6 +330,7 @@ impl Server {
     /// What the check says of a document's text.
     fn analysis(&mut self, uri: &str) -> Option<Rc<Analysis>> {
         self.settle();
+        self.turn_to(uri);
         let document = self.documents.get_mut(uri)?;
         if let Some(known) = &document.analysis {
             return Some(known.clone());
@@ -329,7 +338,7 @@ impl Server {
         let files = &self.setup.files;
         let beside = Beside { table: &|name| files.table(uri, name), lock: files.lock(uri) };
         let before = document.before.take().and_then(Rc::into_inner);
-        let analysis = Rc::new(analyse_after(&mut self.base, uri, document.lines.text.clone(), beside, before));
+        let analysis = Rc::new(analyse_after(&mut self.shelf.base, uri, document.lines.text.clone(), beside, before));
         document.analysis = Some(analysis.clone());
         Some(analysis)
     }
@@ -351,13 +360,14 @@ impl Server {
                         newest: document.newest.clone(),
                         text: document.lines.text.clone(),
                         saved: document.saved,
-                        library: self.library.clone(),
+                        library: self.shelf.texts.clone(),
                     });
                     self.publish(&uri);
                 }
                 Err(why) => self.log(&format!("a fault of mkbc in the check: {why}")),
             }
         }
+        self.tell_faults();
     }
 
     fn publish(&mut self, uri: &str) {
@@ -367,7 +377,7 @@ impl Server {
         let planned = plans.iter().flat_map(|p| &p.diagnostics).map(|d| (d, "mkbc plan"));
         let all = analysis.diagnostics.iter().map(|d| (d, "mkbc")).chain(planned);
         let diagnostics = all.map(|(d, source)| self.diagnostic(uri, d, source)).collect();
-        let published = Published { uri, version: document.version, diagnostics };
+        let published = Published { uri, version: Some(document.version), diagnostics };
         self.notify("textDocument/publishDiagnostics", published);
     }
 
@@ -378,6 +388,7 @@ impl Server {
             !plans.diagnostics.is_empty() || document.plans.as_ref().is_some_and(|(_, p)| !p.diagnostics.is_empty());
         document.plans = Some((version, Rc::new(plans)));
         if news && !document.unpublished {
+            self.turn_to(uri);
             self.publish(uri);
         }
         let refreshes = [

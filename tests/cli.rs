@@ -203,6 +203,21 @@ fn cases() -> Vec<Case> {
         case("check_folder", &[("a.mkb", SUMMARY), ("more/b.mkb", SUMMARY)], &["check", "."]),
         case("check_folder_library", &with_library, &["check", "."]),
         case("check_folder_library_given", &with_library, &["check", ".", "--library", "library"]),
+        case("check_file_library", &with_library, &["check", "job.mkb"]),
+        case(
+            "check_library_types",
+            &[
+                ("library/mine.mkb", "/// How loud.\nenum Loudness { low, high }\n"),
+                (
+                    "library/other.mkb",
+                    "use mine\n\n/// Says it.\ntask say(text: Text, how: Loudness) -> Text {\n  work text.tokens\n  size tokens = text.tokens\n}\n",
+                ),
+            ],
+            &["check", "library"],
+        ),
+        case("check_missing_json", job, &["check", "nothing.mkb", "--format", "json"]),
+        case("check_missing_sarif", job, &["check", "nothing.mkb", "--format", "sarif"]),
+        case("file_is_standard_input", job, &["check", "-"]),
         case("check_folder_empty", &[("more/a.txt", "")], &["check", "more"]),
         case("new", &[], &["new", "mine"]),
         case("new_no_name", &[], &["new", "for"]),
@@ -871,20 +886,47 @@ fn colours_only_on_a_terminal_and_only_if_wanted() {
         return;
     }
     // `script` gives the command a terminal.
-    let on_terminal = |no_color: Option<&str>| {
+    let on_terminal = |no_color: Option<&str>, terminal: &str| {
         let mut command = Command::new("script");
         let line = format!("'{}' check job.mkb", mkbc::BINARY);
         command
             .args(["-q", "-e", "-c", &line, "/dev/null"])
             .current_dir(mkbc.path(""))
             .env_remove("NO_COLOR")
+            .env("TERM", terminal)
             .stdin(Stdio::null());
         command.envs(no_color.map(|v| ("NO_COLOR", v)));
         String::from_utf8_lossy(&command.output().expect("script").stdout).into_owned()
     };
-    assert!(on_terminal(None).contains("\u{1b}["), "no colours on a terminal");
-    let plain = on_terminal(Some("1"));
-    assert!(plain.contains("error[") && !plain.contains("\u{1b}["), "{plain}");
+    assert!(on_terminal(None, "xterm").contains("\u{1b}["), "no colours on a terminal");
+    for plain in [on_terminal(Some("1"), "xterm"), on_terminal(None, "dumb")] {
+        assert!(plain.contains("error[") && !plain.contains("\u{1b}["), "{plain}");
+    }
+}
+
+/// The `library` folder beside a job is its library for every command, from wherever it is named, and is given once.
+#[test]
+fn every_command_takes_the_library_beside_a_job() {
+    let mkbc = Mkbc::new();
+    mkbc.write("jobs/job.mkb", "use words\n\njob shout(text: Text) -> Text {\n  loud(text)\n}\n");
+    mkbc.write("jobs/library/words.mkb", LOUD);
+    mkbc.write("jobs/library/profiles/louder.csv", "device,units,figure,value,unit,low,high,evidence,source\n");
+    for arguments in [
+        &["check", "jobs/job.mkb"][..],
+        &["check", "jobs"],
+        &["inputs", "jobs/job.mkb"],
+        &["graph", "jobs/job.mkb", "--no-plan"],
+        &["expand", "jobs/job.mkb"],
+        &["validate", "jobs/job.mkb", "--text", "a"],
+        &["check", "jobs/job.mkb", "--library", "jobs/library"],
+    ] {
+        let done = mkbc.run(arguments);
+        assert_eq!(done.code, Some(0), "{arguments:?}: {}", done.err);
+    }
+    for command in ["plan", "run", "why-not"] {
+        let done = mkbc.run(&[command, "jobs/job.mkb", "--text", "a"]);
+        assert!(!done.err.contains("there is no module"), "{command}: {}", done.err);
+    }
 }
 
 #[test]

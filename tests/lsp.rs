@@ -170,7 +170,10 @@ const JOB: &str = "use std.speech\n\njob j(audio: Audio) -> Transcript {\n  spee
 
 #[test]
 fn a_session_from_the_first_message_to_the_last() {
-    let mut editor = Editor::initialized(json!({"workspace": {"inlayHint": {"refreshSupport": true}}}));
+    let mut editor = Editor::initialized(json!({
+        "workspace": {"inlayHint": {"refreshSupport": true}},
+        "textDocument": {"publishDiagnostics": {"codeDescriptionSupport": true}},
+    }));
     let uri = editor.open(JOB);
     assert_eq!(editor.diagnostics(1), Vec::<Value>::new());
 
@@ -185,6 +188,10 @@ fn a_session_from_the_first_message_to_the_last() {
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(said[0]["code"].as_str().is_some_and(|c| c.starts_with('E')), "{said:?}");
     assert!(said[0]["relatedInformation"].to_string().contains("mkbc explain"));
+    // Its page is a file that the editor opens.
+    let (code, link) = (said[0]["code"].as_str().expect("a code"), said[0]["codeDescription"]["href"].as_str());
+    let page = link.and_then(|link| link.strip_prefix("file://")).and_then(|path| std::fs::read_to_string(path).ok());
+    assert!(page.is_some_and(|page| page.starts_with(&format!("# {code}"))), "{said:?}");
 
     // The fix of the diagnostic gives back what was there.
     let actions = editor.ask(
@@ -549,5 +556,118 @@ fn a_hover_over_a_hole_shows_the_fill_that_the_lock_file_holds() {
     let hover = editor.ask("textDocument/hover", at(&uri, 3, 14));
     let shown = hover["result"]["contents"]["value"].as_str().unwrap_or_default();
     assert!(shown.contains("The lock file holds, by typed search") && shown.contains("text + text"), "{hover}");
+    assert_eq!(editor.end(), Some(0));
+}
+
+/// Writes files into a folder and starts a server there; the addresses of files.
+fn housed(files: &[(&str, &str)]) -> (Editor, std::path::PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().canonicalize().expect("a path");
+    for (name, text) in files {
+        let path = root.join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        std::fs::write(path, text).expect("written");
+    }
+    let mut editor = Editor::start_in(folder, &[]);
+    editor.ask("initialize", json!({"capabilities": {}, "rootUri": null, "processId": null}));
+    editor.tell("initialized", json!({}));
+    (editor, root)
+}
+
+const WORDS: &str = "/// Says it loudly.\ntask loud(text: Text) -> Text { size tokens = 200 tok }\n\ntool louder implements loud {\n  runs on cpu * 1\n  engine process { command [\"echo\", \"{text}\"] }\n  profile \"louder.csv\"\n}\n";
+const LOUDER: &str =
+    "device,units,figure,value,unit,low,high,evidence,source\n,,quality,80,%,70,90,estimated,a guess\n";
+const SHOUT: &str = "use words\n\njob shout(text: Text) -> Text {\n  loud(text)\n}\n";
+
+/// The library beside a document is its own, without an option; what is wrong in it is said at its files, and goes when it is mended. A
+/// module that goes or comes back is missed or known at once.
+#[test]
+fn the_library_beside_a_document_is_its_own_and_says_what_is_wrong_with_it() {
+    let wrong = LOUDER.replace("80,%", "20,%");
+    let files = [("a/job.mkb", SHOUT), ("a/library/words.mkb", WORDS), ("a/library/profiles/louder.csv", &wrong)];
+    let (mut editor, root) = housed(&[&files[..], &[("b/job.mkb", SHOUT)]].concat());
+    let uri = |name: &str| format!("file://{}/{name}", root.display());
+    let said = |n: &Value, uri: &str, part: &str| {
+        let list = &n["params"]["diagnostics"];
+        n["method"] == "textDocument/publishDiagnostics"
+            && n["params"]["uri"] == uri
+            && if part.is_empty() { *list == json!([]) } else { list.to_string().contains(part) }
+    };
+    let (job, csv, module) = (uri("a/job.mkb"), uri("a/library/profiles/louder.csv"), uri("a/library/words.mkb"));
+    for (uri, version) in [(&job, 1), (&uri("b/job.mkb"), 2)] {
+        let document = json!({"uri": uri, "languageId": "mkb", "version": version, "text": SHOUT});
+        editor.tell("textDocument/didOpen", json!({"textDocument": document}));
+    }
+    let list = editor.diagnostics(1);
+    assert!(!list.iter().any(|d| d["severity"] == 1), "{list:?}");
+    assert!(json!(editor.diagnostics(2)).to_string().contains("E0220"), "another folder has another library");
+    let fault = editor.wait(|n| said(n, &csv, "quality"));
+    assert_eq!(fault["params"]["diagnostics"][0]["range"]["start"]["line"], 1, "{fault}");
+
+    let change = |editor: &mut Editor, name: &str, text: Option<&str>| {
+        match text {
+            Some(text) => std::fs::write(root.join(name), text).expect("written"),
+            None => std::fs::remove_file(root.join(name)).expect("removed"),
+        }
+        let changes = json!([{"uri": uri(name), "type": if text.is_some() { 2 } else { 3 }}]);
+        editor.tell("workspace/didChangeWatchedFiles", json!({"changes": changes}));
+    };
+    change(&mut editor, "a/library/profiles/louder.csv", Some(LOUDER));
+    editor.wait(|n| said(n, &csv, ""));
+    change(&mut editor, "a/library/words.mkb", Some(&WORDS.replace("text: Text", "text: Txt")));
+    editor.wait(|n| said(n, &module, "Txt"));
+    change(&mut editor, "a/library/words.mkb", None);
+    editor.wait(|n| said(n, &job, "E0220"));
+    editor.wait(|n| said(n, &module, ""));
+    editor.notes.clear();
+    change(&mut editor, "a/library/words.mkb", Some(WORDS));
+    editor.wait(|n| said(n, &job, ""));
+    assert_eq!(editor.end(), Some(0));
+}
+
+/// A job that has no plan on a cluster which it does not name is not wrong: that is information, with the ways out.
+#[test]
+fn what_this_machine_lacks_is_information_with_ways_out() {
+    let mut editor = Editor::initialized(json!({}));
+    let text = "use std.llm\n\njob a(text: Text) -> Text {\n  slo { cost <= 0.0000000001 usd }\n  on here\n  expect text of 1000 tok\n  using extractive_summary\n  summarise(text)\n}\n";
+    let uri = editor.open(text);
+    let clash = |n: &Value| n["params"]["diagnostics"].to_string().contains("E0710");
+    let said = editor.wait(clash);
+    let list = said["params"]["diagnostics"].as_array().expect("a list").clone();
+    let said = list.iter().find(|d| d["code"] == "E0710").expect("the clash");
+    assert_eq!((said["severity"].as_i64(), said["range"]["start"]["line"].as_i64()), (Some(3), Some(3)), "{said}");
+    assert!(said["message"].as_str().is_some_and(|m| m.starts_with("on `here`, no plan can keep")), "{said}");
+    let range = json!({"start": place(3, 10), "end": place(3, 10)});
+    let asked = json!({"textDocument": {"uri": uri}, "range": range, "context": {"diagnostics": []}});
+    let actions = editor.ask("textDocument/codeAction", asked);
+    let titles: Vec<&str> =
+        actions["result"].as_array().into_iter().flatten().filter_map(|a| a["title"].as_str()).collect();
+    assert!(titles.iter().any(|t| t.starts_with("Relax `cost <= 0.0000000001 usd` to `")), "{actions}");
+    assert_eq!(editor.end(), Some(0));
+}
+
+/// Whatever is written into a file of Windows has its line ends: fills of several lines, and the `use` line of a completion.
+#[test]
+fn edits_have_the_line_ends_of_their_file() {
+    let mut editor = Editor::initialized(json!({}));
+    let text = "use std.video\n\njob j(video: Video) -> Transcript {\n  on azure_mixed\n  expect video of 60 s\n  ?\n}\n\njob k(text: Text) -> Text {\n  summ\n}\n";
+    let text = text.replace('\n', "\r\n");
+    let uri = editor.open(&text);
+    editor.diagnostics(1);
+    let mixed = |text: &str| text.matches('\n').count() != text.matches("\r\n").count();
+    let range = json!({"start": place(5, 2), "end": place(5, 2)});
+    let asked = json!({"textDocument": {"uri": uri}, "range": range, "context": {"diagnostics": []}});
+    let actions = editor.ask("textDocument/codeAction", asked);
+    let fills =
+        actions["result"].as_array().expect("actions").iter().filter(|a| a["title"].to_string().contains("Fill"));
+    let filled: Vec<String> = fills.map(|a| applied(&text, &a["edit"]["changes"][&uri])).collect();
+    let lines = text.lines().count();
+    assert!(filled.iter().any(|f| f.lines().count() > lines + 1), "a fill of several lines: {actions}");
+    assert!(!filled.iter().any(|f| mixed(f)), "{filled:?}");
+    let listed = editor.ask("textDocument/completion", at(&uri, 9, 6));
+    let items = listed["result"]["items"].as_array().expect("items");
+    let item = items.iter().find(|i| i["label"] == "summarise").expect("the task");
+    let used = applied(&text, &item["additionalTextEdits"]);
+    assert!(used.contains("use std.llm\r\n") && !mixed(&used), "{used:?}");
     assert_eq!(editor.end(), Some(0));
 }

@@ -182,6 +182,7 @@ fn read_line(
         d.primary.span = place.moved(d.primary.span);
         d.secondary.iter_mut().for_each(|label| label.span = place.moved(label.span));
         d.fix.iter_mut().for_each(|fix| fix.span = place.moved(fix.span));
+        d.ways.iter_mut().flat_map(|way| &mut way.edits).for_each(|(at, _)| *at = place.moved(*at));
         cx.push(d);
     }
     if failed {

@@ -139,7 +139,7 @@ impl<'a> BodyPass<'a> {
     fn given(&mut self, value: Option<&ast::Expr>) -> Vec<(EcoString, Expr)> {
         let names: Vec<ast::Expr> = match value.map(|v| &v.kind) {
             None => {
-                let known = self.scope.iter().map(|id| self.job.local(*id)).filter(|l| l.ty != Type::Unknown);
+                let known = self.scope.ids().map(|id| self.job.local(id)).filter(|l| l.ty != Type::Unknown);
                 let names = known.map(|l| (l.name.clone(), l.span));
                 names.map(|(name, span)| ast::Expr { span, kind: ast::ExprKind::Name(name) }).collect()
             }

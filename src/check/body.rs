@@ -2,6 +2,7 @@
 
 use super::jobs::Signature;
 use super::program::{Block, Expr, ExprKind, Job, Let, Local, LocalId, Metric, QualityRule};
+use super::scope::{NOBODY, Scope};
 use super::{Context, compose, errors, quantity, rules, types};
 use crate::diag::source::{FileId, Span};
 use crate::diag::{Diagnostics, nearest};
@@ -65,8 +66,7 @@ pub(super) fn check_flow(
     };
     let mut pass = BodyPass {
         job: typed,
-        scope: Vec::new(),
-        coming: Vec::new(),
+        scope: Scope::default(),
         signatures,
         used,
         context,
@@ -97,9 +97,7 @@ pub(super) fn check_flow(
 
 pub(super) struct BodyPass<'a> {
     pub(super) job: Job,
-    pub(super) scope: Vec<LocalId>,
-    /// Names that the blocks around define further down.
-    coming: Vec<(EcoString, Span)>,
+    pub(super) scope: Scope,
     pub(super) signatures: &'a BTreeMap<EcoString, Signature>,
     pub(super) used: &'a BTreeSet<EcoString>,
     pub(super) context: &'a Context<'a>,
@@ -112,31 +110,34 @@ pub(super) struct BodyPass<'a> {
 
 impl BodyPass<'_> {
     pub(super) fn define(&mut self, name: EcoString, span: Span, ty: Type) -> LocalId {
-        let first = self.scope.iter().find(|id| self.job.local(**id).name == name).map(|id| self.job.local(*id).span);
-        if let Some(first) = first {
-            self.cx.push(errors::shadows(span, &name, first));
+        if let Some(first) = self.scope.first(&name).filter(|_| name != NOBODY) {
+            self.cx.push(errors::shadows(span, &name, self.job.local(first).span));
         }
         let id = LocalId(self.job.locals.len() as u32);
-        self.coming.retain(|(coming, at)| !(*coming == name && *at == span));
+        self.scope.arrived(&name, span);
+        self.scope.push(name.clone(), id);
         self.job.locals.push(Local { name, span, ty, hole: None, used: false });
-        self.scope.push(id);
         id
     }
 
     pub(super) fn hole(&mut self, name: EcoString, span: Span, goal: EcoString, ty: Type) -> Expr {
         let id = super::program::HoleId(self.job.holes.len() as u32);
-        self.job.holes.push(super::program::Hole { name, span, goal, ty: ty.clone(), scope: self.scope.clone() });
+        self.job.holes.push(super::program::Hole {
+            name,
+            span,
+            goal,
+            ty: ty.clone(),
+            scope: self.scope.ids().collect(),
+        });
         Expr { span, ty, kind: ExprKind::Hole(id) }
     }
 
     pub(super) fn block(&mut self, stmts: &[ast::Stmt], wanted: Option<&Type>, at: Span) -> Block {
-        let depth = self.scope.len();
-        let coming = self.coming.len();
-        for stmt in stmts {
-            if let StmtKind::Let(names, ..) = &stmt.kind {
-                self.coming.extend(names.iter().map(|n| (n.text.clone(), n.span)));
-            }
-        }
+        let depth = self.scope.depth();
+        let defined =
+            stmts.iter().filter_map(|stmt| if let StmtKind::Let(names, ..) = &stmt.kind { Some(names) } else { None });
+        let defined = defined.flatten();
+        defined.clone().for_each(|name| self.scope.expect(name.text.clone(), name.span));
         let last_value = stmts.iter().rposition(|s| matches!(s.kind, StmtKind::Expr(_) | StmtKind::Let(..)));
         let broken = stmts.iter().any(|s| match &s.kind {
             StmtKind::Error => true,
@@ -168,8 +169,8 @@ impl BodyPass<'_> {
             let end = stmts.last().map_or(at, |s| s.span);
             self.cx.push(errors::no_result(end, ty));
         }
-        self.scope.truncate(depth);
-        self.coming.truncate(coming);
+        self.scope.leave(depth);
+        defined.for_each(|name| self.scope.arrived(&name.text, name.span));
         block
     }
 
@@ -317,8 +318,7 @@ impl BodyPass<'_> {
     }
 
     fn name(&mut self, name: &EcoString, span: Span, wanted: Option<&Type>) -> Expr {
-        let found = self.scope.iter().rev().copied().find(|id| self.job.local(*id).name == *name);
-        if let Some(id) = found {
+        if let Some(id) = self.scope.last(name) {
             let local = &mut self.job.locals[id.0 as usize];
             local.used = true;
             return Expr { span, ty: local.ty.clone(), kind: ExprKind::Local(id) };
@@ -330,16 +330,15 @@ impl BodyPass<'_> {
             return Expr { span, ty, kind: ExprKind::Literal(json!(name.as_str())) };
         }
         self.job.broken = true;
-        if let Some((_, defined)) = self.coming.iter().find(|(n, _)| n == name) {
-            self.cx.push(errors::used_before(span, name, *defined));
+        if let Some(defined) = self.scope.coming(name) {
+            self.cx.push(errors::used_before(span, name, defined));
         } else if Metric::ALL.iter().any(|(_, metric)| *metric == name.as_str()) {
             self.cx.push(errors::metric_outside(span, name, rules::example(name)));
         } else if let Some(example) = rules::example(name) {
             // A rule without its words looks like a value.
             self.cx.push(errors::bad_rule(span, name, example));
         } else {
-            let names: Vec<&str> = self.scope.iter().map(|id| self.job.local(*id).name.as_str()).collect();
-            self.cx.push(errors::unknown_name(span, name, nearest(name, names)));
+            self.cx.push(errors::unknown_name(span, name, nearest(name, self.scope.names())));
         }
         Expr { span, ty: Type::Unknown, kind: ExprKind::Error }
     }
@@ -365,7 +364,7 @@ impl BodyPass<'_> {
     }
 
     pub(super) fn in_scope(&self, name: &EcoString) -> bool {
-        self.scope.iter().any(|id| self.job.local(*id).name == *name)
+        self.scope.first(name).is_some()
     }
 
     fn field(&mut self, inner: &ast::Expr, name: &ast::Name, span: Span) -> Expr {

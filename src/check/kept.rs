@@ -69,6 +69,7 @@ pub(super) fn inside(item: Span, said: &Diagnostics) -> bool {
     };
     let places = |d: &Diagnostic| {
         let others = d.secondary.iter().map(|label| label.span).chain(d.fix.iter().map(|fix| fix.span));
+        let others = others.chain(d.ways.iter().flat_map(|way| way.edits.iter().map(|(at, _)| *at)));
         std::iter::once(d.primary.span).chain(others).all(within)
     };
     said.iter().all(places)

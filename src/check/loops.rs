@@ -40,9 +40,10 @@ impl BodyPass<'_> {
             }
         };
         let wanted = if let Some(Type::List(item)) = wanted { Some((**item).clone()) } else { None };
+        let depth = self.scope.depth();
         let id = self.define(name.text.clone(), name.span, item);
         let body = self.block(body, wanted.as_ref(), span);
-        self.scope.retain(|local| *local != id);
+        self.scope.leave(depth);
         let item = body.result.as_ref().map_or(Type::Unknown, |r| r.ty.clone());
         Expr { span, ty: Type::List(Box::new(item)), kind: ExprKind::For(id, Box::new(list), body) }
     }
@@ -60,7 +61,7 @@ impl BodyPass<'_> {
             let help = format!("write a number from 1 to {most}");
             self.cx.push(errors::no_effect(q.span, message, "not a number of rounds that there can be", &help));
         }
-        let depth = self.scope.len();
+        let depth = self.scope.depth();
         let carry = repeat.carry.as_ref().map(|(name, first)| {
             let first = self.expr(first, wanted);
             (self.define(name.text.clone(), name.span, first.ty.clone()), first)
@@ -74,7 +75,7 @@ impl BodyPass<'_> {
         if !until.ty.fits(&Type::Bool) {
             self.cx.push(errors::wrong_type(until.span, &Type::Bool, &until.ty, None));
         }
-        self.scope.truncate(depth);
+        self.scope.leave(depth);
         let ty = body.result.as_ref().map_or(Type::Unknown, |r| r.ty.clone());
         let repeat = Repeat { carry, limit, expected, body, until };
         Expr { span, ty, kind: ExprKind::Repeat(Box::new(repeat)) }

@@ -126,10 +126,8 @@ fn rule(
     let words: Vec<&str> = words.iter().map(|w| w.as_str()).collect();
     match (p.name.text.as_str(), words.as_slice()) {
         ("avoid", [name]) => {
-            let known = &context.library.implementations;
-            if !known.contains_key(*name) {
-                let near = nearest(name, known.keys().map(|k| k.as_str()));
-                cx.push(errors::unknown_choice(p.values[0].span, "model or tool", name, near));
+            if !context.library.implementations.contains_key(*name) {
+                cx.push(errors::unknown_entry(p.values[0].span, name, context.library));
                 return None;
             }
             Some(RuleKind::Avoid((*name).into()))
@@ -189,8 +187,7 @@ pub fn pin(using: &Using, task: Option<&str>, library: &Library, cx: &mut Diagno
     let mut pin = Pin { implementation: None, knobs: Vec::new(), device: None, units: Vec::new(), span: using.span };
     if let Some(name) = &using.implementation {
         let Some(entry) = library.implementations.get(&name.text) else {
-            let near = nearest(&name.text, library.implementations.keys().map(|k| k.as_str()));
-            cx.push(errors::unknown_choice(name.span, "model or tool", &name.text, near));
+            cx.push(errors::unknown_entry(name.span, &name.text, library));
             return None;
         };
         if let Some(task) = task

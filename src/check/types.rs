@@ -8,6 +8,7 @@ use crate::syntax::ast::{Item, ItemKind, Name, Param, TypeExpr, TypeKind};
 use crate::types::Type;
 use ecow::EcoString;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// Records and enums by name, with their place.
 pub type Declared = BTreeMap<EcoString, (Type, Span)>;
@@ -18,9 +19,13 @@ pub fn declare<'a>(items: impl Iterator<Item = &'a Item>, declared: &mut Declare
         let (name, ty) = match &item.kind {
             ItemKind::Record(name, fields) => (name, record(name, fields, declared, cx)),
             ItemKind::Enum(name, values) => {
-                for (i, value) in values.iter().enumerate() {
-                    if let Some(first) = values[..i].iter().find(|v| v.text == value.text) {
-                        cx.push(declared_twice(value.span, "value", &value.text, first.span));
+                let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
+                for value in values {
+                    match seen.entry(&value.text) {
+                        Entry::Vacant(new) => _ = new.insert(value.span),
+                        Entry::Occupied(first) => {
+                            cx.push(declared_twice(value.span, "value", &value.text, *first.get()));
+                        }
                     }
                 }
                 (name, Type::Enum(name.text.clone(), values.iter().map(|v| v.text.clone()).collect()))

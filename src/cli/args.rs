@@ -144,6 +144,7 @@ pub enum Format {
 #[derive(Args)]
 pub struct ExplainOptions {
     /// The code, E0203 say; all codes are listed without it
+    #[arg(value_parser = super::explain::Code, hide_possible_values = true)]
     pub code: Option<String>,
 }
 

@@ -3,7 +3,7 @@
 use super::args::{
     Format, ParetoOptions, Planning, SensitivityOptions, Shape, WhatIfOptions, WhyNotOptions, WhyOptions,
 };
-use super::expand::{Filled, filled};
+use super::expand::{Filled, Open, filled};
 use super::here::machines;
 use super::inputs::Inputs;
 use super::load::{show, writable, write};
@@ -165,7 +165,7 @@ pub fn sensitivity(options: &SensitivityOptions, inputs: &Inputs) -> Result<(), 
 
 /// Loads and checks what a question is about, and measures its inputs.
 fn open(planning: &Planning, inputs: &Inputs) -> Result<(Filled, Terms), Failure> {
-    let mut filled = filled(&planning.source, planning.locked, false)?;
+    let mut filled = filled(&planning.source, Open::unless(planning.locked))?;
     Arc::make_mut(&mut filled.checked.library).demand = demand(planning.evidence);
     let terms = terms(planning, inputs, None, &filled)?;
     Ok((filled, terms))

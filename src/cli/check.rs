@@ -1,7 +1,7 @@
 //! `mkbc check`
 
 use super::args::{Format, Source};
-use super::load::{folder_of, load, read, same, show, sources, write};
+use super::load::{libraries, load, read, show, sources, write};
 use super::watch::watch;
 use super::{Failure, note, print};
 use crate::check::hole::report_holes;
@@ -10,6 +10,7 @@ use crate::diag::fixes::apply;
 use crate::diag::{Diagnostics, render};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 #[derive(Args)]
@@ -54,8 +55,10 @@ pub fn check(options: &CheckOptions) -> Result<(), Failure> {
         return once(options);
     }
     // A path that is wrong from the start is a mistake, and one that goes later is not.
-    sources(&options.files)?.iter().try_for_each(|path| read(path).map(drop))?;
-    let paths: Vec<PathBuf> = options.files.iter().chain(&options.library).cloned().collect();
+    let files = sources(&options.files)?;
+    files.iter().try_for_each(|path| read(path).map(drop))?;
+    let folders: BTreeSet<PathBuf> = files.iter().flat_map(|path| libraries(path, &options.library)).collect();
+    let paths: Vec<PathBuf> = options.files.iter().cloned().chain(folders).collect();
     watch(&paths, &mut || {
         if let Err(failure) = once(options)
             && !matches!(failure, Failure::Said)
@@ -67,17 +70,19 @@ pub fn check(options: &CheckOptions) -> Result<(), Failure> {
 }
 
 fn once(options: &CheckOptions) -> Result<(), Failure> {
-    let files = sources(&options.files)?;
-    let alone = files.len() == 1;
+    // What a program reads is whole even where a file cannot be read: that is said besides.
+    let mut faults: Vec<String> = Vec::new();
+    let files = sources(&options.files).unwrap_or_else(|failure| {
+        faults.push(failure.to_string());
+        Vec::new()
+    });
     let mut failed = false;
     let mut results: Vec<Value> = Vec::new();
     for path in &files {
         let (texts, cx) = match checked(path, options) {
             Ok(checked) => checked,
-            Err(failure) if alone => return Err(failure),
             Err(failure) => {
-                note(&failure.to_string());
-                failed = true;
+                faults.push(failure.to_string());
                 continue;
             }
         };
@@ -96,33 +101,19 @@ fn once(options: &CheckOptions) -> Result<(), Failure> {
             print(&format!("{}: no errors\n", path.display()));
         }
     }
+    faults.iter().for_each(|fault| note(fault));
+    failed |= !faults.is_empty();
     match options.format {
         Report::Json => print(&format!("{:#}\n", json!(results))),
-        Report::Sarif => print(&format!("{:#}\n", render::report::sarif(results))),
+        Report::Sarif => print(&format!("{:#}\n", render::report::sarif(results, &faults))),
         _ => {}
     }
     if failed { Err(Failure::Said) } else { Ok(()) }
 }
 
-/// The folders that a file's library has: those that are given, and for a file that was found in a folder the `library` that stands
-/// beside it, or that it is in.
-fn libraries(path: &Path, options: &CheckOptions) -> Vec<PathBuf> {
-    let mut all = options.library.clone();
-    if options.files.iter().any(|given| given == path) {
-        return all;
-    }
-    let own = folder_of(path);
-    let inside = own.canonicalize().is_ok_and(|whole| whole.ends_with("library"));
-    let beside = if inside { own.to_path_buf() } else { own.join("library") };
-    if beside.is_dir() && !all.iter().any(|given| same(given, &beside)) {
-        all.push(beside);
-    }
-    all
-}
-
 /// The diagnostics of a file, once its fixes are applied where that is asked for.
 fn checked(path: &Path, options: &CheckOptions) -> Result<(Texts, Diagnostics), Failure> {
-    let source = Source { file: path.to_path_buf(), library: libraries(path, options), format: Format::Text };
+    let source = Source { file: path.to_path_buf(), library: libraries(path, &options.library), format: Format::Text };
     let mut rounds = 0;
     loop {
         let (texts, file) = load(&source)?;

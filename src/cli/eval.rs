@@ -4,7 +4,7 @@ mod configurations;
 pub mod results;
 
 use super::args::{Format, Source};
-use super::expand::{Filled, filled};
+use super::expand::{Filled, Open, filled};
 use super::here::{HERE, machines, usable_here};
 use super::load::{library, show};
 use super::run::folders;
@@ -295,7 +295,7 @@ fn consistent(options: &EvalOptions, metric: &Metric) -> Result<(), Failure> {
 fn subject(options: &EvalOptions) -> Result<Filled, Failure> {
     let source = |file: PathBuf| Source { file, library: options.library.clone(), format: Format::Text };
     if is_job(options) {
-        let filled = filled(&source(PathBuf::from(&options.what)), false, false)?;
+        let filled = filled(&source(PathBuf::from(&options.what)), Open::Written)?;
         show(&filled.cx, &filled.texts, Format::Text);
         return Ok(filled);
     }

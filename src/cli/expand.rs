@@ -33,6 +33,25 @@ pub struct Filled {
     pub cx: Diagnostics,
 }
 
+/// What becomes of holes that the lock file has no fill for.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub enum Open {
+    /// They are filled, and the lock file is written at once, so that people see what was filled.
+    #[default]
+    Written,
+    /// They are filled, and nothing is written.
+    InMemory,
+    /// They are an error.
+    Refused,
+}
+
+impl Open {
+    /// As `--locked` says.
+    pub fn unless(locked: bool) -> Open {
+        if locked { Open::Refused } else { Open::Written }
+    }
+}
+
 /// Fills the holes of a file and writes the lock file.
 pub fn expand(options: &ExpandOptions) -> Result<(), Failure> {
     let path = lock_path(&options.source.file);
@@ -45,7 +64,7 @@ pub fn expand(options: &ExpandOptions) -> Result<(), Failure> {
     if !options.locked {
         return candidates::expand(options, &path, &About::default());
     }
-    let filled = filled(&options.source, true, false)?;
+    let filled = filled(&options.source, Open::Refused)?;
     show(&filled.cx, &filled.texts, options.source.format);
     let Some(lock) = &filled.lock else {
         print("no holes: nothing to fill\n");
@@ -83,16 +102,16 @@ fn list(lock: &Lock) {
     }
 }
 
-/// Loads and checks a file and fills its holes; a new lock is written at once, so that people see what was filled.
-pub fn filled(source: &Source, locked: bool, refresh: bool) -> Result<Filled, Failure> {
+/// Loads and checks a file and fills its holes.
+pub fn filled(source: &Source, open: Open) -> Result<Filled, Failure> {
     let (texts, file) = load(source)?;
     let mut cx = Diagnostics::default();
     let checked = check_file(&texts, file, &mut cx);
-    fill_checked(source, (texts, file, checked), cx, locked, refresh)
+    fill_checked(source, (texts, file, checked), cx, open)
 }
 
 /// The same for one of many files, which share the texts and the library of a base.
-pub fn filled_on(base: &Base, source: &Source, locked: bool) -> Result<Filled, Failure> {
+pub fn filled_on(base: &Base, source: &Source, open: Open) -> Result<Filled, Failure> {
     let (mut cx, text) = (Diagnostics::default(), read(&source.file)?);
     let unread = RefCell::new(None);
     let beside = |name: &str| {
@@ -105,28 +124,27 @@ pub fn filled_on(base: &Base, source: &Source, locked: bool) -> Result<Filled, F
     if let Some(why) = unread.into_inner() {
         return Err(why);
     }
-    fill_checked(source, checked, cx, locked, false)
+    fill_checked(source, checked, cx, open)
 }
 
 fn fill_checked(
     source: &Source,
     (mut texts, file, checked): (Texts, FileId, Checked),
     mut cx: Diagnostics,
-    locked: bool,
-    refresh: bool,
+    open: Open,
 ) -> Result<Filled, Failure> {
     if cx.has_errors() {
         return said(&cx, &texts, source.format);
     }
     let path = lock_path(&source.file);
-    let old = if refresh { Lock::default() } else { read_lock(&path)? };
+    let old = read_lock(&path)?;
     let before = std::fs::read_to_string(&path).ok();
-    match fill(&mut texts, checked, &old, locked, &mut cx) {
+    match fill(&mut texts, checked, &old, open == Open::Refused, &mut cx) {
         None => said(&cx, &texts, source.format),
         Some((checked, lock)) if lock.holes.is_empty() => Ok(Filled { texts, file, checked, lock: None, cx }),
         Some((checked, lock)) => {
             let text = lock.write().map_err(Failure::Message)?;
-            if before.as_deref() != Some(text.as_str()) && !locked {
+            if before.as_deref() != Some(text.as_str()) && open == Open::Written {
                 write(&path, &text)?;
                 if source.format == Format::Text {
                     let new = lock.holes.iter().filter(|e| !old.holes.contains(e)).count();

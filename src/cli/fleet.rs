@@ -5,7 +5,7 @@ mod proof;
 
 use self::asked::Asked;
 use super::args::{EvidenceOptions, FleetOptions, FleetTerms, Format, PlanOptions, Source, VerifyOptions};
-use super::expand::{Filled, filled, filled_on};
+use super::expand::{Filled, Open, filled, filled_on};
 use super::here::{HERE, machines_of};
 use super::inputs::Inputs;
 use super::load::{library, read, show, time_limit, write};
@@ -102,7 +102,7 @@ pub fn opened(
         |file: &Path| Source { file: file.to_path_buf(), library: given.library.clone(), format: given.format };
     let base = Base::new(library(&given.library)?).demanding(super::plan::demand(evidence));
     let one = |file: &&PathBuf| {
-        let mut filled = filled_on(&base, &source(file), locked)?;
+        let mut filled = filled_on(&base, &source(file), Open::unless(locked))?;
         // A fleet places the calls of a job as they stand: what composes them is chosen for a job by itself.
         filled.checked.program.compositions.clear();
         Ok(filled)
@@ -318,7 +318,7 @@ pub fn verify_joint(plan: &Path, options: &VerifyOptions) -> Result<(), Failure>
     let mut against = "the library".to_string();
     if let Some(path) = &options.source {
         let source = Source { file: path.clone(), library: options.library.clone(), format: Format::Text };
-        let filled = filled(&source, true, false)?;
+        let filled = filled(&source, Open::Refused)?;
         let mut compared = 0;
         for job in &joint.jobs {
             if let Ok(own) = select(&filled.checked.program, Some(&job.plan.job)) {

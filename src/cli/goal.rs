@@ -126,7 +126,10 @@ fn fill_and_plan(options: &AskOptions, file: &Path, values: &Inputs, pictures: b
     };
     let unfit: Option<Unfit<'_>> = if pictures { Some(&scans::readers_of_text) } else { None };
     expand::expand_for(&of_job, values, About { unfit, quiet: options.quiet, ..About::default() })?;
-    let planned = plan::make_and(&planning(options, file), values, Some(HERE), &[], |planned, _, _| Ok(planned))?;
+    let planned =
+        plan::make_and(&planning(options, file), values, Some(HERE), plan::Extras::default(), |planned, _, _| {
+            Ok(planned)
+        })?;
     show(&render::text(&planned.plan, width()));
     let plan_file = file.with_extension("plan.json");
     let json = serde_json::to_string_pretty(&planned.plan).map_err(|e| e.to_string())?;

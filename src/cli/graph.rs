@@ -1,10 +1,10 @@
 //! `mkbc graph`
 
 use super::args::{EvidenceOptions, Format, Planning, Source};
-use super::expand::filled;
+use super::expand::{Open, filled};
 use super::inputs::Inputs;
 use super::load::{show, writable, write};
-use super::plan::make_and;
+use super::plan::{Extras, make_and};
 use super::{Failure, note, print};
 use crate::check::select;
 use crate::diag::source::Span;
@@ -109,6 +109,11 @@ fn source(options: &GraphOptions) -> Source {
     Source { file: options.file.clone(), library: options.library.clone(), format: Format::Text }
 }
 
+/// A picture changes no file but its own.
+fn open(options: &GraphOptions) -> Open {
+    if options.locked { Open::Refused } else { Open::InMemory }
+}
+
 /// The picture of the plan; none where the job has no plan, which is then said.
 fn planned(options: &GraphOptions, inputs: &Inputs) -> Result<Option<Picture>, Failure> {
     let GraphOptions { job, cluster, locked, time_limit, robust, evidence, .. } = options;
@@ -121,7 +126,8 @@ fn planned(options: &GraphOptions, inputs: &Inputs) -> Result<Option<Picture>, F
         robust: *robust,
         evidence: *evidence,
     };
-    match make_and(&planning, inputs, None, &[], |planned, _, _| Ok(of_plan(&planned.plan, &|_| None))) {
+    let extras = Extras { open: open(options), ..Extras::default() };
+    match make_and(&planning, inputs, None, extras, |planned, _, _| Ok(of_plan(&planned.plan, &|_| None))) {
         Ok(picture) => Ok(Some(picture)),
         Err(Failure::Said) => Ok(None),
         Err(other) => Err(other),
@@ -131,7 +137,7 @@ fn planned(options: &GraphOptions, inputs: &Inputs) -> Result<Option<Picture>, F
 /// The picture of what the job says.
 fn unplanned(options: &GraphOptions) -> Result<Picture, Failure> {
     let source = source(options);
-    let filled = filled(&source, options.locked, false)?;
+    let filled = filled(&source, open(options))?;
     if options.no_plan {
         // With a plan, planning says it.
         show(&filled.cx, &filled.texts, source.format);

@@ -30,6 +30,21 @@ impl Deref for Inputs {
     }
 }
 
+/// The object with a field for each input that a file holds; `-` is standard input.
+pub fn object(path: &Path) -> Result<Map<String, Value>, Failure> {
+    let text = match path.to_str() {
+        Some("-") => std::io::read_to_string(std::io::stdin()).map_err(|e| format!("cannot read the inputs: {e}"))?,
+        _ => read(path)?,
+    };
+    let shown = path.display();
+    // Programs of Windows put a byte order mark in front.
+    let json = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    match serde_json::from_str(json).map_err(|e| format!("`{shown}` is no JSON: {e}"))? {
+        Value::Object(values) => Ok(values),
+        _ => Err(format!("`{shown}` holds no JSON object with a field for each input").into()),
+    }
+}
+
 impl FromIterator<(String, Vec<String>)> for Inputs {
     fn from_iter<T: IntoIterator<Item = (String, Vec<String>)>>(all: T) -> Inputs {
         Inputs { typed: all.into_iter().collect(), file: None }
@@ -40,17 +55,7 @@ impl Inputs {
     /// The same with those of a file, as `mkbc inputs` prints it; `-` is standard input.
     pub fn with(&self, path: Option<&Path>) -> Result<Inputs, Failure> {
         let Some(path) = path else { return Ok(self.clone()) };
-        let text = match path.to_str() {
-            Some("-") => {
-                std::io::read_to_string(std::io::stdin()).map_err(|e| format!("cannot read the inputs: {e}"))?
-            }
-            _ => read(path)?,
-        };
-        let shown = path.display();
-        let value = serde_json::from_str(&text).map_err(|e| format!("`{shown}` is no JSON: {e}"))?;
-        let Value::Object(values) = value else {
-            return Err(format!("`{shown}` holds no JSON object with a field for each input").into());
-        };
+        let values = object(path)?;
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         Ok(Inputs { typed: self.typed.clone(), file: Some((folder.to_path_buf(), values)) })
     }

@@ -21,7 +21,10 @@ pub fn load(source: &Source) -> Result<(Texts, FileId), Failure> {
     // A file of the library stands for itself, and is not there twice.
     let named = |module: FileId| PathBuf::from(&texts.sources.get(module).name);
     let own = texts.modules.iter().position(|(_, module)| same(&named(*module), &source.file));
-    own.map(|at| texts.modules.remove(at));
+    if let Some(at) = own {
+        texts.modules.remove(at);
+        texts.own_is_module = true;
+    }
     let file = texts.sources.add(source.file.display().to_string(), text);
     tables(&mut texts, file, &source.file)?;
     Ok((texts, file))
@@ -75,6 +78,15 @@ pub fn library(folders: &[PathBuf]) -> Result<Texts, Failure> {
     Ok(texts)
 }
 
+/// The folders that the library of a file has: those that are given, and the `library` that stands beside the file, or that it is in.
+pub fn libraries(file: &Path, given: &[PathBuf]) -> Vec<PathBuf> {
+    let own = folder_of(file);
+    let inside = own.canonicalize().is_ok_and(|whole| whole.ends_with("library"));
+    let beside = if inside { own.to_path_buf() } else { own.join("library") };
+    let is_new = beside.is_dir() && !given.iter().any(|given| same(given, &beside));
+    given.iter().cloned().chain(is_new.then_some(beside)).collect()
+}
+
 /// The files of a folder with an ending, in order of name.
 pub fn files(folder: &Path, ending: &str) -> Result<Vec<PathBuf>, Failure> {
     let entries =
@@ -121,6 +133,11 @@ pub fn sources(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
 /// The text of a file.
 pub fn read(path: &Path) -> Result<String, Failure> {
     let shown = path.display();
+    if path == Path::new("-") {
+        return Err("standard input is no file of a job here: `mkbc fmt -` alone takes one from there"
+            .to_string()
+            .into());
+    }
     let about = std::fs::metadata(path).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => format!("there is no file `{shown}`{}", near(path)),
         _ => format!("cannot read `{shown}`: {e}"),
@@ -225,7 +242,8 @@ pub fn show(cx: &Diagnostics, texts: &Texts, format: Format) {
     match format {
         Format::Json => print(&format!("{:#}\n", render::json(cx, &texts.sources))),
         Format::Text => {
-            let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            let plain = std::env::var_os("NO_COLOR").is_some() || std::env::var_os("TERM").is_some_and(|t| t == "dumb");
+            let colour = std::io::stderr().is_terminal() && !plain;
             let text = render::text(cx, &texts.sources, colour);
             let _ = std::io::stderr().lock().write_all(text.as_bytes());
             let (errors, warnings) = (cx.count(Severity::Error), cx.count(Severity::Warning));

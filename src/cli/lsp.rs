@@ -2,12 +2,12 @@
 
 use super::Failure;
 use super::here::{HERE, machines};
-use super::load::library;
+use super::load::{libraries, library};
 use super::plan::usable_on;
 use crate::lsp::disk::Disk;
 use crate::lsp::{Setup, serve};
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Args)]
 pub struct LspOptions {
@@ -26,12 +26,15 @@ pub struct LspOptions {
 pub fn lsp(options: &LspOptions) -> Result<(), Failure> {
     let default = options.cluster.clone().unwrap_or_else(|| HERE.to_string());
     let said = |failure: Failure| failure.to_string();
+    let given = options.library.clone();
+    let folders = move |file: Option<&Path>| file.map_or_else(|| given.clone(), |file| libraries(file, &given));
+    let load = move |folders: &[PathBuf]| library(folders).map_err(said);
     let setup = Setup {
         machines: Box::new(move |name, library| machines(name.unwrap_or(&default), library).map_err(said)),
         // What this machine lacks is no fault of the job.
         reports: |machines| machines.name != HERE,
         usable: usable_on,
-        files: Box::<Disk>::default(),
+        files: Box::new(Disk::new(Box::new(folders), Box::new(load))),
     };
     match serve(setup, library(&options.library)?) {
         true => Ok(()),

@@ -1,7 +1,7 @@
 //! `mkbc plan`, and the way from options to a verified plan for `run`.
 
 use super::args::{EvidenceOptions, Format, Least, PlanOptions, Planning, Source};
-use super::expand::{Filled, filled};
+use super::expand::{Filled, Open, filled};
 use super::export::{self, Decided};
 use super::here::{HERE, machines_of, usable_here};
 use super::inputs::{Inputs, about, known};
@@ -61,6 +61,8 @@ pub struct Extras<'a> {
     pub proof: Option<&'a Path>,
     /// Lines of the language that count as if the job said them.
     pub slo: &'a [String],
+    /// What becomes of holes that the lock file has no fill for, where `--locked` does not say it.
+    pub open: Open,
 }
 
 /// Nodes that each of these may take, and re-solves that finding a measurement may.
@@ -96,7 +98,8 @@ pub fn plan(options: &PlanOptions, inputs: &Inputs) -> Result<(), Failure> {
         decided = Some(Decided { problem: problem.clone(), solution: solution.cloned() });
     };
     let proof = options.proof.as_deref();
-    let extras = Extras { prices: !options.no_prices, measure: options.planning.robust, proof, slo: &options.slo };
+    let (prices, measure, slo) = (!options.no_prices, options.planning.robust, options.slo.as_slice());
+    let extras = Extras { prices, measure, proof, slo, open: Open::Written };
     let made = make_seen(&options.planning, inputs, None, extras, &mut see);
     if let Some(decided) = &decided {
         hand_on(options, decided)?;
@@ -178,14 +181,13 @@ pub fn make_and<T>(
     options: &Planning,
     inputs: &Inputs,
     cluster: Option<&str>,
-    slo: &[String],
+    extras: Extras<'_>,
     mut then: impl FnMut(Planned, &Prepared, &Decision) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let mut done = None;
     let mut run = |planned: Planned, prepared: &Prepared, decision: &Decision| {
         done = Some(then(planned, prepared, decision));
     };
-    let extras = Extras { slo, ..Extras::default() };
     made(options, inputs, cluster, extras, &mut |_| {}, &mut run)?;
     done.unwrap_or(Err(Failure::Said))
 }
@@ -218,7 +220,7 @@ fn made(
 ) -> Result<(), Failure> {
     // z3's process takes some milliseconds to wake up; it can do so while the file is read.
     let waking = std::thread::spawn(|| apart().map(Judge::warm_up));
-    let mut filled = filled(&options.source, options.locked, false)?;
+    let mut filled = filled(&options.source, if options.locked { Open::Refused } else { extras.open })?;
     Arc::make_mut(&mut filled.checked.library).demand = demand(options.evidence);
     change(options, extras.slo, &mut filled)?;
     with_filled(options, inputs, cluster, extras, &mut filled, (see, then), waking)

@@ -1,7 +1,7 @@
 //! Proof files: written by `mkbc plan --proof`, checked by `mkbc verify --proof`.
 
 use super::args::Source;
-use super::expand::filled;
+use super::expand::{Open, filled};
 use super::here::{HERE, machines};
 use super::load::{read, write};
 use super::plan::{of_plan, usable_on};
@@ -38,7 +38,7 @@ pub fn store(prepared: &Prepared, seen: Seen, given: &InputSizes, limits: &Limit
 /// Checks a proof against the job that the plan was made from; says what is wrong.
 pub fn verify(plan: &Plan, source: &Source, path: &Path) -> Result<Vec<String>, Failure> {
     let proof = read_proof(path)?;
-    let mut filled = filled(source, true, false)?;
+    let mut filled = filled(source, Open::Refused)?;
     let job = select(&filled.checked.program, Some(&plan.job))?.name.clone();
     let (machines, measured, usable, end) = of_plan(plan);
     let limits = Limits { certify: Certify::Off, ..Limits::default() };
@@ -57,7 +57,7 @@ pub fn verify_clash(source: &Source, path: &Path) -> Result<String, Failure> {
     let Some(clash) = &proof.clash else {
         return Err(refused("it says that a plan is the best: give that plan, too".to_string()));
     };
-    let mut filled = filled(source, true, false)?;
+    let mut filled = filled(source, Open::Refused)?;
     let job = select(&filled.checked.program, Some(&proof.job)).map_err(refused)?.name.clone();
     let spec = &clash.cluster;
     let pools = spec.pools.iter().map(|(name, pool)| (name.as_str().into(), (pool.units, pool.usd_per_hour)));

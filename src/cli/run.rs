@@ -5,7 +5,7 @@ use super::cache::Reuse;
 use super::here::HERE;
 use super::inputs::{Inputs, missing};
 use super::load::{writable, write};
-use super::plan::{demand, given, make_and, read_plan};
+use super::plan::{Extras, demand, given, make_and, read_plan};
 use super::streaming::Streaming;
 use super::verify::{against_source, beside};
 use super::{Failure, note, print, print_json};
@@ -147,7 +147,8 @@ pub struct Running<'a> {
 pub fn run(options: &RunOptions, inputs: &Inputs) -> Result<(), Failure> {
     let inputs = &inputs.with(options.inputs.as_deref())?;
     let Some(path) = &options.plan else {
-        return make_and(&options.planning, inputs, Some(HERE), &options.slo, |planned, prepared, decision| {
+        let extras = Extras { slo: &options.slo, ..Extras::default() };
+        return make_and(&options.planning, inputs, Some(HERE), extras, |planned, prepared, decision| {
             let adapt = options.adapt.mode().map(|mode| Adapt::new(prepared, decision, mode));
             let steer = adapt.as_ref().map(|adapt| adapt as &dyn Steer);
             run_plan(options, planned.plan, planned.inputs, (steer, Some(prepared.library)))

@@ -1,8 +1,8 @@
 //! `mkbc inputs` and `mkbc validate`: what a job takes, and whether values are that.
 
 use super::args::{Format, Source};
-use super::inputs::{Inputs, known, missing};
-use super::load::{load, read, show};
+use super::inputs::{Inputs, known, missing, object};
+use super::load::{load, show};
 use super::plan::given;
 use super::{Failure, note, print};
 use crate::check::program::Job;
@@ -49,7 +49,7 @@ pub struct InputsOptions {
 pub struct ValidateOptions {
     #[command(flatten)]
     pub job: JobOptions,
-    /// The inputs: .json, or a row for each run as .jsonl, .csv, .tsv or .parquet; without it they are options, as for `run`
+    /// The inputs: .json (`-` reads it from standard input), or a row for each run as .jsonl, .csv, .tsv or .parquet; without it they are options, as for `run`
     #[arg(value_name = "INPUTS")]
     pub inputs: Option<PathBuf>,
     /// How it is written what is wrong
@@ -104,6 +104,7 @@ pub fn validate(options: &ValidateOptions, flags: &Inputs) -> Result<(), Failure
     let shown = path.display().to_string();
     let (rows, wrong) = match path.extension().and_then(|e| e.to_str()) {
         Some("json") => (1, of_file(path, &params)?),
+        _ if path == Path::new("-") => (1, of_file(path, &params)?),
         _ => of_dataset(path, &params)?,
     };
     if options.format == Written::Json {
@@ -152,11 +153,7 @@ fn params(job: &Job) -> Vec<(&str, &Type)> {
 
 /// What is wrong with a file that holds one object.
 fn of_file(path: &Path, params: &[(&str, &Type)]) -> Result<Vec<Wrong>, Failure> {
-    let text = read(path)?;
-    let value: Value = serde_json::from_str(&text).map_err(|e| format!("`{}` is no JSON: {e}", path.display()))?;
-    let Value::Object(given) = value else {
-        return Err(format!("`{}` holds no JSON object with a field for each input", path.display()).into());
-    };
+    let given = object(path)?;
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut wrong = of_row(&given, params, Cells { folder, plain: false });
     for name in given.keys().filter(|name| !params.iter().any(|(known, _)| known == name)) {

@@ -1,7 +1,7 @@
 //! `mkbc verify`
 
 use super::args::{Format, Source, VerifyOptions};
-use super::expand::filled;
+use super::expand::{Open, filled};
 use super::load::library;
 use super::plan::{change_job, read_plan};
 use super::{Failure, print};
@@ -101,7 +101,7 @@ fn no_plan(options: &VerifyOptions) -> Result<(), Failure> {
 /// Checks a plan against the job that it was made from: its digests, every figure, every clause, rule and pin.
 pub fn against_source(plan: &Plan, source: &Source) -> Result<Vec<String>, Failure> {
     let mut wrong = Vec::new();
-    let mut filled = filled(source, true, false)?;
+    let mut filled = filled(source, Open::Refused)?;
     if digest([filled.texts.sources.get(filled.file).text.as_str()]) != plan.hashes.source {
         wrong.push(format!("it was made from another version of `{}`: plan again", source.file.display()));
     }

@@ -1,7 +1,7 @@
 //! Places that move together, since text before them came or went.
 
 use super::source::{FileId, Span};
-use super::{Diagnostic, Diagnostics, Fix, Label, Severity};
+use super::{Diagnostic, Diagnostics, Fix, Label, Severity, Way};
 use ecow::EcoString;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -121,6 +121,7 @@ shifts! {
     nothing Severity;
     struct Label { span, text }
     struct Fix { title, span, insert, sure }
+    struct Way { title, edits }
     struct Diagnostics { list }
-    struct Diagnostic { code, severity, message, primary, secondary, help, fix }
+    struct Diagnostic { code, severity, message, primary, secondary, help, fix, ways }
 }

@@ -82,6 +82,11 @@ impl Sources {
         &self.files[file.0 as usize]
     }
 
+    /// All files, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Source> {
+        self.files.iter().map(|file| &**file)
+    }
+
     /// The text of a place.
     pub fn text(&self, span: Span) -> &str {
         self.files.get(span.file.0 as usize).and_then(|f| f.text.get(span.range())).unwrap_or("")

@@ -96,12 +96,17 @@ pub fn open(path: &Path, limit: Option<usize>) -> Result<Dataset, String> {
     Ok(Dataset { name: stem.to_string(), folder, columns: names, items, plain })
 }
 
+/// What programs of Windows write in front of UTF-8.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 type Rows = Result<Vec<Map<String, Value>>, String>;
 
 fn jsonl(path: &Path, most: usize) -> Rows {
     let mut reader = BufReader::new(File::open(path).map_err(|e| e.to_string())?);
     let (mut rows, mut number, mut kept) = (Vec::new(), 0_usize, 0_u64);
     let mut line = Vec::new();
+    let marked = reader.fill_buf().map_err(|e| e.to_string())?.starts_with(BYTE_ORDER_MARK);
+    reader.consume(if marked { BYTE_ORDER_MARK.len() } else { 0 });
     while rows.len() < most {
         line.clear();
         number += 1;
@@ -125,7 +130,12 @@ fn jsonl(path: &Path, most: usize) -> Rows {
         match serde_json::from_slice(&line) {
             Ok(Value::Object(cells)) => rows.push(cells),
             Ok(_) => return Err(format!("line {number} is no JSON object")),
-            Err(e) => return Err(format!("line {number} is no JSON: {e}")),
+            Err(e) => {
+                // The row is a line: which one of its own lines the parser was at says nothing.
+                let why = e.to_string();
+                let why = why.split(" at line ").next().unwrap_or_default();
+                return Err(format!("line {number} is no JSON: {why}"));
+            }
         }
     }
     Ok(rows)

@@ -2,7 +2,9 @@
 
 use super::term::Term;
 use crate::check::agents::AGENT;
+use crate::check::scope::NOBODY;
 use crate::library::Library;
+use crate::syntax::token::has_word;
 use crate::types::Type;
 use ecow::{EcoString, eco_format};
 use std::collections::BTreeMap;
@@ -32,7 +34,24 @@ pub(super) fn write_named(
     };
     let value = writer.last(term);
     writer.line(&value);
-    writer.out
+    parts_in_use(&writer.out)
+}
+
+/// A fill that names of the parts of a value only those that it uses.
+fn parts_in_use(fill: &str) -> String {
+    let mut out = String::with_capacity(fill.len());
+    for line in fill.split_inclusive('\n') {
+        let parts = line.trim_start().strip_prefix("let (").and_then(|rest| rest.split_once(") = "));
+        let Some((names, _)) = parts else {
+            out.push_str(line);
+            continue;
+        };
+        let used =
+            |name: &&str| fill.lines().any(|other| other != line.trim_end_matches('\n') && has_word(other, name));
+        let kept: Vec<&str> = names.split(", ").map(|name| if used(&name) { name } else { NOBODY }).collect();
+        out.push_str(&line.replacen(names, &kept.join(", "), 1));
+    }
+    out
 }
 
 struct Writer<'a> {

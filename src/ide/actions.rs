@@ -4,8 +4,8 @@ use super::hover::is_written_hole;
 use super::planning::Plans;
 use super::{Analysis, Edit};
 use crate::check::program::{Hole, Job};
-use crate::diag::Diagnostic;
 use crate::diag::source::Span;
+use crate::diag::{Diagnostic, Fix};
 use crate::expand::search;
 use crate::syntax::ast::{ItemKind, StmtKind};
 use crate::types::Type;
@@ -43,10 +43,10 @@ pub fn actions(analysis: &Analysis, plans: Option<&Plans>, part: Span) -> Vec<Ac
     let planned = plans.into_iter().flat_map(|p| &p.diagnostics);
     for problem in analysis.diagnostics.iter().chain(planned) {
         let near = touches(problem.primary.span) || problem.secondary.iter().any(|l| touches(l.span));
-        if let Some(fix) = problem.fix.as_ref().filter(|f| f.span.file == analysis.file && (near || touches(f.span))) {
-            let edits = vec![Edit { span: fix.span, insert: fix.insert.clone() }];
-            let title = sentence(&fix.title);
-            out.push(Action { title, kind: ActionKind::Fix, mends: Some(problem.clone()), preferred: true, edits });
+        let ways = problem.ways.iter().flat_map(|way| &way.edits).map(|(at, _)| *at);
+        let mut edited = problem.fix.iter().map(|fix| fix.span).chain(ways);
+        if near || edited.any(touches) {
+            out.extend(mended(analysis, problem));
         }
     }
     for job in &analysis.program.jobs {
@@ -54,11 +54,12 @@ pub fn actions(analysis: &Analysis, plans: Option<&Plans>, part: Span) -> Vec<Ac
             out.extend(fills(analysis, plans, job, hole));
         }
     }
-    for step in plans.into_iter().flat_map(|p| &p.jobs).flat_map(|j| &j.steps) {
+    for (of, step) in plans.into_iter().flat_map(Plans::steps) {
         if let (Some(call), Some(pin)) = (step.call, &step.pin)
             && touches(call)
         {
-            let title = format!("Pin the current choice: `{}`", pin.insert.trim());
+            let of = of.map_or(String::new(), |job| format!(" in `{job}`"));
+            let title = format!("Pin the current choice{of}: `{}`", pin.insert.trim());
             out.push(Action {
                 title,
                 kind: ActionKind::Refactor,
@@ -69,6 +70,38 @@ pub fn actions(analysis: &Analysis, plans: Option<&Plans>, part: Span) -> Vec<Ac
         }
     }
     out
+}
+
+/// The ways to mend a problem: all of them where there may be several, else its fix.
+fn mended(analysis: &Analysis, problem: &Diagnostic) -> Vec<Action> {
+    let ways: Vec<(&str, Vec<Edit>)> = if problem.ways.is_empty() {
+        let edit = |fix: &Fix| Edit { span: fix.span, insert: fix.insert.clone() };
+        problem.fix.iter().map(|fix| (fix.title.as_str(), vec![edit(fix)])).collect()
+    } else {
+        let edit = |(at, text): &(Span, String)| match text.as_str() {
+            "" => Edit { span: whole_line(analysis, *at), insert: String::new() },
+            text => Edit { span: *at, insert: text.to_string() },
+        };
+        problem.ways.iter().map(|way| (way.title.as_str(), way.edits.iter().map(edit).collect())).collect()
+    };
+    let own = ways.into_iter().filter(|(_, edits)| edits.iter().all(|edit| edit.span.file == analysis.file));
+    let action = |(at, (title, mut edits)): (usize, (&str, Vec<Edit>))| {
+        edits.sort();
+        let (title, mends) = (sentence(title), Some(problem.clone()));
+        Action { title, kind: ActionKind::Fix, mends, preferred: at == 0, edits }
+    };
+    own.enumerate().map(action).collect()
+}
+
+/// The line of a place with its end, where nothing else stands on it.
+fn whole_line(analysis: &Analysis, at: Span) -> Span {
+    let (Some(before), Some(behind)) = (analysis.text.get(..at.start as usize), analysis.text.get(at.end as usize..))
+    else {
+        return at;
+    };
+    let (start, end) = (before.rfind('\n').map_or(0, |n| n + 1), behind.find('\n').map_or(behind.len(), |n| n + 1));
+    let alone = before[start..].trim().is_empty() && behind[..end].trim().is_empty();
+    if alone { analysis.span(start, at.end as usize + end) } else { at }
 }
 
 fn sentence(title: &str) -> String {

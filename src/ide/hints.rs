@@ -24,8 +24,10 @@ pub fn hints(analysis: &Analysis, plans: Option<&Plans>) -> Vec<Hint> {
     for (_, job, _) in analysis.jobs() {
         types(&job.body, analysis, &mut out);
     }
-    let steps = plans.into_iter().flat_map(|p| &p.jobs).flat_map(|j| &j.steps);
-    out.extend(steps.map(|s| Hint { at: s.at, label: s.label.clone(), tooltip: s.tooltip.clone(), is_type: false }));
+    for (of, step) in plans.into_iter().flat_map(Plans::steps) {
+        let label = of.map_or_else(|| step.label.clone(), |job| format!("{job}: {}", step.label));
+        out.push(Hint { at: step.at, label, tooltip: step.tooltip.clone(), is_type: false });
+    }
     out.sort_by_key(|h| h.at);
     out
 }

@@ -7,11 +7,13 @@ use crate::check::program::{Hole, Job};
 use crate::diag::source::Span;
 use crate::doc::{declared, of_entry, of_task};
 use crate::expand::{search, signature};
-use crate::library::{Implementation, Task};
+use crate::library::{Implementation, Library, Task};
+use crate::plan::render::percent;
 use crate::syntax::ast::ExprKind;
 use crate::syntax::token::Token;
 use crate::types::Type;
 use crate::units::UNITS;
+use rust_decimal::Decimal;
 use std::fmt::Write;
 
 /// How many figures of an implementation a hover shows.
@@ -74,20 +76,15 @@ fn meaning(analysis: &Analysis, target: &Target, at: Span) -> Option<String> {
             format!("{}\nA parameter of `{of}`: {}", code(&format!("{param}: {ty}")), task.docs)
         }
         Target::Type(name) => match (library.types.get(name), Type::built_in(name)) {
-            (Some((ty, _)), _) => code(&declared(ty)),
+            (Some((ty, _)), _) => {
+                let docs = library.type_docs.get(name).map_or("", |docs| docs.as_str());
+                format!("{}\n{docs}", code(&declared(ty)))
+            }
             (None, Some(ty)) => built_in(name, &ty),
             (None, None) => return None,
         },
         Target::Value(of, value) => code(&format!("{value}: {of}")),
-        Target::Module(name) => {
-            let tasks: Vec<String> = library
-                .tasks
-                .values()
-                .filter(|t| t.module == *name)
-                .map(|t| format!("- `{}`: {}", t.name, first_line(&t.docs)))
-                .collect();
-            format!("{}\n{}", code(&format!("use {name}")), tasks.join("\n"))
-        }
+        Target::Module(name) => module(library, name),
         Target::Device(name) => {
             let device = library.devices.get(name)?;
             let kind = if device.gpu { "gpu" } else { "cpu" };
@@ -188,6 +185,24 @@ fn word(analysis: &Analysis, at: u32) -> Option<(Span, String)> {
     Some((span, format!("{}\n{docs}", code(text))))
 }
 
+/// A module with what it declares.
+fn module(library: &Library, name: &str) -> String {
+    let mut out = format!("{}\n", code(&format!("use {name}")));
+    let tasks: Vec<&Task> = library.tasks.values().filter(|task| task.module == *name).collect();
+    for task in &tasks {
+        let _ = writeln!(out, "- `{}`: {}", task.name, first_line(&task.docs));
+    }
+    // What else stands in the file of its tasks.
+    let Some(file) = tasks.first().map(|task| task.span.file) else { return out };
+    for (ty, _) in library.types.values().filter(|(_, at)| at.file == file) {
+        let _ = writeln!(out, "- `{}`", declared(ty));
+    }
+    for entry in library.implementations.values().filter(|entry| entry.span.file == file) {
+        let _ = writeln!(out, "- `{}` carries out `{}`", entry.name, entry.tasks.join("`, `"));
+    }
+    out
+}
+
 fn first_line(docs: &str) -> &str {
     docs.lines().next().unwrap_or("")
 }
@@ -249,15 +264,18 @@ pub fn implementation(entry: &Implementation) -> String {
         for f in doc.figures.iter().take(MAX_FIGURES) {
             let date = f.date.as_ref().map_or(String::new(), |d| format!(", {d}"));
             let cell = |text: &str| text.replace('|', "\\|").replace('\n', " ");
+            // A ratio as a plan says it; the unit of any other figure stands behind its value.
+            let is_ratio = f.unit == "ratio";
+            let number = |value: Decimal| if is_ratio { percent(value) } else { value.to_string() };
+            let unit = if is_ratio { String::new() } else { format!(" {}", f.unit) };
             let _ = write!(
                 out,
-                "\n| {} | {} | {} {} ({} to {}) | {}: {}{date} |",
+                "\n| {} | {} | {}{unit} ({} to {}) | {}: {}{date} |",
                 f.figure,
                 cell(&f.setting),
-                f.value,
-                f.unit,
-                f.interval.0,
-                f.interval.1,
+                number(f.value),
+                number(f.interval.0),
+                number(f.interval.1),
                 f.evidence,
                 cell(&f.source)
             );

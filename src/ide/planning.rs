@@ -9,7 +9,7 @@ use super::ranking::{Ranked, ranked};
 use super::{Analysis, Beside, Edit, analyse};
 use crate::compile::{Base, Checked, Compiled, Target, fill, plan};
 use crate::diag::source::Span;
-use crate::diag::{Diagnostic, Diagnostics};
+use crate::diag::{Diagnostic, Diagnostics, Severity};
 use crate::graph::{self, Picture};
 use crate::ir::lower::lower;
 use crate::library::{Implementation, Library};
@@ -21,7 +21,7 @@ use crate::space::ends::End;
 use crate::space::sizes::InputSizes;
 use crate::syntax::ast::{self, ExprKind};
 use memory::Basis;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A file with more jobs than this has plans for the first ones only.
@@ -36,6 +36,23 @@ pub struct Plans {
     pub diagnostics: Vec<Diagnostic>,
     /// The fills of holes, ranked by their plans.
     pub fills: Vec<Ranked>,
+}
+
+impl Plans {
+    /// What was chosen at each call, with the job whose plan says so where several have that call.
+    pub fn steps(&self) -> impl Iterator<Item = (Option<&str>, &StepPlan)> {
+        let mut jobs: BTreeMap<Span, BTreeSet<&str>> = BTreeMap::new();
+        for job in &self.jobs {
+            for call in job.steps.iter().filter_map(|step| step.call) {
+                jobs.entry(call).or_default().insert(&job.job);
+            }
+        }
+        let all = self.jobs.iter().flat_map(|job| job.steps.iter().map(move |step| (job.job.as_str(), step)));
+        all.map(move |(job, step)| {
+            let shared = step.call.is_some_and(|call| jobs.get(&call).is_some_and(|jobs| jobs.len() > 1));
+            (shared.then_some(job), step)
+        })
+    }
 }
 
 /// What a plan says of a job.
@@ -78,7 +95,7 @@ pub type Usability = fn(&Implementation) -> Result<(), String>;
 pub struct Planner<'a> {
     /// The machines of a job that names a cluster, or of one that names none.
     pub machines: &'a MachinesOf,
-    /// Whether what clashes on these machines is the job's fault, or only what this machine lacks.
+    /// Whether what clashes on these machines is a mistake of the job; else it is information on what the machines lack.
     pub reports: &'a dyn Fn(&Machines) -> bool,
     /// What can be used on them.
     pub usable: &'a dyn Fn(&Machines) -> Usability,
@@ -98,9 +115,7 @@ pub fn plans(
     let lock = beside.lock.clone().unwrap_or_default();
     let analysis = analyse(base, name, text.clone(), beside);
     let mut out = Plans::default();
-    if analysis.program.jobs.is_empty()
-        || analysis.diagnostics.iter().any(|d| d.severity == crate::diag::Severity::Error)
-    {
+    if analysis.program.jobs.is_empty() || analysis.diagnostics.iter().any(|d| d.severity == Severity::Error) {
         return out;
     }
     let checked =
@@ -123,11 +138,12 @@ pub fn plans(
         let span = job.span;
         let machines = (planner.machines)(job.cluster.as_ref().map(|(n, _)| n.as_str()), &checked.library);
         let basis = machines.as_ref().ok().and_then(|machines| Basis::of(job, &analysis, machines));
-        let reports = machines.as_ref().is_ok_and(planner.reports);
+        let lacking = machines.as_ref().ok().filter(|machines| !(planner.reports)(machines)).map(|m| m.name.clone());
+        let reported = |said: Vec<Diagnostic>| said.into_iter().map(|d| lowered(d, lacking.as_deref()));
         let known = basis.as_ref().and_then(|basis| memory.recall(name, &job.name, basis, &analysis));
         if let Some((plan, said)) = known {
             out.jobs.push(plan);
-            out.diagnostics.extend(said.into_iter().filter(|_| reports));
+            out.diagnostics.extend(reported(said));
             continue;
         }
         let workflow = lower(job, &checked.program);
@@ -168,7 +184,7 @@ pub fn plans(
                 whole = !(planner.stop)();
             }
             Err(why) => {
-                let first = said.sorted().into_iter().find(|d| d.severity == crate::diag::Severity::Error);
+                let first = said.sorted().into_iter().find(|d| d.severity == Severity::Error);
                 let why = first.map_or(why.clone(), |d| d.message.clone());
                 add(format!("no plan on {}: {why}", machines.name), Vec::new(), drawn);
             }
@@ -177,7 +193,7 @@ pub fn plans(
         if let (true, Some(basis), Some(plan)) = (whole, basis, out.jobs.last()) {
             memory.keep(name, basis, plan.clone(), said.clone());
         }
-        out.diagnostics.extend(said.into_iter().filter(|_| reports));
+        out.diagnostics.extend(reported(said));
     }
     if let Some(open) = open {
         out.fills = ranked(base, &analysis, &open, &filled, planner);
@@ -185,6 +201,15 @@ pub fn plans(
     out.diagnostics.retain(|d| !analysis.diagnostics.contains(d));
     out.diagnostics.dedup();
     out
+}
+
+/// A clash on machines that the job does not name is no mistake of it: it is said where it is, as information.
+fn lowered(mut said: Diagnostic, lacking: Option<&str>) -> Diagnostic {
+    if let (Some(machines), Severity::Error) = (lacking, said.severity) {
+        said.severity = Severity::Info;
+        said.message = format!("on `{machines}`, {}", said.message);
+    }
+    said
 }
 
 /// What was said of the file itself.

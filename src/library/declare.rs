@@ -27,6 +27,8 @@ pub struct Module<'a> {
     pub name: EcoString,
     /// Its tree.
     pub tree: &'a ast::File,
+    /// Whether its types are the library's, which all modules see; those of a job's own file are its own.
+    pub of_library: bool,
 }
 
 /// Profiles by file name.
@@ -60,12 +62,12 @@ pub fn declare(
 ) -> Library {
     let names = modules.iter().map(|m| m.name.clone()).filter(|n| !n.is_empty()).collect();
     let mut library = Library { modules: names, ..Library::default() };
-    let (own, others): (Vec<&Module>, Vec<&Module>) = modules.iter().partition(|m| m.name.is_empty());
+    let (own, others): (Vec<&Module>, Vec<&Module>) = modules.iter().partition(|m| !m.of_library);
     types::declare(others.iter().flat_map(|m| &m.tree.items), &mut library.types, cx);
     let mut hidden = false;
     for module in others.into_iter().chain(own.iter().copied()) {
         // The file's own items come last: the library's tasks keep their types, whatever the file calls its own.
-        if module.name.is_empty() && !std::mem::replace(&mut hidden, true) {
+        if !module.of_library && !std::mem::replace(&mut hidden, true) {
             hide(&own, modules, &mut library.types);
             types::declare(own.iter().flat_map(|m| &m.tree.items), &mut library.types, cx);
         }
@@ -73,6 +75,12 @@ pub fn declare(
             match &item.kind {
                 ItemKind::Task(task) => declare_task(task, &module.name, &item.docs, &mut library, cx),
                 ItemKind::Device(device) => declare_device(device, &item.docs, &mut library, cx),
+                // Of two types of one name, the one that counts.
+                ItemKind::Record(name, _) | ItemKind::Enum(name, _)
+                    if library.types.get(&name.text).is_some_and(|(_, at)| *at == name.span) =>
+                {
+                    library.type_docs.insert(name.text.clone(), item.docs.clone());
+                }
                 _ => {}
             }
         }

@@ -21,10 +21,18 @@ pub(super) struct Problem<'a> {
     range: Option<Range>,
     severity: u8,
     code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code_description: Option<Page>,
     source: &'static str,
     message: String,
     related_information: Vec<Related<'a>>,
     tags: &'static [u8],
+}
+
+/// Where the page of a code is.
+#[derive(Serialize)]
+struct Page {
+    href: String,
 }
 
 #[derive(Serialize)]
@@ -51,7 +59,7 @@ impl Server {
         if span.file == analysis.file {
             return Some((uri.to_string(), self.range(uri, span)?));
         }
-        let texts = self.base.texts();
+        let texts = self.shelf.base.texts();
         if span.file.0 as usize >= texts.sources.count() {
             return None;
         }
@@ -61,6 +69,18 @@ impl Server {
     }
 
     pub(super) fn diagnostic<'a>(&self, uri: &'a str, d: &'a Diagnostic, source: &'static str) -> Problem<'a> {
+        self.problem(uri, d, source, self.range(uri, d.primary.span), &|at| self.location(uri, at))
+    }
+
+    /// A problem of the file at an address; `place` says where other places are.
+    pub(super) fn problem<'a>(
+        &self,
+        uri: &'a str,
+        d: &'a Diagnostic,
+        source: &'static str,
+        range: Option<Range>,
+        place: &dyn Fn(Span) -> Option<(String, Range)>,
+    ) -> Problem<'a> {
         let mut message = d.message.clone();
         if !d.primary.text.is_empty() {
             message.push('\n');
@@ -70,14 +90,15 @@ impl Server {
             message.push_str("\nhelp: ");
             message.push_str(help);
         }
-        let range = self.range(uri, d.primary.span);
-        let place = |uri: Cow<'a, str>, range| Place { uri, range };
         let related = d.secondary.iter().filter_map(|label| {
-            let (uri, range) = self.location(uri, label.span)?;
-            Some(Related { location: place(uri.into(), Some(range)), message: label.text.as_str().into() })
+            let (uri, range) = place(label.span)?;
+            let location = Place { uri: uri.into(), range: Some(range) };
+            Some(Related { location, message: label.text.as_str().into() })
         });
-        let page = page(d.code).map(|page| Related {
-            location: place(uri.into(), range),
+        let of_code = page(d.code);
+        let linked = of_code.filter(|_| self.client.links_codes).and_then(|page| self.setup.files.page(d.code, page));
+        let page = of_code.map(|page| Related {
+            location: Place { uri: uri.into(), range },
             message: format!("{}: `mkbc explain {}`", title(page), d.code).into(),
         });
         Problem {
@@ -87,6 +108,7 @@ impl Server {
                 Severity::Info => 3,
             },
             code: d.code,
+            code_description: linked.map(|href| Page { href }),
             source,
             message,
             related_information: related.chain(page).collect(),

@@ -3,20 +3,30 @@
 use super::files::Files;
 use crate::compile::{Texts, library_digest};
 use crate::diag::source::FileId;
+use crate::digest::digest;
 use crate::expand::lock::Lock;
 use reqwest::Url;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// The most files of a workspace that are read for one answer, and the most bytes of each.
 const MOST_FILES: usize = 2_000;
 const MOST_BYTES: u64 = 1 << 20;
 
+/// The library's folders of a file, none where a document has no file.
+pub type Libraries = dyn Fn(Option<&Path>) -> Vec<PathBuf> + Send + Sync;
+/// The library of folders, or why it cannot be read.
+pub type Load = dyn Fn(&[PathBuf]) -> Result<Texts, String> + Send + Sync;
+
 /// The files of this machine.
-#[derive(Default)]
 pub struct Disk {
+    libraries: Box<Libraries>,
+    load: Box<Load>,
     /// The library's digest: it names the folder of the library's texts.
     digest: OnceLock<String>,
+    /// The addresses of pages of codes, once they are written.
+    pages: Mutex<BTreeMap<&'static str, Option<String>>>,
 }
 
 impl Files for Disk {
@@ -52,32 +62,65 @@ impl Files for Disk {
         files.into_iter().filter(small).filter_map(read).collect()
     }
 
+    fn libraries(&self, uri: &str) -> Vec<PathBuf> {
+        (self.libraries)(path_of(uri).as_deref())
+    }
+
+    fn load(&self, folders: &[PathBuf]) -> Result<Texts, String> {
+        (self.load)(folders)
+    }
+
+    fn within(&self, folders: &[PathBuf], uri: &str) -> bool {
+        let path = path_of(uri).filter(|path| path.extension().is_some_and(|end| end == "mkb" || end == "csv"));
+        let Some(own) = path.as_deref().and_then(Path::parent).and_then(|own| own.canonicalize().ok()) else {
+            return false;
+        };
+        let of = |folder: &PathBuf| [folder.clone(), folder.join("profiles"), folder.join("measured")];
+        folders.iter().flat_map(of).any(|folder| folder.canonicalize().is_ok_and(|folder| folder == own))
+    }
+
+    fn page(&self, code: &'static str, page: &str) -> Option<String> {
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        let written = || uri_of(&copied(&format!("pages/{}/{code}.md", digest([page]).get(..12)?), page)?);
+        pages.entry(code).or_insert_with(written).clone()
+    }
+
     fn library(&self, texts: &Texts, file: FileId) -> Option<String> {
         uri_of(&self.library_file(texts, file)?)
     }
 }
 
 impl Disk {
-    /// A text's own path, or a copy of an embedded text in the user's cache folder.
+    /// The files of this machine, with what says which libraries they have.
+    pub fn new(libraries: Box<Libraries>, load: Box<Load>) -> Disk {
+        Disk { libraries, load, digest: OnceLock::new(), pages: Mutex::default() }
+    }
+
+    /// A text's own path, or that of a copy of an embedded text.
     fn library_file(&self, texts: &Texts, file: FileId) -> Option<PathBuf> {
         let source = texts.sources.get(file);
         if !texts.is_standard(file) {
             return std::fs::canonicalize(&source.name).ok();
         }
-        let digest = self.digest.get_or_init(|| library_digest(texts));
-        let path = cache().join(format!("mkbc/{}", digest.get(..12)?)).join(&source.name);
-        if std::fs::read_to_string(&path).is_ok_and(|text| text == source.text) {
-            return Some(path);
-        }
-        let folder = path.parent()?;
-        std::fs::create_dir_all(folder).ok()?;
-        // Read-only: an edit there would change nothing.
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o444);
-        let mut copy = tempfile::Builder::new().permissions(mode).tempfile_in(folder).ok()?;
-        std::io::Write::write_all(&mut copy, source.text.as_bytes()).ok()?;
-        copy.persist(&path).ok()?;
-        Some(path)
+        let library = self.digest.get_or_init(|| library_digest(texts));
+        copied(&format!("{}/{}", library.get(..12)?, source.name), &source.text)
     }
+}
+
+/// A copy of an embedded text in the user's cache folder.
+fn copied(name: &str, text: &str) -> Option<PathBuf> {
+    let path = cache().join("mkbc").join(name);
+    if std::fs::read_to_string(&path).is_ok_and(|known| known == text) {
+        return Some(path);
+    }
+    let folder = path.parent()?;
+    std::fs::create_dir_all(folder).ok()?;
+    // Read-only: an edit there would change nothing.
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o444);
+    let mut copy = tempfile::Builder::new().permissions(mode).tempfile_in(folder).ok()?;
+    std::io::Write::write_all(&mut copy, text.as_bytes()).ok()?;
+    copy.persist(&path).ok()?;
+    Some(path)
 }
 
 /// The `.mkb` files of folders at any depth, as many as one answer may take. Hidden folders, links, and what builds put there are

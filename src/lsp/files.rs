@@ -3,6 +3,7 @@
 use crate::compile::Texts;
 use crate::diag::source::FileId;
 use crate::expand::lock::Lock;
+use std::path::PathBuf;
 
 /// The files around documents, by the documents' addresses.
 pub trait Files: Send + Sync {
@@ -34,6 +35,26 @@ pub trait Files: Send + Sync {
     /// The `.mkb` files in folders: addresses and texts, in order.
     fn inside(&self, _folders: &[String]) -> Vec<(String, String)> {
         Vec::new()
+    }
+
+    /// The folders that the library of a document has beside the standard one; of an empty address, those that every document has.
+    fn libraries(&self, _uri: &str) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
+    /// The texts of the library of such folders, or why they cannot be read.
+    fn load(&self, _folders: &[PathBuf]) -> Result<Texts, String> {
+        Ok(Texts::with_stdlib())
+    }
+
+    /// Whether a file is, or would be, one of a library's of such folders.
+    fn within(&self, _folders: &[PathBuf], _uri: &str) -> bool {
+        false
+    }
+
+    /// The address where an editor can open the page of a diagnostic's code.
+    fn page(&self, _code: &'static str, _page: &str) -> Option<String> {
+        None
     }
 
     /// The address where an editor can open a text of the library.

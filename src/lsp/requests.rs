@@ -95,7 +95,7 @@ impl Server {
                     "activeSignature": 0, "activeParameter": s.active})
             }),
             "textDocument/definition" => {
-                let found = definition::definition(analysis, &self.base, at()?);
+                let found = definition::definition(analysis, &self.shelf.base, at()?);
                 found
                     .and_then(|(_, to)| self.location(uri, to))
                     .map_or(Value::Null, |(uri, range)| json!({"uri": uri, "range": range}))
@@ -107,7 +107,7 @@ impl Server {
                     .map(|o| json!({"range": self.range(uri, o.span), "kind": if o.definition { 3 } else { 2 }}))
                     .collect()
             }
-            "textDocument/prepareRename" => match rename::prepare(analysis, &self.base, at()?) {
+            "textDocument/prepareRename" => match rename::prepare(analysis, &self.shelf.base, at()?) {
                 Ok(span) => json!({"range": self.range(uri, span), "placeholder": analysis.slice(span)}),
                 Err(why) => return Err((ErrorCode::RequestFailed, why)),
             },
@@ -191,8 +191,8 @@ impl Server {
     fn links(&self, uri: &str, analysis: &Analysis) -> Value {
         let link = |link: &links::Link| {
             let embedded = || {
-                let file = self.base.texts().profiles.get(link.paths.last()?.as_str())?;
-                self.setup.files.library(self.base.texts(), *file)
+                let file = self.shelf.base.texts().profiles.get(link.paths.last()?.as_str())?;
+                self.setup.files.library(self.shelf.base.texts(), *file)
             };
             let target = self.setup.files.beside(uri, &link.paths).or_else(embedded)?;
             Some(json!({"range": self.range(uri, link.span), "target": target}))
@@ -272,6 +272,7 @@ impl Server {
         }
         // The library's own items, once a document is open that shows where to look from.
         if let Some((uri, analysis)) = self.documents.iter().find_map(|(u, d)| Some((u.clone(), d.analysis.clone()?))) {
+            self.turn_to(&uri);
             let tasks = analysis.library.tasks.values().map(|t| (&t.name, t.span, 11, t.module.as_str()));
             let entries = analysis.library.implementations.values().map(|i| (&i.name, i.span, 5, ""));
             for (name, span, kind, container) in tasks.chain(entries).filter(|(name, ..)| found(name, &query)) {
@@ -298,7 +299,7 @@ impl Server {
     /// A job of a document, or a task where it is declared; `data` is the document whose calls are meant.
     fn call_item(&self, uri: &str, analysis: &Analysis, calls: &Calls) -> Option<Value> {
         let kind = if calls.is_job { 12 } else { 11 };
-        let task = || definition::defined(analysis, &self.base, &Target::Task(calls.name.clone()));
+        let task = || definition::defined(analysis, &self.shelf.base, &Target::Task(calls.name.clone()));
         let declared = if calls.is_job { None } else { task().and_then(|at| self.location(uri, at)) };
         let (at, range, selection) = match declared {
             Some((at, range)) => (at, json!(range), json!(range)),

@@ -2,7 +2,7 @@
 //! planned waits until the host has time.
 
 use super::{Server, Setup, Wanted, guarded, wire};
-use crate::compile::{Base, Texts};
+use crate::compile::Texts;
 use crate::ide::planning::Memory;
 use serde_json::Value;
 use std::cell::RefCell;
@@ -26,13 +26,13 @@ impl Session {
         let (out, want) = (said.clone(), wanted.clone());
         let say = move |message| out.borrow_mut().push(message);
         let want = move |text: Wanted| drop(want.borrow_mut().insert(text.uri.clone(), text));
-        let server = Server::new(Base::new(texts), Arc::new(setup), Box::new(say), Box::new(want));
+        let server = Server::new(Arc::new(texts), Arc::new(setup), Box::new(say), Box::new(want));
         Session { server, said, wanted, memory: Memory::default() }
     }
 
     /// The names of the clusters that the library knows, in order.
     pub fn clusters(&self) -> impl Iterator<Item = &str> {
-        self.server.base.library().clusters.keys().map(|name| name.as_str())
+        self.server.shelf.base.library().clusters.keys().map(|name| name.as_str())
     }
 
     /// Takes a message and returns the JSON of what the server sends after it, diagnostics included.
@@ -54,7 +54,7 @@ impl Session {
             if text.stale() {
                 continue;
             }
-            let (setup, base, memory) = (self.server.setup.clone(), &mut self.server.base, &mut self.memory);
+            let (setup, base, memory) = (self.server.setup.clone(), &mut self.server.shelf.base, &mut self.memory);
             if let Ok(plans) = guarded(|| setup.plans(base, memory, &text, stop)) {
                 self.server.planned(&uri, text.version, plans);
             }

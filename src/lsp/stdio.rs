@@ -2,7 +2,7 @@
 //! queue are taken together, so that a burst of keystrokes is checked once.
 
 use super::{Server, Setup, Wanted, wire, worker};
-use crate::compile::{Base, Texts};
+use crate::compile::Texts;
 use crate::ide::planning::Plans;
 use lsp_server::{Message, Request};
 use std::collections::VecDeque;
@@ -24,7 +24,7 @@ pub fn serve(setup: Setup, texts: Texts) -> bool {
 
 /// The same over any two streams.
 pub fn converse(setup: Setup, texts: Texts, from: impl Read + Send + 'static, to: impl Write + Send + 'static) -> bool {
-    let setup = Arc::new(setup);
+    let (setup, texts) = (Arc::new(setup), Arc::new(texts));
     let (events, happened) = channel();
     let (out, written) = channel::<String>();
     let from_client = events.clone();
@@ -52,7 +52,7 @@ pub fn converse(setup: Setup, texts: Texts, from: impl Read + Send + 'static, to
     // The writer and the planner end only with this thread.
     let say = move |message| drop(out.send(message));
     let want = move |text| drop(wanted.send(text));
-    let mut server = Server::new(Base::new(texts), setup, Box::new(say), Box::new(want));
+    let mut server = Server::new(texts, setup, Box::new(say), Box::new(want));
     let clean = run(&mut server, &happened);
     drop(server);
     let _ = writer.join();

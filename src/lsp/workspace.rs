@@ -34,8 +34,7 @@ impl Server {
         };
         match method {
             "initialized" => {
-                let problems: Vec<String> = self.base.problems().sorted().iter().map(|d| d.message.clone()).collect();
-                problems.iter().for_each(|p| self.log(&format!("the library: {p}")));
+                self.untold = true;
                 self.watch();
             }
             "workspace/didChangeWatchedFiles" => self.touched.extend(listed(&params["changes"])),
@@ -48,10 +47,9 @@ impl Server {
         }
     }
 
-    /// Asks to be told of changed files, where some of the library's can change.
+    /// Asks to be told of changed files: some of them may be a library's.
     fn watch(&mut self) {
-        let texts = self.base.texts();
-        if self.client.watches && texts.modules.iter().any(|(_, file)| !texts.is_standard(*file)) {
+        if self.client.watches {
             let watchers = json!([{"globPattern": "**/*.mkb"}, {"globPattern": "**/*.csv"}]);
             let wanted = json!({"id": "library", "method": "workspace/didChangeWatchedFiles",
                 "registerOptions": {"watchers": watchers}});
@@ -62,7 +60,7 @@ impl Server {
     /// Every use of the name at a place.
     pub(super) fn references(&mut self, uri: &str, analysis: &Rc<Analysis>, at: u32, definition: bool) -> Value {
         let Some(target) = analysis.names().at(at).map(|o| o.target.clone()) else { return json!([]) };
-        let whose = home(analysis, &self.base, &target);
+        let whose = home(analysis, &self.shelf.base, &target);
         let mut out = Vec::new();
         for place in self.places(uri, analysis, &target, whose, &[analysis.slice_at(at)]) {
             let lines = Lines::new(place.text.clone());
@@ -70,8 +68,8 @@ impl Server {
             out.extend(uses.map(|o| json!({"uri": place.uri, "range": lines.range(o.span, self.encoding)})));
         }
         if let Home::Library(_) = whose {
-            let own = in_tables(&self.base, &target);
-            let tables = own.into_iter().filter(|place| !self.base.texts().is_standard(place.file));
+            let own = in_tables(&self.shelf.base, &target);
+            let tables = own.into_iter().filter(|place| !self.shelf.base.texts().is_standard(place.file));
             out.extend(
                 tables
                     .filter_map(|span| self.location(uri, span))
@@ -83,14 +81,14 @@ impl Server {
 
     /// The edits that give the name at a place another one, in all files that say it; or why it cannot have that.
     pub(super) fn rename(&mut self, uri: &str, analysis: &Rc<Analysis>, at: u32, to: &str) -> Result<Value, String> {
-        rename::prepare(analysis, &self.base, at)?;
+        rename::prepare(analysis, &self.shelf.base, at)?;
         let target = analysis.names().at(at).map(|o| o.target.clone()).ok_or("there is no name here")?;
-        let whose = home(analysis, &self.base, &target);
+        let whose = home(analysis, &self.shelf.base, &target);
         if whose == Home::File {
             let files = self.setup.clone();
             let table = |name: &str| files.files.table(uri, name);
             let beside = Beside { table: &table, lock: None };
-            let edits = rename::rename(analysis, &mut self.base, at, to, beside)?;
+            let edits = rename::rename(analysis, &mut self.shelf.base, at, to, beside)?;
             return Ok(json!({"changes": {uri: self.edits(uri, &edits)}}));
         }
         rename::is_a_name(to)?;
@@ -110,19 +108,20 @@ impl Server {
             changes.insert(place.uri.clone(), self.edits_of(&place.text, edits));
         }
         let mut tables: BTreeMap<FileId, Vec<Edit>> = BTreeMap::new();
-        for edit in rename::table_edits(&self.base, &target, to)? {
+        for edit in rename::table_edits(&self.shelf.base, &target, to)? {
             tables.entry(edit.span.file).or_default().push(edit);
         }
         for (file, edits) in tables {
-            let text: Arc<str> = self.base.texts().sources.get(file).text.as_str().into();
-            let uri = self.setup.files.library(self.base.texts(), file).ok_or("a table of figures has no place")?;
+            let text: Arc<str> = self.shelf.base.texts().sources.get(file).text.as_str().into();
+            let uri =
+                self.setup.files.library(self.shelf.base.texts(), file).ok_or("a table of figures has no place")?;
             changes.insert(uri, self.edits_of(&text, &edits));
             changed.push((file, rename::applied(&text, &edits).into()));
         }
-        let mut base = self.base.with(&changed);
+        let mut base = self.shelf.base.with(&changed);
         let problems = |base: &Base| base.problems().iter().filter(|d| d.severity == Severity::Error).count();
-        if problems(&base) > problems(&self.base) {
-            let known: Vec<&str> = self.base.problems().iter().map(|d| d.message.as_str()).collect();
+        if problems(&base) > problems(&self.shelf.base) {
+            let known: Vec<&str> = self.shelf.base.problems().iter().map(|d| d.message.as_str()).collect();
             let new = base.problems().iter().find(|d| !known.contains(&d.message.as_str()));
             return Err(format!("with `{to}`, {}", new.map_or("the library is wrong", |d| &d.message)));
         }
@@ -153,14 +152,13 @@ impl Server {
         }
         let has = |text: &str| words.iter().any(|word| has_word(text, word));
         let mut files = self.modules(&has);
-        for (uri, document) in &self.documents {
-            if !files.iter().any(|(known, _)| self.setup.files.same(known, uri)) {
-                files.push((uri.clone(), document.lines.text.clone()));
-            }
-        }
-        for (uri, text) in self.setup.files.inside(&self.folders) {
-            if !files.iter().any(|(known, _)| self.setup.files.same(known, &uri)) {
-                files.push((uri, text.into()));
+        let documents = self.documents.iter().map(|(uri, document)| (uri.clone(), document.lines.text.clone()));
+        let inside = self.setup.files.inside(&self.folders).into_iter().map(|(uri, text)| (uri, text.into()));
+        for (uri, text) in documents.chain(inside) {
+            // By what is not in its library, a file cannot mean the same.
+            let shares = self.setup.files.libraries(&uri) == self.shelf.folders;
+            if shares && !files.iter().any(|(known, _)| self.setup.files.same(known, &uri)) {
+                files.push((uri, text));
             }
         }
         files.retain(|(_, text)| has(text));
@@ -168,9 +166,9 @@ impl Server {
         for (uri, text) in files {
             let setup = self.setup.clone();
             let beside = Beside { table: &|name| setup.files.table(&uri, name), lock: None };
-            let analysis = Rc::new(analyse(&mut self.base, &uri, text.clone(), beside));
+            let analysis = Rc::new(analyse(&mut self.shelf.base, &uri, text.clone(), beside));
             // A file that declares a thing of this name means its own.
-            if home(&analysis, &self.base, target) == whose {
+            if home(&analysis, &self.shelf.base, target) == whose {
                 out.push(Place { uri, text, analysis });
             }
         }
@@ -180,7 +178,7 @@ impl Server {
     /// The library's modules, at the addresses that the client has for them; of the standard library those of some texts, since an
     /// address there is a file that may have to be written.
     fn modules(&self, wanted: &dyn Fn(&str) -> bool) -> Vec<(String, Arc<str>)> {
-        let texts = self.base.texts();
+        let texts = self.shelf.base.texts();
         let files = texts.modules.iter().map(|(_, file)| *file);
         let files = files.filter(|file| !texts.is_standard(*file) || wanted(&texts.sources.get(*file).text));
         let place = |file: FileId| {
@@ -194,38 +192,6 @@ impl Server {
     fn edits_of(&self, text: &Arc<str>, edits: &[Edit]) -> Vec<Value> {
         let lines = Lines::new(text.clone());
         edits.iter().map(|e| json!({"range": lines.range(e.span, self.encoding), "newText": e.insert})).collect()
-    }
-
-    /// Takes up what was typed at, or written to, files of the library: everything that builds on it is checked again.
-    pub(super) fn settle(&mut self) {
-        let touched = std::mem::take(&mut self.touched);
-        if touched.is_empty() {
-            return;
-        }
-        let texts = self.base.texts();
-        let mut files = texts.modules.iter().map(|(_, file)| *file).collect::<Vec<_>>();
-        files.extend(texts.profiles.values().copied().chain(texts.measured.values().flatten().copied()));
-        files.retain(|file| !texts.is_standard(*file));
-        let mut changed: Vec<(FileId, Arc<str>)> = Vec::new();
-        for file in files {
-            let Some(address) = self.setup.files.library(texts, file) else { continue };
-            let Some(uri) = touched.iter().find(|uri| self.setup.files.same(uri, &address)) else { continue };
-            let text: Option<Arc<str>> = match self.documents.get(uri) {
-                Some(document) => Some(document.lines.text.clone()),
-                None => self.setup.files.text(uri).map(Into::into),
-            };
-            changed.extend(text.filter(|text| **text != *texts.sources.get(file).text).map(|text| (file, text)));
-        }
-        if changed.is_empty() {
-            return;
-        }
-        self.base = self.base.with(&changed);
-        let mut all: BTreeMap<FileId, Arc<str>> = self.library.iter().cloned().collect();
-        all.extend(changed);
-        self.library = Arc::new(all.into_iter().collect());
-        for document in self.documents.values_mut() {
-            document.recheck();
-        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The solver's conflict → a diagnostic in the source: which clauses clash, what each could reach, what would help.
 
 use crate::check::program::{Clause, Metric, Rule, RuleKind};
-use crate::diag::Diagnostic;
 use crate::diag::source::Span;
+use crate::diag::{Diagnostic, Way};
 use crate::ir::workflow::Workflow;
 use crate::solve::outcome::Conflict;
 use crate::space::Space;
@@ -75,18 +75,30 @@ pub fn explain(conflict: &Conflict, encoded: &Encoded, space: &Space, workflow: 
     let also = if sets.is_empty() { String::new() } else { format!("; these clash as well: {}", sets.join("; ")) };
     let mut ways: Vec<String> = Vec::new();
     for repair in &conflict.repairs {
-        let mut way = Vec::new();
+        let (mut way, mut made) = (Vec::new(), Vec::new());
         for (c, limit) in &repair.changes {
             match &encoded.origins[*c] {
                 Origin::Clause(clause) => {
                     let text = in_unit(clause, *limit, steps);
                     way.push(format!("`{}` → `{text}`", clause.text));
+                    made.push((format!("relax `{}` to `{text}`", clause.text), (clause.limit_span, text.clone())));
                     if d.fix.is_none() && repair.changes.len() == 1 {
                         d = d.fix(format!("relax the limit to `{text}`"), clause.limit_span, text);
                     }
                 }
-                origin => way.push(format!("drop {}", super::reason::said(origin))),
+                origin => {
+                    let text = format!("drop {}", super::reason::said(origin));
+                    // A rule is a line of its own; what else clashes is part of one.
+                    if let Origin::Rule(rule) = origin {
+                        made.push((text.clone(), (rule.span, String::new())));
+                    }
+                    way.push(text);
+                }
             }
+        }
+        if made.len() == repair.changes.len() {
+            let (titles, edits): (Vec<String>, _) = made.into_iter().unzip();
+            d.ways.push(Way { title: list(&titles), edits });
         }
         ways.push(list(&way));
     }

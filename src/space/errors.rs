@@ -30,9 +30,13 @@ pub fn no_candidate(at: Span, task: &str, machines: &str, excluded: &[(EcoString
 }
 
 /// I0702: a size that was assumed.
-pub fn assumed_size(at: Span, name: &str, sizes: &str, example: &str) -> Diagnostic {
+pub fn assumed_size(at: Span, name: &str, sizes: &str, example: Option<String>) -> Diagnostic {
+    let help = match example {
+        Some(example) => format!("say it: `{example}`, say, or give the input on the command line"),
+        None => "give the input on the command line: no line of a job says the sizes of a record's fields".to_string(),
+    };
     Diagnostic::info("I0702", format!("the size of `{name}` is assumed: {sizes}"), at, "nothing says how large it is")
-        .help(format!("say it: `{example}`, say, or give the input on the command line"))
+        .help(help)
 }
 
 /// W0620: a line about the tokens of a result that comes whole.

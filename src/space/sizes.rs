@@ -31,7 +31,7 @@ pub fn settle(job: &Job, measured: &InputSizes, cx: &mut Diagnostics) -> InputSi
         }
         if known.is_empty() && expected.is_empty() && !sizes.is_empty() {
             let shown: Vec<String> = sizes.iter().map(|(path, value)| format!("{path} {value}")).collect();
-            cx.push(errors::assumed_size(local.span, &local.name, &shown.join(", "), &example(&local.name, &sizes)));
+            cx.push(errors::assumed_size(local.span, &local.name, &shown.join(", "), example(&local.name, &sizes)));
         }
         sizes.extend(known);
         all.insert(local.name.clone(), sizes);
@@ -40,17 +40,15 @@ pub fn settle(job: &Job, measured: &InputSizes, cx: &mut Diagnostics) -> InputSi
 }
 
 /// The line that says sizes of an input as they are: `expect question of 32 tok`.
-fn example(name: &str, sizes: &BTreeMap<EcoString, Decimal>) -> String {
-    let mut line = format!("expect {name}");
-    if let Some(count) = sizes.get("count") {
-        line.push_str(&format!(" * {count}"));
-    }
+fn example(name: &str, sizes: &BTreeMap<EcoString, Decimal>) -> Option<String> {
+    let count = sizes.get("count").map(|count| format!(" * {count}"));
     let sized = [("duration", " s"), ("tokens", " tok"), ("pages", "")];
     let each = sized.iter().find_map(|(size, unit)| {
         let value = sizes.get(*size).or(sizes.get(format!("item.{size}").as_str()))?;
         Some(format!(" of {value}{unit}"))
     });
-    line + &each.unwrap_or_default()
+    (count.is_some() || each.is_some())
+        .then(|| format!("expect {name}{}{}", count.unwrap_or_default(), each.unwrap_or_default()))
 }
 
 /// What is assumed of a value that nobody has measured or described: one minute of media, one page, a sentence of text, one

@@ -136,3 +136,20 @@ fn what_has_no_plan_is_drawn_without_one() {
     let done = mkbc.run(&["graph", "job.mkb"]);
     assert_eq!((done.code, done.out.as_str()), (Some(1), ""), "{}", done.err);
 }
+
+/// A picture changes no file but its own: holes are filled for it, and nothing is written down of that.
+#[test]
+fn a_picture_of_a_job_with_a_hole_writes_no_lock_file() {
+    let mkbc = Mkbc::new();
+    mkbc.write(
+        "job.mkb",
+        "use std.llm\n\njob brief(text: Text) -> Text {\n  expect text of 100 tok\n  ? \"a short summary\"\n}\n",
+    );
+    for arguments in [&["graph", "job.mkb"][..], &["graph", "job.mkb", "--no-plan"]] {
+        let done = mkbc.run(arguments);
+        assert_eq!(done.code, Some(0), "{}", done.err);
+        assert!(done.out.contains("summarise"), "the hole is filled: {}", done.out);
+        assert!(!mkbc.path("job.mkb.lock").exists(), "{arguments:?} wrote a lock file");
+    }
+    assert_eq!(mkbc.run(&["graph", "job.mkb", "--locked"]).code, Some(1));
+}

@@ -106,6 +106,14 @@ fn wrong_values_are_named() {
     mkbc.write("rows.jsonl", rows.map(|row| row.to_string()).join("\n"));
     let done = mkbc.run(&["validate", "job.mkb", "rows.jsonl"]);
     said.push_str(&format!("=== rows\nexit {:?}\n{}{}", done.code, done.out, mkbc.masked(&done.err)));
+    mkbc.write("rows.jsonl", "{\"tone\": \"warm\"}\n\n{\"tone\"\n");
+    let done = mkbc.run(&["validate", "job.mkb", "rows.jsonl"]);
+    said.push_str(&format!("=== a row that breaks off\nexit {:?}\n{}{}", done.code, done.out, mkbc.masked(&done.err)));
+    for (name, mark) in [("inputs.json", "\u{feff}"), ("rows.jsonl", "\u{feff}")] {
+        mkbc.write(name, format!("{mark}{}", good()));
+        let done = mkbc.run(&["validate", "job.mkb", name]);
+        assert_eq!(done.code, Some(0), "a byte order mark in {name}: {}", done.err);
+    }
     mkbc.write("inputs.json", "{");
     let done = mkbc.run(&["validate", "job.mkb", "inputs.json"]);
     said.push_str(&format!("=== no JSON\nexit {:?}\n{}{}", done.code, done.out, mkbc.masked(&done.err)));

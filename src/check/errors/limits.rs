@@ -3,6 +3,7 @@
 use super::with_near;
 use crate::diag::source::Span;
 use crate::diag::{Diagnostic, nearest};
+use crate::library::Library;
 use crate::units::{self, Dimension};
 use ecow::EcoString;
 use rust_decimal::Decimal;
@@ -199,6 +200,33 @@ pub fn bad_rule(at: Span, word: &str, example: &str) -> Diagnostic {
 pub fn unknown_choice(at: Span, what: &str, name: &str, near: Option<&str>) -> Diagnostic {
     let d = Diagnostic::error("E0314", format!("there is no {what} `{name}`"), at, "not in the library");
     with_near(d.help("`mkbc library` lists what there is"), at, name, near)
+}
+
+/// E0314: a model or tool that does not exist, though several may be called after it, or have it for the value of a knob.
+pub fn unknown_entry(at: Span, name: &str, library: &Library) -> Diagnostic {
+    let known = &library.implementations;
+    let d = unknown_choice(at, "model or tool", name, nearest(name, known.keys().map(|k| k.as_str())));
+    if d.fix.is_some() {
+        return d;
+    }
+    let (start, letters) = (format!("{name}_"), alphanumeric(name));
+    let alike = known.keys().filter(|entry| entry.starts_with(&start)).take(5).map(|entry| format!("`{entry}`"));
+    let alike: Vec<String> = alike.collect();
+    let valued = known.values().find_map(|entry| {
+        let mut values = entry.knobs.iter().flat_map(|(knob, values)| values.iter().map(move |value| (knob, value)));
+        let (knob, value) = values.find(|(_, value)| !letters.is_empty() && alphanumeric(value) == letters)?;
+        Some(format!("write `{}({knob}: \"{value}\")`", entry.name))
+    });
+    match valued {
+        Some(help) => d.help(help),
+        None if alike.is_empty() => d,
+        None => d.help(format!("name one of those that are called after it: {}", alike.join(", "))),
+    }
+}
+
+/// The letters and digits of a name, in lower case.
+fn alphanumeric(name: &str) -> String {
+    name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase()
 }
 
 /// E0314: a region that no model or tool is in.

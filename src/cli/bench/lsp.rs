@@ -16,6 +16,9 @@ pub struct LspOptions {
     /// Lines of the file
     #[arg(long, value_name = "N", default_value_t = 1_000)]
     pub lines: usize,
+    /// All lines in one job, not in jobs of ten lines each
+    #[arg(long)]
+    pub one_job: bool,
     /// Keystrokes
     #[arg(long, value_name = "N", default_value_t = 500)]
     pub keys: usize,
@@ -29,15 +32,23 @@ pub struct LspOptions {
 
 const URI: &str = "file:///bench.mkb";
 
-/// A file of jobs of ten lines each.
-fn source(lines: usize) -> String {
+/// The lines of a job beside those that only make it longer.
+const SHORTEST: usize = 10;
+
+/// A file of jobs of ten lines each, or of one job with as many values as there are lines left.
+fn source(lines: usize, one_job: bool) -> String {
     let mut out = String::from("use std.speech\nuse std.llm\n\n");
-    for i in 0..lines.div_ceil(10) {
+    let (jobs, more) = if one_job { (1, lines.saturating_sub(SHORTEST)) } else { (lines.div_ceil(SHORTEST), 0) };
+    for i in 0..jobs {
         let _ = write!(
             out,
             "/// Says what is said.\njob job_{i}(audio: Audio, question: Text) -> Text {{\n  slo {{\n    cost <= 2 usd\n  }}\n  \
-             minimize cost\n  expect audio of 60 s\n  let words = speech_to_text(audio)\n  summarise(question)\n}}\n"
+             minimize cost\n  expect audio of 60 s\n  let words = speech_to_text(audio)\n"
         );
+        for n in 0..more {
+            let _ = writeln!(out, "  let text_{n} = question + \"{n}\"");
+        }
+        out.push_str("  summarise(question)\n}\n");
     }
     out
 }
@@ -62,7 +73,7 @@ pub fn lsp(options: &LspOptions) -> Result<(), Failure> {
     let can = json!({"workspace": {"inlayHint": {"refreshSupport": true}}});
     say(json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"capabilities": can}}))?;
     say(json!({"jsonrpc": "2.0", "method": "initialized", "params": {}}))?;
-    let text = source(options.lines);
+    let text = source(options.lines, options.one_job);
     let lines = text.lines().count();
     say(json!({"jsonrpc": "2.0", "method": "textDocument/didOpen", "params": {"textDocument":
         {"uri": URI, "languageId": "mkb", "version": 0, "text": text}}}))?;

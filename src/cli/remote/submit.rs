@@ -4,7 +4,7 @@ use super::watch::follow;
 use super::{Server, TlsOptions, causes, fetch, wait};
 use crate::check::select;
 use crate::cli::args::{Format, Source};
-use crate::cli::expand::filled;
+use crate::cli::expand::{Open, filled};
 use crate::cli::inputs::{Inputs, known, missing};
 use crate::cli::load::{load, lock_path, read, show};
 use crate::cli::{Failure, note, print};
@@ -130,7 +130,7 @@ pub(super) fn of_source(file: &Path, library: &[PathBuf], job: Option<&str>, tex
         None
     } else {
         // Holes are filled here, where the fills can be reviewed.
-        filled(&source, false, false)?;
+        filled(&source, Open::Written)?;
         Some(read(&path)?)
     };
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned());

@@ -1,7 +1,7 @@
 //! A run that is resumed → whoever plans its rest again: with the job that it was planned from, as long as that is the same.
 
 use super::super::args::{EvidenceOptions, Format, Planning, Source};
-use super::super::expand::{Filled, filled};
+use super::super::expand::{Filled, Open, filled};
 use super::super::load::load;
 use super::super::plan::{change, of_plan};
 use super::super::{Failure, note};
@@ -75,7 +75,7 @@ fn unchanged(made_of: &MadeOf, plan: &Plan) -> Result<Filled, String> {
     if library_digest(&texts) != plan.hashes.library {
         return Err("the library has changed since".to_string());
     }
-    let mut filled = filled(&source, true, false).map_err(|_| format!("the holes of `{shown}` are not filled"))?;
+    let mut filled = filled(&source, Open::Refused).map_err(|_| format!("the holes of `{shown}` are not filled"))?;
     if filled.lock.as_ref().map(|text| digest([text.as_str()])) != plan.hashes.lock {
         return Err(format!("the lock file of `{shown}` has changed since"));
     }

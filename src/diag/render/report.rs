@@ -88,19 +88,25 @@ fn sarif_result(d: &Diagnostic, sources: &Sources) -> Value {
     result
 }
 
-/// A SARIF 2.1.0 log with one run.
-pub fn sarif(results: Vec<Value>) -> Value {
+/// A SARIF 2.1.0 log with one run; `faults` are what kept files from being read.
+pub fn sarif(results: Vec<Value>, faults: &[String]) -> Value {
     let used = |code: &str| results.iter().any(|r| r["ruleId"] == code);
     let rule = |(code, page): &(&str, &str)| json!({"id": code, "shortDescription": {"text": codes::title(page)}, "help": {"text": page}});
     let rules: Vec<Value> = codes::PAGES.iter().filter(|(code, _)| used(code)).map(rule).collect();
+    let mut run = json!({
+        "tool": {"driver": {"name": "mkbc", "version": env!("CARGO_PKG_VERSION"), "rules": rules}},
+        "columnKind": "unicodeCodePoints",
+        "results": results,
+    });
+    if !faults.is_empty() {
+        let notification = |fault: &String| json!({"level": "error", "message": {"text": fault}});
+        let said: Vec<Value> = faults.iter().map(notification).collect();
+        run["invocations"] = json!([{"executionSuccessful": false, "toolExecutionNotifications": said}]);
+    }
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
-        "runs": [{
-            "tool": {"driver": {"name": "mkbc", "version": env!("CARGO_PKG_VERSION"), "rules": rules}},
-            "columnKind": "unicodeCodePoints",
-            "results": results,
-        }],
+        "runs": [run],
     })
 }
 

@@ -10,7 +10,8 @@ fn standard(reading: Reading, cx: &mut Diagnostics) -> Library {
     let texts = Texts::with_stdlib();
     let trees: Vec<_> =
         texts.modules.iter().map(|(name, file)| (name.clone(), parse(*file, &texts.sources, cx))).collect();
-    let modules: Vec<Module> = trees.iter().map(|(name, tree)| Module { name: name.clone(), tree }).collect();
+    let modules: Vec<Module> =
+        trees.iter().map(|(name, tree)| Module { name: name.clone(), tree, of_library: true }).collect();
     declare(&modules, (&texts.profiles, &texts.measured), (&texts.sources, reading), cx)
 }
 
