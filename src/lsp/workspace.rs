@@ -38,7 +38,14 @@ impl Server {
                 problems.iter().for_each(|p| self.log(&format!("the library: {p}")));
                 self.watch();
             }
-            "workspace/didChangeWatchedFiles" => self.touched.extend(listed(&params["changes"])),
+            "workspace/didChangeWatchedFiles" => {
+                let changed = listed(&params["changes"]);
+                let of_lock =
+                    |uri: &&String| changed.iter().any(|file| self.setup.files.same(file, &format!("{uri}.lock")));
+                let locked: Vec<String> = self.documents.keys().filter(of_lock).cloned().collect();
+                locked.iter().for_each(|uri| self.look_at_lock(uri));
+                self.touched.extend(changed);
+            }
             "workspace/didChangeWorkspaceFolders" => {
                 let gone = listed(&params["event"]["removed"]);
                 self.folders.retain(|folder| !gone.contains(folder));
@@ -48,14 +55,29 @@ impl Server {
         }
     }
 
-    /// Asks to be told of changed files, where some of the library's can change.
+    /// Asks to be told of changed lock files, and of those of the library where some of its can change.
     fn watch(&mut self) {
+        if !self.client.watches {
+            return;
+        }
         let texts = self.base.texts();
-        if self.client.watches && texts.modules.iter().any(|(_, file)| !texts.is_standard(*file)) {
-            let watchers = json!([{"globPattern": "**/*.mkb"}, {"globPattern": "**/*.csv"}]);
-            let wanted = json!({"id": "library", "method": "workspace/didChangeWatchedFiles",
-                "registerOptions": {"watchers": watchers}});
-            self.ask("client/registerCapability", json!({"registrations": [wanted]}));
+        let mut watchers = vec![json!({"globPattern": "**/*.mkb.lock"})];
+        if texts.modules.iter().any(|(_, file)| !texts.is_standard(*file)) {
+            watchers.extend(["**/*.mkb", "**/*.csv"].map(|files| json!({"globPattern": files})));
+        }
+        let wanted = json!({"id": "files", "method": "workspace/didChangeWatchedFiles",
+            "registerOptions": {"watchers": watchers}});
+        self.ask("client/registerCapability", json!({"registrations": [wanted]}));
+    }
+
+    /// Takes up a lock file that is another than when its document was checked.
+    pub(super) fn look_at_lock(&mut self, uri: &str) {
+        let lock = self.setup.files.lock(uri);
+        if let Some(document) = self.documents.get_mut(uri)
+            && document.analysis.as_ref().is_some_and(|known| known.lock != lock)
+        {
+            document.saved += 1;
+            document.recheck();
         }
     }
 
