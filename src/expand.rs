@@ -3,6 +3,7 @@
 
 mod chart;
 pub mod corpus;
+pub mod current;
 pub mod errors;
 pub mod fill;
 pub mod form;
@@ -10,6 +11,7 @@ mod literals;
 pub mod lock;
 pub mod meaning;
 mod offer;
+mod parts;
 pub mod planner;
 pub mod rank;
 pub mod reach;
@@ -22,6 +24,7 @@ use crate::check::program::{Hole, Job, Program};
 use crate::diag::Diagnostics;
 use crate::library::Library;
 use crate::types::Type;
+use current::change;
 use lock::{Entry, Lock};
 use search::{Found, search};
 
@@ -31,12 +34,13 @@ pub const SEARCH: &str = "typed search";
 /// A fill for every hole: the lock's where it has one that still fits, else the search's. `None` where a hole stays open.
 pub fn fills(program: &Program, library: &Library, lock: &Lock, locked: bool, cx: &mut Diagnostics) -> Option<Lock> {
     let mut find = |hole: &Hole, job: &Job| search(hole, job, program, library).into_iter().next();
-    fills_by(program, lock, locked, &mut find, cx)
+    fills_by(program, library, lock, locked, &mut find, cx)
 }
 
 /// The same, where a caller searches.
 pub fn fills_by(
     program: &Program,
+    library: &Library,
     lock: &Lock,
     locked: bool,
     find: &mut dyn FnMut(&Hole, &Job) -> Option<Found>,
@@ -51,11 +55,11 @@ pub fn fills_by(
                 open = true;
                 continue;
             }
-            let signature = signature(hole, job);
-            match lock.find(&job.name, &hole.name) {
-                Some(entry) if entry.signature == signature => out.holes.push(entry.clone()),
-                Some(_) => {
-                    cx.push(errors::stale(hole.span, &job.name, &hole.name));
+            let entry = lock.find(&job.name, &hole.name);
+            match entry.map(|entry| (entry, change(entry, hole, job, library))) {
+                Some((entry, None)) => out.holes.push(entry.clone()),
+                Some((_, Some(change))) => {
+                    cx.push(errors::stale(hole.span, &job.name, &hole.name, &change));
                     open = true;
                 }
                 None if locked => {
@@ -67,7 +71,7 @@ pub fn fills_by(
                         if found.is_doubtful() {
                             cx.push(errors::doubtful(hole.span, &job.name, &hole.name, &found.because));
                         }
-                        let entry = Entry::plain(job, hole, &found.text, SEARCH);
+                        let entry = Entry::plain(job, hole, library, &found.text, SEARCH);
                         out.holes.push(Entry { because: found.because, ..entry });
                     }
                     None => {
@@ -79,11 +83,4 @@ pub fn fills_by(
         }
     }
     (!open).then_some(out)
-}
-
-/// The digest of what a fill depends on: the hole's type, goal and scope.
-pub fn signature(hole: &Hole, job: &Job) -> String {
-    let scope: Vec<String> =
-        hole.scope.iter().map(|id| job.local(*id)).map(|l| format!("{}: {}", l.name, l.ty)).collect();
-    crate::digest::digest([hole.ty.to_string().as_str(), hole.goal.as_str(), scope.join(", ").as_str()])
 }

@@ -58,8 +58,8 @@ pub struct Analysis {
     pub program: Program,
     /// What is wrong with it and what its holes are, in the order of the source.
     pub diagnostics: Vec<Diagnostic>,
-    /// The fills of its holes, where it has a lock file.
-    pub lock: Option<Lock>,
+    /// The fills of its holes, where it has a lock file; or why that cannot be read.
+    pub lock: Option<Result<Lock, String>>,
     /// Whether it is a file of the library: it is checked with the library, and has no jobs that are looked at.
     pub is_library: bool,
     left: Left,
@@ -71,8 +71,8 @@ pub struct Analysis {
 pub struct Beside<'a> {
     /// The text of a table of quality by its name.
     pub table: &'a dyn Fn(&str) -> Option<String>,
-    /// The lock file.
-    pub lock: Option<Lock>,
+    /// The lock file, or why it cannot be read.
+    pub lock: Option<Result<Lock, String>>,
 }
 
 impl Default for Beside<'_> {

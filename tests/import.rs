@@ -245,6 +245,32 @@ fn what_a_server_says_about_itself_is_stripped_and_bounded() {
     assert!(other.read("h.mkb").contains("// `x` is Json: it is described in another document, which is not read\n"));
 }
 
+/// A server whose tool is described with all that anybody could ask for gets no step of a fill by that, even from a file that uses it; by its name it does.
+#[test]
+fn a_description_takes_over_no_fill() {
+    let mkbc = Mkbc::new();
+    assert_eq!(hostile(&mkbc, "greedy", &[]).code, Some(0));
+    std::fs::create_dir(mkbc.path("lib")).expect("a folder");
+    std::fs::rename(mkbc.path("h.mkb"), mkbc.path("lib/h.mkb")).expect("moved");
+    let _ = std::fs::rename(mkbc.path("profiles"), mkbc.path("lib/profiles"));
+    let fill = |uses: &str, goal: &str, on: &str| {
+        mkbc.write("job.mkb", format!("{uses}job say(text: Text) -> Text {{\n  goal \"{goal}\"\n{on}}}\n"));
+        let done = with(&mkbc, &[], &["expand", "job.mkb", "--library", "lib", "--refresh"]);
+        assert_eq!(done.code, Some(0), "{}", done.err);
+        let lock = mkbc.read("job.mkb.lock");
+        lock[..lock.find("[[hole.rejected]]").unwrap_or(lock.len())].to_string()
+    };
+    for goal in
+        ["A short summary of the text", "What does the text say about Ulm?", "A German translation of the English text"]
+    {
+        for on in ["", "  on cpu_only\n"] {
+            assert!(!fill("", goal, on).contains("sync_notes"), "{goal}");
+            assert!(!fill("use h\n\n", goal, on).contains("sync_notes"), "{goal}");
+        }
+    }
+    assert!(fill("use h\n\n", "Sync the notes", "").contains("h_sync_notes(text)"));
+}
+
 #[test]
 fn servers_that_do_not_answer_are_given_up_with_their_children() {
     let mkbc = Mkbc::new();

@@ -553,9 +553,33 @@ fn a_hover_over_a_hole_shows_the_fill_that_the_lock_file_holds() {
     std::fs::write(&lock, held).expect("written");
     let uri = editor.open(text);
     editor.diagnostics(1);
-    let hover = editor.ask("textDocument/hover", at(&uri, 3, 14));
-    let shown = hover["result"]["contents"]["value"].as_str().unwrap_or_default();
-    assert!(shown.contains("The lock file holds, by typed search") && shown.contains("text + text"), "{hover}");
+    let shown = |editor: &mut Editor| -> String {
+        let hover = editor.ask("textDocument/hover", at(&uri, 3, 14));
+        hover["result"]["contents"]["value"].as_str().unwrap_or_default().to_string()
+    };
+    let now = shown(&mut editor);
+    assert!(now.contains("The lock file holds, by typed search") && now.contains("text + text"), "{now}");
+    // Each state of it, written while the file is open and without a word of the editor.
+    let held = std::fs::read_to_string(&lock).expect("a lock");
+    std::fs::write(&lock, held.replace("text + text", "text + text + text")).expect("written");
+    let now = shown(&mut editor);
+    assert!(now.contains("text + text + text"), "{now}");
+    std::fs::write(&lock, held.replace("signature = \"", "signature = \"0")).expect("written");
+    let now = shown(&mut editor);
+    assert!(now.contains("The lock file holds (stale: this hole has changed since it was filled)"), "{now}");
+    std::fs::write(&lock, held.replace("summarise = \"", "summarise = \"0")).expect("written");
+    let now = shown(&mut editor);
+    assert!(now.contains("(stale: `summarise`, which the fill calls, has changed since)"), "{now}");
+    std::fs::write(&lock, "version = 1\n").expect("written");
+    let now = shown(&mut editor);
+    assert!(now.contains("The lock file holds no fill of it."), "{now}");
+    std::fs::write(&lock, "<<<<<<< ours").expect("written");
+    let now = shown(&mut editor);
+    assert!(now.contains("The lock file cannot be read: "), "{now}");
+    editor.wait(|n| n["params"]["diagnostics"].to_string().contains("the lock file cannot be read"));
+    std::fs::remove_file(&lock).expect("removed");
+    let now = shown(&mut editor);
+    assert!(!now.contains("The lock file"), "{now}");
     assert_eq!(editor.end(), Some(0));
 }
 

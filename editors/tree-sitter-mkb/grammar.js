@@ -259,6 +259,7 @@ module.exports = grammar({
         $.hole,
         alias($._operand_list, $.list),
         $.parenthesized_expression,
+        $.tuple_expression,
       ),
     binary_expression: ($) => {
       /** @param {number} precedence @param {RuleOrLiteral} operator */
@@ -286,6 +287,7 @@ module.exports = grammar({
       prec.right(seq("?", optional(field("description", $.text)), optional(seq(":", field("type", $.type))))),
     _operand_list: ($) => seq("[", comma($._operand), "]"),
     parenthesized_expression: ($) => seq("(", $._operand, ")"),
+    tuple_expression: ($) => seq("(", $.argument, repeat(seq(",", $.argument)), optional(","), ")"),
 
     // ---- leaves ----
 

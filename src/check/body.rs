@@ -290,6 +290,7 @@ impl BodyPass<'_> {
                 let item = item_wanted.or_else(|| typed.first().map(|f| f.ty.clone())).unwrap_or(Type::Unknown);
                 make(Type::List(Box::new(item)), ExprKind::List(typed))
             }
+            ast::ExprKind::Tuple(parts) => self.tuple(parts, wanted, span),
             ast::ExprKind::Unary(op, inner) => {
                 let inner = match op {
                     UnaryOp::Not => self.expr(inner, Some(&Type::Bool)),

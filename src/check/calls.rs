@@ -84,6 +84,32 @@ impl BodyPass<'_> {
         Expr { span, ty: Type::Unknown, kind: ExprKind::Error }
     }
 
+    /// Values side by side, in the order in which their names are wanted: the type says what a part is by its place.
+    pub(super) fn tuple(&mut self, parts: &[(ast::Name, ast::Expr)], wanted: Option<&Type>, span: Span) -> Expr {
+        let fields = match wanted {
+            Some(Type::Record(_, fields)) => fields.as_slice(),
+            _ => &[],
+        };
+        let mut typed: Vec<(EcoString, Expr)> = Vec::with_capacity(parts.len());
+        let mut twice = false;
+        for (name, part) in parts {
+            let ty = fields.iter().find(|(field, _)| *field == name.text).map(|(_, ty)| ty);
+            let value = self.expr(part, ty);
+            if typed.iter().any(|(seen, _)| *seen == name.text) {
+                twice = true;
+                self.cx.push(errors::unknown_argument(name.span, "(…)", &name.text, Some(&name.text)));
+            } else {
+                typed.push((name.text.clone(), value));
+            }
+        }
+        typed.sort_by_key(|(name, _)| fields.iter().position(|(field, _)| field == name).unwrap_or(fields.len()));
+        if twice {
+            return Expr { span, ty: Type::Unknown, kind: ExprKind::Error };
+        }
+        let ty = Type::Record(EcoString::new(), typed.iter().map(|(n, e)| (n.clone(), e.ty.clone())).collect());
+        Expr { span, ty, kind: ExprKind::Record(typed) }
+    }
+
     fn arguments(&mut self, call: &ast::Call, params: &[(EcoString, Type)], span: Span) -> Vec<(EcoString, Expr)> {
         let name = &call.callee.text;
         let shown = || params.iter().map(|(n, t)| format!("{n}: {t}")).collect::<Vec<_>>();

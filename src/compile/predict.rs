@@ -46,7 +46,7 @@ pub fn predict(texts: &mut Texts, filling: &Filling, hole: &Hole, fill: &str) ->
     let &Filling { checked, lock, job, .. } = filling;
     let mut cx = Diagnostics::default();
     let mut lock = lock.clone();
-    lock.put(Entry::plain(job, hole, fill, "a candidate"));
+    lock.put(Entry::plain(job, hole, &checked.library, fill, "a candidate"));
     match with_fills(texts, checked, &lock, &mut cx) {
         Some(checked) => best(texts, &Filling { checked: &checked, lock: &lock, ..*filling }),
         None => Predicted::NoPlan("it does not check".into()),

@@ -4,12 +4,16 @@
 mod args;
 mod cand;
 
-use super::offer::{Offer, unwrapped};
+pub(super) use args::is_meant;
+pub(super) use cand::Cand;
+
+use super::meaning::Near;
+use super::offer::{Offer, needed, unwrapped, weigh};
 use super::term::{Term, item};
 use super::words::{Wanted, words};
 use crate::types::Type;
 use args::{AtHand, may_be_said};
-use cand::{Cand, hash};
+use cand::hash;
 use ecow::EcoString;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -26,14 +30,17 @@ const KEPT: usize = 8;
 const TRIED: usize = 6;
 const BEAM: usize = 8;
 /// How many offers a search looks at: those that fit the goal best, where there are more.
-pub(super) const MAX_OFFERS: usize = 640;
+const MAX_OFFERS: usize = 640;
 /// What a step costs in the score: each costs time and money, so that it needs a reason.
 const STEP: f64 = 0.2;
 /// What covering all of the goal is worth.
 const COVERAGE: f64 = 3.0;
 
-/// How much worse a thing fits where several are asked for.
+/// How much worse a thing fits where several are asked for, and several things that nobody put side by side.
 const ONE: f64 = 0.15;
+const SEVERAL: f64 = 0.1;
+/// How much worse a thing fits that may be absent.
+const ABSENT: f64 = 0.1;
 /// How much worse a thing fits that is another by its name: an address where a text is meant, running text where there is a question or a choice.
 const NO_PLACE: f64 = 1.5;
 /// How far a text is from a parameter with a name of its own, where other steps make what that name says.
@@ -51,9 +58,40 @@ pub(super) struct Ground<'a> {
     /// What may be called, each with those of its results alone that can become part of what is wanted.
     pub offers: Vec<Offer>,
     pub wanted: Wanted,
-    pub goal: &'a EcoString,
+    pub goal: &'a str,
     /// The types that can become part of what is wanted.
     pub needed: BTreeSet<Type>,
+}
+
+impl<'a> Ground<'a> {
+    /// What leads to a type: offers, by what they cover of a goal and of what stands around it.
+    pub fn new(ty: &Type, mut offers: Vec<Offer>, (goal, around): (&'a str, &str), near: Option<&Near>) -> Ground<'a> {
+        let mut wanted = weigh(&mut offers, goal, around);
+        if let Some(near) = near {
+            wanted.mean();
+            for offer in &mut offers {
+                offer.cover.push(near.get(&offer.name).copied().unwrap_or_default());
+            }
+        }
+        if offers.len() > MAX_OFFERS {
+            offers.sort_by(|a, b| wanted.share(&b.cover).total_cmp(&wanted.share(&a.cover)));
+            offers.truncate(MAX_OFFERS);
+        }
+        let needed = needed(ty, &offers);
+        offers.iter_mut().for_each(|offer| offer.yields.retain(|(_, ty)| needed.contains(ty)));
+        Ground { offers, wanted, goal, needed }
+    }
+}
+
+/// The best compositions of every type that can be reached; what does without effects is not crowded out by what has some.
+pub(super) fn composed(ground: &mut Ground, scope: &Scope) -> Vec<(Type, Vec<Rc<Cand>>)> {
+    let mut kept: Vec<_> = chart(ground, scope).into_iter().collect();
+    let can_act = |offer: &Offer| offer.has_effects && !offer.yields.is_empty();
+    if ground.offers.iter().any(can_act) {
+        ground.offers.iter_mut().filter(|offer| can_act(offer)).for_each(|offer| offer.yields.clear());
+        kept.extend(chart(ground, scope));
+    }
+    kept
 }
 
 /// The compositions of each type.
@@ -69,7 +107,7 @@ pub(super) struct Named {
     /// What its name means: for the item of a map, what the list is called.
     alias: EcoString,
     /// The words of that.
-    words: BTreeSet<String>,
+    pub words: BTreeSet<String>,
 }
 
 impl Named {
@@ -83,7 +121,7 @@ impl Named {
 pub(super) type Scope = Vec<Named>;
 
 /// The best compositions of every type that can be reached.
-pub(super) fn chart(ground: &Ground, scope: &Scope) -> Kept {
+fn chart(ground: &Ground, scope: &Scope) -> Kept {
     let mut chart =
         Chart { ground, scope, maps: 0, within: BTreeMap::new(), kept: Kept::new(), item: 0, done: BTreeMap::new() };
     scope.iter().for_each(|named| chart.name(named));
@@ -114,7 +152,9 @@ struct Chart<'a, 'g> {
 
 impl Chart<'_, '_> {
     fn name(&mut self, named: &Named) {
-        self.keep(&named.ty, Rc::new(Cand::leaf(Term::Var(named.name.clone()), named.bit, 0.0)));
+        let cover = self.ground.wanted.named_by(&named.words);
+        let leaf = Cand::leaf(Term::Var(named.name.clone()), named.bit, 0.0);
+        self.keep(&named.ty, Rc::new(Cand { cover, ..leaf }));
         if let Type::Record(record, fields) = &named.ty {
             for (field, of) in fields {
                 let term = Term::Field(Rc::new(Term::Var(named.name.clone())), field.clone());
@@ -122,6 +162,22 @@ impl Chart<'_, '_> {
                 let misfit = if record.is_empty() { 0.02 } else { 0.12 };
                 self.keep(of, Rc::new(Cand::leaf(term, named.bit, misfit)));
             }
+        }
+        if let Type::Optional(of) = &named.ty {
+            self.standing_in(named, of);
+        }
+    }
+
+    /// What may be absent, with what stands in for it: an empty list, or what else in scope is of its type.
+    fn standing_in(&mut self, named: &Named, of: &Type) {
+        let or = |other: Term| Term::Or(Rc::new(Term::Var(named.name.clone())), Rc::new(other));
+        if let Type::List(_) = of {
+            self.keep(of, Rc::new(Cand::leaf(or(Term::Several(Vec::new())), named.bit, ABSENT)));
+            return;
+        }
+        for other in self.scope.iter().filter(|other| other.ty.fits(of)) {
+            let uses = named.bit | other.bit;
+            self.keep(of, Rc::new(Cand::leaf(or(Term::Var(other.name.clone())), uses, ABSENT)));
         }
     }
 
@@ -165,7 +221,7 @@ impl Chart<'_, '_> {
             let (mut with, mut takes_item, mut lacks) = (Vec::new(), self.item == 0, false);
             for param in &offer.params {
                 let plain = unwrapped(&param.ty);
-                let given = self.of_type(&mut hand, plain);
+                let given = self.of_type(&mut hand, &param.ty);
                 takes_item |= given.iter().any(|c| c.uses & self.item != 0);
                 with.extend(given.iter().map(|c| c.id));
                 lacks |= given.is_empty() && *plain == param.ty && !may_be_said(plain);

@@ -1,18 +1,14 @@
 //! The diagnostics of expansion: E05xx.
 
+use super::current::Change;
 use crate::diag::Diagnostic;
 use crate::diag::source::Span;
 use crate::types::Type;
 
-/// E0503: a lock entry whose hole has changed.
-pub fn stale(at: Span, job: &str, hole: &str) -> Diagnostic {
-    Diagnostic::error(
-        "E0503",
-        format!("the lock's fill of `{job}.{hole}` is stale"),
-        at,
-        "this hole has changed since it was filled",
-    )
-    .help("look at the change, then run `mkbc expand --refresh`")
+/// E0503: a lock entry whose hole, or a task that its fill calls, has changed.
+pub fn stale(at: Span, job: &str, hole: &str, change: &Change) -> Diagnostic {
+    Diagnostic::error("E0503", format!("the lock's fill of `{job}.{hole}` is stale"), at, change.to_string())
+        .help("look at the change, then run `mkbc expand --refresh`")
 }
 
 /// E0504: `--locked`, and the lock has no fill.
@@ -33,6 +29,12 @@ pub fn doubtful(at: Span, job: &str, hole: &str, because: &str) -> Diagnostic {
     Diagnostic::warning("W0508", message, at, because).help(
         "look at the fill before it runs; ask in the words of the tasks that you want, or write the step yourself",
     )
+}
+
+/// E0507: a lock file that cannot be read.
+pub fn unreadable_lock(at: Span, why: &str) -> Diagnostic {
+    Diagnostic::error("E0507", "the lock file cannot be read", at, why)
+        .help("mend it, or remove it and run `mkbc expand`")
 }
 
 /// E0507: a fill that does not check.

@@ -93,6 +93,7 @@ impl Pass<'_> {
             ExprKind::Field(inner, _) | ExprKind::Unary(_, inner) => self.expr(inner),
             ExprKind::Call(call) => call.args.iter_mut().for_each(|(_, a)| self.expr(a)),
             ExprKind::List(items) => items.iter_mut().for_each(|i| self.expr(i)),
+            ExprKind::Tuple(parts) => parts.iter_mut().for_each(|(_, part)| self.expr(part)),
             ExprKind::Binary(_, left, right) => {
                 self.expr(left);
                 self.expr(right);

@@ -1,8 +1,11 @@
 //! The lock file: which fill each hole has, who filled it, and what it depends on. TOML, for people to review.
 
+use super::current::{calls, signature};
 use crate::check::program::{Hole, Job};
+use crate::library::Library;
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The version of the lock file's format.
 pub const LOCK_VERSION: u32 = 1;
@@ -53,6 +56,9 @@ pub struct Entry {
     pub accepted: bool,
     /// The fill, in the language: statements and a value.
     pub fill: String,
+    /// The tasks that it names, each with the digest of what it was declared to do.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub calls: BTreeMap<String, String>,
     /// The other fills that there were, and those that were refused.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rejected: Vec<Rejected>,
@@ -124,19 +130,20 @@ pub struct Rejected {
 
 impl Entry {
     /// A fill of a hole, with nothing said of why.
-    pub fn plain(job: &Job, hole: &Hole, fill: &str, filled_by: &str) -> Entry {
+    pub fn plain(job: &Job, hole: &Hole, library: &Library, fill: &str, filled_by: &str) -> Entry {
         Entry {
             job: job.name.to_string(),
             hole: hole.name.to_string(),
             wants: hole.ty.to_string(),
             goal: hole.goal.to_string(),
-            signature: super::signature(hole, job),
+            signature: signature(hole, job),
             filled_by: filled_by.to_string(),
             because: String::new(),
             planner: None,
             predicted: None,
             accepted: false,
             fill: fill.to_string(),
+            calls: calls(fill, library),
             rejected: Vec::new(),
         }
     }
@@ -155,7 +162,7 @@ impl Entry {
     }
 
     /// Takes the N-th choice; what was taken before becomes one of the others.
-    pub fn accept(&mut self, n: usize) -> Result<(), String> {
+    pub fn accept(&mut self, n: usize, library: &Library) -> Result<(), String> {
         let count = self.choices().count();
         let chosen = self.choices().find(|(i, _)| *i == n).map(|(_, choice)| choice);
         let Some(Rejected { filled_by, fill: Some(fill), because, predicted, .. }) = chosen else {
@@ -172,6 +179,7 @@ impl Entry {
             predicted: std::mem::replace(&mut self.predicted, predicted),
             fill: Some(std::mem::replace(&mut self.fill, fill)),
         };
+        self.calls = calls(&self.fill, library);
         self.rejected.retain(|r| r.fill.as_ref() != Some(&self.fill));
         self.rejected.insert(0, before);
         Ok(())
@@ -234,6 +242,7 @@ mod tests {
             predicted: Some(foreseen("1")),
             accepted: true,
             fill: "let a = f(x)\ng(a)\n".into(),
+            calls: [("f".into(), "00".into())].into(),
             rejected: vec![Rejected {
                 filled_by: "m".into(),
                 because: "b".into(),
@@ -246,11 +255,11 @@ mod tests {
         assert_eq!(Lock::read(&lock.write().expect("writes")), Ok(lock.clone()));
         assert!(Lock::read("version = 2").is_err());
         let mut entry = lock.holes[0].clone();
-        assert!(entry.accept(3).is_err());
-        assert_eq!(entry.accept(2), Ok(()));
+        assert!(entry.accept(3, &Library::default()).is_err());
+        assert_eq!(entry.accept(2, &Library::default()), Ok(()));
         assert_eq!((entry.fill.as_str(), entry.filled_by.as_str()), ("h(x)\n", "m"));
         assert_eq!(entry.predicted, Some(foreseen("2")));
-        assert_eq!(entry.accept(2), Ok(()));
+        assert_eq!(entry.accept(2, &Library::default()), Ok(()));
         assert_eq!((&entry.fill, &entry.predicted), (&lock.holes[0].fill, &lock.holes[0].predicted));
         let twice = Lock { holes: vec![entry.clone(), entry], ..Lock::default() };
         assert!(

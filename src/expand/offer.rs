@@ -1,7 +1,7 @@
 //! Library, file and goal → what a fill may call, with what each says of itself; and which types lead to what is wanted.
 
 use super::words::{Said, Wanted, words};
-use crate::check::program::{Job, Program};
+use crate::check::program::{Hole, Job, Program};
 use crate::library::place::{Place, Places, taken};
 use crate::library::{Library, Task};
 use crate::types::Type;
@@ -23,6 +23,7 @@ pub(super) enum Makes {
 }
 
 /// A parameter of what may be called.
+#[derive(Clone)]
 pub(super) struct Param {
     pub name: EcoString,
     pub ty: Type,
@@ -35,6 +36,7 @@ pub(super) struct Param {
 }
 
 /// Something that a fill may call.
+#[derive(Clone)]
 pub(super) struct Offer {
     pub name: EcoString,
     pub params: Vec<Param>,
@@ -76,12 +78,29 @@ impl Offer {
         Offer { name: name.clone(), params, makes, yields, result, cover, strange, gives_code, has_effects, said, docs }
     }
 
+    /// What makes a record, or a tuple, of its fields. Putting values side by side does nothing that a goal could ask for.
+    pub fn putting_together(ty: &Type) -> Option<Offer> {
+        let Type::Record(name, fields) = ty else { return None };
+        let offer = Offer::new(name, "", fields.clone(), (&Places::new(), ty));
+        Some(Offer { makes: Makes::Value, yields: vec![(None, ty.clone())], said: Said::default(), ..offer })
+    }
+
+    /// Whether it makes a record or a tuple of its fields.
+    pub fn puts_together(&self, ty: &Type) -> bool {
+        matches!(ty, Type::Record(name, _) if *name == self.name && self.result == *ty && self.makes == Makes::Value)
+    }
+
     fn task(task: &Task) -> Offer {
         let own = task.module.is_empty() || task.module.starts_with(STANDARD);
         let end =
             task.docs.match_indices(char::is_whitespace).nth(SAID_OF_OTHERS).map_or(task.docs.len(), |(at, _)| at);
         let docs = if own { &*task.docs } else { &task.docs[..end] };
-        let offer = Offer::new(&task.name, docs, task.params.clone(), (&task.places, &task.result));
+        let mut offer = Offer::new(&task.name, docs, task.params.clone(), (&task.places, &task.result));
+        if !own {
+            // Whoever describes a tool of theirs with all that anybody could ask for is outdone by what is called so.
+            let said = std::mem::take(&mut offer.said.docs);
+            offer.said.parts.extend(said);
+        }
         let has_effects = task.prompt.is_empty() && offer.params.iter().any(|param| param.place.is_some());
         Offer { gives_code: task.gives_code, has_effects, ..offer }
     }
@@ -109,7 +128,14 @@ pub(super) fn is_textual(ty: &Type) -> bool {
     }
 }
 
-/// What may be called in a fill of a hole: the tasks of the standard library, of the modules that the file uses and of the file itself (what
+/// What may be called in a fill of a hole; where that is a tuple, what puts it together as well.
+pub(super) fn offers_for(hole: &Hole, job: &Job, program: &Program, library: &Library) -> Vec<Offer> {
+    let mut all = offers(job, program, library);
+    all.extend(Offer::putting_together(&hole.ty).filter(|tuple| tuple.name.is_empty()));
+    all
+}
+
+/// What may be called in a fill of any hole of a job: the tasks of the standard library, of the modules that the file uses and of the file itself (what
 /// others' descriptions say of their tools has no part in a file that does not ask for them); records that the file declares, made of their fields; its jobs
 /// without holes, where that makes no circle.
 pub(super) fn offers(job: &Job, program: &Program, library: &Library) -> Vec<Offer> {
@@ -119,16 +145,9 @@ pub(super) fn offers(job: &Job, program: &Program, library: &Library) -> Vec<Off
     };
     let mut all: Vec<Offer> = library.for_holes().filter(asked_for).map(Offer::task).collect();
     let nothing = Places::new();
-    for (name, (ty, span)) in &library.types {
-        if let Type::Record(_, fields) = ty
-            && span.file == job.span.file
-        {
-            let mut offer = Offer::new(name, "", fields.clone(), (&nothing, ty));
-            // Its fields are what it is made from.
-            offer.yields.truncate(1);
-            // Putting values side by side does nothing that a goal could ask for.
-            offer.said = Said::default();
-            all.push(offer);
+    for (ty, span) in library.types.values() {
+        if span.file == job.span.file {
+            all.extend(Offer::putting_together(ty));
         }
     }
     let whole = |other: &&Job| other.holes.is_empty() && other.name != job.name && !reaches(other, &job.name, program);

@@ -2,7 +2,7 @@
 //! what is wrong goes back to it, a bounded number of times. No IO here.
 
 use super::form;
-use super::offer::{Offer, needed, offers, weigh};
+use super::offer::{Offer, needed, offers_for, weigh};
 use super::search::Found;
 use super::write::write_named;
 use crate::check::program::{Hole, Job, Program};
@@ -205,7 +205,7 @@ fn scope(asked: &Asked) -> Vec<(EcoString, Type)> {
 
 /// What could be a part of a fill, what fits the goal best first.
 fn fitting(asked: &Asked) -> Vec<Offer> {
-    let mut all = offers(asked.job, asked.program, asked.library);
+    let mut all = offers_for(asked.hole, asked.job, asked.program, asked.library);
     let wanted = weigh(&mut all, goal(asked), "");
     let needed = needed(&asked.hole.ty, &all);
     all.retain(|o| o.yields.iter().any(|(_, ty)| needed.contains(ty)));
@@ -219,7 +219,11 @@ fn prompt(asked: &Asked, offers: &[Offer]) -> String {
     let pair = |(n, t): (&EcoString, &Type)| (n.to_string(), json!(t.to_string()));
     let pairs =
         |list: &[(EcoString, Type)]| -> serde_json::Map<_, _> { list.iter().map(|(n, t)| pair((n, t))).collect() };
-    let docs = |name: &str| asked.library.tasks.get(name).map(|t| t.docs.to_string()).unwrap_or_default();
+    let docs = |name: &str| match asked.library.tasks.get(name) {
+        Some(task) => task.docs.to_string(),
+        None if name.is_empty() => "puts its parts side by side".to_string(),
+        None => String::new(),
+    };
     let tasks: Vec<Value> = offers
         .iter()
         .map(|o| {

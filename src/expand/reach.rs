@@ -22,6 +22,7 @@ impl Known<'_> {
             Term::Field(_, field) => named(field) == Some(place),
             Term::One(inner) => self.may_give(place, inner),
             Term::Several(parts) => parts.iter().all(|part| self.may_give(place, part)),
+            Term::Or(value, other) => self.may_give(place, value) && self.may_give(place, other),
             Term::Map(_, _, body) => self.may_give(place, body),
             Term::Call(callee, ..) => {
                 place == Place::Executed && self.offers.iter().any(|o| o.name == *callee && o.gives_code)
@@ -38,6 +39,7 @@ pub(super) fn is_place(term: &Term, says: &dyn Fn(&str) -> Option<Place>) -> boo
         Term::Field(_, field) => named(field),
         Term::One(inner) => return is_place(inner, says),
         Term::Several(parts) => return parts.iter().any(|part| is_place(part, says)),
+        Term::Or(value, other) => return is_place(value, says) || is_place(other, says),
         _ => None,
     };
     place == Some(Place::Reached)
@@ -57,6 +59,7 @@ pub(super) fn misreads(term: &Term, offers: &[Offer], says: &dyn Fn(&str) -> Opt
         }
         Term::Field(inner, _) | Term::One(inner) => misreads(inner, offers, says),
         Term::Several(parts) => parts.iter().any(|part| misreads(part, offers, says)),
+        Term::Or(value, other) => misreads(value, offers, says) || misreads(other, offers, says),
         Term::Map(list, _, body) => misreads(list, offers, says) || misreads(body, offers, says),
         Term::Var(_) | Term::Text(_) | Term::Texts(_) | Term::Value(_) => false,
     }

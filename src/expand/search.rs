@@ -1,9 +1,10 @@
 //! Hole → fills by typed search: every composition of what can be called, to a bounded depth, that gives the hole's type from what
 //! is in scope; ranked by how much of the goal their words cover. No model and no network; the same hole gives the same fills.
 
-use super::chart::{ASKING, Ground, MAX_OFFERS, Named, Scope, chart};
+use super::chart::{ASKING, Cand, Ground, Named, Scope, composed, is_meant};
 use super::meaning::Near;
-use super::offer::{Offer, needed, offers, weigh};
+use super::offer::offers_for;
+use super::parts::Parts;
 use super::reach::{is_place, misreads};
 use super::term::Term;
 use super::write::write;
@@ -12,6 +13,7 @@ use crate::library::Library;
 use crate::library::place;
 use crate::types::Type;
 use ecow::EcoString;
+use std::rc::Rc;
 
 /// How many fills are returned.
 pub const MAX_FILLS: usize = 5;
@@ -59,6 +61,7 @@ fn asks(term: &Term) -> bool {
         }
         Term::Field(inner, _) | Term::One(inner) => asks(inner),
         Term::Several(parts) => parts.iter().any(|part| asks(part)),
+        Term::Or(value, other) => asks(value) || asks(other),
         Term::Map(list, _, body) => asks(list) || asks(body),
         Term::Var(_) | Term::Text(_) | Term::Texts(_) | Term::Value(_) => false,
     }
@@ -71,6 +74,8 @@ struct Reading {
     misread: bool,
     /// Whether it reaches outside or executes something.
     has_effects: bool,
+    /// How many inputs that nothing else uses it leaves out.
+    forgotten: usize,
 }
 
 /// The fills of a hole, the best first.
@@ -87,38 +92,28 @@ pub fn search_near(hole: &Hole, job: &Job, program: &Program, library: &Library,
     let whole = job.goal.as_ref().map(|(goal, _)| goal.as_str()).unwrap_or_default();
     let (goal, around) = if hole.goal.is_empty() { (whole, hole.name.as_str()) } else { (hole.goal.as_str(), whole) };
     let around = if around == "result" || around == goal { "" } else { around };
-    let mut offers = offers(job, program, library);
-    let mut wanted = weigh(&mut offers, goal, around);
-    if let Some(near) = near {
-        wanted.mean();
-        for offer in &mut offers {
-            offer.cover.push(near.get(&offer.name).copied().unwrap_or_default());
-        }
-    }
-    if offers.len() > MAX_OFFERS {
-        offers.sort_by(|a, b| wanted.share(&b.cover).total_cmp(&wanted.share(&a.cover)));
-        offers.truncate(MAX_OFFERS);
-    }
-    let needed = needed(&hole.ty, &offers);
-    offers.iter_mut().for_each(|offer| offer.yields.retain(|(_, ty)| needed.contains(ty)));
-    let mut ground = Ground { offers, wanted, goal: &EcoString::from(goal), needed };
-    let mut kept: Vec<_> = chart(&ground, &scope).into_iter().collect();
-    // What does without effects must not be crowded out by what has some.
-    let can_act = |offer: &Offer| offer.has_effects && !offer.yields.is_empty();
-    if ground.offers.iter().any(can_act) {
-        ground.offers.iter_mut().filter(|offer| can_act(offer)).for_each(|offer| offer.yields.clear());
-        kept.extend(chart(&ground, &scope));
+    let offers = offers_for(hole, job, program, library);
+    let parts = Parts::of(&hole.ty, &offers, goal, near);
+    let mut ground = Ground::new(&hole.ty, offers, (goal, around), near);
+    let mut kept = composed(&mut ground, &scope);
+    let parts = parts.map(|parts| parts.composed(&ground, &scope)).unwrap_or_default();
+    if !parts.is_empty() {
+        // Made as a whole, its parts are beside the point.
+        let whole =
+            |cand: &Rc<Cand>| !cand.last.is_some_and(|last| ground.offers[usize::from(last)].puts_together(&hole.ty));
+        kept.iter_mut().for_each(|(_, cands)| cands.retain(whole));
+        kept.push((hole.ty.clone(), parts));
     }
     let says = |name: &str| place::named(name);
     let computes = |term: &Term| match term {
         // A name in scope is no computation, and an address is no answer.
-        Term::Var(_) => false,
+        Term::Var(_) | Term::Or(..) => false,
         Term::Field(..) => !(term.calls().is_empty() || hole.ty == Type::Text && is_place(term, &says)),
         _ => true,
     };
     let mut found: Vec<(Reading, Found)> = Vec::new();
     let scoped: Vec<(EcoString, Type)> = scope.iter().map(|n| (n.name.clone(), n.ty.clone())).collect();
-    for cand in kept.iter().filter(|(ty, _)| ty.fits(&hole.ty)).flat_map(|(_, cands)| cands) {
+    for cand in kept.iter().filter(|(ty, _)| is_meant(ty, &hole.ty)).flat_map(|(_, cands)| cands) {
         if !computes(&cand.term) {
             continue;
         }
@@ -135,9 +130,11 @@ pub fn search_near(hole: &Hole, job: &Job, program: &Program, library: &Library,
         }
         let has_effects = ground.offers.iter().enumerate().any(|(at, o)| o.has_effects && cand.calls.has(at as u16));
         let misread = misreads(&cand.term, &ground.offers, &says);
-        let reading = Reading { misread, has_effects };
+        let reading = Reading { misread, has_effects, forgotten: forgotten.len() };
         let used: Vec<&str> = cand.term.used().into_iter().collect();
-        let (words, told) = (ground.wanted.matched(&cand.cover), ground.wanted.told(&cand.cover, asks(&cand.term)));
+        // What speaks for a fill is what it does, not what it is given.
+        let cover = cand.calls.cover(&ground.offers);
+        let (words, told) = (ground.wanted.matched(&cover), ground.wanted.told(&cover, asks(&cand.term)));
         let words = if words.is_empty() { String::new() } else { format!("; the goal's words {}", words.join(", ")) };
         let doubts = match (&*forgotten, misread) {
             ([], false) => String::new(),
@@ -150,9 +147,12 @@ pub fn search_near(hole: &Hole, job: &Job, program: &Program, library: &Library,
         let text = write(&cand.term, library, &scoped);
         found.push((reading, Found { text, because, score, shape: cand.term.shape(), told }));
     }
-    // What reaches outside or executes something is the last resort: words alone, whoever put them into a goal, do not bring it in.
-    let without = found.iter().any(|(reading, _)| *reading == Reading::default());
-    let behind = |reading: &Reading| (reading.misread, reading.has_effects && without);
+    // What reaches outside or executes something is the last resort: words alone, whoever put them into a goal, do not bring it in. What takes
+    // more of the inputs than all that does without is none: an address is given to be reached.
+    let quiet = found.iter().map(|(reading, _)| reading).filter(|reading| !reading.misread && !reading.has_effects);
+    let fewest = quiet.map(|reading| reading.forgotten).min();
+    let last_resort = |reading: &Reading| reading.has_effects && fewest.is_some_and(|few| few <= reading.forgotten);
+    let behind = |reading: &Reading| (reading.misread, last_resort(reading));
     found.sort_by(|(ar, a), (br, b)| {
         let by_reading = behind(ar).cmp(&behind(br));
         by_reading.then(b.score.total_cmp(&a.score)).then_with(|| a.text.cmp(&b.text))

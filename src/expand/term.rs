@@ -24,6 +24,8 @@ pub(super) enum Term {
     One(Rc<Term>),
     /// A list of several values.
     Several(Vec<Rc<Term>>),
+    /// What may be absent, and what stands in for it then.
+    Or(Rc<Term>, Rc<Term>),
     /// A term for each item of a list: the list, the item's name, the body.
     Map(Rc<Term>, EcoString, Rc<Term>),
 }
@@ -45,6 +47,7 @@ impl Term {
             Term::Call(_, args, _) => args.iter().for_each(|(_, a)| a.collect_used(names)),
             Term::Field(inner, _) | Term::One(inner) => inner.collect_used(names),
             Term::Several(parts) => parts.iter().for_each(|part| part.collect_used(names)),
+            Term::Or(value, other) => [value, other].into_iter().for_each(|part| part.collect_used(names)),
             Term::Map(list, item, body) => {
                 names.extend(body.used().into_iter().filter(|n| *n != item.as_str()));
                 list.collect_used(names);
@@ -64,12 +67,14 @@ impl Term {
             Term::Var(_) | Term::Text(_) | Term::Texts(_) | Term::Value(_) => {}
             Term::Call(callee, args, _) => {
                 args.iter().for_each(|(_, a)| a.collect_calls(all));
-                if !all.contains(callee) {
+                // A tuple calls nothing.
+                if !callee.is_empty() && !all.contains(callee) {
                     all.push(callee.clone());
                 }
             }
             Term::Field(inner, _) | Term::One(inner) => inner.collect_calls(all),
             Term::Several(parts) => parts.iter().for_each(|part| part.collect_calls(all)),
+            Term::Or(value, other) => [value, other].into_iter().for_each(|part| part.collect_calls(all)),
             Term::Map(list, _, body) => {
                 list.collect_calls(all);
                 body.collect_calls(all);
@@ -90,6 +95,7 @@ impl Term {
             Term::Field(inner, field) => format!("{}.{field}", inner.shape()),
             Term::One(inner) => format!("[{}]", inner.shape()),
             Term::Several(parts) => format!("[{}]", parts.iter().map(|p| p.shape()).collect::<Vec<_>>().join(", ")),
+            Term::Or(value, other) => format!("({} or {})", value.shape(), other.shape()),
             Term::Map(list, _, body) => format!("map({}, {})", list.shape(), body.shape()),
         }
     }

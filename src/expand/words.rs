@@ -21,7 +21,7 @@ const FIRST_WORDS: usize = 24;
 const MEANING: f64 = 2.0;
 
 /// Words that people use for one another; the first of a row stands for all.
-static SAME: [&[&str]; 22] = [
+static SAME: [&[&str]; 23] = [
     &["person", "people", "man", "woman", "someone", "anybody"],
     &["wear", "dress", "clothes", "shirt", "jacket", "hat"],
     &[
@@ -58,6 +58,7 @@ static SAME: [&[&str]; 22] = [
     &["better", "improve", "rerank"],
     &["expression", "formula", "arithmetic"],
     &["exact", "exactly", "precise", "precisely"],
+    &["problem", "exercise"],
 ];
 
 /// The stems of a text, without words that say nothing.
@@ -98,7 +99,7 @@ pub(super) struct Wanted {
 }
 
 /// What an offered step says of itself.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Said {
     /// The words of its name.
     pub name: BTreeSet<String>,
@@ -161,6 +162,18 @@ impl Wanted {
         self.words.iter().map(|(word, _)| said.weight(word) as f32).collect()
     }
 
+    /// What the name of an input covers: the words of the goal that say it. What answers questions is for steps.
+    pub fn named_by(&self, name: &BTreeSet<String>) -> Vec<f32> {
+        let says =
+            |word: &String| name.contains(word) && self.own.contains(word) && !ANSWERING.contains(&word.as_str());
+        self.words.iter().map(|(word, _)| if says(word) { 1.0 } else { 0.0 }).collect()
+    }
+
+    /// Whether the goal itself has one of some words.
+    pub fn says(&self, words: &BTreeSet<String>) -> bool {
+        !self.own.is_disjoint(words)
+    }
+
     /// How much of the goal is covered, 0 to 1.
     pub fn share(&self, covered: &[f32]) -> f64 {
         if self.total == 0.0 {
@@ -208,6 +221,13 @@ fn task(goal: &str) -> &str {
     let sentence = goal.find(['<', '{', '[', '|', '`', '\n']).map_or(sentence, |at| sentence.min(at));
     let words = goal.match_indices(char::is_whitespace).nth(FIRST_WORDS).map_or(goal.len(), |(at, _)| at);
     &goal[..sentence.min(words)]
+}
+
+/// The parts of what a goal says is to be done.
+pub(super) fn clauses(goal: &str) -> Vec<&str> {
+    let parts = task(goal).split([',', ';']).flat_map(|part| part.split(" and "));
+    let parts = parts.map(|part| part.trim().trim_start_matches("and ").trim_end_matches(['.', '!', '?']).trim());
+    parts.filter(|part| !part.is_empty()).collect()
 }
 
 /// Whether a goal asks something.

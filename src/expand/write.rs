@@ -114,6 +114,7 @@ impl Writer<'_> {
                 let parts: Vec<String> = parts.iter().map(|part| self.value(part, &singular(wanted))).collect();
                 return format!("[{}]", parts.join(", "));
             }
+            Term::Or(value, other) => return format!("{} or {}", self.value(value, wanted), self.value(other, wanted)),
             Term::Field(inner, field) => {
                 return match &**inner {
                     Term::Call(callee, args, pin) if self.has_parts(callee) => {
@@ -161,6 +162,8 @@ impl Writer<'_> {
         let params: Vec<EcoString> = match (self.library.tasks.get(callee), self.library.types.get(callee)) {
             (Some(task), _) => task.params.iter().map(|(n, _)| n.clone()).collect(),
             (None, Some((Type::Record(..), _))) => Vec::new(),
+            // The parts of a tuple have names alone.
+            (None, None) if callee.is_empty() => Vec::new(),
             (None, _) if callee == AGENT => vec!["goal".into()],
             // Jobs take their arguments in order.
             (None, _) => args.iter().map(|(n, _)| n.clone()).collect(),
@@ -235,6 +238,8 @@ impl Writer<'_> {
 }
 
 fn singular(list: &str) -> String {
+    // Of `videos or []`, the first says what it is a list of.
+    let list = list.split(' ').next().unwrap_or(list);
     let last = list.rsplit('.').next().unwrap_or(list);
     let hisses = |stem: &&str| ["ch", "sh", "ss", "x"].iter().any(|end| stem.ends_with(end));
     match (last.strip_suffix("ies"), last.strip_suffix("es").filter(hisses)) {

@@ -1,6 +1,6 @@
 //! What can be done at a place: mend a problem, fill a hole, pin a choice, relax a clause.
 
-use super::hover::is_written_hole;
+use super::hover::{is_written_hole, places};
 use super::planning::Plans;
 use super::{Analysis, Edit};
 use crate::check::program::{Hole, Job};
@@ -50,7 +50,7 @@ pub fn actions(analysis: &Analysis, plans: Option<&Plans>, part: Span) -> Vec<Ac
         }
     }
     for job in &analysis.program.jobs {
-        for hole in job.holes.iter().filter(|h| touches(h.span) && h.ty != Type::Unknown) {
+        for hole in job.holes.iter().filter(|h| places(job, h).any(touches) && h.ty != Type::Unknown) {
             out.extend(fills(analysis, plans, job, hole));
         }
     }

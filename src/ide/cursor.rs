@@ -173,6 +173,7 @@ pub fn children(value: &Expr) -> Vec<&Expr> {
         ExprKind::Field(inner, _) | ExprKind::Unary(_, inner) => vec![inner],
         ExprKind::Call(call) => call.args.iter().map(|(_, a)| a).collect(),
         ExprKind::List(items) => items.iter().collect(),
+        ExprKind::Tuple(parts) => parts.iter().map(|(_, part)| part).collect(),
         ExprKind::Binary(_, left, right) | ExprKind::Range(left, right) => vec![left, right],
         ExprKind::If(branch) => vec![&branch.condition],
         ExprKind::For(_, list, _) => vec![list],

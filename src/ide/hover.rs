@@ -6,7 +6,9 @@ use super::names::Target;
 use crate::check::program::{Hole, Job};
 use crate::diag::source::Span;
 use crate::doc::{declared, of_entry, of_task};
-use crate::expand::{search, signature};
+use crate::expand::current::change;
+use crate::expand::search;
+use crate::legible::plain;
 use crate::library::{Implementation, Library, Task};
 use crate::plan::render::percent;
 use crate::syntax::ast::ExprKind;
@@ -27,15 +29,23 @@ pub fn hover(analysis: &Analysis, at: u32) -> Option<(Span, String)> {
         return Some((name.span, text));
     }
     if let Some((job, hole)) = hole_at(analysis, at) {
-        return Some((hole.span, of_hole(analysis, job, hole)));
+        let place = places(job, hole).find(|s| s.start <= at && at <= s.end).unwrap_or(hole.span);
+        return Some((place, of_hole(analysis, job, hole)));
     }
     word(analysis, at)
 }
 
-/// The hole at a place. A job that is one hole has it at its name.
+/// The hole at a place. A job that is one hole has it at its name and at its goal.
 pub fn hole_at(analysis: &Analysis, at: u32) -> Option<(&Job, &Hole)> {
     let holes = analysis.program.jobs.iter().flat_map(|j| j.holes.iter().map(move |h| (j, h)));
-    holes.into_iter().find(|(_, h)| h.span.file == analysis.file && h.span.start <= at && at <= h.span.end)
+    let there = |s: Span| s.file == analysis.file && s.start <= at && at <= s.end;
+    holes.into_iter().find(|(job, hole)| places(job, hole).any(there))
+}
+
+/// Where a hole is.
+pub fn places<'a>(job: &'a Job, hole: &'a Hole) -> impl Iterator<Item = Span> + 'a {
+    let goal = job.goal.iter().map(|(_, at)| *at).filter(|_| hole.span == job.span);
+    std::iter::once(hole.span).chain(goal)
 }
 
 fn code(text: &str) -> String {
@@ -294,9 +304,19 @@ fn of_hole(analysis: &Analysis, job: &Job, hole: &Hole) -> String {
         return "A hole. Nothing says its type: write `? : Type`.".to_string();
     }
     let mut out = format!("{}\nA hole, `{}.{}`.", code(&format!("? : {}", hole.ty)), job.name, hole.name);
-    if let Some(entry) = analysis.lock.as_ref().and_then(|l| l.find(&job.name, &hole.name)) {
-        let stale = if entry.signature == signature(hole, job) { "" } else { " (stale: the hole has changed since)" };
-        let _ = write!(out, "\n\nThe lock file holds{stale}, by {}:\n{}", entry.filled_by, code(entry.fill.trim_end()));
+    match &analysis.lock {
+        Some(Ok(lock)) => out.push_str(&lock.find(&job.name, &hole.name).map_or(
+            "\n\nThe lock file holds no fill of it.".to_string(),
+            |entry| {
+                let stale = change(entry, hole, job, &analysis.library).map(|why| format!(" (stale: {why})"));
+                let (stale, by, fill) = (stale.unwrap_or_default(), &entry.filled_by, code(entry.fill.trim_end()));
+                format!("\n\nThe lock file holds{stale}, by {by}:\n{fill}")
+            },
+        )),
+        Some(Err(why)) => {
+            let _ = write!(out, "\n\nThe lock file cannot be read: {}", plain(why, 200));
+        }
+        None => {}
     }
     let found = search::search(hole, job, &analysis.program, &analysis.library);
     if found.is_empty() {

@@ -10,8 +10,10 @@ use super::{Analysis, Beside, Edit, analyse};
 use crate::compile::{Base, Checked, Compiled, Target, fill, plan};
 use crate::diag::source::Span;
 use crate::diag::{Diagnostic, Diagnostics, Severity};
+use crate::expand::errors::unreadable_lock;
 use crate::graph::{self, Picture};
 use crate::ir::lower::lower;
+use crate::legible::plain;
 use crate::library::{Implementation, Library};
 use crate::plan::model::{Plan, PlanStep};
 use crate::plan::render::{dollars, hardware, percent, seconds};
@@ -112,7 +114,7 @@ pub fn plans(
     planner: &Planner,
     memory: &mut Memory,
 ) -> Plans {
-    let lock = beside.lock.clone().unwrap_or_default();
+    let lock = beside.lock.clone().transpose();
     let analysis = analyse(base, name, text.clone(), beside);
     let mut out = Plans::default();
     if analysis.program.jobs.is_empty() || analysis.diagnostics.iter().any(|d| d.severity == Severity::Error) {
@@ -126,6 +128,15 @@ pub fn plans(
         program: checked.program.clone(),
     });
     let mut cx = Diagnostics::default();
+    let holes = || checked.program.jobs.iter().flat_map(|job| &job.holes);
+    let lock = match (lock, holes().next()) {
+        // As on the command line: what is there is not passed over.
+        (Err(why), Some(hole)) => {
+            out.diagnostics = vec![unreadable_lock(hole.span, &plain(&why, 200))];
+            return out;
+        }
+        (lock, _) => lock.ok().flatten().unwrap_or_default(),
+    };
     let Some((checked, filled)) = fill(base.texts_mut(), checked, &lock, false, &mut cx) else {
         out.diagnostics = own(&cx, &analysis);
         return out;

@@ -239,6 +239,10 @@ impl Walk<'_> {
             }
             ExprKind::Call(call) => self.call(call),
             ExprKind::List(items) => items.iter().for_each(|i| self.expr(i)),
+            ExprKind::Tuple(parts) => parts.iter().for_each(|(name, part)| {
+                self.push(name.span, Target::Part(name.text.clone()));
+                self.expr(part);
+            }),
             ExprKind::Unary(_, inner) => self.expr(inner),
             ExprKind::Binary(_, left, right) | ExprKind::Range(left, right) => {
                 self.expr(left);

@@ -34,10 +34,13 @@ impl Files for Disk {
         std::fs::read_to_string(path_of(uri)?.parent()?.join(name)).ok()
     }
 
-    fn lock(&self, uri: &str) -> Option<Lock> {
+    fn lock(&self, uri: &str) -> Option<Result<Lock, String>> {
         let mut lock = path_of(uri)?.into_os_string();
         lock.push(".lock");
-        Lock::read(&std::fs::read_to_string(lock).ok()?).ok()
+        match std::fs::read_to_string(lock) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+            text => Some(text.map_err(|e| e.to_string()).and_then(|text| Lock::read(&text))),
+        }
     }
 
     fn beside(&self, uri: &str, names: &[String]) -> Option<String> {

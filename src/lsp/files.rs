@@ -12,8 +12,8 @@ pub trait Files: Send + Sync {
         None
     }
 
-    /// The lock file beside a document.
-    fn lock(&self, _uri: &str) -> Option<Lock> {
+    /// The lock file beside a document, or why it cannot be read.
+    fn lock(&self, _uri: &str) -> Option<Result<Lock, String>> {
         None
     }
 

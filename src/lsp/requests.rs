@@ -47,6 +47,12 @@ impl Server {
                 self.rename(&uri, &analysis, at, to).map_err(|why| (ErrorCode::RequestFailed, why))
             }
             _ if method.starts_with("textDocument/") => {
+                // What shows fills shows those of today, whether or not the editor watches files.
+                if let ("textDocument/hover" | "textDocument/codeAction", Some(uri)) =
+                    (method, params["textDocument"]["uri"].as_str())
+                {
+                    self.look_at_lock(uri);
+                }
                 let (uri, analysis) = self.of(&params["textDocument"]["uri"])?;
                 self.of_document(method, params, &uri, &analysis)
             }

@@ -37,7 +37,14 @@ impl Server {
                 self.untold = true;
                 self.watch();
             }
-            "workspace/didChangeWatchedFiles" => self.touched.extend(listed(&params["changes"])),
+            "workspace/didChangeWatchedFiles" => {
+                let changed = listed(&params["changes"]);
+                let of_lock =
+                    |uri: &&String| changed.iter().any(|file| self.setup.files.same(file, &format!("{uri}.lock")));
+                let locked: Vec<String> = self.documents.keys().filter(of_lock).cloned().collect();
+                locked.iter().for_each(|uri| self.look_at_lock(uri));
+                self.touched.extend(changed);
+            }
             "workspace/didChangeWorkspaceFolders" => {
                 let gone = listed(&params["event"]["removed"]);
                 self.folders.retain(|folder| !gone.contains(folder));
@@ -47,13 +54,24 @@ impl Server {
         }
     }
 
-    /// Asks to be told of changed files: some of them may be a library's.
+    /// Asks to be told of changed files: locks, and what may be a library's.
     fn watch(&mut self) {
         if self.client.watches {
-            let watchers = json!([{"globPattern": "**/*.mkb"}, {"globPattern": "**/*.csv"}]);
-            let wanted = json!({"id": "library", "method": "workspace/didChangeWatchedFiles",
+            let watchers = ["**/*.mkb.lock", "**/*.mkb", "**/*.csv"].map(|files| json!({"globPattern": files}));
+            let wanted = json!({"id": "files", "method": "workspace/didChangeWatchedFiles",
                 "registerOptions": {"watchers": watchers}});
             self.ask("client/registerCapability", json!({"registrations": [wanted]}));
+        }
+    }
+
+    /// Takes up a lock file that is another than when its document was checked.
+    pub(super) fn look_at_lock(&mut self, uri: &str) {
+        let lock = self.setup.files.lock(uri);
+        if let Some(document) = self.documents.get_mut(uri)
+            && document.analysis.as_ref().is_some_and(|known| known.lock != lock)
+        {
+            document.saved += 1;
+            document.recheck();
         }
     }
 

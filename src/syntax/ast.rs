@@ -299,6 +299,8 @@ pub enum ExprKind {
     Call(Box<Call>),
     /// `[a, b]`
     List(Vec<Expr>),
+    /// `(seen: a, said: b)`: several values side by side
+    Tuple(Vec<(Name, Expr)>),
     /// `-a`, `not a`
     Unary(UnaryOp, Box<Expr>),
     /// `a + b`

@@ -1,8 +1,8 @@
 //! How a planner is talked to: what its endpoint does not know, what it leaves unsaid, what it may spend, and what it takes away.
 
-use super::mkbc::Mkbc;
+use super::mkbc::{BINARY, Mkbc, have};
 use super::provider::{KEY, Provider, Seen, chat, say};
-use super::{asked, fill};
+use super::{JOB, asked, fill};
 use serde_json::{Value, json};
 
 #[test]
@@ -83,6 +83,79 @@ fn nonsense_takes_no_models_fill_away() {
         assert_eq!(done.code, Some(0), "{}", done.err);
         assert_eq!(mkbc.read("job.mkb.lock"), lock, "{}", done.err);
     }
+}
+
+/// Several answers of a model: what each costs decides which comes first, not which came first.
+#[test]
+fn samples_are_ranked_by_what_the_job_wishes() {
+    let call = |name: &str, of: &str| json!({"name": name, "does": {"call": {"task": "summarise", "args": [{"param": "text", "value": {"ref": of}}]}}});
+    let twice =
+        json!({"because": "twice", "steps": [call("once", "text"), call("again", "once")], "result": {"ref": "again"}});
+    let provider = Provider::start(move |n, _| match n {
+        0 => chat(&twice.to_string()),
+        _ => chat(&fill("summarise", "text", "text")),
+    });
+    let mkbc = Mkbc::new();
+    let job = "job brief(text: Text) -> Text {\n  goal \"A short summary of the text\"\n  expect text of 100 tok\n  \
+        minimize cost\n  on cpu_only\n}\n";
+    mkbc.write("job.mkb", job);
+    let arguments =
+        ["expand", "job.mkb", "--samples", "2", "--planner", "openai:fake", "--endpoint", provider.url.as_str()];
+    let done = mkbc.end(mkbc.command(arguments).env("OPENAI_API_KEY", KEY));
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    assert_eq!(provider.seen().len(), 2);
+    let lock = mkbc.read("job.mkb.lock");
+    let (first, others) = lock.split_once("[[hole.rejected]]").expect("others");
+    assert!(first.contains("fill = \"summarise(text)") || first.contains("\nsummarise(text)"), "{lock}");
+    assert!(first.contains("[hole.predicted]") && others.contains("let once = summarise(text)"), "{lock}");
+}
+
+#[test]
+fn how_far_an_answer_has_come_is_shown_on_a_terminal() {
+    if !have(&["script"]) {
+        return;
+    }
+    let provider = Provider::start(|_, _| {
+        let whole = fill("summarise", "text", "text");
+        let event =
+            |part: &str| format!("data: {}\n\n", json!({"choices": [{"index": 0, "delta": {"content": part}}]}));
+        let parts = whole.as_bytes().chunks(20).map(|part| event(&String::from_utf8_lossy(part))).collect::<String>();
+        let end = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]});
+        say(200, format!("{parts}data: {end}\n\ndata: [DONE]\n\n")).header("content-type", "text/event-stream")
+    });
+    let mkbc = Mkbc::new();
+    mkbc.write("job.mkb", JOB);
+    let words = format!("'{BINARY}' expand job.mkb --planner openai:fake --endpoint {}", provider.url);
+    let mut script = std::process::Command::new("script");
+    script.args(["--quiet", "--return", "--command", &words, "/dev/null"]).current_dir(mkbc.path(""));
+    script.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("OPENAI_API_KEY", KEY);
+    let output = script.stdin(std::process::Stdio::null()).output().expect("a terminal");
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && shown.contains("bytes of an answer") && shown.contains("openai:fake"),
+        "{shown}"
+    );
+}
+
+/// What puts a tuple together is a task without a name.
+#[test]
+fn a_model_puts_a_tuple_together() {
+    let part = |param: &str, name: &str| json!({"param": param, "value": {"ref": name}});
+    let step =
+        |name: &str, task: &str, args: Value| json!({"name": name, "does": {"call": {"task": task, "args": args}}});
+    let steps = json!([
+        step("brief", "summarise", json!([part("text", "text")])),
+        step("both", "", json!([part("short", "brief"), part("whole", "text")])),
+    ]);
+    let answer = json!({"because": "b", "steps": steps, "result": {"ref": "both"}}).to_string();
+    let provider = Provider::start(move |_, _| chat(&answer));
+    let mkbc = Mkbc::new();
+    let job = "job both(text: Text) -> (short: Text, whole: Text) {\n  goal \"A short summary of the text and the text\"\n}\n";
+    mkbc.write("job.mkb", job);
+    let arguments = ["expand", "job.mkb", "--planner", "openai:fake", "--endpoint", provider.url.as_str()];
+    let done = mkbc.end(mkbc.command(arguments).env("OPENAI_API_KEY", KEY));
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    assert!(done.out.contains("by openai:fake") && done.out.contains("whole: text)"), "{}{}", done.out, done.err);
 }
 
 #[test]

@@ -78,7 +78,9 @@ pub fn expand(options: &ExpandOptions) -> Result<(), Failure> {
             Some(planner) => {
                 let asked = Asked { hole, job, program: &checked.program, library: &checked.library };
                 let base = Lock::default();
-                let check = |text: &str| wrong(&sources, &checked, &base, Entry::plain(job, hole, text, "a candidate"));
+                let check = |text: &str| {
+                    wrong(&sources, &checked, &base, Entry::plain(job, hole, &checked.library, text, "a candidate"))
+                };
                 planner.fill(&asked, &mut { check }).found
             }
         };

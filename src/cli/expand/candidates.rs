@@ -13,13 +13,14 @@ use crate::compile::predict::{Filling, compared_by, predict};
 use crate::compile::{self, Checked, Texts, check_file};
 use crate::diag::source::FileId;
 use crate::diag::{Diagnostics, Severity};
+use crate::expand::current::change;
 use crate::expand::errors::doubtful;
 use crate::expand::lock::{Entry, Lock, Planner as Provenance, Rejected};
 use crate::expand::meaning::{Near, meanings};
 use crate::expand::planner::Asked;
 use crate::expand::rank::{Candidate, Predicted, rank};
 use crate::expand::search::{Found as Fill, search, search_near};
-use crate::expand::{SEARCH, fills_by, signature};
+use crate::expand::{SEARCH, fills_by};
 use crate::library::Library;
 use crate::space::Machines;
 use crate::space::sizes::InputSizes;
@@ -57,6 +58,9 @@ pub fn expand(options: &ExpandOptions, path: &Path, about: &About<'_>) -> Result
         let tasks = unfit(&checked.library);
         Arc::make_mut(&mut checked.library).tasks.retain(|name, _| !tasks.contains(name));
     }
+    if let Some(cluster) = &options.cluster {
+        machines_of(cluster, &options.source, &checked.library)?;
+    }
     let old = read_lock(path)?;
     let anew = options.refresh || options.diff;
     if let Some(named) = &options.hole {
@@ -73,9 +77,10 @@ pub fn expand(options: &ExpandOptions, path: &Path, about: &About<'_>) -> Result
         Some(named) => !anew || *named != format!("{}.{}", entry.job, entry.hole),
         None => !anew || entry.accepted,
     };
+    let is_current = |entry: &Entry, hole: &Hole, job: &Job| change(entry, hole, job, &checked.library).is_none();
     let current = |entry: &Entry| {
         let Some(job) = checked.program.jobs.iter().find(|job| job.name == entry.job) else { return false };
-        job.holes.iter().any(|hole| hole.name == entry.hole && signature(hole, job) == entry.signature)
+        job.holes.iter().any(|hole| hole.name == entry.hole && is_current(entry, hole, job))
     };
     let kept = old.holes.iter().filter(|entry| keeps(entry) && (!anew || current(entry)));
     let known = Lock { holes: kept.cloned().collect(), ..Lock::default() };
@@ -87,7 +92,7 @@ pub fn expand(options: &ExpandOptions, path: &Path, about: &About<'_>) -> Result
         searched.insert(full_name(hole, job), found);
         best
     };
-    let first = fills_by(&checked.program, &known, false, &mut find, &mut own);
+    let first = fills_by(&checked.program, &checked.library, &known, false, &mut find, &mut own);
     // Which fill is doubtful is said of those that are taken.
     own.retain(|d| d.severity == Severity::Error);
     cx.append(own);
@@ -118,8 +123,7 @@ pub fn expand(options: &ExpandOptions, path: &Path, about: &About<'_>) -> Result
     let measured = &about.measured;
     for job in &checked.program.jobs {
         for hole in &job.holes {
-            let locked =
-                old.find(&job.name, &hole.name).is_some_and(|e| keeps(e) && e.signature == signature(hole, job));
+            let locked = old.find(&job.name, &hole.name).is_some_and(|e| keeps(e) && is_current(e, hole, job));
             if locked {
                 continue;
             }
@@ -135,7 +139,7 @@ pub fn expand(options: &ExpandOptions, path: &Path, about: &About<'_>) -> Result
                 near: &near,
                 searched: &searched,
             };
-            let kept = if silent { at.kept(true) } else { None };
+            let kept = if silent { at.kept() } else { None };
             let found = match kept {
                 Some(entry) => Found::Kept(Box::new(entry)),
                 None => at.gathered(&base, planner.as_mut()),
@@ -159,12 +163,13 @@ pub fn expand(options: &ExpandOptions, path: &Path, about: &About<'_>) -> Result
             }
         }
     }
-    match &planner {
-        Some(planner) => note(&planner.account()),
-        None if gathered.is_empty() && !base.holes.is_empty() && options.cluster.is_some() => {
-            note("the lock file has a fill for every hole: `--refresh` makes them anew");
-        }
-        None => {}
+    if let Some(planner) = &planner {
+        note(&planner.account());
+    }
+    // Who names what fills are made for, or by, means that some are made.
+    let wanted = options.cluster.is_some() || options.planner.planner.is_some() || options.meaning;
+    if wanted && !anew && gathered.is_empty() && !base.holes.is_empty() {
+        note("the lock file has a fill for every hole: `--refresh` makes them anew");
     }
     if !open.is_empty() {
         show(&cx, &texts, options.source.format);
@@ -256,14 +261,11 @@ fn full_name(hole: &Hole, job: &Job) -> EcoString {
 }
 
 impl At<'_> {
-    /// The fill that the lock file has and that is not stale, said to be kept: who could not be asked changes nothing. Typed search's
-    /// own only where `all` are.
-    fn kept(&self, all: bool) -> Option<Entry> {
+    /// The fill that the lock file has and that is not stale, said to be kept: a planner that says nothing of use changes nothing.
+    fn kept(&self) -> Option<Entry> {
         let (job, hole) = (self.job, self.hole);
-        let kept = self.old.find(&job.name, &hole.name).filter(|e| e.signature == signature(hole, job))?;
-        if !all && kept.filled_by == SEARCH {
-            return None;
-        }
+        let kept =
+            self.old.find(&job.name, &hole.name).filter(|e| change(e, hole, job, &self.checked.library).is_none())?;
         note(&format!("{}.{}: the lock file keeps the fill that it has", job.name, hole.name));
         Some(kept.clone())
     }
@@ -292,12 +294,12 @@ impl At<'_> {
         if let Some(planner) = planner {
             let asked = Asked { hole, job, program: &self.checked.program, library: &self.checked.library };
             let outcome = planner.fill(&asked, &mut |text| self.wrong(base, text));
-            // A model that says nothing of use takes no other model's fill away; of typed search's there is a newer one,
-            // but where nobody was heard at all.
-            if outcome.found.is_empty()
-                && let Some(entry) = self.kept(outcome.stopped.is_some())
-            {
-                return Found::Kept(Box::new(entry));
+            if outcome.found.is_empty() {
+                if let Some(entry) = self.kept() {
+                    return Found::Kept(Box::new(entry));
+                }
+                let others = if candidates.is_empty() { "the hole stays open" } else { "typed search's are offered" };
+                note(&format!("{}: no fill of {} can be used; {others}", full_name(hole, job), planner.name()));
             }
             let best = candidates.first().map_or(0.0, |c| c.found.score);
             for found in outcome.found {
@@ -382,12 +384,13 @@ impl At<'_> {
             predicted: foreseen(&best),
             planner: provenance,
             rejected,
-            ..Entry::plain(job, hole, &best.found.text, &best.by)
+            ..Entry::plain(job, hole, &self.checked.library, &best.found.text, &best.by)
         }))
     }
 
     fn wrong(&self, base: &Lock, fill: &str) -> Vec<String> {
-        wrong(self.texts, self.checked, base, Entry::plain(self.job, self.hole, fill, "a candidate"))
+        let entry = Entry::plain(self.job, self.hole, &self.checked.library, fill, "a candidate");
+        wrong(self.texts, self.checked, base, entry)
     }
 
     /// The machines that the job or the command line names; what is installed here says nothing of a workflow.

@@ -27,7 +27,9 @@ pub fn accept(source: &Source, path: &Path, n: usize, hole: Option<&str>) -> Res
     let Some(entry) = place.and_then(|place| lock.holes.get_mut(place)) else {
         return Err(Failure::Usage(format!("choose one of {} with `--hole`", names.join(", "))));
     };
-    entry.accept(n).map_err(Failure::Usage)?;
+    let (texts, file) = load(source)?;
+    let checked = check_file(&texts, file, &mut Diagnostics::default());
+    entry.accept(n, &checked.library).map_err(Failure::Usage)?;
     let text = lock.write().map_err(Failure::Message)?;
     // A fill that does not check never reaches the lock.
     check(source, &lock)?;

@@ -15,6 +15,9 @@ use std::time::Duration;
 /// The shortest answer that is worth asking for, in tokens.
 const LEAST: u64 = 256;
 
+/// The option that names an endpoint.
+const ENDPOINT: &str = "--endpoint";
+
 /// A language model that fills holes.
 pub struct Planner<'a> {
     chat: Chat<'a>,
@@ -34,11 +37,12 @@ impl<'a> Planner<'a> {
         let Some(model) = name.strip_prefix("openai:").filter(|m| !m.is_empty()) else {
             return Err(Failure::Usage(format!("`--planner {name}`: a planner is `openai:MODEL`")));
         };
+        let said_by = if options.endpoint.is_some() { ENDPOINT } else { "OPENAI_BASE_URL" };
         let env = |name: &str| match (name, &options.endpoint) {
-            ("OPENAI_BASE_URL", Some(url)) => Some(url.clone()),
+            (ENDPOINT, Some(url)) => Some(url.clone()),
             _ => std::env::var(name).ok(),
         };
-        let endpoint = Endpoint::find(&env, "OPENAI_BASE_URL", "https://api.openai.com/v1", "OPENAI_API_KEY");
+        let endpoint = Endpoint::find(&env, said_by, "https://api.openai.com/v1", "OPENAI_API_KEY");
         let mut chat = Chat::new(endpoint.map_err(|fault| Failure::Message(said(&fault)))?, model);
         if !(0.1..=3_600.0).contains(&options.answer_timeout) {
             return Err(Failure::Usage("`--answer-timeout` takes seconds, from 0.1 to 3600".into()));
@@ -112,9 +116,6 @@ impl<'a> Planner<'a> {
         }
         if let Some(why) = &outcome.stopped {
             note(&format!("{hole}: {} is not asked further: {why}", self.name));
-        }
-        if outcome.found.is_empty() {
-            note(&format!("{hole}: no fill of {} can be used; typed search's are offered", self.name));
         }
         outcome
     }

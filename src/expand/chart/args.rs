@@ -34,22 +34,32 @@ pub(super) fn may_be_said(ty: &Type) -> bool {
     matches!(ty, Type::Text | Type::Enum(..)) || matches!(ty, Type::List(of) if **of == Type::Text)
 }
 
+/// Whether a value of a type is meant where another is asked for: every value is JSON, and what asks for JSON means none of them.
+pub(in crate::expand) fn is_meant(given: &Type, asked: &Type) -> bool {
+    given.fits(asked) && (*unwrapped(asked) != Type::Json || *unwrapped(given) == Type::Json)
+}
+
+fn is_text_or_texts(ty: &Type) -> bool {
+    matches!(ty, Type::Text) || matches!(ty, Type::List(of) if **of == Type::Text)
+}
+
 impl<'a> Chart<'a, '_> {
-    /// What can stand where a type is asked for; where there is no such list, lists of one thing that is at hand.
+    /// What can stand where a type is asked for; where no such list is at hand, all things of a kind that are, and where there is none at all, lists
+    /// of one thing.
     pub(super) fn of_type(&self, hand: &mut AtHand<'a>, ty: &'a Type) -> Rc<Vec<Rc<Cand>>> {
         if let Some(known) = hand.by_type.get(ty) {
             return known.clone();
         }
         let fitting = |ty: &Type| -> Vec<Rc<Cand>> {
-            // Every value is JSON, and what asks for JSON means none of them.
-            let means = |t: &Type| t.fits(ty) && (*ty != Type::Json || *t == Type::Json);
-            let of_type = self.kept.iter().filter(|(t, _)| means(t));
+            let of_type = self.kept.iter().filter(|(t, _)| is_meant(t, ty));
             of_type.flat_map(|(_, c)| c.iter().cloned()).collect()
         };
         let mut all = fitting(ty);
-        if let (true, Type::List(of)) = (all.is_empty(), ty) {
+        if let (true, Type::List(of)) = (all.iter().all(|c| !c.is_leaf()), unwrapped(ty)) {
             let mut leaves: Vec<Rc<Cand>> = fitting(of).into_iter().filter(|c| c.is_leaf()).collect();
-            all = leaves.iter().map(|c| Rc::new(c.alone())).collect();
+            if all.is_empty() {
+                all = leaves.iter().map(|c| Rc::new(c.alone())).collect();
+            }
             // All of a kind together, but for what is asked and for places.
             let reads = |c: &Rc<Cand>| match &*c.term {
                 Term::Var(name) => !ASKING.contains(&name.as_str()) && self.says(name).is_none(),
@@ -69,15 +79,16 @@ impl<'a> Chart<'a, '_> {
 
     fn fitting(&self, hand: &mut AtHand<'a>, param: &'a Param) -> Rc<Fitting> {
         let plain = unwrapped(&param.ty);
-        if let Some(known) = hand.fitting.get(&(&param.name, plain)) {
+        if let Some(known) = hand.fitting.get(&(&param.name, &param.ty)) {
             return known.clone();
         }
         let literals = self.literals(&param.name, plain).into_iter().map(Rc::new);
-        let at_hand = self.of_type(hand, plain);
+        let at_hand = self.of_type(hand, &param.ty);
         let says = |name: &str| self.says(name);
         let known = Known { offers: &self.ground.offers, says: &says };
         // What is asked, and what may be chosen from, is at hand or said: it is never the outcome of a step.
-        let at_hand_only = ASKING.contains(&&*param.name) || CHOICES.contains(&&*param.name);
+        let at_hand_only =
+            is_text_or_texts(plain) && (ASKING.contains(&&*param.name) || CHOICES.contains(&&*param.name));
         let may_take = |cand: &Cand| {
             param.place.is_none_or(|place| known.may_give(place, &cand.term)) && (cand.is_leaf() || !at_hand_only)
         };
@@ -92,7 +103,7 @@ impl<'a> Chart<'a, '_> {
             list.sort_by(|a, b| (b.1.score - b.0).total_cmp(&(a.1.score - a.0)).then(a.1.id.cmp(&b.1.id)));
         }
         let fitting = Rc::new(Fitting { leaves, computed });
-        hand.fitting.insert((&param.name, plain), fitting.clone());
+        hand.fitting.insert((&param.name, &param.ty), fitting.clone());
         fitting
     }
 
@@ -155,7 +166,7 @@ impl<'a> Chart<'a, '_> {
         let is_text = |t: &Type| *t == Type::Text;
         match ty {
             Type::Text if !goal.is_empty() && (ASKING.contains(&&**param) || self.is_setting(param)) => {
-                vec![Cand::leaf(Term::Text(goal.clone()), 0, 0.0)]
+                vec![Cand::leaf(Term::Text(goal.into()), 0, 0.0)]
             }
             Type::List(of) if is_text(of) && CHOICES.contains(&&**param) => {
                 let options = literals::alternatives(goal);
@@ -172,7 +183,7 @@ impl<'a> Chart<'a, '_> {
     /// How far a value is from what a parameter seems to mean.
     fn misfit(&self, param: &Param, ty: &Type, cand: &Cand) -> f64 {
         let asking = ASKING.contains(&&*param.name);
-        let texts = matches!(ty, Type::Text) || matches!(ty, Type::List(of) if **of == Type::Text);
+        let texts = is_text_or_texts(ty);
         // A parameter that is called after its type takes any text; one with a name of its own means something.
         let any_text = param.words.iter().all(|w| w == "text");
         let strange = match any_text {
@@ -217,6 +228,8 @@ impl<'a> Chart<'a, '_> {
             }
             Term::Text(_) => 0.4,
             Term::Texts(_) | Term::Value(_) => 0.0,
+            // Several things at hand are what the goal calls them.
+            Term::Several(_) if self.ground.wanted.says(&param.words) => 0.1,
             Term::Field(_, field) if *field == param.name => 0.0,
             _ => {
                 let last = cand.last.map(|place| &self.ground.offers[usize::from(place)]);
@@ -250,7 +263,10 @@ impl<'a> Chart<'a, '_> {
     }
 }
 
-/// A term, or the one thing of a list of one.
+/// A term, the one thing of a list of one, or what may be absent.
 fn alone(term: &Term) -> &Term {
-    if let Term::One(inner) = term { alone(inner) } else { term }
+    match term {
+        Term::One(inner) | Term::Or(inner, _) => alone(inner),
+        _ => term,
+    }
 }

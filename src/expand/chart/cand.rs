@@ -1,6 +1,6 @@
 //! Compositions, each with what it covers of the goal, what it calls and what it takes; and how they go together.
 
-use super::{COVERAGE, MAX_OFFERS, ONE, STEP};
+use super::{COVERAGE, MAX_OFFERS, ONE, SEVERAL, STEP};
 use crate::expand::offer::{Makes, Offer};
 use crate::expand::term::Term;
 use crate::expand::words::Wanted;
@@ -67,11 +67,26 @@ impl Cand {
         Cand { term, id: hash(&key), cover, calls, last: Some(place), uses, misfit, score }
     }
 
+    /// A composition by what it calls alone.
+    pub fn of(term: Term, uses: u64, misfit: f64, (offers, wanted): (&[Offer], &Wanted)) -> Cand {
+        let called = term.calls();
+        let (mut calls, mut last) = (Calls::default(), None);
+        for (place, offer) in offers.iter().enumerate().filter(|(_, offer)| called.contains(&offer.name)) {
+            calls = calls.with(place as u16);
+            if called.last() == Some(&offer.name) {
+                last = Some(place as u16);
+            }
+        }
+        let cover = calls.cover(offers);
+        let score = worth(wanted.share(&cover), &calls, misfit);
+        Cand { id: hash(&format!("{term:?}")), term: Rc::new(term), cover, calls, last, uses, misfit, score }
+    }
+
     /// A list of several things that are at hand, in their order.
     pub fn several(parts: &[Rc<Cand>]) -> Cand {
         let term = Term::Several(parts.iter().map(|part| part.term.clone()).collect());
         let uses = parts.iter().fold(0, |uses, part| uses | part.uses);
-        Cand::leaf(term, uses, ONE)
+        Cand::leaf(term, uses, SEVERAL)
     }
 
     /// What a call gives: itself, or a field of it.
@@ -123,6 +138,16 @@ impl Calls {
 
     pub fn has(&self, place: u16) -> bool {
         self.0[usize::from(place) / 64] & (1 << (place % 64)) != 0
+    }
+
+    /// What they cover of the goal.
+    pub fn cover(&self, offers: &[Offer]) -> Vec<f32> {
+        let mut cover = Vec::new();
+        for (_, offer) in offers.iter().enumerate().filter(|(place, _)| self.has(*place as u16)) {
+            cover.resize(offer.cover.len(), 0.0f32);
+            cover.iter_mut().zip(&offer.cover).for_each(|(a, b)| *a = a.max(*b));
+        }
+        cover
     }
 
     pub fn count(&self) -> u32 {

@@ -69,6 +69,7 @@ shifts! {
         Field(value, name),
         Call(call),
         List(items),
+        Tuple(parts),
         Unary(op, value),
         Binary(op, left, right),
         If(branch),
