@@ -13,6 +13,7 @@ pub mod tie;
 
 use crate::run::cancel::Cancel;
 use crate::run::devices::inventory;
+use crate::run::devices::sensors::Sensors;
 use crate::run::fault::{Fault, FaultKind};
 use crate::run::journal::lock::Lock;
 use crate::run::secret::random;
@@ -90,6 +91,7 @@ pub fn work(settings: &Settings, say: &dyn Fn(&str)) -> Result<u8, Fault> {
             say,
             tie: settings.service.tie()?,
             machine,
+            sensors: Sensors::default(),
             runs: BTreeMap::new(),
             session: None,
             registered: false,
@@ -108,6 +110,7 @@ struct Host<'a> {
     say: &'a dyn Fn(&str),
     tie: Tie,
     machine: Arc<Machine>,
+    sensors: Sensors,
     runs: BTreeMap<u64, Active>,
     session: Option<Welcome>,
     /// Whether the service knows the session, as far as is known here.
@@ -191,7 +194,7 @@ impl Host<'_> {
             return self.tie.ask(request).await.map(Turn::Welcome);
         };
         let room = self.settings.runs.saturating_sub(u32::try_from(leases.len()).unwrap_or(u32::MAX));
-        let ask = Ask { free: if ending { 0 } else { room }, leases };
+        let ask = Ask { free: if ending { 0 } else { room }, leases, load: self.sensors.read() };
         let wait = Duration::from_secs_f64(known.lease_s / 3.0) + ANSWER;
         let path = format!("{HOSTS}/{}/ask", known.session);
         let request = self.tie.request(Method::POST, &path).json(&ask).timeout(wait);

@@ -27,6 +27,7 @@ pub mod store;
 pub mod tenants;
 pub mod tls;
 
+use crate::run::devices::sensors::Sensors;
 use crate::run::fault::{Fault, FaultKind};
 use crate::run::journal::lock::Lock;
 use crate::run::journal::{Journal, Run};
@@ -130,6 +131,8 @@ pub struct Service {
     pub fleet: Fleet,
     /// Other machines that carry runs out.
     pub hosts: Hosts,
+    /// What this machine does.
+    pub sensors: Sensors,
     /// Event streams that may still be opened.
     pub streams: Arc<Semaphore>,
     /// What is counted.
@@ -167,6 +170,7 @@ impl Service {
             planning: Arc::new(Semaphore::new(settings.planners)),
             names: names(&settings),
             hosts: Hosts::new(settings.lease),
+            sensors: Sensors::default(),
             journal: Mutex::new(journal),
             to_be_planned: AtomicUsize::new(0),
             wrong: RateLimiter::direct(Quota::per_second(WRONG_REQUESTS)),

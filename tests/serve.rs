@@ -69,6 +69,46 @@ fn a_source_is_planned_run_and_answered() {
 }
 
 #[test]
+fn limits_beside_a_source_count_as_if_it_said_them() {
+    let mkbc = project("0");
+    let server = Server::start(&mkbc, &[]);
+    let with = |lines: Value| {
+        let mut submission = source(&["a"]);
+        submission["slo"] = lines;
+        server.submit(&submission, &[])
+    };
+    let taken = with(json!(["latency <= 50 s", "cost <= 1 usd"]));
+    assert_eq!(taken.status, 202, "{taken:?}");
+    let id = taken.id();
+    assert_eq!(server.get(&format!("/v1/runs/{id}/result?wait_s=30")).status, 200);
+    let made = server.get(&format!("/v1/runs/{id}/files/plan.json")).json();
+    let clauses = made["clauses"].as_array().expect("clauses").iter().map(|clause| clause["text"].clone());
+    assert_eq!(clauses.collect::<Vec<_>>(), ["latency <= 50 s", "cost <= 1 usd"]);
+    assert_eq!(made["beside"], json!(["latency <= 50 s", "cost <= 1 usd"]));
+    assert!(server.get(&format!("/runs/{id}/solve")).body.contains("50 s"), "the sliders begin there");
+    // One that nothing can keep is said as that of a source is, and one that is none is refused.
+    let tight = with(json!(["latency <= 1 ms"]));
+    assert_eq!((tight.status, tight.code().as_str()), (422, "diagnostics"));
+    assert!(tight.body.contains("E0710"), "{tight:?}");
+    assert_eq!(with(json!(["latency <="])).status, 422);
+    // They are part of what a key stands for, and no part of a plan.
+    let keyed = |lines: Value| {
+        let mut submission = source(&["a"]);
+        (submission["slo"], submission["key"]) = (lines, json!("k"));
+        server.submit(&submission, &[]).status
+    };
+    assert_eq!([json!([]), json!([]), json!(["cost <= 1 usd"])].map(keyed), [202, 200, 409]);
+    let finished = json!({"plan": plan(&mkbc), "inputs": {"words": ["a"]}, "slo": ["cost <= 1 usd"]});
+    let refused = server.submit(&finished, &[]);
+    assert_eq!((refused.status, refused.code().as_str()), (422, "bad_submission"));
+    // The command line says them too.
+    let words =
+        ["submit", "job.mkb", "--library", "lib", "--to", &server.url(), "--words", "c", "--slo", "latency <= 1 ms"];
+    let done = mkbc.run(&words);
+    assert!(done.code == Some(1) && done.err.contains("no plan can keep `latency <= 1 ms`"), "{}", done.err);
+}
+
+#[test]
 fn a_source_is_planned_for_the_machine_of_the_server() {
     let mkbc = project("0");
     let server = Server::start(&mkbc, &[]);

@@ -138,16 +138,16 @@ def start(
     `name`: which job of the file. `library`: folders to add to the library. `key`: a name for the run, which the next one with it goes on with.
     `project`: the folder with the journal of runs, else the current one. `env`: variables beside the process's own. `arguments`: further
     arguments of `mkbc run`. `service`: the address of a server (`mkbc serve`) that runs the job, with a token, which is that of the variable
-    `MKBC_TOKEN` by default; it has a library, a project and an environment of its own, and takes limits in the job's text.
+    `MKBC_TOKEN` by default; it has a library, a project and an environment of its own.
     """
     if service is not None:
         from murakkab.service import Service, ServiceRun
 
         lines = _lines(slo)
-        if lines or library or project or env or arguments:
-            raise ValueError("a server takes limits in the job's text, and has a library, project and environment of its own")
+        if library or project or env or arguments:
+            raise ValueError("a server has a library, project and environment of its own")
         server = Service(service, token or os.environ.get("MKBC_TOKEN"))
-        return ServiceRun(server, _source(job), inputs or {}, name, key)
+        return ServiceRun(server, _source(job), inputs or {}, lines, name, key)
     scratch = tempfile.TemporaryDirectory(prefix="murakkab-")
     try:
         command = [program(), "run", _file(job, scratch.name), "--json", "--quiet", "--format", "json"]

@@ -9,7 +9,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from types import TracebackType
-from typing import Any, Dict, IO, Mapping, Optional, Tuple, Type, Union
+from typing import Any, Dict, IO, Mapping, Optional, Sequence, Tuple, Type, Union
 
 import murakkab
 from murakkab.client import Answer, Error, Stopped, _diagnostic
@@ -110,6 +110,7 @@ class ServiceRun:
         service: Service,
         source: str,
         inputs: Mapping[str, Any],
+        slo: Sequence[str],
         name: Optional[str],
         key: Optional[str],
     ) -> None:
@@ -117,6 +118,7 @@ class ServiceRun:
         self._ended: Union[Answer, Error, None] = None
         given = {named: service.value(value) for named, value in inputs.items() if value is not None}
         submission: Dict[str, Any] = {"source": source, "inputs": given}
+        submission.update({"slo": list(slo)} if slo else {})
         submission.update({"job": name} if name is not None else {})
         submission.update({"key": key} if key is not None else {})
         body = json.dumps(submission, allow_nan=False).encode()

@@ -186,9 +186,15 @@ class Server(unittest.TestCase):
         self.assertNotIn(self.tokens[0], (self.folder / "serve.log").read_text())
 
     def test_what_a_server_decides_is_not_asked_of_it(self) -> None:
-        for more in ({"slo": {"cost": "1 usd"}}, {"library": ["lib"]}, {"project": "."}, {"env": {"A": "b"}}):
+        for more in ({"library": ["lib"]}, {"project": "."}, {"env": {"A": "b"}}):
             with self.assertRaises(ValueError):
                 self.run_job(SAY, {"text": "a", "times": []}, **more)
+
+    def test_limits_go_along(self) -> None:
+        self.assertIsNotNone(self.run_job(SAY, {"text": "a", "times": []}, slo={"cost": "1 usd"}).value)
+        with self.assertRaises(murakkab.Error) as raised:
+            self.run_job(SAY, {"text": "a", "times": []}, slo={"cost": "1 usd", "quality": "101 %"})
+        self.assertTrue(raised.exception.diagnostics)
 
 
 class Elsewhere(http.server.BaseHTTPRequestHandler):

@@ -1,7 +1,7 @@
 //! What is said of loads → runs a second: `30/s`, `5/min`, `2/h`, or a trace of arrivals.
 
 use super::trace::Trace;
-use rust_decimal::Decimal;
+use rust_decimal::{Decimal, RoundingStrategy};
 use std::collections::BTreeMap;
 
 /// How a trace becomes a rate.
@@ -31,6 +31,15 @@ pub fn rate(text: &str) -> Result<Decimal, String> {
         return Err(format!("the rate `{text}` must be more than 0 and at most {MOST} a second"));
     }
     Ok(number / Decimal::from(per))
+}
+
+/// Runs a second as people speak of them, by the second, minute or hour: what [`rate`] reads, with three digits that say something.
+pub fn per_time(rate: Decimal, rounding: RoundingStrategy) -> String {
+    let units = [(1, "s"), (60, "min"), (3600, "h")].map(|(per, unit)| (rate * Decimal::from(per), unit));
+    let of_one = units.iter().find(|(number, _)| *number >= Decimal::ONE || rate.is_zero());
+    let (number, unit) = of_one.unwrap_or(&units[2]);
+    let number = number.round_sf_with_strategy(3, rounding).unwrap_or(*number).normalize();
+    format!("{number}/{unit}")
 }
 
 /// Arrivals in milliseconds by job; an arrival without a job is under the empty name.
@@ -89,6 +98,17 @@ mod tests {
         for bad in ["0/s", "-1/s", "NaN/s", "inf/s", "30", "30/day", "1e400/s", "/s", "99999999999/s"] {
             assert!(rate(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn rates_are_shown_as_they_are_read() {
+        let shown = |rate| per_time(rate, RoundingStrategy::ToZero);
+        assert_eq!(
+            [dec!(30), dec!(0.5), dec!(0.0005), dec!(0.0001), dec!(0)].map(shown),
+            ["30/s", "30/min", "1.8/h", "0.36/h", "0/s"]
+        );
+        assert_eq!(shown(dec!(1639.99)), "1630/s", "no more than it is");
+        assert_eq!(per_time(dec!(1639.99), RoundingStrategy::MidpointAwayFromZero), "1640/s");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A fleet in which not all jobs fit → which do, which clash, what blocks (a pool, or a clause of a job), and the smallest
 //! single changes that let them fit.
 
+use super::load::per_time;
 use super::translate::{Member, Translated};
 use crate::diag::Diagnostic;
 use crate::plan::conflict::in_unit;
@@ -8,10 +9,13 @@ use crate::solve::joint::problem::Fleet;
 use crate::solve::joint::{Limits, Outcome, solve};
 use crate::solve::problem::Bound;
 use crate::space::encode::Origin;
+use rust_decimal::{Decimal, RoundingStrategy};
 use std::fmt::Write;
 
 /// Rounds of search for one question. Beyond them the answer is not known, and counts as no.
 const ROUNDS: u64 = 1_000;
+/// Parts that a rate is made of, where less of it is looked for.
+const WHOLE: i64 = 1_000_000;
 
 /// E0621: why the jobs do not fit together, at the first job that is not admitted; its place among the jobs says whose source that is.
 /// `late` ends the search for changes, not the answer.
@@ -85,6 +89,17 @@ pub fn explain(
         }
     }
     for (place, &job) in core.iter().enumerate() {
+        let rarer = |parts: i64| {
+            let mut changed = clash.clone();
+            let choices = changed.jobs[place].problem.steps.iter_mut().flat_map(|step| &mut step.choices);
+            choices.for_each(|choice| choice.load = part_of(choice.load, parts));
+            changed
+        };
+        if let Some(parts) = asker.most(1, WHOLE - 1, &rarer) {
+            let shown = |rate| per_time(rate, RoundingStrategy::ToZero);
+            let (now, rate) = (members[job].rate, members[job].rate * Decimal::from(parts) / Decimal::from(WHOLE));
+            changes.push(format!("{} at {}, instead of {}", name(job), shown(rate), shown(now)));
+        }
         for (clause, stated) in clash.jobs[place].problem.clauses.iter().enumerate() {
             let &Bound::AtMost { figure, over, limit } = &stated.bound else { continue };
             let looser = |limit: i64| {
@@ -110,7 +125,7 @@ pub fn explain(
         }
     }
     match changes.as_slice() {
-        [] => out.push_str("\n  no single change of a pool or a limit was found that lets them fit"),
+        [] => out.push_str("\n  no single change of a pool, a rate or a limit was found that lets them fit"),
         changes => {
             out.push_str("\n  any one of these lets them fit:");
             changes.iter().for_each(|change| {
@@ -124,6 +139,12 @@ pub fn explain(
 /// A fleet with some of its jobs.
 fn part(fleet: &Fleet, jobs: &[usize]) -> Fleet {
     Fleet { jobs: jobs.iter().map(|job| fleet.jobs[*job].clone()).collect(), ..fleet.clone() }
+}
+
+/// So many of the [`WHOLE`] parts of a load, and no less.
+fn part_of(load: i64, parts: i64) -> i64 {
+    let part = (i128::from(load) * i128::from(parts) + i128::from(WHOLE) - 1) / i128::from(WHOLE);
+    i64::try_from(part).unwrap_or(load)
 }
 
 struct Asker<'a> {
@@ -147,5 +168,18 @@ impl Asker<'_> {
             if self.fits(&with(middle)) { high = middle } else { low = middle + 1 }
         }
         Some(high)
+    }
+
+    /// The most from `low` to `high` with which a fleet fits, to within a thousandth; `None` where not even `low` does.
+    fn most(&self, low: i64, high: i64, with: &dyn Fn(i64) -> Fleet) -> Option<i64> {
+        if high < low || !self.fits(&with(low)) {
+            return None;
+        }
+        let (mut low, mut high) = (low, high);
+        while low < high && high - low > low / 1_000 {
+            let middle = high - (high - low) / 2;
+            if self.fits(&with(middle)) { low = middle } else { high = middle - 1 }
+        }
+        Some(low)
     }
 }

@@ -19,9 +19,10 @@ use crate::run::store::{fresh_folder, run_folder, write};
 use crate::run::value::with_files;
 use crate::run::{RunContext, block_on, run};
 use crate::serve::execute::{End, ended, most_usd, stop_late};
-use crate::serve::hosts::protocol::{Ended, Grant, Outcome};
+use crate::serve::hosts::protocol::{Ended, Grant, Outcome, ReportFile, SMALL};
 use reqwest::Method;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -31,16 +32,17 @@ use std::time::{Duration, SystemTime};
 pub fn carry(machine: &Machine, grant: &Grant, cancel: &Cancel) -> Outcome {
     let folder = machine.folder.join("leases").join(format!("{}-{}", grant.journal, grant.fence));
     let worked = catch_unwind(AssertUnwindSafe(|| work(machine, grant, &folder, cancel)));
-    let (outcome, spent_micro) = match worked {
-        Ok(Ok(done)) => done,
-        Ok(Err(fault)) => (Outcome::Failed(RunError::from(fault).to_string()), None),
-        Err(_) => (Outcome::Failed("the worker's own fault: the run's thread panicked".to_owned()), None),
+    let failed = |why: String| Ended { outcome: Outcome::Failed(why), spent_micro: None, reports: BTreeMap::new() };
+    let ended = match worked {
+        Ok(Ok(ended)) => ended,
+        Ok(Err(fault)) => failed(RunError::from(fault).to_string()),
+        Err(_) => failed("the worker's own fault: the run's thread panicked".to_owned()),
     };
-    let said = block_on(say(machine, grant, &Ended { outcome: outcome.clone(), spent_micro }));
+    let said = block_on(say(machine, grant, &ended));
     // A run that was given to another host in the meantime ends there.
     let lost = matches!(&said, Ok(Err(No::Refused { code, .. })) if code == "lease_lost");
     let _ = std::fs::remove_dir_all(&folder);
-    if lost { Outcome::Stopped } else { outcome }
+    if lost { Outcome::Stopped } else { ended.outcome }
 }
 
 async fn say(machine: &Machine, grant: &Grant, ended: &Ended) -> Result<(), No> {
@@ -51,17 +53,19 @@ async fn say(machine: &Machine, grant: &Grant, ended: &Ended) -> Result<(), No> 
     insist(&never, || tie.send(tie.request(Method::POST, &path).json(ended).timeout(ANSWER))).await.map(drop)
 }
 
-fn work(machine: &Machine, grant: &Grant, folder: &Path, cancel: &Cancel) -> Result<(Outcome, Option<u64>), Fault> {
+fn work(machine: &Machine, grant: &Grant, folder: &Path, cancel: &Cancel) -> Result<Ended, Fault> {
     let plan: Plan =
         serde_json::from_str(&grant.plan).map_err(|e| Fault::plan(format!("the plan cannot be read: {e}")))?;
     let env = |name: &str| std::env::var(name).ok();
     let lacking = missing(&plan, &env, &machine.libraries);
     if !lacking.is_empty() {
         let all: Vec<String> = lacking.iter().map(|error| error.fault.message.clone()).collect();
-        return Ok((Outcome::Refused(printable(&all.join("; "))), Some(0)));
+        let outcome = Outcome::Refused(printable(&all.join("; ")));
+        return Ok(Ended { outcome, spent_micro: Some(0), reports: BTreeMap::new() });
     }
     fresh_folder(folder)?;
-    let mut journal = Journal::open(folder)?;
+    // What counts is on the service's disk; what stands here is gone with this process.
+    let mut journal = Journal::passing(folder)?;
     let info = RunInfo { folder: None, folders: machine.libraries.clone(), ..grant.info.clone() };
     let begun = Run { id: grant.journal, info, fence: grant.fence.saturating_sub(1), count: grant.count };
     let here = run_folder(&journal.folder(&begun))?;
@@ -105,31 +109,36 @@ fn work(machine: &Machine, grant: &Grant, folder: &Path, cancel: &Cancel) -> Res
     // What nobody waited for is sent before the end is.
     drop(recorder);
     // They are for people; the answer is in the records.
-    let _ = block_on(async {
-        let tie = machine.service.tie()?;
-        let out = Out { tie: &tie, grant, paths: &paths, blobs: &blobs, cancel };
-        for name in ["report.json", "result.json"] {
-            reported(&out, &here.join(name), &grant.folder.join(name)).await?;
-        }
-        Ok::<_, Fault>(())
-    });
-    let (end, spent) = ended(&report);
+    let (reports, large): (BTreeMap<_, _>, BTreeMap<_, _>) = ReportFile::ALL
+        .into_iter()
+        .filter_map(|file| Some((file, reported(&here.join(file.name()), grant, &paths)?)))
+        .partition(|(_, text)| text.len() <= SMALL);
+    if !large.is_empty() {
+        let _ = block_on(async {
+            let tie = machine.service.tie()?;
+            let out = Out { tie: &tie, grant, paths: &paths, blobs: &blobs, cancel };
+            for (file, text) in large {
+                write(&here.join(file.name()), text.as_bytes())?;
+                out.file(&here.join(file.name()), &grant.folder.join(file.name()).to_string_lossy()).await?;
+            }
+            Ok::<_, Fault>(())
+        });
+    }
+    let (end, spent_micro) = ended(&report);
     let outcome = match end {
         End::Done => Outcome::Done,
         End::Failed(why) => Outcome::Failed(why),
         End::Stopped | End::Back(_) => Outcome::Stopped,
     };
-    Ok((outcome, spent))
+    Ok(Ended { outcome, spent_micro, reports })
 }
 
-/// Sends a report with the names that files have there.
-async fn reported(out: &Out<'_>, here: &Path, there: &Path) -> Result<(), Fault> {
-    let Ok(text) = std::fs::read_to_string(here) else { return Ok(()) };
-    let Ok(value) = serde_json::from_str::<Value>(&text) else { return Ok(()) };
-    let mut value = with_files(&value, &|file| out.paths.there(file));
+/// A report with the names that files have there, if there is one.
+fn reported(here: &Path, grant: &Grant, paths: &Paths) -> Option<String> {
+    let value: Value = serde_json::from_str(&std::fs::read_to_string(here).ok()?).ok()?;
+    let mut value = with_files(&value, &|file| paths.there(file));
     if let Some(folder) = value.get_mut("folder").filter(|folder| folder.is_string()) {
-        *folder = out.grant.folder.to_string_lossy().into();
+        *folder = grant.folder.to_string_lossy().into();
     }
-    write(here, format!("{value:#}\n").as_bytes())?;
-    out.file(here, &there.to_string_lossy()).await
+    Some(format!("{value:#}\n"))
 }

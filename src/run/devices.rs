@@ -3,6 +3,7 @@
 pub mod cpu;
 pub mod cuda;
 pub mod nvml;
+pub mod sensors;
 
 use serde::{Deserialize, Serialize};
 

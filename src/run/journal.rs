@@ -181,6 +181,15 @@ pub struct Journal {
 impl Journal {
     /// Opens a project's journal, and makes it where there is none.
     pub fn open(project: &Path) -> Result<Journal, Fault> {
+        Journal::opened(project, true)
+    }
+
+    /// The same for a journal of no use to anybody once this process is gone: nothing of it waits for the disk.
+    pub fn passing(project: &Path) -> Result<Journal, Fault> {
+        Journal::opened(project, false)
+    }
+
+    fn opened(project: &Path, lasting: bool) -> Result<Journal, Fault> {
         store::folder(project)?;
         let project = project.canonicalize().map_err(|e| Fault::storage("find the folder", project, &e))?;
         let (path, made) = (project.join("journal.db"), project.join("journal.made"));
@@ -197,6 +206,9 @@ impl Journal {
         // A file of somebody else's must not run code by its schema.
         db.pragma_update(None, "trusted_schema", false).map_err(failed)?;
         db.pragma_update(None, "cell_size_check", true).map_err(failed)?;
+        if !lasting {
+            db.pragma_update(None, "synchronous", "OFF").map_err(failed)?;
+        }
         db.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).map_err(failed)?;
         let tx = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         let number = |name| tx.pragma_query_value(None, name, |row| row.get::<_, i32>(0)).map_err(failed);

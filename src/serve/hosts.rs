@@ -18,8 +18,10 @@ use super::audit::Act;
 use super::execute::{self, End, Start};
 use super::now_ms;
 use super::queue::Waiting;
+use super::store::writer::Keeping;
 use super::tenants::plain_name;
 use crate::run::cancel::Cancel;
+use crate::run::devices::sensors::Load;
 use crate::run::fault::Fault;
 use crate::run::secret::random;
 use lease::{Kept, Lease};
@@ -54,6 +56,8 @@ struct Host {
     heard: Instant,
     heard_ms: i64,
     lost: bool,
+    /// What its machine did when it asked last.
+    load: Load,
 }
 
 #[derive(Debug, Default)]
@@ -101,11 +105,12 @@ impl Hosts {
         self.inside().leases.insert(lease.id, (Arc::new(lease), until));
     }
 
-    /// Writes which leases there are, for the next server.
-    fn keep(&self, service: &Service) -> Result<(), Fault> {
+    /// Writes which leases there are, for the next server. What is sent is written in the order of sending; whoever waits for the answer
+    /// knows it on the disk.
+    fn keep(&self, service: &Service) -> Keeping {
         let _one = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
         let kept: Vec<Kept> = self.inside().leases.values().map(|(lease, _)| lease.kept()).collect();
-        service.store.writer().keep_now(NAME, serde_json::json!(kept).to_string())
+        service.store.writer().keep(NAME, serde_json::json!(kept).to_string())
     }
 
     /// Which leases an earlier server gave, by run.
@@ -156,6 +161,7 @@ impl Hosts {
                 heard: now,
                 heard_ms: now_ms(),
                 lost: false,
+                load: Load::default(),
             };
             inside.hosts.insert(key.clone(), host);
             let brought = |lease: &Lease| leases.iter().any(|held| held.run == lease.id && held.fence == lease.fence);
@@ -250,7 +256,7 @@ impl Hosts {
             let until = Instant::now() + self.lease;
             self.inside().leases.insert(id, (lease.clone(), until));
             // On the disk before the host knows: the next server waits for it.
-            self.keep(service)?;
+            self.keep(service).wait()?;
             lease.grant(service)
         });
         match granted {
@@ -302,8 +308,8 @@ impl Hosts {
         };
         if removed {
             lease.release();
-            // One that stays there is that of no run that goes on: the next server sees that by the fence.
-            let _ = self.keep(service);
+            // Nobody waits: one that stays there is that of no run that goes on, which the next server sees by the fence.
+            drop(self.keep(service));
         }
         removed
     }
@@ -316,6 +322,10 @@ impl Hosts {
         // What an earlier runtime spent, or kept for a request whose end nobody knows, counts as well.
         let all = super::micro(rust_decimal::prelude::ToPrimitive::to_f64(&lease.spent()?).unwrap_or_default());
         let spent = ended.spent_micro.map(|spent| spent.max(all));
+        for (file, text) in &ended.reports {
+            // They are for people: one that cannot be written takes no answer away.
+            let _ = crate::run::store::write(&lease.folder.join(file.name()), text.as_bytes());
+        }
         if !self.remove(service, lease) {
             return Err(Lease::lost());
         }

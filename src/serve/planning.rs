@@ -8,6 +8,8 @@ pub mod ask;
 use super::api::refusal::Refusal;
 use super::inputs::{Files, Given, given};
 use super::sites::{Needs, Sites};
+use crate::ask::question::{self, Unread};
+use crate::check::program::Job;
 use crate::check::select;
 use crate::compile::{self, Checked, Compiled, Target, Texts, check_tree, fill};
 use crate::diag::source::FileId;
@@ -68,6 +70,8 @@ pub struct Order {
     pub job: Option<String>,
     /// The text of its lock file.
     pub lock: Option<String>,
+    /// Lines that count as if the job said them, limits in place of its own.
+    pub slo: Vec<String>,
     /// Whether every limit is kept at the worst end of each figure.
     pub robust: bool,
     /// Seconds to look for a better plan.
@@ -236,11 +240,15 @@ impl Planner {
         let lock = order.lock.as_deref().map(Lock::read).transpose();
         let lock = lock.map_err(|why| Refusal::invalid("bad_lock", format!("the lock file cannot be read: {why}")))?;
         let filled = fill(&mut texts, checked, &lock.unwrap_or_default(), false, &mut cx);
-        let Some((checked, lock)) = filled else { return Err(Refusal::diagnosed(&cx, &texts.sources)) };
+        let Some((mut checked, lock)) = filled else { return Err(Refusal::diagnosed(&cx, &texts.sources)) };
         let lock = (!lock.holes.is_empty()).then(|| lock.write()).transpose();
         let lock = lock.map_err(|why| Refusal::invalid("bad_lock", why))?;
         let job = select(&checked.program, order.job.as_deref()).map_err(|why| Refusal::invalid("no_job", why))?;
         let job = job.name.to_string();
+        let changed = checked.program.jobs.iter_mut().filter(|known| known.name == job.as_str());
+        for known in changed {
+            limited(known, "slo", &order.slo, &checked.library, &mut texts)?;
+        }
         Ok(Opened { texts, file, checked, lock, job })
     }
 
@@ -267,12 +275,12 @@ impl Planner {
             judge: self.here.judge,
         };
         let end = if order.robust { End::Worst } else { End::Typical };
-        let planned = |machines: &Machines, usable: &Usable<'_>| {
+        let trusted = self.somewhere(&checked.library, |machines, usable| {
             let mut cx = Diagnostics::default();
             let target = Target { job: Some(&job.name), machines, measured: &given.sizes, usable, limits, end };
             let compiled = Compiled { texts, file, checked, lock: lock.as_deref() };
             let plan = match compile::plan(compiled, &target, &mut cx) {
-                Ok((_, decision)) => decision.plan,
+                Ok((_, decision)) => Plan { beside: order.slo.clone(), ..decision.plan },
                 Err(_) if cx.has_errors() => return Err(Refusal::diagnosed(&cx, &texts.sources)),
                 Err(why) => return Err(Refusal::invalid("no_plan", why)),
             };
@@ -280,14 +288,23 @@ impl Planner {
             let text = serde_json::to_string(&plan).map_err(|e| Refusal::broken(&e.to_string()))?;
             let digest = digest([text.as_str()]);
             Ok(self.remember(Trusted { plan, text, digest, needs }))
-        };
-        // One machine carries it out: this one, or else a host that has what it takes. A cluster that the job names is for `mkbc plan`.
+        })?;
+        Ok((trusted, given))
+    }
+
+    /// Plans for one machine after the other until there is a plan, since one carries a run out: this one, or else a host that has what it
+    /// takes. A cluster that the job names is for `mkbc plan`. Where there is none, the first refusal counts.
+    fn somewhere<T>(
+        &self,
+        library: &Library,
+        mut planned: impl FnMut(&Machines, &Usable<'_>) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
         let own = self.sites.counts_own().then(|| {
-            let machines = (self.here.machines)(self.here.name, &checked.library);
+            let machines = (self.here.machines)(self.here.name, library);
             machines.map_err(|why| Refusal::invalid("no_cluster", why)).and_then(|own| planned(&own, &self.here.usable))
         });
         let mut why = match own {
-            Some(Ok(trusted)) => return Ok((trusted, given)),
+            Some(Ok(made)) => return Ok(made),
             other => other.and_then(Result::err),
         };
         for site in self.sites.kinds() {
@@ -296,7 +313,7 @@ impl Planner {
                 false => (self.here.usable)(entry),
             };
             match planned(&site.machines, &usable) {
-                Ok(trusted) => return Ok((trusted, given)),
+                Ok(made) => return Ok(made),
                 Err(refusal) => why = why.or(Some(refusal)),
             }
         }
@@ -323,6 +340,18 @@ impl Planner {
             format!("the server's machine cannot run the plan:\n  {}", lines.join("\n  ")),
         ))
     }
+}
+
+/// Changes a job by lines of the language, which diagnostics call by a name.
+fn limited(job: &mut Job, name: &str, lines: &[String], library: &Library, texts: &mut Texts) -> Result<(), Refusal> {
+    let mut cx = Diagnostics::default();
+    for line in lines {
+        question::change(name, line, job, library, &mut texts.sources, &mut cx).map_err(|unread| match unread {
+            Unread::Because(why) => Refusal::invalid("bad_limit", why),
+            Unread::Said => Refusal::diagnosed(&cx, &texts.sources),
+        })?;
+    }
+    Ok(())
 }
 
 /// Refuses a source that brings its own tools or models along.

@@ -19,11 +19,9 @@ pub fn keep(service: &Path, tenant: &str, plan: &str, order: &Order) -> Result<(
         return Ok(());
     }
     store::folder(path.parent().unwrap_or(service))?;
-    let Order { source, file, job, lock, robust, .. } = order;
-    store::write(
-        &path,
-        json!({"source": source, "file": file, "job": job, "lock": lock, "robust": robust}).to_string().as_bytes(),
-    )
+    let Order { source, file, job, lock, slo, robust, .. } = order;
+    let kept = json!({"source": source, "file": file, "job": job, "lock": lock, "slo": slo, "robust": robust});
+    store::write(&path, kept.to_string().as_bytes())
 }
 
 /// The source of a plan, if it is kept.
@@ -31,7 +29,9 @@ pub fn of(service: &Path, tenant: &str, plan: &str) -> Option<Order> {
     let kept: Value = serde_json::from_slice(&std::fs::read(file(service, tenant, plan)).ok()?).ok()?;
     let text = |name: &str| kept[name].as_str().map(str::to_owned);
     let (source, robust) = (text("source")?, kept["robust"] == true);
-    Some(Order { source, file: text("file"), job: text("job"), lock: text("lock"), robust, time_limit_s: None })
+    let lines = kept["slo"].as_array().into_iter().flatten();
+    let slo = lines.filter_map(Value::as_str).map(str::to_owned).collect();
+    Some(Order { source, file: text("file"), job: text("job"), lock: text("lock"), slo, robust, time_limit_s: None })
 }
 
 #[cfg(test)]
@@ -41,10 +41,12 @@ mod tests {
     #[test]
     fn a_source_is_found_by_its_plan_and_its_tenant() {
         let folder = tempfile::tempdir().expect("a folder");
-        let order = Order { source: "job j".into(), job: Some("j".into()), robust: true, ..Order::default() };
+        let slo = vec!["cost <= 1 usd".to_owned()];
+        let order = Order { source: "job j".into(), job: Some("j".into()), slo, robust: true, ..Order::default() };
         keep(folder.path(), "a", "digest", &order).expect("kept");
         let found = of(folder.path(), "a", "digest").expect("there");
         assert_eq!((found.source.as_str(), found.job.as_deref(), found.robust), ("job j", Some("j"), true));
+        assert_eq!(found.slo, order.slo);
         assert!(of(folder.path(), "b", "digest").is_none());
         assert!(of(folder.path(), "a", "other").is_none());
     }

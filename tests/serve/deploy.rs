@@ -165,6 +165,12 @@ fn a_workflow_that_does_not_fit_is_refused_and_the_clash_is_named() {
     }
     let refused = deploy(&server, "calls", "90 s", "0.5/s");
     assert_eq!((refused.status, refused.code().as_str()), (409, "does_not_fit"));
+    // A core carries 0.8 runs/s, of which 0.5 are taken: the rate that is offered is within a thousandth of the rest, and fits.
+    let help = refused.json()["error"]["help"].as_str().expect("help").to_owned();
+    let offered = help.lines().find_map(|line| line.trim().strip_prefix("`calls` (calls.mkb) at ")?.split(',').next());
+    let offered = offered.unwrap_or_else(|| panic!("{help}")).to_owned();
+    let rate: f64 = offered.strip_suffix("/min").and_then(|rate| rate.parse().ok()).expect("a rate");
+    assert!((17.9..=18.0).contains(&rate), "{help}");
     assert_eq!(server.get("/v1/workflows").json()["workflows"].as_array().map(Vec::len), Some(1));
     assert_eq!(server.get("/v1/workflows/calls").status, 404);
     // What keeps no limit even alone is told in its own source.
@@ -176,7 +182,7 @@ fn a_workflow_that_does_not_fit_is_refused_and_the_clash_is_named() {
         assert_eq!((wrong.status, wrong.code().as_str()), (422, code));
     }
     // There is room for less.
-    assert_eq!(deploy(&server, "calls", "90 s", "0.3/s").status, 201);
+    assert_eq!(deploy(&server, "calls", "90 s", &offered).status, 201);
 }
 
 #[test]
@@ -280,6 +286,21 @@ fn a_device_that_is_lost_is_planned_around_and_what_it_cannot_carry_is_said() {
 }
 
 #[test]
+fn a_price_that_moves_is_a_cause_to_plan_again() {
+    let mkbc = folder("0", 4);
+    let server = start(&mkbc);
+    assert_eq!(deploy(&server, "loud", "60 s", "0.1/s").status, 201);
+    assert_eq!(server.get("/v1/fleet").json()["plan"]["usd_per_hour"], 0.1);
+    mkbc.write("small.mkb", cluster(4).replace("0.1 usd/h", "0.3 usd/h"));
+    let moved = |made: &Value| said(made, "because").contains("`cpu` costs 0.3 usd/h instead of 0.1");
+    let fleet = until(&server, "the price moved", |fleet| {
+        fleet["replans"].as_array().expect("plans").iter().any(moved) && fleet["plan"]["usd_per_hour"] == 0.3
+    });
+    assert_eq!(fleet["devices"]["cpu"]["usd_per_hour"], 0.3);
+    assert!(mkbc.read(".mkbc/service/audit.log").contains("costs 0.3 usd/h"), "{fleet:#}");
+}
+
+#[test]
 fn what_is_in_flight_ends_before_a_workflow_is_gone() {
     let mkbc = folder("2", 4);
     let server = start(&mkbc);
@@ -344,6 +365,20 @@ fn a_tenant_learns_nothing_of_what_others_have_deployed() {
     assert_eq!((answer.status, &answer.json()["result"]), (200, &json!("a!")), "{answer:?}");
     assert_eq!(get(&b, "/v1/workflows/secret").json()["slo"]["runs"], 1);
     assert_eq!(get(&a, "/v1/workflows/secret").json()["slo"]["runs"], 0);
+    // What they share says nothing of when the other works, and to whom it belongs.
+    let instance = get(&a, "/v1/fleet").json()["instances"][0].clone();
+    for figure in ["under_way", "calls", "busy", "pace"] {
+        assert_eq!(instance[figure], Value::Null, "{figure}: {instance}");
+    }
+    assert_eq!((&instance["workflows"], &instance["shared"]), (&json!(["a/secret"]), &json!(true)));
+    assert_eq!(instance["planned_busy"], 0.5, "that of its own workflow");
+    let page = server.ask("GET", "/fleet", &[("Authorization", &a)], "").body;
+    assert!(page.contains("and other tenants'") && page.contains("– of 1"), "{page}");
+    assert_eq!(get(&a, "/v1/fleet").json()["load"], Value::Null);
+    // What is nobody's but another's is not shown.
+    assert_eq!(server.ask("DELETE", "/v1/workflows/secret", &[("Authorization", &a)], "").status, 200);
+    assert_eq!(get(&a, "/v1/fleet").json()["instances"], json!([]));
+    assert_eq!(get(&b, "/v1/fleet").json()["instances"][0]["calls"], 1);
 }
 
 #[test]

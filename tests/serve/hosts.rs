@@ -166,6 +166,16 @@ fn two_workers_share_runs_and_a_killed_one_loses_none() {
     let fleet = site.get("/v1/fleet");
     assert!(fleet["hosts"][0]["cores"].as_u64().is_some_and(|cores| cores > 0), "{fleet}");
     assert!(site.ask("GET", "/fleet", "").body.contains("site/a"), "the page shows them");
+    // What machines do is seen: of hosts as often as they ask, of the server's own at once.
+    until("the hosts' load is seen", || {
+        let fleet = site.get("/v1/fleet");
+        let used = |load: &Value| load["memory_used_gb"].as_f64().is_some_and(|gb| gb > 0.0);
+        used(&fleet["load"]) && fleet["hosts"].as_array().expect("hosts").iter().all(|host| used(&host["load"]))
+    });
+    let figures = site.ask("GET", "/metrics", "").body;
+    for labels in ["host=\"\",device=\"cpu\"", "host=\"site/a\",device=\"cpu\""] {
+        assert!(figures.contains(&format!("mkbc_device_memory_bytes{{{labels}}}")), "{figures}");
+    }
     // Each takes one run at a time, so that both have one.
     let (first, second) = (site.submit(), site.submit());
     until("each has a run", || site.hosts().iter().all(|(_, runs)| runs.len() == 1));
@@ -180,6 +190,10 @@ fn two_workers_share_runs_and_a_killed_one_loses_none() {
         until("the run is done", || site.state(id) == "done");
         assert_eq!(site.answer(id), "abcd".repeat(4), "{:?}", site.audit(&mkbc, id));
     }
+    // How it ended is told there for people too, in the names that files have there.
+    let report = site.ask("GET", &format!("/v1/runs/{first}/files/report.json"), "").json();
+    assert_eq!(report["job"], site.get(&format!("/v1/runs/{first}"))["job"], "{report}");
+    assert!(!report.to_string().contains("/leases/"), "{report}");
     // What was finished was not made again, though another host went on with it; what was in flight was.
     assert_eq!(begun(&mkbc), 5);
     let states: Vec<String> = site.audit(&mkbc, first).into_iter().map(|(what, _)| what).collect();

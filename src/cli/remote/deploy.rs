@@ -5,6 +5,7 @@ use super::{Server, TlsOptions, wait};
 use crate::cli::load::read;
 use crate::cli::{Failure, note, print, width};
 use crate::plan::render::table;
+use crate::run::devices::sensors::Load;
 use crate::run::fault::printable;
 use crate::serve::api::deployed::{Deployment, FleetStatus, WorkflowList, WorkflowState, WorkflowStatus};
 use crate::units::{counted, shown};
@@ -165,20 +166,23 @@ fn machines(fleet: &FleetStatus) -> String {
     }
     let mut instances =
         table(width(), &["instance", "replicas", "under way", "slots", "planned", "busy", "pace", "calls"]);
-    let share = |share: f64| format!("{} %", figure(share * 100.0));
+    let (share, hidden) = (|share: f64| format!("{} %", figure(share * 100.0)), || "-".to_owned());
     for used in &fleet.instances {
         instances.add_row(vec![
             printable(&used.instance),
             used.replicas.to_string(),
-            used.under_way.to_string(),
+            used.under_way.map_or(hidden(), |calls| calls.to_string()),
             used.slots.to_string(),
             share(used.planned_busy),
             used.busy.map_or("-".to_owned(), share),
             used.pace.map_or("-".to_owned(), |times| format!("× {}", figure(times))),
-            used.calls.to_string(),
+            used.calls.map_or(hidden(), |calls| calls.to_string()),
         ]);
     }
     let _ = writeln!(out, "{devices}\n\n{instances}\n");
+    for line in fleet.load.iter().flat_map(Load::lines) {
+        let _ = writeln!(out, "the server's machine, {}", printable(&line));
+    }
     for host in &fleet.hosts {
         let (name, state) = (printable(&host.name), if host.lost { "lost" } else { "there" });
         let _ = writeln!(
@@ -189,6 +193,9 @@ fn machines(fleet: &FleetStatus) -> String {
             host.cores,
             host.heard
         );
+        for line in host.load.lines() {
+            let _ = writeln!(out, "  {}", printable(&line));
+        }
     }
     if let Some(plan) = &fleet.plan {
         let (cost, alone) = (figure(plan.usd_per_hour), figure(plan.alone_usd_per_hour));

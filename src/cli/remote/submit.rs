@@ -32,6 +32,9 @@ pub struct SubmitOptions {
     /// A folder of .mkb files that the job uses; the server plans with its own (repeatable)
     #[arg(long, value_name = "DIR")]
     pub library: Vec<PathBuf>,
+    /// A line of the language that counts as if the job said it, a limit in place of the job's own: "cost <= 0.10 usd" (repeatable)
+    #[arg(long, value_name = "LINE")]
+    pub slo: Vec<String>,
     /// Keep every limit of the job even where each figure is at the worst end of its interval
     #[arg(long)]
     pub robust: bool,
@@ -67,6 +70,7 @@ pub fn submit(options: &SubmitOptions, inputs: &Inputs) -> Result<(), Failure> {
         of_source(&options.file, &options.library, options.job.as_deref(), text)?
     };
     submission.robust = options.robust;
+    submission.slo.clone_from(&options.slo);
     let names: Vec<&str> = params.iter().map(|(name, _)| name.as_str()).collect();
     let inputs = &inputs.with(options.inputs.as_deref())?;
     known(inputs, &names)?;
@@ -98,9 +102,9 @@ pub fn submit(options: &SubmitOptions, inputs: &Inputs) -> Result<(), Failure> {
 pub(super) type Asked = (Submission, Vec<(String, Type)>);
 
 fn of_plan(options: &SubmitOptions, text: &str) -> Result<Asked, Failure> {
-    if options.robust || options.job.is_some() || !options.library.is_empty() {
+    if options.robust || options.job.is_some() || !options.library.is_empty() || !options.slo.is_empty() {
         return Err(Failure::Usage(
-            "a plan is submitted as it is: `--job`, `--library` and `--robust` are for job files".into(),
+            "a plan is submitted as it is: `--job`, `--library`, `--slo` and `--robust` are for job files".into(),
         ));
     }
     let shown = options.file.display();

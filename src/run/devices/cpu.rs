@@ -27,16 +27,24 @@ pub fn cores() -> u32 {
 /// Looks at the processors.
 pub fn cpu() -> Cpu {
     let model = read("/proc/cpuinfo").and_then(|text| field(&text, "model name"));
-    let installed = read("/proc/meminfo").and_then(|text| {
-        let value = field(&text, "MemTotal")?;
-        value.trim_end_matches("kB").trim().parse::<u64>().ok().map(|kb| kb * 1024)
-    });
+    let installed = read("/proc/meminfo").and_then(|text| bytes(&text, "MemTotal"));
     let allowed = read("/sys/fs/cgroup/memory.max").and_then(|text| text.trim().parse::<u64>().ok());
     let memory = match (installed, allowed) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
     };
     Cpu { model, cores: cores(), memory }
+}
+
+/// Bytes of the machine's memory that are in use, by whomever.
+pub fn memory_used() -> Option<u64> {
+    let text = read("/proc/meminfo")?;
+    bytes(&text, "MemTotal")?.checked_sub(bytes(&text, "MemAvailable")?)
+}
+
+/// A line of `/proc/meminfo`, which counts in kB.
+fn bytes(text: &str, name: &str) -> Option<u64> {
+    field(text, name)?.trim_end_matches("kB").trim().parse::<u64>().ok().map(|kb| kb * 1024)
 }
 
 /// Mean number of processes that ran or wanted to over the last minute.

@@ -1,7 +1,8 @@
 //! NVML, if it is there -> power, memory in use and energy of the GPUs; whatever it cannot tell is absent.
 
 use super::Gpu;
-use nvml_wrapper::Nvml;
+use super::sensors::GpuLoad;
+use nvml_wrapper::{Device, Nvml};
 use std::sync::OnceLock;
 
 /// Looked for as `libnvidia-ml.so.1`: containers have it under no other name.
@@ -12,10 +13,13 @@ fn open() -> Option<Nvml> {
 /// A GPU has at most so many NVLinks (Blackwell: 18).
 const LINKS: u32 = 18;
 
+fn watts(milliwatts: u32) -> f64 {
+    f64::from(milliwatts) / 1000.0
+}
+
 /// Fills in what NVML knows of devices that the driver listed. Yields the driver's version.
 pub fn refine(devices: &mut [Gpu]) -> Option<String> {
     let nvml = open()?;
-    let watts = |milliwatts: u32| f64::from(milliwatts) / 1000.0;
     for device in devices {
         let Ok(found) = nvml.device_by_uuid(device.uuid.as_str()) else {
             continue;
@@ -31,11 +35,29 @@ pub fn refine(devices: &mut [Gpu]) -> Option<String> {
     nvml.sys_driver_version().ok()
 }
 
-/// Bytes of a GPU that are in use, by whomever. The library stays open: to open it takes longer than many a call.
-pub fn used(uuid: &str) -> Option<u64> {
+/// A GPU, by a library that stays open: to open it takes longer than many a call.
+fn device(uuid: &str) -> Option<Device<'static>> {
     static NVML: OnceLock<Option<Nvml>> = OnceLock::new();
-    let device = NVML.get_or_init(open).as_ref()?.device_by_uuid(uuid).ok()?;
-    device.memory_info().ok().map(|m| m.used)
+    NVML.get_or_init(open).as_ref()?.device_by_uuid(uuid).ok()
+}
+
+/// Bytes of a GPU that are in use, by whomever.
+pub fn used(uuid: &str) -> Option<u64> {
+    device(uuid)?.memory_info().ok().map(|m| m.used)
+}
+
+/// What a GPU does at this moment.
+pub fn load(gpu: &Gpu) -> GpuLoad {
+    let (name, memory_gb) = (gpu.name.clone(), gpu.memory.map(|bytes| bytes as f64 / 1e9));
+    let Some(device) = device(&gpu.uuid) else { return GpuLoad { name, memory_gb, ..GpuLoad::default() } };
+    GpuLoad {
+        name,
+        busy: device.utilization_rates().ok().map(|rates| f64::from(rates.gpu) / 100.0),
+        memory_used_gb: device.memory_info().ok().map(|memory| memory.used as f64 / 1e9),
+        memory_gb,
+        power_w: device.power_usage().ok().map(watts),
+        power_limit_w: device.enforced_power_limit().ok().map(watts),
+    }
 }
 
 /// The energy counters of GPUs.

@@ -1,5 +1,6 @@
 //! What goes in and out over HTTP of deployed workflows and of the fleet that they share.
 
+use crate::run::devices::sensors::Load;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -152,6 +153,9 @@ pub struct FleetStatus {
     pub workflows: Vec<String>,
     /// What the plan in force costs; none where nothing is deployed.
     pub plan: Option<FleetPlan>,
+    /// What the server's own machine does; shown to tenants that see all.
+    #[serde(default)]
+    pub load: Option<Load>,
     /// Other machines that carry runs out; shown to tenants that see all.
     #[serde(default)]
     pub hosts: Vec<HostStatus>,
@@ -180,6 +184,9 @@ pub struct HostStatus {
     pub heard: String,
     /// Whether that is too long ago.
     pub lost: bool,
+    /// What its machine did then.
+    #[serde(default)]
+    pub load: Load,
 }
 
 /// Devices of one kind.
@@ -206,20 +213,24 @@ pub struct InstanceStatus {
     pub replicas: i64,
     /// Calls that they take at once, all of them together.
     pub slots: u64,
-    /// Calls under way.
-    pub under_way: u64,
+    /// Calls under way; none where other tenants' workflows use it too, as of the share that was busy, the pace and the calls.
+    pub under_way: Option<u64>,
     /// Gigabytes that the models of a replica fill, as planned.
     pub memory_gb: f64,
-    /// The share of their time that the replicas are busy as planned; more than the plan allows only for accounts.
+    /// The share of their time that the replicas are busy as planned, with the workflows that the caller sees; more than the plan allows only
+    /// for accounts.
     pub planned_busy: f64,
     /// The share of their slots that was busy over the last while; none before there was one.
     pub busy: Option<f64>,
     /// How many times as long as planned the latest calls took, where that is more than chance; none before there were enough.
     pub pace: Option<f64>,
     /// Calls since the server was started.
-    pub calls: u64,
+    pub calls: Option<u64>,
     /// Workflows that use it, as far as the caller sees them.
     pub workflows: Vec<String>,
+    /// Whether other tenants' workflows use it too.
+    #[serde(default)]
+    pub shared: bool,
 }
 
 /// A joint plan in force.

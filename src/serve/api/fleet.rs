@@ -5,7 +5,7 @@ use super::guard::Caller;
 use super::types::moment;
 use super::workflows;
 use crate::fleet::instance::Instance;
-use crate::fleet::model::JointPlan;
+use crate::fleet::model::{JointPlan, Route};
 use crate::library::Library;
 use crate::serve::Service;
 use crate::serve::fleet::gates::Seen;
@@ -34,9 +34,10 @@ pub fn whole(service: &Service, caller: &Caller) -> FleetStatus {
         cluster: machines.map(|machines| machines.name.to_string()).unwrap_or_default(),
         unseen: sight.unseen.clone(),
         devices: machines.map(|machines| devices(machines, joint, service.planner.library())).unwrap_or_default(),
-        instances: instances(joint, &fleet.gates.seen(), &sight, &own),
+        instances: instances(joint, &fleet.gates.seen(), &sight, &own, caller.tenant.sees_all),
         workflows: own.into_iter().collect(),
         plan: force.as_ref().map(|force| plan(force)),
+        load: caller.tenant.sees_all.then(|| service.sensors.read()),
         hosts: if caller.tenant.sees_all { statuses(&service.hosts) } else { Vec::new() },
         replans: if caller.tenant.sees_all { fleet.replans() } else { Vec::new() },
     }
@@ -59,30 +60,47 @@ fn devices(
     machines.pools.iter().map(device).collect()
 }
 
-/// The instances of the plan, and those of earlier ones that still have calls under way.
+/// The instances of the plan, and those of earlier ones that still have calls under way. Who does not see all sees those that its workflows
+/// use, and no figure that others' calls go into: it would say when they work.
 fn instances(
     joint: Option<&JointPlan>,
     seen: &BTreeMap<Instance, Seen>,
     sight: &Sight,
     own: &BTreeSet<String>,
+    sees_all: bool,
 ) -> Vec<InstanceStatus> {
     let used = joint.into_iter().flat_map(|joint| joint.instances.iter().enumerate());
     let mut shown = BTreeSet::new();
     let mut all = Vec::new();
     for (at, used) in used.filter(|(_, used)| used.replicas > 0) {
-        let uses = |route: &crate::fleet::model::Route| route.instance == Some(at);
-        let jobs = joint.into_iter().flat_map(|joint| &joint.jobs).filter(|job| job.routes.iter().any(uses));
-        let jobs = jobs.map(|job| job.plan.job.clone()).filter(|key| own.contains(key));
+        let uses = |route: &&Route| route.instance == Some(at);
+        let jobs = joint.into_iter().flat_map(|joint| &joint.jobs).filter(|job| job.routes.iter().any(|r| uses(&r)));
+        let (own, others): (Vec<_>, Vec<_>) = jobs.partition(|job| own.contains(&job.plan.job));
+        if own.is_empty() && !sees_all {
+            continue;
+        }
         let gate = seen.get(&used.instance).copied().unwrap_or_default();
-        let planned = used.load.checked_div(Decimal::from(used.replicas)).map_or(0.0, float);
+        let load: Decimal = match sees_all {
+            true => used.load,
+            false => own.iter().flat_map(|job| &job.routes).filter(uses).map(|route| route.load).sum(),
+        };
         shown.insert(&used.instance);
+        let whole = status(&used.instance, gate, sight);
+        let (shared, hidden) = (
+            !others.is_empty(),
+            InstanceStatus { under_way: None, calls: None, busy: None, pace: None, ..whole.clone() },
+        );
         all.push(InstanceStatus {
-            planned_busy: planned,
+            planned_busy: load.checked_div(Decimal::from(used.replicas)).map_or(0.0, float),
             replicas: used.replicas,
             memory_gb: float(used.memory_gb),
-            workflows: jobs.collect(),
-            ..status(&used.instance, gate, sight)
+            workflows: own.iter().map(|job| job.plan.job.clone()).collect(),
+            shared,
+            ..if shared && !sees_all { hidden } else { whole }
         });
+    }
+    if !sees_all {
+        return all;
     }
     let ending = seen.iter().filter(|(instance, seen)| seen.under_way > 0 && !shown.contains(instance));
     all.extend(ending.map(|(instance, seen)| status(instance, *seen, sight)));
@@ -95,13 +113,14 @@ fn status(instance: &Instance, seen: Seen, sight: &Sight) -> InstanceStatus {
         device: instance.device.clone(),
         replicas: 0,
         slots: seen.slots,
-        under_way: seen.under_way,
+        under_way: Some(seen.under_way),
         memory_gb: 0.0,
         planned_busy: 0.0,
         busy: sight.busy.get(instance).copied(),
         pace: sight.paces.get(instance).copied().map(float),
-        calls: seen.calls,
+        calls: Some(seen.calls),
         workflows: Vec::new(),
+        shared: false,
     }
 }
 

@@ -69,6 +69,7 @@ pub async fn metrics(
         figures::fleet(&service, &mut family);
         family("mkbc_queue", "gauge", "Runs that wait.", &number(service.dispatch.queue(Queue::len) as u64));
         let hosts = statuses(&service.hosts);
+        figures::machines(&service.sensors.read(), &hosts, &mut family);
         let of = |lost: bool| hosts.iter().filter(|host| host.lost == lost).count() as f64;
         let states = [("there", of(false)), ("lost", of(true))].map(|(state, n)| (label("state", state), n));
         family("mkbc_hosts", "gauge", "Other machines that carry runs out.", &states);

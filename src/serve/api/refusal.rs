@@ -20,7 +20,9 @@ pub struct Refusal {
 
 impl From<QueryRejection> for Refusal {
     fn from(why: QueryRejection) -> Refusal {
-        Refusal::new(400, "bad_query", why.body_text())
+        let text = why.body_text();
+        let said = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+        Refusal::new(400, "bad_query", format!("the query cannot be read: {said}"))
     }
 }
 

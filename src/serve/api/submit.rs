@@ -268,13 +268,16 @@ enum Wanted {
 
 /// What is wanted, and a digest of all that makes the run what it is.
 fn wanted(submission: &Submission) -> Result<(Wanted, String), Refusal> {
-    let Submission { plan, source, file, job, lock, robust, time_limit_s, inputs, .. } = submission;
-    let of_source = file.is_some() || job.is_some() || lock.is_some() || *robust || time_limit_s.is_some();
+    let Submission { plan, source, file, job, lock, slo, robust, time_limit_s, inputs, .. } = submission;
+    let named = file.is_some() || job.is_some() || lock.is_some();
+    let of_source = named || !slo.is_empty() || *robust || time_limit_s.is_some();
     let inputs = Value::Object(inputs.clone()).to_string();
     let bad = |why: &str| Err(Refusal::invalid("bad_submission", why));
     match (plan, source) {
         (Some(_), Some(_)) | (None, None) => bad("give a `plan` or a `source`, and one of them"),
-        (Some(_), None) if of_source => bad("`file`, `job`, `lock`, `robust` and `time_limit_s` belong to a `source`"),
+        (Some(_), None) if of_source => {
+            bad("`file`, `job`, `lock`, `slo`, `robust` and `time_limit_s` belong to a `source`")
+        }
         (Some(Value::String(hash)), None) => Ok((Wanted::Known(hash.clone()), digest(["plan", hash, &inputs]))),
         (Some(plan), None) => {
             let text = plan.to_string();
@@ -286,13 +289,16 @@ fn wanted(submission: &Submission) -> Result<(Wanted, String), Refusal> {
             if time_limit_s.is_some_and(|limit| !(0.0..=LONGEST).contains(&limit)) {
                 return bad("`time_limit_s` is seconds, from 0 to 60");
             }
-            let settings = json!([job, lock, robust]).to_string();
+            // Without lines it is what it was before there were any: keys outlive versions.
+            let settings = if slo.is_empty() { json!([job, lock, robust]) } else { json!([job, lock, robust, slo]) };
+            let settings = settings.to_string();
             let identity = digest(["source", source, &settings, &inputs]);
             let order = Order {
                 source: source.clone(),
                 file: file.clone(),
                 job: job.clone(),
                 lock: lock.clone(),
+                slo: slo.clone(),
                 robust: *robust,
                 time_limit_s: *time_limit_s,
             };

@@ -25,6 +25,9 @@ pub struct Submission {
     /// The text of the source's lock file. Holes that it does not fill are filled by typed search.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lock: Option<String>,
+    /// Lines that count as if the source's job said them, limits in place of its own: `cost <= 0.10 usd`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slo: Vec<String>,
     /// Whether the source's limits are to hold at the worst end of every figure.
     #[serde(default)]
     pub robust: bool,

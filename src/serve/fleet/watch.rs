@@ -67,6 +67,8 @@ impl Watching {
     fn until_closed(mut self, service: &Service) {
         let fleet = &service.fleet;
         let mut next = Instant::now();
+        // The first reading looks for GPUs, which takes a while: no request is to wait for it.
+        service.sensors.read();
         // Of what the server before was taking down, all may have ended.
         let _ = fleet.sweep(service);
         while let Some(nudged) = fleet.wait(next) {

@@ -2,6 +2,7 @@
 
 use crate::ir::workflow::StepId;
 use crate::run::devices::Inventory;
+use crate::run::devices::sensors::Load;
 use crate::run::journal::RunInfo;
 use crate::run::journal::record::Record;
 use schemars::JsonSchema;
@@ -18,6 +19,8 @@ pub const LEASES: &str = "/v1/leases";
 pub const DIGEST: &str = "x-mkbc-sha256";
 /// Records of a run that are sent at a time.
 pub const PAGE: usize = 256;
+/// Bytes of a report that goes with the end of its run.
+pub const SMALL: usize = 64 << 10;
 
 /// Who registers.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -86,6 +89,9 @@ pub struct Ask {
     pub free: u32,
     /// Runs that it works on.
     pub leases: Vec<Held>,
+    /// What its machine does.
+    #[serde(default)]
+    pub load: Load,
 }
 
 /// What there is to do.
@@ -199,6 +205,32 @@ pub struct Ended {
     pub outcome: Outcome,
     /// What it cost, millionths of a dollar, where that is known.
     pub spent_micro: Option<u64>,
+    /// What of it is for people, and small: files of the run's folder, with their texts. The larger ones were sent before.
+    #[serde(default)]
+    pub reports: BTreeMap<ReportFile, String>,
+}
+
+/// A file of a run's folder that says how the run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ReportFile {
+    /// `report.json`.
+    Report,
+    /// `result.json`.
+    Result,
+}
+
+impl ReportFile {
+    /// Both.
+    pub const ALL: [ReportFile; 2] = [ReportFile::Report, ReportFile::Result];
+
+    /// What the file is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            ReportFile::Report => "report.json",
+            ReportFile::Result => "result.json",
+        }
+    }
 }
 
 /// How a run ended on a host.

@@ -113,6 +113,7 @@ pub(super) async fn ask(
     let Path(session) = session.map_err(|_| Refusal::absent("there is no such host"))?;
     let ask: Ask = read(&headers, body, "question")?;
     let host = service.hosts.heard(&service, &caller.owner, &session, &ask.leases)?;
+    service.hosts.see(&host, &ask.load);
     let until = Instant::now() + service.hosts.lease / 3;
     let mut stopping = service.stopping();
     loop {

@@ -2,8 +2,18 @@
 
 use super::Hosts;
 use crate::run::devices::Gpus;
+use crate::run::devices::sensors::Load;
 use crate::serve::api::deployed::HostStatus;
 use crate::serve::api::types::moment;
+
+impl Hosts {
+    /// A host says what its machine does.
+    pub(super) fn see(&self, host: &str, load: &Load) {
+        if let Some(host) = self.inside().hosts.get_mut(host) {
+            host.load = load.clone();
+        }
+    }
+}
 
 /// All hosts, by name.
 pub fn statuses(hosts: &Hosts) -> Vec<HostStatus> {
@@ -25,6 +35,7 @@ pub fn statuses(hosts: &Hosts) -> Vec<HostStatus> {
         runs: leases(key),
         heard: moment(host.heard_ms),
         lost: host.lost,
+        load: host.load.clone(),
     };
     inside.hosts.iter().map(shown).collect()
 }

@@ -2,7 +2,9 @@
 
 use super::frame::{Page, badge, figure, figure_or_dash, held, marked, moment, pairs, part, table};
 use super::{Shown, aside};
+use crate::fleet::load::per_time;
 use crate::html::markup::Markup;
+use crate::run::devices::sensors::Load;
 use crate::serve::Service;
 use crate::serve::api::deployed::{
     ClauseStatus, FleetPlan, FleetStatus, HostStatus, InstanceStatus, Replanned, WorkflowState, WorkflowStatus,
@@ -12,6 +14,7 @@ use crate::serve::api::{fleet, workflows};
 use crate::{html, html_to};
 use axum::extract::{Extension, State};
 use axum::response::Response;
+use rust_decimal::{Decimal, RoundingStrategy};
 use std::sync::Arc;
 
 /// Plans that the page shows.
@@ -33,6 +36,7 @@ pub async fn show(State(service): State<Arc<Service>>, Extension(caller): Extens
         html_to!(main, "{}", part("devices", "Devices", devices(&status)));
         html_to!(main, "{}", part("instances", "Instances", instances(&status.instances)));
         if caller.tenant.sees_all {
+            html_to!(main, "{}", part("load", "The server's machine", load(status.load.as_ref())));
             html_to!(main, "{}", part("hosts", "Hosts", hosts(&status.hosts)));
             html_to!(main, "{}", part("plans", "Why plans were made", made(&status.replans)));
         }
@@ -42,14 +46,9 @@ pub async fn show(State(service): State<Arc<Service>>, Extension(caller): Extens
     .await
 }
 
-/// Runs a second, in the unit in which people speak of them.
+/// Runs a second, as people speak of them.
 fn rate(per_second: f64) -> String {
-    let (value, unit) = match per_second {
-        s if s >= 1.0 || s == 0.0 => (s, "s"),
-        s if s * 60.0 >= 1.0 => (s * 60.0, "min"),
-        s => (s * 3600.0, "h"),
-    };
-    format!("{}/{unit}", (value * 100.0).round() / 100.0)
+    per_time(Decimal::from_f64_retain(per_second).unwrap_or_default(), RoundingStrategy::MidpointAwayFromZero)
 }
 
 fn share(part: f64) -> String {
@@ -141,15 +140,20 @@ fn instances(all: &[InstanceStatus]) -> Markup {
     if all.is_empty() {
         return html!("<p class=\"dim\">There are none.</p>");
     }
+    let counted = |count: Option<u64>| count.map_or_else(|| "–".to_owned(), |count| count.to_string());
     let row = |instance: &InstanceStatus| {
         let busy = instance.busy.map_or_else(|| "–".to_owned(), share);
         vec![
             html!("{}", instance.instance),
             html!("{}", instance.replicas),
-            html!("{} of {}", instance.under_way, instance.slots),
+            html!("{} of {}", counted(instance.under_way), instance.slots),
             html!("{}<br><small>planned {}</small>", busy, share(instance.planned_busy)),
-            html!("{}<br><small>{}</small>", instance.calls, pace(instance)),
-            html!("{}", instance.workflows.join(", ")),
+            html!("{}<br><small>{}</small>", counted(instance.calls), pace(instance)),
+            html!(
+                "{}{}",
+                instance.workflows.join(", "),
+                instance.shared.then(|| html!(" <small>and other tenants'</small>"))
+            ),
         ]
     };
     let rows: Vec<_> = all.iter().map(row).collect();
@@ -170,14 +174,24 @@ fn hosts(all: &[HostStatus]) -> Markup {
             html!("{}", host.cores),
             html!("{}", memory),
             html!("{}", if host.gpus.is_empty() { "–".to_owned() } else { host.gpus.join(", ") }),
+            load(Some(&host.load)),
             host.runs.iter().map(|run| html!("<a href=\"/runs/{}\">{}</a> ", run, run)).collect(),
             html!("{} of {}", host.runs.len(), host.places),
             at(&host.heard),
         ]
     };
     let rows: Vec<_> = all.iter().map(row).collect();
-    let head = ["Host", "State", "#Cores", "#Memory", "GPUs", "Runs", "#Places taken", "Heard of last"];
+    let head = ["Host", "State", "#Cores", "#Memory", "GPUs", "What it does", "Runs", "#Places taken", "Heard of last"];
     table("Hosts that carry runs out", &head, &rows)
+}
+
+/// What a machine does.
+fn load(load: Option<&Load>) -> Markup {
+    let lines = load.map(Load::lines).unwrap_or_default();
+    if lines.is_empty() {
+        return html!("<p class=\"dim\">Nothing is known yet.</p>");
+    }
+    lines.iter().map(|line| html!("<div>{}</div>", line)).collect()
 }
 
 /// How calls' times are to those of the plan.

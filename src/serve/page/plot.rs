@@ -52,7 +52,10 @@ impl Axis {
         let power = 10f64.powf(rough.log10().floor());
         let step = [1.0, 2.0, 5.0, 10.0].map(|n| n * power).into_iter().find(|n| *n >= rough).unwrap_or(rough);
         let range = (self.low / step).ceil() as i64..=(self.high / step).floor() as i64;
-        range.map(|n| n as f64 * step).collect()
+        let mut ticks: Vec<f64> = range.map(|n| n as f64 * step).collect();
+        // A narrow range has steps that read alike.
+        ticks.dedup_by_key(|tick| figure(self.name(), *tick));
+        ticks
     }
 }
 

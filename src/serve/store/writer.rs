@@ -127,11 +127,28 @@ impl Writer {
         answer.await.unwrap_or_else(|_| Err(gone()))
     }
 
-    /// Keeps a text under a name, in place of what is kept there; for threads that may wait.
-    pub fn keep_now(&self, name: &'static str, body: String) -> Result<(), Fault> {
+    /// Keeps a text under a name, in place of what is kept there.
+    pub fn keep(&self, name: &'static str, body: String) -> Keeping {
         let (ack, answer) = oneshot::channel();
         self.send(Entry::Keep { name, body, ack });
-        answer.blocking_recv().unwrap_or_else(|_| Err(gone()))
+        Keeping(answer)
+    }
+
+    /// The same, for threads that may wait.
+    pub fn keep_now(&self, name: &'static str, body: String) -> Result<(), Fault> {
+        self.keep(name, body).wait()
+    }
+}
+
+/// A text that is about to be kept.
+#[derive(Debug)]
+#[must_use = "it is on the disk only once it was waited for"]
+pub struct Keeping(oneshot::Receiver<Result<(), Fault>>);
+
+impl Keeping {
+    /// Waits until it is on the disk; for threads that may wait.
+    pub fn wait(self) -> Result<(), Fault> {
+        self.0.blocking_recv().unwrap_or_else(|_| Err(gone()))
     }
 }
 

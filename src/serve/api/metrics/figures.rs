@@ -1,10 +1,11 @@
 //! Deployed workflows and their fleet → families of figures.
 
-use super::super::deployed::Slo;
+use super::super::deployed::{HostStatus, Slo};
 use super::super::guard::Caller;
 use super::super::refusal::Refusal;
 use super::super::workflows::{held, of};
 use super::{label, labels};
+use crate::run::devices::sensors::Load;
 use crate::serve::Service;
 
 /// Adds a family: its name, kind, help, and a figure for each set of labels.
@@ -63,4 +64,26 @@ pub fn fleet(service: &Service, add: &mut Add<'_>) {
     add("mkbc_instance_slots", "gauge", "Calls that an instance takes at once.", &slots);
     let plans = [(String::new(), service.fleet.number() as f64)];
     add("mkbc_plans_total", "counter", "Joint plans that were put in force.", &plans);
+}
+
+/// What machines do: this one, and hosts that are there.
+pub fn machines(here: &Load, hosts: &[HostStatus], add: &mut Add<'_>) {
+    let there = hosts.iter().filter(|host| !host.lost).map(|host| (host.name.as_str(), &host.load));
+    let (mut busy, mut memory, mut power) = (Vec::new(), Vec::new(), Vec::new());
+    for (machine, load) in std::iter::once(("", here)).chain(there) {
+        let mut note = |device: &str, shares: [Option<f64>; 3]| {
+            let names = labels(&[("host", machine), ("device", device)]);
+            for (rows, figure) in [&mut busy, &mut memory, &mut power].into_iter().zip(shares) {
+                rows.extend(figure.map(|figure| (names.clone(), figure)));
+            }
+        };
+        note("cpu", [load.cpu_busy, load.memory_used_gb, load.cpu_power_w]);
+        for (at, gpu) in load.gpus.iter().enumerate() {
+            note(&format!("{at} {}", gpu.name), [gpu.busy, gpu.memory_used_gb, gpu.power_w]);
+        }
+    }
+    let bytes: Vec<_> = memory.into_iter().map(|(names, gb)| (names, gb * 1e9)).collect();
+    add("mkbc_device_busy_ratio", "gauge", "The share of its time that a machine's device was busy.", &busy);
+    add("mkbc_device_memory_bytes", "gauge", "Memory in use.", &bytes);
+    add("mkbc_device_power_watts", "gauge", "Power that is drawn.", &power);
 }
