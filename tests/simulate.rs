@@ -128,6 +128,21 @@ fn devices_that_go_and_prices_that_move_are_planned_for() {
     bless.end();
 }
 
+/// As a service does, `adaptive` looks at its plan between epochs: here the load grows long before the next one, which is planned at the end.
+#[test]
+fn loads_that_leave_the_plan_are_planned_for_before_the_epoch_ends() {
+    let mkbc = folder();
+    let load = "letters=6/min|6/min|6/min|6/min|6/min|6/min|120/min|120/min,invoices=6/min";
+    let more = ["--load", load, "--hours", "8", "--epoch", "4h", "--policy", "joint,adaptive", "--rounds", "200"];
+    let done = simulate(&mkbc, &[&more[..], &["--format", "json"]].concat());
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    let json: Value = serde_json::from_str(&done.out).expect("JSON");
+    let of = |at: usize, path: &str| json["policies"][at]["outcome"].pointer(path).and_then(Value::as_f64).expect(path);
+    assert!(of(1, "/spent/gpu_hours") < of(0, "/spent/gpu_hours"), "{}", done.out);
+    // Until it was there, runs waited; all but the last ones have ended.
+    assert!(of(1, "/runs/in_flight") < 50.0, "{}", done.out);
+}
+
 /// A trace, a job or a fleet with which nothing can be simulated, and what is said of it: always with the line.
 #[test]
 fn bad_input_is_refused_with_its_line() {
@@ -138,18 +153,26 @@ fn bad_input_is_refused_with_its_line() {
     mkbc.write("unknown_model.mkb", own.replace(model, "using chatt"));
     mkbc.write("large.mkb", own.replace(model, "using large_chat(variant: llama_3_1_405b)"));
     mkbc.write("small.mkb", "cluster small {\n  l4 * 1 at 0.8 usd/h\n  cpu * 8 at 0.09 usd/h\n}\n");
-    let traces: [(&str, &[u8]); 13] = [
+    mkbc.write("free.mkb", own.replace(model, ""));
+    mkbc.write("tiny.mkb", "cluster tiny {\n  cpu * 4 at 0.09 usd/h\n}\n");
+    let traces: [(&str, &[u8]); 19] = [
         ("unsorted.csv", b"timestamp,input,output\n1,5,5\n3,5,5\n2,5,5\n"),
         ("zero.csv", b"timestamp,input,output\n1,5,5\n2,5,0\n"),
         ("negative.csv", b"timestamp,input,output\n1,-5,5\n"),
         ("infinite.csv", b"timestamp,input,output\n1,inf,5\n"),
-        ("no_size.csv", b"timestamp,input,output\n1,5,5\n2,5\n"),
+        ("no_size.csv", b"timestamp,input,output\n1,5,5\n2,5,\n"),
+        ("short.csv", b"timestamp,input,output\n1,5,5\n2,5\n"),
+        ("long.csv", b"timestamp,input,output\n1,5,5\n2,5,5,5\n"),
+        ("twice.csv", b"timestamp,input,ContextTokens\n1,5,5\n"),
         ("no_time.csv", b"timestamp,input,output\n1,5,5\nsoon,5,5\n"),
         ("no_column.csv", b"time,input,output\n1,5,5\n"),
         ("other_job.csv", b"timestamp,job\n1,letters\n2,parcels\n"),
         ("no_text.csv", b"timestamp,input,output\n1,5,5\n\xff,5,5\n"),
         ("empty.csv", b""),
         ("broken.jsonl", b"{\"timestamp\": 1, \"input_length\": 5}\n{\"timestamp\": 2, \"input_le"),
+        ("list.jsonl", b"{\"timestamp\": 1}\n[2]\n"),
+        ("no_size.jsonl", b"{\"timestamp\": 1, \"input_length\": 5}\n\n{\"timestamp\": 2}\n"),
+        ("sudden_size.jsonl", b"{\"timestamp\": 1}\n{\"timestamp\": 2, \"output_length\": 5}\n"),
         ("no_time.jsonl", b"{\"timestamp\": 1}\n{\"input_length\": 5}\n"),
         ("cut_off.csv.gz", b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x2b"),
     ];
@@ -168,6 +191,11 @@ fn bad_input_is_refused_with_its_line() {
     {
         refused(&[job, "--cluster", cluster, "--load", "letters=30/min"]);
     }
+    // Devices of the right kind, but too few for one instance: every policy says so, and the job's line is shown.
+    let words = ["simulate", "free.mkb", "--cluster", "tiny.mkb", "--load", "letters=30/min", "--hours", "0.1"];
+    let done = mkbc.run(&words);
+    assert_eq!(done.code, Some(1), "{}", done.err);
+    let _ = writeln!(said, "$ mkbc {}\n{}\n{}", words.join(" "), done.out, done.err);
     bless.golden(&repository().join("tests/simulate/refused.txt"), &said);
     bless.end();
 }

@@ -18,6 +18,11 @@ use crate::fleet::model::{JointPlan, Switching};
 use rust_decimal::{Decimal, dec};
 use serde::Serialize;
 
+/// How many looks at a plan there are in an epoch, and how many of the windows over which rates are measured.
+pub const LOOKS: u32 = 120;
+/// See [`LOOKS`].
+pub const WINDOWS: u32 = 6;
+
 /// What decides when a fleet is planned again, and which change is worth it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -66,6 +71,15 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// For epochs of so many seconds. In shorter ones than usual what is switched is tools and small models, which are there sooner: the same
+    /// share of it.
+    pub fn every(epoch_s: u32) -> Policy {
+        let usual = Policy::default();
+        let part = (Decimal::from(epoch_s) / Decimal::from(usual.epoch_s)).min(Decimal::ONE);
+        let (start_s, stop_s) = (usual.start_s * part, usual.stop_s * part);
+        Policy { epoch_s, rest_s: epoch_s / WINDOWS, start_s, stop_s, ..usual }
+    }
+
     /// What switching costs in the objective: seconds that are paid for without work, spread over an epoch.
     pub fn switching(&self) -> Switching {
         let epoch = Decimal::from(self.epoch_s.max(1));
@@ -156,6 +170,11 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Whether it is nothing but replicas that have nothing to do.
+    pub fn is_idle(&self) -> bool {
+        matches!(self, Cause::Idle { .. })
+    }
+
     /// Whether the plan cannot be left alone for a while: it holds what is no longer there.
     pub fn urgent(&self) -> bool {
         matches!(self, Cause::Lost { .. })

@@ -26,7 +26,7 @@ use crate::syntax::ast::File;
 use crate::units::counted;
 use flate2::read::MultiGzDecoder;
 use rust_decimal::Decimal;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -93,10 +93,9 @@ pub fn opened(
     locked: bool,
     evidence: EvidenceOptions,
 ) -> Result<Vec<Filled>, Failure> {
-    for (at, file) in files.iter().enumerate() {
-        if files[..at].contains(file) {
-            return Err(Failure::Usage(format!("`{}` is given twice", file.display())));
-        }
+    let mut known = BTreeSet::new();
+    if let Some(file) = files.iter().find(|file| !known.insert(file.as_os_str())) {
+        return Err(Failure::Usage(format!("`{}` is given twice", file.display())));
     }
     let source =
         |file: &Path| Source { file: file.to_path_buf(), library: given.library.clone(), format: given.format };
@@ -119,10 +118,9 @@ pub fn chosen<'s>(sources: &'s [Filled], files: &[&PathBuf], job: Option<&str>) 
         }
         jobs.push(select(&filled.checked.program, job).map_err(Failure::Usage)?);
     }
-    for (at, job) in jobs.iter().enumerate() {
-        if jobs[..at].iter().any(|other| other.name == job.name) {
-            return Err(Failure::Usage(format!("two files have a job `{}`: loads go by the job's name", job.name)));
-        }
+    let mut names = BTreeSet::new();
+    if let Some(job) = jobs.iter().find(|job| !names.insert(&job.name)) {
+        return Err(Failure::Usage(format!("two files have a job `{}`: loads go by the job's name", job.name)));
     }
     Ok(jobs)
 }

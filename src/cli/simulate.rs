@@ -11,9 +11,10 @@ use super::args::{Format, Source as Given};
 use super::expand::Filled;
 use super::fleet::{chosen, cluster_of, known_job, members, opened, read_joint, settings};
 use super::goal::shell;
-use super::load::{writable, write};
+use super::load::{show, writable, write};
 use super::{Failure, print, width};
 use crate::check::program::{Job, Metric, Wish};
+use crate::diag::Diagnostics;
 use crate::fleet::translate::Member;
 use crate::simulate::arrivals::Source;
 use crate::simulate::change::machines as states;
@@ -22,7 +23,7 @@ use crate::simulate::deploy::{Starting, pools};
 use crate::simulate::engine::Settings;
 use crate::simulate::model::Tier;
 use crate::simulate::policy::foreseen;
-use crate::simulate::render::{Heading, outcomes, text, value};
+use crate::simulate::render::{Heading, Results, outcomes, text, value};
 use crate::simulate::{HOUR, Micros, SECOND, hours, micros, report};
 use crate::space::Machines;
 use crate::units::{Dimension, resolve};
@@ -30,12 +31,15 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Hours that stated rates are simulated for where nothing is said.
 const DAY: f64 = 24.0;
 /// The most hours, and the most epochs: what is kept of each is held in memory.
 const MOST_HOURS: f64 = 24.0 * 366.0;
 const MOST_EPOCHS: i64 = 100_000;
+/// How long is looked for what would let jobs fit.
+const EXPLAINED: Duration = Duration::from_secs(10);
 
 /// Simulates and shows what came of it.
 pub fn simulate(options: &SimulateOptions) -> Result<(), Failure> {
@@ -139,8 +143,20 @@ pub fn simulate(options: &SimulateOptions) -> Result<(), Failure> {
     }
     match outcomes(&results).next() {
         Some(_) => Ok(()),
-        None => Err(Failure::Message("no policy could be simulated".into())),
+        None => Err(nothing(&study, &results)),
     }
+}
+
+/// No policy could be simulated: what stands in the way of the last one for which there is no plan, in the source of its job.
+fn nothing(study: &Study, results: &Results) -> Failure {
+    let last = results.iter().rev().find_map(|(_, compared)| compared.outcome.as_ref().err()?.refused.as_ref());
+    let Some(refused) = last else { return Failure::Message("no policy could be simulated".into()) };
+    let begun = Instant::now();
+    let (member, diagnostic) = study.explained(refused, &move || begun.elapsed() >= EXPLAINED);
+    let mut cx = Diagnostics::default();
+    cx.push(diagnostic);
+    show(&cx, member.prepared.compiled.texts, Format::Text);
+    Failure::Said
 }
 
 /// A time as an option says it: `30min`.

@@ -1,6 +1,7 @@
 //! Lines of a trace → arrivals, one after the other: CSV with a header (`TIMESTAMP` or `timestamp`, and `job` where there are several), in
 //! seconds or as `2023-11-16 18:17:03.97`; or JSON lines with `timestamp` in milliseconds. Nothing but the line at hand is kept.
 
+use crate::units::counted;
 use ecow::EcoString;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -36,11 +37,22 @@ pub struct Trace<'a> {
 }
 
 enum Form<'a> {
-    Csv { rows: Box<csv::Reader<Box<dyn BufRead + 'a>>>, row: csv::StringRecord, columns: Columns },
-    Json { reader: Box<dyn BufRead + 'a>, text: String, line: u64 },
+    Csv {
+        rows: Box<csv::Reader<Box<dyn BufRead + 'a>>>,
+        row: csv::StringRecord,
+        columns: Columns,
+    },
+    /// With what the first line says: whether there is an input, and an output.
+    Json {
+        reader: Box<dyn BufRead + 'a>,
+        text: String,
+        line: u64,
+        says: Option<(bool, bool)>,
+    },
 }
 
 struct Columns {
+    count: usize,
     stamp: usize,
     job: Option<usize>,
     input: Option<usize>,
@@ -61,21 +73,34 @@ struct Json<'a> {
 }
 
 impl<'a> Trace<'a> {
-    /// Begins to read. With `sizes`, a size that is not more than zero is an error.
+    /// Begins to read. With `sizes`, a size that is not more than zero is an error, and so is a line without one where others have one.
     pub fn open(mut reader: Box<dyn BufRead + 'a>, sizes: bool) -> Result<Trace<'a>, String> {
-        let begins = reader.fill_buf().map_err(|e| e.to_string())?;
+        let begins = reader.fill_buf().map_err(|e| fault(1, &e.to_string()))?;
         if begins.is_empty() {
             return Err("it is empty".to_owned());
         }
         let begins = begins.trim_ascii_start().first().copied();
         if begins == Some(b'{') {
-            return Ok(Trace { form: Form::Json { reader, text: String::new(), line: 0 }, sizes });
+            return Ok(Trace { form: Form::Json { reader, text: String::new(), line: 0, says: None }, sizes });
         }
         let mut rows = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(reader);
-        let header = rows.headers().map_err(|e| e.to_string())?;
-        let column = |names: &[&str]| header.iter().position(|h| names.contains(&h.to_lowercase().as_str()));
-        let stamp = column(&["timestamp"]).ok_or("it has no column `timestamp`")?;
-        let columns = Columns { stamp, job: column(&["job"]), input: column(&INPUT), output: column(&OUTPUT) };
+        let header = rows.headers().map_err(|e| unread(1, &e))?;
+        let column = |names: &[&str]| {
+            let mut places = (0..header.len()).filter(|at| names.contains(&header[*at].to_lowercase().as_str()));
+            match (places.next(), places.next()) {
+                (Some(one), Some(other)) => {
+                    Err(fault(1, &format!("the columns `{}` and `{}` say the same", &header[one], &header[other])))
+                }
+                (place, _) => Ok(place),
+            }
+        };
+        let columns = Columns {
+            count: header.len(),
+            stamp: column(&["timestamp"])?.ok_or("it has no column `timestamp`")?,
+            job: column(&["job"])?,
+            input: column(&INPUT)?,
+            output: column(&OUTPUT)?,
+        };
         Ok(Trace { form: Form::Csv { rows: Box::new(rows), row: csv::StringRecord::new(), columns }, sizes })
     }
 
@@ -84,10 +109,14 @@ impl<'a> Trace<'a> {
         match &mut self.form {
             Form::Csv { rows, row, columns } => {
                 let here = rows.position().line();
-                if !rows.read_record(row).map_err(|e| fault(here, &e.to_string()))? {
+                if !rows.read_record(row).map_err(|e| unread(here, &e))? {
                     return Ok(None);
                 }
                 let line = row.position().map_or(here, csv::Position::line);
+                if row.len() != columns.count {
+                    let (has, count) = (counted(row.len(), "field"), columns.count);
+                    return Err(fault(line, &format!("it has {has}, and the header has {count}")));
+                }
                 let text = row.get(columns.stamp).unwrap_or_default();
                 let at = time(text).ok_or_else(|| fault(line, &format!("`{text}` is no time")))?;
                 let size =
@@ -102,7 +131,7 @@ impl<'a> Trace<'a> {
                 let (input, output) = (size(columns.input)?, size(columns.output)?);
                 Ok(Some(Row { at, job, input, output, prefix: Vec::new(), line }))
             }
-            Form::Json { reader, text, line } => loop {
+            Form::Json { reader, text, line, says } => loop {
                 text.clear();
                 *line += 1;
                 if reader.read_line(text).map_err(|e| fault(*line, &e.to_string()))? == 0 {
@@ -110,6 +139,10 @@ impl<'a> Trace<'a> {
                 }
                 if text.trim().is_empty() {
                     continue;
+                }
+                // A list would be read as the fields in their order.
+                if !text.trim_start().starts_with('{') {
+                    return Err(fault(*line, "it is no JSON object"));
                 }
                 let row: Json = serde_json::from_str(text).map_err(|e| {
                     // The parser sees one line, and calls it the first.
@@ -124,6 +157,19 @@ impl<'a> Trace<'a> {
                 };
                 let job = row.job.as_deref().unwrap_or_default().into();
                 let (input, output) = (size(row.input_length)?, size(row.output_length)?);
+                // What a line without a size takes nobody knows, where sizes are shares of their mean.
+                let (first, own) = (says.get_or_insert((input.is_some(), output.is_some())), (&input, &output));
+                for (name, first, own) in [("input", first.0, own.0), ("output", first.1, own.1)] {
+                    match (first, own) {
+                        (true, None) => {
+                            return Err(fault(*line, &format!("no `{name}_length`, as the first line has")));
+                        }
+                        (false, Some(_)) => {
+                            return Err(fault(*line, &format!("the first line has no `{name}_length`")));
+                        }
+                        _ => {}
+                    }
+                }
                 let prefix = if sizes { row.hash_ids } else { Vec::new() };
                 return Ok(Some(Row { at, job, input, output, prefix, line: *line }));
             },
@@ -141,6 +187,15 @@ impl Iterator for Trace<'_> {
 
 fn fault(line: u64, what: &str) -> String {
     format!("line {line}: {what}")
+}
+
+/// What keeps a line of CSV from being read: the reader's own words name the line once more.
+fn unread(line: u64, why: &csv::Error) -> String {
+    match why.kind() {
+        csv::ErrorKind::Io(why) => fault(line, &why.to_string()),
+        csv::ErrorKind::Utf8 { .. } => fault(line, "it is no text in UTF-8"),
+        _ => fault(line, &why.to_string()),
+    }
 }
 
 fn sized(size: f64, text: &str, line: u64) -> Result<f64, String> {
@@ -204,13 +259,26 @@ mod tests {
         for (text, said) in [
             ("timestamp,input\n1,4\n2,0\n", "line 3: the size `0` is not more than zero"),
             ("timestamp,input\n1,-4\n", "line 2: the size `-4` is not more than zero"),
-            ("timestamp,input\n1\n", "line 2: `` is no size"),
+            ("timestamp,input\n1,\n", "line 2: `` is no size"),
+            ("timestamp,input\n1\n", "line 2: it has 1 field, and the header has 2"),
+            ("timestamp,input\n1,5\n2,5,5\n", "line 3: it has 3 fields, and the header has 2"),
+            ("timestamp,input,ContextTokens\n1,5,6\n", "line 1: the columns `input` and `ContextTokens` say the same"),
+            ("TIMESTAMP,timestamp\n1,5\n", "line 1: the columns `TIMESTAMP` and `timestamp` say the same"),
             ("timestamp\n1\nsoon\n", "line 3: `soon` is no time"),
             (
                 "{\"timestamp\": 1}\n{\"timestamp\": 2, \"output_length\": 0}\n",
                 "line 2: the size `0` is not more than zero",
             ),
             ("{\"timestamp\": 1}\n{}\n", "line 2: no number `timestamp`"),
+            ("{\"timestamp\": 1}\n[2]\n", "line 2: it is no JSON object"),
+            (
+                "{\"timestamp\": 1, \"input\": 4}\n\n{\"timestamp\": 2}\n",
+                "line 3: no `input_length`, as the first line has",
+            ),
+            (
+                "{\"timestamp\": 1}\n{\"timestamp\": 2, \"output\": 4}\n",
+                "line 2: the first line has no `output_length`",
+            ),
         ] {
             assert_eq!(rows(text).unwrap_err(), said);
         }

@@ -52,10 +52,17 @@ pub struct Traced<'a> {
     names: Vec<String>,
     first: i64,
     last: i64,
-    /// Mean sizes: what is planned for.
+    of: BTreeMap<usize, OfJob>,
+}
+
+/// What a trace has of a job.
+#[derive(Default)]
+struct OfJob {
+    /// Its rate in the window that counts.
+    peak: Decimal,
+    /// The mean of its sizes: what is planned for.
     input: f64,
     output: f64,
-    peaks: BTreeMap<usize, Decimal>,
 }
 
 /// How a process goes.
@@ -84,8 +91,8 @@ pub fn rates(text: &str) -> Result<Vec<Decimal>, String> {
 }
 
 impl<'a> Traced<'a> {
-    /// Looks a trace through: whether it can be read and is in order, its extent, the mean of its sizes, and each job's rate in the window
-    /// that counts.
+    /// Looks a trace through: whether it can be read and is in order, its extent, and for each job the mean of its sizes and its rate in the
+    /// window that counts.
     pub fn survey(
         name: &str,
         open: Box<Open<'a>>,
@@ -93,36 +100,28 @@ impl<'a> Traced<'a> {
         names: &[String],
         window: Window,
     ) -> Result<Traced<'a>, String> {
-        let mut traced = Traced {
-            name: name.to_string(),
-            open,
-            job,
-            names: names.to_vec(),
-            first: 0,
-            last: 0,
-            input: 0.0,
-            output: 0.0,
-            peaks: BTreeMap::new(),
-        };
+        let mut traced =
+            Traced { name: name.to_string(), open, job, names: names.to_vec(), first: 0, last: 0, of: BTreeMap::new() };
         let length = i64::from(window.seconds.max(1)) * SECOND;
         let mut counts: BTreeMap<usize, BTreeMap<i64, i64>> = BTreeMap::new();
-        let (mut rows, mut input, mut output, mut extent) = (0u64, 0.0, 0.0, None);
+        let mut sums: BTreeMap<usize, (f64, f64)> = BTreeMap::new();
+        let mut extent = None;
         for row in traced.rows()? {
             let (row, job) = row?;
             let (first, _) = extent.unwrap_or((row.at, row.at));
             extent = Some((first, row.at));
-            rows += 1;
-            input += row.input.unwrap_or(1.0);
-            output += row.output.unwrap_or(1.0);
+            let (input, output) = sums.entry(job).or_default();
+            *input += row.input.unwrap_or(1.0);
+            *output += row.output.unwrap_or(1.0);
             *counts.entry(job).or_default().entry((row.at - first) / length).or_default() += 1;
         }
         let Some((first, last)) = extent else { return Err(traced.fault("it has no arrivals")) };
         (traced.first, traced.last) = (first, last);
-        (traced.input, traced.output) = (input / rows as f64, output / rows as f64);
         let windows = (last - first) / length + 1;
-        for (job, counts) in counts {
+        for ((job, counts), (input, output)) in counts.into_iter().zip(sums.into_values()) {
+            let rows = counts.values().sum::<i64>() as f64;
             let peak = busiest(counts.into_values().collect(), windows, window).map_err(|why| traced.fault(&why))?;
-            traced.peaks.insert(job, peak);
+            traced.of.insert(job, OfJob { peak, input: input / rows, output: output / rows });
         }
         Ok(traced)
     }
@@ -165,7 +164,9 @@ impl<'a> Traced<'a> {
             let (row, job) = row?;
             let at = row.at - self.first;
             let prefix = (!row.prefix.is_empty()).then(|| row.prefix.as_slice().into());
-            let (input, output) = (share(row.input, self.input), share(row.output, self.output));
+            // Every row's job was there when the trace was looked through.
+            let (input, output) =
+                self.of.get(&job).map_or((1.0, 1.0), |of| (share(row.input, of.input), share(row.output, of.output)));
             Ok(Arrival { at, job, input, output, prefix })
         }))
     }
@@ -212,7 +213,7 @@ impl Source<'_> {
     /// Each job's rate where it is highest, runs a second.
     pub fn peaks(&self) -> BTreeMap<usize, Decimal> {
         match self {
-            Source::Traced(traced) => traced.peaks.clone(),
+            Source::Traced(traced) => traced.of.iter().map(|(job, of)| (*job, of.peak)).collect(),
             Source::Process(process) => {
                 process.rates.iter().max().map(|rate| (process.job, *rate)).into_iter().collect()
             }
@@ -273,12 +274,14 @@ mod tests {
 
     #[test]
     fn a_trace_begins_with_its_first_arrival_and_sizes_are_shares_of_their_mean() {
-        let traced = traced("timestamp,job,input,output\n100,a,1,5\n101.5,b,3,5\n", &["a", "b"]).unwrap();
+        let traced = traced("timestamp,job,input,output\n100,a,1,5\n101.5,b,300,5\n102,a,3,5\n", &["a", "b"]).unwrap();
         let sources = [Source::Traced(traced)];
         let all: Vec<Arrival> = Arrivals::of(&sources, 0).unwrap().map(Result::unwrap).collect();
         assert_eq!(all[0], Arrival { input: 0.5, ..Arrival::planned(0, 0) });
-        assert_eq!(all[1], Arrival { input: 1.5, ..Arrival::planned(1_500_000, 1) });
-        assert_eq!((sources[0].end(), sources[0].peaks()[&1]), (Some(1_500_000), dec!(1) / dec!(60)));
+        // Each job expects the mean of its own.
+        assert_eq!(all[1], Arrival::planned(1_500_000, 1));
+        assert_eq!(all[2], Arrival { input: 1.5, ..Arrival::planned(2_000_000, 0) });
+        assert_eq!((sources[0].end(), sources[0].peaks()[&1]), (Some(2_000_000), dec!(1) / dec!(60)));
     }
 
     #[test]

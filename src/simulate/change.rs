@@ -20,6 +20,8 @@ pub struct Change {
     pub units: i64,
     /// What one of them costs, dollars an hour.
     pub usd_per_hour: Decimal,
+    /// Which of those that were there is taken away, those in use counted first; none: one that is not in use, if there is one.
+    pub taken: Option<i64>,
 }
 
 /// A change that is stated.
@@ -89,19 +91,21 @@ pub fn changes(pools: &[Pool], stated: &[Stated], spots: &[Spot], end: Micros, s
             if at >= end {
                 break;
             }
+            let mut which = None;
             match happens {
                 Happens::Stated(stated) => {
                     units = stated.units.unwrap_or(units);
                     price = stated.usd_per_hour.unwrap_or(price);
                 }
                 Happens::Taken { draw, .. } if draw * most as f64 >= (units - taken) as f64 => continue,
-                Happens::Taken { back, .. } => {
+                Happens::Taken { draw, back } => {
+                    which = Some((draw * most as f64) as i64);
                     taken += 1;
                     announce(&mut queue, at.saturating_add(back), Happens::Back);
                 }
                 Happens::Back => taken -= 1,
             }
-            all.push(Change { at, pool: place, units: (units - taken).max(0), usd_per_hour: price });
+            all.push(Change { at, pool: place, units: (units - taken).max(0), usd_per_hour: price, taken: which });
         }
     }
     all.sort_by_key(|change| (change.at, change.pool));
@@ -147,7 +151,7 @@ mod tests {
             Stated { at: 3 * HOUR, pool: 0, units: None, usd_per_hour: Some(dec!(3)) },
             Stated { at: 9 * HOUR, pool: 0, units: Some(1), usd_per_hour: None },
         ];
-        let of = |at, pool, units, usd_per_hour| Change { at: at * HOUR, pool, units, usd_per_hour };
+        let of = |at, pool, units, usd_per_hour| Change { at: at * HOUR, pool, units, usd_per_hour, taken: None };
         let expected = [of(1, 1, 4, dec!(1.5)), of(2, 0, 6, dec!(2)), of(3, 0, 6, dec!(3))];
         assert_eq!(changes(&pools(), &stated, &[], 9 * HOUR, 0), expected);
     }
@@ -163,6 +167,8 @@ mod tests {
         let (mut there, mut since, mut units) = (0.0, 0, 10);
         for change in &all {
             assert!((0..=10).contains(&change.units) && change.pool == 0 && (change.units - units).abs() == 1);
+            assert_eq!(change.taken.is_some(), change.units < units);
+            assert!(change.taken.is_none_or(|which| (0..units).contains(&which)));
             there += (change.at - since) as f64 * units as f64;
             (since, units) = (change.at, change.units);
         }

@@ -6,15 +6,18 @@ use super::deploy::{Catalogue, Starting, job, limit};
 use super::engine::{Settings, simulate};
 use super::measure::Outcome;
 use super::model::{Job, Limit};
-use super::policy::{Adaptive, Autoscaled, Fixed, Forecast, Policy, Prepare};
+use super::policy::{Adaptive, Autoscaled, Fixed, Forecast, Policy, Prepare, Watched};
 use crate::adapt::epochs;
+use crate::diag::Diagnostic;
 use crate::fleet::join::{Unjoined, join};
 use crate::fleet::model::JointPlan;
-use crate::fleet::translate::{Member, Settings as Planning};
+use crate::fleet::refuse::explain;
+use crate::fleet::translate::{Member, Settings as Planning, Translated};
 use crate::solve::joint::Limits;
 use crate::space::Machines;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
+use std::ops::Range;
 use std::rc::Rc;
 
 /// A policy of ours.
@@ -97,17 +100,43 @@ pub struct Study<'a> {
 /// Plans, or why there are none: those of the jobs set up by hand, and that of all jobs together.
 #[derive(Default)]
 pub struct Made {
-    by_hand: Option<Result<Vec<JointPlan>, String>>,
-    joint: Option<Result<Vec<JointPlan>, String>>,
+    by_hand: Option<Result<Vec<JointPlan>, Unfit>>,
+    joint: Option<Result<Vec<JointPlan>, Unfit>>,
+}
+
+/// Why a policy cannot be deployed.
+#[derive(Clone)]
+pub struct Unfit {
+    /// In words.
+    pub why: String,
+    /// Where there is no plan: the problem that has none.
+    pub refused: Option<Refused>,
+}
+
+/// Jobs for which there is no plan on the cluster.
+#[derive(Clone)]
+pub struct Refused {
+    /// Which of them: places among the jobs.
+    pub jobs: Range<usize>,
+    /// Whether as they are set up by hand.
+    pub by_hand: bool,
+    /// What was solved.
+    pub problem: Rc<Translated>,
+}
+
+impl From<String> for Unfit {
+    fn from(why: String) -> Unfit {
+        Unfit { why, refused: None }
+    }
 }
 
 /// What came of a policy.
 pub struct Compared {
     /// Its figures, or why it cannot be deployed.
-    pub outcome: Result<Outcome, String>,
+    pub outcome: Result<Outcome, Unfit>,
     /// Energy that is not in the figures, for people.
     pub unknown: Vec<String>,
-    /// Epochs for which there was no plan.
+    /// How often there was no plan for what was foreseen.
     pub refused: u64,
 }
 
@@ -118,17 +147,18 @@ impl<'a> Study<'a> {
             Wanted::Own(_, Some(plan)) | Wanted::Plan(_, plan) => Ok(vec![plan.clone()]),
             Wanted::Own(Kind::Static | Kind::Autoscaled, None) => {
                 let made = self.made.by_hand.take();
-                let made = made.unwrap_or_else(|| self.each(&self.by_hand));
+                let made = made.unwrap_or_else(|| self.each(true));
                 self.made.by_hand.insert(made).clone()
             }
-            Wanted::Own(Kind::PerJob, None) => self.each(&self.members),
+            Wanted::Own(Kind::PerJob, None) => self.each(false),
             Wanted::Own(Kind::Joint | Kind::Adaptive, None) => {
                 let made = self.made.joint.take();
-                let made = made.unwrap_or_else(|| self.planned(&self.members).map(|joint| vec![joint]));
+                let all = 0..self.members.len();
+                let made = made.unwrap_or_else(|| self.planned(all, false).map(|joint| vec![joint]));
                 self.made.joint.insert(made).clone()
             }
         };
-        let none = |why: String| Compared { outcome: Err(why), unknown: Vec::new(), refused: 0 };
+        let none = |why: Unfit| Compared { outcome: Err(why), unknown: Vec::new(), refused: 0 };
         let plans = match planned {
             Ok(plans) => plans,
             Err(why) => return Ok(none(why)),
@@ -150,12 +180,12 @@ impl<'a> Study<'a> {
         let all: Vec<&JointPlan> = plans.iter().collect();
         let deployment = match catalogue.deploy(&all).map(Rc::new) {
             Ok(deployment) => deployment,
-            Err(why) => return Ok(none(why)),
+            Err(why) => return Ok(none(why.into())),
         };
         for (pool, held) in frame.pools.iter().zip(deployment.held(frame.pools.len())) {
             if held > pool.units {
                 let why = format!("it needs {held} `{}`, and `{}` has {}", pool.name, self.machines.name, pool.units);
-                return Ok(none(why));
+                return Ok(none(why.into()));
             }
         }
         let mut arrivals = Arrivals::of(self.sources, frame.seed)?;
@@ -169,10 +199,9 @@ impl<'a> Study<'a> {
             Wanted::Own(Kind::Adaptive, _) => {
                 let epoch = frame.epoch;
                 let policy = epochs::Policy {
-                    epoch_s: (epoch / SECOND) as u32,
                     start_s: self.start_minutes * Decimal::from(60),
                     load_gb_per_s: Decimal::from_f64_retain(self.starting.load_gb_s).unwrap_or_default(),
-                    ..epochs::Policy::default()
+                    ..epochs::Policy::every((epoch / SECOND) as u32)
                 };
                 let lead = deployment.placed.iter().map(|(kind, _)| kind.start).max().unwrap_or(0).min(epoch / 2);
                 let peaks: Vec<Decimal> = self.members.iter().map(|member| member.rate).collect();
@@ -189,6 +218,7 @@ impl<'a> Study<'a> {
                     forecast: self.forecast,
                     deployed: None,
                     refused: 0,
+                    watched: Watched::default(),
                 };
                 let outcome = go(&mut policy);
                 refused = policy.refused;
@@ -203,20 +233,33 @@ impl<'a> Study<'a> {
         Ok(Compared { outcome: Ok(outcome), unknown: catalogue.unknown.into_iter().collect(), refused })
     }
 
-    fn each(&self, members: &[Member<'a>]) -> Result<Vec<JointPlan>, String> {
-        members.iter().map(|member| self.planned(std::slice::from_ref(member))).collect()
+    /// Why there is no plan, and what would let the jobs fit, as `plan` says it, with the job in whose source that is. `late` ends the search.
+    pub fn explained(&self, refused: &Refused, late: &(dyn Fn() -> bool + Sync)) -> (&Member<'a>, Diagnostic) {
+        let members = &self.all(refused.by_hand)[refused.jobs.clone()];
+        let (job, diagnostic) = explain(members, &refused.problem, &self.machines.name, late);
+        (&members[job], diagnostic)
     }
 
-    fn planned(&self, members: &[Member<'a>]) -> Result<JointPlan, String> {
+    fn all(&self, by_hand: bool) -> &[Member<'a>] {
+        if by_hand { &self.by_hand } else { &self.members }
+    }
+
+    fn each(&self, by_hand: bool) -> Result<Vec<JointPlan>, Unfit> {
+        (0..self.members.len()).map(|job| self.planned(job..job + 1, by_hand)).collect()
+    }
+
+    fn planned(&self, jobs: Range<usize>, by_hand: bool) -> Result<JointPlan, Unfit> {
         let limits = Limits { rounds: self.rounds, out_of_time: None, any: false };
+        let members = &self.all(by_hand)[jobs.clone()];
         // What jobs would cost alone is not shown here, and not looked for.
         join(members, self.machines, &self.planning, &limits, &|_| true).map_err(|unjoined| match unjoined {
-            Unjoined::Unknown(why) => why,
-            Unjoined::Refused(_) => {
+            Unjoined::Unknown(why) => why.into(),
+            Unjoined::Refused(problem) => {
                 let names: Vec<String> =
                     members.iter().map(|member| format!("`{}`", member.prepared.job.name)).collect();
-                let verb = if members.len() == 1 { "does" } else { "do" };
-                format!("{} {verb} not fit on `{}` at its peak", names.join(", "), self.machines.name)
+                let (verb, whose) = if members.len() == 1 { ("does", "its peak") } else { ("do", "their peaks") };
+                let why = format!("{} {verb} not fit on `{}` at {whose}", names.join(", "), self.machines.name);
+                Unfit { why, refused: Some(Refused { jobs, by_hand, problem: Rc::from(problem) }) }
             }
         })
     }

@@ -3,7 +3,7 @@
 mod adaptive;
 mod autoscaled;
 
-pub use adaptive::{Adaptive, Forecast, Prepare, foreseen};
+pub use adaptive::{Adaptive, Forecast, Prepare, Watched, foreseen};
 pub use autoscaled::Autoscaled;
 
 use super::model::{Deployment, Pool};
@@ -48,11 +48,25 @@ impl Seen<'_> {
     pub fn peaks(&self, job: usize, stretch: Micros) -> Vec<f64> {
         let whole = (self.now / self.window) as usize;
         let length = ((stretch / self.window) as usize).max(1);
-        let count = |at: usize| self.counts.get(at).and_then(|jobs| jobs.get(job)).copied().unwrap_or(0);
+        let count = |at: usize| self.count(at, job);
         let first = whole % length;
         let bounds = std::iter::once(0..first).chain((first..whole).step_by(length).map(|at| at..at + length));
         let most = |windows: std::ops::Range<usize>| windows.map(count).max();
         bounds.filter_map(most).map(|count| f64::from(count) / seconds(self.window)).collect()
+    }
+
+    /// A job's rate on average over the last whole windows of so long a stretch, runs a second; none before there was so much time.
+    pub fn rate(&self, job: usize, stretch: Micros) -> Option<f64> {
+        let whole = (self.now / self.window) as usize;
+        let length = ((stretch / self.window) as usize).max(1);
+        let first = whole.checked_sub(length)?;
+        let arrived: u64 = (first..whole).map(|at| u64::from(self.count(at, job))).sum();
+        Some(arrived as f64 / seconds(self.window * length as Micros))
+    }
+
+    /// How many runs of a job arrived in a window.
+    fn count(&self, window: usize, job: usize) -> u32 {
+        self.counts.get(window).and_then(|jobs| jobs.get(job)).copied().unwrap_or(0)
     }
 }
 
@@ -91,7 +105,8 @@ mod tests {
         let counts: Vec<Vec<u32>> = [6, 0, 60, 120, 3, 0, 30].iter().map(|count| vec![*count]).collect();
         let seen = Seen { now: 7 * 60_000_000, window: 60_000_000, counts: &counts, demand: &[] };
         assert_eq!(seen.peaks(0, 180_000_000), [0.1, 2.0, 0.5]);
+        assert_eq!((seen.rate(0, 180_000_000), seen.rate(0, 120_000_000)), (Some(33.0 / 180.0), Some(0.25)));
         let early = Seen { now: 30_000_000, ..seen };
-        assert!(early.peaks(0, 180_000_000).is_empty());
+        assert!(early.peaks(0, 180_000_000).is_empty() && early.rate(0, 180_000_000).is_none());
     }
 }

@@ -96,11 +96,11 @@ pub fn against_base<'o>(all: &'o [&Outcome]) -> impl Iterator<Item = [String; 5]
 }
 
 /// The names of the figures of [`of_jobs`].
-pub const OF_JOBS: [&str; 10] =
-    ["job", "policy", "arrived", "done", "p50 s", "p95 s", "p99 s", "limit", "late", "cost usd"];
+pub const OF_JOBS: [&str; 12] =
+    ["job", "policy", "arrived", "done", "p50 s", "p95 s", "p99 s", "limit", "late", "GPU-h", "cost usd", "energy kWh"];
 
 /// Every job's and every tier's figures under every policy.
-pub fn of_jobs(results: &Results) -> Vec<[String; 10]> {
+pub fn of_jobs(results: &Results) -> Vec<[String; 12]> {
     let all = |outcome: &Outcome| outcome.jobs.len() + outcome.tiers.len();
     let rows = outcomes(results).map(all).max().unwrap_or(0);
     let one = |at: usize, outcome: &Outcome| {
@@ -116,7 +116,9 @@ pub fn of_jobs(results: &Results) -> Vec<[String; 10]> {
             time(latency.p99_s, runs.done),
             of.limit.clone().unwrap_or_else(|| "-".to_string()),
             share(runs.late_share),
+            number(of.spent.gpu_hours, 1),
             number(of.spent.cost_usd, 2),
+            number(of.spent.energy_wh() / 1000.0, 3),
         ])
     };
     (0..rows).flat_map(|at| outcomes(results).filter_map(move |outcome| one(at, outcome))).collect()
@@ -146,11 +148,11 @@ pub fn notes(results: &Results) -> Vec<String> {
     let mut notes = Vec::new();
     for (name, compared) in results {
         match &compared.outcome {
-            Err(why) => notes.push(format!("{name} is not simulated: {why}")),
+            Err(unfit) => notes.push(format!("{name} is not simulated: {}", unfit.why)),
             Ok(outcome) => {
                 if compared.refused > 0 {
-                    let epochs = counted(compared.refused, "epoch");
-                    notes.push(format!("{name}: for {epochs} there was no plan, and the former one went on"));
+                    let times = counted(compared.refused, "time");
+                    notes.push(format!("{name}: {times} there was no plan, and the former one went on"));
                 }
                 if outcome.reused > 0.0 {
                     notes.push(format!("{name}: {} of what goes in had been read before", share(outcome.reused)));
@@ -234,7 +236,7 @@ fn aligned<const N: usize>(
 pub fn value(heading: &Heading, results: &Results) -> Value {
     let one = |(name, compared): &(String, Compared)| match &compared.outcome {
         Ok(outcome) => json!({ "policy": name, "refused": compared.refused, "outcome": outcome }),
-        Err(why) => json!({ "policy": name, "does_not_fit": why }),
+        Err(unfit) => json!({ "policy": name, "does_not_fit": unfit.why }),
     };
     json!({
         "cluster": heading.cluster,

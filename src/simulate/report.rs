@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn names_and_the_command_are_text_and_nothing_else() {
-        let why = Err("<b>none</b>".to_string());
+        let why = Err("<b>none</b>".to_string().into());
         let results = [("<i>x</i>".to_string(), Compared { outcome: why, unknown: Vec::new(), refused: 0 })];
         let jobs = ["<script>alert(1)</script>".to_string()];
         let heading = Heading { cluster: "a&b", jobs: &jobs, hours: 1.0, seed: 0 };

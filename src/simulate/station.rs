@@ -136,6 +136,11 @@ impl Station {
         }
     }
 
+    /// How many devices of a pool its replicas hold.
+    pub fn holds(&self, pool: usize) -> i64 {
+        if self.kind.pool == pool { self.held() * self.kind.units } else { 0 }
+    }
+
     /// Replicas that hold devices.
     pub fn held(&self) -> i64 {
         self.up + self.starting + self.draining

@@ -221,6 +221,7 @@ fn devices(changes: &[(Micros, i64, i64)]) -> Outcome {
         pool: 0,
         units: *units,
         usd_per_hour: Decimal::from(*price),
+        taken: None,
     };
     settings.changes = changes.iter().map(change).collect();
     let mut policy = fixed(vec![(kind(0, &[1.0]), 2)], vec![carried(vec![route(To::Kind(0), 1.0, 10.0)])]);
@@ -245,6 +246,28 @@ fn a_lost_device_takes_its_replica_along_until_there_is_another() {
     let none = devices(&[(5, 0, 2), (300, 2, 2)]);
     assert_eq!((none.runs.done, none.lost, none.runs.in_flight), (6, 2, 0));
     assert!(none.runs.latency.mean_s > 390.0, "{}", none.runs.latency.mean_s);
+}
+
+#[test]
+fn a_device_that_is_taken_may_be_one_in_use_though_others_are_not() {
+    let taken = |which: i64| {
+        let arrivals = [Ok(Arrival::planned(0, 0))];
+        let mut settings = settings(600 * SECOND, Service::Planned);
+        let (at, usd_per_hour) = (5 * SECOND, Decimal::TWO);
+        settings.changes = vec![Change { at, pool: 0, units: 999, usd_per_hour, taken: Some(which) }];
+        let mut policy = fixed(vec![(kind(0, &[1.0]), 2)], vec![carried(vec![route(To::Kind(0), 1.0, 10.0)])]);
+        simulate(&settings, &one_step(None), &mut arrivals.into_iter(), &mut policy).unwrap()
+    };
+    // The call goes to one of two replicas; who loses it begins anew on the other, and a third device takes the place of the lost one.
+    let (first, second, other) = (taken(0), taken(1), taken(2));
+    assert_eq!((first.lost, second.lost, other.lost), (1, 1, 0));
+    let mut latencies = [first.runs.latency.mean_s, second.runs.latency.mean_s];
+    latencies.sort_by(f64::total_cmp);
+    assert!((latencies[0] - 10.0).abs() < 1e-6 && (latencies[1] - 15.0).abs() < 1e-6, "{latencies:?}");
+    assert!((other.runs.latency.mean_s - 10.0).abs() < 1e-6);
+    for outcome in [first, second, other] {
+        assert!((outcome.spent.gpu_hours - 2.0 / 6.0).abs() < 1e-9, "{}", outcome.spent.gpu_hours);
+    }
 }
 
 #[test]
@@ -329,8 +352,15 @@ proptest! {
         settings.drain = drain * SECOND;
         settings.mtbf = breaks.then_some(120 * SECOND);
         // Devices go and come back, while and after the fleet becomes another one.
-        let change = |at: i64, units: i64| Change { at: at * SECOND, pool: 0, units, usd_per_hour: Decimal::ONE };
-        settings.changes = vec![change(15, left + 1), change(25, left), change(400, 1_000)];
+        let change = |at: i64, units: i64, taken| Change {
+            at: at * SECOND,
+            pool: 0,
+            units,
+            usd_per_hour: Decimal::ONE,
+            taken,
+        };
+        settings.changes =
+            vec![change(5, 999, Some(0)), change(15, left + 1, None), change(25, left, None), change(400, 1_000, None)];
         let routed = |id: usize| {
             let step = |at: usize| Route { input_s: 0.4, ..route(To::Kind(id), calls[at], 0.3) };
             Rc::new(vec![carried((0..3).map(step).collect()), carried(vec![route(To::Kind(0), 1.0, 2.0)])])

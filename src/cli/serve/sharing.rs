@@ -1,6 +1,6 @@
 //! The options of a server's fleet: which machines deployed workflows share, and how often their plan is made again.
 
-use crate::adapt::epochs::Policy;
+use crate::adapt::epochs::{LOOKS, Policy, WINDOWS};
 use crate::cli::Failure;
 use crate::cli::args::{Format, Source};
 use crate::cli::here::{HERE, machines, machines_of};
@@ -9,14 +9,10 @@ use crate::serve::fleet::{Fleet, Look, Terms};
 use crate::space::Machines;
 use crate::space::load::BUSY;
 use clap::Args;
-use rust_decimal::Decimal;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// How many looks there are in an epoch, and how many windows over which rates are measured.
-const LOOKS: u32 = 120;
-const WINDOWS: u32 = 6;
 /// The longest that a joint plan is looked for.
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -36,16 +32,7 @@ pub struct SharingOptions {
 pub fn fleet(options: &SharingOptions, libraries: &[PathBuf]) -> Fleet {
     let epoch = Duration::from_secs(options.epoch.into());
     let window = epoch / WINDOWS;
-    let usual = Policy::default();
-    // In a shorter epoch what is switched is tools and small models, which are there sooner: the same share of it.
-    let part = (Decimal::from(options.epoch) / Decimal::from(usual.epoch_s)).min(Decimal::ONE);
-    let policy = Policy {
-        epoch_s: options.epoch,
-        rest_s: options.epoch / WINDOWS,
-        start_s: usual.start_s * part,
-        stop_s: usual.stop_s * part,
-        ..usual
-    };
+    let policy = Policy::every(options.epoch);
     let machines = look(options.cluster.clone(), libraries.to_vec());
     Fleet::new(Terms {
         machines,

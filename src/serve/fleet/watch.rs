@@ -110,7 +110,7 @@ impl Watching {
         let since_s = since(self.refused_ms.unwrap_or(force.since_ms));
         let seen = Seen { since_s, rates: &seen_rates, paces: &paces, machines: &machines };
         let mut causes = self.watch.look(&force.joint, &seen, policy);
-        if self.idle_kept && causes.iter().all(is_idle) {
+        if self.idle_kept && causes.iter().all(Cause::is_idle) {
             causes.clear();
         }
         if !causes.is_empty() {
@@ -130,7 +130,8 @@ impl Watching {
         let (causes, foreseen) = (&causes, &foreseen);
         let case = Case { force: &force, machines, paces: &paces, causes: causes.clone(), foreseen: foreseen.clone() };
         let planned = fleet.again(service, &case, &rates);
-        self.idle_kept = causes.iter().all(is_idle) && planned.as_ref().is_ok_and(|(_, said)| said.verdict == "kept");
+        self.idle_kept =
+            causes.iter().all(Cause::is_idle) && planned.as_ref().is_ok_and(|(_, said)| said.verdict == "kept");
         let next = |(joint, said)| fleet.enact(service, all, (Some(joint), paces), said);
         if let Err(why) = planned.and_then(next) {
             let help = why.hint().map(|help| format!("\n{help}")).unwrap_or_default();
@@ -268,10 +269,6 @@ fn paced(before: Paces, causes: &[Cause]) -> Paces {
         _ => None,
     });
     seen.fold(before, |paces, (instance, times)| paces.seen(instance, times, LATEST as u64))
-}
-
-fn is_idle(cause: &Cause) -> bool {
-    matches!(cause, Cause::Idle { .. })
 }
 
 fn decimal(rate: f64) -> Decimal {

@@ -146,8 +146,10 @@ impl Fleet<'_> {
         }
     }
 
-    /// A pool changes. Where more devices are held than there are left, replicas lose theirs, whichever it hits.
+    /// A pool changes. A device that is taken away may be one that is held; where more are held than there are left, replicas lose theirs,
+    /// whichever it hits.
     pub(super) fn change(&mut self, change: &Change) {
+        let held = self.held(change.pool);
         let pool = &mut self.pools[change.pool];
         self.free[change.pool] += change.units - pool.units;
         (pool.units, pool.usd_per_hour) = (change.units, change.usd_per_hour);
@@ -155,34 +157,42 @@ impl Fleet<'_> {
         for station in self.stations.iter_mut().flatten().filter(|station| station.kind.pool == change.pool) {
             station.priced(now, pool.price(station.kind.units));
         }
-        while self.free[change.pool] < 0 && self.lose(change.pool) {}
+        if let Some(which) = change.taken.filter(|which| *which < held) {
+            self.lose(change.pool, which);
+        }
+        while self.free[change.pool] < 0 {
+            let held = self.held(change.pool);
+            if held == 0 {
+                break;
+            }
+            let hit = self.breaks.below(held as usize) as i64;
+            self.lose(change.pool, hit);
+        }
         if self.next.is_none() {
             self.begin_pending();
         }
         self.settle(false);
     }
 
-    /// One device that somebody holds is gone: the replica with it, and its other devices are free. False where nobody holds one.
-    fn lose(&mut self, pool: usize) -> bool {
-        let on = |station: &Station| if station.kind.pool == pool { station.held() * station.kind.units } else { 0 };
-        let held: i64 = self.stations.iter().flatten().map(on).sum();
-        if held == 0 {
-            return false;
-        }
-        let mut hit = self.breaks.below(held as usize) as i64;
+    /// How many devices of a pool somebody holds.
+    fn held(&self, pool: usize) -> i64 {
+        self.stations.iter().flatten().map(|station| station.holds(pool)).sum()
+    }
+
+    /// One of the devices that somebody holds is gone: the replica with it, and its other devices are free.
+    fn lose(&mut self, pool: usize, mut hit: i64) {
         for id in 0..self.stations.len() {
             let Some(station) = self.stations[id].as_mut() else { continue };
-            let own = on(station);
+            let own = station.holds(pool);
             if hit < own {
                 station.lose(self.now, (hit / station.kind.units) as usize);
                 self.books.lost += 1;
                 self.give_back(id, 1);
                 self.elsewhere(id as u32);
-                return true;
+                return;
             }
             hit -= own;
         }
-        false
     }
 
     pub(super) fn ready(&mut self, id: u32, replica: u32, life: u32) {
