@@ -9,6 +9,7 @@ pub mod encode;
 pub mod ends;
 pub mod errors;
 pub mod figures;
+pub mod limits;
 pub mod load;
 pub mod quality;
 pub mod reporters;
@@ -17,6 +18,7 @@ pub mod sharing;
 pub mod sizes;
 pub mod table;
 pub mod tail;
+pub mod tier;
 
 use crate::diag::Diagnostics;
 use crate::ir::dag::Dag;

@@ -1,6 +1,6 @@
 //! `slo`, `minimize`, `prefer` limits, `expect`: units, dimensions and sense.
 
-use super::program::{Clause, Expectation, Job, Metric, Wish};
+use super::program::{Clause, Expectation, Job, Metric, Stands, Tier, Wish};
 use super::{Context, errors, quantity};
 use crate::diag::source::Span;
 use crate::diag::{Diagnostics, nearest};
@@ -9,8 +9,9 @@ use crate::syntax::ast::{self, BinaryOp, Name, Preference, StmtKind};
 use crate::syntax::errors::CURRENCIES;
 use crate::types::{Size, Type};
 use crate::units::{self, Dimension};
-use ecow::EcoString;
+use ecow::{EcoString, eco_format};
 use rust_decimal::Decimal;
+use std::cmp::Ordering;
 
 /// Reads the limits, wishes and expectations of a job.
 pub fn check_clauses(body: &[ast::Stmt], job: &mut Job, context: &Context, cx: &mut Diagnostics) {
@@ -18,10 +19,14 @@ pub fn check_clauses(body: &[ast::Stmt], job: &mut Job, context: &Context, cx: &
         match &stmt.kind {
             StmtKind::Slo(clauses) => {
                 for clause in clauses {
-                    job.clauses.extend(read_clause(clause, context, cx));
+                    let read = read_clause(clause, job, context, cx);
+                    job.clauses.extend(read);
                 }
             }
-            StmtKind::Prefer(Preference::Clause(clause)) => job.preferred.extend(read_clause(clause, context, cx)),
+            StmtKind::Prefer(Preference::Clause(clause)) => {
+                let read = read_clause(clause, job, context, cx);
+                job.preferred.extend(read);
+            }
             StmtKind::Wish(wishes) => {
                 for wish in wishes {
                     let Some(wish) = read_wish(wish, cx) else { continue };
@@ -50,9 +55,9 @@ pub fn check_clauses(body: &[ast::Stmt], job: &mut Job, context: &Context, cx: &
     let mut superfluous = Vec::new();
     for (i, clause) in job.clauses.iter().enumerate() {
         let tighter = job.clauses.iter().enumerate().find(|(j, other)| {
-            let upper = clause.metric != Metric::Quality;
-            let dominated = if upper { other.limit < clause.limit } else { other.limit > clause.limit };
-            i != *j && clause.metric == other.metric && (dominated || (other.limit == clause.limit && *j < i))
+            i != *j
+                && clause.metric == other.metric
+                && tighter(other, clause).is_some_and(|by| by.is_gt() || (by.is_eq() && *j < i))
         });
         if let Some((_, other)) = tighter {
             superfluous.push((clause.span, &clause.text, other.span));
@@ -64,6 +69,18 @@ pub fn check_clauses(body: &[ast::Stmt], job: &mut Job, context: &Context, cx: &
     }
     if let Some((span, ..)) = superfluous.get(SHOWN) {
         cx.push(errors::more_superfluous(*span, superfluous.len() - SHOWN));
+    }
+}
+
+/// Which of two limits on one metric asks for more, where that is known without the job's data flow and sizes.
+fn tighter(one: &Clause, other: &Clause) -> Option<Ordering> {
+    let place = |tier: &Tier| Tier::ALL.iter().position(|t| t == tier);
+    let (more, less) = if one.metric == Metric::Quality { (one, other) } else { (other, one) };
+    match (&more.stands, &less.stands) {
+        (Stands::Tier(more), Stands::Tier(less)) => Some(place(less).cmp(&place(more))),
+        (Stands::PerItem { limit: more, .. }, Stands::PerItem { limit: less, .. }) => Some(more.cmp(less)),
+        (Stands::Itself, Stands::Itself) => Some(more.limit.cmp(&less.limit)),
+        _ => None,
     }
 }
 
@@ -109,7 +126,37 @@ fn read_metric(path: &[Name], cx: &mut Diagnostics) -> Option<Metric> {
     }
 }
 
-fn read_clause(clause: &ast::Clause, context: &Context, cx: &mut Diagnostics) -> Option<Clause> {
+/// The list of whose items a limit speaks; none where it is that of a run.
+fn per_item(per: &Name, metric: Metric, job: &Job, cx: &mut Diagnostics) -> Option<EcoString> {
+    if per.text == "run" {
+        return None;
+    }
+    let (what, instead) = (format!("a limit per {}", per.text), "limit the whole run");
+    if per.text != "item" {
+        cx.push(errors::unsupported(per.span, &what, "write `per item` or `per run`"));
+        return None;
+    }
+    if !matches!(metric, Metric::Cost | Metric::Energy) {
+        let what = format!("a limit on `{}` per item", metric.name());
+        cx.push(errors::unsupported(per.span, &what, instead));
+        return None;
+    }
+    let lists = job.params.iter().map(|id| job.local(*id)).filter(|local| matches!(local.ty, Type::List(_)));
+    match lists.collect::<Vec<_>>()[..] {
+        [list] => Some(list.name.clone()),
+        [] => {
+            cx.push(errors::no_items(per.span, "no input of the job is a list"));
+            None
+        }
+        [first, second, ..] => {
+            let why = format!("`{}` and `{}` are lists", first.name, second.name);
+            cx.push(errors::no_items(per.span, &why));
+            None
+        }
+    }
+}
+
+fn read_clause(clause: &ast::Clause, job: &Job, context: &Context, cx: &mut Diagnostics) -> Option<Clause> {
     let metric = read_metric(&clause.metric, cx)?;
     let (op, op_span) = clause.op;
     let wanted = if metric == Metric::Quality { BinaryOp::Ge } else { BinaryOp::Le };
@@ -117,21 +164,23 @@ fn read_clause(clause: &ast::Clause, context: &Context, cx: &mut Diagnostics) ->
         let touches = clause.metric.last().is_some_and(|name| name.span.end == op_span.start);
         cx.push(errors::wrong_comparison(op_span, metric.name(), wanted.text(), touches));
     }
-    if let Some(per) = &clause.per
-        && per.text != "run"
-    {
-        cx.push(errors::unsupported(per.span, &format!("a limit per {}", per.text), "limit the whole run"));
-    }
+    let input = clause.per.as_ref().and_then(|per| per_item(per, metric, job, cx));
     let quantity = match &clause.limit.kind {
         ast::ExprKind::Number(quantity) => quantity,
         ast::ExprKind::Error => return None,
-        ast::ExprKind::Name(tier) if ["best", "good", "fair", "basic"].contains(&tier.as_str()) => {
-            cx.push(errors::unsupported(
-                clause.limit.span,
-                "a tier of quality",
-                "write a percentage: `quality >= 80 %`",
-            ));
-            return None;
+        ast::ExprKind::Name(name)
+            if metric == Metric::Quality
+                && let Some(tier) = Tier::named(name) =>
+        {
+            return Some(Clause {
+                metric,
+                limit: Decimal::ZERO,
+                stands: Stands::Tier(tier),
+                span: clause.span,
+                limit_span: clause.limit.span,
+                unit: ("%".into(), Decimal::new(1, 2)),
+                text: as_written(clause, context),
+            });
         }
         _ => {
             cx.push(errors::limit_not_constant(clause.limit.span));
@@ -181,15 +230,21 @@ fn read_clause(clause: &ast::Clause, context: &Context, cx: &mut Diagnostics) ->
         return None;
     }
     let factor = if unit_text.is_empty() { Decimal::ONE } else { units::resolve(&unit_text)?.1 };
-    let text = context.sources.text(clause.span).split_whitespace().collect::<Vec<_>>().join(" ").into();
-    Some(Clause {
-        metric,
-        limit: measured.value,
-        span: clause.span,
-        limit_span: quantity.span,
-        unit: (unit_text, factor),
-        text,
-    })
+    let text = as_written(clause, context);
+    let unit = (unit_text, factor);
+    let (stands, limit_span, unit) = match (input, &clause.per) {
+        (Some(input), Some(per)) => {
+            let each = (eco_format!("{} per {}", unit.0, per.text), unit.1);
+            let stands = Stands::PerItem { input, limit: measured.value, unit, text: text.clone() };
+            (stands, quantity.span.to(per.span), each)
+        }
+        _ => (Stands::Itself, quantity.span, unit),
+    };
+    Some(Clause { metric, limit: measured.value, stands, span: clause.span, limit_span, unit, text })
+}
+
+fn as_written(clause: &ast::Clause, context: &Context) -> EcoString {
+    context.sources.text(clause.span).split_whitespace().collect::<Vec<_>>().join(" ").into()
 }
 
 /// A quantity of a size, for messages.

@@ -13,7 +13,7 @@ use crate::library::Library;
 use crate::plan::model::Hashes;
 use crate::space::ends::End;
 use crate::space::sizes::{InputSizes, settle};
-use crate::space::{self, Machines, Space, Usable, quality, reporters};
+use crate::space::{self, Machines, Space, Usable, limits, quality, reporters};
 
 /// A file that is checked, with its holes filled.
 #[derive(Clone, Copy)]
@@ -76,7 +76,7 @@ pub fn prepare<'a>(compiled: Compiled<'a>, target: &Target<'a>, cx: &mut Diagnos
 /// Prepares a job that may differ from the file's in its clauses, wishes, rules and expectations, not in its data flow.
 pub fn prepare_job<'a>(
     compiled: Compiled<'a>,
-    job: Job,
+    mut job: Job,
     target: &Target<'a>,
     cx: &mut Diagnostics,
 ) -> Result<Prepared<'a>, String> {
@@ -87,6 +87,7 @@ pub fn prepare_job<'a>(
     let workflow = lower(&job, &checked.program)
         .ok_or_else(|| format!("`{}` still has holes: `mkbc expand` fills them", job.name))?;
     let sizes = settle(&job, target.measured, cx);
+    limits::settle(&mut job, &workflow, &checked.library, &sizes, cx);
     let hashes = Hashes {
         source: digest([texts.sources.get(file).text.as_str()]),
         library: library_digest(texts),

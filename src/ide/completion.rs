@@ -133,6 +133,7 @@ impl List<'_> {
             }
             Some(Token::Cache) => return self.words("of the call", &["on", "off"]),
             Some(Token::Retry | Token::Timeout) => return,
+            Some(Token::GreaterEq) if self.limits_quality(line, cursor) => return self.tiers(),
             Some(Token::Prefer) => {
                 self.keywords(&["using", "avoid", "only"]);
                 return self.metrics(" ");
@@ -200,6 +201,13 @@ impl List<'_> {
                     | (Token::OpenBrace, _, Some((_, Token::Type, _)))
             )
         )
+    }
+
+    /// Whether the comparison that ends here is that of a limit on quality.
+    fn limits_quality(&self, line: &[crate::syntax::token::Spanned], cursor: &Cursor) -> bool {
+        let inside = matches!(cursor.bracket(), Some((Token::OpenBrace, Some((_, Token::Slo, _)), _)));
+        let prefers = line.first().is_some_and(|t| t.1 == Token::Prefer);
+        (inside || prefers) && line.iter().rev().nth(1).is_some_and(|t| cursor.text(t) == "quality")
     }
 
     /// The task of the call that a `using` on this line is for.

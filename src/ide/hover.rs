@@ -3,7 +3,7 @@
 use super::Analysis;
 use super::cursor::expressions;
 use super::names::Target;
-use crate::check::program::{Hole, Job};
+use crate::check::program::{Hole, Job, Tier};
 use crate::diag::source::Span;
 use crate::doc::{declared, of_entry, of_task};
 use crate::expand::current::change;
@@ -190,6 +190,11 @@ fn word(analysis: &Analysis, at: u32) -> Option<(Span, String)> {
             format!(" ({})", unit.dimension)
         };
         return Some((span, format!("{}\n{}{base}, {factor} of the base unit", code(text), unit.meaning)));
+    }
+    if let Some(tier) = Tier::named(text)
+        && index.checked_sub(1).is_some_and(|i| tokens[i].1 == Token::GreaterEq)
+    {
+        return Some((span, format!("{}\n{}", code(text), tier.meaning())));
     }
     let docs = KEYWORDS.iter().find(|(word, _)| token.is_keyword() && *word == text)?.1;
     Some((span, format!("{}\n{docs}", code(text))))

@@ -4,11 +4,12 @@
 use super::model::{Plan, PlanClause, PlanComposition, PlanPart, PlanStep};
 use super::{compose, fallback};
 use crate::check::program::{Clause, Job, Metric, Pin, Program, Rule, RuleKind};
+use crate::diag::Diagnostics;
 use crate::ir::lower::lower;
 use crate::ir::resolve::{Resolved, resolve};
 use crate::ir::workflow::{Node, Operand, Region, ValueId, Way};
 use crate::library::Library;
-use crate::space::{Candidate, reporters};
+use crate::space::{Candidate, limits, reporters};
 use crate::units::counted;
 use ecow::EcoString;
 use std::collections::BTreeSet;
@@ -19,6 +20,14 @@ pub fn audit(plan: &Plan, job: &Job, program: &Program, library: &Library) -> Ve
     let Some(workflow) = lower(job, program) else {
         return vec![format!("`{}` has open holes", job.name)];
     };
+    // Where a tier stands for no number, the plan does not state the clause.
+    let mut settled = job.clone();
+    let sizes = plan.inputs.iter().map(|input| {
+        let sizes = input.sizes.iter().map(|(name, value)| (name.as_str().into(), *value));
+        (input.name.as_str().into(), sizes.collect())
+    });
+    limits::settle(&mut settled, &workflow, library, &sizes.collect(), &mut Diagnostics::default());
+    let job = &settled;
     let whole = workflow;
     let picked: Result<Vec<Option<usize>>, String> =
         (0..whole.steps.len()).map(|step| compose::pick(plan, &whole, step)).collect();

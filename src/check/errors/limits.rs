@@ -274,3 +274,8 @@ pub fn of_called_job(at: Span, name: &str, lines: &[String], caller: &str) -> Di
     let label = format!("a part of `{caller}`, whose own lines count; rules and pins of `{name}` hold");
     no_effect(at, message, &label, &format!("write in `{caller}` what is to hold of {them} for the whole run"))
 }
+/// E0318: a limit per item of a job that has not one list.
+pub fn no_items(at: Span, why: &str) -> Diagnostic {
+    Diagnostic::error("E0318", "it is not known which items are meant", at, why.to_string())
+        .help("limit the whole run, or let the job have one input that is a list")
+}

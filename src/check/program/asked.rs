@@ -73,8 +73,10 @@ impl Metric {
 pub struct Clause {
     /// What is limited.
     pub metric: Metric,
-    /// The limit in base units (usd, s, ratio, Wh, devices): at least for quality, at most for the rest.
+    /// The limit of a run in base units (usd, s, ratio, Wh, devices): at least for quality, at most for the rest.
     pub limit: Decimal,
+    /// What is written in place of it.
+    pub stands: Stands,
     /// The whole clause.
     pub span: Span,
     /// The limit alone, for repairs.
@@ -89,6 +91,81 @@ impl Clause {
     /// What two limits share when one can take the other's place: `latency` and `latency.p95` do not.
     pub fn figure(&self) -> Metric {
         self.metric
+    }
+}
+
+/// What a line says of a run's limit. Where it does not say it itself, `space::limits` sets it for the job's data flow and sizes.
+#[derive(Clone, Debug)]
+pub enum Stands {
+    /// The limit itself.
+    Itself,
+    /// The tier that the quality is to be in.
+    Tier(Tier),
+    /// The limit for each item of the job's list.
+    PerItem {
+        /// The list's name.
+        input: EcoString,
+        /// The limit for an item, in base units.
+        limit: Decimal,
+        /// The unit that it is written in, and its size in base units.
+        unit: (EcoString, Decimal),
+        /// As written.
+        text: EcoString,
+    },
+}
+
+/// A tier of quality: a share of all ways to carry a job out that the library knows, the best ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    /// None is better.
+    Best,
+    /// One in twenty is as good or better.
+    Good,
+    /// One in five.
+    Fair,
+    /// Every second one.
+    Basic,
+}
+
+impl Tier {
+    /// All of them, the best first.
+    pub const ALL: [Tier; 4] = [Tier::Best, Tier::Good, Tier::Fair, Tier::Basic];
+
+    /// The tier of a name.
+    pub fn named(name: &str) -> Option<Tier> {
+        Tier::ALL.into_iter().find(|tier| tier.name() == name)
+    }
+
+    /// Its name in a job.
+    pub fn name(self) -> &'static str {
+        match self {
+            Tier::Best => "best",
+            Tier::Good => "good",
+            Tier::Fair => "fair",
+            Tier::Basic => "basic",
+        }
+    }
+
+    /// What it is, in words.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Tier::Best => "No way to carry the job out that the library knows is better.",
+            Tier::Good => "One in twenty of the ways to carry the job out that the library knows is as good or better.",
+            Tier::Fair => "One in five of the ways to carry the job out that the library knows is as good or better.",
+            Tier::Basic => {
+                "Every second one of the ways to carry the job out that the library knows is as good or better."
+            }
+        }
+    }
+
+    /// The share of all ways that are in it; `None` for the best alone.
+    pub fn share(self) -> Option<f64> {
+        match self {
+            Tier::Best => None,
+            Tier::Good => Some(0.05),
+            Tier::Fair => Some(0.20),
+            Tier::Basic => Some(0.50),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ shifts! {
     nothing LocalId;
     nothing HoleId;
     nothing Metric;
+    nothing Stands;
     nothing QualityRule;
     nothing Decimal;
     nothing Count;
@@ -28,7 +29,7 @@ shifts! {
     struct If { condition, share, then, otherwise }
     struct Repeat { carry, limit, expected, body, until }
     struct Hole { name, span, goal, ty, scope }
-    struct Clause { metric, limit, span, limit_span, unit, text }
+    struct Clause { metric, limit, stands, span, limit_span, unit, text }
     struct Wish { metric, span }
     struct Rule { kind, soft, span, text }
     struct Pin { implementation, knobs, device, units, span }

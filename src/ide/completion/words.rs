@@ -1,6 +1,7 @@
 //! Completions that are words of a closed list: keywords, units, types, metrics, modules, models, knobs, machines.
 
 use super::{CompletionKind, List};
+use crate::check::program::Tier;
 use crate::ide::cursor::Cursor;
 use crate::ide::hover::{KEYWORDS, METRICS, implementation};
 use crate::syntax::token::{Spanned, Token};
@@ -36,6 +37,13 @@ impl List<'_> {
     pub(super) fn words(&mut self, detail: &str, words: &[&str]) {
         for (rank, word) in words.iter().enumerate() {
             self.add(word, CompletionKind::Keyword, detail, "", rank as u32);
+        }
+    }
+
+    /// What may stand in place of a percentage.
+    pub(super) fn tiers(&mut self) {
+        for (rank, tier) in Tier::ALL.into_iter().enumerate() {
+            self.add(tier.name(), CompletionKind::Keyword, "tier of quality", tier.meaning(), rank as u32);
         }
     }
 
