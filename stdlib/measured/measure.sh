@@ -119,7 +119,8 @@ done
 measure pocketsphinx --audio "$work/kitchen.wav" "$work/road_trip.wav"
 wanted() { [ ${#only[@]} -eq 0 ] || [[ " ${only[*]} " == *" $1 "* ]]; } # NAME
 # Whisper's own program with random weights of the published shapes, which writes as many tokens as people speak (tests/tools/random_whisper.py):
-# how long it takes depends on nothing else. Its server is one of ours, on as many threads as there are to be cores.
+# how long it takes depends on nothing else. It wants `pip install --no-deps --target ~/.cache/mkbc/whisper openai-whisper more-itertools` beside what
+# tests/servers/get_vllm.sh installs. Its server is one of ours, on as many threads as there are to be cores.
 whisper() { # NAME VARIANT MODEL
   wanted "$1" || return 0
   local packages=${MKBC_WHISPER:-${XDG_CACHE_HOME:-$HOME/.cache}/mkbc/whisper} python=${MKBC_VLLM_PYTHON:-${XDG_CACHE_HOME:-$HOME/.cache}/mkbc/vllm/bin/python}
