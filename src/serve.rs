@@ -73,6 +73,8 @@ pub struct Settings {
     pub project: PathBuf,
     /// Folders of the library, absolute.
     pub libraries: Vec<PathBuf>,
+    /// The Ray cluster on which programs of this machine's runs are carried out: its address, and what goes there.
+    pub ray: Option<(String, PathBuf)>,
     /// Runs at a time.
     pub workers: usize,
     /// Runs that may wait, of all tenants.

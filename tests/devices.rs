@@ -6,6 +6,7 @@ mod mkbc;
 
 use mkbc::{Done, Mkbc, repository};
 use serde_json::Value;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -105,6 +106,29 @@ fn power_memory_links_and_parting_come_from_the_management_library() {
     let shown = with_libraries(&["cuda", "nvml"], &[], &["devices"]).out;
     assert!(shown.contains("300 W, at most 700 W, 5 NVLinks, PCI 00000000:17:00.0, GPU-1010"), "{shown}");
     assert!(shown.contains("parted by MIG"), "{shown}");
+}
+
+/// What devices do is seen where the fleet is.
+#[test]
+fn a_server_says_what_its_devices_do() {
+    let mkbc = Mkbc::new();
+    ["cuda", "nvml"].iter().for_each(|library| fake(library, &[], &mkbc));
+    let mut command = mkbc.command(["serve", "--addr", "127.0.0.1:0"]);
+    command.env("LD_LIBRARY_PATH", mkbc.path("")).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut server = command.spawn().expect("it starts");
+    let mut line = String::new();
+    BufReader::new(server.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
+    let url = line.trim().strip_prefix("serving ").expect("an address");
+    let [fleet, shown] =
+        [&["--json"][..], &[]].map(|more| mkbc.run(&[&["deploy", "--fleet", "--to", url], more].concat()));
+    server.kill().expect("killed");
+    server.wait().expect("ended");
+    let fleet: Value = serde_json::from_str(&fleet.out).expect("JSON");
+    let gpus = fleet["load"]["gpus"].as_array().unwrap_or_else(|| panic!("{fleet:#}"));
+    assert_eq!(gpus.len(), 2);
+    let figures = ["busy", "memory_used_gb", "power_w", "power_limit_w"].map(|name| gpus[0][name].as_f64());
+    assert_eq!(figures, [Some(0.41), Some(2.0), Some(300.0), Some(700.0)], "{fleet:#}");
+    assert!(shown.out.contains(": 41 % busy, 2.0 of 80.0 GB in use, 300 of 700 W"), "{}", shown.out);
 }
 
 /// An instance of a parted GPU bears the GPU's name, and has a part of its memory: nothing may be planned for it as if it were the whole.

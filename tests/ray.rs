@@ -13,6 +13,7 @@ use murakkab::ray::jobs::Jobs;
 use murakkab::run::block_on;
 use serde_json::{Value, json};
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -147,6 +148,8 @@ fn another_machine_needs_a_token() {
         let done = mkbc.run(&run("tell.mkb", &["--text", "a", "--engine", wrong]));
         assert!(done.code == Some(1) && done.err.contains("ray://127.0.0.1:8265"), "{wrong}: {}", done.err);
     }
+    let done = mkbc.run(&["serve", "--addr", "127.0.0.1:0", "--engine", "ray://10.0.0.1:8265"]);
+    assert!(done.code == Some(1) && done.err.contains("RAY_AUTH_TOKEN is not set"), "{}", done.err);
     let done = mkbc.run(&run("tell.mkb", &["--text", "a", "--engine", "ray://127.0.0.1:9"]));
     assert!(done.err.contains("127.0.0.1:9 does not answer"), "{}", done.err);
 }
@@ -312,6 +315,7 @@ fn inside_without_a_token() {
     assert_eq!(done.code, Some(1), "{}", done.out);
     assert!(done.err.contains("needs 2 `GPU`, and the Ray cluster has 0"), "{}", done.err);
     a_name_that_is_taken();
+    a_servers_runs();
     // A file goes there, comes back, and goes again.
     let done = on_ray(&mkbc, "copy.mkb", &["--page", "page.pgm"], None);
     assert_eq!(done.code, Some(0), "{}", done.err);
@@ -320,6 +324,43 @@ fn inside_without_a_token() {
     assert!(file.contains(".mkbc/runs"), "{file}");
     assert_eq!(fs::read_to_string(file).expect("a copy"), PAGE);
     a_raylet_with_a_spare_node();
+}
+
+/// A server whose runs' programs are carried out there.
+fn a_servers_runs() {
+    let mkbc = house();
+    let words = ["serve", "--addr", "127.0.0.1:0", "--library", "lib", "--engine", ADDRESS, "--grace", "0.1"];
+    let mut command = mkbc.command(words);
+    command.env("MKBC_WORKER", mkbc.path("mkbc-slim")).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut server = Head(command.spawn().expect("it starts"));
+    let mut line = String::new();
+    BufReader::new(server.0.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
+    let url = line.trim().strip_prefix("serving ").expect("an address").to_owned();
+    let submit = |job: &str, more: &[&str]| {
+        let words = ["submit", job, "--library", "lib", "--to", &url, "--text", "abc"];
+        let done = mkbc.run(&[&words, more].concat());
+        assert_eq!(done.code, Some(0), "{}", done.err);
+        done.out.trim().to_owned()
+    };
+    let run = submit("held.mkb", &[]);
+    wait("the call", || begun(&mkbc) == 1);
+    assert!(!processes(&[WORKER]).is_empty(), "it is a worker of the cluster that carries it out");
+    mkbc.write("go", "");
+    assert_eq!(mkbc.run(&["watch", &run]).code, Some(0));
+    let done = mkbc.run(&["fetch", &run]);
+    assert!(done.code == Some(0) && done.out.starts_with("held abc by "), "{}{}", done.out, done.err);
+    wait("the driver's end", || processes(&["driver.py"]).is_empty());
+    // One that is stopped takes what it has begun along.
+    fs::remove_file(mkbc.path("go")).expect("removed");
+    let run = submit("held.mkb", &[]);
+    wait("the call", || begun(&mkbc) == 2);
+    let path = run.replacen(&url, &format!("{url}/v1/runs"), 1);
+    let client = reqwest::Client::new();
+    let state = || block_on(async { client.get(&path).send().await?.json::<Value>().await });
+    let stop = block_on(async { client.post(format!("{path}/cancel")).send().await });
+    assert!(stop.expect("a runtime").expect("an answer").status().is_success());
+    wait("the end of the run", || state().expect("a runtime").is_ok_and(|run| run["state"] == "cancelled"));
+    wait("the end of what was begun", || processes(&["hold.sh"]).is_empty());
 }
 
 /// Two more nodes with a resource that the step needs: the raylet of the one that works on it is killed, and the other takes over.

@@ -239,6 +239,11 @@ impl Saves {
     pub fn usd_per_hour(&self) -> Option<Decimal> {
         self.going_on.map(|going_on| going_on - self.taken)
     }
+
+    /// That going on is no choice, and why.
+    pub fn no_going_on(&self) -> Option<String> {
+        self.broken.as_ref().map(|why| format!("going on as before does not hold: {why}"))
+    }
 }
 
 /// A plan that was made again: why, what it changes and what that saves.

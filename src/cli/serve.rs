@@ -5,8 +5,11 @@ mod sharing;
 use super::here::{HERE, machines, this_machine, usable_here};
 use super::judge::apart;
 use super::load::library;
+use super::run::program;
 use super::{Failure, note, print};
+use crate::ray::Ray;
 use crate::run::devices::cpu::cores;
+use crate::run::fault::Fault;
 use crate::run::journal::PROJECT;
 use crate::serve::listen::Patience;
 use crate::serve::planning::{Here, Planner};
@@ -89,6 +92,9 @@ pub struct ServeOptions {
     /// Seconds that what is under way has to end, where a run or the server is stopped
     #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = super::run::seconds)]
     pub grace: Duration,
+    /// Have programs and Python tools of runs of this machine run on the Ray cluster with this dashboard; its token is in RAY_AUTH_TOKEN
+    #[arg(long, value_name = "ray://HOST:PORT")]
+    pub engine: Option<String>,
     #[command(flatten)]
     pub sharing: sharing::SharingOptions,
 }
@@ -148,6 +154,11 @@ pub fn serve(options: &ServeOptions) -> Result<(), Failure> {
     let workers = options.workers.unwrap_or(cores() as usize);
     let planner = Planner::new(library(&libraries)?, libraries.clone(), here, options.allow_own_tools, workers > 0)?;
     let fleet = sharing::fleet(&options.sharing, &libraries);
+    let ray = options.engine.as_ref().map(|at| Ok::<_, Fault>((at.clone(), program()?))).transpose()?;
+    if let Some((at, program)) = &ray {
+        // What is wrong with it is said now, and not with the first run.
+        Ray::at(at, program, Vec::new(), &|name| std::env::var(name).ok())?;
+    }
     let settings = Settings {
         address: options.addr.at,
         hosts: options.host.iter().chain(&options.addr.name).cloned().collect(),
@@ -161,6 +172,7 @@ pub fn serve(options: &ServeOptions) -> Result<(), Failure> {
         body_bytes: options.body << 10,
         blob_bytes: options.blob << 20,
         blobs_bytes: options.blobs << 20,
+        ray,
         allow_files: options.allow_files.as_ref().map(absolute).transpose()?,
         grace: options.grace,
         retry_after: Duration::from_secs(2),

@@ -10,6 +10,8 @@ use super::store::writer::Turned;
 use super::store::{Accepted, State};
 use super::{Service, micro, now_ms};
 use crate::eval::measure::now;
+use crate::plan::model::Plan;
+use crate::ray::Ray;
 use crate::run::cache::{Cache, MOST, Policy};
 use crate::run::cancel::Cancel;
 use crate::run::fault::{Fault, FaultKind, RunError, printable};
@@ -17,11 +19,13 @@ use crate::run::journal::recorder::Recording;
 use crate::run::journal::{Journal, Run, RunInfo, Told, service_key};
 use crate::run::observer::Silent;
 use crate::run::places::Places;
+use crate::run::remote::Remote;
 use crate::run::{RunContext, RunReport, block_on, run, store};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -147,12 +151,30 @@ fn carry_out(service: &Arc<Service>, id: u64, cancel: &Cancel) -> Result<(End, O
         Start::Begun(begun) => *begun,
         Start::Stopped(spent) => return Ok((End::Stopped, spent)),
     };
-    let plan = serde_json::from_str(&text).map_err(|e| Fault::plan(format!("the plan cannot be read: {e}")))?;
+    let plan: Plan = serde_json::from_str(&text).map_err(|e| Fault::plan(format!("the plan cannot be read: {e}")))?;
     let bells = service.clone();
     let told = Told(Arc::new(move || bells.bells.ring(id)));
+    let env = |name: &str| std::env::var(name).ok();
+    let ray = service.settings.ray.as_ref();
+    let ray = ray.map(|(at, program)| Ray::at(at, program, service.settings.libraries.clone(), &env)).transpose()?;
+    if let Some(ray) = &ray {
+        let ready = block_on(async {
+            tokio::select! {
+                ready = ray.ready(&plan) => Some(ready),
+                () = cancel.draining() => None,
+            }
+        });
+        let ready = ready.map_err(unable)?;
+        if !matches!(ready, Some(Ok(()))) {
+            let _ = block_on(ray.stop());
+        }
+        match ready {
+            Some(ready) => ready?,
+            None => return Ok((End::Stopped, None)),
+        }
+    }
     let recorder = journal.telling(told).attach(&begun, jiff::Timestamp::now().to_string())?;
     store::write(&recorder.folder().join("plan.json"), text.as_bytes())?;
-    let env = |name: &str| std::env::var(name).ok();
     let recording = Recording { recorder: &recorder, inner: &Silent };
     // A cache of its own for each tenant: else one could tell by the time it takes what another has asked.
     let cache = Cache::of(&service.folder.join("tenants").join(&accepted.tenant), Policy::Usual);
@@ -162,8 +184,9 @@ fn carry_out(service: &Arc<Service>, id: u64, cancel: &Cancel) -> Result<(End, O
         let (gates, library) = (&service.fleet.gates, service.planner.library());
         OnFleet { gates, workflow, library, priority: accepted.priority }
     });
-    let cx = RunContext {
+    let mut cx = RunContext {
         cancel: cancel.clone(),
+        remote: ray.as_ref().map(|ray| ray as &dyn Remote),
         folders: service.settings.libraries.clone(),
         recorder: Some(&recorder),
         cache: Some(&cache),
@@ -172,15 +195,26 @@ fn carry_out(service: &Arc<Service>, id: u64, cancel: &Cancel) -> Result<(End, O
         places: places.as_ref().map(|places| places as &dyn Places),
         ..RunContext::new(recorder.folder(), &recording, &env)
     };
+    if ray.is_some() {
+        // What this machine takes is not what the work takes.
+        cx.powercap = PathBuf::new();
+    }
     let report = block_on(async {
         tokio::select! {
             report = run(&plan, inputs, &cx) => report,
             never = stop_late(cancel.clone(), service.settings.grace) => match never {},
         }
     });
-    let report = report.map_err(|e| Fault::new(FaultKind::Storage, format!("the run has no runtime: {e}")))?;
+    if let Some(ray) = &ray {
+        let _ = block_on(ray.stop());
+    }
+    let report = report.map_err(unable)?;
     cache.collect(MOST, None, SystemTime::now());
     Ok(ended(&report))
+}
+
+fn unable(error: std::io::Error) -> Fault {
+    Fault::new(FaultKind::Storage, format!("the run has no runtime: {error}"))
 }
 
 /// What a run may spend, in dollars, of what is kept for it in millionths; nothing is said where nothing is kept.

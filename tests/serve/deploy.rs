@@ -98,6 +98,7 @@ fn two_workflows_share_an_instance_and_its_places() {
     assert_eq!(fleet["plan"]["usd_per_hour"], 0.1);
     assert_eq!(fleet["plan"]["alone_usd_per_hour"], 0.2, "half of it is saved: {fleet:#}");
     assert_eq!(said(&fleet["replans"][0], "because"), "`calls` came");
+    assert_eq!(said(&fleet["replans"][0], "broken"), "going on as before does not hold: `calls` is not in it");
     // What each takes and answers is published, and so it is.
     let shown = server.get("/v1/workflows/loud").json();
     let inputs = jsonschema::draft202012::new(&shown["inputs"]).expect("a schema");

@@ -72,8 +72,8 @@ impl fmt::Display for Replan {
             writeln!(f, "  {change}")?;
         }
         let saves = &self.saves;
-        if let Some(broken) = &saves.broken {
-            writeln!(f, "going on as before does not hold: {broken}")?;
+        if let Some(broken) = saves.no_going_on() {
+            writeln!(f, "{broken}")?;
         }
         let taken = money(saves.taken);
         match (self.verdict, saves.going_on) {

@@ -23,7 +23,7 @@ pub fn again(replan: &Replan, foreseen: Foreseen) -> Replanned {
         changes: replan.changes.iter().map(ToString::to_string).collect(),
         usd_per_hour: float(replan.saves.taken),
         saves_usd_per_hour: replan.saves.usd_per_hour().map(float),
-        broken: replan.saves.broken.clone(),
+        broken: replan.saves.no_going_on(),
         ..made(verdict, &replan.causes, foreseen)
     }
 }
