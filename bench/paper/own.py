@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """The paper's mix and its Fig. 12 with mkbc's own library: what the figures of stdlib/ come to where the paper prints none.
 
-    python3 bench/paper/own.py PROFILES.json [--mkbc target/release/mkbc] [--only mix,placement] [--scale 0.1] [--rounds 200]
+    python3 bench/paper/own.py PROFILES.json [--mkbc target/release/mkbc] [--only mix,placement,devices] [--scale 0.1] [--rounds 200]
 
 `mix`: a day of the paper's hourly arrivals (times --scale), 70 % of the requests asking for accuracy and 30 % for speed, simulated for every policy
 over the same arrivals. By hand means one configuration a workflow, as the paper has it: Gemma 3 27B on A100s and Whisper's largest model on a GPU, for both
 classes, as good as these can be set. The lines are what that configuration keeps: its quality, or nine tenths of it and twice its time for those that
-ask for speed. `placement`: where Whisper and OmDet lie, with 30 s to answer.
+ask for speed. `placement`: where Whisper and OmDet lie, with 30 s to answer. `devices`: what so many H100s beside 2,000 A100s save in the busiest hour.
 """
 
 import argparse
@@ -115,13 +115,9 @@ def planned(mkbc, file, cluster, time="5"):
     return json.loads(out) if code == 0 else err
 
 
-def mix(asked, published, folder):
-    trace, scale = published["azure_hourly_req_per_s_total"], asked.scale
-    hours = {"video": trace["chat_avg"], "code": trace["code_avg"]}
-    many = lambda count: max(8, round(count * scale))
-    cluster = written(folder, "day", CLUSTER.format(h100=many(2000), a100=many(8000), l4=many(8000), cpu=many(200_000)))
-    jobs, same, hands, loads = [], [], [], []
-    best = "maximize quality, then minimize cost"
+def classes(asked, folder, cluster):
+    """The four classes of requests: name, workflow, share of its requests, and its files: for any open model, for the same models, by hand."""
+    out, best = [], "maximize quality, then minimize cost"
     for of, text in (("video", VIDEO), ("code", CODE)):
         own = written(folder, f"{of}_hand", text.format(name=of, lines="    latency <= 600 s", pins=pinned(of, True), wish=best))
         plan = planned(asked.mkbc, own, cluster)
@@ -135,16 +131,64 @@ def mix(asked, published, folder):
         for kind, lines, share in (("accuracy", good, ACCURACY), ("latency", fast, 1 - ACCURACY)):
             name = f"{of}_{kind}"
             lines = "\n".join(lines)
-            jobs.append(written(folder, name, text.format(name=name, lines=lines, pins="", wish="minimize cost")))
+            ours = written(folder, name, text.format(name=name, lines=lines, pins="", wish="minimize cost"))
             text_same = text.format(name=name, lines=lines, pins=pinned(of, False), wish="minimize cost")
-            same.append(written(folder, f"{name}_same", text_same))
+            same = written(folder, f"{name}_same", text_same)
             text_hand = text.format(name=name, lines="    latency <= 600 s", pins=pinned(of, True), wish=best)
-            hands.append(written(folder, f"{name}_hand", text_hand))
-            loads.append(f"{name}=" + "|".join(f"{rate * scale * share:.4f}/s" for rate in hours[of]))
+            out.append((name, of, share, ours, same, written(folder, f"{name}_hand", text_hand)))
+    return out
+
+
+def mix(asked, published, folder):
+    trace, scale = published["azure_hourly_req_per_s_total"], asked.scale
+    hours = {"video": trace["chat_avg"], "code": trace["code_avg"]}
+    many = lambda count: max(8, round(count * scale))
+    cluster = written(folder, "day", CLUSTER.format(h100=many(2000), a100=many(8000), l4=many(8000), cpu=many(200_000)))
+    all_classes = classes(asked, folder, cluster)
+    load = ",".join(f"{name}=" + "|".join(f"{rate * scale * share:.4f}/s" for rate in hours[of]) for name, of, share, *_ in all_classes)
+    _, _, _, jobs, same, hands = zip(*all_classes)
     for title, ours in (("the planner may take any open model", jobs), ("the planner has the same models", same)):
         print(f"\n{title}:\n", flush=True)
-        words = ["simulate", *ours, "--cluster", cluster, "--load", ",".join(loads), "--hours", 24, "--rounds", asked.rounds]
+        words = ["simulate", *ours, "--cluster", cluster, "--load", load, "--hours", 24, "--rounds", asked.rounds]
         day(asked, words + [word for hand in hands for word in ("--by-hand", hand)])
+
+
+def devices(asked, published, folder):
+    """What some H100s beside 2,000 A100s save in the busiest hour, planned for all requests (not for a share of them)."""
+    trace = published["azure_hourly_req_per_s_total"]
+    peaks = {"video": trace["chat_peak"][11], "code": trace["code_peak"][11]}
+    mixed = written(folder, "day", CLUSTER.format(h100=8, a100=8, l4=8, cpu=96))
+    all_classes = classes(asked, folder, mixed)
+    load = ",".join(f"{name}={peaks[of] * share:.4f}/s" for name, of, share, *_ in all_classes)
+    _, _, _, jobs, same, _ = zip(*all_classes)
+    for title, ours in (("the planner may take any open model", jobs), ("the planner has the same models", same)):
+        print(f"\n{title}:\n")
+        print("| H100s there | A100 + H100 | usd/h | saved | kW | gap |\n|" + "---|" * 6, flush=True)
+        base = None
+        for h100 in (0, 10, 20, 50, 100, 200):
+            pools = {"a100": (2000, 3.43), "h100": (h100, 6.88), "cpu": (50_000, 0.0893)}
+            lines = "".join(f"  {name} * {units} at {price} usd/h\n" for name, (units, price) in pools.items() if units)
+            fleet = written(folder, f"fleet_{h100}", f"/// A100s and some H100s.\ncluster fleet_{h100} {{\n{lines}}}\n")
+            words = ["plan", *ours, "--cluster", fleet, "--load", load, "--time-limit", 5, "--json"]
+            code, out, err = call(asked.mkbc, *words)
+            if code != 0:
+                print(f"| {h100} | {(err or out).strip().splitlines()[0]} |")
+                continue
+            plan = json.loads(out)
+            held = {"a100": 0, "h100": 0}
+            for used in plan["instances"]:
+                if used["instance"]["device"] in held:
+                    held[used["instance"]["device"]] += used["replicas"] * used["instance"]["units"]
+            # What replicas draw while they are busy, by how busy they are.
+            kw = 0.0
+            for job in plan["jobs"]:
+                for step, route in zip(job["plan"]["steps"], job["routes"]):
+                    took = float(step["predicted"]["latency_s"])
+                    kw += float(step["predicted"]["energy_wh"]) * 3.6 / took * float(route["load"]) if took else 0
+            cost = float(plan["total"]["usd_per_hour"])
+            base = base or cost
+            gap = 100 * (1 - float(plan["proof"]["bound_usd_per_hour"]) / cost)
+            print(f"| {h100} | {held['a100']} + {held['h100']} | {cost:,.0f} | {100 * (1 - cost / base):.1f} % | {kw:.0f} | {gap:.2f} % |", flush=True)
 
 
 def day(asked, words):
@@ -195,12 +239,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("profiles", type=pathlib.Path)
     parser.add_argument("--mkbc", default="target/release/mkbc")
-    parser.add_argument("--only", default="mix,placement")
+    parser.add_argument("--only", default="mix,placement,devices")
     parser.add_argument("--scale", type=float, default=0.1)
     parser.add_argument("--rounds", type=int, default=200)
     asked = parser.parse_args()
     published = json.loads(asked.profiles.read_text())
-    parts = {"mix": mix, "placement": placement}
+    parts = {"mix": mix, "placement": placement, "devices": devices}
     with tempfile.TemporaryDirectory() as folder:
         for part in asked.only.split(","):
             print(f"## {part}\n", flush=True)

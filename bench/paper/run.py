@@ -188,7 +188,8 @@ def breakdown(p90, p50):
     steps += [(word, p50[a], p50[b]) for word, a, b in zip(words, order, order[1:])]
     steps.append(("product", p90["by hand"], p50["all together"]))
     print("## breakdown\n")
-    table(["part", "GPUs", "cost"], [[word, f"{a[0] / b[0]:.2f}", f"{a[1] / b[1]:.2f}"] for word, a, b in steps])
+    ratios = lambda a, b: [f"{x / y:.2f}" for x, y in zip(a, b)]
+    table(["part", "GPUs", "cost", "energy while busy"], [[word, *ratios(a, b)] for word, a, b in steps])
 
 
 def table3(planner, published):
