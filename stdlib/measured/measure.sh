@@ -125,11 +125,15 @@ whisper() { # NAME VARIANT MODEL
   wanted "$1" || return 0
   local packages=${MKBC_WHISPER:-${XDG_CACHE_HOME:-$HOME/.cache}/mkbc/whisper} python=${MKBC_VLLM_PYTHON:-${XDG_CACHE_HOME:-$HOME/.cache}/mkbc/vllm/bin/python}
   for units in $(tr , " " <<<"${UNITS:-1,2}"); do
-    rm -f "$work/whisper.log"
+    : >"$work/whisper.log"
     PYTHONPATH=$packages "$python" tests/tools/random_whisper.py 18123 "$units" "$3" >"$work/whisper.log" 2>&1 &
     local server=$!
-    until grep -q listening "$work/whisper.log"; do kill -0 "$server" && sleep 1; done
-    WHISPER_BASE_URL=http://127.0.0.1:18123/v1 measure "$1" --knob "variant=$2" --knob batch=1 --audio "$work/kitchen.wav" "$work/road_trip.wav" || true
+    until grep -q listening "$work/whisper.log"; do
+      kill -0 "$server" || { cat "$work/whisper.log" >&2; exit 1; }
+      sleep 1
+    done
+    WHISPER_BASE_URL=http://127.0.0.1:18123/v1 measure "$1" --knob "variant=$2" --knob batch=1 --audio "$work/kitchen.wav" "$work/road_trip.wav" ||
+      { kill "$server"; exit 1; }
     kill "$server" && wait "$server" || true
   done
   unset units
