@@ -33,6 +33,7 @@ use crate::syntax::ast::{self, File, ItemKind};
 use crate::syntax::imports;
 use crate::syntax::token::{Lexed, lex};
 use names::Names;
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 /// A replacement of a place by a text.
@@ -65,6 +66,8 @@ pub struct Analysis {
     left: Left,
     lexed: OnceLock<Lexed>,
     names: OnceLock<Names>,
+    /// Where the named values of jobs are in the program, by the places that name them.
+    locals: OnceLock<BTreeMap<Span, (usize, usize)>>,
 }
 
 /// What stands beside a file.
@@ -114,6 +117,7 @@ pub fn analyse_after(
             left: Left::default(),
             lexed: OnceLock::new(),
             names: OnceLock::new(),
+            locals: OnceLock::new(),
         };
     }
     let mut cx = Diagnostics::default();
@@ -122,9 +126,20 @@ pub fn analyse_after(
     let BaseChecked { file, tree, library, program, left } = checked;
     let mut diagnostics = cx.into_sorted();
     diagnostics.retain(|d| d.primary.span.file == file);
-    let (lexed, names) = (OnceLock::new(), OnceLock::new());
-    let is_library = false;
-    Analysis { text, file, tree, library, program, diagnostics, lock: beside.lock, is_library, left, lexed, names }
+    Analysis {
+        text,
+        file,
+        tree,
+        library,
+        program,
+        diagnostics,
+        lock: beside.lock,
+        is_library: false,
+        left,
+        lexed: OnceLock::new(),
+        names: OnceLock::new(),
+        locals: OnceLock::new(),
+    }
 }
 
 impl Analysis {

@@ -908,6 +908,7 @@ fn colours_only_on_a_terminal_and_only_if_wanted() {
 #[test]
 fn every_command_takes_the_library_beside_a_job() {
     let mkbc = Mkbc::new();
+    fs::create_dir_all(mkbc.path("jobs/library/profiles")).expect("folders");
     mkbc.write("jobs/job.mkb", "use words\n\njob shout(text: Text) -> Text {\n  loud(text)\n}\n");
     mkbc.write("jobs/library/words.mkb", LOUD);
     mkbc.write("jobs/library/profiles/louder.csv", "device,units,figure,value,unit,low,high,evidence,source\n");

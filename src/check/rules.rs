@@ -127,7 +127,7 @@ fn rule(
     match (p.name.text.as_str(), words.as_slice()) {
         ("avoid", [name]) => {
             if !context.library.implementations.contains_key(*name) {
-                cx.push(errors::unknown_entry(p.values[0].span, name, context.library));
+                cx.push(errors::unknown_entry(p.values[0].span, name, None, context.library));
                 return None;
             }
             Some(RuleKind::Avoid((*name).into()))
@@ -187,7 +187,7 @@ pub fn pin(using: &Using, task: Option<&str>, library: &Library, cx: &mut Diagno
     let mut pin = Pin { implementation: None, knobs: Vec::new(), device: None, units: Vec::new(), span: using.span };
     if let Some(name) = &using.implementation {
         let Some(entry) = library.implementations.get(&name.text) else {
-            cx.push(errors::unknown_entry(name.span, &name.text, library));
+            cx.push(errors::unknown_entry(name.span, &name.text, task, library));
             return None;
         };
         if let Some(task) = task

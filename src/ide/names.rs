@@ -1,6 +1,7 @@
 //! What the names of a file mean.
 
 use super::Analysis;
+use crate::check::program::Job;
 use crate::diag::source::Span;
 use crate::types::Type;
 use ecow::EcoString;
@@ -84,8 +85,18 @@ impl Names {
 impl Analysis {
     /// The type of a named value, as the checker knows it.
     pub fn type_of(&self, definition: Span) -> Option<&Type> {
-        let locals = self.program.jobs.iter().flat_map(|j| &j.locals);
+        let jobs = &self.program.jobs;
+        let all = || {
+            let of = |(at, job): (usize, &Job)| {
+                let places = job.locals.iter().enumerate().map(|(local, l)| (l.span, (at, local)));
+                places.collect::<Vec<_>>()
+            };
+            jobs.iter().enumerate().flat_map(of).collect()
+        };
+        if let Some((job, local)) = self.locals.get_or_init(all).get(&definition) {
+            return Some(&jobs[*job].locals[*local].ty);
+        }
         let composed = self.program.compositions.values().flat_map(|c| &c.job.locals);
-        locals.chain(composed).find(|l| l.span == definition).map(|l| &l.ty)
+        composed.into_iter().find(|l| l.span == definition).map(|l| &l.ty)
     }
 }

@@ -218,7 +218,10 @@ pub fn plans(
 fn lowered(mut said: Diagnostic, lacking: Option<&str>) -> Diagnostic {
     if let (Some(machines), Severity::Error) = (lacking, said.severity) {
         said.severity = Severity::Info;
-        said.message = format!("on `{machines}`, {}", said.message);
+        let place = format!("on `{machines}`");
+        if !said.message.contains(&place) {
+            said.message = format!("{place}, {}", said.message);
+        }
     }
     said
 }

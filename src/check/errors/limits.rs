@@ -3,7 +3,7 @@
 use super::with_near;
 use crate::diag::source::Span;
 use crate::diag::{Diagnostic, nearest};
-use crate::library::Library;
+use crate::library::{Implementation, Library};
 use crate::units::{self, Dimension};
 use ecow::EcoString;
 use rust_decimal::Decimal;
@@ -202,8 +202,9 @@ pub fn unknown_choice(at: Span, what: &str, name: &str, near: Option<&str>) -> D
     with_near(d.help("`mkbc library` lists what there is"), at, name, near)
 }
 
-/// E0314: a model or tool that does not exist, though several may be called after it, or have it for the value of a knob.
-pub fn unknown_entry(at: Span, name: &str, library: &Library) -> Diagnostic {
+/// E0314: a model or tool that does not exist, though several may be called after it, or have it for the value of a knob; `task` is the
+/// step's, where it is to carry out one.
+pub fn unknown_entry(at: Span, name: &str, task: Option<&str>, library: &Library) -> Diagnostic {
     let known = &library.implementations;
     let d = unknown_choice(at, "model or tool", name, nearest(name, known.keys().map(|k| k.as_str())));
     if d.fix.is_some() {
@@ -212,7 +213,8 @@ pub fn unknown_entry(at: Span, name: &str, library: &Library) -> Diagnostic {
     let (start, letters) = (format!("{name}_"), alphanumeric(name));
     let alike = known.keys().filter(|entry| entry.starts_with(&start)).take(5).map(|entry| format!("`{entry}`"));
     let alike: Vec<String> = alike.collect();
-    let valued = known.values().find_map(|entry| {
+    let able = |entry: &&Implementation| task.is_none_or(|task| entry.tasks.iter().any(|t| t == task));
+    let valued = known.values().filter(able).find_map(|entry| {
         let mut values = entry.knobs.iter().flat_map(|(knob, values)| values.iter().map(move |value| (knob, value)));
         let (knob, value) = values.find(|(_, value)| !letters.is_empty() && alphanumeric(value) == letters)?;
         Some(format!("write `{}({knob}: \"{value}\")`", entry.name))
