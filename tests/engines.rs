@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// The key that every engine is given; it must appear nowhere.
@@ -362,6 +363,25 @@ fn judge(stage: &Stage, engine: &Engine, case: &str) -> Verdict {
     if good { Verdict::Good } else { bad("it should have ended otherwise") }
 }
 
+/// What came of each case, engine by engine; most of them wait, and some can do so at once.
+fn verdicts(stage: &Stage) -> Vec<Vec<Verdict>> {
+    let next = AtomicUsize::new(0);
+    let mut all: Vec<(usize, Vec<Verdict>)> = std::thread::scope(|scope| {
+        let work = || {
+            let mut done = Vec::new();
+            loop {
+                let at = next.fetch_add(1, Ordering::SeqCst);
+                let Some(engine) = ENGINES.get(at) else { return done };
+                done.push((at, CASES.iter().map(|case| judge(stage, engine, case)).collect()));
+            }
+        };
+        let workers: Vec<_> = (0..3).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("it judges")).collect()
+    });
+    all.sort_by_key(|(at, _)| *at);
+    all.into_iter().map(|(_, verdicts)| verdicts).collect()
+}
+
 #[test]
 fn every_engine_passes_every_case() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -379,10 +399,10 @@ fn every_engine_passes_every_case() {
     CASES.iter().for_each(|case| table.push_str(&format!("  {case:>7}")));
     let mut wrong = Vec::new();
     let mut notes = Vec::new();
-    for engine in &ENGINES {
+    for (engine, verdicts) in ENGINES.iter().zip(verdicts(&stage)) {
         table.push_str(&format!("\n{:width$}", engine.name));
-        for case in CASES {
-            let shown = match judge(&stage, engine, case) {
+        for (case, verdict) in CASES.iter().zip(verdicts) {
+            let shown = match verdict {
                 Verdict::Good => "ok",
                 Verdict::None(why) => {
                     notes.push(format!("{}, {case}: {why}", engine.name));

@@ -14,6 +14,7 @@ use crate::space::tail::Calls;
 use crate::space::{Figured, Figures, Space, load};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 /// Where a run stands.
@@ -27,6 +28,8 @@ pub struct Standing<'s> {
     pools: Vec<u32>,
     /// By position, what it waits for.
     before: Vec<Vec<(usize, Waits)>>,
+    /// What calls hold, by position and option, as far as it was asked for.
+    lanes: RefCell<BTreeMap<(usize, usize), Option<Lane>>>,
 }
 
 /// How a step's time is told, where the longest path of steps is asked for.
@@ -39,6 +42,7 @@ pub enum Told {
 }
 
 /// What a call holds.
+#[derive(Clone, Copy)]
 enum Lane {
     /// So many calls at once; nobody else's devices.
     Own(u64),
@@ -56,7 +60,8 @@ impl<'s> Standing<'s> {
         for (first, then) in left.space.dag.edges() {
             before[then].push((first, waits(&loops, first, then)));
         }
-        Standing { now, space, left, library, elapsed: decimal(now.elapsed_s), pools, before }
+        let (elapsed, lanes) = (decimal(now.elapsed_s), RefCell::default());
+        Standing { now, space, left, library, elapsed, pools, before, lanes }
     }
 
     /// The step of the whole workflow at a position of the plan.
@@ -210,6 +215,11 @@ impl<'s> Standing<'s> {
 
     /// What a call of a step holds with an option; none where a provider's pace decides when its calls end.
     fn lane(&self, position: usize, option: usize) -> Option<Lane> {
+        let found = || self.find_lane(position, option);
+        *self.lanes.borrow_mut().entry((position, option)).or_insert_with(found)
+    }
+
+    fn find_lane(&self, position: usize, option: usize) -> Option<Lane> {
         let (candidate, figured): (_, &Figured) = self.space.steps[self.whole(position)].taken(option);
         let entry = self.library.implementations.get(&candidate.implementation)?;
         let task = self.library.tasks.get(&candidate.task)?;
