@@ -160,7 +160,8 @@ impl Chart<'_, '_> {
                 let term = Term::Field(Rc::new(Term::Var(named.name.clone())), field.clone());
                 // Part of a thing is rarely meant where the thing itself is at hand.
                 let misfit = if record.is_empty() { 0.02 } else { 0.12 };
-                self.keep(of, Rc::new(Cand::leaf(term, named.bit, misfit)));
+                let cover = self.ground.wanted.named_by(&words(field));
+                self.keep(of, Rc::new(Cand { cover, ..Cand::leaf(term, named.bit, misfit) }));
             }
         }
         if let Type::Optional(of) = &named.ty {

@@ -66,3 +66,11 @@ fn what_asks_for_json_gets_no_text() {
     let job = "job j(text: Text) -> Json {\n  goal \"Extract name and age out of the text\"\n}\n";
     assert_eq!(filled(job), "E0505");
 }
+
+/// A part of what is at hand is not made anew.
+#[test]
+fn a_part_that_the_goal_names_is_taken() {
+    let job = "use std.text\n\njob j(text: Text, labels: List[Text]) -> Text {\n  let kind = classify(text, labels)\n  \
+        ? \"a short summary of the label\"\n}\n";
+    assert_eq!(filled(job), "summarise(kind.label)\n");
+}
