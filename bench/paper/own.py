@@ -1,17 +1,18 @@
 #!/usr/bin/env python3
 """The paper's mix and its Fig. 12 with mkbc's own library: what the figures of stdlib/ come to where the paper prints none.
 
-    python3 bench/paper/own.py PROFILES.json [--mkbc target/release/mkbc] [--only mix,placement,devices] [--scale 0.1] [--rounds 200]
+    python3 bench/paper/own.py PROFILES.json [--mkbc target/release/mkbc] [--only mix,placement,devices] [--scale 0.1] [--rounds 200] [--policy all]
 
 `mix`: a day of the paper's hourly arrivals (times --scale), 70 % of the requests asking for accuracy and 30 % for speed, simulated for every policy
 over the same arrivals. By hand means one configuration a workflow, as the paper has it: Gemma 3 27B on A100s and Whisper's largest model on a GPU, for both
 classes, as good as these can be set. The lines are what that configuration keeps: its quality, or nine tenths of it and twice its time for those that
-ask for speed. `placement`: where Whisper and OmDet lie, with 30 s to answer. `devices`: what so many H100s beside 2,000 A100s save in the busiest hour.
+ask for speed; `fewer-gpus` is the plan where each GPU costs a dollar an hour more than it does. `placement`: where Whisper and OmDet lie, with 30 s to answer. `devices`: what so many H100s beside 2,000 A100s save in the busiest hour.
 """
 
 import argparse
 import json
 import pathlib
+import re
 import subprocess
 import tempfile
 
@@ -147,9 +148,18 @@ def mix(asked, published, folder):
     all_classes = classes(asked, folder, cluster)
     load = ",".join(f"{name}=" + "|".join(f"{rate * scale * share:.4f}/s" for rate in hours[of]) for name, of, share, *_ in all_classes)
     _, _, _, jobs, same, hands = zip(*all_classes)
+    # The planner's sum is money: with a dollar an hour more for each GPU, fewer are worth some of it.
+    dearer = lambda pool: f"{pool[1]} at {float(pool[2]) + 1:.3f}"
+    counted = written(folder, "counted", re.sub(r"((?:100|l4) +\* \d+) at ([0-9.]+)", dearer, cluster.read_text()))
+    peaks = ",".join(f"{name}={max(hours[of]) * scale * share:.4f}/s" for name, of, share, *_ in all_classes)
     for title, ours in (("the planner may take any open model", jobs), ("the planner has the same models", same)):
         print(f"\n{title}:\n", flush=True)
+        fewer = folder / "fewer.json"
+        code, out, err = call(asked.mkbc, "plan", *ours, "--cluster", counted, "--load", peaks, "--time-limit", 10, "-o", fewer)
+        if code != 0:
+            raise SystemExit(err or out)
         words = ["simulate", *ours, "--cluster", cluster, "--load", load, "--hours", 24, "--rounds", asked.rounds]
+        words += ["--policy", asked.policy, "--policy-plan", f"fewer-gpus={fewer}"]
         day(asked, words + [word for hand in hands for word in ("--by-hand", hand)])
 
 
@@ -242,6 +252,7 @@ def main():
     parser.add_argument("--only", default="mix,placement,devices")
     parser.add_argument("--scale", type=float, default=0.1)
     parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--policy", default="all", help="of `mix`")
     asked = parser.parse_args()
     published = json.loads(asked.profiles.read_text())
     parts = {"mix": mix, "placement": placement, "devices": devices}
