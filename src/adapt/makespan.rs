@@ -168,9 +168,9 @@ mod tests {
 
     #[test]
     fn what_is_under_way_holds_its_devices_until_it_ends() {
-        let begun = Load { done: 1, under_way: (2, 3), ..calls(1, 4) };
-        assert_eq!(makespan(&[begun.clone()], &[], &[2]), 7);
-        assert_eq!(makespan(&[begun], &[], &[3]), 4);
+        let begun = [Load { done: 1, under_way: (2, 3), ..calls(1, 4) }];
+        assert_eq!(makespan(&begun, &[], &[2]), 7);
+        assert_eq!(makespan(&begun, &[], &[3]), 4);
         assert_eq!(makespan(&[Load { done: 5, width: 1, ..Load::default() }], &[], &[1]), 0);
     }
 
