@@ -153,7 +153,7 @@ struct Asker<'a> {
 
 impl Asker<'_> {
     fn fits(&self, fleet: &Fleet) -> bool {
-        let limits = Limits { rounds: ROUNDS, out_of_time: Some(self.late), any: true };
+        let limits = Limits { rounds: ROUNDS, out_of_time: Some(self.late), any: true, enough: 0 };
         matches!(solve(fleet, &limits), Outcome::Planned(_))
     }
 

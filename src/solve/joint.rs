@@ -37,11 +37,13 @@ pub struct Limits<'a> {
     pub out_of_time: Option<&'a (dyn Fn() -> bool + Sync)>,
     /// Whether any plan will do: only the question of whether there is one is asked.
     pub any: bool,
+    /// How near to its bound the cost of a plan must be for a search of [`PATIENCE`] to end, in millionths of it; 0 for a proof.
+    pub enough: u32,
 }
 
 impl Default for Limits<'_> {
     fn default() -> Self {
-        Limits { rounds: 20_000, out_of_time: None, any: false }
+        Limits { rounds: 20_000, out_of_time: None, any: false, enough: 0 }
     }
 }
 
@@ -92,6 +94,8 @@ const DIVE: u32 = 25;
 const MOST_OPEN: usize = 400_000;
 /// Rounds of plan search at a time.
 const ROUNDS: u32 = 150;
+/// Exact solves of single jobs after which a plan that is near enough to its bound ends the search.
+pub const PATIENCE: u64 = 5_000;
 
 /// Finds the cheapest fleet that keeps every clause of every job.
 pub fn solve(fleet: &Fleet, limits: &Limits) -> Outcome {
@@ -105,7 +109,7 @@ pub fn solve(fleet: &Fleet, limits: &Limits) -> Outcome {
     }
     let menus: Vec<Menu> = menus.into_iter().flatten().collect();
     let (late, rounds) = (|| limits.out_of_time.is_some_and(|clock| clock()), limits.rounds);
-    Search { fleet, menus: &menus, late: &late, rounds, any: limits.any }.run()
+    Search { fleet, menus: &menus, late: &late, rounds, any: limits.any, enough: limits.enough }.run()
 }
 
 struct Search<'a> {
@@ -114,6 +118,7 @@ struct Search<'a> {
     late: &'a dyn Fn() -> bool,
     rounds: u64,
     any: bool,
+    enough: u32,
 }
 
 impl Search<'_> {
@@ -140,13 +145,16 @@ impl Search<'_> {
         let mut open = vec![(root, lean)];
         let (mut bound, mut nodes) = (open[0].0.bound, 1u64);
         let mut dives = Dives::default();
-        spent += self.dive((&mut master, &mut primal), &mut dives, (&open[0].0, &open[0].1));
+        if !self.settled(&master, &primal, bound) {
+            spent += self.dive((&mut master, &mut primal), &mut dives, (&open[0].0, &open[0].1));
+        }
         // Nodes that bound least are parted first.
         let (mut next, mut since) = (Some(0), 0);
         while !open.is_empty() {
             bound = bound.max(open.iter().map(|(node, _)| node.bound).min().unwrap_or(bound));
             let cost = primal.best.as_ref().map_or(ceiling, |best| best.cost);
             if bound >= cost
+                || self.settled(&master, &primal, bound)
                 || (self.late)()
                 || spent >= self.rounds
                 || (self.any && primal.best.is_some())
@@ -188,7 +196,7 @@ impl Search<'_> {
         let exhausted = open.is_empty();
         // What is left of the budget goes into better plans.
         while !exhausted && spent < self.rounds && !(self.late)() {
-            if primal.best.as_ref().is_some_and(|best| self.any || bound >= best.cost) {
+            if self.settled(&master, &primal, bound) || (self.any && primal.best.is_some()) {
                 break;
             }
             primal.improve(ROUNDS, self.late);
@@ -203,6 +211,13 @@ impl Search<'_> {
             None if hopeless => Outcome::Refused(Vec::new()),
             None => Outcome::Unknown("no plan was found within the limits, and none was excluded".to_owned()),
         }
+    }
+
+    /// Whether the best plan is as good as it must be: proved, or near enough to the bound after a long search.
+    fn settled(&self, master: &Master, primal: &Primal, bound: i128) -> bool {
+        let Some(cost) = primal.best.as_ref().map(|best| best.cost) else { return false };
+        let long = master.solves + primal.solves >= PATIENCE;
+        bound >= cost || (long && cost - bound <= cost.saturating_mul(i128::from(self.enough)) / 1_000_000)
     }
 
     fn finish(&self, best: &Draft, bound: i128, nodes: u64, solves: u64) -> Outcome {

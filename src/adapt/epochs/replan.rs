@@ -11,6 +11,7 @@ use crate::plan::reason::shown;
 use crate::solve::joint::{Limits, Outcome, Planned};
 use crate::space::Machines;
 use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a fleet is planned for now.
@@ -37,7 +38,10 @@ pub fn replan(
     let Now { members, machines, running, late } = *now;
     let (utilisation, switching) = (today.utilisation, policy.switching());
     let settings = Settings { utilisation, switching, running: running.clone() };
-    let (translated, outcome) = solved(members, machines, &settings, limits).map_err(Unjoined::Unknown)?;
+    // What is left to save below this would not be worth a change.
+    let enough = (policy.worth * Decimal::from(1_000_000)).to_u32().unwrap_or(0);
+    let limits = Limits { enough, ..*limits };
+    let (translated, outcome) = solved(members, machines, &settings, &limits).map_err(Unjoined::Unknown)?;
     let as_today = choices(today, members);
     let going_on = as_today.as_ref().map_err(String::clone).and_then(|c| as_it_runs(c, &translated, members));
     let fewest = as_today.ok().and_then(|choice| scaled(&choice, &translated, members).ok());

@@ -202,7 +202,7 @@ proptest! {
     ) {
         let fleet = tiny(&dice);
         let late = || rounds == 0;
-        let limits = Limits { rounds: rounds * 60, out_of_time: Some(&late), any };
+        let limits = Limits { rounds: rounds * 60, out_of_time: Some(&late), any, enough: 0 };
         match (solve(&fleet, &limits), brute(&fleet)) {
             (Outcome::Planned(planned), Some(best)) => {
                 prop_assert!(planned.bound <= best && best <= planned.cost, "{planned:?}, best {best}");

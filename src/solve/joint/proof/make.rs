@@ -24,7 +24,7 @@ pub fn certify(fleet: &Fleet, cost: i128, limits: &Joint, of_jobs: &Limits) -> O
     faults(fleet).ok()?;
     let menus: Vec<Menu> = fleet.jobs.iter().map(menu).collect::<Option<_>>()?;
     let late = || limits.out_of_time.is_some_and(|clock| clock());
-    let search = Search { fleet, menus: &menus, late: &late, rounds: limits.rounds, any: false };
+    let search = Search { fleet, menus: &menus, late: &late, rounds: limits.rounds, any: false, enough: 0 };
     let mut root = search.root();
     let ceiling = search.ceiling(&root);
     let mut master = Master::new(fleet, &menus, &root, ceiling);
