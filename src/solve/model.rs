@@ -166,7 +166,7 @@ impl Row {
 }
 
 /// The longest path of a figure is at most a limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ceiling {
     /// What a path adds up.
     pub figure: Figure,

@@ -5,6 +5,8 @@
 
 mod separate;
 
+use std::collections::BTreeMap;
+
 use super::basis::Basis;
 use super::model::{Ceiling, Domain, Model, Row};
 use super::price::{Bound, Goal, Hints, Multipliers, Price};
@@ -18,7 +20,7 @@ const LATELY: u64 = 40;
 const BITS: i32 = 50;
 
 /// What a row of the relaxation says, whatever columns are left.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Said {
     /// A row of the model.
     Stated(usize),
@@ -57,6 +59,8 @@ pub struct Relaxation<'m> {
     pub lp: Lp,
     rows: Vec<Row>,
     said: Vec<Said>,
+    /// Where each row is: points find the same rows again and again, among thousands.
+    places: BTreeMap<Said, u32>,
     scale: Vec<f64>,
     cost_scale: f64,
     cost_base: f64,
@@ -103,6 +107,7 @@ impl<'m> Relaxation<'m> {
             lp,
             rows,
             said: Vec::new(),
+            places: BTreeMap::new(),
             scale,
             cost_scale,
             cost_base,
@@ -169,6 +174,7 @@ impl<'m> Relaxation<'m> {
         self.scale.push(scale);
         self.pool.push(self.rows.len() as u32);
         self.used.push(self.calls);
+        self.places.insert(said.clone(), self.rows.len() as u32);
         self.rows.push(row);
         self.said.push(said);
     }

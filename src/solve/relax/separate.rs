@@ -107,9 +107,9 @@ impl Relaxation<'_> {
 
     /// Adds a row that is new, where there is room.
     fn find(&mut self, said: Said) {
-        match self.said.iter().position(|known| *known == said) {
-            Some(row) if self.pool.contains(&(row as u32)) => (),
-            Some(row) => self.pool.push(row as u32),
+        match self.places.get(&said) {
+            Some(row) if self.pool.contains(row) => (),
+            Some(&row) => self.pool.push(row),
             None if self.rows.len() * self.lp.cost.len() < MOST_COEFFICIENTS => self.say(said),
             None => (),
         }
