@@ -136,6 +136,7 @@ fn in_namespaces(test: &str) {
 fn a_run_on_ray() {
     in_namespaces("inside_without_a_token");
     in_namespaces("inside_with_a_token");
+    in_namespaces("inside_by_a_server");
 }
 
 #[test]
@@ -315,7 +316,6 @@ fn inside_without_a_token() {
     assert_eq!(done.code, Some(1), "{}", done.out);
     assert!(done.err.contains("needs 2 `GPU`, and the Ray cluster has 0"), "{}", done.err);
     a_name_that_is_taken();
-    a_servers_runs();
     // A file goes there, comes back, and goes again.
     let done = on_ray(&mkbc, "copy.mkb", &["--page", "page.pgm"], None);
     assert_eq!(done.code, Some(0), "{}", done.err);
@@ -326,8 +326,12 @@ fn inside_without_a_token() {
     a_raylet_with_a_spare_node();
 }
 
-/// A server whose runs' programs are carried out there.
-fn a_servers_runs() {
+/// A server whose runs' programs are carried out there. A cluster of its own: jobs that are gone take packages along that a later node needs.
+#[test]
+#[ignore = "runs in namespaces of its own, by a_run_on_ray"]
+fn inside_by_a_server() {
+    assert!(std::env::var_os(INSIDE).is_some(), "only in namespaces");
+    let _head = head(None);
     let mkbc = house();
     let words = ["serve", "--addr", "127.0.0.1:0", "--library", "lib", "--engine", ADDRESS, "--grace", "0.1"];
     let mut command = mkbc.command(words);

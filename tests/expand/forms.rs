@@ -25,8 +25,7 @@ fn what_may_be_absent_is_used() {
         goal \"Answer the question from what is said, the frames and what is seen in them\"\n}\n";
     assert_eq!(filled(of), "question_answer(question, transcript, frames, seen)\n");
     let videos = "job j(videos: List[Video]?) -> List[Transcript] {\n  goal \"What is said in each video\"\n}\n";
-    let each =
-        "for video in videos or [] {\n  let (frames, audio) = scene_detection(video)\n  speech_to_text(audio)\n}\n";
+    let each = "for video in videos or [] {\n  let (_, audio) = scene_detection(video)\n  speech_to_text(audio)\n}\n";
     assert_eq!(filled(videos), each);
 }
 

@@ -20,6 +20,8 @@ use std::time::Duration;
 
 /// How long falling asleep or waking up may take.
 const NAP: Duration = Duration::from_secs(120);
+/// How long a server may take to be gone after its connections broke.
+const GOING: Duration = Duration::from_secs(2);
 /// The longest wait before a server is started again.
 const LONGEST: Duration = Duration::from_secs(30);
 
@@ -323,14 +325,13 @@ impl Instance {
                 if hangs && live.process.runs() && !health::answers(&live.endpoint, &live.line).await {
                     live.process.kill();
                 }
-                // The connection may break a moment before the process is gone.
-                for _ in 0..20 {
-                    if !live.process.runs() {
-                        return true;
+                // The connection breaks before the process is gone: the memory of a large one is given back first.
+                let gone = async {
+                    while live.process.runs() {
+                        tokio::time::sleep(GOING / 400).await;
                     }
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
-                false
+                };
+                tokio::time::timeout(GOING, gone).await.is_ok()
             }
             // Somebody else saw it first.
             _ => true,
