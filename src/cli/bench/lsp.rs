@@ -35,6 +35,9 @@ const URI: &str = "file:///bench.mkb";
 /// The lines of a job beside those that only make it longer.
 const SHORTEST: usize = 10;
 
+/// Half the lines of an editor's page.
+const PAGE: usize = 30;
+
 /// A file of jobs of ten lines each, or of one job with as many values as there are lines left.
 fn source(lines: usize, one_job: bool) -> String {
     let mut out = String::from("use std.speech\nuse std.llm\n\n");
@@ -107,8 +110,9 @@ pub fn lsp(options: &LspOptions) -> Result<(), Failure> {
             {"uri": URI, "version": options.keys + 1 + rest},
             "contentChanges": [{"range": range, "text": (rest % 10).to_string()}]}}))?;
         planned(&mut from)?;
-        // A page of an editor.
-        let shown = json!({"start": {"line": 0, "character": 0}, "end": {"line": 60, "character": 0}});
+        // A page of an editor, with a step on it that is planned.
+        let first = line.saturating_sub(PAGE);
+        let shown = json!({"start": {"line": first, "character": 0}, "end": {"line": line + PAGE, "character": 0}});
         let id = 1_000 + rest as i32;
         say(json!({"jsonrpc": "2.0", "id": id, "method": "textDocument/inlayHint",
             "params": {"textDocument": {"uri": URI}, "range": shown}}))?;
@@ -123,7 +127,9 @@ pub fn lsp(options: &LspOptions) -> Result<(), Failure> {
     say(json!({"jsonrpc": "2.0", "method": "exit"}))?;
     let _ = server.wait();
     print(&format!("{lines} lines, {} keystrokes to diagnostics: {}\n", times.len(), percentiles(times)));
-    print(&format!("{} keystrokes to the plan's hints: {}\n", hinted.len(), percentiles(hinted)));
+    if !hinted.is_empty() {
+        print(&format!("{} keystrokes to the plan's hints: {}\n", hinted.len(), percentiles(hinted)));
+    }
     Ok(())
 }
 
