@@ -104,3 +104,43 @@ fn read(folder: &Path, into: &mut Vec<(String, String)>) {
         }
     }
 }
+
+/// `fuzz/front` links to the sources of `src/syntax` and `src/diag`: whatever crate these use must be one of its own.
+#[test]
+fn the_fuzzed_front_has_every_crate_that_its_sources_use() {
+    let manifest = fs::read_to_string(repository().join("fuzz/front/Cargo.toml")).expect("a manifest");
+    let has = |name: &str| {
+        manifest.lines().any(|line| line.split(['=', '.', ' ']).next() == Some(&name.replace('_', "-")))
+            || manifest.lines().any(|line| line.split(['=', '.', ' ']).next() == Some(name))
+    };
+    let mut folders = vec![repository().join("src/syntax"), repository().join("src/diag")];
+    let (mut uses, mut lacks) = (0, Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            if path.extension().is_none_or(|ending| ending != "rs") {
+                continue;
+            }
+            let text = fs::read_to_string(&path).expect("a source");
+            let named = text.lines().filter_map(|line| line.trim_start_matches("pub ").strip_prefix("use "));
+            for name in named.filter_map(|used| used.split_once("::")).map(|(name, _)| name) {
+                if ["crate", "super", "self", "std", "core", "proptest"].contains(&name)
+                    || !name.starts_with(|c: char| c.is_lowercase())
+                {
+                    continue;
+                }
+                uses += 1;
+                let own = path.with_extension("").join(name).with_extension("rs").exists();
+                if !own && !has(name) {
+                    lacks.push(format!("{}: `{name}`", path.display()));
+                }
+            }
+        }
+    }
+    assert!(uses > 10, "hardly a crate is used");
+    assert!(lacks.is_empty(), "add them to fuzz/front/Cargo.toml: {lacks:#?}");
+}
