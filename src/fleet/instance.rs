@@ -134,18 +134,6 @@ pub fn dearest(steps: &[PlanStep]) -> BTreeSet<usize> {
     dearest.into_values().collect()
 }
 
-/// The candidate that carries out a step of a plan.
-pub fn carried_out(step: &PlanStep) -> Candidate {
-    Candidate {
-        task: step.task.as_str().into(),
-        implementation: step.implementation.as_str().into(),
-        knobs: step.knobs.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into())).collect(),
-        device: step.hardware.device.as_str().into(),
-        units: step.hardware.units,
-        class: 0,
-    }
-}
-
 /// Millionths, rounded up.
 pub fn up(value: Decimal) -> Option<i64> {
     value.checked_mul(MILLION)?.ceil().to_i64().filter(|value| (0..=crate::solve::joint::problem::MOST).contains(value))

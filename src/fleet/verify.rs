@@ -1,7 +1,7 @@
 //! Joint plan + library → what is wrong with it. Knows nothing of the engine: every load, price and total is computed again
 //! from the jobs' plans, and those are verified like any plan.
 
-use super::instance::{Carried, Instance, carried_out, dearest, fees, millionths, up};
+use super::instance::{Carried, Instance, dearest, fees, millionths, up};
 use super::model::{JOINT_VERSION, JointJob, JointPlan};
 use crate::library::Library;
 use crate::plan::model::PlanStep;
@@ -104,7 +104,7 @@ fn route(
 ) -> Result<(Option<usize>, i64, i64), String> {
     let route = &job.routes[at];
     let entry = library.implementations.get(step.implementation.as_str()).ok_or("uses what the library lacks")?;
-    let candidate = carried_out(step);
+    let candidate = step.candidate();
     let own = Instance::of(entry, &candidate);
     let stated = route.instance.map(|at| joint.instances.get(at));
     match (&own, stated) {

@@ -9,9 +9,8 @@ use crate::ir::lower::lower;
 use crate::ir::resolve::{Resolved, resolve};
 use crate::ir::workflow::{Node, Operand, Region, ValueId, Way};
 use crate::library::Library;
-use crate::space::{Candidate, limits, reporters};
+use crate::space::{limits, reporters};
 use crate::units::counted;
-use ecow::EcoString;
 use std::collections::BTreeSet;
 
 /// Checks that a plan is for this job and keeps all that the job asks. Empty where it does.
@@ -135,19 +134,7 @@ fn misnamed(step: &PlanStep, job: &Job, library: &Library) -> Option<String> {
     let entries = || library.implementations.values().filter(|entry| entry.tasks.iter().any(|t| *t == step.task));
     let qualities = || entries().flat_map(|entry| entry.profile.rows("quality"));
     let judges = |by: &String| qualities().any(|row| row.figure.reporter.as_deref().unwrap_or_default() == by);
-    let is_own = || {
-        let entry = library.implementations.get(step.implementation.as_str())?;
-        let known = |name: &EcoString| Some((name.clone(), step.knobs.get(name.as_str())?.into()));
-        let candidate = Candidate {
-            implementation: entry.name.clone(),
-            task: step.task.as_str().into(),
-            knobs: entry.knobs.iter().filter_map(|(name, _)| known(name)).collect(),
-            device: step.hardware.device.as_str().into(),
-            units: step.hardware.units,
-            class: 0,
-        };
-        reporters::reporter(library, &step.task, &candidate).filter(|by| by == own)
-    };
+    let is_own = || reporters::reporter(library, &step.task, &step.candidate()).filter(|by| by == own);
     let right = reporters::compares(job) && is_own().is_some() && !others.contains(own) && others.iter().all(judges);
     (!right).then(|| format!("step `{}` names others than those who judged what was compared for it", step.name))
 }

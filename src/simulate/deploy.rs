@@ -2,7 +2,7 @@
 
 use super::model::{Carried, Deployment, Job, Kind, Limit, Pace, Pool, Route, To};
 use super::{Micros, micros};
-use crate::fleet::instance::{Instance, carried_out};
+use crate::fleet::instance::Instance;
 use crate::fleet::model::{JointJob, JointPlan};
 use crate::ir::dag::Dag;
 use crate::ir::stream::Role;
@@ -126,7 +126,7 @@ impl<'a> Catalogue<'a> {
             let lacking = || format!("the library has no `{}` as `{}` uses it", step.implementation, step.name);
             let entry = library.implementations.get(step.implementation.as_str()).ok_or_else(lacking)?;
             let work = works.get(at).map_or(&[][..], Vec::as_slice);
-            let used = Used { step, entry, candidate: carried_out(step), work, library };
+            let used = Used { step, entry, candidate: step.candidate(), work, library };
             let instance = job.routes.get(at).and_then(|route| route.instance);
             let to = match instance.and_then(|at| Some((at, &joint.instances.get(at)?.instance))) {
                 None => To::Free,

@@ -3,7 +3,7 @@
 use super::today::{as_it_runs, choices, scaled};
 use super::{Cause, Change, Policy, Replan, Saves, Verdict};
 use crate::fleet::give_way::solved;
-use crate::fleet::instance::{Instance, carried_out, millionths};
+use crate::fleet::instance::{Instance, millionths};
 use crate::fleet::join::{AloneLate, Unjoined, described};
 use crate::fleet::model::JointPlan;
 use crate::fleet::translate::{Member, Settings};
@@ -104,7 +104,7 @@ fn changes(today: &JointPlan, plan: &JointPlan, running: &BTreeMap<Instance, i64
         let Some(before) = today.jobs.iter().find(|other| other.plan.job == job.plan.job) else { continue };
         for step in &job.plan.steps {
             let Some(old) = before.plan.steps.iter().find(|old| old.name == step.name) else { continue };
-            let (from, to) = (shown(&carried_out(old)), shown(&carried_out(step)));
+            let (from, to) = (shown(&old.candidate()), shown(&step.candidate()));
             if from != to {
                 changes.push(Change::Step { job: job.plan.job.clone(), step: step.name.clone(), from, to });
             }

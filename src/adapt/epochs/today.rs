@@ -1,10 +1,11 @@
 //! A plan in force + the joint problem of now → what going on with it comes to, as it runs and with other numbers of replicas.
 
-use crate::fleet::instance::{carried_out, millionths};
+use crate::fleet::instance::millionths;
 use crate::fleet::join::pinned;
 use crate::fleet::ladder::completed;
 use crate::fleet::model::JointPlan;
 use crate::fleet::translate::{Member, Translated};
+use crate::plan::model::PlanStep;
 use crate::plan::reason::said;
 use crate::solve::check::Violation as Broken;
 use crate::solve::joint::Planned;
@@ -21,7 +22,7 @@ pub fn choices(today: &JointPlan, members: &[Member]) -> Result<Vec<Vec<usize>>,
         if job.plan.steps.len() != member.prepared.space.steps.len() {
             return Err(format!("`{name}` has other steps"));
         }
-        let candidates: Vec<Candidate> = job.plan.steps.iter().map(carried_out).collect();
+        let candidates: Vec<Candidate> = job.plan.steps.iter().map(PlanStep::candidate).collect();
         if let Some(choice) = only(&member.prepared.space, &candidates) {
             return Ok(choice);
         }

@@ -1,6 +1,7 @@
 //! What takes a step's place where its choice fails for good.
 
 use super::{Engine, Evidence, Hardware, PlanStep, Predicted};
+use crate::space::Candidate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -26,6 +27,18 @@ pub struct Fallback {
 }
 
 impl PlanStep {
+    /// The candidate that carries it out.
+    pub fn candidate(&self) -> Candidate {
+        Candidate {
+            task: self.task.as_str().into(),
+            implementation: self.implementation.as_str().into(),
+            knobs: self.knobs.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into())).collect(),
+            device: self.hardware.device.as_str().into(),
+            units: self.hardware.units,
+            class: 0,
+        }
+    }
+
     /// The step, carried out by one of its fallbacks.
     pub fn standing_in(&self, by: &Fallback) -> PlanStep {
         let Fallback { implementation, label, knobs, hardware, engine, predicted, evidence } = by.clone();

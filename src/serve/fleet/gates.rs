@@ -5,7 +5,7 @@
 //! so often at most. Where the plan gets fewer replicas, calls under way end, and the places that are too many go as they come back. An instance that leaves the plan
 //! keeps its places: runs that were accepted under the plan before still use them. How long calls take is held against the plan.
 
-use crate::fleet::instance::{Carried, Instance, carried_out};
+use crate::fleet::instance::{Carried, Instance};
 use crate::fleet::model::JointPlan;
 use crate::library::Library;
 use crate::plan::model::PlanStep;
@@ -155,7 +155,7 @@ impl Gates {
     }
 
     fn gate(&self, library: &Library, step: &PlanStep) -> Option<Arc<Gate>> {
-        let candidate = carried_out(step);
+        let candidate = step.candidate();
         let entry = library.implementations.get(&candidate.implementation)?;
         let instance = Instance::of(entry, &candidate)?;
         self.all().get(&instance).cloned()
@@ -164,7 +164,7 @@ impl Gates {
 
 /// Seconds that a plan says one call of a step takes.
 fn once(library: &Library, step: &PlanStep) -> Option<f64> {
-    let candidate = &carried_out(step);
+    let candidate = &step.candidate();
     let entry = library.implementations.get(&candidate.implementation)?;
     let carried = Carried { entry, candidate, calls: step.calls, work: &[], predicted: &step.predicted };
     carried.once()?.to_f64().filter(|seconds| *seconds > 0.0)
@@ -187,7 +187,7 @@ fn slots(library: &Library, joint: &JointPlan) -> BTreeMap<Instance, u64> {
         for (step, route) in job.plan.steps.iter().zip(&job.routes) {
             let used = route.instance.and_then(|at| joint.instances.get(at));
             let Some(used) = used.filter(|used| !used.instance.is_account()) else { continue };
-            let candidate = carried_out(step);
+            let candidate = step.candidate();
             let each = library.implementations.get(&candidate.implementation).map(|entry| width(entry, &candidate));
             let slots = each.unwrap_or(Decimal::ONE) * Decimal::from(used.replicas);
             all.insert(used.instance.clone(), slots.to_u64().unwrap_or(1).clamp(1, MOST));
