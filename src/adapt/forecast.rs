@@ -196,7 +196,8 @@ impl fmt::Display for Method {
 impl fmt::Display for Forecast {
     /// `38.2 runs/s expected, 44.1 to provision for (headroom 15.4 %): seasonal over 24 epochs …, off by 4.1 % over 84 epochs`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let decimal = |value: f64| Decimal::from_f64(value).unwrap_or_default();
+        // One huge epoch makes an error that no decimal holds.
+        let decimal = |value: f64| Decimal::from_f64(value.min(MOST)).unwrap_or_default();
         let rate = |value: f64| shown(decimal(value), 3);
         let share = |value: f64| percent(decimal(value));
         write!(f, "{} runs/s expected, {} to provision for", rate(self.expected), rate(self.provision))?;

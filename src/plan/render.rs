@@ -319,5 +319,5 @@ pub fn watt_hours(value: Decimal) -> String {
 
 /// A ratio, for people.
 pub fn percent(value: Decimal) -> String {
-    format!("{} %", shown(value * dec!(100), 1))
+    format!("{} %", shown(value.saturating_mul(dec!(100)), 1))
 }

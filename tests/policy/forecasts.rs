@@ -133,6 +133,13 @@ fn with_little_history_the_highest_rate_counts_and_that_is_said() {
 }
 
 #[test]
+fn an_error_that_no_decimal_holds_is_said_as_the_most_that_counts() {
+    let mut history = vec![0.0; 30];
+    (history[4], history[14]) = (5.8e183, 9.7e-20);
+    assert!(!of(&history).to_string().is_empty());
+}
+
+#[test]
 fn a_forecast_says_how_it_was_made() {
     let history: Vec<f64> = (0..72).map(|hour| if hour % 24 < 12 { 10.0 } else { 30.0 }).collect();
     let said = of(&history).to_string();
