@@ -275,7 +275,7 @@ fn alone(fleet: &Fleet, job: usize, late: &(dyn Fn() -> bool + Sync)) -> Result<
     let kinds = fleet.kinds.iter().map(|kind| Kind { running: 0, start: 0, stop: 0, ..kind.clone() });
     let one = Fleet { pools: fleet.pools.clone(), kinds: kinds.collect(), jobs: vec![fleet.jobs[job].clone()] };
     // The bound counts where it is not proved: what sharing saves is then more than what is said.
-    let limits = joint::Limits { rounds: ALONE, out_of_time: Some(late), any: false, enough: 0 };
+    let limits = joint::Limits { rounds: ALONE, out_of_time: Some(late), ..joint::Limits::default() };
     match joint::solve(&one, &limits) {
         Outcome::Planned(planned) => Ok(planned.bound.max(least)),
         Outcome::Refused(_) => Err(format!("`{}` does not fit alone", fleet.jobs[job].name)),

@@ -249,7 +249,7 @@ impl<'a> Study<'a> {
     }
 
     fn planned(&self, jobs: Range<usize>, by_hand: bool) -> Result<JointPlan, Unfit> {
-        let limits = Limits { rounds: self.rounds, out_of_time: None, any: false, enough: 0 };
+        let limits = Limits { rounds: self.rounds, ..Limits::default() };
         let members = &self.all(by_hand)[jobs.clone()];
         // What jobs would cost alone is not shown here, and not looked for.
         join(members, self.machines, &self.planning, &limits, &|_| true).map_err(|unjoined| match unjoined {

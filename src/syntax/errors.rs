@@ -287,6 +287,10 @@ pub fn unexpected(
             .map(|e| e.trim_matches('"'))
             .filter(|e| e.as_bytes().first().is_some_and(u8::is_ascii_lowercase));
         let keywords: Vec<&str> = keywords.filter(|k| !matches!(*k, "ident" | "number" | "text" | "unit")).collect();
+        let one = text.strip_suffix("ies").map(|stem| format!("{stem}y"));
+        if let Some(one) = keywords.iter().find(|keyword| one.as_deref() == Some(keyword)) {
+            return d.help(format!("write `{one}`")).fix(format!("write `{one}`"), at, *one);
+        }
         if let Some(near) = nearest(text, keywords) {
             return d.near(at, text, near);
         }

@@ -74,7 +74,7 @@ pub fn joint(options: &JointOptions) -> Result<(), Failure> {
 fn run(name: &str, fleet: &Fleet, seconds: f64) -> Result<(), Failure> {
     let start = cpu();
     let out_of_time = move || cpu() - start >= seconds;
-    let limits = Limits { rounds: u64::MAX, out_of_time: Some(&out_of_time), any: false, enough: 0 };
+    let limits = Limits { rounds: u64::MAX, out_of_time: Some(&out_of_time), ..Limits::default() };
     let outcome = solve(fleet, &limits);
     let took = cpu() - start;
     match outcome {

@@ -48,7 +48,7 @@ impl<'a> Asked<'a> {
         let members = self.members(limit / 4, format)?;
         let clock = Clock::new(limit, members.len());
         let out_of_time = || clock.out();
-        let limits = joint::Limits { rounds: u64::MAX, out_of_time: Some(&out_of_time), any: false, enough: 0 };
+        let limits = joint::Limits { rounds: u64::MAX, out_of_time: Some(&out_of_time), ..joint::Limits::default() };
         match joined(&members, self.machines, settings, &limits, &|job| clock.alone(job)) {
             Ok((joint, made)) => {
                 if let Some(path) = proof {
@@ -86,7 +86,8 @@ impl<'a> Asked<'a> {
             let members = Asked { sources, files, names, ..*self }.members(time / 4, format)?;
             let clock = Clock::new(time, members.len());
             let out_of_time = || clock.out();
-            let limits = joint::Limits { rounds: u64::MAX, out_of_time: Some(&out_of_time), any: false, enough: 0 };
+            let limits =
+                joint::Limits { rounds: u64::MAX, out_of_time: Some(&out_of_time), ..joint::Limits::default() };
             split.add(&members, &limits, &|job| clock.alone(job)).map_err(unjoined)?;
         }
         split.plan(&self.sources[0].checked.library).map_err(unjoined)

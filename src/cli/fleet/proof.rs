@@ -23,7 +23,7 @@ pub fn store(joint: &JointPlan, made: &Translated, limit: Duration, path: &Path)
     let late = || begun.elapsed() >= limit;
     // What comes before the refutations has half of the time.
     let half = || begun.elapsed() >= limit / 2;
-    let together = joint::Limits { rounds: u64::MAX, out_of_time: Some(&half), any: false, enough: 0 };
+    let together = joint::Limits { rounds: u64::MAX, out_of_time: Some(&half), ..joint::Limits::default() };
     let of_jobs = Limits { out_of_time: Some(&late), judge: apart(), ..Limits::default() };
     let Some(proof) = prove(joint, made, &together, &of_jobs) else {
         return Err("the bound is not proved within the limits, so that there is no proof to write".to_string().into());

@@ -2,8 +2,9 @@
 //! was written of a run is taken over as it is.
 
 use super::record::{Record, checksum, encode};
+use super::rows::{count_checksum, failed, put_count};
 use super::{DESCRIPTION, damaged};
-use super::{Journal, Run, count_checksum, failed, put_count};
+use super::{Journal, Run};
 use crate::run::fault::{Fault, FaultKind};
 use rusqlite::{Transaction, TransactionBehavior, params};
 

@@ -5,9 +5,10 @@ use super::asked::{Asked, Earlier, Known, Made, Of};
 use super::lock::Lock;
 use super::record::{CallId, Record, Source, Stored};
 use super::replay::{End, Replay};
+use super::rows::{failed, one, put_count};
 use super::seal::{self, Seal, value_digest};
 use super::writer::Writer;
-use super::{Journal, Run, RunInfo, damaged, failed, put_count};
+use super::{Journal, Run, RunInfo, damaged};
 use crate::digest::digest;
 use crate::ir::workflow::StepId;
 use crate::library::embedded;
@@ -71,7 +72,7 @@ impl Journal {
     /// Makes this runtime the one that works on a run: an older one writes no more.
     pub(crate) fn take_over(&mut self, id: u64) -> Result<Run, Fault> {
         let tx = self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-        let run = super::one(&tx, id)?;
+        let run = one(&tx, id)?;
         let run = run.ok_or_else(|| damaged(&format!("run {id} is gone")))?;
         let fence = run.fence + 1;
         put_count(&tx, id, fence, run.count)?;

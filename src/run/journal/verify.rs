@@ -2,8 +2,9 @@
 
 use super::record::{Record, Stored};
 use super::replay::Replay;
+use super::rows::{all, failed};
 use super::seal;
-use super::{Journal, Run, all, failed};
+use super::{Journal, Run};
 use crate::run::fault::Fault;
 
 /// What was looked at, and what is wrong.

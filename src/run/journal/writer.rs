@@ -7,7 +7,8 @@
 use super::alive::{Alive, BEAT};
 use super::append::write;
 use super::record::Record;
-use super::{Ears, Mirror, Told, failed};
+use super::rows::failed;
+use super::{Ears, Mirror, Told};
 use crate::run::fault::{Fault, FaultKind};
 use rusqlite::{Connection, TransactionBehavior};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -95,7 +95,7 @@ impl Fleet {
         let mut members = members(&proof, &checked, &machines, &usable)?;
         let (began, limit) = (Instant::now(), self.terms.limit);
         let out_of_time = move || began.elapsed() >= limit;
-        let limits = Limits { rounds: u64::MAX, out_of_time: Some(&out_of_time), any: false, enough: 0 };
+        let limits = Limits { rounds: u64::MAX, out_of_time: Some(&out_of_time), ..Limits::default() };
         // What each costs alone is only for people.
         let late = move |_: usize| began.elapsed() >= limit * 2;
         let joined = match join(&members, &machines, &self.settings(force.as_deref()), &limits, &late) {
@@ -226,7 +226,7 @@ impl Fleet {
         let members = members(rates, &checked, machines, &usable)?;
         let began = Instant::now();
         let out_of_time = move || began.elapsed() >= limit;
-        let limits = Limits { rounds: u64::MAX, out_of_time: Some(&out_of_time), any: false, enough: 0 };
+        let limits = Limits { rounds: u64::MAX, out_of_time: Some(&out_of_time), ..Limits::default() };
         let running = left(&force.joint, machines);
         // As for a first plan: the time to plan once more.
         let late = move |_: usize| began.elapsed() >= limit * 2;
@@ -251,7 +251,7 @@ impl Fleet {
         let members = members(rates, &checked, &machines, &usable)?;
         let (began, limit) = (Instant::now(), self.terms.limit);
         let out_of_time = move || began.elapsed() >= limit;
-        let limits = Limits { rounds: u64::MAX, out_of_time: Some(&out_of_time), any: false, enough: 0 };
+        let limits = Limits { rounds: u64::MAX, out_of_time: Some(&out_of_time), ..Limits::default() };
         // What each costs alone is only for people.
         let late = move |_: usize| began.elapsed() >= limit * 2;
         match join(&members, &machines, &self.settings(None), &limits, &late) {

@@ -155,7 +155,7 @@ impl Adaptive<'_, '_> {
     /// A plan for the rates and machines of now, and how far it differs; none where a job cannot be carried out on what is left, or all together.
     fn planned(&mut self, causes: Vec<Cause>) -> Option<(JointPlan, Verdict)> {
         self.refresh().ok()?;
-        let limits = Limits { rounds: self.rounds, out_of_time: None, any: false, enough: 0 };
+        let limits = Limits { rounds: self.rounds, ..Limits::default() };
         let running = left(&self.plan, &self.machines);
         // Nobody asks here what a job costs alone.
         let now = Now { members: self.members, machines: &self.machines, running: &running, late: &|_| true };
