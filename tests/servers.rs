@@ -109,6 +109,16 @@ fn of_vllm(program: &str) -> Option<PathBuf> {
     Some(path)
 }
 
+/// The folder that `tests/servers/get_ollama.sh` makes; none, and said so, where it is not there.
+fn ollama() -> Option<PathBuf> {
+    let folder = std::env::var_os("HOME").map(PathBuf::from)?.join(".cache/mkbc/ollama");
+    if !folder.join("ollama/ollama-lib").is_file() {
+        eprintln!("skipped: `{}` is not there (tests/servers/get_ollama.sh)", folder.display());
+        return None;
+    }
+    Some(folder)
+}
+
 /// What kills the server with these weights, and nothing else: its guard has mkbc's own command line.
 const KILL: &str = "for p in /proc/[0-9]*; do\n  if tr '\\0' '\\n' < $p/cmdline 2>/dev/null | grep -qx -- \"$1\"; then\n    \
                     n=${p#/proc/}; [ $n != $$ ] && kill -9 $n\n  fi\ndone\necho killed\n";
@@ -149,6 +159,34 @@ fn stage_vllm(program: &str, between: &str, mood: &str, engine: &str) -> Option<
     assert!(made.success());
     let weights = mkbc.path("tiny").display().to_string();
     job(&mkbc, between, mood, &format!("{engine}\n    weights \"{weights}\""), "tiny");
+    Some(mkbc)
+}
+
+/// The same with Ollama, under a name of its own, which has a tiny model among its own.
+fn stage_ollama(between: &str) -> Option<Mkbc> {
+    let (python, folder) = (llama()?, ollama()?);
+    let mkbc = Mkbc::new();
+    let (named, at) = (mkbc.path("ollama-here"), folder.display());
+    let program = format!(
+        "#!/bin/bash\nexport LD_LIBRARY_PATH={at}/aside:{at}/lib OLLAMA_MODELS={}\nexec -a {} {at}/ollama/ollama-lib \"$@\"\n",
+        mkbc.path("models").display(),
+        named.display()
+    );
+    script(&mkbc, "bin/ollama", &program);
+    // Ollama takes weights in by its own service alone.
+    let taken_in = format!(
+        "set -e\n{} {} tiny.gguf\nexport HOME=$PWD\n\
+         export OLLAMA_HOST=127.0.0.1:$({} -c 'import socket; s = socket.socket(); s.bind((\"127.0.0.1\", 0)); print(s.getsockname()[1])')\n\
+         echo 'FROM ./tiny.gguf' >Modelfile\nbin/ollama serve >taken.log 2>&1 & server=$!\n\
+         for i in $(seq 100); do bin/ollama list >/dev/null 2>&1 && break; sleep 0.1; done\n\
+         bin/ollama create tiny -f Modelfile; kill $server\n",
+        python.display(),
+        repository().join("tests/data/tiny_gguf.py").display(),
+        python.display()
+    );
+    let made = Command::new("bash").args(["-c", &taken_in]).current_dir(mkbc.path("")).output().expect("bash starts");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    job(&mkbc, between, "{ good: Bool }", "serve ollama\n    context 2048", "ollama-here");
     Some(mkbc)
 }
 
@@ -255,6 +293,25 @@ fn a_real_vllm_is_shared_killed_started_again_and_gone_afterwards() {
     assert_eq!(server["steps"].as_array().map(Vec::len), Some(2));
     assert!(report["steps"][0]["tokens_out"].as_u64() > Some(0) && report["steps"][0]["ttft_s"].is_number());
     assert!(!runs_with(&mkbc, "tiny"), "it is still there");
+}
+
+/// Ollama itself, on cores: started, asked for JSON of a schema, shared, killed, started again, gone, and its runner with it.
+#[test]
+fn a_real_ollama_is_shared_killed_started_again_and_gone_afterwards() {
+    let Some(mkbc) = stage_ollama(KILL) else { return };
+    let mut command = mkbc.command(["run", "job.mkb", "--library", "lib", "--json", "--about", "the sea"]);
+    let path = format!("{}:{}", mkbc.path("bin").display(), std::env::var("PATH").unwrap_or_default());
+    let done = mkbc.end(command.env("PATH", path).env("OLLAMA_MODELS", mkbc.path("models")));
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    let report: Value = serde_json::from_str(&done.out).expect("a report");
+    assert!(report["result"]["ok"]["good"].is_boolean(), "{report:#}");
+    let server = &report["servers"][0];
+    assert_eq!((&server["starts"], &server["crashes"]), (&Value::from(2), &Value::from(1)), "{server:#}");
+    assert_eq!(server["steps"].as_array().map(Vec::len), Some(2));
+    assert!(report["steps"][0]["tokens_out"].as_u64() > Some(0) && report["steps"][0]["ttft_s"].is_number());
+    let blobs = fs::read_dir(mkbc.path("models/blobs")).expect("what it took in").flatten();
+    let kept: Vec<String> = blobs.map(|b| format!("models/blobs/{}", b.file_name().display())).collect();
+    assert!(!runs_with(&mkbc, "ollama-here") && !kept.iter().any(|blob| runs_with(&mkbc, blob)), "it is still there");
 }
 
 /// `transformers serve` itself, on cores. It has no structured output, so that it is asked for text.
