@@ -3,7 +3,7 @@
 
 use super::RunReport;
 use super::engines::mcp::transport::client;
-use super::engines::openai::http::Endpoint;
+use super::engines::openai::endpoint::Endpoint;
 use super::fault::{Fault, FaultKind, head};
 use super::meter::StepMeasure;
 use super::observer::{Event, Observer};

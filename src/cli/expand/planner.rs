@@ -5,7 +5,7 @@ use crate::cli::{Failure, note};
 use crate::expand::planner::{Asked, Bounds, Outcome, Request, plan};
 use crate::legible::plain;
 use crate::run::chat::{Chat, Listener, question};
-use crate::run::engines::openai::http::Endpoint;
+use crate::run::engines::openai::endpoint::Endpoint;
 use crate::run::fault::{Fault, FaultKind};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;

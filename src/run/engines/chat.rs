@@ -10,7 +10,8 @@ pub mod wire;
 
 use super::Call;
 use super::openai::answer::Shape;
-use super::openai::http::{Body, Endpoint, IDEMPOTENCY, MOST_OF_ERROR, Refused};
+use super::openai::endpoint::Endpoint;
+use super::openai::http::{Body, IDEMPOTENCY, MOST_OF_ERROR, Refused};
 use super::openai::paid::Paid;
 use super::openai::price::Price;
 use super::openai::prompt;

@@ -1,6 +1,7 @@
 //! A call of an HTTP interface's operation -> its typed answer. Arguments fill places of the request and can become no other part of it.
 
-use super::openai::http::{Endpoint, IDEMPOTENCY};
+use super::openai::endpoint::Endpoint;
+use super::openai::http::IDEMPOTENCY;
 use super::typed::conform;
 use super::{Args, Call};
 use crate::plan::model::HttpCall;

@@ -178,7 +178,7 @@ pub fn lacks(server: &McpServer, env: Env<'_>) -> Vec<Fault> {
     match server.command.first() {
         Some(program) => found.extend(absent(program, env)),
         None => {
-            let address = super::openai::http::Endpoint::find(env, &server.url_env, &server.url, &server.key_env);
+            let address = super::openai::endpoint::Endpoint::find(env, &server.url_env, &server.url, &server.key_env);
             found.extend(address.err());
         }
     }

@@ -1,6 +1,7 @@
 //! A call of a provider -> the typed answer: which protocol it is, and what all calls of a run share.
 
 pub mod answer;
+pub mod endpoint;
 pub mod http;
 pub mod pace;
 pub mod paid;
@@ -23,7 +24,7 @@ use crate::run::pool::line::Rank;
 use crate::run::probe::Env;
 use crate::run::servers::find;
 use crate::types::Type;
-use http::Endpoint;
+use endpoint::Endpoint;
 use paid::Paid;
 use price::Price;
 use rust_decimal::Decimal;

@@ -2,7 +2,8 @@
 
 use super::command::CommandLine;
 use super::process::Process;
-use crate::run::engines::openai::http::{Body, Clients, Endpoint, KeyIn};
+use crate::run::engines::openai::endpoint::Endpoint;
+use crate::run::engines::openai::http::{Body, Clients, KeyIn};
 use crate::run::fault::{Fault, FaultKind, printable};
 use reqwest::Method;
 use serde_json::{Value, json};

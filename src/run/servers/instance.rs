@@ -9,7 +9,7 @@ use super::process::Process;
 use super::{Force, Room, ServerEvent, ServerState, Servers, locked, tell};
 use crate::plan::model::Serve;
 use crate::run::devices::nvml;
-use crate::run::engines::openai::http::Endpoint;
+use crate::run::engines::openai::endpoint::Endpoint;
 use crate::run::fault::Fault;
 use crate::run::observer::Observer;
 use crate::run::probe::Env;

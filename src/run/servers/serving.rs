@@ -13,7 +13,7 @@ use super::{Force, Servers};
 use crate::ir::workflow::{Node, Region, StepId};
 use crate::plan::model::{Engine, Plan, PlanStep, Provider, Serve};
 use crate::run::RunContext;
-use crate::run::engines::openai::http::Endpoint;
+use crate::run::engines::openai::endpoint::Endpoint;
 use crate::run::fault::{Fault, FaultKind};
 use crate::run::pool::Pools;
 use crate::run::pool::line::{Line, Permit};

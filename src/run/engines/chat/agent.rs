@@ -11,7 +11,7 @@ use crate::ir::agent::{MOST_SHOWN, Powers, Tool};
 use crate::library::place::{self, Place};
 use crate::plan::model::Provider;
 use crate::run::engines::openai::answer::{Shape, extract};
-use crate::run::engines::openai::http::Endpoint;
+use crate::run::engines::openai::endpoint::Endpoint;
 use crate::run::engines::openai::prompt;
 use crate::run::fault::{Fault, FaultKind, head};
 use crate::run::value::check;

@@ -5,7 +5,8 @@ mod messages;
 
 use super::said::Said;
 use super::wire::{Step, Wire};
-use crate::run::engines::openai::http::{Clients, Endpoint, Form, MOST_OF_ERROR, Opened, Refused, json};
+use crate::run::engines::openai::endpoint::Endpoint;
+use crate::run::engines::openai::http::{Clients, Form, MOST_OF_ERROR, Opened, Refused, json};
 use crate::run::fault::{Fault, FaultKind};
 use futures_util::StreamExt;
 use reqwest::RequestBuilder;

@@ -9,7 +9,7 @@ use super::{lacks, pin};
 use crate::plan::model::McpServer;
 use crate::run::engines::child::{Command, Group, Limits, prepared, unstarted};
 use crate::run::engines::kept::find;
-use crate::run::engines::openai::http::Endpoint;
+use crate::run::engines::openai::endpoint::Endpoint;
 use crate::run::fault::{Fault, FaultKind, head, tail};
 use crate::run::probe::Env;
 use rmcp::model::{

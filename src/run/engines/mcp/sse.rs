@@ -1,7 +1,7 @@
 //! The protocol over HTTP as servers of 2024 speak it: what they say is one stream of events, whose first names the address that messages are
 //! posted to. `rmcp` has this transport no more; its messages and its handshake are the same.
 
-use crate::run::engines::openai::http::Endpoint;
+use crate::run::engines::openai::endpoint::Endpoint;
 use crate::run::fault::{Fault, FaultKind, head};
 use reqwest_mcp::header::{ACCEPT, CONTENT_TYPE};
 use reqwest_mcp::{Client, RequestBuilder, Response, Url};

@@ -1,6 +1,7 @@
 //! Texts, or a question and passages -> embeddings, or the passages in order, by an endpoint (`embeddings`, `rerank`).
 
-use super::http::{Body, Endpoint, Reply};
+use super::endpoint::Endpoint;
+use super::http::{Body, Reply};
 use super::{post, post_for};
 use crate::plan::model::{PlanStep, Provider};
 use crate::run::engines::batch::Each;

@@ -2,7 +2,7 @@
 
 use super::{Instance, Live, Setting, Wanted};
 use crate::run::devices::nvml;
-use crate::run::engines::openai::http::Endpoint;
+use crate::run::engines::openai::endpoint::Endpoint;
 use crate::run::fault::{Fault, FaultKind};
 use crate::run::secret::random;
 use crate::run::servers::command::{Launch, Place, command};
