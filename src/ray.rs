@@ -33,8 +33,12 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 /// The driver's files.
-const DRIVER: &[(&str, &str)] =
-    &[("driver.py", include_str!("ray/driver.py")), ("mkbc_pool.py", include_str!("ray/mkbc_pool.py"))];
+const DRIVER: &[(&str, &str)] = &[
+    ("driver.py", include_str!("ray/driver.py")),
+    ("mkbc_hand.py", include_str!("ray/mkbc_hand.py")),
+    ("mkbc_pool.py", include_str!("ray/mkbc_pool.py")),
+    ("mkbc_room.py", include_str!("ray/mkbc_room.py")),
+];
 /// How long a driver may take until it listens.
 const START: Duration = Duration::from_secs(60);
 /// How often it is looked whether it listens.

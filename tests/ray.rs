@@ -7,6 +7,8 @@
 
 #[path = "cli/mkbc.rs"]
 mod mkbc;
+#[path = "ray/pools.rs"]
+mod pools;
 
 use mkbc::{BINARY, Done, Mkbc};
 use murakkab::ray::jobs::Jobs;
@@ -137,6 +139,8 @@ fn a_run_on_ray() {
     in_namespaces("inside_without_a_token");
     in_namespaces("inside_with_a_token");
     in_namespaces("inside_by_a_server");
+    in_namespaces("pools::inside_with_pools");
+    in_namespaces("pools::inside_with_a_node_that_cannot_be_set_up");
 }
 
 #[test]
@@ -231,7 +235,11 @@ fn run<'a>(job: &'a str, more: &[&'a str]) -> Vec<&'a str> {
 }
 
 fn on_ray(mkbc: &Mkbc, job: &str, inputs: &[&str], token: Option<&str>) -> Done {
-    let mut command = mkbc.command(run(job, &[&["--engine", ADDRESS], inputs].concat()));
+    on_cluster(mkbc, &run(job, inputs), token)
+}
+
+fn on_cluster(mkbc: &Mkbc, words: &[&str], token: Option<&str>) -> Done {
+    let mut command = mkbc.command(words.iter().copied().chain(["--engine", ADDRESS]));
     command.env("MKBC_WORKER", mkbc.path("mkbc-slim"));
     if let Some(token) = token {
         command.env("RAY_AUTH_TOKEN", token);
@@ -376,15 +384,11 @@ fn a_raylet_with_a_spare_node() {
         // On one machine they would share a folder, in which each deletes what it has no use for: packages of the others, too.
         node("mount -t tmpfs tmpfs /tmp/ray && exec \"$0\" \"$@\"", &words, None)
     };
-    let alive = || async { reqwest::get("http://127.0.0.1:8265/nodes?view=summary").await?.text().await };
     let mut nodes = Vec::new();
     // One after the other: on one machine they take each other's ports.
     for (address, there) in [("127.0.0.2", 2), ("127.0.0.3", 3)] {
         nodes.push(spare(address));
-        wait("the node", || {
-            let text = block_on(alive()).expect("a runtime").unwrap_or_default();
-            text.matches("\"state\": \"ALIVE\"").count() == there
-        });
+        wait("the node", || alive() == there);
     }
     let raylet = || {
         let worked = processes(&["sh", "hold.sh"]);
@@ -392,6 +396,12 @@ fn a_raylet_with_a_spare_node() {
         raylets.into_iter().filter(|raylet| worked.iter().any(|id| is_below(*id, *raylet))).collect()
     };
     eprintln!("begun again on a spare node after a raylet was killed: {:.2} s", killed("spare.mkb", raylet));
+}
+
+/// How many nodes Ray says are alive.
+fn alive() -> usize {
+    let asked = async { reqwest::get("http://127.0.0.1:8265/nodes?view=summary").await?.text().await };
+    block_on(asked).expect("a runtime").unwrap_or_default().matches("\"state\": \"ALIVE\"").count()
 }
 
 /// Whether a process comes of another.

@@ -2,6 +2,8 @@
 
 #[path = "serve/browser.rs"]
 mod browser;
+#[path = "serve/decides.rs"]
+mod decides;
 #[path = "serve/deploy.rs"]
 mod deploy;
 #[path = "serve/desk.rs"]

@@ -129,19 +129,32 @@ pub fn filled_on(base: &Base, source: &Source, open: Open) -> Result<Filled, Fai
 
 fn fill_checked(
     source: &Source,
+    checked: (Texts, FileId, Checked),
+    cx: Diagnostics,
+    open: Open,
+) -> Result<Filled, Failure> {
+    match filled_or(source, checked, cx, open)? {
+        Ok(filled) => Ok(filled),
+        Err((cx, texts)) => said(&cx, &texts, source.format),
+    }
+}
+
+/// Fills the holes of a file that was checked; where that or this found errors, they are for the caller to show.
+pub fn filled_or(
+    source: &Source,
     (mut texts, file, checked): (Texts, FileId, Checked),
     mut cx: Diagnostics,
     open: Open,
-) -> Result<Filled, Failure> {
+) -> Result<Result<Filled, (Diagnostics, Texts)>, Failure> {
     if cx.has_errors() {
-        return said(&cx, &texts, source.format);
+        return Ok(Err((cx, texts)));
     }
     let path = lock_path(&source.file);
     let old = read_lock(&path)?;
     let before = std::fs::read_to_string(&path).ok();
     match fill(&mut texts, checked, &old, open == Open::Refused, &mut cx) {
-        None => said(&cx, &texts, source.format),
-        Some((checked, lock)) if lock.holes.is_empty() => Ok(Filled { texts, file, checked, lock: None, cx }),
+        None => Ok(Err((cx, texts))),
+        Some((checked, lock)) if lock.holes.is_empty() => Ok(Ok(Filled { texts, file, checked, lock: None, cx })),
         Some((checked, lock)) => {
             let text = lock.write().map_err(Failure::Message)?;
             if before.as_deref() != Some(text.as_str()) && open == Open::Written {
@@ -152,7 +165,7 @@ fn fill_checked(
                     note(&format!("filled {what} by typed search; review `{}`", path.display()));
                 }
             }
-            Ok(Filled { texts, file, checked, lock: Some(text), cx })
+            Ok(Ok(Filled { texts, file, checked, lock: Some(text), cx }))
         }
     }
 }

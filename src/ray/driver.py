@@ -11,10 +11,14 @@ import json
 import os
 import struct
 import sys
+import time
 
 import ray
+from ray._private.state import available_resources_per_node
 
-from mkbc_pool import MOST, SURVEY_S, Call, Line, Node, Pool
+from mkbc_hand import MOST, Call, Line
+from mkbc_pool import SURVEY_S, Pool
+from mkbc_room import Node, Room, idle
 
 ALONE = 30.0
 """Seconds without a connection after which the driver ends."""
@@ -53,14 +57,14 @@ class Driver:
         self.paces = {}
         self.connected = 0
         self.changed = asyncio.Event()
-        self.nodes = nodes()
+        self.room = Room(nodes())
         self.deaf = {}
-        self.gone = set()
 
     def pool(self, needs):
         key = json.dumps(needs, sort_keys=True)
         if key not in self.pools:
             self.pools[key] = Pool(self, needs)
+            self.room.pools.append(self.pools[key])
         return self.pools[key]
 
     async def serve(self, reader, writer):
@@ -131,31 +135,37 @@ class Driver:
             if self.calls.pop(call.id, None) is not None:
                 call.home.send({"lost": call.id}, b"")
 
-    def there(self):
-        """The nodes that are there."""
-        return {id: node for id, node in self.nodes.items() if id not in self.gone}
+    def turn(self):
+        """Workers take no further call where they are to give way to a pool that has none, and go once all of these have nothing to do."""
+        found = self.room.turn(time.monotonic())
+        pool, node, chosen = found or (None, None, [])
+        for other in self.pools.values():
+            other.leaving(chosen)
+        if chosen and all(idle(hand) for hand in chosen):
+            pool.start_at(node, chosen)
 
     async def suspect(self, id):
         """A worker on a node is lost: perhaps the node is."""
-        node = self.nodes.get(id)
+        node = self.room.nodes.get(id)
         if node is not None and not await hears(node.host, node.port):
-            self.gone.add(id)
+            self.room.gone.add(id)
 
     async def survey(self):
         """What the cluster has changes: nodes die and come."""
         while True:
             await asyncio.sleep(SURVEY_S)
-            self.nodes = await asyncio.get_running_loop().run_in_executor(None, nodes)
+            self.room.seen(await asyncio.get_running_loop().run_in_executor(None, nodes))
             used = {hand.node for pool in self.pools.values() for hand in pool.hands}
-            for id in (used | self.gone) & set(self.nodes):
-                node = self.nodes[id]
+            for id in (used | self.room.gone) & set(self.room.nodes):
+                node = self.room.nodes[id]
                 self.deaf[id] = 0 if await hears(node.host, node.port) else self.deaf.get(id, 0) + 1
                 if self.deaf[id] == 0:
-                    self.gone.discard(id)
+                    self.room.gone.discard(id)
                 elif self.deaf[id] >= DEAF:
-                    self.gone.add(id)
+                    self.room.gone.add(id)
             for pool in self.pools.values():
-                pool.left(used - set(self.there()))
+                pool.left(used - set(self.room.there()))
+            self.turn()
 
     async def until_alone(self):
         while True:
@@ -169,8 +179,12 @@ class Driver:
 
 def nodes():
     """The nodes that Ray says are there, by their names."""
-    alive = [node for node in ray.nodes() if node["Alive"]]
-    return {node["NodeID"]: Node(node["NodeManagerAddress"], node["NodeManagerPort"], node["Resources"]) for node in alive}
+    free = available_resources_per_node()
+    alive = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
+    return {
+        id: Node(node["NodeManagerAddress"], node["NodeManagerPort"], node["Resources"], free.get(id, node["Resources"]))
+        for id, node in alive.items()
+    }
 
 
 async def hears(host, port):

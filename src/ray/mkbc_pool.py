@@ -1,219 +1,43 @@
-"""Workers of a run on a Ray cluster, and calls that wait for them. It is a file of mkbc's, beside the driver.
+"""Workers of a run on a Ray cluster with the same resources, and calls that wait for them. It is a file of mkbc's, beside the driver.
 
-Ray places actors, brings files and says what dies. Calls and answers are lines between the driver and each actor's `mkbc worker`, over a
-connection of their own: a task of Ray's takes longer than most calls.
+Ray places actors where it is told, brings files and says what dies.
 """
 
 import asyncio
 import collections
 import json
-import os
-import secrets
-import shutil
-import socket
-import subprocess
-import tempfile
 import time
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-MOST = 2 << 30
-"""Bytes of a file, of all files of an answer, or of an answer."""
-AHEAD = 64
-AHEAD_S = 0.02
-"""Calls that a worker has at a time, at most: so many, and such that they are expected to take so many seconds. It carries out one after the
-other, so that long calls go alone."""
+from mkbc_hand import AHEAD_S, GREET_S, Hand, Worker
+from mkbc_room import IDLE_S, NOWHERE, idle, times
+
 SURVEY_S = 1.0
 """Seconds from one look at the cluster to the next."""
 START_S = 60.0
 """Seconds that a worker may take to start, before it is tried elsewhere: where a node has just died, Ray may wait for it."""
-GREET_S = 10.0
-"""Seconds until somebody who connects has said who it is."""
-GIVEN = "given"
-"""The folder of a worker's for files of arguments."""
-
-Node = collections.namedtuple("Node", ["host", "port", "has"])
-"""A node that Ray says is there: where its raylet listens, and its resources."""
-
-
-@ray.remote(max_restarts=0)
-class Worker:
-    """Keeps one `mkbc worker`, which talks to the driver, and brings files."""
-
-    def __init__(self):
-        self.folder = tempfile.mkdtemp(prefix="mkbc-worker-")
-        os.mkdir(os.path.join(self.folder, GIVEN))
-        self.process = None
-
-    def start(self, at, key):
-        """Starts the process, or another one, which tells the driver whose it is: the node and the folder in which it works."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-        program = os.path.abspath("mkbc")
-        # Unpacked by Ray, it is no program any more.
-        os.chmod(program, 0o700)
-        with socket.create_connection(at, GREET_S) as line:
-            line.settimeout(None)
-            line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            line.sendall(key.encode() + b"\n")
-            words = [program, "worker", "--dies-with", str(os.getpid())]
-            self.process = subprocess.Popen(words, stdin=line, stdout=line, cwd=self.folder)
-        return ray.get_runtime_context().get_node_id(), self.folder
-
-    def give(self, names, *contents):
-        """Files that calls may name from now on."""
-        for name, content in zip(names, contents):
-            path = os.path.join(self.folder, GIVEN, name)
-            with open(path + ".part", "wb") as file:
-                file.write(content)
-            os.rename(path + ".part", path)
-
-    def made(self, own, names):
-        """Files that a call made in its folder, which goes."""
-        files = [(name, read(os.path.join(own, name))) for name in names]
-        shutil.rmtree(own, ignore_errors=True)
-        return files
-
-
-def read(path):
-    with open(path, "rb") as file:
-        return file.read(MOST)
-
-
-class Call:
-    """A call that somebody waits for."""
-
-    def __init__(self, id, step, args, blobs, home):
-        self.id, self.step, self.args, self.blobs, self.home = id, step, args, blobs, home
-        self.hand = None
-        self.own = ""
-        self.pace = 0.0
-
-
-class Hand:
-    """An actor and its process: what they were told and given, and what they work on, in order."""
-
-    def __init__(self, pool, actor):
-        self.pool = pool
-        self.actor = actor
-        self.key = secrets.token_hex(16)
-        self.node = None
-        self.folder = ""
-        self.line = None
-        self.greeted = asyncio.Event()
-        self.told = set()
-        self.given = set()
-        self.number = 0
-        self.under_way = collections.deque()
-        self.expected = 0.0
-        self.since = 0.0
-        self.to_send = []
-        # Whether files are on their way, behind which calls wait.
-        self.giving = False
-
-    def room(self, pace):
-        """Whether it takes a call more that is expected to take so long."""
-        if self.line is None or self.giving:
-            return False
-        return not self.under_way or len(self.under_way) < AHEAD and self.expected + pace <= AHEAD_S
-
-    def take(self, call, pace):
-        self.number += 1
-        call.hand, call.pace, call.own = self, pace, os.path.join(self.folder, f"call-{self.number}")
-        if not self.under_way:
-            self.since = time.monotonic()
-        self.under_way.append(call)
-        self.expected += pace
-
-    def tell(self, call, text):
-        """Writes a call as the process reads it, with its step before the first one that is of it."""
-        if call.step not in self.told:
-            self.told.add(call.step)
-            self.to_send += [b'{"define":', json.dumps(call.step).encode(), b',"as":', text, b"}\n"]
-        about = json.dumps({"step": call.step, "given": os.path.join(self.folder, GIVEN), "folder": call.own})
-        self.to_send += [about[:-1].encode(), b',"args":', call.args, b"}\n"]
-
-    def send(self):
-        if self.to_send and self.line is not None:
-            self.line.write(b"".join(self.to_send))
-        self.to_send = []
-
-    def emptied(self):
-        """What it works on is nobody's any more."""
-        calls, self.under_way, self.expected, self.to_send = list(self.under_way), collections.deque(), 0.0, []
-        return calls
-
-
-class Line(asyncio.Protocol):
-    """A connection of a worker process, which says whose it is first."""
-
-    def __init__(self, driver):
-        self.driver = driver
-        self.hand = None
-        self.parts, self.size = [], 0
-
-    def connection_made(self, transport):
-        self.transport = transport
-        asyncio.get_running_loop().call_later(GREET_S, self.unless_greeted)
-
-    def unless_greeted(self):
-        if self.hand is None:
-            self.transport.abort()
-
-    def data_received(self, data):
-        ended, newline, rest = data.rpartition(b"\n")
-        if not newline:
-            self.parts.append(data)
-            self.size += len(data)
-            if self.size > (MOST if self.hand else 64):
-                self.transport.abort()
-            return
-        lines = b"".join([*self.parts, ended]).split(b"\n")
-        self.parts, self.size = [rest], len(rest)
-        if self.hand is None:
-            # A key is random and counts once: what the time of a look tells of it helps nobody.
-            self.hand = self.driver.expected.pop(lines.pop(0).decode(errors="replace"), None)
-            if self.hand is None:
-                self.transport.abort()
-                return
-            self.hand.line = self.transport
-            self.hand.greeted.set()
-        if lines:
-            self.hand.pool.answered(self.hand, lines)
-
-    def connection_lost(self, error):
-        if self.hand is not None and self.hand.line is self.transport:
-            self.hand.line = None
-            self.hand.pool.silent(self.hand)
 
 
 class Pool:
     """Workers with the same resources, as many as the cluster has room for, made when they are needed; calls wait for one that is ready."""
 
     def __init__(self, driver, needs):
-        self.driver = driver
+        self.driver, self.room = driver, driver.room
         self.needs = needs
         self.waiting = collections.deque()
         self.hands = {}
         self.idle = []
+        # Where workers are on their way to.
         self.starting = []
-
-    def fit(self, node):
-        """How many workers fit on a node."""
-        return min((int(node.has.get(name, 0) // units) for name, units in self.needs.items() if units > 0), default=1)
+        # Since when it has calls, no worker, and no room for one.
+        self.without = None
+        # Whether it is looked again for room.
+        self.looks = False
 
     def most(self):
-        return max(1, sum(self.fit(node) for node in self.driver.there().values()))
-
-    def place(self):
-        """The node of the next worker, where Ray cannot be asked: it does not know yet that one is gone, and may take that one."""
-        there = self.driver.there()
-        if len(there) == len(self.driver.nodes):
-            return None
-        taken = [hand.node for hand in self.hands] + self.starting
-        return next((id for id, node in sorted(there.items()) if self.fit(node) > taken.count(id)), None)
+        return max(1, sum(times(node.has, self.needs) for node in self.room.there().values()))
 
     def pump(self):
         """Gives waiting calls to workers with room, and starts workers where calls are left and there is room."""
@@ -233,11 +57,47 @@ class Pool:
                 asyncio.ensure_future(self.give(hand, call))
         for hand in told:
             hand.send()
-        if self.waiting:
-            for _ in range(min(len(self.waiting), self.most() - len(self.hands)) - len(self.starting)):
-                node = self.place()
-                self.starting.append(node)
-                asyncio.ensure_future(self.start(node))
+        if not self.waiting:
+            self.without = None
+        elif not self.looks:
+            self.grow()
+
+    def grow(self):
+        """Starts workers for calls that wait, where there is room or somebody gives way."""
+        now = time.monotonic()
+        for _ in range(min(len(self.waiting), self.most() - len(self.hands)) - len(self.starting)):
+            node, gives = self.room.place(self, now), []
+            if node is NOWHERE:
+                node, gives = self.room.give_way(self, now) or (NOWHERE, [])
+            if node is NOWHERE:
+                self.nowhere(now)
+                return
+            self.start_at(node, gives)
+
+    def start_at(self, node, gives):
+        """Starts a worker on a node, for which others give way."""
+        for hand in gives:
+            hand.pool.lose(hand)
+        self.without = None
+        self.starting.append(node)
+        asyncio.ensure_future(self.start(node))
+
+    def nowhere(self, now):
+        """There is no room: it is looked again soon, and where no node can be set up, calls fail."""
+        why = self.room.hopeless(self, now)
+        if why is not None:
+            fault = {"kind": "process", "message": "Ray can set up no node that has what the step needs for it", "detail": why}
+            while self.waiting:
+                self.driver.done(self.waiting.popleft(), json.dumps({"fault": fault}).encode(), [])
+            return
+        if self.without is None and not self.hands:
+            self.without = now
+        self.looks = True
+        asyncio.get_running_loop().call_later(IDLE_S, self.look)
+
+    def look(self):
+        self.looks = False
+        self.pump()
 
     def next(self, pace):
         """The worker of the next call: one that has nothing to do, else the one that is expected to be done first."""
@@ -271,14 +131,21 @@ class Pool:
         actor = Worker.options(
             num_cpus=self.needs.get("CPU", 0), num_gpus=self.needs.get("GPU", 0), resources=own or None, scheduling_strategy=where
         ).remote()
-        hand = Hand(self, actor)
+        hand, began = Hand(self, actor), time.monotonic()
         try:
             await self.ready(hand)
         except (ray.exceptions.RayError, asyncio.TimeoutError, ConnectionError) as error:
-            print(f"a worker could not be started: {error!r}"[:500], flush=True)
+            # Of what Ray says, the last line says why.
+            why = (str(error).strip().splitlines() or [""])[-1][:500]
+            print(f"a worker could not be started on node {node}: {type(error).__name__}: {why}", flush=True)
             ray.kill(actor)
-            await asyncio.sleep(SURVEY_S)
+            unusable = isinstance(error, ray.exceptions.RuntimeEnvSetupError)
+            self.room.failed(node, time.monotonic(), why if unusable else None)
+            if not unusable:
+                await asyncio.sleep(SURVEY_S)
         else:
+            hand.born = hand.since = time.monotonic()
+            self.room.worked(hand.node, hand.born - began)
             self.hands[hand] = None
             self.idle.append(hand)
         finally:
@@ -318,7 +185,10 @@ class Pool:
                 self.driver.done(call, line, [])
         if hand in self.hands and not hand.under_way:
             hand.expected = 0.0
-            self.idle.append(hand)
+            if hand.leaves:
+                self.driver.turn()
+            else:
+                self.idle.append(hand)
         self.pump()
 
     async def fetch(self, hand, call, line, made):
@@ -345,7 +215,7 @@ class Pool:
     async def again(self, hand):
         """Starts the process of a worker once more, if its actor is still there."""
         await self.driver.suspect(hand.node)
-        if hand.node in self.driver.gone:
+        if hand.node in self.room.gone:
             self.lose(hand)
         elif hand in self.hands:
             try:
@@ -353,8 +223,9 @@ class Pool:
             except (ray.exceptions.RayError, asyncio.TimeoutError, ConnectionError) as error:
                 await self.given_up(hand, error)
                 return
-            hand.giving = False
-            self.idle.append(hand)
+            hand.giving, hand.since = False, time.monotonic()
+            if not hand.leaves:
+                self.idle.append(hand)
         self.pump()
 
     async def given_up(self, hand, error):
@@ -373,6 +244,16 @@ class Pool:
         if hand.line is not None:
             hand.line.abort()
         ray.kill(hand.actor)
+
+    def leaving(self, chosen):
+        """Some workers take no further call; others that took none do so again."""
+        for hand in self.hands:
+            left, hand.leaves = hand.leaves, hand in chosen
+            if hand.leaves and hand in self.idle:
+                self.idle.remove(hand)
+            elif left and not hand.leaves and idle(hand):
+                self.idle.append(hand)
+        self.pump()
 
     def left(self, nodes):
         """Workers on nodes that are gone are gone: what they work on is lost at once."""

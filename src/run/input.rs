@@ -85,6 +85,8 @@ fn one(text: &str, ty: &Type) -> Result<Value, Fault> {
         Type::Bytes | Type::Image | Type::Audio | Type::Video | Type::Document => file(text),
         Type::Frames => Err(bad("frames cannot be given on the command line").help("give the video they come from")),
         Type::Optional(inner) => one(text, inner),
+        // Of a library that is elsewhere: what it is to be is said there.
+        Type::Unknown => Ok(serde_json::from_str(text).unwrap_or_else(|_| Value::from(text))),
         _ => {
             let value: Value = serde_json::from_str(text).map_err(|e| refuse().help(format!("not JSON: {e}")))?;
             check(&value, ty).map_err(|m| bad(m.to_string()))?;

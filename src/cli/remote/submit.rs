@@ -4,15 +4,16 @@ use super::watch::follow;
 use super::{Server, TlsOptions, causes, fetch, wait};
 use crate::check::select;
 use crate::cli::args::{Format, Source};
-use crate::cli::expand::{Open, filled};
+use crate::cli::expand::{Open, filled_or};
 use crate::cli::inputs::{Inputs, known, missing};
 use crate::cli::load::{load, lock_path, read, show};
-use crate::cli::{Failure, note, print};
+use crate::cli::{Failure, count, note, print};
 use crate::compile::check_file;
-use crate::diag::Diagnostics;
+use crate::diag::{Diagnostics, Severity};
 use crate::plan::model::Plan;
 use crate::run::fault::printable;
 use crate::serve::api::types::{RunStatus, Submission, Uploaded};
+use crate::syntax::parse::parse;
 use crate::types::Type;
 use clap::Args;
 use reqwest::Method;
@@ -117,28 +118,37 @@ fn of_plan(options: &SubmitOptions, text: &str) -> Result<Asked, Failure> {
     Ok((Submission { plan: Some(plan), ..Submission::default() }, params))
 }
 
-/// A submission of a job's source, with its holes filled.
+/// A submission of a job's source, with its holes filled where this machine's library can do so. Whether the source is right is the server's to
+/// say, by its own library: here only a text that cannot be read as the language is refused.
 pub(super) fn of_source(file: &Path, library: &[PathBuf], job: Option<&str>, text: String) -> Result<Asked, Failure> {
     let source = Source { file: file.to_path_buf(), library: library.to_vec(), format: Format::Text };
     let (texts, id) = load(&source)?;
     let mut cx = Diagnostics::default();
-    let checked = check_file(&texts, id, &mut cx);
+    parse(id, &texts.sources, &mut cx);
     if cx.has_errors() {
         show(&cx, &texts, source.format);
         return Err(Failure::Said);
     }
+    let mut cx = Diagnostics::default();
+    let checked = check_file(&texts, id, &mut cx);
     let job = select(&checked.program, job).map_err(Failure::Usage)?;
     let params = job.params.iter().map(|p| job.local(*p)).map(|l| (l.name.to_string(), l.ty.clone())).collect();
+    let (name, has_holes) = (job.name.to_string(), !job.holes.is_empty());
+    // Holes are filled here, where the fills can be reviewed.
+    if (has_holes || cx.has_errors())
+        && let Err((cx, _)) = filled_or(&source, (texts, id, checked), cx, Open::Written)?
+    {
+        note(&format!(
+            "by the library on this machine, `{}` has {} (`mkbc check` shows them); the server's decides",
+            file.display(),
+            count(cx.count(Severity::Error), "error")
+        ));
+    }
     let path = lock_path(file);
-    let lock = if job.holes.is_empty() {
-        None
-    } else {
-        // Holes are filled here, where the fills can be reviewed.
-        filled(&source, Open::Written)?;
-        Some(read(&path)?)
-    };
+    let lock = if has_holes && path.exists() { Some(read(&path)?) } else { None };
+    let job = Some(name);
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned());
-    let (source, job) = (Some(text), Some(job.name.to_string()));
+    let source = Some(text);
     let submission = Submission { source, file: name, job, lock, ..Submission::default() };
     Ok((submission, params))
 }
