@@ -4,6 +4,7 @@
 
 use super::basis::Basis;
 use super::model::Domain;
+use super::problem::Figure;
 use super::record::Side;
 use super::relax::Relaxation;
 
@@ -41,7 +42,7 @@ impl Split {
 }
 
 /// Splits worth trying: of classes that others assume, as long as the relaxation divides any, since whatever assumes them follows; then
-/// of the steps that it divides most evenly.
+/// of the steps where dividing it is worth most.
 pub fn splits(relaxation: &Relaxation, domain: &Domain, basis: &Basis, point: &[(u32, f64)]) -> Vec<Split> {
     let lp = &relaxation.lp;
     let mut support: Vec<Vec<(u32, f64)>> = vec![Vec::new(); domain.steps()];
@@ -71,10 +72,13 @@ pub fn splits(relaxation: &Relaxation, domain: &Domain, basis: &Basis, point: &[
         return found;
     }
     let multipliers = lp.multipliers(basis);
-    for &(_, step) in divided.iter().take(CANDIDATES) {
-        let left = mean_split(relaxation, &multipliers, domain.of(step), &support[step]);
-        found.push(Split { step, left, class: false });
+    let mut ranked: Vec<(f64, Split)> = Vec::new();
+    for &(_, step) in &divided {
+        let (spread, left) = mean_split(relaxation, &multipliers, domain.of(step), &support[step]);
+        ranked.push((spread, Split { step, left, class: false }));
     }
+    ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.step.cmp(&b.1.step)));
+    found.extend(ranked.into_iter().take(CANDIDATES).map(|(_, split)| split));
     if found.is_empty() {
         // The relaxation does not divide any step: take the step with the fewest columns, and the one that it leans to.
         let steps = (0..domain.steps()).filter(|&step| domain.of(step).len() > 1);
@@ -86,34 +90,54 @@ pub fn splits(relaxation: &Relaxation, domain: &Domain, basis: &Basis, point: &[
     found
 }
 
-/// Divides a step's columns at the mean of what its support disagrees on most: the cost, or a priced row.
+/// Divides a step's columns at the mean of the priced row, or of the figure along priced paths, that its support disagrees on most; by
+/// how much of the goal it does.
+///
+/// A step is divided because what it pays in rows it saves in cost. Dividing it by a row instead of by its cost leaves no column of
+/// either half to pay with in the same way.
 fn mean_split(
     relaxation: &Relaxation,
     multipliers: &[(u32, f64)],
     columns: &[u32],
     support: &[(u32, f64)],
-) -> Vec<u32> {
+) -> (f64, Vec<u32>) {
     let lp = &relaxation.lp;
-    let extent = |weight: &[f64]| {
-        let values = support.iter().map(|pair| weight[pair.0 as usize]);
-        values.clone().fold(f64::MIN, f64::max) - values.fold(f64::MAX, f64::min)
+    let step = lp.step[support[0].0 as usize] as usize;
+    let total = support.iter().map(|pair| pair.1).sum::<f64>().max(1e-9);
+    let touches = |pair: &&(u32, f64)| lp.rows[pair.0 as usize].steps.binary_search(&step).is_ok();
+    let priced: Vec<(u32, f64)> = multipliers.iter().filter(touches).copied().collect();
+    // Paths of one figure share its price.
+    let kind = |row: u32| relaxation.path_of(row).ok_or(row);
+    let mut kinds = Vec::new();
+    priced.iter().map(|pair| kind(pair.0)).for_each(|kind| {
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    });
+    let weight = |of: Option<Result<Figure, u32>>, column: u32| match of {
+        Some(of) => {
+            let rows = priced.iter().filter(|pair| kind(pair.0) == of);
+            rows.map(|&(row, y)| y * lp.rows[row as usize].coef[column as usize]).sum()
+        }
+        None => lp.cost[column as usize],
     };
-    let mut weight = &lp.cost;
-    let mut widest = extent(weight);
-    for &(row, y) in multipliers {
-        let row = &lp.rows[row as usize];
-        if y * extent(&row.coef) > widest {
-            widest = y * extent(&row.coef);
-            weight = &row.coef;
+    let stats = |of| {
+        let mean = support.iter().map(|pair| pair.1 * weight(of, pair.0)).sum::<f64>() / total;
+        (support.iter().map(|pair| pair.1 * (weight(of, pair.0) - mean).abs()).sum::<f64>(), mean)
+    };
+    let (mut of, mut widest): (_, Option<(f64, f64)>) = (None, None);
+    for &kind in &kinds {
+        let (spread, mean) = stats(Some(kind));
+        if widest.is_none_or(|(most, _)| spread > most) {
+            (of, widest) = (Some(kind), Some((spread, mean)));
         }
     }
-    let total: f64 = support.iter().map(|pair| pair.1).sum();
-    let mean = support.iter().map(|pair| pair.1 * weight[pair.0 as usize]).sum::<f64>() / total.max(1e-9);
-    let left: Vec<u32> = columns.iter().copied().filter(|&column| weight[column as usize] <= mean).collect();
+    let (spread, mean) = widest.unwrap_or_else(|| stats(None));
+    let left: Vec<u32> = columns.iter().copied().filter(|&column| weight(of, column) <= mean).collect();
     if left.is_empty() || left.len() == columns.len() {
-        support.iter().take(1).map(|pair| pair.0).collect()
+        (spread, support.iter().take(1).map(|pair| pair.0).collect())
     } else {
-        left
+        (spread, left)
     }
 }
 

@@ -179,6 +179,14 @@ impl<'m> Relaxation<'m> {
         self.said.push(said);
     }
 
+    /// The figure that a row sums along a path.
+    pub fn path_of(&self, row: u32) -> Option<Figure> {
+        match self.said[row as usize] {
+            Said::Path(ceiling, ..) | Said::Levels(ceiling, ..) => Some(ceiling.figure),
+            Said::Stated(_) | Said::Link(..) => None,
+        }
+    }
+
     /// How many steps come before the instances.
     pub fn stated(&self) -> usize {
         self.model.space.stated()
