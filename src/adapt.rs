@@ -158,7 +158,7 @@ impl<'p, 'a> Adapt<'p, 'a> {
         let span = self.prepared.workflow.steps[step].span.unwrap_or(self.prepared.job.span);
         let implementation = Some(candidate.implementation.clone());
         let (knobs, device) = (candidate.knobs.clone(), Some(candidate.device.clone()));
-        Pin { implementation, knobs, device, units: vec![candidate.units], span }
+        Pin { implementation, knobs, device, memory_gb: None, units: vec![candidate.units], span }
     }
 
     /// The best choice for the rest that keeps every line exactly, with a plan of it that passes every check; the lines that clash where there is

@@ -7,10 +7,11 @@ pub mod predict;
 pub mod prepare;
 pub mod proof;
 
-pub use base::Base;
+pub use base::{Base, Near};
 pub use decide::{Changes, Clash, Decision, Undecided, decide};
 pub use prepare::{Compiled, Prepared, prepare, prepare_job};
 
+use crate::check::load::TRACE;
 use crate::check::program::Program;
 use crate::check::{self, Context};
 use crate::diag::Diagnostics;
@@ -21,16 +22,17 @@ use crate::expand::lock::Lock;
 use crate::ir::workflow::{Step, Workflow};
 use crate::library::declare::{Measured, Module, Profiles, Reading, declare, text_of};
 use crate::library::embedded::STANDARD;
-use crate::library::{Implementation, Library, embedded};
+use crate::library::{Implementation, Library, Load, embedded};
 use crate::solve::Limits;
 use crate::solve::outcome::Solution;
 use crate::solve::problem::Problem;
 use crate::space::ends::End;
 use crate::space::sizes::InputSizes;
 use crate::space::{self, Machines, Space, StepSpace};
-use crate::syntax::ast::{Atom, AtomKind, File, ItemKind, StmtKind};
+use crate::syntax::ast::{Atom, AtomKind, Expectation, File, ItemKind, StmtKind};
 use crate::syntax::parse::parse;
 use ecow::EcoString;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The texts of a compilation.
@@ -44,6 +46,10 @@ pub struct Texts {
     pub profiles: Profiles,
     /// Tables of quality beside the job's file, by the name that the job uses.
     pub tables: Profiles,
+    /// What the traces of arrivals beside it say, by the name that the job uses.
+    pub loads: BTreeMap<EcoString, Load>,
+    /// Whether the job's text came without the files beside it.
+    pub alone: bool,
     /// Measured profiles by implementation: their rows stand before those of its other profiles.
     pub measured: Measured,
     /// Whether the file that is checked is a module of the library, whose types the others see.
@@ -132,13 +138,29 @@ fn declared(texts: &Texts, trees: &[(EcoString, File)], own: &File, cx: &mut Dia
     modules.push(Module { name: EcoString::new(), tree: own, of_library: texts.own_is_module });
     let mut library = declare(&modules, (&texts.profiles, &texts.measured), (&texts.sources, Reading::Late), cx);
     library.tables = texts.tables.clone();
+    library.loads = texts.loads.clone();
+    library.alone = texts.alone;
     library
+}
+
+/// The statements of a file's jobs, those in blocks aside.
+fn statements(tree: &File) -> impl Iterator<Item = &StmtKind> {
+    let jobs = tree.items.iter().filter_map(|i| if let ItemKind::Job(job) = &i.kind { Some(&job.body) } else { None });
+    jobs.flatten().map(|stmt| &stmt.kind)
+}
+
+/// The traces of arrivals that a file's jobs name (`expect trace "arrivals.csv"`), in order.
+pub fn trace_names(tree: &File) -> Vec<EcoString> {
+    let named = statements(tree).filter_map(|stmt| match stmt {
+        StmtKind::Expect(Expectation::Trace(word, name, _)) if word.text == TRACE => Some(name.clone()),
+        _ => None,
+    });
+    named.collect()
 }
 
 /// The tables of quality that a file's jobs name (`quality from "eval.csv"`), in order.
 pub fn table_names(tree: &File) -> Vec<EcoString> {
-    let jobs = tree.items.iter().filter_map(|i| if let ItemKind::Job(job) = &i.kind { Some(&job.body) } else { None });
-    let rules = jobs.flatten().filter_map(|s| if let StmtKind::Rule(rule) = &s.kind { Some(rule) } else { None });
+    let rules = statements(tree).filter_map(|stmt| if let StmtKind::Rule(rule) = stmt { Some(rule) } else { None });
     let named = rules.filter_map(|rule| match rule.values.as_slice() {
         [from, Atom { kind: AtomKind::Text(name), .. }] => {
             (rule.name.text == "quality" && text_of(from).as_deref() == Some("from")).then(|| name.clone())

@@ -23,12 +23,13 @@ pub mod tokens;
 mod walk;
 
 use crate::check::program::{Job, Program};
-use crate::compile::Base;
 use crate::compile::base::{BaseChecked, Before, Left};
+use crate::compile::{Base, Near};
 use crate::diag::source::{FileId, Span};
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::expand::lock::Lock;
 use crate::library::Library;
+use crate::library::Load;
 use crate::syntax::ast::{self, File, ItemKind};
 use crate::syntax::imports;
 use crate::syntax::token::{Lexed, lex};
@@ -74,13 +75,15 @@ pub struct Analysis {
 pub struct Beside<'a> {
     /// The text of a table of quality by its name.
     pub table: &'a dyn Fn(&str) -> Option<String>,
+    /// What a trace of arrivals says, by its name.
+    pub load: &'a dyn Fn(&str) -> Option<Load>,
     /// The lock file, or why it cannot be read.
     pub lock: Option<Result<Lock, String>>,
 }
 
 impl Default for Beside<'_> {
     fn default() -> Self {
-        Beside { table: &|_| None, lock: None }
+        Beside { table: &|_| None, load: &|_| None, lock: None }
     }
 }
 
@@ -122,7 +125,7 @@ pub fn analyse_after(
     }
     let mut cx = Diagnostics::default();
     let before = before.filter(|before| !before.is_library).map(Analysis::into_before);
-    let checked = base.check_after((name, &text), beside.table, before, &mut cx);
+    let checked = base.check_after((name, &text), Near { table: beside.table, load: beside.load }, before, &mut cx);
     let BaseChecked { file, tree, library, program, left } = checked;
     let mut diagnostics = cx.into_sorted();
     diagnostics.retain(|d| d.primary.span.file == file);

@@ -47,9 +47,22 @@ pub struct Library {
     pub demand: Demand,
     /// The tables of quality that jobs may name (`quality from "eval.csv"`), by name.
     pub tables: BTreeMap<EcoString, FileId>,
+    /// The traces of arrivals that jobs may name (`expect trace "arrivals.csv"`), by name.
+    pub loads: BTreeMap<EcoString, Load>,
+    /// Whether the job's text came without the files that lie beside it.
+    pub alone: bool,
 }
 
+/// What a trace of arrivals says: by job, how many runs a second arrive in its busiest minute, under the empty name where it names no jobs;
+/// or why it cannot be read.
+pub type Load = Result<BTreeMap<EcoString, Decimal>, String>;
+
 impl Library {
+    /// Whether a device has so many gigabytes; none where nothing states its memory.
+    pub fn has_memory(&self, device: &str, gb: Decimal) -> Option<bool> {
+        Some(self.devices.get(device)?.memory_gb? >= gb)
+    }
+
     /// What implements a task, in order of declaration.
     pub fn implementing<'a>(&'a self, task: &'a str) -> impl Iterator<Item = &'a Implementation> {
         self.implementations.values().filter(move |i| i.tasks.iter().any(|t| t == task))

@@ -65,7 +65,8 @@ impl Setup {
             stop,
         };
         let table = |name: &str| self.files.table(&text.uri, name);
-        let beside = Beside { table: &table, lock: self.files.lock(&text.uri) };
+        let trace = |name: &str| self.files.trace(&text.uri, name);
+        let beside = Beside { table: &table, load: &trace, lock: self.files.lock(&text.uri) };
         memory.since(&text.uri, text.saved);
         plans(base, &text.uri, text.text.clone(), beside, &planner, memory)
     }
@@ -336,7 +337,8 @@ impl Server {
             return Some(known.clone());
         }
         let files = &self.setup.files;
-        let beside = Beside { table: &|name| files.table(uri, name), lock: files.lock(uri) };
+        let trace = |name: &str| files.trace(uri, name);
+        let beside = Beside { table: &|name| files.table(uri, name), load: &trace, lock: files.lock(uri) };
         let before = document.before.take().and_then(Rc::into_inner);
         let analysis = Rc::new(analyse_after(&mut self.shelf.base, uri, document.lines.text.clone(), beside, before));
         document.analysis = Some(analysis.clone());

@@ -152,6 +152,14 @@ const NEARLY: &[(&str, &str)] = &[
     ("w", "W"),
 ];
 
+/// Longer times than the table has, with their hours.
+const HOURS: &[(&str, u32)] = &[("d", 24), ("day", 24), ("days", 24), ("week", 168), ("weeks", 168)];
+
+/// How many hours a word for days or weeks is; the table's longest time is the hour.
+pub fn hours(text: &str) -> Option<u32> {
+    HOURS.iter().find(|(word, _)| *word == text).map(|(_, hours)| *hours)
+}
+
 /// Words that may stand for a unit or for something else, with the unit.
 const MAYBE: &[(&str, &str)] = &[("m", "min")];
 

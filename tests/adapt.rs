@@ -732,6 +732,38 @@ fn a_second_run_finds_what_the_first_one_made() {
 }
 
 #[test]
+fn a_result_that_is_older_than_the_job_says_is_made_again() {
+    let job = |cache: &str| {
+        format!("use desk\n\njob answer(text: Text) -> Text {{\n  expect text of 10 tok\n\n  first(text) {cache}\n}}\n")
+    };
+    let mkbc = desk("", "", &job("cache weekly"));
+    let made = mkbc.path("made.txt").display().to_string();
+    mkbc.write("slow.sh", format!("echo once >> {made}; echo kept\n"));
+    let times = |cache: &str| {
+        mkbc.write("job.mkb", job(cache));
+        let done = run(&mkbc, &[]);
+        assert_eq!((done.code, done.out.trim()), (Some(0), "kept"), "{}", done.err);
+        mkbc.read("made.txt").lines().count()
+    };
+    assert_eq!([times("cache weekly"), times("cache weekly"), times("cache 2 h")], [1, 1, 1]);
+    // A run takes longer to begin than this.
+    assert_eq!([times("cache 1 ms"), times("cache 1 ms")], [2, 3]);
+    assert_eq!([times("cache weekly"), times("cache on"), times("cache off")], [3, 3, 4]);
+    let listed = mkbc.run(&["cache", "list", "--json"]);
+    let listed: Value = serde_json::from_str(&listed.out).expect("JSON");
+    assert!(listed[0]["made"].as_str().is_some_and(|made| made.starts_with("20")), "{listed:#}");
+    let plan: Value =
+        serde_json::from_str(&mkbc.run(&["plan", "job.mkb", "--library", "lib", "--cluster", "here", "--json"]).out)
+            .expect("a plan");
+    assert_eq!(plan["steps"][0]["conditions"]["cache"], false, "{plan:#}");
+    mkbc.write("job.mkb", job("cache daily"));
+    let plan: Value =
+        serde_json::from_str(&mkbc.run(&["plan", "job.mkb", "--library", "lib", "--cluster", "here", "--json"]).out)
+            .expect("a plan");
+    assert_eq!(plan["steps"][0]["conditions"]["cache"]["at_most_ms"], 86_400_000, "{plan:#}");
+}
+
+#[test]
 fn failures_and_what_nobody_asked_to_keep_are_not_kept() {
     let job = "use desk\n\njob answer(text: Text) -> Text {\n  expect text of 10 tok\n\n  first(text)\n}\n";
     let mkbc = desk("exit 1\n", "", job);

@@ -188,6 +188,105 @@ fn a_trace_is_a_load() {
     assert!(done.out.contains("invoices (invoices.mkb): 60 runs/h"), "{}", done.out);
 }
 
+/// The letters' job with a load of its own.
+fn letters_expecting(mkbc: &Mkbc, load: &str) {
+    let job = fs::read_to_string(repository().join("tests/fleet/letters.mkb")).expect("a job");
+    mkbc.write("letters.mkb", job.replace("  minimize cost\n", &format!("  minimize cost\n  expect {load}\n")));
+}
+
+/// Packed with gzip.
+fn packed(text: &str) -> Vec<u8> {
+    let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut out, text.as_bytes()).expect("packed");
+    out.finish().expect("packed")
+}
+
+#[test]
+fn a_trace_that_a_job_names_is_the_load_that_the_command_line_would_make_of_it() {
+    let mkbc = fleet();
+    let of_both = "timestamp,job\n0,letters\n1,letters\n30,letters\n31,invoices\n400,invoices\n";
+    mkbc.write("arrivals.csv", of_both);
+    mkbc.write("alone.jsonl.gz", packed("{\"timestamp\": 0}\n{\"timestamp\": 1000}\n{\"timestamp\": 59999}\n"));
+    for trace in ["arrivals.csv", "alone.jsonl.gz"] {
+        letters_expecting(&mkbc, &format!("trace \"{trace}\""));
+        let command = ["plan", "letters.mkb", "--cluster", "cluster.mkb"];
+        let alone = mkbc.run(&[&command[..], &["-o", "plan.json"]].concat());
+        assert_eq!(alone.code, Some(0), "{}", alone.err);
+        let said = format!("for 0.05 runs/s (the busiest minute of `{trace}`)");
+        assert!(alone.out.contains(&said), "{}", alone.out);
+        let plan: Value = serde_json::from_str(&mkbc.read("plan.json")).expect("JSON");
+        assert_eq!((&plan["rate_per_s"], &plan["rate_from"]), (&"0.05".into(), &trace.into()));
+        let verified = mkbc.run(&["verify", "plan.json", "--source", "letters.mkb"]);
+        assert_eq!(verified.code, Some(0), "{}", verified.err);
+    }
+    // Beside another job, it counts where the command line says nothing of it.
+    let both = ["plan", "letters.mkb", "invoices.mkb", "--cluster", "cluster.mkb", "--load"];
+    for (load, rate) in [("invoices=1/min", "180 runs/h"), ("invoices=1/min,letters=7/min", "420 runs/h")] {
+        letters_expecting(&mkbc, "trace \"arrivals.csv\"");
+        let done = mkbc.run(&[&both[..], &[load, "-o", "joint.json"]].concat());
+        assert_eq!(done.code, Some(0), "{}", done.err);
+        assert!(done.out.contains(&format!("letters (letters.mkb): {rate}")), "{}", done.out);
+        let verified = mkbc.run(&["verify", "joint.json", "--source", "letters.mkb"]);
+        assert_eq!(verified.code, Some(0), "{}", verified.err);
+    }
+}
+
+#[test]
+fn a_plan_for_a_trace_that_changed_does_not_verify() {
+    let mkbc = fleet();
+    mkbc.write("arrivals.csv", "timestamp\n0\n1\n2\n");
+    letters_expecting(&mkbc, "trace \"arrivals.csv\"");
+    let done = mkbc.run(&["plan", "letters.mkb", "--cluster", "cluster.mkb", "-o", "plan.json"]);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    mkbc.write("arrivals.csv", "timestamp\n0\n1\n2\n3\n4\n5\n");
+    let other = mkbc.run(&["verify", "plan.json", "--source", "letters.mkb"]);
+    assert_eq!(other.code, Some(1));
+    assert!(
+        other.err.contains("the job's rate is another: 0.1 requests/s by `arrivals.csv` as it now is"),
+        "{}",
+        other.err
+    );
+    // Neither does one that claims a number for what is a trace.
+    mkbc.write("arrivals.csv", "timestamp\n0\n1\n2\n");
+    let claims = mkbc.read("plan.json").replace("  \"rate_from\": \"arrivals.csv\",\n", "");
+    mkbc.write("claims.json", claims);
+    let claimed = mkbc.run(&["verify", "claims.json", "--source", "letters.mkb"]);
+    assert!(claimed.code == Some(1) && claimed.err.contains("the job's rate is another"), "{}", claimed.err);
+    assert_eq!(mkbc.run(&["verify", "plan.json", "--source", "letters.mkb"]).code, Some(0));
+}
+
+#[test]
+fn a_trace_that_gives_no_load_is_said_at_its_line_of_the_job() {
+    let mkbc = fleet();
+    mkbc.write("empty.csv", "timestamp\n");
+    mkbc.write("soon.csv", "timestamp\n1\nsoon\n");
+    mkbc.write("others.csv", "timestamp,job\n1,invoices\n");
+    mkbc.write("torn.csv.gz", &packed("timestamp\n1\n")[..20]);
+    mkbc.write("bytes.csv", [b't', 0xff, b'\n']);
+    fs::create_dir(mkbc.path("folder.csv")).expect("made");
+    for (name, says) in [
+        ("gone.csv", "no such file beside the job's"),
+        ("empty.csv", "it has no arrivals"),
+        ("soon.csv", "line 3: `soon` is no time"),
+        ("others.csv", "its column `job` has `invoices`"),
+        ("torn.csv.gz", ""),
+        ("bytes.csv", ""),
+        ("folder.csv", "it is no regular file"),
+    ] {
+        letters_expecting(&mkbc, &format!("trace \"{name}\""));
+        for command in [vec!["check", "letters.mkb"], vec!["plan", "letters.mkb", "--cluster", "cluster.mkb"]] {
+            let done = mkbc.run(&command);
+            assert_eq!(done.code, Some(1), "{name}: {}", done.out);
+            for part in ["error[E0723]", "letters.mkb:13:16", name, says] {
+                assert!(done.err.contains(part), "{name}: {part}: {}", done.err);
+            }
+        }
+        let joint =
+            mkbc.run(&["plan", "letters.mkb", "invoices.mkb", "--cluster", "cluster.mkb", "--load", "invoices=1/s"]);
+        assert!(joint.code == Some(1) && joint.err.contains("E0723"), "{}", joint.err);
+    }
+}
+
 #[test]
 fn a_job_that_does_not_fit_is_named_with_what_would_help() {
     let mkbc = fleet();

@@ -1,7 +1,7 @@
 //! What editors ask, as goldens: `tests/ide/FEATURE.txt` holds cases of a feature. A case is `#### NAME`, a source with a cursor
 //! `<|>`, `----`, and what the feature answers there. `BLESS=1 cargo test --test ide` writes the answers again.
 
-use murakkab::compile::{Base, Texts, anywhere};
+use murakkab::compile::{Base, Near, Texts, anywhere};
 use murakkab::diag::Diagnostics;
 use murakkab::diag::source::Span;
 use murakkab::ide::{
@@ -181,6 +181,11 @@ fn show_entry(entry: &outline::Entry, case: &Case, depth: usize, out: &mut Strin
     entry.children.iter().for_each(|c| show_entry(c, case, depth + 1, out));
 }
 
+/// What lies beside the cases: a trace.
+fn beside() -> Beside<'static> {
+    Beside { load: &|name| (name == "arrivals.csv").then(|| Ok([("".into(), 5.into())].into())), ..Beside::default() }
+}
+
 #[test]
 fn every_feature_answers_as_its_golden_says() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ide");
@@ -200,7 +205,7 @@ fn every_feature_answers_as_its_golden_says() {
             let source = format!("{source}\n");
             let at = source.find(CURSOR).unwrap_or(0);
             let text = source.replacen(CURSOR, "", 1);
-            let analysis = analyse(&mut base, "test.mkb", text.as_str().into(), Beside::default());
+            let analysis = analyse(&mut base, "test.mkb", text.as_str().into(), beside());
             let mut case = Case { name, base: &mut base, analysis, at: at as u32 };
             let answer = answer(&feature, &mut case);
             let _ = write!(new, "#### {name}\n{source}----\n{}\n\n", answer.trim_end());
@@ -348,7 +353,7 @@ fn a_job_that_was_not_typed_at_is_not_checked_again() {
 fn the_compositions_of_a_module_are_checked_once() {
     let mut base = Base::new(Texts::with_stdlib());
     let text = "use std.compose\nuse std.math\n\njob j(problem: Text) -> Text { solve_math(problem) }\n";
-    let mut checked = |text: &str| base.check(("test.mkb", text), &|_| None, &mut Diagnostics::default()).program;
+    let mut checked = |text: &str| base.check(("test.mkb", text), Near::default(), &mut Diagnostics::default()).program;
     let (first, again) = (checked(text), checked(&format!("// typed\n{text}")));
     assert!(!first.compositions.is_empty());
     assert_eq!(first.compositions.len(), again.compositions.len());
@@ -366,7 +371,7 @@ fn a_files_own_items_are_declared_again_only_when_they_change() {
     let mut said = Vec::new();
     let mut library = |text: &str| {
         let mut cx = Diagnostics::default();
-        let library = base.check(("test.mkb", text), &|_| None, &mut cx).library;
+        let library = base.check(("test.mkb", text), Near::default(), &mut cx).library;
         said.push(cx.sorted().into_iter().map(|d| (d.code, d.primary.span.start)).collect::<Vec<_>>());
         library
     };

@@ -649,6 +649,26 @@ fn the_library_beside_a_document_is_its_own_and_says_what_is_wrong_with_it() {
     assert_eq!(editor.end(), Some(0));
 }
 
+/// A trace beside a document is read when it is there, and again when it has changed.
+#[test]
+fn the_trace_beside_a_document_is_its_load() {
+    let text = "use std.llm\n\njob short(text: Text) -> Text {\n  expect text of 100 tok\n  expect trace \"arrivals.csv\"\n\n  summarise(text)\n}\n";
+    let (mut editor, root) = housed(&[("job.mkb", text)]);
+    let uri = format!("file://{}/job.mkb", root.display());
+    let document = json!({"uri": uri, "languageId": "mkb", "version": 1, "text": text});
+    editor.tell("textDocument/didOpen", json!({"textDocument": document}));
+    let list = editor.diagnostics(1);
+    assert!(list.iter().any(|d| d["code"] == "E0723" && d["range"]["start"] == place(4, 15)), "{list:?}");
+    for (arrivals, says) in [("timestamp\n0\n30\n59\n", "0.05 runs/s"), ("timestamp\n0\n1\n2\n3\n4\n5\n", "0.1 runs/s")]
+    {
+        std::fs::write(root.join("arrivals.csv"), arrivals).expect("written");
+        editor.tell("textDocument/didSave", json!({"textDocument": {"uri": uri}}));
+        let hover = editor.ask("textDocument/hover", at(&uri, 4, 20));
+        assert!(hover["result"].to_string().contains(says), "{hover}");
+    }
+    assert_eq!(editor.end(), Some(0));
+}
+
 /// A job that has no plan on a cluster which it does not name is not wrong: that is information, with the ways out.
 #[test]
 fn what_this_machine_lacks_is_information_with_ways_out() {

@@ -86,6 +86,10 @@ fn check(case: &Case, schema: &jsonschema::Validator, bless: &Bless) -> Option<V
     if lock.exists() {
         fs::copy(&lock, mkbc.path(&format!("{file}.lock"))).expect("a copy");
     }
+    let beside = case.source.with_extension("csv");
+    if beside.exists() {
+        fs::copy(&beside, mkbc.path(&format!("{}.csv", case.name))).expect("a copy");
+    }
     let base: Vec<&str> = ["plan", &file].into_iter().chain(case.arguments.iter().map(String::as_str)).collect();
     let with = |more: &[&str]| mkbc.run(&base.iter().chain(more).copied().collect::<Vec<_>>());
     let done = mkbc.run(&base);

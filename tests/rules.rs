@@ -2,7 +2,7 @@
 //! reads of them; a question about personal data sees which inputs the job says hold it.
 
 use murakkab::ask::question;
-use murakkab::check::program::RuleKind;
+use murakkab::check::program::{Reuse, RuleKind};
 use murakkab::check::select;
 use murakkab::compile::prepare::Compiled;
 use murakkab::compile::{Checked, Target, Texts, anywhere, check_file, plan};
@@ -16,6 +16,24 @@ use murakkab::space::sizes::InputSizes;
 use std::collections::BTreeMap;
 
 const LIBRARY: &str = "device cpu { kind cpu }
+device small {
+  kind gpu
+  memory 16 GB
+}
+device large {
+  kind gpu
+  memory 80 GB
+}
+device blank { kind gpu }
+tool served implements think {
+  runs on gpu * 1
+  engine process { command [\"echo\", \"{text}\"] }
+  profile \"served.csv\"
+}
+task think(text: Text) -> Text {
+  work text.tokens
+  size tokens = text.tokens / 2
+}
 task shorten(text: Text) -> Text {
   work text.tokens
   size tokens = text.tokens / 2
@@ -34,6 +52,14 @@ tool own implements shorten {
   engine process { command [\"echo\", \"{text}\"] }
   profile \"own.csv\"
 }
+";
+
+/// The one whose memory nobody states is the fastest, and the largest is the slowest.
+const SERVED: &str = "device,units,figure,value,unit,low,high,evidence,source
+blank,,latency,1,s,,,estimated,made for this test
+small,,latency,2,s,,,estimated,made for this test
+large,,latency,3,s,,,estimated,made for this test
+,,quality,90,%,,,estimated,made for this test
 ";
 
 fn profile(quality: u32) -> String {
@@ -60,6 +86,8 @@ fn read(source: &str) -> (Texts, murakkab::diag::source::FileId, Checked) {
         let file = texts.sources.add(name, profile(quality));
         texts.profiles.insert(name.into(), file);
     }
+    let served = texts.sources.add("served.csv", SERVED);
+    texts.profiles.insert("served.csv".into(), served);
     let file = texts.sources.add("job.mkb", source);
     let mut cx = Diagnostics::default();
     let checked = check_file(&texts, file, &mut cx);
@@ -69,7 +97,8 @@ fn read(source: &str) -> (Texts, murakkab::diag::source::FileId, Checked) {
 
 fn planned(source: &str) -> Plan {
     let (texts, file, checked) = read(source);
-    let machines = Machines { name: "free".into(), pools: BTreeMap::from([("cpu".into(), (9, 0.into()))]) };
+    let pools = ["cpu", "small", "large", "blank"].map(|device| (device.into(), (9, 0.into())));
+    let machines = Machines { name: "free".into(), pools: BTreeMap::from(pools) };
     let limits = Limits { nodes: 100_000, out_of_time: None, z3_ms: 0, certify: Certify::Off, judge: None };
     let (measured, end) = (InputSizes::new(), End::Typical);
     let target = Target { job: Some("main"), machines: &machines, measured: &measured, usable: &anywhere, limits, end };
@@ -123,6 +152,41 @@ fn a_plan_that_breaks_a_rule_of_a_called_job_does_not_pass() {
 }
 
 #[test]
+fn a_condition_on_hardware_takes_what_the_library_states_so_much_memory_of() {
+    let job = |rule: &str, call: &str| {
+        format!(
+            "use own\njob main(text: Text) -> Text {{\n  minimize latency\n  expect text of 9 tok\n{rule}  think(text){call}\n}}\n"
+        )
+    };
+    let free = planned(&job("", ""));
+    assert_eq!(free.steps[0].hardware.device, "blank");
+    for (condition, device) in [
+        ("memory >= 16 GB", "small"),
+        ("memory >= 15 GiB", "large"),
+        ("memory >= 16.000001 GB", "large"),
+        ("memory >= 1 GB, memory >= 80 GB", "large"),
+    ] {
+        for (rule, call) in [
+            (format!("  using served on gpu({condition})\n"), String::new()),
+            (String::new(), format!(" on gpu({condition}) * [1, 2]")),
+            (String::new(), format!(" using served on gpu({condition})")),
+        ] {
+            let asked = job(&rule, &call);
+            let plan = planned(&asked);
+            assert_eq!(plan.steps[0].hardware.device, device, "{asked}");
+            let (_, _, checked) = read(&asked);
+            let judged = |plan: &Plan| audit(plan, &checked.program.jobs[0], &checked.program, &checked.library);
+            assert_eq!(judged(&plan), Vec::<String>::new());
+            // The same plan on what is not known to have it.
+            let mut wrong = plan.clone();
+            wrong.steps[0].hardware.device = "blank".into();
+            let said = if rule.is_empty() { "is not what its call pins" } else { "breaks `using served on gpu" };
+            assert!(judged(&wrong).iter().any(|why| why.contains(said)), "{asked}: {:?}", judged(&wrong));
+        }
+    }
+}
+
+#[test]
 fn a_question_about_personal_data_sees_the_jobs() {
     let job =
         "use own\njob j(secret: Text, public: Text) -> Text {\n  pii secret\n  shorten(secret) + shorten(public)\n}\n";
@@ -140,9 +204,11 @@ fn a_question_about_personal_data_sees_the_jobs() {
     )
     .expect("a change");
     assert!(matches!(&job.rules[0].kind, RuleKind::NoPiiToClosed { inputs } if *inputs == [secret]), "{:?}", job.rules);
-    question::change(question::WHAT_IF, "cache off", &mut job, &checked.library, &mut texts.sources, &mut cx)
-        .expect("a change");
-    assert_eq!(job.cache, Some(false));
+    for (text, said) in [("cache off", Reuse::Off), ("cache 2 h", Reuse::For(7_200_000))] {
+        question::change(question::WHAT_IF, text, &mut job, &checked.library, &mut texts.sources, &mut cx)
+            .expect("a change");
+        assert_eq!(job.cache, Some(said));
+    }
     for text in ["let x = 3", "goal \"x\""] {
         let mut cx = Diagnostics::default();
         let refused =

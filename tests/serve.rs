@@ -136,6 +136,19 @@ fn errors_of_a_source_are_diagnostics() {
 }
 
 #[test]
+fn a_source_that_names_files_beside_it_is_refused_since_they_did_not_come_along() {
+    let mkbc = project("0");
+    let server = Server::start(&mkbc, &["--workers", "0"]);
+    mkbc.write("arrivals.csv", "timestamp\n0\n");
+    let job = server::JOB.replace("  expect", "  expect trace \"arrivals.csv\"\n  expect");
+    let refused = server.submit(&json!({"source": job, "inputs": {"words": ["a"]}}), &[]);
+    assert_eq!((refused.status, refused.code().as_str()), (422, "diagnostics"));
+    for part in ["E0723", "the job came without the files beside it", "write the load itself: `expect 30 requests/s`"] {
+        assert!(refused.body.contains(part), "{part}: {}", refused.body);
+    }
+}
+
+#[test]
 fn a_key_is_one_run() {
     let mkbc = project("0");
     let server = Server::start(&mkbc, &["--workers", "0"]);
@@ -217,7 +230,8 @@ fn a_run_under_way_is_stopped_in_two_stages() {
     let first = cancel();
     assert_eq!((first.status, &first.json()["draining"]), (202, &json!(true)), "{first:?}");
     assert_eq!(first.json()["run"]["state"], "cancelling");
-    assert_eq!(cancel().status, 202);
+    // It may be gone before this is answered.
+    assert!(matches!(cancel().status, 200 | 202));
     server.until(id, "cancelled");
     assert!(server::notes(&mkbc).values().all(|(_, ended)| *ended == 0), "what was under way is gone");
     assert_eq!(server.get(&format!("/v1/runs/{id}/result")).status, 409);

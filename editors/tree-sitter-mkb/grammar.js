@@ -220,7 +220,7 @@ module.exports = grammar({
     retry: ($) => seq("retry", $.quantity),
     timeout: ($) => seq("timeout", $.quantity),
     fallback: ($) => seq("fallback", $._name),
-    cache: ($) => seq("cache", $._word),
+    cache: ($) => seq("cache", $._atom),
 
     if_expression: ($) =>
       seq(

@@ -49,7 +49,9 @@ pub fn change(
     job.preferred.extend(read.preferred);
     job.rules.extend(read.rules);
     job.expectations.extend(read.expectations);
-    job.rate = read.rate.or(job.rate);
+    if read.rate.is_some() {
+        (job.rate, job.trace) = (read.rate, read.trace);
+    }
     if !read.wishes.is_empty() {
         let gone = std::mem::replace(&mut job.wishes, read.wishes);
         replaced.extend(gone.iter().map(|w| (w.span, format!("the wish for {}", w.metric.name()))));
@@ -157,6 +159,7 @@ fn read_line(
         rules: Vec::new(),
         expectations: Vec::new(),
         rate: None,
+        trace: None,
         cluster: None,
         ..job.clone()
     };

@@ -1,7 +1,7 @@
 //! `agent("goal", tools: […], steps: 8, cost: 0.5 usd)`: a model that calls tools until it can answer.
 
 use super::body::BodyPass;
-use super::program::{Agent, AgentTool, Expr, ExprKind};
+use super::program::{Agent, AgentTool, Expr, ExprKind, Reuse};
 use super::{errors, quantity};
 use crate::diag::nearest;
 use crate::diag::source::Span;
@@ -82,15 +82,17 @@ impl<'a> BodyPass<'a> {
         for suffix in &call.suffixes {
             let unkept = match suffix {
                 ast::Suffix::Fallback(name) => {
-                    Some((name.span, "a fallback of an agent's model", "remove it, or write `retry 2`"))
+                    let why = "one model carries on what it has begun";
+                    Some((name.span, "a fallback of an agent's model", why, "remove it, or write `retry 2`"))
                 }
-                ast::Suffix::Cache(word) if word.text == "on" => {
-                    Some((word.span, "keeping what an agent did", "remove it: each run asks the model anew"))
+                ast::Suffix::Cache(how) if !matches!(conditions.cache, None | Some(Reuse::Off)) => {
+                    let why = "what its tools find and do may be otherwise the next time";
+                    Some((how.span, "keeping what an agent did", why, "remove it: each run asks the model anew"))
                 }
                 _ => None,
             };
-            if let Some((at, what, instead)) = unkept {
-                self.cx.push(errors::unsupported(at, what, instead));
+            if let Some((at, what, why, instead)) = unkept {
+                self.cx.push(errors::unsupported(at, what, why, instead));
             }
         }
         self.job

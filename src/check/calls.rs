@@ -1,8 +1,8 @@
 //! Calls: of library tasks, of jobs, of records; with their conditions.
 
 use super::body::BodyPass;
-use super::program::{Expr, ExprKind, Pin, TaskCall};
-use super::{errors, quantity, rules};
+use super::program::{Expr, ExprKind, Pin, Reuse, TaskCall};
+use super::{errors, quantity, reuse, rules};
 use crate::diag::nearest;
 use crate::diag::source::Span;
 use crate::syntax::ast::{self, Suffix};
@@ -17,7 +17,7 @@ pub(super) struct Conditions {
     pub(super) retries: u32,
     pub(super) timeout: Option<rust_decimal::Decimal>,
     pub(super) fallbacks: Vec<EcoString>,
-    pub(super) cache: Option<bool>,
+    pub(super) cache: Option<Reuse>,
 }
 
 /// The most attempts after the first.
@@ -60,6 +60,7 @@ impl BodyPass<'_> {
                 self.cx.push(errors::unsupported(
                     at,
                     "a condition on the call of a job",
+                    "its steps have conditions of their own",
                     "put it on the steps inside that job",
                 ));
             }
@@ -185,13 +186,7 @@ impl BodyPass<'_> {
                     let pin = rules::pin(&using, Some(task), self.context.library, self.cx);
                     out.fallbacks.extend(pin.and_then(|pin| pin.implementation));
                 }
-                Suffix::Cache(word) if word.text == "off" => out.cache = Some(false),
-                Suffix::Cache(word) if word.text == "on" => out.cache = Some(true),
-                Suffix::Cache(word) => self.cx.push(errors::unsupported(
-                    word.span,
-                    "a cache for a time",
-                    "write `cache on` or `cache off`",
-                )),
+                Suffix::Cache(how) => out.cache = reuse::reuse(how, self.cx),
             }
         }
         out
@@ -202,7 +197,8 @@ fn suffix_span(suffix: &Suffix, call: Span) -> Span {
     match suffix {
         Suffix::Using(u) => u.span,
         Suffix::Retry(q) | Suffix::Timeout(q) => q.span,
-        Suffix::Fallback(n) | Suffix::Cache(n) => n.span,
+        Suffix::Fallback(n) => n.span,
+        Suffix::Cache(how) => how.span,
     }
     .to(call)
 }

@@ -1,7 +1,7 @@
 //! `slo`, `minimize`, `prefer` limits, `expect`: units, dimensions and sense.
 
 use super::program::{Clause, Expectation, Job, Metric, Stands, Tier, Wish};
-use super::{Context, errors, quantity};
+use super::{Context, errors, load, quantity};
 use crate::diag::source::Span;
 use crate::diag::{Diagnostics, nearest};
 use crate::library::size;
@@ -36,7 +36,9 @@ pub fn check_clauses(body: &[ast::Stmt], job: &mut Job, context: &Context, cx: &
                     }
                 }
             }
-            StmtKind::Expect(ast::Expectation::Rate(q)) => read_rate(q, stmt.span, job, cx),
+            StmtKind::Expect(said @ (ast::Expectation::Rate(_) | ast::Expectation::Trace(..))) => {
+                load::read(said, stmt.span, job, context.library, cx);
+            }
             StmtKind::Expect(expectation) => {
                 let Some(read) = read_expectation(expectation, stmt.span, job, cx) else { continue };
                 let again = |e: &&Expectation| {
@@ -92,10 +94,11 @@ fn read_metric(path: &[Name], cx: &mut Diagnostics) -> Option<Metric> {
     let first = path.first()?;
     let at = first.span.to(path[path.len() - 1].span);
     let Some((metric, _)) = Metric::ALL.iter().find(|(_, n)| *n == first.text) else {
-        let planned = ["rate", "throughput"];
-        if planned.contains(&first.text.as_str()) {
-            let instead = "write how often the job is run: `expect 30 requests/s`";
-            cx.push(errors::unsupported(at, &format!("a limit on `{}`", first.text), instead));
+        if ["rate", "throughput"].contains(&first.text.as_str()) {
+            let what = format!("a limit on `{}`", first.text);
+            let why = "how often the job is run is what its hardware is sized for, and no figure of a run";
+            let instead = "say it beside the limits: under `expect 30 requests/s`, every plan carries that rate";
+            cx.push(errors::unsupported(at, &what, why, instead));
         } else {
             let names = Metric::ALL.iter().map(|(_, n)| *n).filter(|n| !n.contains('.'));
             let near = nearest(&first.text, names);
@@ -131,14 +134,29 @@ fn per_item(per: &Name, metric: Metric, job: &Job, cx: &mut Diagnostics) -> Opti
     if per.text == "run" {
         return None;
     }
-    let (what, instead) = (format!("a limit per {}", per.text), "limit the whole run");
     if per.text != "item" {
-        cx.push(errors::unsupported(per.span, &what, "write `per item` or `per run`"));
+        let why = "a limit holds for a run, or for an item of the job's list";
+        let instead = match (per.text.as_str(), metric) {
+            ("token" | "tok", Metric::Latency | Metric::Tpot) => "limit the time of each token: `tpot <= 50 ms`",
+            _ => "write `per item` or `per run`",
+        };
+        cx.push(errors::unsupported(per.span, &format!("a limit per {}", per.text), why, instead));
         return None;
     }
-    if !matches!(metric, Metric::Cost | Metric::Energy) {
+    let why = match metric {
+        Metric::Cost | Metric::Energy => "",
+        Metric::Latency | Metric::LatencyP95 | Metric::LatencyP99 => {
+            "items are worked on side by side: no plan says when one of them is done"
+        }
+        Metric::Ttft | Metric::TtftP95 | Metric::TtftP99 | Metric::Tpot | Metric::TpotP95 | Metric::TpotP99 => {
+            "tokens are counted in the result of a run"
+        }
+        Metric::Quality => "quality is that of the run's result, of which each item is a part",
+        Metric::Gpus => "GPUs are held by the run, not by its items",
+    };
+    if !why.is_empty() {
         let what = format!("a limit on `{}` per item", metric.name());
-        cx.push(errors::unsupported(per.span, &what, instead));
+        cx.push(errors::unsupported(per.span, &what, why, "limit the whole run: leave out `per item`"));
         return None;
     }
     let lists = job.params.iter().map(|id| job.local(*id)).filter(|local| matches!(local.ty, Type::List(_)));
@@ -272,19 +290,6 @@ fn read_wish(wish: &ast::Wish, cx: &mut Diagnostics) -> Option<Wish> {
     Some(Wish { metric, span: wish.span })
 }
 
-/// `expect 30 requests/s`: runs a second.
-fn read_rate(q: &ast::Quantity, span: Span, job: &mut Job, cx: &mut Diagnostics) {
-    let wanted = Dimension::NONE.per(Dimension::TIME);
-    let Some(rate) = quantity::of_dimension(q, wanted, "a load", "30 requests/s", cx) else { return };
-    if rate <= Decimal::ZERO {
-        cx.push(errors::no_load(q.span));
-    } else if let Some((_, first)) = job.rate {
-        cx.push(errors::said_twice(span, "expect", first));
-    } else {
-        job.rate = Some((rate, span));
-    }
-}
-
 fn read_expectation(
     expectation: &ast::Expectation,
     span: Span,
@@ -293,11 +298,7 @@ fn read_expectation(
 ) -> Option<Expectation> {
     let (path, count, each) = match expectation {
         ast::Expectation::Input { path, count, each } => (path, count, each),
-        ast::Expectation::Rate(_) => return None,
-        ast::Expectation::Trace(_, _, at) => {
-            cx.push(errors::unsupported(*at, "a load from a trace", "plan for one run; remove the line"));
-            return None;
-        }
+        ast::Expectation::Rate(_) | ast::Expectation::Trace(..) => return None,
     };
     let name = path.first()?;
     let Some(input) = job.params.iter().copied().find(|p| job.local(*p).name == name.text) else {

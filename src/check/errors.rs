@@ -8,7 +8,12 @@ pub use names::*;
 
 use crate::diag::Diagnostic;
 use crate::diag::source::Span;
+use crate::syntax::ast::Name;
 use crate::types::Type;
+use ecow::EcoString;
+
+/// The most names that are listed in a message.
+const SHOWN: usize = 5;
 
 fn with_near(d: Diagnostic, at: Span, name: &str, near: Option<&str>) -> Diagnostic {
     match near {
@@ -32,16 +37,59 @@ pub fn hole_without_type(at: Span) -> Diagnostic {
         .help("write its type: `? \"…\" : Text`, or use the value where a type is wanted")
 }
 
-/// E0721: a table of quality that is not there.
-pub fn no_table(at: Span, name: &str) -> Diagnostic {
-    Diagnostic::error("E0721", format!("there is no table `{name}`"), at, "no such file beside the job's")
-        .help("write it with `mkbc eval --fit`, correct the name, or write `quality product`")
+/// Why a file beside the job's is not there; `alone` says that none came along.
+fn absent(alone: bool) -> &'static str {
+    if alone { "the job came without the files beside it" } else { "no such file beside the job's" }
 }
 
-/// E0601: something that the language has and this version does not do yet.
-pub fn unsupported(at: Span, what: &str, instead: &str) -> Diagnostic {
-    Diagnostic::error("E0601", format!("{what} is not supported yet"), at, "this version cannot promise it")
-        .help(instead.to_string())
+/// E0721: a table of quality that is not there.
+pub fn no_table(at: Span, name: &str, alone: bool) -> Diagnostic {
+    let help = match alone {
+        true => "plan it where the table is and send the plan, or write `quality product`",
+        false => "write it with `mkbc eval --fit`, correct the name, or write `quality product`",
+    };
+    Diagnostic::error("E0721", format!("there is no table `{name}`"), at, absent(alone)).help(help)
+}
+
+/// E0723: a trace of arrivals that is not there.
+pub fn no_trace(at: Span, name: &str, alone: bool) -> Diagnostic {
+    let help = match alone {
+        true => "write the load itself: `expect 30 requests/s`",
+        false => "put it there, correct the name, or write the load itself: `expect 30 requests/s`",
+    };
+    Diagnostic::error("E0723", format!("there is no trace `{name}`"), at, absent(alone)).help(help)
+}
+
+/// E0723: a trace of arrivals that says nothing.
+pub fn bad_trace(at: Span, name: &str, why: &str) -> Diagnostic {
+    Diagnostic::error("E0723", format!("the trace `{name}` cannot be read"), at, why.to_string()).help(
+        "a trace has a column `timestamp`, in seconds or as `2023-11-16 18:17:03.97`, or lines of JSON with it in \
+         milliseconds",
+    )
+}
+
+/// E0723: a trace of other jobs' arrivals.
+pub fn not_in_trace<'a>(
+    at: Span,
+    name: &str,
+    job: &str,
+    jobs: impl Iterator<Item = &'a EcoString> + Clone,
+) -> Diagnostic {
+    let d = Diagnostic::error("E0723", format!("the trace `{name}` has no arrivals of `{job}`"), at, "of other jobs");
+    let named: Vec<String> = jobs.filter(|job| !job.is_empty()).take(SHOWN).map(|job| format!("`{job}`")).collect();
+    d.help(format!("its column `job` has {}: name a trace of this job's", named.join(", ")))
+}
+
+/// E0313: a file behind `expect` that is not said to be a trace.
+pub fn no_trace_word(word: &Name, trace: &str) -> Diagnostic {
+    Diagnostic::error("E0313", "`expect` is not said like this", word.span, "says nothing of a file")
+        .help(format!("write `expect trace \"{trace}\"`"))
+        .guess("write `trace`", word.span, "trace")
+}
+
+/// E0601: something that the language has words for and this version does not do: why, and what to write instead.
+pub fn unsupported(at: Span, what: &str, why: &str, instead: &str) -> Diagnostic {
+    Diagnostic::error("E0601", format!("{what} is not supported yet"), at, why.to_string()).help(instead.to_string())
 }
 
 /// E0260: a number that must be known before a run, and is not.

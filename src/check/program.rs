@@ -89,12 +89,14 @@ pub struct Job {
     pub personal: Vec<LocalId>,
     /// How per-step quality becomes the job's.
     pub quality_rule: QualityRule,
-    /// `cache on`, `cache off`: for the calls that say nothing of it.
-    pub cache: Option<bool>,
+    /// `cache on`, `cache off`, `cache 24 h`: for the calls that say nothing of it.
+    pub cache: Option<Reuse>,
     /// What is known of its inputs' sizes.
     pub expectations: Vec<Expectation>,
-    /// How often it is run: runs a second, from `expect 30 requests/s`.
+    /// How often it is run: runs a second, from `expect 30 requests/s` or the busiest minute of a trace.
     pub rate: Option<(Decimal, Span)>,
+    /// The trace that the rate was taken from: `expect trace "arrivals.csv"`.
+    pub trace: Option<EcoString>,
     /// The cluster that it names.
     pub cluster: Option<(EcoString, Span)>,
 }
@@ -211,8 +213,8 @@ pub struct TaskCall {
     pub timeout: Option<Decimal>,
     /// `fallback pocketsphinx`: the implementations, in order.
     pub fallbacks: Vec<EcoString>,
-    /// `cache on`, `cache off`.
-    pub cache: Option<bool>,
+    /// `cache on`, `cache off`, `cache 24 h`.
+    pub cache: Option<Reuse>,
 }
 
 /// A model that calls tools until it can answer: a bounded number of steps, a declared set of tools.

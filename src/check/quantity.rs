@@ -16,7 +16,11 @@ pub fn measure(quantity: &Quantity, cx: &mut Diagnostics) -> Option<Measure> {
     };
     let Some(unit) = &quantity.unit else { return Some(Measure::number(number)) };
     let Some((dimension, factor)) = units::resolve(&unit.text) else {
-        cx.push(errors::unknown_unit(unit.span, &unit.text));
+        let hours = units::hours(&unit.text).and_then(|hours| number.checked_mul(hours.into()));
+        cx.push(match hours {
+            Some(hours) => errors::longer_than_hours(quantity.span, unit, hours),
+            None => errors::unknown_unit(unit.span, &unit.text),
+        });
         return None;
     };
     match number.checked_mul(factor) {

@@ -1,14 +1,15 @@
 //! Pins and rules: `using`, `avoid`, `only open_models`, `region`, `license`, data rules, the rule of quality.
 
 use super::program::{Job, LocalId, Pin, QualityRule, Rule, RuleKind};
-use super::{Context, errors, quantity};
+use super::{Context, errors, quantity, reuse};
 use crate::diag::source::Span;
 use crate::diag::{Diagnostics, nearest};
-use crate::library::declare::text_of;
+use crate::library::declare::{least_memory, text_of};
 use crate::library::end_to_end;
 use crate::library::{Implementation, Library};
 use crate::syntax::ast::{self, AtomKind, Preference, Property, StmtKind, Using};
 use ecow::EcoString;
+use rust_decimal::Decimal;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -145,7 +146,7 @@ fn rule(
         }
         ("quality", ["from", table]) => {
             match context.library.tables.get(*table) {
-                None => cx.push(errors::no_table(p.values[1].span, table)),
+                None => cx.push(errors::no_table(p.values[1].span, table, context.library.alone)),
                 Some(file) => {
                     let text = &context.sources.get(*file).text;
                     let rule = end_to_end::read(table, text, *file, cx);
@@ -155,8 +156,8 @@ fn rule(
             None
         }
         ("pii", [_, ..]) => None,
-        ("cache", [word @ ("on" | "off")]) => {
-            job.cache = Some(*word == "on");
+        ("cache", _) if p.values.len() == 1 => {
+            job.cache = reuse::reuse(&p.values[0], cx);
             None
         }
         ("no", ["pii", "to", "closed", "models"]) => Some(RuleKind::NoPiiToClosed { inputs: personal.to_vec() }),
@@ -184,7 +185,14 @@ fn rule(
 
 /// Reads a pin; `task` is the step's task where the pin stands on a call.
 pub fn pin(using: &Using, task: Option<&str>, library: &Library, cx: &mut Diagnostics) -> Option<Pin> {
-    let mut pin = Pin { implementation: None, knobs: Vec::new(), device: None, units: Vec::new(), span: using.span };
+    let mut pin = Pin {
+        implementation: None,
+        knobs: Vec::new(),
+        device: None,
+        memory_gb: None,
+        units: Vec::new(),
+        span: using.span,
+    };
     if let Some(name) = &using.implementation {
         let Some(entry) = library.implementations.get(&name.text) else {
             cx.push(errors::unknown_entry(name.span, &name.text, task, library));
@@ -202,11 +210,6 @@ pub fn pin(using: &Using, task: Option<&str>, library: &Library, cx: &mut Diagno
         }
     }
     if let Some(hardware) = &using.hardware {
-        if let Some(condition) = hardware.conditions.first() {
-            let instead = "name a device that has it: `on a100`; `mkbc devices` and `mkbc library` show them";
-            cx.push(errors::unsupported(condition.span, "a condition on the hardware of a pin", instead));
-            return None;
-        }
         let device = &hardware.device.text;
         if device != "gpu" && device != "api" && !library.devices.contains_key(device) {
             let near = nearest(device, library.devices.keys().map(|k| k.as_str()));
@@ -214,9 +217,30 @@ pub fn pin(using: &Using, task: Option<&str>, library: &Library, cx: &mut Diagno
             return None;
         }
         pin.device = Some(device.clone());
+        pin.memory_gb = least_memory(hardware, cx);
+        if let (Some(least), Some(first), Some(last)) =
+            (pin.memory_gb, hardware.conditions.first(), hardware.conditions.last())
+            && let Some(why) = lacks(device, least, library)
+        {
+            cx.push(errors::no_such_memory(first.span.to(last.span), &why));
+            return None;
+        }
         pin.units = hardware.units.iter().filter_map(|q| quantity::whole(q, "the number of devices", cx)).collect();
     }
     Some(pin)
+}
+
+/// Why nothing of the library that a device or kind of device names has so many gigabytes; none where something has.
+fn lacks(named: &str, least: Decimal, library: &Library) -> Option<String> {
+    let meant = library.devices.values().filter(|d| d.name == named || (named == "gpu" && d.gpu));
+    match meant.filter_map(|d| Some((d.memory_gb?, d))).max_by_key(|(gb, _)| *gb) {
+        None => Some(format!("the library states no memory of `{named}`")),
+        Some((most, _)) if most >= least => None,
+        Some((most, device)) if named == "gpu" => {
+            Some(format!("no GPU of the library has it: `{}` has the most, {} GB", device.name, most.normalize()))
+        }
+        Some((most, _)) => Some(format!("`{named}` has {} GB", most.normalize())),
+    }
 }
 
 fn pinned_knob(

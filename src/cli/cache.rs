@@ -74,20 +74,28 @@ pub fn cache(what: &CacheCommand) -> Result<(), Failure> {
 fn list(cache: &Cache, options: &ListOptions) {
     let all = cache.list();
     let used = |at: SystemTime| Timestamp::try_from(at).map_or_else(|_| "-".to_owned(), |at| format!("{at:.0}"));
+    let made = |at: Option<SystemTime>| at.map_or_else(|| "-".to_owned(), used);
     if options.json {
         let rows = all.iter().map(|e| {
-            json!({"key": e.key, "task": e.task, "implementation": e.implementation, "bytes": e.bytes, "used": used(e.used)})
+            json!({"key": e.key, "task": e.task, "implementation": e.implementation, "bytes": e.bytes, "made": made(e.made), "used": used(e.used)})
         });
         print(&format!("{:#}\n", serde_json::Value::Array(rows.collect())));
         return;
     }
     let mut table = Table::new();
     table.load_style(ASCII_MARKDOWN);
-    table.set_header(["key", "task", "by", "bytes", "used last"]);
+    table.set_header(["key", "task", "by", "bytes", "made", "used last"]);
     for entry in &all {
         let text = |part: &Option<String>| part.as_deref().map_or_else(|| "(damaged)".to_owned(), printable);
         let key = entry.key.chars().take(12).collect::<String>();
-        table.add_row([key, text(&entry.task), text(&entry.implementation), entry.bytes.to_string(), used(entry.used)]);
+        table.add_row([
+            key,
+            text(&entry.task),
+            text(&entry.implementation),
+            entry.bytes.to_string(),
+            made(entry.made),
+            used(entry.used),
+        ]);
     }
     if let Some(column) = table.column_mut(3) {
         column.set_cell_alignment(CellAlignment::Right);

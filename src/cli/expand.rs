@@ -12,7 +12,7 @@ pub use options::{ExpandOptions, LockCommand, PlannerOptions};
 
 use super::args::{Format, Source};
 use super::inputs::Inputs;
-use super::load::{load, lock_path, read, show, table, write};
+use super::load::{load, lock_path, read, show, table, traced, write};
 use super::plan::given;
 use super::{Failure, note, print};
 use crate::compile::{Base, Checked, Texts, check_file, fill};
@@ -120,7 +120,8 @@ pub fn filled_on(base: &Base, source: &Source, open: Open) -> Result<Filled, Fai
             None
         })
     };
-    let checked = base.apart((&source.file.display().to_string(), text), &beside, &mut cx);
+    let load = |name: &str| traced(&source.file, name);
+    let checked = base.apart((&source.file.display().to_string(), text), (&beside, &load), &mut cx);
     if let Some(why) = unread.into_inner() {
         return Err(why);
     }

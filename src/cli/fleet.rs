@@ -219,11 +219,12 @@ fn rates(options: &FleetOptions, jobs: &[&Job]) -> Result<BTreeMap<String, Decim
                 )?;
             }
             Some((name, path)) => {
-                let arrivals: Vec<i64> = arrivals(Path::new(path))?.into_values().flatten().collect();
+                let arrivals: Vec<i64> =
+                    arrivals(Path::new(path)).map_err(fault(path))?.into_values().flatten().collect();
                 set(name.trim(), peak(&arrivals, window).map_err(fault(path))?)?;
             }
             None => {
-                for (name, arrivals) in arrivals(Path::new(item))? {
+                for (name, arrivals) in arrivals(Path::new(item)).map_err(fault(item))? {
                     let rate = peak(&arrivals, window).map_err(fault(item))?;
                     match (name.as_str(), names) {
                         ("", [only]) => set(only, rate)?,
@@ -263,17 +264,14 @@ pub fn unpacked(path: &Path) -> Result<Box<dyn BufRead>, String> {
     Ok(if packed { Box::new(BufReader::new(MultiGzDecoder::new(file))) } else { Box::new(BufReader::new(file)) })
 }
 
-/// Reads a trace, packed with gzip or not.
-fn arrivals(path: &Path) -> Result<Arrivals, Failure> {
-    let shown = path.display();
-    let fault = |why: String| Failure::Message(format!("the trace `{shown}`: {why}"));
+/// Reads a trace, packed with gzip or not; what cannot be read is said with the line.
+pub fn arrivals(path: &Path) -> Result<Arrivals, String> {
     let mut text = String::new();
-    let read =
-        unpacked(path).map_err(fault)?.take(MOST_TRACE).read_to_string(&mut text).map_err(|e| fault(e.to_string()))?;
+    let read = unpacked(path)?.take(MOST_TRACE).read_to_string(&mut text).map_err(|e| e.to_string())?;
     if read as u64 == MOST_TRACE {
-        return Err(fault("it is larger than 1 GiB".to_string()));
+        return Err("it is larger than 1 GiB".to_string());
     }
-    trace(&text).map_err(fault)
+    trace(&text)
 }
 
 /// The cluster that all jobs share.
@@ -320,7 +318,9 @@ pub fn verify_joint(plan: &Path, options: &VerifyOptions) -> Result<(), Failure>
         let mut compared = 0;
         for job in &joint.jobs {
             if let Ok(own) = select(&filled.checked.program, Some(&job.plan.job)) {
-                wrong.extend(audit(&job.plan, own, &filled.checked.program, &filled.checked.library));
+                // The plan is that of one run: its rate is the fleet's, whoever said it.
+                let own = Job { rate: None, trace: None, ..own.clone() };
+                wrong.extend(audit(&job.plan, &own, &filled.checked.program, &filled.checked.library));
                 compared += 1;
             }
         }

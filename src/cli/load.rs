@@ -1,10 +1,13 @@
 //! Files → texts; diagnostics → the terminal.
 
 use super::args::{Format, Source};
+use super::fleet::arrivals;
 use super::{Failure, count, print};
-use crate::compile::{Texts, table_names};
+use crate::compile::{Texts, table_names, trace_names};
 use crate::diag::source::FileId;
 use crate::diag::{Diagnostics, Severity, render};
+use crate::fleet::load::{Window, rates};
+use crate::library::Load;
 use crate::syntax::parse::parse;
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
@@ -30,7 +33,8 @@ pub fn load(source: &Source) -> Result<(Texts, FileId), Failure> {
     Ok((texts, file))
 }
 
-/// Adds the tables beside a job's file that its jobs take their rule of quality from. One that is missing is the check's to report.
+/// Adds the tables beside a job's file that its jobs take their rule of quality from, and what its traces of arrivals say. One that is missing
+/// is the check's to report.
 fn tables(texts: &mut Texts, file: FileId, path: &Path) -> Result<(), Failure> {
     let tree = parse(file, &texts.sources, &mut Diagnostics::default());
     for name in table_names(&tree) {
@@ -39,7 +43,21 @@ fn tables(texts: &mut Texts, file: FileId, path: &Path) -> Result<(), Failure> {
             texts.tables.insert(name, table);
         }
     }
+    for name in trace_names(&tree) {
+        if let Some(said) = traced(path, &name) {
+            texts.loads.insert(name, said);
+        }
+    }
     Ok(())
+}
+
+/// What a trace beside a job's file says, if there is one of that name: the rule of its busiest minute is that of `--load`.
+pub fn traced(path: &Path, name: &str) -> Option<Load> {
+    let beside = folder_of(path).join(name);
+    if beside.metadata().is_ok_and(|about| !about.is_file()) {
+        return Some(Err("it is no regular file".to_string()));
+    }
+    beside.exists().then(|| arrivals(&beside).and_then(|arrivals| rates(&arrivals, Window::default())))
 }
 
 /// The table of that name beside a job's file: its path and text.

@@ -2,7 +2,7 @@
 
 use super::Failure;
 use super::here::{HERE, machines};
-use super::load::{libraries, library};
+use super::load::{libraries, library, traced};
 use super::plan::usable_on;
 use crate::lsp::disk::Disk;
 use crate::lsp::{Setup, serve};
@@ -34,7 +34,7 @@ pub fn lsp(options: &LspOptions) -> Result<(), Failure> {
         // What this machine lacks is no fault of the job.
         reports: |machines| machines.name != HERE,
         usable: usable_on,
-        files: Box::new(Disk::new(Box::new(folders), Box::new(load))),
+        files: Box::new(Disk::new(Box::new(folders), Box::new(load), Box::new(traced))),
     };
     match serve(setup, library(&options.library)?) {
         true => Ok(()),

@@ -138,8 +138,9 @@ fn run<'p>(options: &ExportOptions, plan: Option<&'p Plan>, inputs: &Inputs) -> 
     if lock.is_file() {
         files.insert(name(&lock), read(&lock)?);
     }
-    for table in load(&source)?.0.tables.keys() {
-        files.insert(table.to_string(), read(&file.with_file_name(table.as_str()))?);
+    let beside = load(&source)?.0;
+    for name in beside.tables.keys().chain(beside.loads.keys()) {
+        files.insert(name.to_string(), read(&file.with_file_name(name.as_str()))?);
     }
     let mut libraries = Vec::new();
     for (number, folder) in options.library.iter().enumerate() {

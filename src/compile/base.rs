@@ -1,13 +1,13 @@
 //! The library, parsed and declared once for many checks of files that build on it: what makes an editor's check fast.
 
-use super::{Checked, Texts, declared, echoes, module_trees, table_names};
+use super::{Checked, Texts, declared, echoes, module_trees, table_names, trace_names};
 use crate::check::kept::{Earlier, Trail};
 use crate::check::program::{Composition, Program};
 use crate::check::{self, Context};
 use crate::diag::source::FileId;
 use crate::diag::{Diagnostic, Diagnostics};
-use crate::library::Library;
 use crate::library::evidence::Demand;
+use crate::library::{Library, Load};
 use crate::syntax::ast::{File, Item, ItemKind};
 use crate::syntax::parse::parse;
 use crate::syntax::reread::{Pieces, read, reread};
@@ -52,6 +52,21 @@ pub struct Left {
     jobs: Trail,
 }
 
+/// Who says what lies beside a file; by default nothing does.
+#[derive(Clone, Copy)]
+pub struct Near<'a> {
+    /// The text of a table of quality by its name.
+    pub table: &'a dyn Fn(&str) -> Option<String>,
+    /// What a trace of arrivals says, by its name.
+    pub load: &'a dyn Fn(&str) -> Option<Load>,
+}
+
+impl Default for Near<'_> {
+    fn default() -> Self {
+        Near { table: &|_| None, load: &|_| None }
+    }
+}
+
 /// A text that was checked before the one that is to be checked now.
 pub struct Before {
     /// The text.
@@ -59,6 +74,11 @@ pub struct Before {
     /// What came of it.
     pub checked: BaseChecked,
 }
+
+/// A table of quality by its name: its path and text.
+pub type ReadTable<'a> = dyn Fn(&str) -> Option<(String, String)> + 'a;
+/// What a trace of arrivals says, by its name.
+pub type ReadLoad<'a> = dyn Fn(&str) -> Option<Load> + 'a;
 
 impl Base {
     /// Parses and declares a library.
@@ -75,6 +95,7 @@ impl Base {
         let mut texts = self.texts.clone();
         texts.sources.truncate(self.own);
         texts.tables.clear();
+        texts.loads.clear();
         changes.iter().for_each(|(file, text)| texts.sources.replace(*file, &**text));
         Base::new(texts)
     }
@@ -118,27 +139,23 @@ impl Base {
         modules.map(|((_, file), (_, tree))| (*file, tree)).find(|(file, _)| self.texts.sources.get(*file).text == text)
     }
 
-    /// Checks a file. `table` is asked for the text of the tables of quality that it names; one that it has not is a problem
-    /// of the file.
-    pub fn check(
-        &mut self,
-        (name, text): (&str, &str),
-        table: &dyn Fn(&str) -> Option<String>,
-        cx: &mut Diagnostics,
-    ) -> BaseChecked {
-        self.check_after((name, text), table, None, cx)
+    /// Checks a file. `near` is asked for the tables of quality and the traces that it names; one that it has not is a problem of the
+    /// file.
+    pub fn check(&mut self, (name, text): (&str, &str), near: Near, cx: &mut Diagnostics) -> BaseChecked {
+        self.check_after((name, text), near, None, cx)
     }
 
     /// The same of a file's next text: what was not typed at is neither read nor checked again.
     pub fn check_after(
         &mut self,
         (name, text): (&str, &str),
-        table: &dyn Fn(&str) -> Option<String>,
+        near: Near,
         before: Option<Before>,
         cx: &mut Diagnostics,
     ) -> BaseChecked {
         self.texts.sources.truncate(self.own);
         self.texts.tables.clear();
+        self.texts.loads.clear();
         let file = self.texts.sources.add(name, text);
         let before = before.filter(|before| before.checked.file == file);
         let (read, earlier) = match before {
@@ -153,9 +170,14 @@ impl Base {
         let tree = read.tree;
         let names = table_names(&tree);
         for name in &names {
-            if let Some(text) = table(name) {
+            if let Some(text) = (near.table)(name) {
                 let file = self.texts.sources.add(name.as_str(), text);
                 self.texts.tables.insert(name.clone(), file);
+            }
+        }
+        for name in trace_names(&tree) {
+            if let Some(load) = (near.load)(&name) {
+                self.texts.loads.insert(name, load);
             }
         }
         let library = self.library_of(&tree, cx);
@@ -181,12 +203,13 @@ impl Base {
     pub fn apart(
         &self,
         (name, text): (&str, String),
-        table: &dyn Fn(&str) -> Option<(String, String)>,
+        (table, load): (&ReadTable<'_>, &ReadLoad<'_>),
         cx: &mut Diagnostics,
     ) -> (Texts, FileId, Checked) {
         let mut texts = self.texts.clone();
         texts.sources.truncate(self.own);
         texts.tables.clear();
+        texts.loads.clear();
         let file = texts.sources.add(name, text);
         let tree = parse(file, &texts.sources, cx);
         for name in table_names(&tree) {
@@ -195,7 +218,13 @@ impl Base {
                 texts.tables.insert(name, table);
             }
         }
-        let library = if texts.tables.is_empty() && !tree.items.iter().any(declares) {
+        for name in trace_names(&tree) {
+            if let Some(load) = load(&name) {
+                texts.loads.insert(name, load);
+            }
+        }
+        let plain = texts.tables.is_empty() && texts.loads.is_empty();
+        let library = if plain && !tree.items.iter().any(declares) {
             self.problems.iter().for_each(|d| cx.push(d.clone()));
             self.library.clone()
         } else {
@@ -221,13 +250,15 @@ impl Base {
         // Which modules are used decides which of their types the file's own may hide.
         let counts = |item: &&Item| !matches!(item.kind, ItemKind::Job(_) | ItemKind::Error);
         let items: Vec<&Item> = tree.items.iter().filter(counts).collect();
-        if !items.iter().any(|item| declares(item)) && self.texts.tables.is_empty() {
+        let plain = self.texts.tables.is_empty() && self.texts.loads.is_empty();
+        if plain && !items.iter().any(|item| declares(item)) {
             return self.library.clone();
         }
         let text = |file: &FileId| self.texts.sources.get(*file).text.as_str();
         let tables = self.texts.tables.iter().map(|(name, file)| (name.clone(), text(file).into()));
         let tables: Vec<(EcoString, EcoString)> = tables.collect();
-        let same = |kept: &Extended| kept.items.iter().eq(items.iter().copied()) && kept.tables == tables;
+        let named = |kept: &Extended| kept.tables == tables && kept.library.loads == self.texts.loads;
+        let same = |kept: &Extended| kept.items.iter().eq(items.iter().copied()) && named(kept);
         let kept = match self.extended.take().filter(same) {
             Some(kept) => kept,
             None => {

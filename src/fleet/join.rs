@@ -254,7 +254,7 @@ pub fn pinned<C: Borrow<Candidate>>(
         let Candidate { implementation, knobs, device, units, .. } = candidate.borrow();
         let implementation = Some(implementation.clone());
         let (knobs, device, units) = (knobs.clone(), Some(device.clone()), vec![*units]);
-        (step, Pin { implementation, knobs, device, units, span: prepared.job.span })
+        (step, Pin { implementation, knobs, device, memory_gb: None, units, span: prepared.job.span })
     };
     let pins = candidates.enumerate().map(pin).collect();
     decide(prepared, &Changes { pins, ..Changes::default() }, &settled())

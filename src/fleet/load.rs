@@ -1,16 +1,23 @@
 //! What is said of loads → runs a second: `30/s`, `5/min`, `2/h`, or a trace of arrivals.
 
 use super::trace::Trace;
+use ecow::EcoString;
 use rust_decimal::{Decimal, RoundingStrategy};
 use std::collections::BTreeMap;
 
-/// How a trace becomes a rate.
+/// How a trace becomes a rate; by default its busiest minute counts.
 #[derive(Clone, Copy, Debug)]
 pub struct Window {
     /// Seconds over which arrivals are counted.
     pub seconds: u32,
     /// Which window counts: 100 is the busiest one, 95 one that 95 % of the windows do not exceed.
     pub percentile: u32,
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Window { seconds: 60, percentile: 100 }
+    }
 }
 
 /// The most that a rate may be, in runs a second.
@@ -71,6 +78,11 @@ pub fn peak(arrivals: &[i64], window: Window) -> Result<Decimal, String> {
         *counts.entry((arrival - first) / length).or_default() += 1;
     }
     busiest(counts.into_values().collect(), windows, window)
+}
+
+/// By job, the rate of a trace.
+pub fn rates(arrivals: &Arrivals, window: Window) -> Result<BTreeMap<EcoString, Decimal>, String> {
+    arrivals.iter().map(|(job, arrivals)| Ok((job.as_str().into(), peak(arrivals, window)?))).collect()
 }
 
 /// The same from what arrived in each window, of so many in all; those without arrivals need not be listed.

@@ -111,6 +111,11 @@ impl List<'_> {
         if let Some((Token::OpenParen, Some(name), Some((_, Token::Using, _)))) = bracket {
             return self.knobs(cursor, cursor.text(name));
         }
+        if let Some((Token::OpenParen, Some(_), Some((_, Token::On, _)))) = bracket
+            && matches!(previous, Some(Token::OpenParen | Token::Comma))
+        {
+            return self.conditions();
+        }
         if let Some((Token::OpenBracket, Some(name), _)) = bracket
             && cursor.text(name) == "List"
         {
@@ -131,14 +136,17 @@ impl List<'_> {
                 self.keywords(&["minimize", "maximize"]);
                 return self.metrics("");
             }
-            Some(Token::Cache) => return self.words("of the call", &["on", "off"]),
+            Some(Token::Cache) => return self.reuses(),
             Some(Token::Retry | Token::Timeout) => return,
             Some(Token::GreaterEq) if self.limits_quality(line, cursor) => return self.tiers(),
             Some(Token::Prefer) => {
                 self.keywords(&["using", "avoid", "only"]);
                 return self.metrics(" ");
             }
-            Some(Token::Expect) if line.len() == 1 => return self.inputs(),
+            Some(Token::Expect) if line.len() == 1 => {
+                self.inputs();
+                return self.trace();
+            }
             Some(Token::Colon) if self.wants_type(cursor) => return self.types(),
             Some(Token::Ident) if line.len() == 1 && cursor.text(&line[0]) == "avoid" => {
                 return self.implementations(None);

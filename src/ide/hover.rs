@@ -4,6 +4,7 @@ use super::Analysis;
 use super::cursor::expressions;
 use super::names::Target;
 use crate::check::program::{Hole, Job, Tier};
+use crate::check::reuse::WORDS;
 use crate::diag::source::Span;
 use crate::doc::{declared, of_entry, of_task};
 use crate::expand::current::change;
@@ -11,10 +12,10 @@ use crate::expand::search;
 use crate::legible::plain;
 use crate::library::{Implementation, Library, Task};
 use crate::plan::render::percent;
-use crate::syntax::ast::ExprKind;
+use crate::syntax::ast::{Expectation, ExprKind, ItemKind, StmtKind};
 use crate::syntax::token::Token;
 use crate::types::Type;
-use crate::units::UNITS;
+use crate::units::{UNITS, counted, shown};
 use rust_decimal::Decimal;
 use std::fmt::Write;
 
@@ -32,7 +33,24 @@ pub fn hover(analysis: &Analysis, at: u32) -> Option<(Span, String)> {
         let place = places(job, hole).find(|s| s.start <= at && at <= s.end).unwrap_or(hole.span);
         return Some((place, of_hole(analysis, job, hole)));
     }
-    word(analysis, at)
+    trace(analysis, at).or_else(|| word(analysis, at))
+}
+
+/// What the trace of arrivals at a place says.
+fn trace(analysis: &Analysis, at: u32) -> Option<(Span, String)> {
+    let there = |span: Span| span.file == analysis.file && span.start <= at && at < span.end;
+    let items = analysis.tree.items.iter().filter(|item| there(item.span));
+    let job = items.filter_map(|item| if let ItemKind::Job(job) = &item.kind { Some(job) } else { None }).next()?;
+    let (file, place) = job.body.iter().filter(|stmt| there(stmt.span)).find_map(|stmt| match &stmt.kind {
+        StmtKind::Expect(Expectation::Trace(word, file, place)) => {
+            [word.span, *place].into_iter().find(|span| there(*span)).map(|span| (file, span))
+        }
+        _ => None,
+    })?;
+    let checked = analysis.program.jobs.iter().find(|checked| checked.span == job.name.span)?;
+    let (rate, _) = checked.rate.filter(|_| checked.trace.as_ref() == Some(file))?;
+    let said = format!("The busiest minute of `{file}` has {}/s.", counted(shown(rate, 4), "run"));
+    Some((place, format!("{}\n{said}", code(analysis.slice(place)))))
 }
 
 /// The hole at a place. A job that is one hole has it at its name and at its goal.
@@ -148,7 +166,7 @@ pub const METRICS: [(&str, &str); 13] = [
 ];
 
 /// The words of the language that need a word of explanation.
-pub const KEYWORDS: [(&str, &str); 24] = [
+pub const KEYWORDS: [(&str, &str); 25] = [
     ("use", "Brings a module's tasks into the file: `use std.video`."),
     ("job", "What is wanted: inputs, a result, limits, and as much of the how as one cares to say."),
     ("task", "An interface: what a step takes and yields, and what its time and cost scale with."),
@@ -173,6 +191,10 @@ pub const KEYWORDS: [(&str, &str); 24] = [
     ("on", "Pins the cluster of a job, or the hardware of a step."),
     ("retry", "How often a call that failed is made again."),
     ("timeout", "How long a call may take."),
+    (
+        "cache",
+        "Whether results of other runs are taken over: `cache on`, `cache off`, for a time: `cache 24 h`, `cache weekly`.",
+    ),
 ];
 
 fn word(analysis: &Analysis, at: u32) -> Option<(Span, String)> {
@@ -195,6 +217,10 @@ fn word(analysis: &Analysis, at: u32) -> Option<(Span, String)> {
         && index.checked_sub(1).is_some_and(|i| tokens[i].1 == Token::GreaterEq)
     {
         return Some((span, format!("{}\n{}", code(text), tier.meaning())));
+    }
+    let cached = index.checked_sub(1).is_some_and(|i| tokens[i].1 == Token::Cache);
+    if let Some((_, _, meaning)) = WORDS.iter().find(|(word, ..)| cached && *word == text) {
+        return Some((span, format!("{}\n{meaning}", code(text))));
     }
     let docs = KEYWORDS.iter().find(|(word, _)| token.is_keyword() && *word == text)?.1;
     Some((span, format!("{}\n{docs}", code(text))))

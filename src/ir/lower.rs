@@ -5,7 +5,7 @@ mod called;
 
 use super::answers::shares;
 use super::workflow::{Node, Op, Operand, Part, Region, Step, StepId, ValueId, Way, Workflow};
-use crate::check::program::{Block, Composition, Count, Expr, ExprKind, Job, LocalId, Program, TaskCall};
+use crate::check::program::{Block, Composition, Count, Expr, ExprKind, Job, LocalId, Program, Reuse, TaskCall};
 use crate::diag::source::Span;
 use crate::syntax::ast::{BinaryOp, UnaryOp};
 use crate::types::Type;
@@ -58,7 +58,7 @@ struct Inside {
     span: Span,
     retries: u32,
     timeout: Option<Decimal>,
-    cache: Option<bool>,
+    cache: Option<Reuse>,
     way: Way,
     of: (StepId, usize),
 }

@@ -1,6 +1,6 @@
 //! The workflow: a typed DAG of calls, with regions for maps, branches and loops.
 
-use crate::check::program::{Pin, Rule};
+use crate::check::program::{Pin, Reuse, Rule};
 use crate::diag::source::Span;
 use crate::types::Type;
 use ecow::EcoString;
@@ -208,7 +208,7 @@ pub struct Step {
     /// Implementations that are to stand in where the chosen one fails, in order.
     pub fallbacks: Vec<EcoString>,
     /// Whether its results are kept for other runs, where the job says so.
-    pub cache: Option<bool>,
+    pub cache: Option<Reuse>,
     /// The compositions that can carry it out as well, each with its knobs set.
     pub ways: Vec<Way>,
     /// The composition that it is a part of.

@@ -1,9 +1,11 @@
 //! Trees of the library and of the job's own file → library.
 
 mod composition;
+mod hardware;
 mod implementation;
 
 pub use composition::COMPOSITION_WORDS;
+pub use hardware::least_memory;
 pub use implementation::IMPLEMENTATION_WORDS;
 
 use super::place::{Place, Places};

@@ -5,10 +5,12 @@ use crate::compile::{Texts, library_digest};
 use crate::diag::source::FileId;
 use crate::digest::digest;
 use crate::expand::lock::Lock;
+use crate::library::Load;
 use reqwest::Url;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::SystemTime;
 
 /// The most files of a workspace that are read for one answer, and the most bytes of each.
 const MOST_FILES: usize = 2_000;
@@ -17,21 +19,48 @@ const MOST_BYTES: u64 = 1 << 20;
 /// The library's folders of a file, none where a document has no file.
 pub type Libraries = dyn Fn(Option<&Path>) -> Vec<PathBuf> + Send + Sync;
 /// The library of folders, or why it cannot be read.
-pub type Load = dyn Fn(&[PathBuf]) -> Result<Texts, String> + Send + Sync;
+pub type ReadLibrary = dyn Fn(&[PathBuf]) -> Result<Texts, String> + Send + Sync;
+
+/// What a trace of a name beside a file says; none where there is no such file.
+pub type ReadTrace = dyn Fn(&Path, &str) -> Option<Load> + Send + Sync;
 
 /// The files of this machine.
 pub struct Disk {
     libraries: Box<Libraries>,
-    load: Box<Load>,
+    load: Box<ReadLibrary>,
     /// The library's digest: it names the folder of the library's texts.
     digest: OnceLock<String>,
     /// The addresses of pages of codes, once they are written.
     pages: Mutex<BTreeMap<&'static str, Option<String>>>,
+    read_trace: Box<ReadTrace>,
+    /// What traces say, by document and name, while they have the size and time that they had: a keystroke reads none again.
+    traces: Mutex<BTreeMap<(PathBuf, String), Said>>,
 }
+
+/// Bytes of a file, and when it was changed.
+type Stamp = (u64, SystemTime);
+/// What a trace said when its file had a size and time.
+type Said = (Option<Stamp>, Option<Load>);
 
 impl Files for Disk {
     fn table(&self, uri: &str, name: &str) -> Option<String> {
         std::fs::read_to_string(path_of(uri)?.parent()?.join(name)).ok()
+    }
+
+    fn trace(&self, uri: &str, name: &str) -> Option<Load> {
+        let path = path_of(uri)?;
+        let about = path.parent()?.join(name).metadata().ok();
+        let stamp = about.and_then(|about| Some((about.len(), about.modified().ok()?)));
+        let key = (path.clone(), name.to_string());
+        let mut traces = self.traces.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((known, said)) = traces.get(&key)
+            && *known == stamp
+        {
+            return said.clone();
+        }
+        let said = (self.read_trace)(&path, name);
+        traces.insert(key, (stamp, said.clone()));
+        said
     }
 
     fn lock(&self, uri: &str) -> Option<Result<Lock, String>> {
@@ -94,9 +123,10 @@ impl Files for Disk {
 }
 
 impl Disk {
-    /// The files of this machine, with what says which libraries they have.
-    pub fn new(libraries: Box<Libraries>, load: Box<Load>) -> Disk {
-        Disk { libraries, load, digest: OnceLock::new(), pages: Mutex::default() }
+    /// The files of this machine, with what says which libraries they have and what reads traces.
+    pub fn new(libraries: Box<Libraries>, load: Box<ReadLibrary>, read_trace: Box<ReadTrace>) -> Disk {
+        let (pages, traces) = (Mutex::default(), Mutex::default());
+        Disk { libraries, load, digest: OnceLock::new(), pages, read_trace, traces }
     }
 
     /// A text's own path, or that of a copy of an embedded text.

@@ -3,12 +3,18 @@
 use crate::compile::Texts;
 use crate::diag::source::FileId;
 use crate::expand::lock::Lock;
+use crate::library::Load;
 use std::path::PathBuf;
 
 /// The files around documents, by the documents' addresses.
 pub trait Files: Send + Sync {
     /// The text of a table of quality beside a document.
     fn table(&self, _uri: &str, _name: &str) -> Option<String> {
+        None
+    }
+
+    /// What a trace of arrivals beside a document says.
+    fn trace(&self, _uri: &str, _name: &str) -> Option<Load> {
         None
     }
 

@@ -51,8 +51,11 @@ pub fn audit(plan: &Plan, job: &Job, program: &Program, library: &Library) -> Ve
         let table = rule.table().map_or(String::new(), |t| format!(" of `{}` as it now is", t.table));
         wrong.push(format!("the job's rule of quality is `{}`{table}", rule.name()));
     }
-    if plan.rate_per_s != job.rate.map(|(rate, _)| rate) {
-        wrong.push("the job's rate is another".to_string());
+    let rate = job.rate.map(|(rate, _)| rate);
+    if plan.rate_per_s != rate || plan.rate_from.as_deref() != job.trace.as_deref() {
+        let now = rate.map_or("none".to_string(), |rate| format!("{} requests/s", rate.normalize()));
+        let by = job.trace.as_ref().map_or(String::new(), |trace| format!(" by `{trace}` as it now is"));
+        wrong.push(format!("the job's rate is another: {now}{by}"));
     }
     let mut expected = 0;
     for (clause, soft) in job.clauses.iter().map(|c| (c, false)).chain(job.preferred.iter().map(|c| (c, true))) {
@@ -110,7 +113,7 @@ pub fn audit(plan: &Plan, job: &Job, program: &Program, library: &Library) -> Ve
         let timeout = called.timeout.map(|t| (t * rust_decimal::Decimal::from(1000)).ceil());
         if step.conditions.retries != called.retries
             || step.conditions.timeout_ms.map(rust_decimal::Decimal::from) != timeout
-            || step.conditions.cache != called.cache
+            || step.conditions.cache != called.cache.map(Into::into)
         {
             wrong.push(format!("step `{}` has other conditions than its call", step.name));
         }
@@ -204,6 +207,7 @@ pub(super) fn fits(step: &PlanStep, pin: &Pin, library: &Library) -> bool {
     pin.implementation.as_ref().is_none_or(|i| i.as_str() == step.implementation)
         && pin.knobs.iter().all(|(n, v)| step.knobs.get(n.as_str()).is_some_and(|k| k == v.as_str()))
         && device
+        && pin.memory_gb.is_none_or(|least| library.has_memory(&step.hardware.device, least) == Some(true))
         && (pin.units.is_empty() || pin.units.contains(&step.hardware.units))
 }
 

@@ -125,6 +125,7 @@ pub fn build(input: &BuildInput) -> Result<Plan, String> {
         quality_rule: input.job.quality_rule.name().to_string(),
         measured_quality: input.job.quality_rule.table().cloned(),
         rate_per_s: input.space.terms.rate,
+        rate_from: input.job.trace.as_ref().filter(|_| input.space.terms.rate.is_some()).map(|trace| trace.to_string()),
         robust: input.space.terms.end == End::Worst,
         proof: input.solution.proof.clone(),
         programs: BTreeMap::new(),
@@ -168,7 +169,7 @@ fn step(index: usize, input: &BuildInput) -> PlanStep {
         conditions: Conditions {
             retries: called.retries,
             timeout_ms: called.timeout.and_then(|t| (t * Decimal::from(1000)).ceil().to_u64()),
-            cache: called.cache,
+            cache: called.cache.map(Into::into),
         },
         predicted: predicted_of(option),
         instance: None,

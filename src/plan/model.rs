@@ -9,6 +9,7 @@ mod figures;
 pub use self::engine::{CALL, COUNTED, Engine, HttpCall, McpServer, Provider, Serve, takes_calls};
 pub use self::fallback::Fallback;
 pub use self::figures::{PlanClause, PlanWish, Predicted, PriceChange, ShadowPrice, Totals};
+use crate::check::program;
 use crate::ir::workflow::{InAgent, Region, StepId, ValueId};
 use crate::library::end_to_end::EndToEnd;
 pub use crate::library::evidence::{Evidence, EvidenceKind};
@@ -75,6 +76,9 @@ pub struct Plan {
     /// How often the job is run, in runs a second. Hardware then stands ready for all of them: its whole time is in the cost, shared
     /// among the runs. Without a rate, a run pays for the time that it keeps hardware busy.
     pub rate_per_s: Option<Decimal>,
+    /// The trace beside the job's file whose busiest minute that is, where the job names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_from: Option<String>,
     /// Whether every figure is taken at the end of its interval that is against the user: clauses then hold for all that lies
     /// between the ends, and a wish is that of the worst case.
     pub robust: bool,
@@ -116,6 +120,7 @@ impl Plan {
             quality_rule: "product".into(),
             measured_quality: None,
             rate_per_s: None,
+            rate_from: None,
             robust: false,
             proof: Proof {
                 status: Status::Feasible { wish: 0, bound: 0 },
@@ -327,7 +332,36 @@ pub struct Conditions {
     pub retries: u32,
     /// Wall-clock limit of one attempt, in milliseconds.
     pub timeout_ms: Option<u64>,
-    /// Whether its results are kept for other runs, where the job says so; else what kind of thing carries it out decides.
+    /// Whether results of other runs are taken over, and its own kept for them, where the job says so; else what kind of thing carries it
+    /// out decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cache: Option<bool>,
+    pub cache: Option<Reuse>,
+}
+
+/// Whether results of other runs are taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Reuse {
+    /// They are, whatever their age; or they are not.
+    Always(bool),
+    /// They are while they are new.
+    While(Age),
+}
+
+/// How old a result may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Age {
+    /// Milliseconds since its call began, at most.
+    pub at_most_ms: u64,
+}
+
+impl From<program::Reuse> for Reuse {
+    fn from(said: program::Reuse) -> Reuse {
+        match said {
+            program::Reuse::Off => Reuse::Always(false),
+            program::Reuse::On => Reuse::Always(true),
+            program::Reuse::For(at_most_ms) => Reuse::While(Age { at_most_ms }),
+        }
+    }
 }

@@ -19,7 +19,8 @@ pub fn text(plan: &Plan, width: u16) -> String {
     let mut out = String::new();
     let robust = if plan.robust { ", robust: every figure at the worst end of its interval" } else { "" };
     let rate = plan.rate_per_s.map_or(String::new(), |r| format!(", for {}/s", counted(shown(r, 4), "run")));
-    let _ = writeln!(out, "plan for `{}` on `{}`{rate}{robust}\n", plan.job, plan.cluster.name);
+    let from = plan.rate_from.as_ref().map_or(String::new(), |trace| format!(" (the busiest minute of `{trace}`)"));
+    let _ = writeln!(out, "plan for `{}` on `{}`{rate}{from}{robust}\n", plan.job, plan.cluster.name);
     let (p95, p99) = (plan.speaks_of("latency.p95"), plan.speaks_of("latency.p99"));
     let tails = |p95_s: Decimal, p99_s: Decimal| {
         let shown = [(p95, p95_s), (p99, p99_s)].into_iter().filter(|(wanted, _)| *wanted);

@@ -1,8 +1,11 @@
 //! Calls that were made -> their results, for other runs: beside the journal, under a digest of all that a result follows from.
 //!
 //! An entry is a file with a checksum over its text; it names the files of its value with their digests. One that is not what was written,
-//! or whose files are gone or changed, is no entry. Failures are never kept. Files of a result stay where the run that made them has them,
+//! or whose files are gone or changed, is no entry, and one that is older than a step's `cache 24 h` is none for it. Failures are never kept. Files of a result stay where the run that made them has them,
 //! and become links in the folder of the run that uses them.
+
+#[cfg(test)]
+mod tests;
 
 use super::RunContext;
 use super::engines::Args;
@@ -10,7 +13,7 @@ use super::pins::programs;
 use super::store;
 use super::value::{files, with_files};
 use crate::digest::{digest, file_digest};
-use crate::plan::model::{Engine, PlanStep};
+use crate::plan::model::{Age, Engine, PlanStep, Reuse};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -52,6 +55,23 @@ struct Entry {
     value: Value,
     /// The files of the value, with their digests.
     files: BTreeMap<String, String>,
+    /// When the call began, in milliseconds since 1970: what it read is no newer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    made_ms: Option<u64>,
+}
+
+impl Entry {
+    /// Whether it is new enough at this time. What has no time, or one that is still to come, is of no known age.
+    fn serves(&self, said: Option<Reuse>, now: SystemTime) -> bool {
+        let Some(Reuse::While(Age { at_most_ms })) = said else { return true };
+        let age = self.made_ms.and_then(|made| millis(now)?.checked_sub(made));
+        age.is_some_and(|age| age <= at_most_ms)
+    }
+}
+
+/// Milliseconds since 1970.
+fn millis(at: SystemTime) -> Option<u64> {
+    at.duration_since(SystemTime::UNIX_EPOCH).ok()?.as_millis().try_into().ok()
 }
 
 #[derive(Serialize, Deserialize)]
@@ -72,6 +92,9 @@ pub struct Listed {
     pub implementation: Option<String>,
     /// Its size.
     pub bytes: u64,
+    /// When its call began, where that is known.
+    #[serde(skip)]
+    pub made: Option<SystemTime>,
     /// When it was used last.
     #[serde(skip)]
     pub used: SystemTime,
@@ -88,7 +111,7 @@ impl Cache {
     /// Whether results of a step are kept; `usual` is what holds where nobody says anything of it.
     pub fn wants(&self, step: &PlanStep, usual: bool) -> bool {
         match (step.conditions.cache, self.policy) {
-            (Some(said), _) => said,
+            (Some(said), _) => said != Reuse::Always(false),
             (None, Policy::All) => !matches!(step.engine, Engine::Builtin { .. }),
             (None, Policy::Usual) => usual,
         }
@@ -115,16 +138,28 @@ impl Cache {
         tokio::task::spawn_blocking(work).await.ok()?
     }
 
-    /// The result under a key, its files linked into a folder; files that are among the arguments are those.
-    pub async fn find(&self, key: &str, args: &Args, folder: &Path) -> Option<Value> {
+    /// The result under a key, if it is new enough for the step at this time. Its files are linked into a folder; those that are among the
+    /// arguments are those.
+    pub async fn find(
+        &self,
+        key: &str,
+        (step, args): (&PlanStep, &Args),
+        folder: &Path,
+        now: SystemTime,
+    ) -> Option<Value> {
         let (cache, path, folder, args) = (self.clone(), self.path(key), folder.join("cached"), args.clone());
-        tokio::task::spawn_blocking(move || cache.read(&path, &args, &folder)).await.ok()?
+        let said = step.conditions.cache;
+        let work = move || {
+            let entry = entry(&path).filter(|entry| entry.serves(said, now))?;
+            cache.read(entry, &path, &args, &folder)
+        };
+        tokio::task::spawn_blocking(work).await.ok()?
     }
 
-    /// Keeps a result; what cannot be kept is no loss.
-    pub async fn keep(&self, key: &str, step: &PlanStep, value: &Value) {
+    /// Keeps the result of a call that began then; what cannot be kept is no loss.
+    pub async fn keep(&self, key: &str, step: &PlanStep, value: &Value, began: SystemTime) {
         let (cache, path, value) = (self.clone(), self.path(key), value.clone());
-        let (task, implementation) = (step.task.clone(), step.implementation.clone());
+        let (task, implementation, made_ms) = (step.task.clone(), step.implementation.clone(), millis(began));
         let work = move || -> Option<()> {
             let named: Vec<String> = files(&value).into_iter().map(str::to_owned).collect();
             let mut digests = BTreeMap::new();
@@ -132,7 +167,7 @@ impl Cache {
                 let sum = cache.digest(Path::new(&file))?;
                 digests.insert(file, sum);
             }
-            let entry = serde_json::to_string(&Entry { task, implementation, value, files: digests }).ok()?;
+            let entry = serde_json::to_string(&Entry { task, implementation, value, files: digests, made_ms }).ok()?;
             let sealed = serde_json::to_string(&Sealed { sum: digest([entry.as_str()]), entry }).ok()?;
             store::folder(path.parent()?).ok()?;
             store::write(&path, sealed.as_bytes()).ok()
@@ -144,8 +179,7 @@ impl Cache {
         self.folder.join(key.get(..2).unwrap_or("00")).join(key)
     }
 
-    fn read(&self, path: &Path, args: &Args, folder: &Path) -> Option<Value> {
-        let entry = entry(path)?;
+    fn read(&self, entry: Entry, path: &Path, args: &Args, folder: &Path) -> Option<Value> {
         let given: BTreeMap<String, String> = args
             .values()
             .flat_map(|value| files(value))
@@ -207,6 +241,7 @@ impl Cache {
                 Some(Listed {
                     key: file.file_name().to_string_lossy().into_owned(),
                     task: read.as_ref().map(|e| e.task.clone()),
+                    made: read.as_ref().and_then(|e| e.made_ms).and_then(since_1970),
                     implementation: read.map(|e| e.implementation),
                     bytes: about.len(),
                     used: about.modified().unwrap_or(SystemTime::UNIX_EPOCH),
@@ -237,6 +272,10 @@ impl Cache {
     }
 }
 
+fn since_1970(ms: u64) -> Option<SystemTime> {
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms))
+}
+
 /// The entry in a file, if it is what was written.
 fn entry(path: &Path) -> Option<Entry> {
     // None is longer than all that are kept.
@@ -245,106 +284,4 @@ fn entry(path: &Path) -> Option<Entry> {
     let sealed: Sealed = serde_json::from_slice(&bytes).ok()?;
     let whole = digest([sealed.entry.as_str()]) == sealed.sum;
     serde_json::from_str(&sealed.entry).ok().filter(|_| whole)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::run::observer::Silent;
-    use crate::run::tests::samples::{environment, process, step};
-    use crate::types::Type;
-    use serde_json::json;
-
-    fn parts() -> (tempfile::TempDir, Cache, PlanStep) {
-        let folder = tempfile::tempdir().expect("a folder");
-        let cache = Cache::of(folder.path(), Policy::Usual);
-        (folder, cache, step(0, process(&[&["cat", "{x}"]], "lines"), &[("x", Type::Text)], Type::Text))
-    }
-
-    fn args(value: Value) -> Args {
-        Args::from([("x".to_owned(), Arc::new(value))])
-    }
-
-    fn wait<T>(work: impl Future<Output = T>) -> T {
-        crate::run::block_on(work).expect("a runtime")
-    }
-
-    #[test]
-    fn a_key_follows_contents_and_knobs_and_not_names_of_files() {
-        let (folder, cache, step) = parts();
-        let cx = RunContext::new(folder.path(), &Silent, &environment);
-        let at = |name: &str, text: &str| {
-            let path = folder.path().join(name);
-            std::fs::write(&path, text).expect("written");
-            args(json!({"file": path, "bytes": 1}))
-        };
-        let key = |step: &PlanStep, args: &Args| wait(cache.key(step, args, &cx));
-        let (a, same, other) = (at("a", "one"), at("b", "one"), at("c", "two"));
-        assert_eq!(key(&step, &a), key(&step, &same));
-        assert_ne!(key(&step, &a), key(&step, &other));
-        let knobs = PlanStep { knobs: BTreeMap::from([("k".into(), "v".into())]), ..step.clone() };
-        assert_ne!(key(&step, &a), key(&knobs, &a));
-        assert_eq!(key(&step, &args(json!({"file": folder.path().join("none")}))), None);
-    }
-
-    #[test]
-    fn what_is_kept_is_found_until_it_or_its_files_change() {
-        let (folder, cache, step) = parts();
-        let made = folder.path().join("made.txt");
-        std::fs::write(&made, "made").expect("written");
-        let (key, given) = ("ab".repeat(32), args(json!("x")));
-        wait(cache.keep(&key, &step, &json!([{"file": made}])));
-        let call = folder.path().join("call");
-        let value = wait(cache.find(&key, &given, &call)).expect("kept");
-        let file = value[0]["file"].as_str().expect("a file");
-        assert!(file.ends_with("call/cached/0000-made.txt"), "{file}");
-        assert_eq!(std::fs::read_to_string(file).expect("linked"), "made");
-        assert_eq!(cache.list()[0].implementation.as_deref(), Some("tool"));
-        // A file that changed makes the entry none.
-        std::fs::remove_file(&made).expect("gone");
-        std::fs::write(&made, "MADE!").expect("written");
-        assert_eq!(wait(cache.find(&key, &given, &call)), None);
-        // So does a flipped byte of the entry itself.
-        wait(cache.keep(&key, &step, &json!("plain")));
-        assert_eq!(wait(cache.find(&key, &given, &call)), Some(json!("plain")));
-        let mut bytes = std::fs::read(cache.path(&key)).expect("an entry");
-        let at = bytes.len() / 2;
-        bytes[at] ^= 1;
-        std::fs::write(cache.path(&key), bytes).expect("written");
-        assert_eq!(wait(cache.find(&key, &given, &call)), None);
-        assert_eq!(cache.collect(MOST, None, SystemTime::now()).0, 1, "what cannot be read goes");
-    }
-
-    #[test]
-    fn what_is_no_entry_goes_first_and_a_link_is_followed_nowhere() {
-        let (folder, cache, step) = parts();
-        let key = "ab".repeat(32);
-        wait(cache.keep(&key, &step, &json!(["a"])));
-        let shard = folder.path().join("cache").join(&key[..2]);
-        std::fs::write(shard.join(".half"), vec![0; 10_000]).expect("a stray file");
-        assert_eq!(cache.collect(5_000, None, SystemTime::now()), (1, 10_000));
-        assert_eq!(cache.list().len(), 1);
-        let other = folder.path().join("other");
-        std::fs::rename(folder.path().join("cache"), &other).expect("moved");
-        std::os::unix::fs::symlink(&other, folder.path().join("cache")).expect("a link");
-        assert_eq!((cache.list().len(), cache.collect(0, None, SystemTime::now())), (0, (0, 0)));
-    }
-
-    #[test]
-    fn the_least_recently_used_go_first() {
-        let (_folder, cache, step) = parts();
-        for n in 0..4_u64 {
-            let key = format!("{n:02}").repeat(32);
-            wait(cache.keep(&key, &step, &json!(n)));
-            let used = SystemTime::UNIX_EPOCH + Duration::from_secs(1000 - n);
-            let file = std::fs::File::options().append(true).open(cache.path(&key)).expect("an entry");
-            file.set_modified(used).expect("set");
-        }
-        let each = cache.list()[0].bytes;
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1001);
-        assert_eq!(cache.collect(each * 3, None, now).0, 1);
-        assert!(cache.list().iter().all(|e| !e.key.starts_with("03")));
-        assert_eq!(cache.collect(MOST, Some(Duration::from_millis(2500)), now).0, 1);
-        assert!(cache.list().iter().all(|e| !e.key.starts_with("02")));
-    }
 }

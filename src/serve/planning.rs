@@ -228,6 +228,7 @@ impl Planner {
     /// Reads a source: checked, its holes filled. Without `own_tools` it brings no tools or models along.
     pub fn open(&self, order: &Order, own_tools: bool) -> Result<Opened, Refusal> {
         let mut texts = self.texts.clone();
+        texts.alone = true;
         let file = texts.sources.add(order.file()?, order.source.as_str());
         let mut cx = Diagnostics::default();
         let checked = compile::check_file(&texts, file, &mut cx);

@@ -109,8 +109,7 @@ fn devices(option: &HardwareOption, input: &Input) -> Vec<(EcoString, u32)> {
     }
     let fits = |name: &EcoString| {
         let device = input.library.devices.get(name);
-        let memory = device.and_then(|d| d.memory_gb);
-        let enough = option.memory_gb.is_none_or(|needed| memory.is_none_or(|has| has >= needed));
+        let enough = option.memory_gb.is_none_or(|needed| input.library.has_memory(name, needed).unwrap_or(true));
         let kind = *name == option.device || (option.device == "gpu" && device.is_some_and(|d| d.gpu));
         kind && enough
     };

@@ -489,5 +489,6 @@ pub fn matches_pin(candidate: &Candidate, pin: &Pin, library: &Library) -> bool 
     pin.implementation.as_ref().is_none_or(|i| *i == candidate.implementation)
         && pin.knobs.iter().all(|k| candidate.knobs.contains(k))
         && device
+        && pin.memory_gb.is_none_or(|least| library.has_memory(&candidate.device, least) == Some(true))
         && (pin.units.is_empty() || pin.units.contains(&candidate.units))
 }

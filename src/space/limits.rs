@@ -26,6 +26,7 @@ pub fn settle(job: &mut Job, workflow: &Workflow, library: &Library, sizes: &Inp
                 None => cx.push(unsupported(
                     clause.limit_span,
                     "a tier of quality under a measured rule",
+                    "the rule was fitted for some ways to carry the job out, and a tier is a place among all",
                     "write a percentage: `quality >= 80 %`",
                 )),
             },

@@ -341,8 +341,8 @@ pub enum Suffix {
     Timeout(Quantity),
     /// `fallback pocketsphinx`
     Fallback(Name),
-    /// `cache off`
-    Cache(Name),
+    /// `cache off`, `cache 24 h`
+    Cache(Atom),
 }
 
 /// One of two blocks.

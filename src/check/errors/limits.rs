@@ -4,6 +4,7 @@ use super::with_near;
 use crate::diag::source::Span;
 use crate::diag::{Diagnostic, nearest};
 use crate::library::{Implementation, Library};
+use crate::syntax::ast::Name;
 use crate::units::{self, Dimension};
 use ecow::EcoString;
 use rust_decimal::Decimal;
@@ -21,6 +22,14 @@ pub fn unknown_unit(at: Span, text: &str) -> Diagnostic {
             d.help(format!("the units are {} and rates of them, `tok/s` say", all.join(", ")))
         }
     }
+}
+
+/// E0301: days or weeks.
+pub fn longer_than_hours(at: Span, unit: &Name, hours: Decimal) -> Diagnostic {
+    let instead = format!("{} h", hours.normalize());
+    Diagnostic::error("E0301", format!("there is no unit `{}`", unit.text), unit.span, "the longest unit is the hour")
+        .help(format!("write `{instead}`"))
+        .fix(format!("write `{instead}`"), at, instead)
 }
 
 /// E0303: a quantity of the wrong dimension.
@@ -70,6 +79,12 @@ pub fn no_rounds(at: Span) -> Diagnostic {
 pub fn no_load(at: Span) -> Diagnostic {
     Diagnostic::error("E0305", "a load is more than zero", at, "no runs")
         .help("write how often the job is run, `30 requests/s` say, or remove the line")
+}
+
+/// E0305: results that are used for no time at all.
+pub fn no_age(at: Span) -> Diagnostic {
+    Diagnostic::error("E0305", "results are used again for a millisecond at least", at, "none is that new")
+        .help("write `cache off` to use none, or a time: `cache 24 h`, `cache weekly`")
 }
 
 /// E0306: too many digits.
@@ -146,6 +161,12 @@ pub fn impossible_limit(at: Span, why: &str) -> Diagnostic {
     Diagnostic::error("E0310", "no plan can meet this limit", at, why.to_string()).help("correct the number")
 }
 
+/// E0310: memory that no device has.
+pub fn no_such_memory(at: Span, why: &str) -> Diagnostic {
+    Diagnostic::error("E0310", "no device can meet this condition", at, why.to_string())
+        .help("ask for less, or name a device: `mkbc library` shows what each has")
+}
+
 /// W0311: a clause that another makes superfluous.
 pub fn superfluous(at: Span, text: &str, other: Span) -> Diagnostic {
     Diagnostic::warning("W0311", format!("`{text}` says nothing more"), at, "looser")
@@ -194,6 +215,16 @@ pub fn prefixed_text(at: Span, sign: &str) -> Diagnostic {
 pub fn bad_rule(at: Span, word: &str, example: &str) -> Diagnostic {
     Diagnostic::error("E0313", format!("`{word}` is not said like this"), at, "cannot be understood")
         .help(format!("write `{example}`"))
+}
+
+/// E0313: what stands behind `cache` and means nothing there.
+pub fn unknown_reuse(at: Span, near: Option<&str>) -> Diagnostic {
+    let d = Diagnostic::error("E0313", "`cache` is not said like this", at, "says nothing of other runs' results");
+    let help = "write `cache on`, `cache off`, a time (`cache 24 h`), or `hourly`, `daily` or `weekly`";
+    match near {
+        Some(near) => d.help(help).guess(format!("write `{near}`"), at, near),
+        None => d.help(help),
+    }
 }
 
 /// E0314: an implementation, knob or value that does not exist.

@@ -220,10 +220,23 @@ pub struct Pin {
     pub knobs: Vec<(EcoString, EcoString)>,
     /// The device; `gpu` for any GPU.
     pub device: Option<EcoString>,
+    /// The least memory of one device, in gigabytes; one whose memory nothing states is not taken to have it.
+    pub memory_gb: Option<Decimal>,
     /// How many.
     pub units: Vec<u32>,
     /// Where it is written.
     pub span: Span,
+}
+
+/// Whether results of a call are taken over from other runs, and how old they may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reuse {
+    /// `cache off`: none is.
+    Off,
+    /// `cache on`: of any age.
+    On,
+    /// `cache 24 h`: at most so many milliseconds old.
+    For(u64),
 }
 
 /// How per-step quality becomes the job's.

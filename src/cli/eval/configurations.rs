@@ -132,5 +132,12 @@ fn pin(
     units: u32,
 ) -> Pin {
     let units = if device == "api" { Vec::new() } else { vec![units] };
-    Pin { implementation: Some(implementation), knobs, device: Some(device), units, span: prepared.job.span }
+    Pin {
+        implementation: Some(implementation),
+        knobs,
+        device: Some(device),
+        memory_gb: None,
+        units,
+        span: prepared.job.span,
+    }
 }

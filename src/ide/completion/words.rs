@@ -1,7 +1,9 @@
 //! Completions that are words of a closed list: keywords, units, types, metrics, modules, models, knobs, machines.
 
 use super::{CompletionKind, List};
+use crate::check::load::TRACE;
 use crate::check::program::Tier;
+use crate::check::reuse::WORDS;
 use crate::ide::cursor::Cursor;
 use crate::ide::hover::{KEYWORDS, METRICS, implementation};
 use crate::syntax::token::{Spanned, Token};
@@ -44,6 +46,32 @@ impl List<'_> {
     pub(super) fn tiers(&mut self) {
         for (rank, tier) in Tier::ALL.into_iter().enumerate() {
             self.add(tier.name(), CompletionKind::Keyword, "tier of quality", tier.meaning(), rank as u32);
+        }
+    }
+
+    /// What may be asked of hardware.
+    pub(super) fn conditions(&mut self) {
+        self.add("memory", CompletionKind::Keyword, "condition", "The least memory of one device.", 0);
+        if let Some(last) = self.out.last_mut() {
+            last.insert = "memory >= $0".into();
+            last.snippet = true;
+        }
+    }
+
+    /// What names a trace of arrivals.
+    pub(super) fn trace(&mut self) {
+        let docs = "How often the job is run, from a file of arrivals beside it: its busiest minute counts.";
+        self.add(TRACE, CompletionKind::Keyword, "load", docs, 40);
+        if let Some(last) = self.out.last_mut() {
+            last.insert = format!("{TRACE} \"$0\"");
+            last.snippet = true;
+        }
+    }
+
+    /// What may stand behind `cache`.
+    pub(super) fn reuses(&mut self) {
+        for (rank, (word, _, meaning)) in WORDS.iter().enumerate() {
+            self.add(word, CompletionKind::Keyword, "results of other runs", *meaning, rank as u32);
         }
     }
 
@@ -99,7 +127,10 @@ impl List<'_> {
             "cost" => Some(Dimension::MONEY),
             "latency" | "ttft" | "tpot" => Some(Dimension::TIME),
             "energy" => Some(Dimension::ENERGY),
-            _ if matches!(line, [.., (_, Token::Timeout, _), _]) => Some(Dimension::TIME),
+            _ if matches!(line, [.., of, (_, Token::GreaterEq, _), _] if text(of) == "memory") => {
+                Some(Dimension::BYTES)
+            }
+            _ if matches!(line, [.., (_, Token::Timeout | Token::Cache, _), _]) => Some(Dimension::TIME),
             _ => None,
         };
         for unit in UNITS {

@@ -2,7 +2,7 @@
 
 use super::{Lower, Scope};
 use crate::check::agents::{ANSWER, TURN};
-use crate::check::program::{Agent, AgentTool, Job};
+use crate::check::program::{Agent, AgentTool, Job, Reuse};
 use crate::diag::source::Span;
 use crate::ir::agent::{Powers, Tool};
 use crate::ir::workflow::{InAgent, Node, Op, Operand, Region, Step, StepId};
@@ -148,7 +148,7 @@ impl Lower<'_> {
             timeout: agent.timeout,
             // What a model did in a round is no result that another run could use.
             fallbacks: Vec::new(),
-            cache: Some(false),
+            cache: Some(Reuse::Off),
             ways: Vec::new(),
             part: None,
             agent: Some(within.clone()),

@@ -1,6 +1,6 @@
 //! The tree of a model or tool → what it implements, with which knobs, on what, and its profile.
 
-use super::{Measured, Profiles, Reading, read_size, read_work, text_of, unknown_device, whole};
+use super::{Measured, Profiles, Reading, hardware, read_size, read_work, text_of, whole};
 use crate::check::quantity;
 use crate::diag::source::{FileId, Sources};
 use crate::diag::{Diagnostics, nearest};
@@ -14,7 +14,7 @@ use crate::library::roofline::chip::Chip;
 use crate::library::roofline::estimates::{Basis, Estimates, VARIANT};
 use crate::library::roofline::family::{self, Constants};
 use crate::library::size::Scope;
-use crate::library::{Concurrency, Engine, HardwareOption, Implementation, Library, RateLimit, Setting, errors};
+use crate::library::{Concurrency, Engine, Implementation, Library, RateLimit, Setting, errors};
 use crate::library::{placeholders, reached};
 use crate::syntax::ast::{self, Atom, AtomKind, LibraryLineKind, Name, Property};
 use crate::types::Type;
@@ -152,7 +152,7 @@ impl ImplementationPass<'_> {
                 LibraryLineKind::Size(path, expr) => self.with_scope(&entry.clone(), |scope, result| {
                     entry.sizes.extend(read_size(path, expr, result, scope, cx));
                 }),
-                LibraryLineKind::Runs(hardware) => entry.hardware.extend(self.hardware(hardware, cx)),
+                LibraryLineKind::Runs(h) => entry.hardware.extend(hardware::option(h, self.library, cx)),
                 LibraryLineKind::Engine(kind, settings) => {
                     reached::check(kind, settings, cx);
                     let of_tasks = entry.tasks.iter().filter_map(|t| self.library.tasks.get(t)).flat_map(|t| &t.params);
@@ -317,31 +317,6 @@ impl ImplementationPass<'_> {
         if let Some(task) = entry.tasks.first().and_then(|t| self.library.tasks.get(t)) {
             f(&Scope { params: &task.params, knobs: &entry.knobs }, &task.result);
         }
-    }
-
-    fn hardware(&self, h: &ast::HardwareExpr, cx: &mut Diagnostics) -> Option<HardwareOption> {
-        let device = &h.device.text;
-        if device != "gpu" && device != "api" && !self.library.devices.contains_key(device) {
-            cx.push(unknown_device(&h.device, self.library));
-            return None;
-        }
-        let mut memory_gb = None;
-        for condition in &h.conditions {
-            let metric: Vec<&str> = condition.metric.iter().map(|n| n.text.as_str()).collect();
-            match (&metric[..], &condition.limit.kind) {
-                (["memory"], ast::ExprKind::Number(q)) => {
-                    memory_gb = quantity::of_dimension(q, Dimension::BYTES, "memory", "6 GB", cx);
-                }
-                ([], _) => {}
-                _ => cx.push(errors::bad_value(condition.span, device, "a condition like `memory >= 6 GB`")),
-            }
-        }
-        let mut units: Vec<u32> =
-            h.units.iter().filter_map(|q| quantity::whole(q, "the number of devices", cx)).collect();
-        if units.is_empty() {
-            units.push(if device == "api" { 0 } else { 1 });
-        }
-        Some(HardwareOption { device: device.clone(), memory_gb, units, span: h.device.span })
     }
 }
 

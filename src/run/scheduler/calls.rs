@@ -23,7 +23,7 @@ use std::cell::Cell;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Where a call stands, and what the journal says of it.
 #[derive(Clone, Copy)]
@@ -68,8 +68,9 @@ impl Scheduler<'_> {
         };
         let folder = store::call_folder(self.folder, &step, asked.call.number);
         let key = cache.key(&step, &args, self.cx).await;
+        let now = SystemTime::now();
         if let Some(key) = &key
-            && let Some(value) = cache.find(key, &args, &folder).await
+            && let Some(value) = cache.find(key, (&step, &args), &folder, now).await
             && engines::checked(value.clone(), &step).is_ok()
         {
             store::folder(&folder)?;
@@ -83,7 +84,7 @@ impl Scheduler<'_> {
         let value = self.made(&step, args, asking(Some((recorder, &asked)))).await?;
         // What a fallback gave is not what the choice gives.
         if let Some(key) = key.filter(|_| !self.stood_in.borrow_mut().remove(path)) {
-            cache.keep(&key, &step, &value).await;
+            cache.keep(&key, &step, &value, now).await;
         }
         Ok(value)
     }

@@ -8,7 +8,7 @@ use crate::html::markup::Markup;
 use crate::ir::workflow::StepId;
 use crate::library::Library;
 use crate::plan::fallback::in_place;
-use crate::plan::model::{Engine, Plan, PlanStep};
+use crate::plan::model::{Age, Engine, Plan, PlanStep, Reuse};
 use crate::plan::render;
 use crate::plan::verify::works;
 use crate::run::block_on;
@@ -171,6 +171,17 @@ fn energy(m: Option<&StepMeasure>) -> String {
     }
 }
 
+/// What a step says of results of other runs.
+fn reuse(said: Reuse) -> Markup {
+    match said {
+        Reuse::Always(true) => html!("taken over"),
+        Reuse::Always(false) => html!("not taken over"),
+        Reuse::While(Age { at_most_ms }) => {
+            html!("taken over for {}", duration(at_most_ms as f64 / 1e3))
+        }
+    }
+}
+
 /// What was chosen, why, and what it is predicted to take.
 pub fn choice(story: &Story, step: &PlanStep) -> Markup {
     let p = &step.predicted;
@@ -190,6 +201,7 @@ pub fn choice(story: &Story, step: &PlanStep) -> Markup {
             ("Why", html!("{}", step.reason)),
             ("If it fails", fallbacks),
             ("Attempts", html!("{}{}", conditions.retries.saturating_add(1), timeout)),
+            ("Results of other runs", html!("{}", conditions.cache.map(reuse))),
             (
                 "Time",
                 html!(

@@ -79,7 +79,7 @@ shifts! {
         Block(body),
         Error,
     }
-    enum Suffix { Using(using), Retry(count), Timeout(time), Fallback(name), Cache(word) }
+    enum Suffix { Using(using), Retry(count), Timeout(time), Fallback(name), Cache(how) }
     enum LibraryLineKind {
         Work(name, value),
         Size(path, value),
