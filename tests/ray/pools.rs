@@ -69,8 +69,9 @@ cluster rooms {
 #[test]
 fn a_room_is_given_to_whom_it_should_be() {
     let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    let done = Command::new("python3").arg(here.join("tests/ray/room.py")).env("PYTHONPATH", here.join("src/ray"));
-    let done = done.env("PYTHONDONTWRITEBYTECODE", "1").output().expect("python3");
+    let mut command = Command::new("python3");
+    command.arg(here.join("tests/ray/room.py")).env("PYTHONPATH", here.join("src/ray"));
+    let done = command.env("PYTHONDONTWRITEBYTECODE", "1").output().expect("python3");
     let said = String::from_utf8_lossy(&done.stderr);
     assert!(done.status.success() && said.trim_end().ends_with("OK"), "{said}");
 }

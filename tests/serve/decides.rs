@@ -14,8 +14,7 @@ tool greeter implements greet {
 }
 ";
 const GREET: &str = "use mood\n\njob greeting(name: Text, mood: Mood) -> Text {\n  greet(name, mood)\n}\n";
-const HOLE: &str =
-    "use mood\n\njob open(name: Text, mood: Mood) -> Text {\n  goal \"Greet by name and mood\"\n}\n";
+const HOLE: &str = "use mood\n\njob open(name: Text, mood: Mood) -> Text {\n  goal \"Greet by name and mood\"\n}\n";
 
 fn folder() -> Mkbc {
     let mkbc = project("0");
