@@ -57,6 +57,11 @@ pub struct Texts {
 }
 
 impl Texts {
+    /// Takes what the traces say that a file names, in the place of another file's; one of which nothing is said is the check's to report.
+    pub fn read_traces(&mut self, tree: &File, load: &dyn Fn(&str) -> Option<Load>) {
+        self.loads = trace_names(tree).into_iter().filter_map(|name| Some((name.clone(), load(&name)?))).collect();
+    }
+
     /// The standard library.
     pub fn with_stdlib() -> Texts {
         let mut texts = Texts::default();
@@ -150,7 +155,7 @@ fn statements(tree: &File) -> impl Iterator<Item = &StmtKind> {
 }
 
 /// The traces of arrivals that a file's jobs name (`expect trace "arrivals.csv"`), in order.
-pub fn trace_names(tree: &File) -> Vec<EcoString> {
+fn trace_names(tree: &File) -> Vec<EcoString> {
     let named = statements(tree).filter_map(|stmt| match stmt {
         StmtKind::Expect(Expectation::Trace(word, name, _)) if word.text == TRACE => Some(name.clone()),
         _ => None,

@@ -29,7 +29,6 @@ use crate::diag::source::{FileId, Span};
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::expand::lock::Lock;
 use crate::library::Library;
-use crate::library::Load;
 use crate::syntax::ast::{self, File, ItemKind};
 use crate::syntax::imports;
 use crate::syntax::token::{Lexed, lex};
@@ -71,20 +70,13 @@ pub struct Analysis {
     locals: OnceLock<BTreeMap<Span, (usize, usize)>>,
 }
 
-/// What stands beside a file.
+/// What stands beside a file; by default nothing.
+#[derive(Default)]
 pub struct Beside<'a> {
-    /// The text of a table of quality by its name.
-    pub table: &'a dyn Fn(&str) -> Option<String>,
-    /// What a trace of arrivals says, by its name.
-    pub load: &'a dyn Fn(&str) -> Option<Load>,
+    /// Tables of quality and traces of arrivals.
+    pub near: Near<'a>,
     /// The lock file, or why it cannot be read.
     pub lock: Option<Result<Lock, String>>,
-}
-
-impl Default for Beside<'_> {
-    fn default() -> Self {
-        Beside { table: &|_| None, load: &|_| None, lock: None }
-    }
 }
 
 /// Checks a text as `mkbc check` does.
@@ -125,7 +117,7 @@ pub fn analyse_after(
     }
     let mut cx = Diagnostics::default();
     let before = before.filter(|before| !before.is_library).map(Analysis::into_before);
-    let checked = base.check_after((name, &text), Near { table: beside.table, load: beside.load }, before, &mut cx);
+    let checked = base.check_after((name, &text), beside.near, before, &mut cx);
     let BaseChecked { file, tree, library, program, left } = checked;
     let mut diagnostics = cx.into_sorted();
     diagnostics.retain(|d| d.primary.span.file == file);

@@ -25,7 +25,7 @@ pub use session::Session;
 #[cfg(not(target_family = "wasm"))]
 pub use stdio::{converse, serve};
 
-use crate::compile::{Base, Texts};
+use crate::compile::{Base, Near, Texts};
 use crate::ide::planning::{MachinesOf, Memory, Planner, Plans, Usability, plans};
 use crate::ide::{Analysis, Beside, analyse_after};
 use crate::space::Machines;
@@ -66,7 +66,7 @@ impl Setup {
         };
         let table = |name: &str| self.files.table(&text.uri, name);
         let trace = |name: &str| self.files.trace(&text.uri, name);
-        let beside = Beside { table: &table, load: &trace, lock: self.files.lock(&text.uri) };
+        let beside = Beside { near: Near { table: &table, load: &trace }, lock: self.files.lock(&text.uri) };
         memory.since(&text.uri, text.saved);
         plans(base, &text.uri, text.text.clone(), beside, &planner, memory)
     }
@@ -338,7 +338,8 @@ impl Server {
         }
         let files = &self.setup.files;
         let trace = |name: &str| files.trace(uri, name);
-        let beside = Beside { table: &|name| files.table(uri, name), load: &trace, lock: files.lock(uri) };
+        let beside =
+            Beside { near: Near { table: &|name| files.table(uri, name), load: &trace }, lock: files.lock(uri) };
         let before = document.before.take().and_then(Rc::into_inner);
         let analysis = Rc::new(analyse_after(&mut self.shelf.base, uri, document.lines.text.clone(), beside, before));
         document.analysis = Some(analysis.clone());

@@ -183,7 +183,13 @@ fn show_entry(entry: &outline::Entry, case: &Case, depth: usize, out: &mut Strin
 
 /// What lies beside the cases: a trace.
 fn beside() -> Beside<'static> {
-    Beside { load: &|name| (name == "arrivals.csv").then(|| Ok([("".into(), 5.into())].into())), ..Beside::default() }
+    Beside {
+        near: Near {
+            load: &|name| (name == "arrivals.csv").then(|| Ok([("".into(), 5.into())].into())),
+            ..Near::default()
+        },
+        ..Beside::default()
+    }
 }
 
 #[test]

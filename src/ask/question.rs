@@ -49,9 +49,7 @@ pub fn change(
     job.preferred.extend(read.preferred);
     job.rules.extend(read.rules);
     job.expectations.extend(read.expectations);
-    if read.rate.is_some() {
-        (job.rate, job.trace) = (read.rate, read.trace);
-    }
+    job.rate = read.rate.or(job.rate.take());
     if !read.wishes.is_empty() {
         let gone = std::mem::replace(&mut job.wishes, read.wishes);
         replaced.extend(gone.iter().map(|w| (w.span, format!("the wish for {}", w.metric.name()))));
@@ -159,7 +157,6 @@ fn read_line(
         rules: Vec::new(),
         expectations: Vec::new(),
         rate: None,
-        trace: None,
         cluster: None,
         ..job.clone()
     };

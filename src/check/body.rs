@@ -62,7 +62,6 @@ pub(super) fn check_flow(
         cache: None,
         expectations: Vec::new(),
         rate: None,
-        trace: None,
         cluster: None,
     };
     let mut pass = BodyPass {

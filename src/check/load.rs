@@ -1,6 +1,6 @@
 //! How often a job is run: `expect 30 requests/s`, `expect trace "arrivals.csv"`.
 
-use super::program::Job;
+use super::program::{Job, Rate};
 use super::{errors, quantity};
 use crate::diag::Diagnostics;
 use crate::diag::source::Span;
@@ -20,13 +20,11 @@ pub(super) fn read(said: &Expectation, span: Span, job: &mut Job, library: &Libr
         Expectation::Trace(word, trace, at) => (read_trace((word, trace, *at), job, library, cx), Some(trace)),
         Expectation::Input { .. } => return,
     };
-    let Some(rate) = rate else { return };
-    if let Some((_, first)) = job.rate {
-        cx.push(errors::said_twice(span, "expect", first));
-        return;
+    let Some(per_s) = rate else { return };
+    match &job.rate {
+        Some(first) => cx.push(errors::said_twice(span, "expect", first.span)),
+        None => job.rate = Some(Rate { per_s, span, trace: trace.cloned() }),
     }
-    job.rate = Some((rate, span));
-    job.trace = trace.cloned();
 }
 
 /// `expect 30 requests/s`: runs a second.

@@ -93,15 +93,18 @@ pub struct Job {
     pub cache: Option<Reuse>,
     /// What is known of its inputs' sizes.
     pub expectations: Vec<Expectation>,
-    /// How often it is run: runs a second, from `expect 30 requests/s` or the busiest minute of a trace.
-    pub rate: Option<(Decimal, Span)>,
-    /// The trace that the rate was taken from: `expect trace "arrivals.csv"`.
-    pub trace: Option<EcoString>,
+    /// How often it is run.
+    pub rate: Option<Rate>,
     /// The cluster that it names.
     pub cluster: Option<(EcoString, Span)>,
 }
 
 impl Job {
+    /// How often it is run: runs a second.
+    pub fn rate_per_s(&self) -> Option<Decimal> {
+        self.rate.as_ref().map(|rate| rate.per_s)
+    }
+
     /// The inputs that hold personal data: those that it names, else all.
     pub fn holding_personal_data(&self) -> Vec<LocalId> {
         if self.personal.is_empty() { self.params.clone() } else { self.personal.clone() }

@@ -238,8 +238,8 @@ fn rates(options: &FleetOptions, jobs: &[&Job]) -> Result<BTreeMap<String, Decim
             }
         }
     }
-    for (job, (rate, _)) in jobs.iter().filter_map(|job| Some((job, job.rate.as_ref()?))) {
-        rates.entry(job.name.to_string()).or_insert(*rate);
+    for (job, rate) in jobs.iter().filter_map(|job| Some((job, job.rate_per_s()?))) {
+        rates.entry(job.name.to_string()).or_insert(rate);
     }
     if let Some(missing) = names.iter().find(|name| !rates.contains_key(**name)) {
         return Err(Failure::Usage(format!("no load for `{missing}`: `--load {missing}=30/s`, or a trace")));
@@ -319,7 +319,7 @@ pub fn verify_joint(plan: &Path, options: &VerifyOptions) -> Result<(), Failure>
         for job in &joint.jobs {
             if let Ok(own) = select(&filled.checked.program, Some(&job.plan.job)) {
                 // The plan is that of one run: its rate is the fleet's, whoever said it.
-                let own = Job { rate: None, trace: None, ..own.clone() };
+                let own = Job { rate: None, ..own.clone() };
                 wrong.extend(audit(&job.plan, &own, &filled.checked.program, &filled.checked.library));
                 compared += 1;
             }

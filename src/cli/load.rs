@@ -3,7 +3,7 @@
 use super::args::{Format, Source};
 use super::fleet::arrivals;
 use super::{Failure, count, print};
-use crate::compile::{Texts, table_names, trace_names};
+use crate::compile::{Texts, table_names};
 use crate::diag::source::FileId;
 use crate::diag::{Diagnostics, Severity, render};
 use crate::fleet::load::{Window, rates};
@@ -43,11 +43,7 @@ fn tables(texts: &mut Texts, file: FileId, path: &Path) -> Result<(), Failure> {
             texts.tables.insert(name, table);
         }
     }
-    for name in trace_names(&tree) {
-        if let Some(said) = traced(path, &name) {
-            texts.loads.insert(name, said);
-        }
-    }
+    texts.read_traces(&tree, &|name| traced(path, name));
     Ok(())
 }
 

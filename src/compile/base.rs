@@ -1,6 +1,6 @@
 //! The library, parsed and declared once for many checks of files that build on it: what makes an editor's check fast.
 
-use super::{Checked, Texts, declared, echoes, module_trees, table_names, trace_names};
+use super::{Checked, Texts, declared, echoes, module_trees, table_names};
 use crate::check::kept::{Earlier, Trail};
 use crate::check::program::{Composition, Program};
 use crate::check::{self, Context};
@@ -155,7 +155,6 @@ impl Base {
     ) -> BaseChecked {
         self.texts.sources.truncate(self.own);
         self.texts.tables.clear();
-        self.texts.loads.clear();
         let file = self.texts.sources.add(name, text);
         let before = before.filter(|before| before.checked.file == file);
         let (read, earlier) = match before {
@@ -175,11 +174,7 @@ impl Base {
                 self.texts.tables.insert(name.clone(), file);
             }
         }
-        for name in trace_names(&tree) {
-            if let Some(load) = (near.load)(&name) {
-                self.texts.loads.insert(name, load);
-            }
-        }
+        self.texts.read_traces(&tree, near.load);
         let library = self.library_of(&tree, cx);
         // A table may have other figures than the last time.
         let same = |(known, _): &(Arc<Library>, Earlier)| names.is_empty() && Arc::ptr_eq(known, &library);
@@ -209,7 +204,6 @@ impl Base {
         let mut texts = self.texts.clone();
         texts.sources.truncate(self.own);
         texts.tables.clear();
-        texts.loads.clear();
         let file = texts.sources.add(name, text);
         let tree = parse(file, &texts.sources, cx);
         for name in table_names(&tree) {
@@ -218,11 +212,7 @@ impl Base {
                 texts.tables.insert(name, table);
             }
         }
-        for name in trace_names(&tree) {
-            if let Some(load) = load(&name) {
-                texts.loads.insert(name, load);
-            }
-        }
+        texts.read_traces(&tree, load);
         let plain = texts.tables.is_empty() && texts.loads.is_empty();
         let library = if plain && !tree.items.iter().any(declares) {
             self.problems.iter().for_each(|d| cx.push(d.clone()));

@@ -94,7 +94,7 @@ pub fn prepare_job<'a>(
         lock: lock.map(|l| digest([l])),
     };
     let (library, machines, usable) = (&checked.library, target.machines, target.usable);
-    let (end, rate) = (target.end, job.rate.map(|(rate, _)| rate));
+    let (end, rate) = (target.end, job.rate_per_s());
     let (rule, parts) = (job.quality_rule.form(), None);
     let input = space::Input {
         workflow: &workflow,

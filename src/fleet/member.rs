@@ -35,7 +35,7 @@ pub fn member<'a>(
     let limits = Limits { certify: Certify::Off, ..Limits::default() };
     let target = Target { job: None, machines, measured: NOTHING, usable, end: End::Typical, limits };
     // The fleet sees to what the job's rate needs; its plan is that of one run.
-    let prepared = prepare_job(compiled, Job { rate: None, trace: None, ..job }, &target, cx)?;
+    let prepared = prepare_job(compiled, Job { rate: None, ..job }, &target, cx)?;
     match decide(&prepared, &Changes::default(), &Limits { out_of_time: late, ..limits }) {
         Ok(alone) => Ok(Member { file, prepared, alone, rate }),
         Err(Undecided::Unknown(why)) => Err(why),

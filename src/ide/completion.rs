@@ -72,6 +72,14 @@ struct List<'a> {
 }
 
 impl List<'_> {
+    /// The last entry inserts a text with a place for the cursor.
+    fn snippet(&mut self, insert: impl Into<String>) {
+        if let Some(last) = self.out.last_mut() {
+            last.insert = insert.into();
+            last.snippet = true;
+        }
+    }
+
     fn add(
         &mut self,
         label: &str,

@@ -48,7 +48,7 @@ fn trace(analysis: &Analysis, at: u32) -> Option<(Span, String)> {
         _ => None,
     })?;
     let checked = analysis.program.jobs.iter().find(|checked| checked.span == job.name.span)?;
-    let (rate, _) = checked.rate.filter(|_| checked.trace.as_ref() == Some(file))?;
+    let rate = checked.rate.as_ref().filter(|rate| rate.trace.as_ref() == Some(file))?.per_s;
     let said = format!("The busiest minute of `{file}` has {}/s.", counted(shown(rate, 4), "run"));
     Some((place, format!("{}\n{said}", code(analysis.slice(place)))))
 }

@@ -3,7 +3,7 @@
 
 use super::Server;
 use super::document::Lines;
-use crate::compile::Base;
+use crate::compile::{Base, Near};
 use crate::diag::Severity;
 use crate::diag::source::FileId;
 use crate::ide::names::Target;
@@ -106,7 +106,7 @@ impl Server {
             let files = self.setup.clone();
             let table = |name: &str| files.files.table(uri, name);
             let trace = |name: &str| files.files.trace(uri, name);
-            let beside = Beside { table: &table, load: &trace, lock: None };
+            let beside = Beside { near: Near { table: &table, load: &trace }, lock: None };
             let edits = rename::rename(analysis, &mut self.shelf.base, at, to, beside)?;
             return Ok(json!({"changes": {uri: self.edits(uri, &edits)}}));
         }
@@ -147,7 +147,7 @@ impl Server {
         for (place, edits) in places.iter().zip(&edits) {
             let table = |name: &str| self.setup.files.table(&place.uri, name);
             let trace = |name: &str| self.setup.files.trace(&place.uri, name);
-            let beside = Beside { table: &table, load: &trace, lock: None };
+            let beside = Beside { near: Near { table: &table, load: &trace }, lock: None };
             let after = analyse(&mut base, &place.uri, rename::applied(&place.text, edits).into(), beside);
             rename::means_the_same(&place.analysis, &after, edits, &target, to)
                 .map_err(|why| within(&place.uri, &why))?;
@@ -186,7 +186,8 @@ impl Server {
         for (uri, text) in files {
             let setup = self.setup.clone();
             let trace = |name: &str| setup.files.trace(&uri, name);
-            let beside = Beside { table: &|name| setup.files.table(&uri, name), load: &trace, lock: None };
+            let beside =
+                Beside { near: Near { table: &|name| setup.files.table(&uri, name), load: &trace }, lock: None };
             let analysis = Rc::new(analyse(&mut self.shelf.base, &uri, text.clone(), beside));
             // A file that declares a thing of this name means its own.
             if home(&analysis, &self.shelf.base, target) == whose {

@@ -51,10 +51,11 @@ pub fn audit(plan: &Plan, job: &Job, program: &Program, library: &Library) -> Ve
         let table = rule.table().map_or(String::new(), |t| format!(" of `{}` as it now is", t.table));
         wrong.push(format!("the job's rule of quality is `{}`{table}", rule.name()));
     }
-    let rate = job.rate.map(|(rate, _)| rate);
-    if plan.rate_per_s != rate || plan.rate_from.as_deref() != job.trace.as_deref() {
+    let rate = job.rate_per_s();
+    let trace = job.rate.as_ref().and_then(|rate| rate.trace.as_deref());
+    if plan.rate_per_s != rate || plan.rate_from.as_deref() != trace {
         let now = rate.map_or("none".to_string(), |rate| format!("{} requests/s", rate.normalize()));
-        let by = job.trace.as_ref().map_or(String::new(), |trace| format!(" by `{trace}` as it now is"));
+        let by = trace.map_or(String::new(), |trace| format!(" by `{trace}` as it now is"));
         wrong.push(format!("the job's rate is another: {now}{by}"));
     }
     let mut expected = 0;

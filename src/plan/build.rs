@@ -125,7 +125,7 @@ pub fn build(input: &BuildInput) -> Result<Plan, String> {
         quality_rule: input.job.quality_rule.name().to_string(),
         measured_quality: input.job.quality_rule.table().cloned(),
         rate_per_s: input.space.terms.rate,
-        rate_from: input.job.trace.as_ref().filter(|_| input.space.terms.rate.is_some()).map(|trace| trace.to_string()),
+        rate_from: input.job.rate.as_ref().and_then(|rate| rate.trace.as_ref()).map(|trace| trace.to_string()),
         robust: input.space.terms.end == End::Worst,
         proof: input.solution.proof.clone(),
         programs: BTreeMap::new(),

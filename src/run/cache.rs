@@ -1,8 +1,8 @@
 //! Calls that were made -> their results, for other runs: beside the journal, under a digest of all that a result follows from.
 //!
 //! An entry is a file with a checksum over its text; it names the files of its value with their digests. One that is not what was written,
-//! or whose files are gone or changed, is no entry, and one that is older than a step's `cache 24 h` is none for it. Failures are never kept. Files of a result stay where the run that made them has them,
-//! and become links in the folder of the run that uses them.
+//! or whose files are gone or changed, is no entry, and one that is older than a step's `cache 24 h` is none for it. Failures are never
+//! kept. Files of a result stay where the run that made them has them, and become links in the folder of the run that uses them.
 
 #[cfg(test)]
 mod tests;

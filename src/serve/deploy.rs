@@ -87,7 +87,7 @@ impl Workflow {
         let job = select(&opened.checked.program, Some(&opened.job)).map_err(|why| Refusal::invalid("no_job", why))?;
         let stated = match asked {
             Some(text) => Some(rate(&text).map_err(|why| Refusal::invalid("bad_rate", why))?),
-            None => job.rate.map(|(rate, _)| rate),
+            None => job.rate_per_s(),
         };
         let missing = || {
             Refusal::invalid("bad_rate", "how often is it run?")

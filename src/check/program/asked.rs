@@ -228,6 +228,17 @@ pub struct Pin {
     pub span: Span,
 }
 
+/// How often a job is run: `expect 30 requests/s`, `expect trace "arrivals.csv"`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rate {
+    /// Runs a second.
+    pub per_s: Decimal,
+    /// The statement.
+    pub span: Span,
+    /// The trace whose busiest minute that is.
+    pub trace: Option<EcoString>,
+}
+
 /// Whether results of a call are taken over from other runs, and how old they may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reuse {

@@ -18,7 +18,7 @@ shifts! {
     nothing serde_json::Value;
     struct Job {
         name, span, docs, params, locals, result, goal, body, holes, owners, calls, modules, tasks, broken, clauses, preferred,
-        wishes, rules, personal, quality_rule, cache, expectations, rate, trace, cluster,
+        wishes, rules, personal, quality_rule, cache, expectations, rate, cluster,
     }
     struct Local { name, span, ty, hole, used }
     struct Block { lets, result }
@@ -33,6 +33,7 @@ shifts! {
     struct Clause { metric, limit, stands, span, limit_span, unit, text }
     struct Wish { metric, span }
     struct Rule { kind, soft, span, text }
+    struct Rate { per_s, span, trace }
     struct Pin { implementation, knobs, device, memory_gb, units, span }
     struct Expectation { input, size, count, each, span }
     enum ExprKind {

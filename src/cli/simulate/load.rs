@@ -45,11 +45,10 @@ pub fn sources(options: &SimulateOptions, jobs: &[&Job]) -> Result<Vec<Source<'s
     }
     let peaks = peaks(&sources);
     for (job, of) in jobs.iter().enumerate().filter(|(job, _)| !peaks.contains_key(job)) {
-        let (rate, _) = of
-            .rate
-            .as_ref()
+        let rate = of
+            .rate_per_s()
             .ok_or_else(|| Failure::Usage(format!("no load for `{0}`: `--load {0}=30/s`, or a trace", of.name)))?;
-        sources.push(Source::Process(Process { job, form: options.arrivals.into(), rates: vec![*rate] }));
+        sources.push(Source::Process(Process { job, form: options.arrivals.into(), rates: vec![rate] }));
     }
     Ok(sources)
 }

@@ -58,10 +58,7 @@ impl List<'_> {
             library.implementations.values().filter_map(|i| Some(i.engine.as_ref()?.kind.as_str())).collect();
         for kind in kinds {
             self.add(kind, CompletionKind::Value, "engine", "", 0);
-            if let Some(last) = self.out.last_mut() {
-                last.insert = format!("{kind} {{\n  $0\n}}");
-                last.snippet = true;
-            }
+            self.snippet(format!("{kind} {{\n  $0\n}}"));
         }
     }
 

@@ -52,20 +52,14 @@ impl List<'_> {
     /// What may be asked of hardware.
     pub(super) fn conditions(&mut self) {
         self.add("memory", CompletionKind::Keyword, "condition", "The least memory of one device.", 0);
-        if let Some(last) = self.out.last_mut() {
-            last.insert = "memory >= $0".into();
-            last.snippet = true;
-        }
+        self.snippet("memory >= $0");
     }
 
     /// What names a trace of arrivals.
     pub(super) fn trace(&mut self) {
         let docs = "How often the job is run, from a file of arrivals beside it: its busiest minute counts.";
         self.add(TRACE, CompletionKind::Keyword, "load", docs, 40);
-        if let Some(last) = self.out.last_mut() {
-            last.insert = format!("{TRACE} \"$0\"");
-            last.snippet = true;
-        }
+        self.snippet(format!("{TRACE} \"$0\""));
     }
 
     /// What may stand behind `cache`.
@@ -146,10 +140,7 @@ impl List<'_> {
             self.add(name, CompletionKind::Type, "built-in type", docs, 10);
         }
         self.add("List", CompletionKind::Type, "a list of a type", "", 10);
-        if let Some(last) = self.out.last_mut() {
-            last.insert = "List[$0]".into();
-            last.snippet = true;
-        }
+        self.snippet("List[$0]");
         for (name, (ty, _)) in self.analysis.library.types.clone() {
             self.add(&name, CompletionKind::Type, crate::doc::declared(&ty), "", 5);
         }
@@ -158,10 +149,9 @@ impl List<'_> {
     pub(super) fn metrics(&mut self, space: &str) {
         for (rank, (name, docs)) in METRICS.iter().enumerate() {
             self.add(name, CompletionKind::Metric, "metric", *docs, 20 + rank as u32);
-            if let (Some(last), false) = (self.out.last_mut(), space.is_empty()) {
+            if !space.is_empty() {
                 let op = if *name == "quality" { ">=" } else { "<=" };
-                last.insert = format!("{name} {op} $0");
-                last.snippet = true;
+                self.snippet(format!("{name} {op} $0"));
             }
         }
     }
