@@ -124,8 +124,8 @@ fn in_namespaces(test: &str) {
     // The loopback interface of a new namespace is down.
     let up = "import fcntl, socket, struct\n\
               fcntl.ioctl(socket.socket(), 0x8914, struct.pack('16sh14x', b'lo', 0x41))";
-    // Clusters do not share Ray's folder either.
-    let own = "mkdir -p /tmp/ray && mount -t tmpfs tmpfs /tmp/ray";
+    // Clusters do not share Ray's folder either, and what workers leave behind is seen.
+    let own = "mount -t tmpfs tmpfs /tmp";
     let script = format!("{own} && python3 -c \"{up}\" && exec \"$0\" --exact {test} --ignored --nocapture");
     let itself = std::env::current_exe().expect("this test");
     let mut command = Command::new("unshare");
@@ -259,6 +259,12 @@ fn processes(words: &[&str]) -> Vec<u32> {
     ids.filter(has).collect()
 }
 
+/// Folders of workers.
+fn folders() -> usize {
+    let all = fs::read_dir("/tmp").expect("/tmp").flatten();
+    all.filter(|e| e.file_name().to_string_lossy().starts_with("mkbc-worker-")).count()
+}
+
 fn kill(ids: &[u32]) {
     assert!(!ids.is_empty(), "nothing to kill");
     for id in ids {
@@ -294,8 +300,9 @@ fn killed(job: &str, what: impl Fn() -> Vec<u32>) -> f64 {
     let report: Value = serde_json::from_slice(&done.stdout).expect("JSON");
     assert!(report["result"]["ok"].as_str().is_some_and(|text| text.starts_with("held ")), "{report:#}");
     assert_eq!(begun(&mkbc), 2);
-    // What the killed one had begun went with it.
+    // What the killed one had begun went with it, and in the end all folders.
     wait("the end of what was begun", || processes(&["hold.sh"]).is_empty());
+    wait("the end of the workers' folders", || folders() == 0);
     took
 }
 
@@ -312,6 +319,7 @@ fn inside_without_a_token() {
     eprintln!("a run of two steps, one in Python: {:.1} s", since.elapsed().as_secs_f64());
     wait("the driver's end", || processes(&["driver.py"]).is_empty());
     wait("the workers' end", || processes(&[WORKER]).is_empty());
+    wait("the end of the workers' folders", || folders() == 0);
     eprintln!("begun again after a worker was killed: {:.2} s", killed("held.mkb", || processes(&[WORKER])));
     eprintln!("begun again after an actor was killed: {:.2} s", killed("held.mkb", || processes(&["ray::Worker"])));
     eprintln!(

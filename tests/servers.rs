@@ -13,7 +13,7 @@ use murakkab::run::servers::command::{Launch, Place, command};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Goldens: what would be started is what stands in this file. vLLM, `transformers serve` and llama.cpp have been run on cores (below), SGLang and Ollama nowhere.
@@ -109,6 +109,11 @@ fn of_vllm(program: &str) -> Option<PathBuf> {
     Some(path)
 }
 
+/// The interpreter beside a program.
+fn python_of(program: &Path) -> Command {
+    Command::new(program.with_file_name("python"))
+}
+
 /// The folder that `tests/servers/get_ollama.sh` makes; none, and said so, where it is not there.
 fn ollama() -> Option<PathBuf> {
     let folder = std::env::var_os("HOME").map(PathBuf::from)?.join(".cache/mkbc/ollama");
@@ -149,9 +154,14 @@ fn stage(between: &str) -> Option<Mkbc> {
 /// The same with a server of the virtual environment of vLLM, and a tiny Llama.
 fn stage_vllm(program: &str, between: &str, mood: &str, engine: &str) -> Option<Mkbc> {
     let path = of_vllm(program)?;
+    let kernels = "from vllm.platforms import current_platform as here; assert here.is_cpu(); here.import_kernels()";
+    if program == "vllm" && !python_of(&path).args(["-c", kernels]).status().is_ok_and(|s| s.success()) {
+        eprintln!("skipped: vLLM's kernels do not run on this processor (tests/servers/get_vllm.sh)");
+        return None;
+    }
     let mkbc = Mkbc::new();
     script(&mkbc, &format!("bin/{program}"), &format!("#!/bin/sh\nexec {} \"$@\"\n", path.display()));
-    let made = Command::new(path.with_file_name("python"))
+    let made = python_of(&path)
         .arg(repository().join("tests/data/tiny_llama.py"))
         .arg(mkbc.path("tiny"))
         .status()

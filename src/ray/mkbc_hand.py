@@ -28,6 +28,9 @@ GREET_S = 10.0
 """Seconds until somebody who connects has said who it is."""
 GIVEN = "given"
 """The folder of a worker's for files of arguments."""
+GUARD = 'exec 3<&0; { read -r _; rm -rf -- "$1"; sleep 2; rm -rf -- "$1"; } <&3 >/dev/null 2>&1 &'
+"""Removes a folder once the other end of a pipe is gone, however that ended, and again when what worked there has ended too. It is nobody's
+child, since Ray kills the children of an actor along with it."""
 
 
 @ray.remote(max_restarts=0)
@@ -37,6 +40,9 @@ class Worker:
     def __init__(self):
         self.folder = tempfile.mkdtemp(prefix="mkbc-worker-")
         os.mkdir(os.path.join(self.folder, GIVEN))
+        end, self.here = os.pipe()
+        subprocess.run(["sh", "-c", GUARD, "sh", self.folder], stdin=end, start_new_session=True, check=True)
+        os.close(end)
         self.process = None
 
     def start(self, at, key):

