@@ -18,6 +18,8 @@ SURVEY_S = 1.0
 """Seconds from one look at the cluster to the next."""
 START_S = 60.0
 """Seconds that a worker may take to start, before it is tried elsewhere: where a node has just died, Ray may wait for it."""
+TRIES = 3
+"""How often a worker is started on a node where Ray cannot set up what it needs, before the node is avoided."""
 
 
 class Pool:
@@ -126,31 +128,44 @@ class Pool:
         self.pump()
 
     async def start(self, node):
-        own = {name: units for name, units in self.needs.items() if name not in ("CPU", "GPU")}
-        where = "DEFAULT" if node is None else NodeAffinitySchedulingStrategy(node, soft=False)
-        actor = Worker.options(
-            num_cpus=self.needs.get("CPU", 0), num_gpus=self.needs.get("GPU", 0), resources=own or None, scheduling_strategy=where
-        ).remote()
-        hand, began = Hand(self, actor), time.monotonic()
         try:
-            await self.ready(hand)
-        except (ray.exceptions.RayError, asyncio.TimeoutError, ConnectionError) as error:
-            # Of what Ray says, the last line says why.
-            why = (str(error).strip().splitlines() or [""])[-1][:500]
-            print(f"a worker could not be started on node {node}: {type(error).__name__}: {why}", flush=True)
-            ray.kill(actor)
-            unusable = isinstance(error, ray.exceptions.RuntimeEnvSetupError)
-            self.room.failed(node, time.monotonic(), why if unusable else None)
-            if not unusable:
-                await asyncio.sleep(SURVEY_S)
-        else:
-            hand.born = hand.since = time.monotonic()
-            self.room.worked(hand.node, hand.born - began)
-            self.hands[hand] = None
-            self.idle.append(hand)
+            hand, began, error = await self.begin(node)
+            if error is None:
+                hand.born = hand.since = time.monotonic()
+                self.room.worked(hand.node, hand.born - began)
+                self.hands[hand] = None
+                self.idle.append(hand)
+            else:
+                # Of what Ray says, the last line says why.
+                why = (str(error).strip().splitlines() or [""])[-1][:500]
+                print(f"a worker could not be started on node {node}: {type(error).__name__}: {why}", flush=True)
+                unusable = isinstance(error, ray.exceptions.RuntimeEnvSetupError)
+                self.room.failed(node, time.monotonic(), why if unusable else None)
+                if not unusable:
+                    await asyncio.sleep(SURVEY_S)
         finally:
             self.starting.remove(node)
         self.pump()
+
+    async def begin(self, node):
+        """A worker on a node, since when it was started, and why it could not be. Where Ray cannot set up what it needs, it is started anew a few
+        times: packages of jobs that have ended go while those of new ones come."""
+        own = {name: units for name, units in self.needs.items() if name not in ("CPU", "GPU")}
+        where = "DEFAULT" if node is None else NodeAffinitySchedulingStrategy(node, soft=False)
+        options = {"num_cpus": self.needs.get("CPU", 0), "num_gpus": self.needs.get("GPU", 0), "resources": own or None}
+        for once in range(TRIES):
+            # Ray remembers that it could not set up an environment, and does not look at one of that name again.
+            again = {"runtime_env": {"env_vars": {"MKBC_TRY": str(once)}}} if once else {}
+            actor = Worker.options(scheduling_strategy=where, **options, **again).remote()
+            hand, began = Hand(self, actor), time.monotonic()
+            try:
+                await self.ready(hand)
+                return hand, began, None
+            except (ray.exceptions.RayError, asyncio.TimeoutError, ConnectionError) as error:
+                ray.kill(actor)
+                if not isinstance(error, ray.exceptions.RuntimeEnvSetupError) or once + 1 == TRIES:
+                    return hand, began, error
+            await asyncio.sleep(SURVEY_S)
 
     async def ready(self, hand):
         """Has a worker start its process, and waits until that is connected."""
