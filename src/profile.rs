@@ -120,6 +120,8 @@ pub struct Measured {
     pub work: Vec<(EcoString, (f64, f64))>,
     /// What 95 % of runs stay within, as a multiple of the typical; with 20 runs or more.
     pub p95: Option<f64>,
+    /// The least and the largest time of a sample as a multiple of what its work says.
+    pub off: (f64, f64),
     /// Memory of one call, gigabytes.
     pub memory: Option<fit::Range>,
     /// Power while busy, watts; where a counter can be read.
@@ -170,6 +172,39 @@ fn counted(work: &Work, runs: &[&Run], batch: u32) -> Work {
     work.iter().map(|(dimension, planned)| (dimension.clone(), amount(dimension, *planned))).collect()
 }
 
+/// Of a model that says when the first token of each answer came: reading is the time until then, writing the time of each token after it. So
+/// both are known however alike the answers are in length.
+fn read_and_written(
+    dimensions: &[EcoString],
+    points: &[fit::Point],
+    samples: &[(String, Work)],
+    runs: &[&Run],
+    batch: u32,
+) -> Option<fit::Fitted> {
+    let [input, output] = ["input", "output"].map(|of| dimensions.iter().position(|d| d == of));
+    let (input, output) = (input?, output?);
+    if dimensions.len() != 2 {
+        return None;
+    }
+    let firsts: Vec<fit::Point> = samples
+        .iter()
+        .map(|(name, work)| {
+            let firsts: Option<Vec<f64>> = runs.iter().filter(|r| r.sample == *name).map(|r| r.ttft_s).collect();
+            Some(fit::Point { work: vec![work[input].1], seconds: firsts? })
+        })
+        .filter(|point| point.as_ref().is_none_or(|p| !p.seconds.is_empty()))
+        .collect::<Option<_>>()?;
+    let reading = fit::fit(&firsts)?;
+    let after = |run: &&Run| {
+        let written = run.tokens_out as f64 / f64::from(batch.max(1)) - 1.0;
+        (written > 0.0).then_some((run.seconds - run.ttft_s?) / written)
+    };
+    let writing = fit::ends(&runs.iter().filter_map(after).collect::<Vec<_>>())?;
+    let mut per = reading.per.clone();
+    per.insert(output, writing);
+    Some(fit::Fitted::new(reading.fixed, per, points))
+}
+
 /// Takes a setting's runs together. `batch` is how many calls a run makes at once; `power` whether the energy was counted.
 pub fn take_together(samples: &[(String, Work)], runs: &[Run], batch: u32) -> Option<Measured> {
     let runs: Vec<&Run> = runs.iter().filter(|r| !r.warm_up).collect();
@@ -184,8 +219,8 @@ pub fn take_together(samples: &[(String, Work)], runs: &[Run], batch: u32) -> Op
         })
         .filter(|p| !p.seconds.is_empty())
         .collect();
-    let fitted = fit::fit(&points)?;
     let dimensions = samples.first().map(|(_, work)| work.iter().map(|(d, _)| d.clone()).collect::<Vec<_>>())?;
+    let fitted = read_and_written(&dimensions, &points, &samples, &runs, batch).or_else(|| fit::fit(&points))?;
     let memory: Vec<f64> = runs.iter().filter_map(|r| r.memory_gb).collect();
     let power: Vec<f64> = runs.iter().filter_map(|r| Some(r.joules? / r.seconds)).filter(|w| w.is_finite()).collect();
     let busy: Vec<f64> =
@@ -204,6 +239,7 @@ pub fn take_together(samples: &[(String, Work)], runs: &[Run], batch: u32) -> Op
         work,
         per: dimensions.into_iter().zip(fitted.per).collect(),
         p95: fitted.p95,
+        off: fitted.off,
         // What is held for one call: the most that any run held, since a machine must have it.
         memory: fit::ends(&memory).map(|range| fit::Range { value: range.high, ..range }),
         power: fit::ends(&power),
@@ -243,9 +279,29 @@ mod tests {
             tokens_out: written,
             tokens_cached: cached,
             processor_s: None,
+            ttft_s: None,
             of: String::new(),
             work: Vec::new(),
         }
+    }
+
+    #[test]
+    fn reading_and_writing_are_told_apart_by_the_first_token() {
+        let planned = |input: f64| vec![("input".into(), input), ("output".into(), 60.0)];
+        let samples = [("a".to_string(), planned(10.0)), ("b".to_string(), planned(20.0))];
+        // Two seconds, one for each token read and three for each written after the first, of answers that are equally long.
+        let timed = |sample: &str, first: f64| Run {
+            ttft_s: Some(first),
+            ..run(sample, first + 27.0, (first as u64 - 2, 0, 10))
+        };
+        let runs = [timed("a", 12.0), timed("b", 22.0)];
+        let measured = take_together(&samples, &runs, 1).expect("runs");
+        let per: Vec<f64> = measured.per.iter().map(|(_, range)| range.value).collect();
+        assert!((measured.fixed.value - 2.0).abs() < 1e-6, "{:?}", measured.fixed);
+        assert!((per[0] - 1.0).abs() < 1e-6 && (per[1] - 3.0).abs() < 1e-6, "{per:?}");
+        // Where one run does not say it, the sizes have to tell.
+        let unsaid = [timed("a", 12.0), run("b", 49.0, (20, 0, 10))];
+        assert_eq!(take_together(&samples, &unsaid, 1).expect("runs").per.len(), 2);
     }
 
     #[test]

@@ -209,7 +209,7 @@ impl<'a> Session<'a> {
         propagate(&model, &Cutoff::default(), &mut domain);
         Proof {
             status,
-            by: if by_z3 { smt::name() } else { "native".to_owned() },
+            by: if by_z3 { smt::name() } else { outcome::NATIVE.to_owned() },
             z3_checks: self.oracle.as_ref().map_or(0, Oracle::checks),
             nodes: self.budget.spent(),
             kept: (
@@ -231,7 +231,9 @@ impl<'a> Session<'a> {
     ) -> Settled {
         let found = minimise_under(self.space, &self.clauses, bounds, wish, known, carried, &self.budget);
         let prices = found.hints.prices.clone();
-        let settled = match (&self.oracle, found) {
+        // To open z3 for a question that it has no time for would only take more.
+        let late = found.best.is_some() && self.budget.out_of_time();
+        let settled = match (self.oracle.as_ref().filter(|_| !late), found) {
             (_, Found { best: None, exhausted: true, .. }) => Settled::Infeasible,
             (None, Found { best: Some((plan, value)), exhausted: true, .. }) => {
                 Settled::Best { plan, value, certified: false }

@@ -340,9 +340,11 @@ fn verdicts_become_quality() {
     assert!(done.out.contains("summarise: extractive_summary") && done.out.contains("62.5 %"), "{}", done.out);
     let rows = mkbc.read("lib/measured/extractive_summary.feedback.csv");
     assert!(
-        rows.contains("quality,62.50,%,") && rows.contains("2 runs, worth 2.0 of today at a half-life of 30 days"),
+        rows.contains("quality,62.50,%,") && rows.contains("2 verdicts, worth 2.0 of today at a half-life of 30 days"),
         "{rows}"
     );
+    // What is written is evidence enough for the audit.
+    good(mkbc.run(&["library", "audit", "--library", "lib"]));
     // A run that was changed since says nothing any more.
     let report = mkbc.read(".mkbc/runs/2/report.json");
     mkbc.write(".mkbc/runs/2/report.json", report.replace("\"wall_s\": ", "\"wall_s\": 1"));

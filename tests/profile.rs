@@ -94,7 +94,8 @@ fn what_is_measured_is_what_it_takes_and_stands_before_guesses() {
     mkbc.write("job.mkb", JOB.replace("of 3 tok", "of 3000 tok"));
     let base = ["plan", "job.mkb", "--library", "lib", "--cluster", "cpu_only"];
     let far = mkbc.run(&base);
-    assert!(far.code == Some(0) && far.out.contains("extrapolated: `latency` of copy is for characters "), "{far:?}");
+    let said = far.out.contains("extrapolated: `latency`") && far.out.contains(" of copy are for characters ");
+    assert!(far.code == Some(0) && said, "{far:?}");
     let refused = mkbc.run(&[&base[..], &["--strict-evidence"]].concat());
     assert!(refused.code == Some(1) && refused.err.contains("and a call has 3000"), "{refused:?}");
     mkbc.write("job.mkb", JOB);
@@ -234,4 +235,86 @@ fn tables_of_others_are_taken_over_and_checked_before_they_are_written() {
     let plan = mkbc.run(&["plan", "job.mkb", "--library", "lib", "--cluster", "cpu_only", "--json"]);
     let plan: Value = serde_json::from_str(&plan.out).unwrap_or_else(|e| panic!("{e}: {plan:?}"));
     assert_eq!(plan["steps"][0]["predicted"]["latency_s"], "1.5");
+}
+
+/// A program that answers as `aiconfigurator` 0.9 does; it notes what it was asked.
+const FAKE: &str = "#!/bin/sh\necho \"$@\" >>asked\ncat <<'END'\n  Backend: vllm (0.14.0)\n  TTFT: 84.700 ms\n  TPOT: 6.491 ms\n  Memory (GPU): 19.43 GB\nEND\n";
+const SERVED: &str = "
+task say(text: Text) -> Text {
+  work input = text.tokens
+  work output = 10 tok
+  size tokens = 10 tok
+}
+model speaker implements say {
+  knob batch in [1, 8]
+  concurrency batch
+  runs on h100 * [1, 2]
+  engine server { serve vllm, model \"org/m\" }
+  profile \"speaker.csv\"
+}
+";
+const SUMMARY: &str = "MLPerf Results Summary\nSUT name : PySUT\nScenario : Server\nMode     : PerformanceOnly\nResult is : VALID\n\
+    Completed tokens per second                 : 29522.56\n50.00 percentile first token latency (ns)   : 950532291\n\
+    50.00 percentile time to output token (ns)   : 132613828\n";
+
+#[test]
+fn what_others_estimated_or_measured_of_serving_is_taken_over_by_the_commands() {
+    let mkbc = folder();
+    mkbc.write("lib/tools.mkb", format!("{LIBRARY}{SERVED}"));
+    let head = "device,units,figure,value,unit,low,high,evidence,source";
+    mkbc.write("lib/profiles/speaker.csv", format!("{head}\n,,quality,50,%,,,estimated,a guess of nobody\n"));
+    mkbc.write("aiconfigurator", FAKE);
+    fs::set_permissions(mkbc.path("aiconfigurator"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .expect("a program");
+    let to = ["--for", "speaker", "--library", "lib", "-o", "lib"];
+    let asked = [
+        "--model-path",
+        "org/m",
+        "--system",
+        "h100_sxm=h100",
+        "--tp",
+        "1,2",
+        "--batch",
+        "1",
+        "--input",
+        "512",
+        "--program",
+        "./aiconfigurator",
+    ];
+    let done = mkbc.run(&[&["profile", "import", "aiconfigurator"], &to[..], &asked[..]].concat());
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let calls = mkbc.read("asked");
+    assert!(
+        calls.contains("--isl 512") && calls.contains("--tp-size 2") && calls.contains("--system h100_sxm"),
+        "{calls}"
+    );
+    let rows = mkbc.read("lib/measured/speaker.aiconfigurator.csv");
+    assert!(rows.contains("ttft,84.7,ms") && rows.contains("memory,38.86,GB") && rows.contains("estimated"), "{rows}");
+    // A program that fails, or says something else, changes nothing.
+    mkbc.write("aiconfigurator", "#!/bin/sh\necho no such model >&2\nexit 1\n");
+    let failed = mkbc.run(&[&["profile", "import", "aiconfigurator"], &to[..], &asked[..]].concat());
+    assert!(failed.code == Some(1) && failed.err.contains("no such model"), "{failed:?}");
+    assert_eq!(mkbc.read("lib/measured/speaker.aiconfigurator.csv"), rows);
+
+    mkbc.write("mlperf_log_summary.txt", SUMMARY);
+    let of = [
+        "mlperf_log_summary.txt",
+        "--source",
+        "https://example.com/results",
+        "--set",
+        "device=h100",
+        "--set",
+        "units=1",
+        "--set",
+        "batch=8",
+    ];
+    let done = mkbc.run(&[&["profile", "import", "mlperf"], &of[..], &to[..]].concat());
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let rows = mkbc.read("lib/measured/speaker.mlperf.csv");
+    assert!(
+        rows.contains("ttft,950.5,ms") && rows.contains("throughput,29523,tok/s") && rows.contains("published"),
+        "{rows}"
+    );
+    let checked = mkbc.run(&["library", "audit", "--library", "lib"]);
+    assert!(checked.out.contains("speaker"), "{checked:?}");
 }

@@ -163,7 +163,7 @@ proptest! {
 
 #[test]
 fn an_audit_finds_what_is_weak() {
-    use murakkab::library::audit::{Weakness, audit};
+    use murakkab::library::audit::{Named, Weakness, audit};
     use murakkab::library::profile::date::Date;
     let text = "benchmark,reporter,task,variant,date,device,units,figure,value,unit,low,high,evidence,source
 ,,,,2026-01-01,cpu,,latency,1,s,,,measured,my machine; 3 runs; mkbc profile chat
@@ -174,20 +174,25 @@ mmlu,them,answer,large,2026-02,,,quality,50,%,,,published,https://example.com/b
 mmlu,us,answer,small,2026-02,,,quality,60,%,,,estimated,\"second-hand copy, 2026-02-03\"
 ,,prove,,2026-02,,,quality,60,%,,,estimated,by a formula
 ,,,,2026-03-01,cpu,,latency.per.input,1,ms/tok,,,measured,my machine; 3 runs; mkbc profile chat
+,,,,,,,context,8,ktok,,,published,arXiv:2310.01798
+,,,,,,,idle.power,1,W,,,published,as OURS has it
 ";
     let (library, texts, cx) = load(&[("a.csv", text)]);
     assert_eq!(render::text(&cx, &texts.sources, false), "");
-    let audit = audit(&library, &["THEM".into()], Date::parse("2026-03-01").expect("a day"), Some(40));
+    let named = |name: &str, date: Option<&str>| Named { name: name.into(), date: date.and_then(Date::parse) };
+    let names = [named("THEM", None), named("OURS", Some("2026-02-20"))];
+    let audit = audit(&library, &names, Date::parse("2026-03-01").expect("a day"), Some(40));
     let lines = |how| {
         let lines: Vec<usize> = audit.weak(how).map(|f| texts.sources.line_column(f.at).0).collect();
         lines
     };
-    assert_eq!(audit.figures.len(), 8);
+    assert_eq!(audit.figures.len(), 10);
     assert_eq!(lines(Weakness::Unsupported), [3, 5, 8]);
     assert_eq!(lines(Weakness::SecondHand), [7]);
     assert_eq!(lines(Weakness::Estimated), [7, 8]);
     assert_eq!(lines(Weakness::Undated), [3, 5]);
-    assert_eq!(lines(Weakness::Old), [2, 4]);
+    // A paper's number says its month, and a name for an address may say when it was published.
+    assert_eq!(lines(Weakness::Old), [2, 4, 10]);
     assert_eq!(lines(Weakness::Unbounded), [9]);
     let mixed: Vec<_> = audit.mixed.iter().map(|m| (m.task.as_str(), m.by, m.groups.len())).collect();
     assert_eq!(mixed, [("answer", "reporter", 2)]);
@@ -235,6 +240,17 @@ fn what_lies_beyond_a_figure_is_said_or_left_out() {
     let evidence = plan["steps"][0]["evidence"].as_array().expect("evidence");
     let outside: Vec<_> = evidence.iter().filter_map(|e| e["outside"].as_str()).collect();
     assert_eq!(outside, ["for input 128 to 1024, and a call has 9000"]);
+    // A time by work that says for how much is inside or outside; one that does not is neither, and that is said.
+    let by_work = |condition: &str| {
+        let row = format!("{condition},cpu,,latency.per.input,0.001,s/tok,,,measured,x\n");
+        fs::write(path("lib/profiles/scissors.csv"), format!("{SCISSORS}{row}")).expect("a profile");
+        planned("1000", &[]).1
+    };
+    assert!(by_work("").contains("for work that is not said: `latency.per.input` of cut"));
+    let (done, _, err) = planned("1000", &["--strict-evidence"]);
+    assert!(!done && err.contains("its `latency.per.input` is for work that it does not say"), "{err}");
+    assert!(!by_work("128..1024").contains("for work that is not said"));
+    fs::write(path("lib/profiles/scissors.csv"), SCISSORS).expect("a profile");
     let (done, out, _) = planned("1000", &["--strict-evidence"]);
     assert!(done && !out.contains("extrapolated"), "{out}");
     let (done, _, err) = planned("9000", &["--strict-evidence"]);
@@ -288,6 +304,14 @@ fn qualities_of_several_reporters_are_said_or_left_out() {
         let (_, out, _) = planned(&["--strict-evidence", "--choices"]);
         let why = "c: its `quality` is by Bob, and those that it would be compared with are by Ann";
         assert!(out.contains(why), "{wish}: {out}");
+    }
+    // What is pinned is compared with nothing.
+    for (wish, call) in
+        [("  maximize quality\n", "cut(text) using c"), ("  maximize quality\n  using c\n", "cut(text)")]
+    {
+        fs::write(path("job.mkb"), job(wish).replace("cut(text)", call)).expect("a job");
+        let (done, out, err) = planned(&["--strict-evidence"]);
+        assert!(done && out.contains(" c "), "{wish}{call}: {out}{err}");
     }
     fs::write(path("job.mkb"), job("  minimize latency\n")).expect("a job");
     assert!(!planned(&[]).1.contains("reporters differ"));

@@ -163,7 +163,11 @@ fn what_if(a: &WhatIf, answer: &Answer, width: u16) -> String {
             let _ = writeln!(out, "  {name}: {}", metric(name, value));
         }
     } else if a.diff.is_empty() {
-        let _ = writeln!(out, "nothing changes: the plan is the best one with it as well");
+        let same = match a.proof.starts_with("optimal") {
+            true => "nothing changes: the plan is the best one with it as well",
+            false => "the same plan was found with it",
+        };
+        let _ = writeln!(out, "{same}");
     } else {
         let _ = writeln!(out, "{}\n", compared(&a.changes, width));
         for line in a.diff.iter().filter(|l| !is_total(l)) {
@@ -222,14 +226,17 @@ fn sensitivity(a: &Sensitivity, answer: &Answer, width: u16) -> String {
         let _ = writeln!(out, "\n{count} nothing, {to}");
     }
     out.push('\n');
-    out.push_str(&measured(&a.measure_first, &a.wish, width));
+    out.push_str(&measured(&a.measure_first, &a.wish, a.bounded.is_some(), width));
     if let Some(why) = &a.bounded {
         let _ = writeln!(out, "\nincomplete: {why}");
     }
     out
 }
 
-fn measured(list: &[Value], wish: &str, width: u16) -> String {
+fn measured(list: &[Value], wish: &str, cut: bool, width: u16) -> String {
+    if list.is_empty() && cut {
+        return "as far as was searched, no measurement would change the plan\n".to_string();
+    }
     if list.is_empty() {
         return "no measurement would change the plan: it is the best one at both ends of every figure's interval\n"
             .to_string();
@@ -272,13 +279,15 @@ fn evidence(of: EvidenceKind, source: &str) -> String {
 }
 
 /// The one measurement that is worth most, in a line for the plan.
-pub fn first_measurement(list: &[Value], wish: &str) -> String {
+pub fn first_measurement(list: &[Value], wish: &str, cut: usize) -> String {
+    let searched =
+        if cut > 0 { format!("{cut} questions were not answered: as far as was searched, ") } else { String::new() };
     match list.first() {
-        None => "no measurement would change the plan\n".to_string(),
+        None => format!("{searched}no measurement would change the plan\n"),
         Some(v) => {
             let lost = v.regret.map_or(String::new(), |lost| format!(" (worth {} of {wish})", metric(wish, lost)));
             let name = figure(&v.name, true);
-            format!("measure first: {name}: at {}, {}{lost}\n", value(&v.name, v.at), v.then)
+            format!("{searched}measure first: {name}: at {}, {}{lost}\n", value(&v.name, v.at), v.then)
         }
     }
 }

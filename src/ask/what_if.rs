@@ -4,7 +4,8 @@ use super::answer::{Line, WhatIf, changes};
 use crate::check::program::{Job, Metric};
 use crate::plan::diff::diff;
 use crate::plan::model::{Plan, Totals};
-use crate::solve::outcome::{Proof, Status};
+use crate::plan::render::{feasible, proved_by};
+use crate::solve::outcome::Status;
 use crate::space::encode::wishes;
 
 /// What a change makes of a plan; `before` is `None` where there was no plan.
@@ -16,15 +17,15 @@ pub fn what_if(asked: &[String], replaced: Vec<Line>, before: Option<&Plan>, aft
         diff: before.map_or_else(Vec::new, |b| diff(b, after)),
         changes: before.map_or_else(Vec::new, |b| changes(&b.total, &after.total)),
         total: Totals::clone(&after.total),
-        proof: proof(&after.proof),
+        proof: proof(after),
     }
 }
 
 /// `optimal, proved by z3 4.8.12`
-pub fn proof(proof: &Proof) -> String {
-    match proof.status {
-        Status::Optimal => format!("optimal, proved by {}", proof.by),
-        Status::Feasible { .. } => "feasible, not proved optimal".to_string(),
+pub fn proof(plan: &Plan) -> String {
+    match plan.proof.status {
+        Status::Optimal => format!("optimal, proved by {}", proved_by(&plan.proof)),
+        Status::Feasible { wish, bound } => feasible(plan, wish, bound),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::instance::Instance;
-use crate::solve::outcome::{Outcome, Status};
+use crate::solve::outcome::{NATIVE, Outcome, Status};
 use crate::solve::{Certify, Limits, solve};
 
 /// What is measured of this process.
@@ -108,7 +108,7 @@ impl Answer {
     /// Whether z3 refuted everything better.
     pub fn is_certified(&self) -> bool {
         match self {
-            Answer::Optimal { by, .. } => by != "native",
+            Answer::Optimal { by, .. } => by != NATIVE,
             Answer::Infeasible { confirmed, .. } => *confirmed,
             _ => false,
         }

@@ -178,7 +178,7 @@ pub struct EvidenceOptions {
     /// Leave out what is only to be had with figures that are weaker
     #[arg(long, value_enum, value_name = "KIND")]
     pub evidence: Option<Least>,
-    /// Leave out what is only to be had with figures for other amounts of work, and qualities by others than most are by
+    /// Leave out what is only to be had with figures for other amounts of work or for none that is said, and qualities by others than most are by
     #[arg(long)]
     pub strict_evidence: bool,
 }

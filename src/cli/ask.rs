@@ -101,7 +101,15 @@ pub fn what_if(options: &WhatIfOptions, inputs: &Inputs) -> Result<(), Failure> 
         options.changes.iter().cloned().chain(options.drop.iter().map(|d| format!("--drop {d}"))).collect();
     ask(&options.planning, filled, &terms, |prepared, target, cx| {
         // Where the job as it is has no plan, the question may be how to get one.
-        let before = decide(prepared, &Changes::default(), &uncertified(target)).ok();
+        let before = match decide(prepared, &Changes::default(), &uncertified(target)) {
+            Ok(decision) => Some(decision),
+            Err(Undecided::Clash(_)) => None,
+            Err(Undecided::Unknown(why)) => {
+                return Err(Failure::Message(format!(
+                    "of the job as it is: {why}, so that there is nothing to compare with"
+                )));
+            }
+        };
         let there = Target { machines: &elsewhere, usable: &usable, ..*target };
         let changed = prepare_job(prepared.compiled, changed, &there, cx).map_err(Failure::Message)?;
         let decision = decided(&changed, &target.limits, cx)?;

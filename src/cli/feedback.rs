@@ -241,7 +241,7 @@ fn row(found: Folded, at: &str, options: &FeedbackOptions) -> QualityRow {
     let date = at[..10].to_string();
     let days = options.half_life;
     let source = format!(
-        "users' verdicts in {}; {date}; {verdicts} runs, worth {worth:.1} of today at a half-life of {days} days; mkbc feedback --fold",
+        "users' verdicts in {}; {date}; {verdicts} verdicts, worth {worth:.1} of today at a half-life of {days} days; mkbc feedback --fold",
         options.runs.display()
     );
     QualityRow { task, benchmark: options.benchmark.clone().unwrap_or_default(), knobs, quality, date, source }

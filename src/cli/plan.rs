@@ -318,9 +318,9 @@ fn with_filled(
     }
     let measure = extras.measure.then(|| {
         let asked = Asked::of(&prepared, &decision, limits);
-        let (list, _) = measure(&asked, &used(&asked), &Work::of(EXTRA_SOLVES));
+        let (list, cut) = measure(&asked, &used(&asked), &Work::of(EXTRA_SOLVES));
         let wish = plan.wishes.first().and_then(|w| w.text.split_once(' ')).map_or("cost", |(_, metric)| metric);
-        first_measurement(&list, wish)
+        first_measurement(&list, wish, cut)
     });
     let offers = offers(&prepared.workflow, &prepared.space);
     then(Planned { plan, offers, inputs: terms.values.clone(), measure }, &prepared, &decision);

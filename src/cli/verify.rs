@@ -64,7 +64,9 @@ pub fn verify(options: &VerifyOptions) -> Result<(), Failure> {
                 (Some(_), false) if options.proof.is_some() => {
                     "against the library and the job, and proved to be the best"
                 }
-                (Some(_), false) => "against the library and the job",
+                (Some(_), false) => {
+                    "against the library and the job; `--proof FILE` also checks that nothing is better"
+                }
             };
             // Such a line may loosen what the job says.
             let with = match plan.beside.as_slice() {

@@ -9,7 +9,7 @@ use crate::plan::audit::audit;
 use crate::plan::build::{BuildInput, build, total_of};
 use crate::plan::model::Plan;
 use crate::plan::{conflict, verify};
-use crate::solve::outcome::{Conflict, Outcome, Solution};
+use crate::solve::outcome::{Conflict, Outcome, Solution, Status};
 use crate::solve::{Limits, solve};
 use crate::space::encode::{self, Encoded, Origin, encode};
 use rust_decimal::Decimal;
@@ -143,20 +143,21 @@ pub fn decide(prepared: &Prepared, changes: &Changes, limits: &Limits) -> Result
         // The verifier knows nothing of the solver: what else it finds is a fault of ours, and such a plan goes nowhere.
         let mut wrong = verify::verify_against(&plan, library);
         wrong.extend(audit(&plan, job, &compiled.checked.program, library));
-        if wrong.is_empty() {
-            return Ok(Decision { plan, encoded, solution, strict });
-        }
+        // A soft line that the looser limit kept and the plan breaks is nothing that the verifier minds, and may still be one that can be kept.
         let all = job.clauses.iter().chain(&job.preferred);
         let broken_now = all.filter(|c| !holds(c, &plan)).map(|c| c.span);
-        let kept_soft = |span: &Span| !broken.iter().any(|o| matches!(o, Origin::Clause(c) if c.span == *span));
-        let new: Vec<Span> = broken_now.filter(|s| kept_soft(s) && !strict.contains(s)).collect();
-        if new.is_empty() {
+        let given_up = |span: &Span| broken.iter().any(|o| matches!(o, Origin::Clause(c) if c.span == *span));
+        let new: Vec<Span> = broken_now.filter(|s| !given_up(s) && !strict.contains(s)).collect();
+        if !new.is_empty() {
+            strict.extend(new);
+        } else if wrong.is_empty() {
+            return Ok(Decision { plan, encoded, solution, strict });
+        } else {
             let wrong = wrong.join("; ");
             return Err(Undecided::Unknown(format!(
                 "the plan does not pass verification, which is a fault of mkbc: {wrong}"
             )));
         }
-        strict.extend(new);
     }
 }
 
@@ -178,7 +179,8 @@ fn holds(clause: &Clause, plan: &Plan) -> bool {
 
 type Chosen = (Encoded, Solution, Vec<Origin>, Vec<Origin>);
 
-/// Keeps as many of the soft limits and rules as can be, in the order in which they are written.
+/// Keeps as many of the soft limits and rules as can be, in the order in which they are written. Where the limits of the search decide of one
+/// that it is not kept, the plan is not proved to be the best.
 fn prefer(
     job: &Job,
     hard: Encoded,
@@ -190,14 +192,27 @@ fn prefer(
         job.preferred.iter().map(|c| (c.span.start, Origin::Clause(c.clone()))).collect();
     soft.extend(job.rules.iter().filter(|r| r.soft).map(|r| (r.span.start, Origin::Rule(r.clone()))));
     soft.sort_by_key(|(at, _)| *at);
-    let (mut chosen, mut kept, mut broken) = ((hard, first), Vec::new(), Vec::new());
+    let (mut chosen, mut kept, mut broken, mut cut) = ((hard, first), Vec::new(), Vec::new(), false);
+    let late = || limits.out_of_time.is_some_and(|out| out());
     for (_, wish) in soft {
+        if late() {
+            broken.push(wish);
+            cut = true;
+            continue;
+        }
         kept.push(wish);
         let with = encoding(&kept);
         match solve(&with.problem, limits) {
             Outcome::Solved(solution) => chosen = (with, solution),
-            _ => broken.extend(kept.pop()),
+            Outcome::Conflict(_) => broken.extend(kept.pop()),
+            Outcome::Unknown(_) => {
+                broken.extend(kept.pop());
+                cut = true;
+            }
         }
+    }
+    if cut && chosen.1.proof.status == Status::Optimal {
+        chosen.1.proof.status = Status::Feasible { wish: 0, bound: 0 };
     }
     (chosen.0, chosen.1, kept, broken)
 }

@@ -111,7 +111,7 @@ pub fn prepare_job<'a>(
     let mut space = space::build(&input, cx);
     quality::restrict(&mut space, &job.quality_rule, job.span, cx);
     if !library.demand.beyond && reporters::compares(&job) {
-        reporters::restrict(&mut space, &workflow, library);
+        reporters::restrict(&mut space, &job, &workflow, library);
     }
     if cx.has_errors() {
         return Err(nothing());

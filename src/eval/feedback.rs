@@ -120,11 +120,18 @@ pub fn fold(verdicts: &[Verdict], now: &str, half_life: f64) -> Vec<Folded> {
         let whole = wilson(judged, (sum * sum / squares).min(sum));
         let losses: Vec<f64> = first.steps.iter().map(|s| -s.quality.clamp(1e-6, 1.0).ln()).collect();
         let total: f64 = losses.iter().sum();
+        let mut own: BTreeMap<Part, Vec<Estimate>> = BTreeMap::new();
         for (step, loss) in first.steps.iter().zip(&losses) {
             let share = if total > 1e-9 { loss / total } else { 1.0 / losses.len() as f64 };
             let part = |quality: f64| quality.max(1e-6).powf(share);
             let estimate = Estimate { value: part(whole.value), low: part(whole.low), high: part(whole.high) };
             let key = (step.task.clone(), step.implementation.clone(), step.knobs.clone().into_iter().collect());
+            own.entry(key).or_default().push(estimate);
+        }
+        // What several steps have in common rests on these verdicts once.
+        for (key, estimates) in own {
+            let mean = |of: fn(&Estimate) -> f64| estimates.iter().map(of).sum::<f64>() / estimates.len() as f64;
+            let estimate = Estimate { value: mean(|e| e.value), low: mean(|e| e.low), high: mean(|e| e.high) };
             parts.entry(key).or_default().push((estimate, sum, verdicts.len()));
         }
     }
@@ -141,6 +148,15 @@ pub fn fold(verdicts: &[Verdict], now: &str, half_life: f64) -> Vec<Folded> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_counts_once_however_many_steps_are_alike() {
+        let mut twice = verdict(1.0, "2026-11-24T00:00:00Z", &[0.8, 0.8]);
+        twice.steps[1].task = twice.steps[0].task.clone();
+        let folded = fold(&[twice.clone(), twice], "2026-11-24T00:00:00Z", 30.0);
+        assert_eq!(folded.len(), 1);
+        assert_eq!((folded[0].verdicts, folded[0].worth), (2, 2.0));
+    }
 
     fn verdict(score: f64, at: &str, qualities: &[f64]) -> Verdict {
         let steps = qualities.iter().enumerate().map(|(i, quality)| Carried {

@@ -183,7 +183,7 @@ impl Whole<'_> {
             proof: JointProof {
                 bound_usd_per_hour: millionths(bound),
                 optimal: bound >= cost,
-                by: "native".to_string(),
+                by: crate::solve::outcome::NATIVE.to_string(),
                 nodes,
             },
         };

@@ -26,7 +26,7 @@ pub enum Weakness {
     Undated,
     /// Older than asked for.
     Old,
-    /// Measured, and does not say for how much work: a plan cannot say where it is extrapolated.
+    /// A time by work that somebody took and that does not say for how much: a plan cannot say where it is extrapolated.
     Unbounded,
 }
 
@@ -49,7 +49,7 @@ impl Weakness {
             Weakness::SecondHand => "from a lower-trust source",
             Weakness::Undated => "undated",
             Weakness::Old => "old",
-            Weakness::Unbounded => "measured, for work that is not said",
+            Weakness::Unbounded => "for work that is not said",
         }
     }
 }
@@ -125,11 +125,10 @@ impl Audit {
 /// Audits a library; figures that are more than so many days old on that day count as old.
 ///
 /// Sources may name an address by a name of [`names`].
-pub fn audit(library: &Library, names: &[EcoString], today: Date, older_than: Option<u32>) -> Audit {
+pub fn audit(library: &Library, names: &[Named], today: Date, older_than: Option<u32>) -> Audit {
     let mut figures: BTreeMap<(Span, EcoString), Audited> = BTreeMap::new();
     for (name, entry) in &library.implementations {
         for figure in entry.profile.names() {
-            let by_work = figure.contains(".per.");
             for (place, whole) in entry.profile.rows(figure).iter().enumerate() {
                 let row = &whole.figure;
                 let audited = figures.entry((row.at, figure.clone())).or_insert_with(|| Audited {
@@ -139,8 +138,8 @@ pub fn audit(library: &Library, names: &[EcoString], today: Date, older_than: Op
                     setting: entry.profile.setting(figure, place),
                     evidence: row.evidence,
                     source: row.source.clone(),
-                    date: date(row),
-                    weak: weak((whole, by_work), names, today, older_than),
+                    date: date(row, names),
+                    weak: weak((figure, whole), names, today, older_than),
                 });
                 audited.implementations.insert(name.clone());
             }
@@ -158,20 +157,37 @@ const REPOSITORIES: [&str; 2] = ["github:", "hf:"];
 /// What the command of a measurement looks like.
 const COMMANDS: [&str; 5] = ["mkbc ", ".py", ".sh", "cargo ", "make "];
 /// What is counted of a measurement.
-const COUNTED: [&str; 3] = ["run", "question", "sample"];
+const COUNTED: [&str; 4] = ["run", "question", "sample", "verdict"];
 /// Fewer words, none of them with a digit, say nothing of how a figure was come by.
 const FEW_WORDS: usize = 5;
 
 /// The file that says which addresses names in sources stand for.
 pub const NAMES: &str = "sources.csv";
 
-/// Names that stand for an address in sources: the columns `name` and `address`. A line without an address is reported.
-pub fn names(text: &str, file: FileId, cx: &mut Diagnostics) -> Vec<EcoString> {
+/// What stands for an address in sources.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// The name.
+    pub name: EcoString,
+    /// When what is there was published, where that is known.
+    pub date: Option<Date>,
+}
+
+/// Names that stand for an address in sources: the columns `name`, `address` and `date`, which may be empty or missing. A line without an
+/// address, or with a date that is none, is reported.
+pub fn names(text: &str, file: FileId, cx: &mut Diagnostics) -> Vec<Named> {
     let sheet = sheet::read(text, file, cx);
     let mut all = Vec::new();
     for record in sheet.iter() {
         match (record.get("name"), record.get("address")) {
-            (Some(name), Some(address)) if is_address(&address.to_lowercase()) => all.push(name.clone()),
+            (Some(name), Some(address)) if is_address(&address.to_lowercase()) => {
+                let date = record.get("date").map(|text| Date::parse(text));
+                if date == Some(None) {
+                    let wanted = "write `2026-11-24`, or `2026-11`";
+                    cx.push(errors::bad_figure(record.at("date"), "a date that is none".into(), wanted));
+                }
+                all.push(Named { name: name.clone(), date: date.flatten() });
+            }
             _ => {
                 let wanted = "give a name and an address: a URL, `arXiv:…` or `github:owner/repo@commit:path`";
                 cx.push(errors::bad_figure(record.at("address"), "a source without an address".into(), wanted));
@@ -225,13 +241,16 @@ fn mentions(text: &str, word: &str) -> bool {
         .any(|(at, _)| !within(text[..at].chars().next_back()) && !within(text[at + word.len()..].chars().next()))
 }
 
-fn weak((row, by_work): (&Row, bool), names: &[EcoString], today: Date, older_than: Option<u32>) -> Vec<Weakness> {
-    let (figure, on_a_device) = (&row.figure, row.is_of_a_device());
+fn weak((name, row): (&EcoString, &Row), names: &[Named], today: Date, older_than: Option<u32>) -> Vec<Weakness> {
+    // How good an answer is does not depend on what it runs on.
+    let (figure, on_a_device) = (&row.figure, row.is_of_a_device() || name == "quality");
     let source = figure.source.to_lowercase();
     let says = |words: &[&str]| words.iter().any(|w| source.contains(w));
-    let date = date(figure);
+    let date = date(figure, names);
     let unsupported = match figure.evidence {
-        EvidenceKind::Published => !is_address(&source) && !names.iter().any(|name| mentions(&figure.source, name)),
+        EvidenceKind::Published => {
+            !is_address(&source) && !names.iter().any(|named| mentions(&figure.source, &named.name))
+        }
         EvidenceKind::Measured => date.is_none() || !on_a_device || !is_repeatable(&source),
         EvidenceKind::Estimated => !is_reasoned(&source),
     };
@@ -241,17 +260,31 @@ fn weak((row, by_work): (&Row, bool), names: &[EcoString], today: Date, older_th
         Weakness::Estimated => figure.evidence == EvidenceKind::Estimated,
         Weakness::SecondHand => says(&SECOND_HAND),
         Weakness::Undated => date.is_none(),
-        Weakness::Unbounded => figure.evidence == EvidenceKind::Measured && by_work && figure.conditions.is_empty(),
+        Weakness::Unbounded => figure.is_unbounded(name),
         Weakness::Old => date.zip(older_than).is_some_and(|(date, days)| old(date, days)),
     };
     Weakness::ALL.into_iter().filter(|how| holds(how)).collect()
 }
 
-/// When a figure was valid: its date, or the latest that its source names.
-fn date(figure: &Figure) -> Option<Date> {
+/// When a figure was valid: its date, or the latest that its source names, by itself, by the number of a paper or by what it calls an address.
+fn date(figure: &Figure, names: &[Named]) -> Option<Date> {
     let word = |c: char| c.is_ascii_digit() || c == '-';
-    let named = figure.source.split(|c: char| !word(c)).filter(|w| w.len() >= 7).filter_map(Date::parse);
-    figure.date.or_else(|| named.max())
+    let written = figure.source.split(|c: char| !word(c)).filter(|w| w.len() >= 7).filter_map(Date::parse);
+    let called = names.iter().filter(|named| mentions(&figure.source, &named.name)).filter_map(|named| named.date);
+    figure.date.or_else(|| written.chain(papers(&figure.source)).max()).or_else(|| called.max())
+}
+
+/// The months of the papers that a source names: `arXiv:2310.01798` is of October 2023.
+fn papers(source: &str) -> impl Iterator<Item = Date> {
+    let lower = source.to_lowercase();
+    let behind = lower.match_indices("arxiv").map(|(at, lead)| at + lead.len()).collect::<Vec<_>>();
+    behind.into_iter().filter_map(move |at| {
+        let number = lower[at..].trim_start_matches([':', ' ', '.']).trim_start_matches("org/abs/");
+        let (month, rest) = number.split_once('.')?;
+        let digits = |text: &str, n: usize| text.len() >= n && text.bytes().take(n).all(|b| b.is_ascii_digit());
+        let is = month.len() == 4 && digits(month, 4) && digits(rest, 4);
+        is.then(|| Date::parse(&format!("20{}-{}", &month[..2], &month[2..])))?
+    })
 }
 
 /// How the settings of an entry that are estimated stand to what was checked.

@@ -181,6 +181,13 @@ pub fn missing_setting(at: Span, engine: &str, group: &[&str]) -> Diagnostic {
         .help("`mkbc import` writes whole engines; docs/authoring.md lists the settings")
 }
 
+/// E0741: a key that stands in the library itself.
+pub fn literal_key(at: Span, engine: &str) -> Diagnostic {
+    let message = format!("the `key` of the engine `{engine}` does not name a variable of the environment");
+    Diagnostic::error("E0741", message, at, "libraries are shared, and keys are not")
+        .help("write `key env OPENAI_API_KEY`, with the name of the variable that holds it; revoke a key that has been shared")
+}
+
 /// E0741: a setting that an engine does not have.
 pub fn unknown_setting(at: Span, engine: &str, name: &str, near: Option<&str>) -> Diagnostic {
     let d =

@@ -14,9 +14,12 @@ pub struct Evidence {
     pub figure: String,
     /// The address, formula, or device, date and runs.
     pub source: String,
-    /// What it is for, and the work that lies outside of that; `None` where the work lies inside.
+    /// What it is for, and the work that lies outside of that, or why nothing was held against it; `None` where the work lies inside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outside: Option<String>,
+    /// Whether it is a time by work that does not say for how much: nobody can tell whether the work lies inside.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unbounded: bool,
 }
 
 /// What a plan's figures must rest on.
@@ -38,7 +41,11 @@ impl Demand {
     /// Why figures that rest on this are not used; `None` where they are.
     pub fn refuses(&self, evidence: &[Evidence]) -> Option<String> {
         let weak = evidence.iter().find(|e| e.kind < self.least);
-        let beyond = evidence.iter().filter(|_| !self.beyond).find_map(|e| Some((e, e.outside.as_ref()?)));
+        let said = |e: &Evidence| {
+            let unbounded = || e.unbounded.then(|| "for work that it does not say".to_owned());
+            e.outside.clone().or_else(unbounded)
+        };
+        let beyond = evidence.iter().filter(|_| !self.beyond).find_map(|e| Some((e, said(e)?)));
         weak.map(|e| format!("its `{}` is {}, and at least {} is asked for", e.figure, e.kind, self.least))
             .or_else(|| beyond.map(|(e, outside)| format!("its `{}` is {outside}", e.figure)))
     }

@@ -63,9 +63,28 @@ pub fn check(kind: &Name, given: &[Property], cx: &mut Diagnostics) {
         }
     }
     let known = || needed.iter().flat_map(|group| group.iter()).chain(further).copied();
+    // The label is not on its line, which is not to be shown.
+    if given.iter().any(|p| p.name.text == "key" && !names_variable(p)) {
+        cx.push(errors::literal_key(kind.span, &kind.text));
+    }
     // A line that did not parse has no name, and was reported.
     for p in given.iter().filter(|p| !p.name.text.is_empty() && !known().any(|k| k == p.name.text)) {
         cx.push(errors::unknown_setting(p.name.span, &kind.text, &p.name.text, nearest(&p.name.text, known())));
+    }
+}
+
+/// Whether a key is given as `env NAME`: the name of a variable of the environment.
+fn names_variable(key: &Property) -> bool {
+    let word = |atom: &Atom| match &atom.kind {
+        AtomKind::Word(word) => Some(word.clone()),
+        _ => None,
+    };
+    let name = |word: &str| {
+        !word.starts_with(|c: char| c.is_ascii_digit()) && word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    };
+    match key.values.as_slice() {
+        [env, variable] => word(env).is_some_and(|w| w == "env") && word(variable).is_some_and(|w| name(&w)),
+        _ => false,
     }
 }
 

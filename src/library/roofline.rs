@@ -43,6 +43,16 @@ impl Serving<'_> {
         self.n() * self.chip.flops * self.chip.architecture.speedup(self.model.weight_bits)
     }
 
+    /// Bits of a weight.
+    pub fn bits(&self) -> f64 {
+        self.constants.bits.unwrap_or(f64::from(self.model.weight_bits))
+    }
+
+    /// Bytes of all weights.
+    pub fn weights(&self) -> f64 {
+        self.model.weight_bytes(self.bits())
+    }
+
     fn bandwidth(&self) -> f64 {
         self.n() * self.chip.bandwidth
     }
@@ -57,8 +67,14 @@ impl Serving<'_> {
     pub fn prefill(&self, sequences: f64, prompt: f64) -> f64 {
         let c = self.constants;
         let computing = self.reading_flops(sequences, prompt) / (self.peak() * c.compute);
-        let moving = self.model.weight_bytes() / (self.bandwidth() * c.memory);
-        computing.max(moving) + self.exchange(sequences * prompt) + self.model.layers * c.layer + c.step
+        let moving = self.weights() / (self.bandwidth() * c.memory);
+        let seconds = computing.max(moving) + self.exchange(sequences * prompt) + self.model.layers * c.layer + c.step;
+        seconds * self.mixture()
+    }
+
+    /// What routing tokens to experts adds: the formulas have no part of their own for it.
+    fn mixture(&self) -> f64 {
+        if self.model.is_mixture() { self.constants.mixture } else { 1.0 }
     }
 
     /// Seconds until the prompts of so many requests that came together are read: in passes of at most [`PROMPTS`].
@@ -70,7 +86,7 @@ impl Serving<'_> {
 
     /// Formula 3, first half: bytes that a step of so many sequences with so much context moves.
     fn step_bytes(&self, sequences: f64, context: f64) -> f64 {
-        self.model.touched(sequences) + self.model.kv_bytes(KV_BYTES) * context * sequences
+        self.model.touched(sequences, self.bits()) + self.model.kv_bytes(KV_BYTES) * context * sequences
     }
 
     /// Formula 3, second half: its operations.
@@ -84,7 +100,8 @@ impl Serving<'_> {
         let c = self.constants;
         let moving = self.step_bytes(sequences, context) / (self.bandwidth() * c.memory);
         let computing = self.step_flops(sequences, context) / (self.peak() * c.compute);
-        moving.max(computing) + self.exchange(sequences) + self.model.layers * c.layer + sequences * c.sequence + c.step
+        let added = self.model.layers * c.layer + sequences * c.sequence + c.step;
+        (moving.max(computing) + self.exchange(sequences) + added) * self.mixture()
     }
 
     /// Formula 5: seconds in which the devices exchange what they computed of so many tokens, twice a layer.
@@ -97,12 +114,12 @@ impl Serving<'_> {
 
     /// Formula 7: bytes of the weights and of the KV cache of so many sequences.
     pub fn memory(&self, sequences: f64, context: f64) -> f64 {
-        self.model.weight_bytes() + self.model.kv_bytes(KV_BYTES) * context * sequences
+        self.weights() * self.constants.copies + self.model.kv_bytes(KV_BYTES) * context * sequences
     }
 
-    /// Whether that fits the devices.
+    /// Whether that fits the devices; whether it fits the machine of cores is the plan's to see.
     pub fn fits(&self, sequences: f64, context: f64) -> bool {
-        self.memory(sequences, context) <= self.n() * self.chip.memory * FILLED
+        self.chip.memory.is_none_or(|memory| self.memory(sequences, context) <= self.n() * memory * FILLED)
     }
 
     /// Watts of all devices while they write, from the share of bandwidth and of operations that is in use.

@@ -11,7 +11,7 @@ use crate::check::program::{Job, Metric, QualityRule};
 use crate::diag::source::{FileId, Sources, Span};
 use crate::ir::workflow::{InAgent, StepId, Workflow};
 use crate::library::Library;
-use crate::solve::outcome::Solution;
+use crate::solve::outcome::{Solution, Status};
 use crate::space::either::cost_together;
 use crate::space::encode::{Encoded, Origin, wishes};
 use crate::space::ends::End;
@@ -96,6 +96,12 @@ pub fn build(input: &BuildInput) -> Result<Plan, String> {
         .pools
         .iter()
         .map(|(n, (units, price))| (n.to_string(), Pool { units: *units, usd_per_hour: *price }));
+    let stated = input.job.wishes.len();
+    // A bound is that of the first wish that is not proved, which may be one that the job does not state.
+    let unproved = match input.solution.proof.status {
+        Status::Feasible { wish, .. } => wish + 1,
+        Status::Optimal => 0,
+    };
     Ok(Plan {
         version: PLAN_VERSION,
         compiler: COMPILER.to_string(),
@@ -114,7 +120,7 @@ pub fn build(input: &BuildInput) -> Result<Plan, String> {
             .collect(),
         result: input.workflow.result.clone(),
         body: left.workflow.body.clone(),
-        wishes: wishes(input.job).into_iter().take(input.job.wishes.len().max(1)).map(|m| wish(m, &total)).collect(),
+        wishes: wishes(input.job).into_iter().take(stated.max(1).max(unproved)).map(|m| wish(m, &total)).collect(),
         steps,
         instances,
         compositions,

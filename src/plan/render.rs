@@ -5,7 +5,7 @@ use super::fallback::in_place;
 use super::model::{EvidenceKind, Hardware, Placed, Plan, PlanClause, PlanStep, PriceChange, ShadowPrice};
 use crate::check::program::Metric;
 use crate::ir::workflow::StepId;
-use crate::solve::outcome::Status;
+use crate::solve::outcome::{NATIVE, Proof, Status};
 use crate::space::encode::unscale;
 use crate::space::reporters::named;
 use crate::units::{counted, shown};
@@ -137,6 +137,9 @@ pub fn text(plan: &Plan, width: u16) -> String {
     for line in extrapolated(plan) {
         let _ = writeln!(out, "extrapolated: {line}");
     }
+    if let Some(line) = unbounded(plan) {
+        let _ = writeln!(out, "for work that is not said: {line}");
+    }
     for line in mixed(plan) {
         let _ = writeln!(out, "reporters differ: {line}");
     }
@@ -147,19 +150,9 @@ pub fn text(plan: &Plan, width: u16) -> String {
     let proof = match plan.proof.status {
         Status::Optimal => {
             let case = if plan.robust { ", in the worst case" } else { "" };
-            format!("optimal ({}{case}), proved by {}", wishes.join(", then "), plan.proof.by)
+            format!("optimal ({}{case}), proved by {}", wishes.join(", then "), proved_by(&plan.proof))
         }
-        Status::Feasible { bound, .. } => {
-            let wish = wishes.first().and_then(|wish| wish.split_once(' ')).map_or("cost", |(_, name)| name);
-            match Metric::ALL.iter().find(|(_, name)| *name == wish) {
-                Some((of, name)) if bound > 0 => {
-                    let side = if *of == Metric::Quality { "above" } else { "under" };
-                    let best = metric(name, unscale(*of, bound));
-                    format!("feasible, not proved optimal: no plan has a {name} {side} {best}")
-                }
-                _ => "feasible, not proved optimal: how much better a plan could be was not found in time".to_string(),
-            }
-        }
+        Status::Feasible { wish, bound } => feasible(plan, wish, bound),
     };
     let (kept, all) = plan.proof.kept;
     let _ = writeln!(
@@ -170,6 +163,31 @@ pub fn text(plan: &Plan, width: u16) -> String {
         counted(plan.proof.z3_checks, "call")
     );
     out
+}
+
+/// How far a plan is from proved: the wishes that are, and what the first one that is not cannot be under.
+pub fn feasible(plan: &Plan, wish: usize, bound: i64) -> String {
+    let before: Vec<&str> = plan.wishes.iter().take(wish).map(|w| w.text.as_str()).collect();
+    let before = if wish == 0 { String::new() } else { format!("{} is proved, and then ", before.join(", then ")) };
+    let said = format!("feasible, not proved optimal: {before}");
+    let open = plan.wishes.get(wish).and_then(|w| Some((w.text.split_once(' ')?.1, w.value)));
+    let known = open.and_then(|(wish, value)| Some((Metric::ALL.iter().find(|(_, n)| *n == wish)?, value)));
+    match known {
+        Some(((of, name), value)) if bound > 0 => {
+            let side = if *of == Metric::Quality { "above" } else { "under" };
+            let best = unscale(*of, bound);
+            let gap = (value - best).abs().checked_div(value.max(best)).unwrap_or_default();
+            let gap = shown(gap * dec!(100), 2);
+            format!("{said}no plan has a {name} {side} {} (gap {gap} %)", metric(name, best))
+        }
+        _ => format!("{said}how much better a plan could be was not found in time"),
+    }
+}
+
+/// Who proved a plan; where z3 was asked and did not confirm all of it, that too.
+pub fn proved_by(proof: &Proof) -> String {
+    let silent = proof.by == NATIVE && proof.z3_checks > 0;
+    if silent { format!("{}; z3 was asked, and gave no answer to some of it", proof.by) } else { proof.by.clone() }
 }
 
 /// `a100 0 to 3: question_answer, 61 GB each`, neighbours that carry the same together.
@@ -257,10 +275,34 @@ pub fn hardware(step: &PlanStep) -> String {
 /// The figures that a plan uses for work that they are not for, each once a step.
 fn extrapolated(plan: &Plan) -> Vec<String> {
     let of_step = |step: &PlanStep| -> Vec<String> {
-        let outside = step.evidence.iter().filter_map(|e| Some((e.figure.as_str(), e.outside.as_ref()?)));
-        outside.map(|(figure, outside)| format!("`{figure}` of {} is {outside}", step.name)).collect()
+        let mut by: Vec<(&String, Vec<String>)> = Vec::new();
+        for evidence in &step.evidence {
+            let Some(outside) = &evidence.outside else { continue };
+            let figure = format!("`{}`", evidence.figure);
+            match by.iter_mut().find(|(other, _)| *other == outside) {
+                Some((_, figures)) => figures.push(figure),
+                None => by.push((outside, vec![figure])),
+            }
+        }
+        let line = |(outside, figures): (&String, Vec<String>)| {
+            let are = if figures.len() == 1 { "is" } else { "are" };
+            format!("{} of {} {are} {outside}", figures.join(", "), step.name)
+        };
+        by.into_iter().map(line).collect()
     };
     plan.steps.iter().flat_map(of_step).collect()
+}
+
+/// The figures that do not say for how much work they are, so that nobody can tell whether they are extrapolated, by step.
+fn unbounded(plan: &Plan) -> Option<String> {
+    let of_step = |step: &PlanStep| {
+        let figures = step.evidence.iter().filter(|e| e.unbounded).map(|e| format!("`{}`", e.figure));
+        let figures: std::collections::BTreeSet<String> = figures.collect();
+        let listed = figures.into_iter().collect::<Vec<_>>().join(", ");
+        (!listed.is_empty()).then(|| format!("{listed} of {}", step.name))
+    };
+    let all: Vec<String> = plan.steps.iter().filter_map(of_step).collect();
+    (!all.is_empty()).then(|| all.join("; "))
 }
 
 /// The steps for which qualities by several reporters were compared, which may have measured differently.

@@ -131,6 +131,7 @@ pub fn run_once(plan: &Plan, sample: &Sample, cx: &RunContext<'_>) -> Result<Too
         tokens_in: m.tokens_in,
         tokens_out: m.tokens_out,
         tokens_cached: m.tokens_cached,
+        ttft_s: m.ttft_s.filter(|first| m.attempts == m.calls && *first <= m.busy_s),
         processor_s,
     }))
 }
@@ -150,6 +151,8 @@ pub struct Took {
     pub tokens_out: u64,
     /// Tokens among those read that it had from a cache.
     pub tokens_cached: u64,
+    /// Seconds until the first token of an answer, the mean of a round; none where a call took more than one request, or nobody says it.
+    pub ttft_s: Option<f64>,
     /// Processor time of us and the programs of the call, seconds; none where a server did the work.
     pub processor_s: Option<f64>,
 }
@@ -174,6 +177,7 @@ impl Took {
             tokens_out: self.tokens_out,
             tokens_cached: self.tokens_cached,
             processor_s: self.processor_s,
+            ttft_s: self.ttft_s,
         }
     }
 }

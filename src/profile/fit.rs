@@ -32,6 +32,8 @@ pub struct Fitted {
     pub per: Vec<Range>,
     /// The 95th percentile of runs as a multiple of what is fitted; with [`ENOUGH_FOR_P95`] runs or more.
     pub p95: Option<f64>,
+    /// The least and the largest of the samples' times as a multiple of what is fitted, 1 where none is beyond.
+    pub off: (f64, f64),
 }
 
 /// Below so many runs, a 95th percentile is the largest run and says little.
@@ -81,13 +83,23 @@ pub fn fit(points: &[Point]) -> Option<Fitted> {
         Range { value: *value, low: low.min(*value), high: high.max(*value) }
     });
     let fixed = ranges.next()?;
-    let per: Vec<Range> = ranges.collect();
-    let predicted = |p: &Point| fixed.value + p.work.iter().zip(&per).map(|(w, r)| w * r.value).sum::<f64>();
-    let mut ratios: Vec<f64> =
-        points.iter().flat_map(|p| p.seconds.iter().map(|s| s / predicted(p))).filter(|r| r.is_finite()).collect();
-    ratios.sort_by(f64::total_cmp);
-    let p95 = (ratios.len() >= ENOUGH_FOR_P95).then(|| ratios[(ratios.len() * 95).div_ceil(100) - 1].max(1.0));
-    Some(Fitted { fixed, per, p95 })
+    Some(Fitted::new(fixed, ranges.collect(), points))
+}
+
+impl Fitted {
+    /// Parts of the time, and how far the runs are from their sum.
+    pub fn new(fixed: Range, per: Vec<Range>, points: &[Point]) -> Fitted {
+        let predicted = |p: &Point| fixed.value + p.work.iter().zip(&per).map(|(w, r)| w * r.value).sum::<f64>();
+        let ratios = points.iter().flat_map(|p| p.seconds.iter().map(|s| s / predicted(p)));
+        let mut ratios: Vec<f64> = ratios.filter(|r| r.is_finite()).collect();
+        ratios.sort_by(f64::total_cmp);
+        let p95 = (ratios.len() >= ENOUGH_FOR_P95).then(|| ratios[(ratios.len() * 95).div_ceil(100) - 1].max(1.0));
+        // Where the time does not follow the work in a line, intervals that hold the runs' noise would still leave whole samples out.
+        let off = points.iter().filter_map(|p| Some(median(&p.seconds)? / predicted(p))).filter(|r| r.is_finite());
+        let (least, most) = off.fold((1.0, 1.0), |(least, most): (f64, f64), r| (least.min(r), most.max(r)));
+        let wide = |r: Range| Range { low: r.low.min(r.value * least), high: r.high.max(r.value * most), ..r };
+        Fitted { fixed: wide(fixed), per: per.into_iter().map(wide).collect(), p95, off: (least, most) }
+    }
 }
 
 /// The parts, none negative, that leave the least squared relative error: over every set of parts that may be positive, since
@@ -193,6 +205,20 @@ mod tests {
             for range in found.per.iter().chain([&found.fixed]) {
                 prop_assert!(range.low >= 0.0 && range.low <= range.value && range.value <= range.high, "{range:?}");
             }
+        }
+    }
+
+    #[test]
+    fn intervals_hold_samples_that_are_off_the_line() {
+        // Twice the work takes ten times as long: no line, and the runs have no noise.
+        let point = |work: f64, seconds: f64| Point { work: vec![work], seconds: vec![seconds; 3] };
+        let points = [point(1.0, 1.0), point(2.0, 10.0), point(4.0, 100.0)];
+        let found = fit(&points).expect("times");
+        assert!(found.off.1 > 1.25 || found.off.0 < 0.8, "{:?}", found.off);
+        for point in &points {
+            let at = |end: fn(&Range) -> f64| end(&found.fixed) + point.work[0] * end(&found.per[0]);
+            let time = point.seconds[0];
+            assert!(at(|r| r.low) <= time * 1.000_001 && time <= at(|r| r.high) * 1.000_001, "{point:?} in {found:?}");
         }
     }
 

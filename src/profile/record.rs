@@ -41,6 +41,10 @@ pub struct Run {
     /// versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub processor_s: Option<f64>,
+    /// Seconds until the first token of an answer, the mean of a round; none where a call took more than one request, where nobody says it,
+    /// or in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttft_s: Option<f64>,
     /// Digest of what was run, but for the sample: runs of all samples with the same one tell together what a call takes. Empty in records of
     /// earlier versions.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -62,6 +66,7 @@ impl Run {
             && self.memory_gb.is_none_or(good)
             && self.joules.is_none_or(good)
             && self.processor_s.is_none_or(good)
+            && self.ttft_s.is_none_or(|first| good(first) && first <= self.seconds)
     }
 }
 
@@ -133,6 +138,7 @@ mod tests {
             tokens_out: 0,
             tokens_cached: 0,
             processor_s: None,
+            ttft_s: None,
             of: String::new(),
             work: Vec::new(),
         }

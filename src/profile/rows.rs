@@ -1,8 +1,9 @@
 //! Measured figures + a measured profile → the profile with these rows in place of earlier ones for the same setting.
 
-use super::fit::Range;
+use super::fit::{self, Range};
 use super::power::Estimate;
 use super::{Measured, Subject, named, plain};
+use crate::library::Concurrency;
 use crate::library::profile::table::COLUMNS;
 use crate::space::Candidate;
 use ecow::EcoString;
@@ -84,7 +85,8 @@ pub fn merge(
             .chain([evidence.to_string(), source])
             .collect()
     };
-    rows.extend(figures(measured).into_iter().map(|figure| row(figure, "measured", source(measured, at))));
+    let batched = matches!(subject.entry.concurrency, Concurrency::Knob(_));
+    rows.extend(figures(measured, batched).into_iter().map(|figure| row(figure, "measured", source(measured, at))));
     rows.extend(at.power.map(|power| {
         let source = format!("{}; {}", power.formula, source(measured, at));
         row(("power".to_string(), "W".to_string(), power.watts), "estimated", source)
@@ -104,18 +106,24 @@ fn source(measured: &Measured, at: Circumstances) -> String {
     format!("{}{load}; runs: {}; {}", at.machine, runs.join(", "), at.command)
 }
 
-fn figures(measured: &Measured) -> Vec<(String, String, Range)> {
+/// `batched` says that a knob says how many calls are made at once: then calls a second are a figure of their own.
+fn figures(measured: &Measured, batched: bool) -> Vec<(String, String, Range)> {
     let mut all = vec![("latency".to_string(), "s".to_string(), measured.fixed)];
-    for (dimension, range) in &measured.per {
+    // What cannot be told from the rest has no row: nothing was measured of it.
+    let told = || measured.per.iter().filter(|(_, range)| range.high > 0.0);
+    for (dimension, range) in told() {
         all.push((format!("latency.per.{dimension}"), unit(dimension).to_string(), *range));
     }
     if let Some(factor) = measured.p95 {
         let times = |r: Range| Range { value: r.value * factor, low: r.value * factor, high: r.value * factor };
         all.push(("latency.p95".to_string(), "s".to_string(), times(measured.fixed)));
-        for (dimension, range) in &measured.per {
+        for (dimension, range) in told() {
             all.push((format!("latency.p95.per.{dimension}"), unit(dimension).to_string(), times(*range)));
         }
     }
+    let rates: Vec<f64> = measured.throughput.iter().map(|(_, calls)| *calls).collect();
+    let rate = fit::ends(&rates).filter(|_| batched);
+    all.extend(rate.map(|range| ("throughput".to_string(), "item/s".to_string(), range)));
     all.extend(measured.memory.map(|range| ("memory".to_string(), "GB".to_string(), range)));
     all.extend(measured.power.map(|range| ("power".to_string(), "W".to_string(), range)));
     all
@@ -130,6 +138,9 @@ fn unit(dimension: &str) -> &'static str {
     }
 }
 
+/// By how much a sample may be off the line before it is said.
+const OFF: f64 = 1.25;
+
 /// A line for people: what a setting takes at each sample.
 pub fn line(setting: &Candidate, measured: &Measured, power: Option<&Estimate>) -> String {
     let at: Vec<String> = measured
@@ -141,5 +152,14 @@ pub fn line(setting: &Candidate, measured: &Measured, power: Option<&Estimate>) 
     let memory = measured.memory.map_or(String::new(), |m| format!("; {} GB", plain(m.value)));
     let estimated = power.map_or(String::new(), |p| format!("; {} W, estimated", plain(p.watts.value)));
     let power = measured.power.map_or(estimated, |p| format!("; {} W", plain(p.value)));
-    format!("{}: {}{memory}{power}", named(setting), at.join(", "))
+    let (least, most) = measured.off;
+    let off = if most > OFF || least < 1.0 / OFF {
+        let by = plain(most.max(1.0 / least));
+        format!(
+            "; the time does not follow the work in a line: a sample is {by} times off it, and the intervals hold it"
+        )
+    } else {
+        String::new()
+    };
+    format!("{}: {}{memory}{power}{off}", named(setting), at.join(", "))
 }

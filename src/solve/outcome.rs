@@ -25,6 +25,9 @@ pub struct Solution {
     pub proof: Proof,
 }
 
+/// Who proved what z3 was not asked about, or gave no answer to.
+pub const NATIVE: &str = "native";
+
 /// How far a solution is proved to be the best.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Proof {

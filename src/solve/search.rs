@@ -67,7 +67,8 @@ pub fn search(model: &Model, goal: Goal, known: Option<Vec<u32>>, carried: &[Pri
         // Without a plan yet, the first look is taken whatever the clock says.
         let out = !budget.spend();
         if out && (search.best.is_some() || budget.is_spent()) {
-            return search.found(budget, Some(0));
+            let least = least(&small, goal);
+            return search.found(budget, Some(least));
         }
         let Some(root) = search.tighten(root, stage) else {
             return search.found(budget, None);
@@ -98,6 +99,19 @@ struct Learned {
     basis: Option<Basis>,
     proofs: Vec<Multipliers>,
     cases: Cases,
+}
+
+/// What no plan of a model is under: every step takes the least that it may.
+fn least(model: &Model, goal: Goal) -> i64 {
+    let of = |weight: &dyn Fn(u32) -> i64| -> Vec<i64> {
+        let least = |step| model.domain.of(step).iter().map(|&column| weight(column)).min().unwrap_or(0);
+        (0..model.domain.steps()).map(least).collect()
+    };
+    match goal {
+        Goal::Any => 0,
+        Goal::Sum(figure) => of(&|column| model.space.sum(column as usize, figure)).iter().sum(),
+        Goal::Path(figure) => model.space.longest(&of(&|column| model.space.figure(column as usize, figure))).0,
+    }
 }
 
 /// Takes a plan that is better than the best so far.

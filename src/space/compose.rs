@@ -123,7 +123,13 @@ impl Role {
     pub fn evidence(&self, library: &Library, candidate: &Candidate) -> Option<Evidence> {
         let basis = self.basis(library, candidate)?;
         let figure = basis.id.figure.to_string();
-        Some(Evidence { kind: basis.evidence, figure, source: basis.source.to_string(), outside: None })
+        Some(Evidence {
+            kind: basis.evidence,
+            figure,
+            source: basis.source.to_string(),
+            outside: None,
+            unbounded: false,
+        })
     }
 }
 

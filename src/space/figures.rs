@@ -365,8 +365,8 @@ fn timed<'r>(rows: &'r Rows<'r>) -> impl Iterator<Item = (&'r Timed<'r>, Decimal
 /// What rows rest on, weakest first.
 fn evidence(rows: &Rows, work: &[(EcoString, Decimal)]) -> Vec<Evidence> {
     let outside = |f: &Figure| {
-        let (condition, amount) = f.outside(work)?;
-        Some(format!("for {condition}, and a call has {}", shown(amount, 0)))
+        let said = f.outside(work).map(|(at, amount)| format!("for {at}, and a call has {}", shown(amount, 0)));
+        said.or_else(|| Some(format!("outside of what was checked: {}", f.unchecked.as_ref()?)))
     };
     let mut all: Vec<Evidence> = rows
         .iter()
@@ -375,6 +375,7 @@ fn evidence(rows: &Rows, work: &[(EcoString, Decimal)]) -> Vec<Evidence> {
             figure: id.figure.to_string(),
             source: f.source.to_string(),
             outside: outside(f),
+            unbounded: f.is_unbounded(&id.figure),
         })
         .collect();
     all.sort();

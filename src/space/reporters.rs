@@ -1,8 +1,8 @@
 //! By whom the qualities are that are compared for a step: two people may have measured differently.
 
-use super::encode::wishes;
+use super::encode::{matches_pin, wishes};
 use super::{Candidate, Space};
-use crate::check::program::{Job, Metric};
+use crate::check::program::{Job, Metric, Pin, RuleKind};
 use crate::ir::workflow::Workflow;
 use crate::library::Library;
 use crate::library::profile::Setting;
@@ -30,13 +30,26 @@ pub fn named(by: &str) -> &str {
     if by.is_empty() { "nobody named" } else { by }
 }
 
-/// Leaves to each step what is judged by one reporter: by the one who judged most models and tools.
-pub fn restrict(space: &mut Space, workflow: &Workflow, library: &Library) {
+/// Leaves to each step what is judged by one reporter: by the one who judged most models and tools. Of what is pinned, nothing else is compared.
+pub fn restrict(space: &mut Space, job: &Job, workflow: &Workflow, library: &Library) {
     for (step, called) in space.steps.iter_mut().zip(&workflow.steps) {
+        let everywhere = job.rules.iter().filter_map(|rule| match &rule.kind {
+            RuleKind::Pin(pin) => Some(pin),
+            _ => None,
+        });
+        let of_task = |pin: &&Pin| {
+            let named = pin.implementation.as_ref().and_then(|name| library.implementations.get(name));
+            named.is_none_or(|entry| entry.tasks.contains(&called.task))
+        };
+        let pins: Vec<&Pin> = called.pins.iter().chain(everywhere.filter(of_task)).collect();
+        let may = |candidate: &Candidate| pins.iter().all(|pin| matches_pin(candidate, pin, library));
         let by: Vec<Option<EcoString>> =
             step.candidates.iter().map(|candidate| reporter(library, called.task.as_str(), candidate)).collect();
         let mut judged: BTreeMap<&EcoString, BTreeSet<&EcoString>> = BTreeMap::new();
         for candidate in step.options.iter().map(|option| option.candidate) {
+            if !may(&step.candidates[candidate]) {
+                continue;
+            }
             if let Some(by) = &by[candidate] {
                 judged.entry(by).or_default().insert(&step.candidates[candidate].implementation);
             }

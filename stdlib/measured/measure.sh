@@ -141,11 +141,11 @@ whisper() { # NAME VARIANT MODEL
 for variant in ${VARIANTS:-tiny base small}; do whisper whisper $variant openai/whisper-$variant; done
 whisper distil_whisper distil_small_en distil-whisper/distil-small.en
 # llama.cpp's own server with random weights of 4.5 bits in the shape of Qwen3-4B (tests/tools/random_gguf.py). What it has read it must read
-# again, so that its runs are alike.
+# again, so that its runs are alike. Such a model does not end by itself: it ends at words that one in some ten of its words is.
 if wanted llama_cpp_chat; then
   llama=${XDG_CACHE_HOME:-$HOME/.cache}/mkbc/llama/bin/python
   [ -f "$work/gguf/Qwen/Qwen3-4B/random.gguf" ] || "$llama" tests/tools/random_gguf.py "$work/gguf"
-  printf '#!/bin/sh\nLLAMA_ARG_CACHE_PROMPT=0 exec "%s" "%s/tests/servers/llama_server.py" "$@"\n' "$llama" "$PWD" >"$work/llama-server"
+  printf '#!/bin/sh\nLLAMA_ARG_CACHE_PROMPT=0 exec "%s" "%s/tests/servers/llama_server.py" "$@" --reverse-prompt "37 " --reverse-prompt "55 " --reverse-prompt "73 "\n' "$llama" "$PWD" >"$work/llama-server"
   chmod +x "$work/llama-server"
   MKBC_LLAMA_CPP=$PWD/$work/llama-server MKBC_WEIGHTS=$PWD/$work/gguf \
     measure llama_cpp_chat --task combine_answers --knob variant=qwen3_4b --samples "$work/merging.jsonl" --least 2

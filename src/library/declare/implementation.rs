@@ -14,8 +14,9 @@ use crate::library::roofline::chip::Chip;
 use crate::library::roofline::estimates::{Basis, Estimates, VARIANT};
 use crate::library::roofline::family::{self, Constants};
 use crate::library::size::Scope;
-use crate::library::{Concurrency, Engine, Implementation, Library, RateLimit, Setting, errors};
+use crate::library::{Concurrency, Device, Engine, Implementation, Library, RateLimit, Setting, errors};
 use crate::library::{placeholders, reached};
+use crate::space::candidates::{MOST_SETTINGS, combinations};
 use crate::syntax::ast::{self, Atom, AtomKind, LibraryLineKind, Name, Property};
 use crate::types::Type;
 use crate::units::Dimension;
@@ -139,6 +140,12 @@ impl ImplementationPass<'_> {
                     entry.knobs.push((name.text.clone(), values));
                 }
             }
+        }
+        if combinations(&entry.knobs) > MOST_SETTINGS {
+            let wanted = format!("knobs with {MOST_SETTINGS} combinations of values at most: every one is looked at");
+            cx.push(errors::bad_value(i.name.span, &i.name.text, &wanted));
+            // What is reported here is looked at nowhere.
+            entry.knobs.clear();
         }
         let mut profiles: Vec<FileId> = Vec::new();
         let mut has_profile = false;
@@ -300,13 +307,19 @@ impl ImplementationPass<'_> {
             known.architectures.entry(*file).or_insert_with(|| architecture::read(text(*file), *file, cx));
         let constants = known.constants.get_or_insert_with(|| family::read(text(*fitted), *fitted, cx));
         let has = |variant: &EcoString| entry.knobs.iter().any(|(n, values)| n == VARIANT && values.contains(variant));
-        let named = |device: &str| entry.hardware.iter().any(|h| h.device == device || h.device == "gpu");
-        let devices = self.library.devices.values().filter(|d| d.gpu && named(&d.name));
-        let units: BTreeSet<u32> = entry.hardware.iter().flat_map(|h| h.units.iter().copied()).collect();
+        let units = |d: &Device| -> BTreeSet<u32> {
+            let named = entry.hardware.iter().filter(|h| h.device == d.name || (h.device == "gpu" && d.gpu));
+            named.flat_map(|h| h.units.iter().copied()).filter(|units| *units > 0).collect()
+        };
+        // Cores are estimated where they say what they are; of a GPU that does not, the refusal says so.
+        let devices = self.library.devices.values().filter(|d| d.gpu || d.facts.architecture.is_some());
+        let devices = devices.map(|d| (d.name.clone(), Chip::of(d), units(d))).filter(|(.., units)| !units.is_empty());
+        let chips: Vec<_> = devices.collect();
+        let units: BTreeSet<u32> = chips.iter().flat_map(|chip| chip.2.iter().copied()).collect();
         Some(Estimates::new(Basis {
             models: architectures.iter().filter(|m| has(&m.variant)).cloned().collect(),
-            chips: devices.map(|d| (d.name.clone(), Chip::of(d))).collect(),
-            units: units.into_iter().filter(|u| *u > 0).collect(),
+            chips,
+            units: units.into_iter().collect(),
             batch,
             serve: entry.engine.as_ref().and_then(|e| e.text("serve")).unwrap_or("vllm").into(),
             constants: constants.clone(),

@@ -29,11 +29,20 @@ pub struct Figure {
     pub benchmark: Option<EcoString>,
     /// The engine and its version.
     pub engine: Option<EcoString>,
+    /// Of an estimate outside of what its formulas were checked on: why.
+    pub unchecked: Option<EcoString>,
     /// Where it is written.
     pub at: Span,
 }
 
 impl Figure {
+    /// Whether it is a time by work, under this name, that somebody took and that does not say for how much work. What a formula gives holds
+    /// for any.
+    pub fn is_unbounded(&self, name: &str) -> bool {
+        let taken = self.evidence != EvidenceKind::Estimated;
+        taken && self.conditions.is_empty() && name.starts_with("latency.") && name.contains(".per.")
+    }
+
     /// A time as it was measured: so many times as long as this says.
     pub fn paced(&self, pace: &Pace) -> Figure {
         let times = |value: Decimal| value.saturating_mul(pace.times).normalize();

@@ -281,8 +281,7 @@ fn rising(profile: &Profile, entry: &For, cx: &mut Diagnostics) {
             for row in profile.rows(&format!("latency{high}{per}")) {
                 for low in &PERCENTILES[..place] {
                     let lower = format!("latency{low}{per}");
-                    let mut twins = profile.twins(&lower, row).filter(|r| r.figure.conditions == row.figure.conditions);
-                    if let Some(below) = twins.find(|r| r.figure.value > row.figure.value) {
+                    if let Some(below) = beside(profile, &lower, row).find(|r| r.figure.value > row.figure.value) {
                         let message = format!("`latency{high}{per}` lies below `{lower}` of the same setting");
                         let wanted = "a percentile is never below a lower one: correct one of the two";
                         cx.push(errors::falls(row.figure.at, message, below.figure.at, wanted));
@@ -298,25 +297,75 @@ fn rising(profile: &Profile, entry: &For, cx: &mut Diagnostics) {
             cx.push(errors::falls(cached.figure.at, message, fresh.figure.at, "correct one of the two prices"));
         }
     }
+    by_work(profile, cx);
     let Concurrency::Knob(batch) = entry.concurrency else { return };
     let Some(column) = profile.knobs.iter().position(|k| k == batch) else { return };
-    let mut settings: BTreeMap<Vec<Option<EcoString>>, Vec<(Decimal, &Row)>> = BTreeMap::new();
-    for row in profile.rows("memory") {
+    for (figure, means) in RISE {
+        let mut settings: BTreeMap<Vec<Option<EcoString>>, Vec<(Decimal, &Row)>> = BTreeMap::new();
         // Estimates may suppose requests of other lengths for each batch.
-        let of_batch = row.knobs[column].as_ref().filter(|_| row.figure.evidence == EvidenceKind::Measured);
-        let Some(calls) = of_batch.and_then(|v| v.parse().ok()) else { continue };
-        let mut key = row.key();
-        key[column] = None;
-        settings.entry(key).or_default().push((calls, row));
+        for row in profile.rows(figure).iter().filter(|row| row.figure.evidence == EvidenceKind::Measured) {
+            let Some(calls) = row.knobs[column].as_ref().and_then(|v| v.parse().ok()) else { continue };
+            let mut key = row.key();
+            key[column] = None;
+            settings.entry(key).or_default().push((calls, row));
+        }
+        for rows in settings.values_mut() {
+            rows.sort_by_key(|(calls, _)| *calls);
+            for pair in rows.windows(2) {
+                let [(few, less), (many, more)] = pair else { continue };
+                if less.figure.conditions == more.figure.conditions && more.figure.value < less.figure.value {
+                    let message = format!("the {figure} for {batch} {many} lies below that for {batch} {few}");
+                    cx.push(errors::falls(
+                        more.figure.at,
+                        message,
+                        less.figure.at,
+                        &format!("{means}: correct one of the two"),
+                    ));
+                }
+            }
+        }
     }
-    for rows in settings.values_mut() {
-        rows.sort_by_key(|(calls, _)| *calls);
-        for pair in rows.windows(2) {
-            let [(few, less), (many, more)] = pair else { continue };
-            if less.figure.conditions == more.figure.conditions && more.figure.value < less.figure.value {
-                let message = format!("the memory for {batch} {many} lies below that for {batch} {few}");
-                let wanted = "more calls at once never need less memory: correct one of the two";
-                cx.push(errors::falls(more.figure.at, message, less.figure.at, wanted));
+}
+
+/// What never falls where more calls are under way, and why.
+const RISE: [(&str, &str); 3] = [
+    ("memory", "more calls at once never need less memory"),
+    ("latency.per.output", "more calls at once never write a token sooner"),
+    ("throughput", "more calls at once never get less done"),
+];
+
+/// The rows of a figure that stand beside a row of another one, as the planner finds them: of all that may be asked for together with it, for
+/// the same work, those that fill most columns.
+fn beside<'a>(profile: &'a Profile, name: &str, row: &'a Row) -> impl Iterator<Item = &'a Row> {
+    let meets = |other: &&Row| {
+        let no_wider = row.filled().count() >= other.filled().count();
+        no_wider && other.may_meet(row) && other.figure.conditions == row.figure.conditions
+    };
+    let meeting: Vec<&Row> = profile.rows(name).iter().filter(meets).collect();
+    let most = meeting.iter().map(|other| other.filled().count()).max().unwrap_or(0);
+    meeting.into_iter().filter(move |other| other.filled().count() == most)
+}
+
+/// Reports a time or memory that somebody took and that falls where there is more work, of rows for ranges of the same work.
+fn by_work(profile: &Profile, cx: &mut Diagnostics) {
+    for figure in ["latency", "memory"] {
+        // A time may have parts by work beside it, which then say how it rises.
+        if figure == "latency" && profile.names().any(|name| name.starts_with("latency.per.")) {
+            continue;
+        }
+        let taken = |row: &&Row| row.figure.evidence != EvidenceKind::Estimated;
+        for row in profile.rows(figure).iter().filter(taken) {
+            let [condition] = row.figure.conditions.as_slice() else { continue };
+            let less = profile.twins(figure, row).filter(|other| taken(other)).find(|other| {
+                let [of] = other.figure.conditions.as_slice() else { return false };
+                let before = of.work == condition.work && of.to.is_some_and(|to| to <= condition.from);
+                before && other.key() == row.key() && other.figure.value > row.figure.value
+            });
+            if let Some(less) = less {
+                let (of, more) = (&less.figure.conditions[0], condition);
+                let message = format!("the {figure} for {more} lies below that for {of}");
+                let wanted = "more work never takes less: correct one of the two";
+                cx.push(errors::falls(row.figure.at, message, less.figure.at, wanted));
             }
         }
     }

@@ -159,6 +159,7 @@ fn line(record: &Record, knobs: &[(EcoString, Span)]) -> Result<Line, Wrong> {
             reporter: record.get("reporter").cloned(),
             benchmark,
             engine: record.get("engine").cloned(),
+            unchecked: None,
             at: record.at("value"),
         },
     })

@@ -7,7 +7,7 @@ use crate::library::sheet::{self, Record, Wrong};
 use ecow::EcoString;
 use rust_decimal::prelude::ToPrimitive;
 
-/// The columns of a file of architectures.
+/// The columns of a file of architectures. Beside them it may have [`WIDTH`].
 pub const COLUMNS: [&str; 13] = [
     "variant",
     "params_b",
@@ -23,6 +23,9 @@ pub const COLUMNS: [&str; 13] = [
     "context",
     "source",
 ];
+
+/// Of a model whose cache holds something else than the keys and values of its heads: how many numbers of a token and layer.
+pub const WIDTH: &str = "kv_width";
 
 /// A decoder of text.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +48,8 @@ pub struct Transformer {
     pub kv_heads: f64,
     /// Numbers in a head.
     pub head_dim: f64,
+    /// Numbers that the cache holds of a token and layer, where these are no keys and values.
+    pub latent: Option<f64>,
     /// Bits of a weight.
     pub weight_bits: u32,
     /// The most tokens of prompt and answer together.
@@ -66,23 +71,23 @@ impl Transformer {
         (self.active - self.looked_up).max(0.0)
     }
 
-    /// Bytes of all weights.
-    pub fn weight_bytes(&self) -> f64 {
-        self.parameters * f64::from(self.weight_bits) / 8.0
+    /// Bytes of all weights of so many bits.
+    pub fn weight_bytes(&self, bits: f64) -> f64 {
+        self.parameters * bits / 8.0
     }
 
-    /// Bytes of the weights that a step of so many sequences reads: of a mixture, the experts that any of them uses, as if each
-    /// token drew its share of the weights by itself.
-    pub fn touched(&self, sequences: f64) -> f64 {
+    /// Bytes of the weights, of so many bits, that a step of so many sequences reads: of a mixture, the experts that any of them uses,
+    /// as if each token drew its share of the weights by itself.
+    pub fn touched(&self, sequences: f64, bits: f64) -> f64 {
         let all = self.parameters - self.looked_up;
         let share = self.multiplied() / all;
         let used = if self.is_mixture() { 1.0 - (1.0 - share).powf(sequences) } else { 1.0 };
-        all * used * f64::from(self.weight_bits) / 8.0
+        all * used * bits / 8.0
     }
 
     /// Bytes that the KV cache holds of a token.
     pub fn kv_bytes(&self, element: f64) -> f64 {
-        2.0 * self.layers * self.kv_heads * self.head_dim * element
+        self.layers * self.latent.unwrap_or(2.0 * self.kv_heads * self.head_dim) * element
     }
 }
 
@@ -156,6 +161,7 @@ fn transformer(record: &Record) -> Result<Transformer, Wrong> {
         heads: whole("heads")?,
         kv_heads: whole("kv_heads")?,
         head_dim: whole("head_dim")?,
+        latent: record.get(WIDTH).map(|_| whole(WIDTH)).transpose()?,
         weight_bits,
         context: whole("context")? as u32,
         source: text("source")?.clone(),

@@ -16,11 +16,13 @@ pub enum Architecture {
     Blackwell,
     Cdna3,
     Cdna4,
+    /// Cores of a processor, which share its memory.
+    Cores,
 }
 
 impl Architecture {
     /// All, with their names in the language.
-    pub const ALL: [(&str, Architecture); 8] = [
+    pub const ALL: [(&str, Architecture); 9] = [
         ("volta", Architecture::Volta),
         ("turing", Architecture::Turing),
         ("ampere", Architecture::Ampere),
@@ -29,6 +31,7 @@ impl Architecture {
         ("blackwell", Architecture::Blackwell),
         ("cdna3", Architecture::Cdna3),
         ("cdna4", Architecture::Cdna4),
+        ("cores", Architecture::Cores),
     ];
 
     /// By its name.
@@ -43,13 +46,17 @@ impl Architecture {
 
     /// Who makes it, as in the table of constants.
     pub fn maker(self) -> &'static str {
-        if matches!(self, Architecture::Cdna3 | Architecture::Cdna4) { "amd" } else { "nvidia" }
+        match self {
+            Architecture::Cdna3 | Architecture::Cdna4 => "amd",
+            Architecture::Cores => "cores",
+            _ => "nvidia",
+        }
     }
 
     /// How much faster than with 16 bits it multiplies weights of so many bits. Four bits are unpacked to 16 first.
     pub fn speedup(self, weight_bits: u32) -> f64 {
-        let eight = !matches!(self, Architecture::Volta | Architecture::Turing | Architecture::Ampere);
-        if weight_bits == 8 && eight { 2.0 } else { 1.0 }
+        let plain = [Architecture::Volta, Architecture::Turing, Architecture::Ampere, Architecture::Cores];
+        if weight_bits == 8 && !plain.contains(&self) { 2.0 } else { 1.0 }
     }
 }
 
@@ -64,8 +71,8 @@ pub struct Chip {
     pub bandwidth: f64,
     /// Bytes a second to another one, where they are linked directly.
     pub link: Option<f64>,
-    /// Bytes of memory.
-    pub memory: f64,
+    /// Bytes of memory of its own; cores have their machine's.
+    pub memory: Option<f64>,
     /// The most that it draws, watts.
     pub power: f64,
     /// What it draws idle, watts.
@@ -78,12 +85,17 @@ impl Chip {
         let needed = |value: Option<Decimal>, name| value.and_then(|v| v.to_f64()).filter(|v| *v > 0.0).ok_or(name);
         let optional = |value: Option<Decimal>| value.and_then(|v| v.to_f64()).filter(|v| *v > 0.0);
         let facts = &device.facts;
+        let architecture = facts.architecture.ok_or("architecture")?;
+        let memory = optional(device.memory_gb).map(|memory| memory * 1e9);
+        if memory.is_none() && architecture != Architecture::Cores {
+            return Err("memory");
+        }
         Ok(Chip {
-            architecture: facts.architecture.ok_or("architecture")?,
+            architecture,
             flops: needed(facts.tflops, "tflops")? * 1e12,
             bandwidth: needed(facts.bandwidth, "bandwidth")? * 1e9,
             link: optional(facts.link).map(|link| link * 1e9),
-            memory: needed(device.memory_gb, "memory")? * 1e9,
+            memory,
             power: needed(facts.power, "power")?,
             idle: optional(facts.idle),
         })

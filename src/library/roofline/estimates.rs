@@ -10,6 +10,7 @@ use crate::library::profile::{Condition, Figure, Pace, Setting};
 use ecow::{EcoString, eco_format};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::{FromPrimitive, ToPrimitive};
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 /// The figures that are estimated.
@@ -32,9 +33,9 @@ const USUAL: usize = 6;
 pub struct Basis {
     /// The models.
     pub models: Vec<Transformer>,
-    /// The devices, or the fact that the library lacks of them.
-    pub chips: Vec<(EcoString, Result<Chip, &'static str>)>,
-    /// How many devices may share a model.
+    /// The devices, or the fact that the library lacks of them, and how many of them may share a model.
+    pub chips: Vec<(EcoString, Result<Chip, &'static str>, BTreeSet<u32>)>,
+    /// How many of any device may.
     pub units: Vec<u32>,
     /// How many requests are under way at once: the knob that says it, and its values.
     pub batch: (Option<EcoString>, Vec<u32>),
@@ -124,7 +125,7 @@ impl Estimates {
 
     /// Why there is no estimate for a setting whose model is known.
     pub fn refusal(&self, setting: &Setting) -> Option<EcoString> {
-        let device = self.basis.chips.iter().find(|(name, _)| name == setting.device)?;
+        let device = self.basis.chips.iter().find(|(name, ..)| name == setting.device)?;
         if let Err(fact) = device.1 {
             return Some(eco_format!("`{}` does not say its `{fact}`", device.0));
         }
@@ -151,7 +152,8 @@ impl Estimates {
                 (0..counts.2).flat_map(move |units| (0..counts.3).map(move |batch| Place { model, chip, units, batch }))
             })
         });
-        places.filter_map(|place| self.slot(place)).map(|slot| &slot.trust)
+        let may = |place: &Place| chips[place.chip].2.contains(&units[place.units]);
+        places.filter(may).filter_map(|place| self.slot(place)).map(|slot| &slot.trust)
     }
 
     /// The setting and work of a place, in words.
@@ -161,7 +163,7 @@ impl Estimates {
         let (rest, b) = (slot / batch.1.len().max(1), slot % batch.1.len().max(1));
         let (rest, u) = (rest / units.len().max(1), rest % units.len().max(1));
         let (m, c) = (rest / chips.len().max(1), rest % chips.len().max(1));
-        let (Some(model), Some((chip, _)), Some(units), Some(calls)) =
+        let (Some(model), Some((chip, ..)), Some(units), Some(calls)) =
             (models.get(m), chips.get(c), units.get(u), batch.1.get(b))
         else {
             return String::new();
@@ -181,7 +183,7 @@ impl Estimates {
         };
         Some(Place {
             model: models.iter().position(|m| m.variant == *variant)?,
-            chip: chips.iter().position(|(name, _)| name == setting.device)?,
+            chip: chips.iter().position(|(name, ..)| name == setting.device)?,
             units: units.iter().position(|u| *u == setting.units)?,
             batch: batch.1.iter().position(|b| Some(*b) == calls)?,
         })
@@ -257,33 +259,42 @@ impl Estimate<'_> {
     fn writing(&self, at: usize) -> [Figure; 3] {
         let (s, batch, context) = (&self.serving, f64::from(self.batch), f64::from(STEPS[at]));
         let figure = |value, unit, what: &str| self.figure(value, unit, condition("context", at), what);
-        let mut power = figure(s.power(batch, context), "W", "power: the share of bandwidth and operations in use");
+        let watts = s.power(batch, context);
+        let mut power = figure(watts, "W", "power: the share of bandwidth and operations in use");
         let most = decimal(f64::from(s.units) * s.chip.power);
-        power.interval.1 = power.interval.1.min(most).max(power.value);
+        // The formula of power was fitted to vLLM's.
+        let fitted = s.constants.serve == "vllm";
+        let spread = if fitted { self.spread() } else { trust::UNCHECKED };
+        power.interval = (decimal(watts / spread), decimal(watts * spread).min(most).max(power.value));
         let bytes = s.memory(batch, context);
         let mut memory = figure(bytes / 1e9, "GB", "formula 7: weights and KV cache");
-        memory.interval = (decimal(s.model.weight_bytes() / 1e9).min(memory.value), decimal(bytes / 1e9 * ROOM));
+        memory.interval = (decimal(s.weights() / 1e9).min(memory.value), decimal(bytes / 1e9 * ROOM));
         let what = format!("formula 4: a step of {} sequences", self.batch);
         [figure(s.step(batch, context), "s/tok", &what), power, memory]
     }
 
+    /// The factor of an interval: what the constants were checked to keep, or more outside of that.
+    fn spread(&self) -> f64 {
+        let checked = self.serving.constants.spread;
+        if matches!(self.trust, Trust::Outside(_)) { checked.max(trust::UNCHECKED) } else { checked }
+    }
+
     fn figure(&self, value: f64, unit: &'static str, of: Condition, what: &str) -> Figure {
         let Serving { model, chip, units, constants } = self.serving;
-        let (spread, outside) = match self.trust {
-            Trust::Outside(why) => {
-                (constants.spread.max(trust::UNCHECKED), format!("; not checked: {}", why.join(", ")))
-            }
-            _ => (constants.spread, String::new()),
+        let spread = self.spread();
+        let outside = match self.trust {
+            Trust::Outside(why) => format!("; not checked: {}", why.join(", ")),
+            _ => String::new(),
         };
         let mixture = if model.is_mixture() { format!(" ({:.1}e9 used)", model.active / 1e9) } else { String::new() };
         let source = eco_format!(
-            "roofline, {what}, {of}; constants {}; {:.1}e9 parameters{mixture}, {} bit, on {} * {units}: {:.0} TFLOP/s, {:.0} GB/s{outside}; architecture: {}",
+            "roofline, {what}, {of}; constants {}; {:.1}e9 parameters{mixture}, {} bit, on {} * {units}: {} TFLOP/s, {} GB/s{outside}; architecture: {}",
             constants.family,
             model.parameters / 1e9,
-            model.weight_bits,
+            self.serving.bits(),
             self.device,
-            chip.flops / 1e12,
-            chip.bandwidth / 1e9,
+            decimal(chip.flops / 1e12),
+            decimal(chip.bandwidth / 1e9),
             model.source,
         );
         Figure {
@@ -297,6 +308,10 @@ impl Estimate<'_> {
             reporter: Some("roofline".into()),
             benchmark: None,
             engine: Some(constants.family.clone()),
+            unchecked: match self.trust {
+                Trust::Outside(why) => Some(why.join(", ").into()),
+                Trust::Checked | Trust::Refused(_) => None,
+            },
             at: model.at,
         }
     }

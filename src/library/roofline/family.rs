@@ -31,6 +31,12 @@ pub struct Constants {
     pub sequence: f64,
     /// Seconds of a step.
     pub step: f64,
+    /// How many times as long as the formulas say a mixture of experts takes.
+    pub mixture: f64,
+    /// Bits of a weight as the server keeps it there, whatever the architecture says.
+    pub bits: Option<f64>,
+    /// How many times it holds the weights in memory.
+    pub copies: f64,
     /// The factor within which the published cells lie.
     pub spread: f64,
     /// What they were fitted to.
@@ -74,6 +80,9 @@ fn constants(record: &Record) -> Result<Constants, Wrong> {
         layer: number("layer_us", 0.0)? * 1e-6,
         sequence: number("sequence_us", 0.0)? * 1e-6,
         step: number("step_ms", 0.0)? * 1e-3,
+        mixture: if record.get("mixture").is_some() { number("mixture", 1.0)? } else { 1.0 },
+        bits: record.get("weight_bits").map(|_| number("weight_bits", 1.0)).transpose()?,
+        copies: if record.get("copies").is_some() { number("copies", 1.0)? } else { 1.0 },
         spread: number("spread", 1.0)?,
         source: text("source")?,
     })

@@ -86,7 +86,9 @@ pub fn ended(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("ended with status {code}"),
         (None, Some(9)) => "was killed (signal 9; out of memory?)".to_owned(),
-        (None, Some(4)) => "was ended by signal 4: it has instructions that this processor does not (built for AVX-512?)".to_owned(),
+        (None, Some(4)) => {
+            "was ended by signal 4: it has instructions that this processor does not (built for AVX-512?)".to_owned()
+        }
         (None, signal) => format!("was ended by signal {}", signal.unwrap_or(0)),
     }
 }

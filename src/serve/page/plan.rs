@@ -82,7 +82,7 @@ pub fn totals(plan: &Plan) -> Markup {
         "pairs",
         &[
             ("Wishes", html!("{}", wishes.join(", then "))),
-            ("Proof", html!("{}", proof(&plan.proof))),
+            ("Proof", html!("{}", proof(plan))),
             ("Machines", html!("{}", plan.cluster.name)),
             ("Rate", rate.unwrap_or_default()),
             ("Robust", robust.unwrap_or_default()),

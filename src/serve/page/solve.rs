@@ -276,7 +276,7 @@ fn then(before: &Plan, after: &Result<Plan, String>) -> Markup {
         true => html!("<p class=\"verdict\">{} as the run has.</p>", marked("done", "same plan")),
         false => html!("<h3>What changes</h3><ul class=\"changes\">{}</ul>", changed),
     };
-    let about = pairs("pairs", &[("Proof", html!("{}", proof(&after.proof)))]);
+    let about = pairs("pairs", &[("Proof", html!("{}", proof(after)))]);
     html!(
         "{}{}{}<h3>Clauses</h3>{}",
         changed,

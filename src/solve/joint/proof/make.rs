@@ -5,7 +5,7 @@ use super::super::menu::{Menu, menu};
 use super::super::problem::faults;
 use super::super::{Limits as Joint, Search, problem::Fleet};
 use super::{Certificate, Least, MOST_PRICE, Rounded, verify};
-use crate::solve::outcome::{Outcome, Status};
+use crate::solve::outcome::{NATIVE, Outcome, Status};
 use crate::solve::{Certify, Limits, proof, solve};
 
 /// A certificate, what it proves, and who refuted that the jobs cost less.
@@ -62,8 +62,8 @@ pub fn certify(fleet: &Fleet, cost: i128, limits: &Joint, of_jobs: &Limits) -> O
         certificate.jobs.push(Least { cost: solution.values[0], refutation });
         // One job that z3 did not agree on leaves the native search as the one who says it of all.
         let name = solution.proof.by;
-        by = Some(by.filter(|by| *by != name).map_or(name, |_| "native".to_owned()));
+        by = Some(by.filter(|by| *by != name).map_or(name, |_| NATIVE.to_owned()));
     }
     let bound = verify(fleet, &certificate).ok()?;
-    Some(Certified { certificate, bound, by: by.unwrap_or_else(|| "native".to_owned()) })
+    Some(Certified { certificate, bound, by: by.unwrap_or_else(|| NATIVE.to_owned()) })
 }
