@@ -65,7 +65,6 @@ pub struct Ray {
     name: String,
     /// What a driver wants to hear before it works.
     secret: String,
-    package: String,
     /// Where Python files are looked for.
     folders: Vec<PathBuf>,
     steps: Steps,
@@ -95,14 +94,13 @@ impl Ray {
         }
         let secret = random::<24>()?;
         let name = format!("mkbc-{}", random::<6>()?);
-        let (package, bytes) = package::package(DRIVER, program)?;
+        let bytes = package::package(DRIVER, program)?;
         let jobs = Jobs::new(url, token, bytes)?;
         Ok(Ray {
             jobs,
             host,
             name,
             secret,
-            package,
             folders,
             steps: Steps::default(),
             generation: Cell::new(0),
@@ -139,9 +137,10 @@ impl Ray {
         }
         self.generation.set(generation);
         let job = self.job();
-        self.jobs.upload(&self.package).await?;
+        let package = package::name(&job);
+        self.jobs.upload(&package).await?;
         let env = json!({ "MKBC_SECRET": self.secret, "MKBC_HOST": self.host });
-        self.jobs.submit(&job, "python driver.py", &self.package, &env).await?;
+        self.jobs.submit(&job, "python driver.py", &package, &env).await?;
         let listens = async {
             loop {
                 let logs = self.jobs.logs(&job).await?;

@@ -60,14 +60,22 @@ fn a_choice_exactly_at_a_limit_is_kept_though_another_breaks_one_by_rounding() {
     assert_eq!(plan["proof"]["status"], "optimal");
 }
 
+/// The plan of a job with a soft limit that one choice breaks by less than rounding shows.
+fn soft(more: &str) -> Value {
+    let folder = edge();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("a file");
+    write("lib/free.mkb", "cluster free { cpu * 4 }\n");
+    write(
+        "job.mkb",
+        "use edge\njob j(text: Text) -> Text {\n  prefer cost <= 0.001 usd\n  minimize latency\n  expect text of 20 tok\n  shorten(text)\n}\n",
+    );
+    let done = mkbc(folder.path(), &format!("plan job.mkb --library lib --cluster free --json {more}"));
+    serde_json::from_slice(&done.stdout).expect("a plan")
+}
+
 #[test]
 fn a_soft_limit_that_can_be_kept_is_kept_though_another_choice_breaks_it_by_rounding() {
-    let folder = edge();
-    std::fs::write(folder.path().join("lib/free.mkb"), "cluster free { cpu * 4 }\n").expect("a file");
-    let job = "use edge\njob j(text: Text) -> Text {\n  prefer cost <= 0.001 usd\n  minimize latency\n  expect text of 20 tok\n  shorten(text)\n}\n";
-    std::fs::write(folder.path().join("job.mkb"), job).expect("a job");
-    let done = mkbc(folder.path(), "plan job.mkb --library lib --cluster free --json");
-    let plan: Value = serde_json::from_slice(&done.stdout).expect("a plan");
+    let plan = soft("");
     assert_eq!(plan["steps"][0]["knobs"]["v"], "b", "{plan:#}");
     assert_eq!(plan["proof"]["status"], "optimal");
     assert_eq!(plan["clauses"][0]["holds"], true, "{}", plan["clauses"]);
@@ -75,12 +83,7 @@ fn a_soft_limit_that_can_be_kept_is_kept_though_another_choice_breaks_it_by_roun
 
 #[test]
 fn soft_lines_that_there_was_no_time_for_leave_no_plan_called_optimal() {
-    let folder = edge();
-    std::fs::write(folder.path().join("lib/free.mkb"), "cluster free { cpu * 4 }\n").expect("a file");
-    let job = "use edge\njob j(text: Text) -> Text {\n  prefer cost <= 0.001 usd\n  minimize latency\n  expect text of 20 tok\n  shorten(text)\n}\n";
-    std::fs::write(folder.path().join("job.mkb"), job).expect("a job");
-    let done = mkbc(folder.path(), "plan job.mkb --library lib --cluster free --time-limit 0 --json");
-    let plan: Value = serde_json::from_slice(&done.stdout).expect("a plan");
+    let plan = soft("--time-limit 0");
     assert!(plan["proof"]["status"]["feasible"].is_object(), "{}", plan["proof"]);
 }
 

@@ -94,7 +94,8 @@ fn what_is_measured_is_what_it_takes_and_stands_before_guesses() {
     mkbc.write("job.mkb", JOB.replace("of 3 tok", "of 3000 tok"));
     let base = ["plan", "job.mkb", "--library", "lib", "--cluster", "cpu_only"];
     let far = mkbc.run(&base);
-    let said = far.out.contains("extrapolated: `latency`") && far.out.contains(" of copy are for characters ");
+    let line = |l: &&str| l.starts_with("extrapolated: ") && l.contains("`latency`");
+    let said = far.out.lines().find(line).is_some_and(|l| l.contains(" of copy are for characters "));
     assert!(far.code == Some(0) && said, "{far:?}");
     let refused = mkbc.run(&[&base[..], &["--strict-evidence"]].concat());
     assert!(refused.code == Some(1) && refused.err.contains("and a call has 3000"), "{refused:?}");

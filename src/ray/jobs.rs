@@ -60,12 +60,9 @@ impl Jobs {
         Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
     }
 
-    /// Brings the package there, if it is not yet: its name is its digest.
+    /// Brings the package there.
     pub async fn upload(&self, name: &str) -> Result<(), Fault> {
         let path = format!("api/packages/gcs/{name}");
-        if self.send(self.ask(Method::GET, &path)?).await?.status().is_success() {
-            return Ok(());
-        }
         let request = self.ask(Method::PUT, &path)?.timeout(UPLOAD).body(self.package.clone());
         self.good("take the package", request).await.map(|_| ())
     }

@@ -1,18 +1,21 @@
-//! The driver's files and this program → a zip file that Ray unpacks where its jobs work, named by its digest. Nothing is compressed: it is
-//! made once and sent at most once.
+//! The driver's files and this program → a zip file that Ray unpacks where its jobs work, of a name of its own for each. Nothing is
+//! compressed: it is made once.
 
 use crate::digest::hex;
 use crate::run::fault::Fault;
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
-/// The package's name at Ray, and its bytes.
-pub fn package(driver: &[(&str, &str)], program: &Path) -> Result<(String, Vec<u8>), Fault> {
+/// What a job's package is called at Ray. No two jobs share one: Ray deletes that of a job that has ended, also from under one that begins.
+pub fn name(job: &str) -> String {
+    format!("_ray_pkg_{}.zip", hex(&Sha256::digest(job.as_bytes())[..16]))
+}
+
+/// The bytes of a package.
+pub fn package(driver: &[(&str, &str)], program: &Path) -> Result<Vec<u8>, Fault> {
     let binary = std::fs::read(program).map_err(|e| Fault::storage("read", program, &e))?;
     let own = driver.iter().map(|(name, text)| (*name, text.as_bytes()));
-    let bytes = zip(&own.chain([("mkbc", binary.as_slice())]).collect::<Vec<_>>());
-    let digest = hex(&Sha256::digest(&bytes)[..16]);
-    Ok((format!("_ray_pkg_{digest}.zip"), bytes))
+    Ok(zip(&own.chain([("mkbc", binary.as_slice())]).collect::<Vec<_>>()))
 }
 
 /// A zip file with these files, stored as they are, without times.

@@ -17,11 +17,6 @@ pub fn enumerate(index: usize, step: &Step, input: &Input) -> StepSpace {
             space.excluded.extend(space.absent.last().cloned());
             continue;
         }
-        if combinations(&implementation.knobs) > MOST_SETTINGS {
-            let why = format!("its knobs have more combinations of values than the {MOST_SETTINGS} that are looked at");
-            space.excluded.push((implementation.name.clone(), why));
-            continue;
-        }
         let settings = knob_settings(&implementation.knobs);
         let before = space.excluded.len();
         for option in &implementation.hardware {
@@ -132,14 +127,6 @@ fn needed(option: &HardwareOption) -> String {
         Some(gb) => format!("`{}` with {gb} GB", option.device),
         None => format!("`{}`", option.device),
     }
-}
-
-/// Combinations of knob values that an entry may have: the planner looks at every one of them.
-pub const MOST_SETTINGS: u64 = 10_000;
-
-/// How many combinations of knob values there are, as far as they can be counted.
-pub fn combinations(knobs: &[(EcoString, Vec<EcoString>)]) -> u64 {
-    knobs.iter().fold(1, |all, (_, values)| all.saturating_mul(values.len() as u64))
 }
 
 /// Every combination of knob values, the last knob's counting fastest.

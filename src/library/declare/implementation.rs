@@ -16,13 +16,15 @@ use crate::library::roofline::family::{self, Constants};
 use crate::library::size::Scope;
 use crate::library::{Concurrency, Device, Engine, Implementation, Library, RateLimit, Setting, errors};
 use crate::library::{placeholders, reached};
-use crate::space::candidates::{MOST_SETTINGS, combinations};
 use crate::syntax::ast::{self, Atom, AtomKind, LibraryLineKind, Name, Property};
 use crate::types::Type;
 use crate::units::Dimension;
 use ecow::EcoString;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// Combinations of knob values that an entry may have: the planner looks at every one of them.
+const MOST_SETTINGS: u64 = 10_000;
 
 /// The words that lead a plain clause of a model or tool.
 pub const IMPLEMENTATION_WORDS: [&str; 7] =
@@ -141,7 +143,8 @@ impl ImplementationPass<'_> {
                 }
             }
         }
-        if combinations(&entry.knobs) > MOST_SETTINGS {
+        let combinations = entry.knobs.iter().fold(1u64, |all, (_, values)| all.saturating_mul(values.len() as u64));
+        if combinations > MOST_SETTINGS {
             let wanted = format!("knobs with {MOST_SETTINGS} combinations of values at most: every one is looked at");
             cx.push(errors::bad_value(i.name.span, &i.name.text, &wanted));
             // What is reported here is looked at nowhere.

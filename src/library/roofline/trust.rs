@@ -64,7 +64,7 @@ pub fn judge(
     let blackwell = chip.architecture == Architecture::Blackwell;
     outside(cores, "one processor was measured, and no more than two cores".into());
     outside(
-        !fitted && !cores && !(blackwell && constants.serve == "vllm"),
+        !(fitted || cores || blackwell && constants.serve == "vllm"),
         eco_format!("no published cells of {} were held against it", chip.architecture.name()),
     );
     outside(blackwell && batch > BLACKWELL_BATCH, eco_format!("blackwell with {batch} requests at once"));
