@@ -246,6 +246,9 @@ pub struct WhatIf {
     pub total: Totals,
     /// Whether the changed plan is proved optimal, and by whom.
     pub proof: String,
+    /// Whether it is.
+    #[serde(skip)]
+    pub optimal: bool,
 }
 
 /// Plans that no other one beats.

@@ -163,7 +163,7 @@ fn what_if(a: &WhatIf, answer: &Answer, width: u16) -> String {
             let _ = writeln!(out, "  {name}: {}", metric(name, value));
         }
     } else if a.diff.is_empty() {
-        let same = match a.proof.starts_with("optimal") {
+        let same = match a.optimal {
             true => "nothing changes: the plan is the best one with it as well",
             false => "the same plan was found with it",
         };

@@ -18,6 +18,7 @@ pub fn what_if(asked: &[String], replaced: Vec<Line>, before: Option<&Plan>, aft
         changes: before.map_or_else(Vec::new, |b| changes(&b.total, &after.total)),
         total: Totals::clone(&after.total),
         proof: proof(after),
+        optimal: after.proof.status == Status::Optimal,
     }
 }
 

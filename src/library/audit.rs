@@ -208,13 +208,12 @@ fn is_address(text: &str) -> bool {
     let owned = |rest: &&str| {
         rest.split_once('/').is_some_and(|(owner, name)| !owner.is_empty() && !owner.contains(' ') && !name.is_empty())
     };
-    let digits = |rest: &&str| {
-        let rest = rest.trim_start_matches([':', ' ', '.']).trim_start_matches("org/abs/");
-        rest.starts_with(|c: char| c.is_ascii_digit())
-    };
     WEB.iter().flat_map(|lead| behind(lead)).any(|rest| host(&rest))
         || REPOSITORIES.iter().flat_map(|lead| behind(lead)).any(|rest| owned(&rest))
-        || ["arxiv", "doi"].iter().flat_map(|lead| behind(lead)).any(|rest| digits(&rest))
+        || ["arxiv", "doi"]
+            .iter()
+            .flat_map(|lead| numbers(text, lead))
+            .any(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 /// Whether the source of a measurement, in lower case, says how often and with which command.
@@ -274,17 +273,21 @@ fn date(figure: &Figure, names: &[Named]) -> Option<Date> {
     figure.date.or_else(|| written.chain(papers(&figure.source)).max()).or_else(|| called.max())
 }
 
+/// What stands behind a name of numbers in a text in lower case: of `arxiv`, `2310.01798` and what follows.
+fn numbers<'t>(text: &'t str, lead: &str) -> Vec<&'t str> {
+    let behind = text.match_indices(lead).map(|(at, _)| &text[at + lead.len()..]);
+    behind.map(|rest| rest.trim_start_matches([':', ' ', '.']).trim_start_matches("org/abs/")).collect()
+}
+
 /// The months of the papers that a source names: `arXiv:2310.01798` is of October 2023.
-fn papers(source: &str) -> impl Iterator<Item = Date> {
-    let lower = source.to_lowercase();
-    let behind = lower.match_indices("arxiv").map(|(at, lead)| at + lead.len()).collect::<Vec<_>>();
-    behind.into_iter().filter_map(move |at| {
-        let number = lower[at..].trim_start_matches([':', ' ', '.']).trim_start_matches("org/abs/");
+fn papers(source: &str) -> Vec<Date> {
+    let digits = |text: &str| text.len() >= 4 && text.bytes().take(4).all(|b| b.is_ascii_digit());
+    let month = |number: &str| {
         let (month, rest) = number.split_once('.')?;
-        let digits = |text: &str, n: usize| text.len() >= n && text.bytes().take(n).all(|b| b.is_ascii_digit());
-        let is = month.len() == 4 && digits(month, 4) && digits(rest, 4);
+        let is = month.len() == 4 && digits(month) && digits(rest);
         is.then(|| Date::parse(&format!("20{}-{}", &month[..2], &month[2..])))?
-    })
+    };
+    numbers(&source.to_lowercase(), "arxiv").into_iter().filter_map(month).collect()
 }
 
 /// How the settings of an entry that are estimated stand to what was checked.

@@ -46,7 +46,7 @@ pub fn propagate(model: &Model, cutoff: &Cutoff, domain: &mut Domain) -> bool {
 }
 
 /// The least and the largest weight of a step's columns.
-fn extent(domain: &Domain, step: usize, weight: impl Fn(u32) -> i64) -> (i64, i64) {
+pub fn extent(domain: &Domain, step: usize, weight: impl Fn(u32) -> i64) -> (i64, i64) {
     let weights = domain.of(step).iter().map(|&column| weight(column));
     weights.fold((i64::MAX, i64::MIN), |(least, most), weight| (least.min(weight), most.max(weight)))
 }

@@ -20,7 +20,7 @@ use super::model::{Ceiling, Domain, Model, Row};
 use super::presolve::value;
 use super::price::{Bound, Goal, Hints, Multipliers, Price};
 use super::problem::Aggregate;
-use super::propagate::{Cutoff, propagate};
+use super::propagate::{Cutoff, extent, propagate};
 use super::record::Cases;
 use super::relax::{Relaxation, Said};
 
@@ -104,8 +104,7 @@ struct Learned {
 /// What no plan of a model is under: every step takes the least that it may.
 fn least(model: &Model, goal: Goal) -> i64 {
     let of = |weight: &dyn Fn(u32) -> i64| -> Vec<i64> {
-        let least = |step| model.domain.of(step).iter().map(|&column| weight(column)).min().unwrap_or(0);
-        (0..model.domain.steps()).map(least).collect()
+        (0..model.domain.steps()).map(|step| extent(&model.domain, step, weight).0).collect()
     };
     match goal {
         Goal::Any => 0,

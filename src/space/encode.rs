@@ -6,7 +6,7 @@ use crate::check::program::{Clause, Job, Metric, Pin, QualityRule, Rule, RuleKin
 use crate::diag::source::Span;
 use crate::ir::reach::reached;
 use crate::ir::stream::Role;
-use crate::ir::workflow::{ValueId, Workflow};
+use crate::ir::workflow::{Step, ValueId, Workflow};
 use crate::library::end_to_end::Form;
 use crate::library::{Implementation, Library};
 use crate::solve::problem::{self, Aggregate, Bound, Capacity, Choice, Figure, Problem, Wish};
@@ -451,23 +451,24 @@ fn breaks_rule(
     input: &Input,
 ) -> bool {
     match &rule.kind {
-        RuleKind::Pin(pin) => {
-            let named = pin.implementation.as_ref().and_then(|i| input.library.implementations.get(i));
-            let called = &input.workflow.steps[step];
-            let applies = match named {
-                // A composition is pinned where it is offered; a model where there is a call, not where its parts are.
-                Some(i) if composes(i) => called.ways.iter().any(|way| way.composition == i.name),
-                Some(i) => i.tasks.contains(&called.task) && !candidate.is_idle(),
-                None => !candidate.is_idle(),
-            };
-            applies && !matches_pin(candidate, pin, input.library)
-        }
+        RuleKind::Pin(pin) => breaks_pin(pin, &input.workflow.steps[step], candidate, input.library),
         RuleKind::Avoid(name) => entry.name == *name,
         RuleKind::OnlyOpen => !entry.open,
         RuleKind::Region(region) => entry.region.as_ref().is_some_and(|r| r != region),
         RuleKind::Permissive => !entry.is_permissive(),
         RuleKind::NoPiiToClosed { .. } => !entry.open && tainted.contains(&step),
     }
+}
+
+/// Whether a pin of a job speaks of a step, and the candidate is not what it asks for.
+pub fn breaks_pin(pin: &Pin, called: &Step, candidate: &Candidate, library: &Library) -> bool {
+    let applies = match pin.implementation.as_ref().and_then(|i| library.implementations.get(i)) {
+        // A composition is pinned where it is offered; a model where there is a call, not where its parts are.
+        Some(i) if composes(i) => called.ways.iter().any(|way| way.composition == i.name),
+        Some(i) => i.tasks.contains(&called.task) && !candidate.is_idle(),
+        None => !candidate.is_idle(),
+    };
+    applies && !matches_pin(candidate, pin, library)
 }
 
 /// The rules of called jobs, each once with all the steps that it holds for.

@@ -1,6 +1,6 @@
 //! By whom the qualities are that are compared for a step: two people may have measured differently.
 
-use super::encode::{matches_pin, wishes};
+use super::encode::{breaks_pin, matches_pin, wishes};
 use super::{Candidate, Space};
 use crate::check::program::{Job, Metric, Pin, RuleKind};
 use crate::ir::workflow::Workflow;
@@ -32,17 +32,16 @@ pub fn named(by: &str) -> &str {
 
 /// Leaves to each step what is judged by one reporter: by the one who judged most models and tools. Of what is pinned, nothing else is compared.
 pub fn restrict(space: &mut Space, job: &Job, workflow: &Workflow, library: &Library) {
+    let everywhere = job.rules.iter().filter_map(|rule| match &rule.kind {
+        RuleKind::Pin(pin) => Some(pin),
+        _ => None,
+    });
+    let everywhere: Vec<&Pin> = everywhere.collect();
     for (step, called) in space.steps.iter_mut().zip(&workflow.steps) {
-        let everywhere = job.rules.iter().filter_map(|rule| match &rule.kind {
-            RuleKind::Pin(pin) => Some(pin),
-            _ => None,
-        });
-        let of_task = |pin: &&Pin| {
-            let named = pin.implementation.as_ref().and_then(|name| library.implementations.get(name));
-            named.is_none_or(|entry| entry.tasks.contains(&called.task))
+        let may = |candidate: &Candidate| {
+            called.pins.iter().all(|pin| matches_pin(candidate, pin, library))
+                && !everywhere.iter().any(|pin| breaks_pin(pin, called, candidate, library))
         };
-        let pins: Vec<&Pin> = called.pins.iter().chain(everywhere.filter(of_task)).collect();
-        let may = |candidate: &Candidate| pins.iter().all(|pin| matches_pin(candidate, pin, library));
         let by: Vec<Option<EcoString>> =
             step.candidates.iter().map(|candidate| reporter(library, called.task.as_str(), candidate)).collect();
         let mut judged: BTreeMap<&EcoString, BTreeSet<&EcoString>> = BTreeMap::new();

@@ -282,10 +282,11 @@ impl Estimate<'_> {
     fn figure(&self, value: f64, unit: &'static str, of: Condition, what: &str) -> Figure {
         let Serving { model, chip, units, constants } = self.serving;
         let spread = self.spread();
-        let outside = match self.trust {
-            Trust::Outside(why) => format!("; not checked: {}", why.join(", ")),
-            _ => String::new(),
+        let unchecked: Option<EcoString> = match self.trust {
+            Trust::Outside(why) => Some(why.join(", ").into()),
+            Trust::Checked | Trust::Refused(_) => None,
         };
+        let outside = unchecked.as_ref().map_or(String::new(), |why| format!("; not checked: {why}"));
         let mixture = if model.is_mixture() { format!(" ({:.1}e9 used)", model.active / 1e9) } else { String::new() };
         let source = eco_format!(
             "roofline, {what}, {of}; constants {}; {:.1}e9 parameters{mixture}, {} bit, on {} * {units}: {} TFLOP/s, {} GB/s{outside}; architecture: {}",
@@ -308,10 +309,7 @@ impl Estimate<'_> {
             reporter: Some("roofline".into()),
             benchmark: None,
             engine: Some(constants.family.clone()),
-            unchecked: match self.trust {
-                Trust::Outside(why) => Some(why.join(", ").into()),
-                Trust::Checked | Trust::Refused(_) => None,
-            },
+            unchecked,
             at: model.at,
         }
     }

@@ -61,6 +61,7 @@ fn constants(record: &Record) -> Result<Constants, Wrong> {
         let value = record.number(column, column)?.and_then(|d| d.to_f64()).filter(|v| *v >= least);
         value.ok_or_else(|| (column, format!("`{column}` is missing or too small"), "give a number".to_string()))
     };
+    let said = |column: &'static str| record.get(column).map(|_| number(column, 1.0)).transpose();
     let share = |column: &'static str| -> Result<f64, Wrong> {
         let value = number(column, 0.01)?;
         let wrong = || (column, format!("`{column}` is no share of a peak"), "give a number up to 1".to_string());
@@ -80,9 +81,9 @@ fn constants(record: &Record) -> Result<Constants, Wrong> {
         layer: number("layer_us", 0.0)? * 1e-6,
         sequence: number("sequence_us", 0.0)? * 1e-6,
         step: number("step_ms", 0.0)? * 1e-3,
-        mixture: if record.get("mixture").is_some() { number("mixture", 1.0)? } else { 1.0 },
-        bits: record.get("weight_bits").map(|_| number("weight_bits", 1.0)).transpose()?,
-        copies: if record.get("copies").is_some() { number("copies", 1.0)? } else { 1.0 },
+        mixture: said("mixture")?.unwrap_or(1.0),
+        bits: said("weight_bits")?,
+        copies: said("copies")?.unwrap_or(1.0),
         spread: number("spread", 1.0)?,
         source: text("source")?,
     })

@@ -45,13 +45,15 @@ pub fn judge(
         return Trust::Refused(eco_format!("no constants are known for devices of {}", chip.architecture.maker()));
     };
     let cores = chip.architecture == Architecture::Cores;
-    if units > NODE && !cores {
+    // Cores share the memory of their machine, as one device does.
+    let devices = if cores { 1 } else { units };
+    if devices > NODE {
         return Trust::Refused(eco_format!("{units} devices are more than a node, and networks are not modelled"));
     }
-    if units > 1 && chip.link.is_none() && !cores {
+    if devices > 1 && chip.link.is_none() {
         return Trust::Refused("the devices have no direct link, and other paths are not modelled".into());
     }
-    if model.heads % f64::from(units) != 0.0 && !cores {
+    if model.heads % f64::from(devices) != 0.0 {
         return Trust::Refused(eco_format!("{} heads cannot be shared by {units} devices", model.heads));
     }
     let mut why: Vec<EcoString> = Vec::new();
