@@ -1,14 +1,18 @@
 #!/usr/bin/env python3
-"""Fleets as JSON (`mkbc bench joint --write DIR`) -> the plan and bound of HiGHS and CP-SAT on the same files.
+"""Fleets as JSON (`mkbc bench joint --write DIR`) -> plan, bound and gap of mkbc, HiGHS and CP-SAT on the same files, and their ratios.
 
-Needs `highspy` and `ortools` from PyPI. One thread each, stopped after `--seconds` of CPU time. Model building is not counted.
+Needs `highspy` and `ortools` from PyPI. One thread each, stopped after `--seconds` of CPU time. Model building is not counted. Exits with 1
+where two contradict each other: a plan that costs less than what another has proved that no plan costs less than.
 
-    python3 bench/joint_peers.py --seconds 10 DIR/*.json
+    python3 bench/joint_peers.py --mkbc target/release/mkbc --seconds 10 DIR/*.json
 """
 
 import argparse
 import json
 import os
+import re
+import statistics
+import subprocess
 import sys
 import threading
 import time
@@ -16,9 +20,14 @@ import time
 COST_SCALE = 1e-6  # HiGHS gets dollars
 
 
+FORMAT, VERSION = "murakkab-fleet", 1
+
+
 def load(path):
     with open(path) as file:
-        return json.load(file)
+        whole = json.load(file)
+    assert whole.get("format") == FORMAT and whole.get("version") == VERSION, f"{path} is no fleet of version {VERSION}"
+    return whole["fleet"]
 
 
 def index(figure):
@@ -180,23 +189,61 @@ def cpsat(fleet, seconds):
     return plan, solver.best_objective_bound * COST_SCALE, took
 
 
+def mkbc(program, path, seconds):
+    """The same by mkbc: plan, bound, CPU time."""
+    command = [program, "bench", "joint", "--read", path, "--time-limit", str(seconds)]
+    said = subprocess.run(command, capture_output=True, text=True)
+    found = re.search(r": ([0-9.]+) bound ([0-9.]+) gap [0-9.]+ % cpu ([0-9.]+) s", said.stdout)
+    if not found:
+        return None, 0.0, 0.0
+    plan, bound, took = map(float, found.groups())
+    return plan, bound, took
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("files", nargs="+")
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--peers", default="highs,cpsat")
+    parser.add_argument("--mkbc", help="the program to compare with; without it the peers alone")
     options = parser.parse_args()
+    names = (["mkbc"] if options.mkbc else []) + [name for name in options.peers.split(",") if name]
+    ratios = {name: [] for name in names}
+    wrong = 0
     for path in options.files:
         fleet = load(path)
         supported(fleet)
-        for name in options.peers.split(","):
-            plan, bound, took = {"highs": highs, "cpsat": cpsat}[name](fleet, options.seconds)
+        found = {}
+        for name in names:
+            if name == "mkbc":
+                plan, bound, took = mkbc(options.mkbc, path, options.seconds)
+            else:
+                plan, bound, took = {"highs": highs, "cpsat": cpsat}[name](fleet, options.seconds)
+            found[name] = (plan, bound)
+            title = f"{os.path.basename(path)} {name}"
             if plan is None:
-                print(f"{os.path.basename(path)} {name}: no plan, bound {bound:.6f}, cpu {took:.2f} s", flush=True)
+                print(f"{title}: no plan, bound {bound:.6f}, cpu {took:.2f} s", flush=True)
                 continue
             gap = max(0.0, (plan - bound) / plan) if plan else 0.0
             proved = " proved" if gap < 1e-9 else ""
-            print(f"{os.path.basename(path)} {name}: {plan:.6f} bound {bound:.6f} gap {100 * gap:.3f} % cpu {took:.2f} s{proved}", flush=True)
+            beside = ""
+            ours = found.get("mkbc", (None, 0.0))[0]
+            if name != "mkbc" and ours is not None:
+                ratios[name].append(plan / ours)
+                beside = f", plan {plan / ours:.4f} x that of mkbc"
+            print(f"{title}: {plan:.6f} bound {bound:.6f} gap {100 * gap:.3f} % cpu {took:.2f} s{proved}{beside}", flush=True)
+        # To within what solvers round.
+        for one, (plan, _) in found.items():
+            for other, (_, bound) in found.items():
+                if plan is not None and plan < bound - 1e-5 * max(1.0, abs(bound)):
+                    wrong += 1
+                    print(f"{os.path.basename(path)}: the plan of {one} costs {plan:.6f}, and {other} has proved {bound:.6f}")
+    for name in (name for name in names if name != "mkbc" and options.mkbc):
+        all_of = ratios[name]
+        middle = f"{statistics.median(all_of):.4f} x in the median" if all_of else "none"
+        print(f"{name}: a plan for {len(all_of)} of {len(options.files)}; cost of its plan by that of mkbc: {middle}")
+    print("no contradiction" if wrong == 0 else f"{wrong} contradictions")
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

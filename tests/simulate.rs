@@ -195,7 +195,9 @@ fn bad_input_is_refused_with_its_line() {
     let words = ["simulate", "free.mkb", "--cluster", "tiny.mkb", "--load", "letters=30/min", "--hours", "0.1"];
     let done = mkbc.run(&words);
     assert_eq!(done.code, Some(1), "{}", done.err);
-    let _ = writeln!(said, "$ mkbc {}\n{}\n{}", words.join(" "), done.out, done.err);
+    // How far the search for changes gets in its time is the machine's.
+    let err: Vec<&str> = done.err.lines().filter(|line| !line.contains("not every change was tried")).collect();
+    let _ = writeln!(said, "$ mkbc {}\n{}\n{}\n", words.join(" "), done.out, err.join("\n"));
     bless.golden(&repository().join("tests/simulate/refused.txt"), &said);
     bless.end();
 }

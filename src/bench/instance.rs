@@ -32,6 +32,19 @@ struct Head {
     version: Option<serde_json::Value>,
 }
 
+/// Says what a text is instead of a file of this format and version.
+pub(super) fn told_apart(text: &str, what: &str, format: &str, version: u32) -> Result<(), String> {
+    let head: Head = serde_json::from_str(text).map_err(|e| format!("is no JSON object: {e}"))?;
+    if head.format.as_ref().and_then(|format| format.as_str()) != Some(format) {
+        let (_, bare) = what.split_once(' ').unwrap_or_default();
+        return Err(format!("is no {bare}: its `format` is not `{format}`"));
+    }
+    if head.version.as_ref().and_then(|version| version.as_u64()) != Some(u64::from(version)) {
+        return Err(format!("is {what} of another version: this mkbc reads version {version}"));
+    }
+    Ok(())
+}
+
 impl Instance {
     /// Names a problem.
     pub fn new(name: &str, seed: Option<u64>, problem: Problem) -> Self {
@@ -40,13 +53,7 @@ impl Instance {
 
     /// Reads an instance; the error says what is wrong with the text, without naming the file.
     pub fn read(text: &str) -> Result<Self, String> {
-        let head: Head = serde_json::from_str(text).map_err(|e| format!("is no JSON object: {e}"))?;
-        if head.format.as_ref().and_then(|format| format.as_str()) != Some(FORMAT) {
-            return Err(format!("is no instance: its `format` is not `{FORMAT}`"));
-        }
-        if head.version.as_ref().and_then(|version| version.as_u64()) != Some(u64::from(VERSION)) {
-            return Err(format!("is an instance of another version: this mkbc reads version {VERSION}"));
-        }
+        told_apart(text, "an instance", FORMAT, VERSION)?;
         let instance: Instance = serde_json::from_str(text).map_err(|e| format!("is a broken instance: {e}"))?;
         if instance.name.chars().any(char::is_control) {
             return Err("is a malformed instance: its name has control characters".to_owned());

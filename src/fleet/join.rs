@@ -27,6 +27,8 @@ pub type AloneLate<'a> = &'a (dyn Fn(usize) -> bool + Sync);
 pub enum Unjoined {
     /// Nothing fits: what was solved.
     Refused(Box<Translated>),
+    /// Nothing was found in the time that there was, and nothing excluded: what was to be solved, and so in words.
+    Open(Box<Translated>, String),
     /// In words.
     Unknown(String),
 }
@@ -62,7 +64,7 @@ pub fn joined(
             Ok((plan, translated))
         }
         Outcome::Refused(_) => Err(Unjoined::Refused(Box::new(translated))),
-        Outcome::Unknown(why) => Err(Unjoined::Unknown(why)),
+        Outcome::Unknown(why) => Err(Unjoined::Open(Box::new(translated), why)),
     }
 }
 

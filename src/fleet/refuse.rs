@@ -7,12 +7,13 @@ use crate::diag::Diagnostic;
 use crate::plan::conflict::in_unit;
 use crate::solve::joint::problem::Fleet;
 use crate::solve::joint::{Limits, Outcome, solve};
-use crate::solve::problem::Bound;
+use crate::solve::problem::{Bound, Figure};
 use crate::space::encode::Origin;
 use rust_decimal::{Decimal, RoundingStrategy};
+use std::cell::Cell;
 use std::fmt::Write;
 
-/// Rounds of search for one question. Beyond them the answer is not known, and counts as no.
+/// Rounds of search for one question. Beyond them the answer is not known, which is said.
 const ROUNDS: u64 = 1_000;
 /// Parts that a rate is made of, where less of it is looked for.
 const WHOLE: i64 = 1_000_000;
@@ -26,47 +27,71 @@ pub fn explain(
     late: &(dyn Fn() -> bool + Sync),
 ) -> (usize, Diagnostic) {
     let fleet = &translated.fleet;
-    let asker = Asker { late };
+    let asker = Asker { late, cut: Cell::new(false) };
     let name = |job: usize| format!("`{}` ({})", fleet.jobs[job].name, members[job].file);
     let names = |jobs: &[usize]| jobs.iter().map(|job| name(*job)).collect::<Vec<_>>().join(", ");
-    let (mut admitted, mut blocked) = (Vec::new(), Vec::new());
+    let (mut admitted, mut blocked, mut open) = (Vec::new(), Vec::new(), Vec::new());
     for job in 0..fleet.jobs.len() {
         let with: Vec<usize> = admitted.iter().copied().chain([job]).collect();
-        if asker.fits(&part(fleet, &with)) { admitted.push(job) } else { blocked.push(job) }
+        match asker.fits(&part(fleet, &with)) {
+            Some(true) => admitted.push(job),
+            Some(false) => blocked.push(job),
+            None => open.push(job),
+        }
     }
+    let settled = |out: &mut String| {
+        let none = || "none".to_string();
+        let _ = write!(
+            out,
+            "admitted, in the order given: {}",
+            if admitted.is_empty() { none() } else { names(&admitted) }
+        );
+        if !blocked.is_empty() {
+            let _ = write!(out, "\n  not admitted: {}", names(&blocked));
+        }
+        if !open.is_empty() {
+            let _ = write!(out, "\n  not decided in the time that there was: {}", names(&open));
+        }
+    };
     let refused = |job: usize, what: &str| {
         let message = match fleet.jobs.len() {
+            _ if blocked.is_empty() => {
+                format!("no plan for all jobs on `{cluster}` was found in the time that there was")
+            }
             1 => format!("the job does not fit on `{cluster}` at its load"),
             _ => format!("the jobs do not fit on `{cluster}` together"),
         };
         Diagnostic::error("E0621", message, members[job].prepared.job.span, what)
     };
-    let Some(&first) = blocked.first() else {
-        let help = "each fits when they are added one by one: give the search more time with `--time-limit`";
-        return (0, refused(0, "no plan was found for all of them").help(help));
-    };
     let mut out = String::new();
+    settled(&mut out);
+    let Some(&first) = blocked.first() else {
+        let _ = write!(out, "\n  give the search more time with `--time-limit`");
+        let at = open.first().copied().unwrap_or(0);
+        let what =
+            if open.is_empty() { "each fits when they are added one by one" } else { "with this one none was found" };
+        return (at, refused(at, what).help(out));
+    };
     // A minimal set: without any one of its jobs the others fit.
+    let mut minimal = true;
     let mut core: Vec<usize> = admitted.iter().copied().filter(|job| *job < first).chain([first]).collect();
     for job in core.clone() {
         let without: Vec<usize> = core.iter().copied().filter(|other| *other != job).collect();
-        if !without.is_empty() && !asker.fits(&part(fleet, &without)) {
-            core = without;
+        let left = if without.is_empty() { Some(true) } else { asker.fits(&part(fleet, &without)) };
+        match left {
+            Some(true) => (),
+            Some(false) => core = without,
+            None => minimal = false,
         }
     }
-    let _ = write!(
-        out,
-        "admitted, in the order given: {}",
-        if admitted.is_empty() { "none".to_string() } else { names(&admitted) }
-    );
-    let _ = write!(out, "\n  not admitted: {}", names(&blocked));
-    let verb = if core.len() == 1 {
-        "does not fit even alone"
-    } else {
-        "do not fit together, and without any one of them the others do"
+    let verb = match core.len() {
+        1 => "does not fit even alone",
+        _ if minimal => "do not fit together, and without any one of them the others do",
+        _ => "do not fit together; whether fewer of them clash was not decided in the time that there was",
     };
     let _ = write!(out, "\n  {}: {verb}", names(&core));
     let clash = part(fleet, &core);
+    asker.cut.set(false);
     let mut changes = Vec::new();
     for (at, pool) in clash.pools.iter().enumerate() {
         let larger = |more: i64| {
@@ -120,10 +145,15 @@ pub fn explain(
                     let needed = in_unit(limit, needed, clash.jobs[place].problem.steps.len());
                     format!("`{}` of {} at {needed}", limit.text, name(job))
                 }
-                _ => format!("less of what {} wishes before cost ({figure:?})", name(job)),
+                _ => {
+                    let figure =
+                        if figure == Figure::Loss { "quality".into() } else { format!("{figure:?}").to_lowercase() };
+                    format!("less of the {figure} that {} wishes before cost", name(job))
+                }
             });
         }
     }
+    let cut = asker.cut.get();
     match changes.as_slice() {
         [] => out.push_str("\n  no single change of a pool, a rate or a limit was found that lets them fit"),
         changes => {
@@ -132,6 +162,9 @@ pub fn explain(
                 let _ = write!(out, "\n    {change}");
             });
         }
+    }
+    if cut {
+        out.push_str("\n  not every change was tried to its end in the time that there was: less of one, or another one, may be enough");
     }
     (first, refused(first, "is not admitted").help(out))
 }
@@ -149,36 +182,50 @@ fn part_of(load: i64, parts: i64) -> i64 {
 
 struct Asker<'a> {
     late: &'a (dyn Fn() -> bool + Sync),
+    /// Whether some answer was not found.
+    cut: Cell<bool>,
 }
 
 impl Asker<'_> {
-    fn fits(&self, fleet: &Fleet) -> bool {
+    /// Whether all jobs fit; `None` where that was not found out.
+    fn fits(&self, fleet: &Fleet) -> Option<bool> {
         let limits = Limits { rounds: ROUNDS, out_of_time: Some(self.late), any: true, enough: 0 };
-        matches!(solve(fleet, &limits), Outcome::Planned(_))
+        match solve(fleet, &limits) {
+            Outcome::Planned(_) => Some(true),
+            Outcome::Refused(_) => Some(false),
+            Outcome::Unknown(_) => {
+                self.cut.set(true);
+                None
+            }
+        }
+    }
+
+    fn surely(&self, fleet: &Fleet) -> bool {
+        self.fits(fleet) == Some(true)
     }
 
     /// The least value from `low` to `high` with which a fleet fits, to within 1 %; `None` where not even `high` does.
     fn least(&self, low: i64, high: i64, with: &dyn Fn(i64) -> Fleet) -> Option<i64> {
-        if high < low || !self.fits(&with(high)) {
+        if high < low || !self.surely(&with(high)) {
             return None;
         }
         let (mut low, mut high) = (low, high);
         while low < high && high - low > high / 100 {
             let middle = low + (high - low) / 2;
-            if self.fits(&with(middle)) { high = middle } else { low = middle + 1 }
+            if self.surely(&with(middle)) { high = middle } else { low = middle + 1 }
         }
         Some(high)
     }
 
     /// The most from `low` to `high` with which a fleet fits, to within a thousandth; `None` where not even `low` does.
     fn most(&self, low: i64, high: i64, with: &dyn Fn(i64) -> Fleet) -> Option<i64> {
-        if high < low || !self.fits(&with(low)) {
+        if high < low || !self.surely(&with(low)) {
             return None;
         }
         let (mut low, mut high) = (low, high);
         while low < high && high - low > low / 1_000 {
             let middle = high - (high - low) / 2;
-            if self.fits(&with(middle)) { low = middle } else { high = middle - 1 }
+            if self.surely(&with(middle)) { low = middle } else { high = middle - 1 }
         }
         Some(low)
     }

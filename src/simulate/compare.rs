@@ -253,7 +253,7 @@ impl<'a> Study<'a> {
         let members = &self.all(by_hand)[jobs.clone()];
         // What jobs would cost alone is not shown here, and not looked for.
         join(members, self.machines, &self.planning, &limits, &|_| true).map_err(|unjoined| match unjoined {
-            Unjoined::Unknown(why) => why.into(),
+            Unjoined::Unknown(why) | Unjoined::Open(_, why) => why.into(),
             Unjoined::Refused(problem) => {
                 let names: Vec<String> =
                     members.iter().map(|member| format!("`{}`", member.prepared.job.name)).collect();

@@ -61,7 +61,7 @@ pub fn search(model: &Model, goal: Goal, known: Option<Vec<u32>>, carried: &[Pri
         let small = model.restrict(&space, &keep);
         let mut left = small.domain.clone();
         left.retain(|step, column| domain.of(step).binary_search(&keep[column as usize]).is_ok());
-        let mut search = Search::new(model, &small, keep, goal, learned);
+        let mut search = Search::new(model, &small, keep, goal, learned, budget);
         let root = Node { domain: left, basis, bound: 0, guess: 0, case: 0 };
         let stage = if dive { Stage::Root } else { Stage::Again };
         // Without a plan yet, the first look is taken whatever the clock says.
@@ -157,6 +157,8 @@ struct Search<'m> {
     free: usize,
     /// What splits of each kind have gained.
     gains: Vec<Gains>,
+    /// The clock that the root looks at between rounds.
+    budget: &'m Budget<'m>,
 }
 
 /// Combinations kept for z3: the root's, and the latest leaves'.
@@ -198,7 +200,14 @@ struct Bounded {
 }
 
 impl<'m> Search<'m> {
-    fn new(outer: &'m Model<'m>, model: &'m Model<'m>, keep: Vec<u32>, goal: Goal, learned: Learned) -> Self {
+    fn new(
+        outer: &'m Model<'m>,
+        model: &'m Model<'m>,
+        keep: Vec<u32>,
+        goal: Goal,
+        learned: Learned,
+        budget: &'m Budget<'m>,
+    ) -> Self {
         let relaxation = Relaxation::new(model, goal, &model.domain, &learned.said);
         let Learned { best, proofs, cases, .. } = learned;
         let gains = vec![Gains::default(); 2 * model.domain.steps()];
@@ -214,6 +223,7 @@ impl<'m> Search<'m> {
             cases,
             free: FREE,
             gains,
+            budget,
         };
         search.cut();
         search

@@ -113,7 +113,7 @@ fn made(replan: Result<Replan, Unjoined>) -> Replan {
     match replan {
         Ok(replan) => replan,
         Err(Unjoined::Refused(_)) => panic!("nothing fits"),
-        Err(Unjoined::Unknown(why)) => panic!("{why}"),
+        Err(Unjoined::Unknown(why) | Unjoined::Open(_, why)) => panic!("{why}"),
     }
 }
 

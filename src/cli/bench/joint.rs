@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::bench::fleet_file::FleetFile;
 use crate::bench::joint_families::{Sharing, fleet};
 use crate::cli::load::{read, time_limit, write};
 use crate::cli::{Failure, print};
@@ -49,9 +50,9 @@ pub fn joint(options: &JointOptions) -> Result<(), Failure> {
         return Err(Failure::Usage("`--jobs` is from 1 to 10000".into()));
     }
     for path in &options.read {
-        let fleet: Fleet = serde_json::from_str(&read(path)?)
-            .map_err(|e| Failure::Message(format!("`{}` is no fleet: {e}", path.display())))?;
-        run(&path.display().to_string(), &fleet, options.time_limit)?;
+        let file = FleetFile::read(&read(path)?);
+        let file = file.map_err(|why| Failure::Message(format!("`{}` {why}", path.display())))?;
+        run(&file.name, &file.fleet, options.time_limit)?;
     }
     for seed in 0..if options.read.is_empty() { options.seeds } else { 0 } {
         let (sharing, word) = match options.family {
@@ -62,8 +63,7 @@ pub fn joint(options: &JointOptions) -> Result<(), Failure> {
         let name = format!("joint-{}-{word}-{seed}", options.jobs);
         match &options.write {
             Some(folder) => {
-                let json = serde_json::to_string(&fleet).map_err(|e| e.to_string())?;
-                write(&folder.join(format!("{name}.json")), &json)?;
+                write(&folder.join(format!("{name}.json")), &FleetFile::new(&name, fleet).write())?;
             }
             None => run(&name, &fleet, options.time_limit)?,
         }

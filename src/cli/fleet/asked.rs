@@ -57,7 +57,7 @@ impl<'a> Asked<'a> {
                 Ok(joint)
             }
             Err(Unjoined::Unknown(why)) => Err(Failure::Message(why)),
-            Err(Unjoined::Refused(translated)) => {
+            Err(Unjoined::Refused(translated) | Unjoined::Open(translated, _)) => {
                 let asked = Instant::now();
                 let late = move || asked.elapsed() >= limit.max(Duration::from_secs(1));
                 let (job, diagnostic) = refuse::explain(&members, &translated, &self.machines.name, &late);
@@ -97,7 +97,7 @@ impl<'a> Asked<'a> {
 /// Why there is no plan, where nobody can say what would help.
 fn unjoined(why: Unjoined) -> Failure {
     match why {
-        Unjoined::Unknown(why) => Failure::Message(why),
+        Unjoined::Unknown(why) | Unjoined::Open(_, why) => Failure::Message(why),
         Unjoined::Refused(_) => Failure::Message("the jobs do not fit together".to_string()),
     }
 }

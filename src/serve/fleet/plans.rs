@@ -100,7 +100,7 @@ impl Fleet {
         let late = move |_: usize| began.elapsed() >= limit * 2;
         let joined = match join(&members, &machines, &self.settings(force.as_deref()), &limits, &late) {
             Ok(joined) => joined,
-            Err(Unjoined::Unknown(why)) => return Err(Refusal::invalid("no_plan", why)),
+            Err(Unjoined::Unknown(why) | Unjoined::Open(_, why)) => return Err(Refusal::invalid("no_plan", why)),
             Err(Unjoined::Refused(translated)) => {
                 return Err(clash(members, &proof, *translated, &machines, tenant, limit));
             }
@@ -237,7 +237,7 @@ impl Fleet {
                 said::lost(&mut said, &force.joint.running(), &running);
                 Ok((again.plan, said))
             }
-            Err(Unjoined::Unknown(why)) => Err(Refusal::invalid("no_plan", why)),
+            Err(Unjoined::Unknown(why) | Unjoined::Open(_, why)) => Err(Refusal::invalid("no_plan", why)),
             Err(Unjoined::Refused(_)) if !explained => Err(Refusal::conflict(CLASH, "the workflows do not fit")),
             Err(Unjoined::Refused(translated)) => Err(refused(&members, &translated, machines, limit / 2)),
         }
@@ -256,7 +256,7 @@ impl Fleet {
         let late = move |_: usize| began.elapsed() >= limit * 2;
         match join(&members, &machines, &self.settings(None), &limits, &late) {
             Ok(joined) => Ok(joined),
-            Err(Unjoined::Unknown(why)) => Err(Refusal::invalid("no_plan", why)),
+            Err(Unjoined::Unknown(why) | Unjoined::Open(_, why)) => Err(Refusal::invalid("no_plan", why)),
             Err(Unjoined::Refused(translated)) => Err(refused(&members, &translated, &machines, limit)),
         }
     }

@@ -25,7 +25,11 @@ impl Search<'_> {
     /// Solves the relaxation, adding violated rows.
     pub(super) fn bound(&mut self, node: &mut Node, basis: &mut Basis, root: bool) -> Bounding {
         let (rounds, mut settled) = (if root { ROOT_ROUNDS } else { ROUNDS }, false);
-        for _ in 0..rounds {
+        for round in 0..rounds {
+            // Multipliers of fewer rows bound as well.
+            if root && round > 0 && self.budget.out_of_time() {
+                break;
+            }
             match self.relaxation.solve(basis, &node.domain, self.limit(), PIVOTS) {
                 Answer::Infeasible(ray) => {
                     let proof = self.relaxation.round_ray(&ray);

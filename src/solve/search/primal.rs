@@ -171,7 +171,7 @@ impl Search<'_> {
         let size = WINDOW.min(order.len());
         let mut seed = 0x9E37_79B9_7F4A_7C15u64;
         let mut idle = 0;
-        while 2 * idle < order.len() && size > 0 {
+        while 2 * idle < order.len() && size > 0 && !self.budget.out_of_time() {
             // Numbers that do not repeat soon; the same on every machine.
             for place in 0..size {
                 seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
