@@ -232,6 +232,7 @@ fn cases() -> Vec<Case> {
         case("fmt", &[("job.mkb", UNTIDY), ("more/job.mkb", UNTIDY)], &["fmt", "."]),
         case("fmt_broken", &[("job.mkb", "job a(x: Text -> Text {\n  let   y = x\n")], &["fmt", "job.mkb"]),
         case("fmt_check", &[("job.mkb", UNTIDY)], &["fmt", "--check", "job.mkb"]),
+        case("fmt_check_broken", &[("job.mkb", "job a( -> Text {\n}\n")], &["fmt", "--check", "job.mkb"]),
         case("fmt_check_fine", job, &["fmt", "--check", "job.mkb"]),
         case("fmt_no_file", &[], &["fmt", "."]),
         case("fmt_missing", job, &["fmt", "jb.mkb"]),

@@ -62,10 +62,10 @@ impl Page<'_> {
         self.browser.client.evaluate(expression).await.expect("the page can be read")
     }
 
-    /// Waits until an expression is true of the page.
+    /// Waits until an expression is true of the page, which may not be there yet.
     async fn until(&mut self, expression: &str) {
         let begun = Instant::now();
-        while self.look(expression).await != Value::Bool(true) {
+        while self.browser.client.evaluate(expression).await.ok() != Some(Value::Bool(true)) {
             if begun.elapsed() > PATIENCE {
                 let shown = self.look("document.body.innerText").await;
                 panic!("`{expression}` did not become true; the page says: {shown}");

@@ -353,7 +353,10 @@ def _words(name: str, value: Any) -> List[str]:
 
 def _text(value: Any) -> str:
     if isinstance(value, str):
-        return value
+        if "\0" in value:
+            raise ValueError("a text with a zero byte cannot be given")
+        # What is given here is data: `@FILE` means a file on the command line alone.
+        return f"@{value}" if value.startswith("@") else value
     if isinstance(value, os.PathLike):
         return str(os.path.abspath(os.fspath(value)))
     return json.dumps(value, ensure_ascii=False, allow_nan=False)

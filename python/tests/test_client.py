@@ -80,6 +80,14 @@ class Client(unittest.TestCase):
         self.assertTrue(answer.folder is not None and (answer.folder / "report.json").exists())
         self.assertEqual(list(self.folder.glob("job.mkb")), [])
 
+    def test_texts_are_data(self) -> None:
+        (self.folder / "secret.txt").write_text("a secret")
+        for text in ("@secret.txt", "@@secret.txt", "@"):
+            answer = murakkab.run(JOB, {**self.inputs, "text": text}, **self.given)
+            self.assertTrue(answer.value.startswith(f"cheap {text} "), answer.value)
+        with self.assertRaises(ValueError):
+            murakkab.run(JOB, {**self.inputs, "text": "a\0b"}, **self.given)
+
     def test_limits_change_the_plan(self) -> None:
         for slo in ({"quality": "80 %"}, {"quality": ">= 80 %"}, ["quality >= 80 %"]):
             answer = murakkab.run(JOB, self.inputs, slo, **self.given)

@@ -2,7 +2,11 @@
 
 use super::load::{read, sources, write};
 use super::{Failure, note, print};
+use crate::diag::source::FileId;
+use crate::diag::{Diagnostics, Severity};
 use crate::syntax::fmt::{format, same_tokens};
+use crate::syntax::parse::parse_text;
+use crate::units::counted;
 use clap::Args;
 use similar::TextDiff;
 use std::io::Read;
@@ -31,6 +35,7 @@ pub fn fmt(options: &FmtOptions) -> Result<(), Failure> {
     for path in &files {
         let done = read(path).and_then(|text| {
             let name = path.display().to_string();
+            failed |= unread(&name, &text) && options.check;
             let formatted = formatted(&name, &text)?;
             if formatted == text {
                 return Ok(false);
@@ -62,16 +67,28 @@ fn standard_input(check: bool) -> Result<(), Failure> {
     let text = String::from_utf8(bytes).map_err(|e| {
         std::format!("standard input is not UTF-8 text: byte {} cannot be read", e.utf8_error().valid_up_to())
     })?;
+    let broken = unread("standard input", &text);
     let formatted = formatted("standard input", &text)?;
     if !check {
         print(&formatted);
         return Ok(());
     }
     if formatted == text {
-        return Ok(());
+        return if broken { Err(Failure::Said) } else { Ok(()) };
     }
     print(&difference("standard input", &text, &formatted));
     Err(Failure::Said)
+}
+
+/// Whether a text has errors of syntax, which is said; it is formatted all the same.
+fn unread(name: &str, text: &str) -> bool {
+    let mut cx = Diagnostics::default();
+    parse_text(text, FileId::default(), &mut cx);
+    let errors = cx.count(Severity::Error);
+    if errors > 0 {
+        note(&std::format!("`{name}` has {} of syntax: `mkbc check` shows where", counted(errors, "error")));
+    }
+    errors > 0
 }
 
 /// The formatted text; refused where its tokens would not be those of the text.

@@ -14,6 +14,8 @@ use std::ops::Range;
 /// The sources with their line starts, computed once for a rendering.
 struct Lines<'a> {
     sources: &'a Sources,
+    /// Texts as a terminal may be given them, where they are others.
+    shown: std::collections::BTreeMap<FileId, String>,
     starts: std::cell::RefCell<std::collections::BTreeMap<FileId, Vec<usize>>>,
 }
 
@@ -37,7 +39,7 @@ impl<'a> Files<'a> for Lines<'a> {
     }
 
     fn source(&'a self, id: FileId) -> Result<&'a str, Error> {
-        Ok(&self.sources.get(id).text)
+        Ok(self.shown.get(&id).unwrap_or(&self.sources.get(id).text))
     }
 
     fn line_index(&'a self, id: FileId, byte: usize) -> Result<usize, Error> {
@@ -53,12 +55,32 @@ impl<'a> Files<'a> for Lines<'a> {
     }
 }
 
+/// A text with what steers a terminal, or turns the order of what is read around, replaced by as many bytes that do not; `None` where there is
+/// nothing of it.
+fn harmless(text: &str) -> Option<String> {
+    let steers = |c: char| {
+        let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        turns || (c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
+    };
+    let other = |c: char| match (steers(c), c.len_utf8()) {
+        (false, _) => c,
+        (true, 1) => '?',
+        (true, 2) => '\u{bf}',
+        (true, _) => '\u{fffd}',
+    };
+    text.contains(steers).then(|| text.chars().map(other).collect())
+}
+
 /// Of more problems than this, people are only told how many there are.
 const MOST: usize = 100;
 
 /// As text for people, in the order of the source.
 pub fn text(diagnostics: &Diagnostics, sources: &Sources, colour: bool) -> String {
-    let files = Lines { sources, starts: Default::default() };
+    let labelled =
+        diagnostics.iter().flat_map(|d| std::iter::once(&d.primary).chain(&d.secondary)).map(|l| l.span.file);
+    let ids: std::collections::BTreeSet<FileId> = labelled.collect();
+    let shown = ids.into_iter().filter_map(|id| Some((id, harmless(&sources.get(id).text)?)));
+    let files = Lines { sources, shown: shown.collect(), starts: Default::default() };
     let config = term::Config::default();
     let mut out = Vec::new();
     let sorted = diagnostics.sorted();
@@ -167,4 +189,18 @@ fn json_one(d: &Diagnostic, sources: &Sources) -> serde_json::Value {
         "help": d.help,
         "fix": d.sure_fix().map(|f| json!({"title": f.title, "place": place(f.span), "insert": f.insert})),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::harmless;
+
+    #[test]
+    fn nothing_of_a_source_steers_a_terminal() {
+        assert_eq!(harmless("job a() -> Text {\r\n\t\"ü\"\n}"), None);
+        let text = "goal \"a\u{1b}[31m\u{202e}b\u{85}\"";
+        let shown = harmless(text).expect("another text");
+        assert_eq!(shown, "goal \"a?[31m\u{fffd}b\u{bf}\"");
+        assert_eq!(shown.len(), text.len());
+    }
 }

@@ -46,6 +46,9 @@ pub struct Kept {
     /// What is planned of those who carried it out, where others than the plan's choices did, in the metric's unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planned: Option<Decimal>,
+    /// What the plan promises of a wish that it gave up and that one run does not tell, in the metric's unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_up: Option<Decimal>,
     /// What may come on top of what was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unsettled: Option<Unsettled>,
@@ -77,6 +80,9 @@ impl fmt::Display for Kept {
             let less = if planned < self.limit { ", which is less" } else { "" };
             write!(f, "; of those who stood in, {} is planned{less}", metric(&self.metric, planned))?;
         }
+        if let Some(value) = self.given_up {
+            write!(f, "; the plan gave it up: {} is planned", metric(&self.metric, value))?;
+        }
         self.unsettled.map_or(Ok(()), |unsettled| write!(f, ", and {unsettled}"))
     }
 }
@@ -106,6 +112,7 @@ pub fn clauses(plan: &Plan, taken: &Taken) -> Vec<Kept> {
             measured,
             unsettled,
             planned: taken.quality.filter(|_| clause.metric == "quality"),
+            given_up: (measured.is_none() && clause.soft && !clause.holds).then_some(clause.value),
             limit: clause.limit,
             holds: within.filter(|within| taken.whole || !within),
         }
