@@ -3,8 +3,9 @@
 pub mod html;
 
 use crate::library::evidence::EvidenceKind;
+use crate::library::roofline::trust::Trust;
 use crate::library::size::{SizeExpr, SizeOp};
-use crate::library::{Concurrency, Engine, HardwareOption, Implementation, Library, Setting, Task};
+use crate::library::{Concurrency, Device, Engine, Facts, HardwareOption, Implementation, Library, Setting, Task};
 use crate::types::Type;
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -21,6 +22,19 @@ pub struct Docs {
     pub types: BTreeMap<String, String>,
     /// Clusters, by name: their pools.
     pub clusters: BTreeMap<String, Vec<String>>,
+    /// Devices, by name.
+    pub devices: BTreeMap<String, DeviceDoc>,
+}
+
+/// A device.
+#[derive(Clone, Debug, Serialize)]
+pub struct DeviceDoc {
+    /// Its documentation.
+    pub docs: String,
+    /// `gpu` or `cpu`.
+    pub kind: &'static str,
+    /// What its makers say of it, as the language writes it: name and value.
+    pub facts: Vec<(&'static str, String)>,
 }
 
 /// A task.
@@ -79,6 +93,19 @@ pub struct ImplementationDoc {
     pub engine: Option<EngineDoc>,
     /// Its figures.
     pub figures: Vec<FigureDoc>,
+    /// What is computed from its architecture where it has no figure: settings.
+    pub estimated: Option<EstimatedDoc>,
+}
+
+/// How many settings a roofline gives figures for.
+#[derive(Clone, Debug, Serialize)]
+pub struct EstimatedDoc {
+    /// Inside of what its formulas were checked on.
+    pub checked: usize,
+    /// Outside of it.
+    pub outside: usize,
+    /// Given none.
+    pub refused: usize,
 }
 
 /// How something is executed.
@@ -130,6 +157,27 @@ pub fn document(library: &Library) -> Docs {
         implementations: implementations.collect(),
         types: library.types.iter().map(|(name, (ty, _))| (name.to_string(), declared(ty))).collect(),
         clusters: clusters.collect(),
+        devices: library.devices.values().map(|device| (device.name.to_string(), of_device(device))).collect(),
+    }
+}
+
+/// The documentation of a device.
+fn of_device(device: &Device) -> DeviceDoc {
+    let Facts { architecture, tflops, bandwidth, link, power, idle } = &device.facts;
+    let number = |value: &Option<Decimal>, unit: &str| value.map(|value| format!("{}{unit}", value.normalize()));
+    let facts = [
+        ("architecture", architecture.map(|a| a.name().to_string())),
+        ("memory", number(&device.memory_gb, " GB")),
+        ("tflops", number(tflops, "")),
+        ("bandwidth", number(bandwidth, " GB/s")),
+        ("link", number(link, " GB/s")),
+        ("power", number(power, " W")),
+        ("idle", number(idle, " W")),
+    ];
+    DeviceDoc {
+        docs: device.docs.to_string(),
+        kind: if device.gpu { "gpu" } else { "cpu" },
+        facts: facts.into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),
     }
 }
 
@@ -173,6 +221,17 @@ pub fn of_entry(entry: &Implementation) -> ImplementationDoc {
         };
         entry.profile.rows(name).iter().enumerate().map(row)
     });
+    let estimated = entry.profile.estimates.as_ref().map(|estimates| {
+        let mut counts = EstimatedDoc { checked: 0, outside: 0, refused: 0 };
+        for trust in estimates.judged() {
+            match trust {
+                Trust::Checked => counts.checked += 1,
+                Trust::Outside(_) => counts.outside += 1,
+                Trust::Refused(_) => counts.refused += 1,
+            }
+        }
+        counts
+    });
     ImplementationDoc {
         name: entry.name.to_string(),
         docs: entry.docs.to_string(),
@@ -194,6 +253,7 @@ pub fn of_entry(entry: &Implementation) -> ImplementationDoc {
         hardware: entry.hardware.iter().map(hardware).collect(),
         engine: entry.engine.as_ref().map(engine),
         figures: figures.collect(),
+        estimated,
     }
 }
 

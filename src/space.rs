@@ -136,6 +136,8 @@ pub struct StepSpace {
     pub in_turn: Decimal,
     /// The share of runs that come to it at all.
     pub share: Decimal,
+    /// By whom its qualities are, where they are compared and several people say some; each option's own otherwise.
+    pub judge: Option<EcoString>,
     /// A size that its work needs and nothing says.
     pub missing: Option<shape::Missing>,
     /// What it counts for in the composition that it is a part of.
@@ -155,6 +157,7 @@ impl Space {
                 options: vec![Figured { candidate: 0, ..figured.clone() }],
                 excluded: Vec::new(),
                 absent: Vec::new(),
+                judge: step.judge.clone(),
                 missing: None,
                 role: step.role.clone(),
                 ..*step
@@ -314,6 +317,7 @@ pub fn build(input: &Input, cx: &mut Diagnostics) -> Space {
                 &input.workflow.steps[index].task,
                 &input.machines.name,
                 &step.excluded,
+                &input.workflow.steps[index].pins,
             ));
         }
     }

@@ -131,10 +131,12 @@ fn scans_are_read_for_real() {
         assert!(fine.0 > coarse.0 && fine.1 > coarse.1, "{coarse:?} {fine:?}");
         let rows = mkbc.read("lib/measured/tesseract_pages.eval.csv");
         assert!(
-            rows.starts_with("task,benchmark,dpi,psm,date,device,units,figure,value,unit,low,high,evidence,source\n"),
+            rows.starts_with(
+                "task,benchmark,dpi,psm,reporter,date,device,units,figure,value,unit,low,high,evidence,source\n"
+            ),
             "{rows}"
         );
-        assert!(rows.contains("quality") && rows.contains("mkbc eval document_text"), "{rows}");
+        assert!(rows.contains("mkbc eval on pages,") && rows.contains("mkbc eval document_text"), "{rows}");
     }
 }
 
@@ -337,10 +339,10 @@ fn verdicts_become_quality() {
     good(mkbc.run(&["feedback", "1", "👍", "--note", "short and right"]));
     good(mkbc.run(&["feedback", ".mkbc/runs/2", "25%"]));
     let done = good(mkbc.run(&["feedback", "--fold", "lib"]));
-    assert!(done.out.contains("summarise: extractive_summary") && done.out.contains("62.5 %"), "{}", done.out);
+    assert!(done.out.contains("summarise: extractive_summary") && done.out.contains("25.0 %"), "{}", done.out);
     let rows = mkbc.read("lib/measured/extractive_summary.feedback.csv");
     assert!(
-        rows.contains("quality,62.50,%,") && rows.contains("2 verdicts, worth 2.0 of today at a half-life of 30 days"),
+        rows.contains("quality,25.00,%,") && rows.contains("2 verdicts, worth 2.0 of today at a half-life of 30 days"),
         "{rows}"
     );
     // What is written is evidence enough for the audit.

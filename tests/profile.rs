@@ -225,9 +225,12 @@ fn tables_of_others_are_taken_over_and_checked_before_they_are_written() {
     let wrong = import("usd");
     assert_eq!(wrong.code, Some(1), "{wrong:?}");
     assert!(wrong.err.contains("`latency` cannot be in `usd`"), "{}", wrong.err);
+    // It is said where the figure stands in the table.
+    assert!(wrong.err.contains("┌─ table.csv:2:6"), "{}", wrong.err);
     assert!(!mkbc.path("lib/measured/copier.imported.csv").exists());
     let done = import("s");
     assert_eq!(done.code, Some(0), "{done:?}");
+    assert!(done.err.contains("warning: `a paper` does not say an address"), "{}", done.err);
     // The same again changes nothing.
     let text = mkbc.read("lib/measured/copier.imported.csv");
     assert_eq!(text.lines().count(), 3);
@@ -291,6 +294,16 @@ fn what_others_estimated_or_measured_of_serving_is_taken_over_by_the_commands() 
     );
     let rows = mkbc.read("lib/measured/speaker.aiconfigurator.csv");
     assert!(rows.contains("ttft,84.7,ms") && rows.contains("memory,38.86,GB") && rows.contains("estimated"), "{rows}");
+    // The experts of a mixture are parted as the device's part of everything else is.
+    fs::create_dir_all(mkbc.path("mixture")).expect("a folder");
+    mkbc.write("mixture/config.json", "{\"num_experts\": 64}");
+    let mixture = asked.map(|word| if word == "org/m" { "mixture" } else { word });
+    let done = mkbc.run(&[&["profile", "import", "aiconfigurator"], &to[..], &mixture[..]].concat());
+    assert!(
+        done.code == Some(0)
+            && mkbc.read("asked").contains("--tp-size 2 --batch-size 1 --isl 512 --osl 128 --moe-tp-size 2")
+    );
+    let rows = mkbc.read("lib/measured/speaker.aiconfigurator.csv");
     // A program that fails, or says something else, changes nothing.
     mkbc.write("aiconfigurator", "#!/bin/sh\necho no such model >&2\nexit 1\n");
     let failed = mkbc.run(&[&["profile", "import", "aiconfigurator"], &to[..], &asked[..]].concat());

@@ -82,7 +82,7 @@ const HEAD: &str = "benchmark,task,variant,batch,input,date,device,units,figure,
 fn value(library: &Library, figure: &str, task: &str, knobs: [&str; 2], work: &[(&str, Decimal)]) -> Option<Decimal> {
     let knobs = [("variant".into(), knobs[0].into()), ("batch".into(), knobs[1].into())];
     let work: Vec<_> = work.iter().map(|(n, amount)| ((*n).into(), *amount)).collect();
-    let setting = Setting { task, knobs: &knobs, device: "h100", units: 1, work: &work };
+    let setting = Setting { task, knobs: &knobs, device: "h100", units: 1, work: &work, by: None };
     library.implementations["chat"].profile.figure(figure, &setting).map(|f| f.value)
 }
 
@@ -264,7 +264,7 @@ fn what_lies_beyond_a_figure_is_said_or_left_out() {
 }
 
 #[test]
-fn qualities_of_several_reporters_are_said_or_left_out() {
+fn qualities_are_compared_by_one_reporter() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name);
     fs::create_dir_all(path("lib/profiles")).expect("folders");
@@ -297,11 +297,12 @@ fn qualities_of_several_reporters_are_said_or_left_out() {
     // A job that wishes nothing wants the best quality.
     for wish in ["", "  maximize quality\n", "  slo { quality >= 40 % }\n"] {
         fs::write(path("job.mkb"), job(wish)).expect("a job");
-        let (_, out, err) = planned(&[]);
+        let (_, out, err) = planned(&["--any-reporter"]);
         assert!(out.contains("reporters differ: the quality of cut is by "), "{wish}: {out}{err}");
-        let (_, out, _) = planned(&["--strict-evidence"]);
+        let (_, out, _) = planned(&[]);
+        assert!(out.contains("compared by one reporter's qualities: cut by Ann"), "{wish}: {out}");
         assert!(!out.contains("reporters differ") && out.contains(" a ") && !out.contains("Bob"), "{wish}: {out}");
-        let (_, out, _) = planned(&["--strict-evidence", "--choices"]);
+        let (_, out, _) = planned(&["--choices"]);
         let why = "c: its `quality` is by Bob, and those that it would be compared with are by Ann";
         assert!(out.contains(why), "{wish}: {out}");
     }
@@ -310,20 +311,49 @@ fn qualities_of_several_reporters_are_said_or_left_out() {
         [("  maximize quality\n", "cut(text) using c"), ("  maximize quality\n  using c\n", "cut(text)")]
     {
         fs::write(path("job.mkb"), job(wish).replace("cut(text)", call)).expect("a job");
-        let (done, out, err) = planned(&["--strict-evidence"]);
+        let (done, out, err) = planned(&[]);
         assert!(done && out.contains(" c "), "{wish}{call}: {out}{err}");
     }
     fs::write(path("job.mkb"), job("  minimize latency\n")).expect("a job");
-    assert!(!planned(&[]).1.contains("reporters differ"));
+    assert!(!planned(&[]).1.contains("reporter"));
+    // A front with an axis of quality compares them, whatever the job says.
+    let front = |more: &[&str]| {
+        mkbc(&[&["pareto", "job.mkb", "latency,quality", "--cluster", "cpu_only", "--format", "csv"], more].concat()).1
+    };
+    assert!(front(&[]).contains("0.6") && !front(&[]).contains("0.9"), "{}", front(&[]));
+    assert!(front(&["--any-reporter"]).contains("0.9"), "{}", front(&["--any-reporter"]));
     // What a plan says of them is verified.
     fs::write(path("job.mkb"), job("")).expect("a job");
-    let (_, plan, _) = planned(&["--json"]);
-    fs::write(path("plan.json"), &plan).expect("a plan");
     let verified = || mkbc(&["verify", "plan.json", "--source", "job.mkb"]);
-    assert!(verified().0, "{}", verified().2);
+    for more in [&[][..], &["--any-reporter"]] {
+        let (_, plan, _) = planned(&[&["--json"], more].concat());
+        fs::write(path("plan.json"), &plan).expect("a plan");
+        assert!(verified().0, "{}", verified().2);
+    }
+    let plan = fs::read_to_string(path("plan.json")).expect("a plan");
     fs::write(path("plan.json"), plan.replace("\"Bob\"", "\"Eve\"")).expect("a plan");
     let said = "step `cut` names others than those who judged what was compared for it";
     assert!(verified().2.contains(said), "{}", verified().2);
+    // What is measured of one alone compares nothing; of two, it stands before what is published.
+    let evaluated = |name: &str, quality: u32| {
+        let rows = format!(
+            "reporter,device,units,figure,value,unit,low,high,evidence,source\nmkbc eval on set,,,quality,{quality},%,,,measured,\"here; 2026-12-01; 30 runs; mkbc eval cut --data set.jsonl\"\n"
+        );
+        fs::create_dir_all(path("lib/measured")).expect("folders");
+        fs::write(path(&format!("lib/measured/{name}.eval.csv")), rows).expect("a profile");
+    };
+    evaluated("a", 20);
+    let (_, plan, _) = planned(&["--json"]);
+    let step = &serde_json::from_str::<serde_json::Value>(&plan).expect("JSON")["steps"][0];
+    assert_eq!(
+        (&step["reporters"], &step["predicted"]["quality"]),
+        (&serde_json::json!(["Ann"]), &serde_json::json!("0.6"))
+    );
+    fs::write(path("plan.json"), &plan).expect("a plan");
+    assert!(verified().0, "{}", verified().2);
+    evaluated("c", 70);
+    let (_, out, _) = planned(&[]);
+    assert!(out.contains("cut by mkbc eval on set") && out.contains(" c "), "{out}");
 }
 
 /// What no plan can use, and why: entry, task, variants.
@@ -349,7 +379,7 @@ const DEAD: [(&str, &str, &str); 11] = [
 ];
 
 #[test]
-fn every_variant_can_be_planned_with_or_is_known_to_be_dead() {
+fn every_variant_can_be_planned_on_a_cluster_or_is_known_to_be_dead() {
     let mut texts = Texts::with_stdlib();
     let file = texts.sources.add("job.mkb", "");
     let library = check_file(&texts, file, &mut Diagnostics::default()).library;
@@ -370,8 +400,13 @@ fn every_variant_can_be_planned_with_or_is_known_to_be_dead() {
                 let has = |device: &str, units: u32| {
                     settings.iter().any(|set| {
                         let knobs = [set.clone(), vec![("variant".into(), (**variant).clone())]].concat();
-                        let setting = Setting { task, knobs: &knobs, device, units, work: &[] };
-                        ["latency", "quality"].iter().all(|figure| entry.profile.figure(figure, &setting).is_some())
+                        let setting = Setting { task, knobs: &knobs, device, units, work: &[], by: None };
+                        let memory = entry.profile.figure("memory", &setting).map_or(Decimal::ZERO, |f| f.value);
+                        let room = library.devices.get(device).filter(|d| d.gpu).and_then(|d| d.memory_gb);
+                        let there = |(pool, has, _): &(ecow::EcoString, u32, Decimal)| pool == device && *has >= units;
+                        (device == "api" || library.clusters.values().any(|c| c.pools.iter().any(there)))
+                            && room.is_none_or(|room| memory <= room * Decimal::from(units))
+                            && ["latency", "quality"].iter().all(|f| entry.profile.figure(f, &setting).is_some())
                     })
                 };
                 !entry.hardware.iter().any(|option| {
@@ -445,8 +480,14 @@ fn every_name_that_the_library_page_promises_has_an_entry() {
             })
             .collect();
         let rated = found.hardware.iter().any(|hardware| {
-            let setting =
-                |task| Setting { task, knobs: &knobs, device: &hardware.device, units: hardware.units[0], work: &[] };
+            let setting = |task| Setting {
+                task,
+                knobs: &knobs,
+                device: &hardware.device,
+                units: hardware.units[0],
+                work: &[],
+                by: None,
+            };
             found.tasks.iter().any(|task| found.profile.figure("quality", &setting(task)).is_some())
         });
         assert!(rated || found.hardware.is_empty(), "`{name}` has no quality for any of its tasks");

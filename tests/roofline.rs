@@ -263,7 +263,7 @@ fn figure<'a>(
     let (variant, batch, device, units) = of;
     let knobs = [("variant".into(), variant.into()), ("batch".into(), batch.to_string().into())];
     let work: Vec<_> = work.iter().map(|(n, a)| ((*n).into(), Decimal::from(*a))).collect();
-    let setting = Setting { task: "answer", knobs: &knobs, device, units, work: &work };
+    let setting = Setting { task: "answer", knobs: &knobs, device, units, work: &work, by: None };
     let profile = &library.implementations["served"].profile;
     let found = profile.row(name, &setting).map(|(place, figure)| {
         assert!(!profile.setting(name, place).is_empty(), "a place has words");

@@ -8,9 +8,11 @@ use super::answer::{
     Alternative, Answer, Carrier, Change, FigureMoves, FigureName, Front, Kind, Line, Move, NotChosen, Sensitivity,
     StepWhyNot, Value, WhatIf, Why, WhyNot,
 };
+use super::figures::Used;
 use super::names::{said, shown};
 use crate::plan::model::EvidenceKind;
 use crate::plan::render::{kind, metric, points, table};
+use crate::units::counted;
 use comfy_table::CellAlignment;
 use rust_decimal::{Decimal, dec};
 use std::fmt::Write;
@@ -276,6 +278,16 @@ fn evidence(of: EvidenceKind, source: &str) -> String {
         short.push('…');
     }
     format!("{} ({short})", kind(of))
+}
+
+/// How many of the figures that a plan rests on count as exact: nobody gives an interval for them.
+pub fn exact(used: &[Used]) -> String {
+    let own = || used.iter().filter(|figure| figure.used);
+    let exact = own().filter(|figure| figure.basis.low == figure.basis.high).count();
+    format!(
+        "of {} that the plan rests on, {exact} have no interval and count as exact\n",
+        counted(own().count(), "figure")
+    )
 }
 
 /// The one measurement that is worth most, in a line for the plan.

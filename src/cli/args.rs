@@ -173,14 +173,17 @@ pub struct Planning {
 }
 
 /// What figures must rest on.
-#[derive(Args, Clone, Copy)]
+#[derive(Args, Clone, Copy, Default)]
 pub struct EvidenceOptions {
     /// Leave out what is only to be had with figures that are weaker
     #[arg(long, value_enum, value_name = "KIND")]
     pub evidence: Option<Least>,
-    /// Leave out what is only to be had with figures for other amounts of work or for none that is said, and qualities by others than most are by
+    /// Leave out what is only to be had with figures for other amounts of work or for none that is said
     #[arg(long)]
     pub strict_evidence: bool,
+    /// Compare qualities whoever they are by, instead of those by one reporter for each step
+    #[arg(long)]
+    pub any_reporter: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -16,6 +16,7 @@ use crate::ask::render::{self, front::csv, html::page, svg::plot};
 use crate::ask::sensitivity::{self, Work};
 use crate::ask::{Asked, names, what_if, why, why_not};
 use crate::check::about;
+use crate::check::program::Metric;
 use crate::compile::{Changes, Compiled, Decision, Prepared, Target, Undecided, decide, prepare_job};
 use crate::diag::Diagnostics;
 use crate::solve::{Certify, Limits};
@@ -135,6 +136,8 @@ pub fn pareto(options: &ParetoOptions, inputs: &Inputs) -> Result<(), Failure> {
     let answer = answer(&planning, filled, &terms, |prepared, target, cx| {
         let wanted = Wanted { metrics: &metrics, points: options.points, beyond: options.beyond };
         let limits = Limits { nodes: u64::MAX, ..uncertified(target) };
+        let compared = metrics.contains(&Metric::Quality).then(|| prepared.comparing());
+        let prepared = compared.as_ref().unwrap_or(prepared);
         let decision = decide(prepared, &Changes::default(), &limits);
         let asked = decision.as_ref().ok().map(|decision| Asked::of(prepared, decision, limits));
         let found = front(prepared, &wanted, asked, &limits).map_err(|why| undecided(prepared, cx, why))?;

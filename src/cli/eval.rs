@@ -40,6 +40,7 @@ use rust_decimal::Decimal;
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Nodes that planning one configuration may take.
 const NODES: u64 = 500_000;
@@ -49,7 +50,7 @@ pub fn eval(options: &EvalOptions) -> Result<(), Failure> {
     let metric = Metric::read(&options.metric).map_err(Failure::Usage)?;
     consistent(options, &metric)?;
     let set = dataset::open(&options.data, options.limit).map_err(Failure::Message)?;
-    let subject = subject(options)?;
+    let mut subject = subject(options)?;
     let program = &subject.checked.program;
     let job = select(program, options.job.as_deref()).map_err(Failure::Usage)?;
     let params: Vec<(String, Type)> =
@@ -73,6 +74,8 @@ pub fn eval(options: &EvalOptions) -> Result<(), Failure> {
     }
     let judge = judging(options, &metric)?;
     let which = options.configurations.unwrap_or(if options.is_job() { Which::Best } else { Which::All });
+    // What is measured anew need not be comparable before.
+    Arc::make_mut(&mut subject.checked.library).demand.mixed = which != Which::Best;
     let configurations = with_prepared(&subject, options.job.as_deref(), &sizes, |prepared, limits| {
         configurations(prepared, which, &options.only, options.most, &options.metric, limits)
     })?;

@@ -10,6 +10,8 @@ use crate::digest::digest;
 use crate::eval::feedback::{self, Carried, Folded, Verdict, fold};
 use crate::eval::measure::now;
 use crate::eval::output::QualityRow;
+use crate::library::Library;
+use crate::library::profile::Setting;
 use crate::plan::verify::verify;
 use crate::syntax::ast::File;
 use crate::units::counted;
@@ -221,7 +223,7 @@ fn folded(options: &FeedbackOptions, dir: &Path) -> Result<(), Failure> {
             ));
             continue;
         }
-        rows.entry(found.implementation.clone()).or_default().push(row(found, &at, options));
+        rows.entry(found.implementation.clone()).or_default().push(row(found, &library, &at, options));
     }
     for (implementation, rows) in rows {
         for row in &rows {
@@ -236,7 +238,9 @@ fn folded(options: &FeedbackOptions, dir: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn row(found: Folded, at: &str, options: &FeedbackOptions) -> QualityRow {
+/// What verdicts came to. They divide what was expected of a step, and so stand on the scale of whoever judged it before.
+fn row(found: Folded, library: &Library, at: &str, options: &FeedbackOptions) -> QualityRow {
+    let reporter = scale(&found, library);
     let Folded { task, implementation: _, knobs, quality, verdicts, worth } = found;
     let date = at[..10].to_string();
     let days = options.half_life;
@@ -244,5 +248,18 @@ fn row(found: Folded, at: &str, options: &FeedbackOptions) -> QualityRow {
         "users' verdicts in {}; {date}; {verdicts} verdicts, worth {worth:.1} of today at a half-life of {days} days; mkbc feedback --fold",
         options.runs.display()
     );
-    QualityRow { task, benchmark: options.benchmark.clone().unwrap_or_default(), knobs, quality, date, source }
+    let benchmark = options.benchmark.clone().unwrap_or_default();
+    QualityRow { task, benchmark, knobs, quality, reporter, date, source }
+}
+
+/// By whom the quality is that a plan counts with; empty where nobody is named.
+fn scale(found: &Folded, library: &Library) -> String {
+    let Some(entry) = library.implementations.get(found.implementation.as_str()) else { return String::new() };
+    let knobs: Vec<_> = found.knobs.iter().map(|(name, value)| (name.into(), value.into())).collect();
+    let judged = |device: &str, units: u32| {
+        let setting = Setting { task: &found.task, knobs: &knobs, device, units, work: &[], by: None };
+        entry.profile.figure("quality", &setting)?.reporter.as_ref().map(|by| by.to_string())
+    };
+    let mut devices = entry.hardware.iter().flat_map(|h| h.units.iter().map(|units| (h.device.as_str(), *units)));
+    devices.find_map(|(device, units)| judged(device, units)).unwrap_or_default()
 }

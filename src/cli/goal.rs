@@ -157,7 +157,7 @@ fn source(options: &AskOptions, file: &Path) -> Source {
 }
 
 fn planning(options: &AskOptions, file: &Path) -> Planning {
-    let evidence = EvidenceOptions { evidence: None, strict_evidence: false };
+    let evidence = EvidenceOptions::default();
     let (job, cluster, robust, locked) = (None, None, false, false);
     Planning { source: source(options, file), job, cluster, locked, time_limit: options.time_limit, robust, evidence }
 }

@@ -87,7 +87,7 @@ fn text(audit: &Audit, texts: &Texts, older_than: Option<u32>) -> String {
         }
     }
     if !audit.mixed.is_empty() {
-        let _ = writeln!(out, "\ncompared with each other, and not comparable:");
+        let _ = writeln!(out, "\nby several, of which a plan compares one at a time:");
     }
     for mixed in &audit.mixed {
         let groups = mixed.groups.iter().map(|(group, entries)| {

@@ -12,7 +12,7 @@ use crate::ask::Asked;
 use crate::ask::figures::used;
 use crate::ask::prices::price;
 use crate::ask::question::{self, Unread};
-use crate::ask::render::first_measurement;
+use crate::ask::render::{exact, first_measurement};
 use crate::ask::sensitivity::{Work, measure};
 use crate::check::program::Job;
 use crate::check::select;
@@ -318,9 +318,10 @@ fn with_filled(
     }
     let measure = extras.measure.then(|| {
         let asked = Asked::of(&prepared, &decision, limits);
-        let (list, cut) = measure(&asked, &used(&asked), &Work::of(EXTRA_SOLVES));
+        let figures = used(&asked);
+        let (list, cut) = measure(&asked, &figures, &Work::of(EXTRA_SOLVES));
         let wish = plan.wishes.first().and_then(|w| w.text.split_once(' ')).map_or("cost", |(_, metric)| metric);
-        first_measurement(&list, wish, cut)
+        exact(&figures) + &first_measurement(&list, wish, cut)
     });
     let offers = offers(&prepared.workflow, &prepared.space);
     then(Planned { plan, offers, inputs: terms.values.clone(), measure }, &prepared, &decision);
@@ -334,7 +335,7 @@ pub fn demand(options: EvidenceOptions) -> Demand {
         Least::Published => EvidenceKind::Published,
         Least::Measured => EvidenceKind::Measured,
     };
-    Demand { least, beyond: !options.strict_evidence }
+    Demand { least, beyond: !options.strict_evidence, mixed: options.any_reporter }
 }
 
 /// What the command line says a job is planned for.

@@ -9,8 +9,7 @@ use super::inputs::Inputs;
 use super::load::{library as load_library, read, show, writable, write};
 use super::{Failure, note, print};
 use crate::compile::{Texts, check_tree};
-use crate::diag::Diagnostics;
-use crate::diag::nearest;
+use crate::diag::{Diagnostic, Diagnostics, nearest};
 use crate::library::{Implementation, Library, Task};
 use crate::profile::call::{self, is_paid};
 use crate::profile::power::estimate;
@@ -169,10 +168,17 @@ pub fn profile(options: &ProfileOptions, inputs: &Inputs) -> Result<(), Failure>
 
 /// The library of texts that have no error.
 fn declared(texts: &Texts) -> Result<Library, Failure> {
+    declared_as(texts, &Diagnostic::clone)
+}
+
+/// The same, where what is wrong is said as it is made of what was found.
+fn declared_as(texts: &Texts, said: &dyn Fn(&Diagnostic) -> Diagnostic) -> Result<Library, Failure> {
     let mut cx = Diagnostics::default();
     let library = check_tree(texts, File::default(), &mut cx).library;
     if cx.has_errors() {
-        show(&cx, texts, super::args::Format::Text);
+        let mut shown = Diagnostics::default();
+        shown.extend(cx.iter().map(said));
+        show(&shown, texts, super::args::Format::Text);
         return Err(Failure::Said);
     }
     Ok(Arc::unwrap_or_clone(library))
@@ -232,7 +238,7 @@ fn measure(
             let folders = bounds.folders.to_vec();
             let servers = Some(bounds.servers.clone());
             let cx = RunContext { folders, servers, ..RunContext::new(folder.path().join("run"), &Silent, &env) };
-            let took = call::run_once(&plan, sample, &cx)
+            let took = call::run_once(&call::anew(&plan, record.runs.len()), sample, &cx)
                 .map_err(|e| format!("`{}` with {} on {}: {e}", subject.entry.name, named(setting), sample.name))?;
             record.add(took.run(of, warm_up, &today()))?;
         }

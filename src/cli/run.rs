@@ -217,9 +217,9 @@ fn run_plan(
 fn made_of(options: &RunOptions) -> MadeOf {
     let Source { file, library, .. } = &options.planning.source;
     let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
-    let Demand { least, beyond } = demand(options.planning.evidence);
+    let Demand { least, beyond, mixed } = demand(options.planning.evidence);
     let library = library.iter().map(absolute).collect();
-    MadeOf { file: absolute(file), library, slo: options.slo.clone(), least, beyond }
+    MadeOf { file: absolute(file), library, slo: options.slo.clone(), least, beyond, mixed }
 }
 
 /// What is sent to other machines as `mkbc`: this program, or the one that MKBC_WORKER names, where they are of another kind.

@@ -65,6 +65,15 @@ impl<'a> Prepared<'a> {
             ..*self
         }
     }
+
+    /// The same job where qualities are compared, whether or not it says anything of them.
+    pub fn comparing(&self) -> Prepared<'a> {
+        let mut prepared = self.clone();
+        if !reporters::compares(&self.job) {
+            reporters::restrict(&mut prepared.space, &self.job, &self.workflow, self.library);
+        }
+        prepared
+    }
 }
 
 /// Prepares the job that a target names.
@@ -110,7 +119,7 @@ pub fn prepare_job<'a>(
     };
     let mut space = space::build(&input, cx);
     quality::restrict(&mut space, &job.quality_rule, job.span, cx);
-    if !library.demand.beyond && reporters::compares(&job) {
+    if reporters::compares(&job) {
         reporters::restrict(&mut space, &job, &workflow, library);
     }
     if cx.has_errors() {

@@ -1,7 +1,7 @@
 //! Documentation → HTML pages that need nothing else: one with all tasks and a search box, and one with the figures of each
 //! implementation. They work from a file; everything that comes from a library is escaped.
 
-use super::{Docs, FigureDoc, ImplementationDoc, TaskDoc};
+use super::{Docs, EstimatedDoc, FigureDoc, ImplementationDoc, TaskDoc};
 use crate::html::escaped;
 use crate::library::evidence::EvidenceKind;
 use std::collections::BTreeMap;
@@ -87,6 +87,20 @@ fn index(docs: &Docs) -> String {
         let _ =
             writeln!(main, "<tr><td><code>{}</code></td><td>{}</td></tr>", escaped(name), escaped(&pools.join(", ")));
     }
+    main.push_str(
+        "</table>\n</section>\n<section data-find=\"devices gpus machines\"><h3 id=\"devices\">Devices</h3>\n<table>\n",
+    );
+    for (name, device) in &docs.devices {
+        let facts: Vec<String> = device.facts.iter().map(|(fact, value)| format!("{fact} {value}")).collect();
+        let _ = writeln!(
+            main,
+            "<tr><td><code>{}</code></td><td>{}</td><td>{}</td><td class=\"docs\">{}</td></tr>",
+            escaped(name),
+            device.kind,
+            escaped(&facts.join(", ")),
+            escaped(&device.docs)
+        );
+    }
     main.push_str("</table>\n</section>\n");
     page("The library", &nav, &main, SCRIPT)
 }
@@ -165,16 +179,25 @@ fn row(entry: &ImplementationDoc) -> String {
         }
     };
     let name = escaped(&entry.name);
-    let figures = if entry.figures.is_empty() {
+    let mut figures = if entry.figures.is_empty() {
         "<span class=\"dim\">none: no plan can use it</span>".to_string()
     } else {
         format!("<a href=\"figures/{name}.html\">{}</a><br>{}", entry.figures.len(), shares(entry.figures.iter()))
     };
+    figures.extend(entry.estimated.as_ref().map(|estimated| format!("<br>{}", computed(estimated))));
     format!(
         "<tr><td><b>{name}</b><div class=\"docs\">{}</div>{tags}</td><td class=\"long\">{}</td><td>{}</td><td class=\"long\">{engine}</td><td>{figures}</td></tr>\n",
         escaped(&entry.docs),
         knobs.join("<br>"),
         hardware.join("<br>"),
+    )
+}
+
+/// What is computed where no figure is there.
+fn computed(of: &EstimatedDoc) -> String {
+    format!(
+        "<span class=\"estimated\">the rest by a roofline: {} settings as in its check, {} outside of it, {} refused</span>",
+        of.checked, of.outside, of.refused
     )
 }
 
@@ -207,7 +230,10 @@ fn figure_page(entry: &ImplementationDoc) -> String {
         "<h1>Figures of {}</h1>\n<p class=\"docs\">{}</p>\n<p>{}</p>\n<table>\n<tr><th>figure</th><th>for</th><th>value</th><th></th><th>from, to</th><th>evidence</th><th>source</th></tr>\n",
         escaped(&entry.name),
         escaped(&entry.docs),
-        shares(entry.figures.iter()),
+        std::iter::once(shares(entry.figures.iter()))
+            .chain(entry.estimated.as_ref().map(computed))
+            .collect::<Vec<_>>()
+            .join("<br>"),
     );
     for f in &entry.figures {
         let interval =

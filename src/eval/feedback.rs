@@ -95,7 +95,11 @@ pub struct Folded {
     pub worth: f64,
 }
 
-/// Folds verdicts into qualities as of `now` (UTC). A verdict counts half after `half_life` days.
+/// How many verdicts what was expected of a plan counts for: a single one says little.
+const EXPECTED: f64 = 5.0;
+
+/// Folds verdicts into qualities as of `now` (UTC). A verdict counts half after `half_life` days, and what the plan expected counts for
+/// [`EXPECTED`] verdicts.
 ///
 /// A verdict is about a whole run. Where several steps took part, each gets of the loss what the plan expected of it: with
 /// `Q = Π qᵢ` expected and `V` judged, step i is taken for `qᵢ ^ (ln V / ln Q)`, so that the product is the verdict again.
@@ -115,11 +119,12 @@ pub fn fold(verdicts: &[Verdict], now: &str, half_life: f64) -> Vec<Folded> {
     for verdicts in plans.values() {
         let Some((first, _)) = verdicts.first() else { continue };
         let (sum, squares) = verdicts.iter().fold((0.0, 0.0), |(s, q), (_, w)| (s + w, q + w * w));
-        let judged = verdicts.iter().map(|(v, w)| v.score * w).sum::<f64>() / sum;
-        // The number of equal verdicts that would say as much; old ones say less however many they are.
-        let whole = wilson(judged, (sum * sum / squares).min(sum));
         let losses: Vec<f64> = first.steps.iter().map(|s| -s.quality.clamp(1e-6, 1.0).ln()).collect();
         let total: f64 = losses.iter().sum();
+        let said = verdicts.iter().map(|(v, w)| v.score * w).sum::<f64>();
+        let judged = (said + EXPECTED * (-total).exp()) / (sum + EXPECTED);
+        // The number of equal verdicts that would say as much; old ones say less however many they are.
+        let whole = wilson(judged, (sum * sum / squares).min(sum) + EXPECTED);
         let mut own: BTreeMap<Part, Vec<Estimate>> = BTreeMap::new();
         for (step, loss) in first.steps.iter().zip(&losses) {
             let share = if total > 1e-9 { loss / total } else { 1.0 / losses.len() as f64 };
@@ -193,11 +198,14 @@ mod tests {
         let now = "2026-11-24T00:00:00Z";
         let all = [verdict(1.0, "2026-11-24T00:00:00Z", &[0.9]), verdict(0.0, "2026-10-25T00:00:00Z", &[0.9])];
         let found = fold(&all, now, 30.0);
-        assert!((found[0].quality.value - 2.0 / 3.0).abs() < 1e-9 && (found[0].worth - 1.5).abs() < 1e-9, "{found:?}");
+        let wanted = (1.0 + EXPECTED * 0.9) / (1.5 + EXPECTED);
+        assert!((found[0].quality.value - wanted).abs() < 1e-9 && (found[0].worth - 1.5).abs() < 1e-9, "{found:?}");
         let fresh = fold(&[verdict(1.0, now, &[0.9]), verdict(0.0, now, &[0.9])], now, 30.0);
         let stale = [verdict(1.0, "2026-01-01T00:00:00Z", &[0.9]), verdict(0.0, "2026-01-01T00:00:00Z", &[0.9])];
         let stale = fold(&stale, now, 30.0);
-        assert!(stale[0].quality.high - stale[0].quality.low > fresh[0].quality.high - fresh[0].quality.low);
+        // What is worth nothing any more leaves what was expected.
+        let (stale, fresh) = (stale[0].quality.value, fresh[0].quality.value);
+        assert!(fresh < 0.8 && stale > 0.88 && stale < 0.9, "{stale} {fresh}");
     }
 
     #[test]
@@ -207,7 +215,7 @@ mod tests {
         let found = fold(&all, "2026-11-24T00:00:00Z", 30.0);
         let product: f64 = found.iter().map(|f| f.quality.value).product();
         assert!(
-            (product - 0.5).abs() < 1e-9
+            (product - (2.0 + EXPECTED * 0.45) / (4.0 + EXPECTED)).abs() < 1e-9
                 && found[2].quality.value == 1.0
                 && found[1].quality.value < found[0].quality.value
         );

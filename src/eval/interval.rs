@@ -36,6 +36,12 @@ pub fn mean(scores: &[f64], seed: u64) -> Estimate {
     if scores.iter().all(|s| *s == scores[0]) {
         return wilson(value.clamp(0.0, 1.0), scores.len() as f64);
     }
+    resampled(scores, seed)
+}
+
+/// The mean of any values, by the bootstrap's percentiles; of values that are all the same, that value.
+pub fn resampled(scores: &[f64], seed: u64) -> Estimate {
+    let value = average(scores);
     let mut random = Random(seed);
     let mut means: Vec<f64> = (0..RESAMPLES)
         .map(|_| (0..scores.len()).map(|_| scores[random.below(scores.len())]).sum::<f64>() / scores.len() as f64)
@@ -96,6 +102,10 @@ mod tests {
         assert!((e.high - e.value - half).abs() < 0.15 * half && (e.value - e.low - half).abs() < 0.15 * half, "{e:?}");
         assert_eq!(e, mean(&scores, 1));
         assert!(mean(&[1.0], 1).low < 0.5);
+        // Times are no shares.
+        assert_eq!(resampled(&[34.8], 1), Estimate { value: 34.8, low: 34.8, high: 34.8 });
+        let times = resampled(&[1.5, 2.5, 3.5], 1);
+        assert!(times.value == 2.5 && times.low < 2.5 && times.high > 2.5);
     }
 
     #[test]

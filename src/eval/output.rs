@@ -2,7 +2,7 @@
 
 use super::fit::{Fit, Judged, Kind};
 use super::front::{Worth, front};
-use super::interval::{Estimate, average, mean, wilson};
+use super::interval::{Estimate, average, mean, resampled, wilson};
 use super::measure::Configuration;
 use super::metric::Metric;
 use super::record::Outcome;
@@ -100,7 +100,7 @@ fn summary(what: &Configuration, outcomes: &[&Outcome], metric: &Metric) -> Summ
         failed: outcomes.iter().filter(|o| o.score == Some(0.0) && o.failed.is_some()).count(),
         unscored: outcomes.iter().filter(|o| o.score.is_none()).count(),
         quality: quality(metric, &scores),
-        latency_s: (!walls.is_empty()).then(|| mean(&walls, SEED)),
+        latency_s: (!walls.is_empty()).then(|| resampled(&walls, SEED)),
         cpu_s: all(|o| o.cpu_s),
         cost_usd: all(|o| o.cost_usd),
         energy_wh: all(|o| o.energy_wh),
@@ -166,6 +166,8 @@ pub struct QualityRow {
     pub knobs: BTreeMap<String, String>,
     /// The quality.
     pub quality: Estimate,
+    /// Who judged.
+    pub reporter: String,
     /// The ISO date.
     pub date: String,
     /// Where it comes from.
@@ -175,7 +177,8 @@ pub struct QualityRow {
 /// The profile with these rows in place of earlier ones for the same task, benchmark and knobs. `Err` where the earlier text is no
 /// such profile.
 pub fn profile(earlier: &str, knobs: &[&str], rows: &[QualityRow]) -> Result<String, String> {
-    let head = ["task", "benchmark"].into_iter().chain(knobs.iter().copied()).chain(["date"]).chain(COLUMNS);
+    let head =
+        ["task", "benchmark"].into_iter().chain(knobs.iter().copied()).chain(["reporter", "date"]).chain(COLUMNS);
     let header: Vec<String> = head.map(str::to_string).collect();
     let key = knobs.len() + 2;
     let mut kept: BTreeMap<Vec<String>, Vec<String>> = BTreeMap::new();
@@ -196,7 +199,10 @@ pub fn profile(earlier: &str, knobs: &[&str], rows: &[QualityRow]) -> Result<Str
         let percent = |share: f64| format!("{:.2}", share * 100.0);
         let Estimate { value, low, high } = row.quality;
         let figure = ["".into(), "".into(), "quality".into(), percent(value), "%".into(), percent(low), percent(high)];
-        let rest = [row.date.clone()].into_iter().chain(figure).chain(["measured".to_string(), row.source.clone()]);
+        let rest = [row.reporter.clone(), row.date.clone()]
+            .into_iter()
+            .chain(figure)
+            .chain(["measured".to_string(), row.source.clone()]);
         kept.insert(place.clone(), place.into_iter().chain(rest).collect());
     }
     write(&header, kept.into_values())

@@ -240,18 +240,27 @@ fn mentions(text: &str, word: &str) -> bool {
         .any(|(at, _)| !within(text[..at].chars().next_back()) && !within(text[at + word.len()..].chars().next()))
 }
 
+/// Whether a source says what its kind of evidence must, but for a date: an address, how often and by which command, or how it was come by.
+pub fn supports(kind: EvidenceKind, source: &str) -> bool {
+    let source = source.to_lowercase();
+    match kind {
+        EvidenceKind::Published => is_address(&source),
+        EvidenceKind::Measured => is_repeatable(&source),
+        EvidenceKind::Estimated => is_reasoned(&source),
+    }
+}
+
 fn weak((name, row): (&EcoString, &Row), names: &[Named], today: Date, older_than: Option<u32>) -> Vec<Weakness> {
     // How good an answer is does not depend on what it runs on.
     let (figure, on_a_device) = (&row.figure, row.is_of_a_device() || name == "quality");
     let source = figure.source.to_lowercase();
+    let supported = supports(figure.evidence, &figure.source);
     let says = |words: &[&str]| words.iter().any(|w| source.contains(w));
     let date = date(figure, names);
     let unsupported = match figure.evidence {
-        EvidenceKind::Published => {
-            !is_address(&source) && !names.iter().any(|named| mentions(&figure.source, &named.name))
-        }
-        EvidenceKind::Measured => date.is_none() || !on_a_device || !is_repeatable(&source),
-        EvidenceKind::Estimated => !is_reasoned(&source),
+        EvidenceKind::Published => !supported && !names.iter().any(|named| mentions(&figure.source, &named.name)),
+        EvidenceKind::Measured => date.is_none() || !on_a_device || !supported,
+        EvidenceKind::Estimated => !supported,
     };
     let old = |date: Date, days: u32| today.days().saturating_sub(date.days()) > days;
     let holds = |how: &Weakness| match how {

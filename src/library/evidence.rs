@@ -20,6 +20,9 @@ pub struct Evidence {
     /// Whether it is a time by work that does not say for how much: nobody can tell whether the work lies inside.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unbounded: bool,
+    /// Whether it is a time that nobody gives an interval or percentiles of: percentiles of runs count it as exact.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exact: bool,
 }
 
 /// What a plan's figures must rest on.
@@ -27,13 +30,15 @@ pub struct Evidence {
 pub struct Demand {
     /// The weakest kind that counts.
     pub least: EvidenceKind,
-    /// Whether a figure may be used for work that it is not for, or beside others' where they are compared; the plan then says so.
+    /// Whether a figure may be used for work that it is not for; the plan then says so.
     pub beyond: bool,
+    /// Whether qualities by several people may be compared; the plan then says so.
+    pub mixed: bool,
 }
 
 impl Default for Demand {
     fn default() -> Demand {
-        Demand { least: EvidenceKind::Estimated, beyond: true }
+        Demand { least: EvidenceKind::Estimated, beyond: true, mixed: false }
     }
 }
 

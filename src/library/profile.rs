@@ -161,6 +161,7 @@ fn is_time(name: &str) -> bool {
 }
 
 /// What a figure is asked for.
+#[derive(Clone, Copy)]
 pub struct Setting<'a> {
     /// The task.
     pub task: &'a str,
@@ -172,6 +173,8 @@ pub struct Setting<'a> {
     pub units: u32,
     /// The work of a call, by dimension; empty where it is not known yet.
     pub work: &'a [(EcoString, Decimal)],
+    /// Whose figure is asked for, where several say one; the first that fits where this is `None` or says nothing of it.
+    pub by: Option<&'a str>,
 }
 
 impl Figure {
@@ -254,7 +257,8 @@ impl Profile {
     }
 
     fn row_of(&self, name: &str, setting: &Setting) -> Option<(usize, &Figure)> {
-        let written = self.place(name, setting);
+        let theirs = setting.by.and_then(|_| self.place(name, setting));
+        let written = theirs.or_else(|| self.place(name, &Setting { by: None, ..*setting }));
         // The parts of a time belong together: what was measured anew is not added to parts that were figured out before, nor is
         // what was estimated for the reading of a prompt added to a time to first token that somebody gives.
         let is_part = name.starts_with("latency.");
@@ -290,6 +294,9 @@ impl Profile {
             }
             let Some(key) = self.key(filled, setting) else { continue };
             for place in places.get(&key).into_iter().flatten() {
+                if setting.by.is_some_and(|by| by != of.rows[*place].figure.reporter.as_deref().unwrap_or_default()) {
+                    continue;
+                }
                 let beyond = of.rows[*place].figure.beyond(setting.work);
                 let better = best.is_none_or(|(_, least, last)| beyond < least || (beyond == least && *place > last));
                 if better {

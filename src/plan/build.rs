@@ -16,9 +16,10 @@ use crate::space::either::cost_together;
 use crate::space::encode::{Encoded, Origin, wishes};
 use crate::space::ends::End;
 use crate::space::quality::contribution;
+use crate::space::reporters::{self, is_allowed};
 use crate::space::sharing::{Carries, Instance};
 use crate::space::sizes::InputSizes;
-use crate::space::{Candidate, Figured, Machines, Space, Streamed, reporters, until_first};
+use crate::space::{Candidate, Figured, Machines, Space, Streamed, until_first};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use std::collections::{BTreeMap, BTreeSet};
@@ -188,17 +189,20 @@ fn step(index: usize, input: &BuildInput) -> PlanStep {
     }
 }
 
-/// By whom the qualities are that were compared for a step, the choice's own first; nothing where all are by the same, or the job says
+/// By whom the qualities are that were compared for a step, the choice's own first; nothing where nobody says other ones, or the job says
 /// nothing of quality.
 fn reporters(index: usize, input: &BuildInput) -> Vec<String> {
-    let (step, task) = (&input.space.steps[index], input.workflow.steps[index].task.as_str());
+    let step = &input.space.steps[index];
     if !reporters::compares(input.job) {
         return Vec::new();
     }
-    let by = |at: usize| reporters::reporter(input.library, task, &step.candidates[at]).map(|by| by.to_string());
+    let judge = step.judge.as_deref();
+    let by = |at: usize| reporters::reporter(input.library, &step.candidates[at], judge).map(|by| by.to_string());
+    let called = &input.workflow.steps[index];
     let options: BTreeSet<usize> = step.options.iter().map(|option| option.candidate).collect();
-    let mut all: BTreeSet<String> = options.into_iter().filter_map(by).collect();
-    match by(step.options[input.solution.choice[index]].candidate).filter(|_| all.len() > 1) {
+    let options = options.into_iter().filter(|at| is_allowed(&step.candidates[*at], called, input.job, input.library));
+    let mut all: BTreeSet<String> = options.filter_map(by).collect();
+    match by(step.options[input.solution.choice[index]].candidate).filter(|_| judge.is_some() || all.len() > 1) {
         Some(own) => {
             all.remove(&own);
             std::iter::once(own).chain(all).collect()

@@ -179,7 +179,7 @@ pub fn part(plan: &Plan, part: &PlanPart, library: &Library) -> Result<Part, Str
         values.iter().find(|v| *v == value.as_str()).map(|v| (name.clone(), v.clone()))
     };
     let knobs: Vec<_> = entry.knobs.iter().filter_map(declared).collect();
-    let setting = Setting { task: composed.task.as_str(), knobs: &knobs, device: "", units: 0, work: &[] };
+    let setting = Setting { task: composed.task.as_str(), knobs: &knobs, device: "", units: 0, work: &[], by: None };
     let unknown = entry.profile.names().next().is_some() && entry.profile.figure("errors", &setting).is_none();
     if knobs.len() != composed.knobs.len() || knobs.len() != entry.knobs.len() || unknown {
         return Err(format!("the library has no `{}` as the call `{}` uses it", composed.composition, composed.call));

@@ -7,6 +7,7 @@ use crate::ir::workflow::Workflow;
 use crate::solve::outcome::Conflict;
 use crate::space::Space;
 use crate::space::encode::{Encoded, Origin, allows, unscale};
+use crate::space::errors::left_out;
 use rust_decimal::{Decimal, RoundingStrategy};
 
 /// E0710: the clauses that cannot hold together.
@@ -139,17 +140,14 @@ fn shut_out(rule: usize, encoded: &Encoded, space: &Space) -> Option<(usize, Str
         let names: Vec<String> = offered.iter().map(|n| format!("`{n}`")).collect();
         parts.push(format!("these could, and break it: {}", names.join(", ")));
     }
-    let mut left_out: Vec<String> =
-        space.steps[step].excluded.iter().map(|(name, why)| format!("`{name}`: {why}")).collect();
-    left_out.dedup();
     // What the line itself names is what its reader asks about.
     let pinned = match &encoded.origins[rule] {
         Origin::StepPin(_, pin)
         | Origin::Called(Rule { kind: RuleKind::Pin(pin), .. }, _)
-        | Origin::Rule(Rule { kind: RuleKind::Pin(pin), .. }) => pin.implementation.as_ref(),
+        | Origin::Rule(Rule { kind: RuleKind::Pin(pin), .. }) => Some(pin),
         _ => None,
     };
-    left_out.sort_by_key(|line| !pinned.is_some_and(|name| line.starts_with(&format!("`{name}`:"))));
+    let mut left_out = left_out(&space.steps[step].excluded, &pinned.into_iter().collect::<Vec<_>>());
     left_out.truncate(4);
     if !left_out.is_empty() {
         parts.push(format!("left out before: {}", left_out.join("; ")));

@@ -1,11 +1,12 @@
 //! Library engine + knobs → plan engine: placeholders of knobs filled in, those of arguments left to the runtime.
 
-use super::model::{CALL, COUNTED, Engine, HttpCall, McpServer, Provider, Serve};
+use super::model::{CALL, COUNTED, Engine, HttpCall, LongPrices, McpServer, Provider, Serve};
 use crate::library::size::SizeExpr;
 use crate::library::{Concurrency, Implementation, Setting, TOGETHER, Task, profile};
 use crate::space::Candidate;
 use ecow::EcoString;
 use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
 use std::collections::BTreeMap;
 
 /// The engines that the runtime of this version executes.
@@ -46,6 +47,7 @@ pub fn lower(entry: &Implementation, candidate: &Candidate, task: &Task) -> Engi
         functions: task.functions.to_string(),
         reasoning: of_knob("reasoning"),
         work: charged(&prices, entry, candidate, task),
+        long: long(entry, candidate, &prices),
         prices: prices.clone(),
         serve: serve(entry, candidate).map(|serve| Serve { weights: fill(&serve.weights), ..serve }),
         calls_per_s: limit(entry, candidate, false),
@@ -203,16 +205,30 @@ fn limit(entry: &Implementation, candidate: &Candidate, tokens: bool) -> Option<
     limits.map(|limit| limit.per_second.normalize()).min()
 }
 
-/// What a provider charges by unit of work, and for each request, from the profile.
+/// What a provider charges by unit of work, and for each request, from the profile: of a request that reads little.
 fn prices(entry: &Implementation, candidate: &Candidate) -> BTreeMap<String, Decimal> {
     let Candidate { task, knobs, device, units, .. } = candidate;
-    let setting = profile::Setting { task, knobs, device, units: *units, work: &[] };
+    let little = [("input".into(), Decimal::ONE)];
+    let setting = profile::Setting { task, knobs, device, units: *units, work: &little, by: None };
     let of_work = |name: &EcoString| match name.as_str() {
         "cost" => Some(CALL.to_string()),
         other => other.strip_prefix("cost.per.").map(str::to_string),
     };
     let names = entry.profile.names().filter_map(|name| Some((name, of_work(name)?)));
     names.filter_map(|(name, of)| Some((of, entry.profile.figure(name, &setting)?.value))).collect()
+}
+
+/// What it charges for tokens where a request reads many, if that is something else.
+fn long(entry: &Implementation, candidate: &Candidate, prices: &BTreeMap<String, Decimal>) -> Option<LongPrices> {
+    let Candidate { task, knobs, device, units, .. } = candidate;
+    let much = [("input".into(), Decimal::from(u32::MAX))];
+    let setting = profile::Setting { task, knobs, device, units: *units, work: &much, by: None };
+    let figure = |name: &str| entry.profile.figure(&format!("cost.per.{name}"), &setting);
+    let read = figure("input")?;
+    let from = read.conditions.iter().find(|c| c.work == "input" && c.to.is_none())?.from.to_u64()?;
+    let counted = COUNTED.iter().filter(|name| prices.contains_key(**name));
+    let prices = counted.filter_map(|name| Some(((*name).to_string(), figure(name)?.value))).collect();
+    (from > 1).then_some(LongPrices { from, prices })
 }
 
 /// How much work a request is, of what is charged and no provider counts; the implementation's own rule before the task's.

@@ -6,7 +6,7 @@ mod engine;
 mod fallback;
 mod figures;
 
-pub use self::engine::{CALL, COUNTED, Engine, HttpCall, McpServer, Provider, Serve, takes_calls};
+pub use self::engine::{CALL, COUNTED, Engine, HttpCall, LongPrices, McpServer, Provider, Serve, takes_calls};
 pub use self::fallback::Fallback;
 pub use self::figures::{PlanClause, PlanWish, Predicted, PriceChange, ShadowPrice, Totals};
 use crate::check::program;
@@ -238,8 +238,8 @@ pub struct PlanStep {
     pub predicted: Predicted,
     /// What the figures rest on, weakest first.
     pub evidence: Vec<Evidence>,
-    /// By whom the qualities are that were compared for it, the choice's own first (empty for one that nobody is named for); empty where all
-    /// are by the same, or the job says nothing of quality.
+    /// By whom the qualities are that were compared for it, the choice's own first (empty for one that nobody is named for): one alone where
+    /// what others judged was left out; empty where nobody says other qualities, or the job says nothing of quality.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reporters: Vec<String>,
     /// Why this and nothing else, in one sentence.

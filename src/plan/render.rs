@@ -2,7 +2,7 @@
 
 use super::build::weakest;
 use super::fallback::in_place;
-use super::model::{EvidenceKind, Hardware, Placed, Plan, PlanClause, PlanStep, PriceChange, ShadowPrice};
+use super::model::{Evidence, EvidenceKind, Hardware, Placed, Plan, PlanClause, PlanStep, PriceChange, ShadowPrice};
 use crate::check::program::Metric;
 use crate::ir::workflow::StepId;
 use crate::solve::outcome::{NATIVE, Proof, Status};
@@ -137,8 +137,18 @@ pub fn text(plan: &Plan, width: u16) -> String {
     for line in extrapolated(plan) {
         let _ = writeln!(out, "extrapolated: {line}");
     }
-    if let Some(line) = unbounded(plan) {
+    if let Some(line) = listed(plan, |e| e.unbounded) {
         let _ = writeln!(out, "for work that is not said: {line}");
+    }
+    let late = |metric: &str| metric.contains(".p9");
+    if plan.clauses.iter().any(|clause| late(&clause.metric)) || plan.wishes.iter().any(|wish| late(&wish.text)) {
+        let exact = listed(plan, |e| e.exact);
+        exact.iter().for_each(|line| {
+            out.push_str(&format!("without a spread, so that percentiles count them as exact: {line}\n"))
+        });
+    }
+    if let Some(line) = judged(plan) {
+        let _ = writeln!(out, "compared by one reporter's qualities: {line}");
     }
     for line in mixed(plan) {
         let _ = writeln!(out, "reporters differ: {line}");
@@ -293,10 +303,10 @@ fn extrapolated(plan: &Plan) -> Vec<String> {
     plan.steps.iter().flat_map(of_step).collect()
 }
 
-/// The figures that do not say for how much work they are, so that nobody can tell whether they are extrapolated, by step.
-fn unbounded(plan: &Plan) -> Option<String> {
+/// The figures of a kind, by step.
+fn listed(plan: &Plan, kind: impl Fn(&Evidence) -> bool) -> Option<String> {
     let of_step = |step: &PlanStep| {
-        let figures = step.evidence.iter().filter(|e| e.unbounded).map(|e| format!("`{}`", e.figure));
+        let figures = step.evidence.iter().filter(|e| kind(e)).map(|e| format!("`{}`", e.figure));
         let figures: std::collections::BTreeSet<String> = figures.collect();
         let listed = figures.into_iter().collect::<Vec<_>>().join(", ");
         (!listed.is_empty()).then(|| format!("{listed} of {}", step.name))
@@ -305,10 +315,21 @@ fn unbounded(plan: &Plan) -> Option<String> {
     (!all.is_empty()).then(|| all.join("; "))
 }
 
+/// The steps for which what others judged was left out.
+fn judged(plan: &Plan) -> Option<String> {
+    let of_step = |step: &PlanStep| match step.reporters.as_slice() {
+        [own] => Some(format!("{} by {}", step.name, named(own))),
+        _ => None,
+    };
+    let all: Vec<String> = plan.steps.iter().filter_map(of_step).collect();
+    (!all.is_empty())
+        .then(|| format!("{} (`--any-reporter` compares all, `--choices` lists what is left out)", all.join("; ")))
+}
+
 /// The steps for which qualities by several reporters were compared, which may have measured differently.
 fn mixed(plan: &Plan) -> Vec<String> {
     let of_step = |step: &PlanStep| {
-        let (own, others) = step.reporters.split_first()?;
+        let (own, others) = step.reporters.split_first().filter(|(_, others)| !others.is_empty())?;
         let others: Vec<&str> = others.iter().map(|by| named(by)).collect();
         Some(format!(
             "the quality of {} is by {}, and was compared with some by {}",

@@ -298,7 +298,13 @@ fn space_of(plan: &Plan, library: &Library) -> space::Space {
         parts,
         only: Some(&only),
     };
-    space::build(&input, &mut Diagnostics::default())
+    let mut space = space::build(&input, &mut Diagnostics::default());
+    for (index, step) in plan.steps.iter().enumerate() {
+        if let Some(judge) = step.reporters.first() {
+            space.judge(index, judge.as_str().into(), library);
+        }
+    }
+    space
 }
 
 /// The option of a space that each step of a plan is; `None` where the library has none.

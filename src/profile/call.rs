@@ -113,6 +113,19 @@ pub fn plan(subject: Subject, setting: &Candidate) -> Plan {
     Plan::to_measure(format!("profile_{}", subject.entry.name), pools, inputs, body, ty, vec![step])
 }
 
+/// The plan with a prompt that begins like none before: what a server still has of an earlier run it would not read again, and not all say
+/// so. Other engines are asked the same as ever.
+pub fn anew(plan: &Plan, number: usize) -> Plan {
+    let mut plan = plan.clone();
+    for provider in plan.steps.iter_mut().filter_map(|step| step.engine.provider_mut()) {
+        let first = if provider.system.is_empty() { &mut provider.prompt } else { &mut provider.system };
+        if !first.is_empty() {
+            *first = format!("({number}) {first}");
+        }
+    }
+    plan
+}
+
 /// Runs a plan of one step once.
 pub fn run_once(plan: &Plan, sample: &Sample, cx: &RunContext<'_>) -> Result<Took, RunError> {
     let before = processor_seconds();

@@ -20,7 +20,7 @@ pub struct Estimate {
 /// The power of a setting by its load. None where it was counted, where somebody measured it, or where nothing says what the device draws.
 pub fn estimate(subject: Subject, setting: &Candidate, measured: &Measured, device: &Device) -> Option<Estimate> {
     let Candidate { knobs, device: name, units, .. } = setting;
-    let at = Setting { task: subject.task.name.as_str(), knobs, device: name, units: *units, work: &[] };
+    let at = Setting { task: subject.task.name.as_str(), knobs, device: name, units: *units, work: &[], by: None };
     let known = subject.entry.profile.figure("power", &at).is_some_and(|f| f.evidence != EvidenceKind::Estimated);
     let each = device.facts.power?.to_f64()?;
     if measured.power.is_some() || known {

@@ -119,6 +119,9 @@ pub struct MadeOf {
     pub least: EvidenceKind,
     /// Whether a figure may be used for work that it is not for.
     pub beyond: bool,
+    /// Whether qualities by several people may be compared.
+    #[serde(default)]
+    pub mixed: bool,
 }
 
 impl RunInfo {

@@ -249,7 +249,7 @@ impl Used<'_> {
     /// What a replica draws with nothing to do: what the profile says, else what its devices draw.
     fn idle(&self) -> Option<f64> {
         let Candidate { task, knobs, device, units, .. } = &self.candidate;
-        let setting = Setting { task, knobs, device, units: *units, work: self.work };
+        let setting = Setting { task, knobs, device, units: *units, work: self.work, by: None };
         let own = self.entry.profile.row("idle.power", &setting).map(|(_, figure)| float(figure.value));
         own.or_else(|| {
             let idle = self.library.devices.get(device)?.facts.idle?;
@@ -259,7 +259,7 @@ impl Used<'_> {
 
     fn route(&self, to: To) -> Option<Route> {
         let ends = Ends::all(End::Typical);
-        let rows = Rows::of(self.entry, &self.candidate, self.work)?;
+        let rows = Rows::of(self.entry, &self.candidate, self.work, None)?;
         let value = |row: &Row| float(ends.value(&row.0, row.1));
         let (mut input_s, mut output_s) = (0.0, 0.0);
         for (timed, amount) in &rows.latency_per {

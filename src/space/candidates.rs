@@ -73,7 +73,7 @@ fn add(
     if input.only.is_some_and(|only| !only(index, &candidate())) {
         return;
     }
-    let setting = Setting { task, knobs, device, units, work: &[] };
+    let setting = Setting { task, knobs, device, units, work: &[], by: None };
     let shown = || {
         let knobs: Vec<String> = knobs.iter().map(|(n, v)| format!("{n} {v}")).collect();
         let knobs = if knobs.is_empty() { String::new() } else { format!("{} on ", knobs.join(", ")) };

@@ -70,6 +70,7 @@ impl Role {
             device: &candidate.device,
             units: candidate.units,
             work: &[],
+            by: None,
         };
         let (row, figure) = entry.profile.row("errors", &setting)?;
         Some((RowId { implementation: entry.name.clone(), figure: "errors".into(), row }, figure))
@@ -129,6 +130,7 @@ impl Role {
             source: basis.source.to_string(),
             outside: None,
             unbounded: false,
+            exact: false,
         })
     }
 }
@@ -162,7 +164,7 @@ fn missing(number: usize, gate: usize, way: &Way, input: &Input, steps: &[StepSp
     let set = if set.is_empty() { String::new() } else { format!(" with {}", set.join(", ")) };
     let entry = input.library.implementations.get(&way.composition)?;
     let task = &input.workflow.steps[gate].task;
-    let setting = Setting { task, knobs: &way.knobs, device: "", units: 0, work: &[] };
+    let setting = Setting { task, knobs: &way.knobs, device: "", units: 0, work: &[], by: None };
     if entry.profile.names().next().is_some() && entry.profile.figure("errors", &setting).is_none() {
         return Some(format!("its profile has no `errors`{set}"));
     }

@@ -2,7 +2,7 @@
 
 use super::tail::{self, Level, Part};
 use super::{Candidate, Figures, Space};
-use crate::library::evidence::EvidenceKind;
+use crate::library::evidence::{Evidence, EvidenceKind};
 use crate::library::profile::{Figure, Setting};
 use crate::library::{Implementation, Library};
 use ecow::{EcoString, eco_format};
@@ -160,14 +160,20 @@ pub struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// Looks the rows up; `None` where latency or quality is missing.
-    pub fn of(entry: &'a Implementation, candidate: &Candidate, work: &[(EcoString, Decimal)]) -> Option<Rows<'a>> {
+    /// Looks the rows up, the quality by a judge where there is one; `None` where latency or quality is missing.
+    pub fn of(
+        entry: &'a Implementation,
+        candidate: &Candidate,
+        work: &[(EcoString, Decimal)],
+        judge: Option<&str>,
+    ) -> Option<Rows<'a>> {
         let Candidate { task, knobs, device, units, .. } = candidate;
-        let setting = Setting { task, knobs, device, units: *units, work };
-        let row = |name: EcoString| {
-            let (row, figure) = entry.profile.row(&name, &setting)?;
+        let setting = Setting { task, knobs, device, units: *units, work, by: None };
+        let said = |name: EcoString, setting: &Setting| {
+            let (row, figure) = entry.profile.row(&name, setting)?;
             Some((RowId { implementation: entry.name.clone(), figure: name, row }, figure))
         };
+        let row = |name: EcoString| said(name, &setting);
         let timed = |per: EcoString| {
             let percentiles =
                 LEVELS.iter().filter_map(|(name, l)| Some((row(eco_format!("latency.{name}{per}"))?, *l)));
@@ -180,10 +186,20 @@ impl<'a> Rows<'a> {
             latency_per: latency_per.collect(),
             cost: row("cost".into()),
             cost_per: cost_per.collect(),
-            quality: row("quality".into())?,
+            quality: said("quality".into(), &Setting { by: judge, ..setting })?,
             memory: row("memory".into()),
             power: row("power".into()),
         })
+    }
+
+    /// Times that nobody says the spread of, but none at all.
+    pub fn spreadless(&self) -> impl Iterator<Item = &RowId> {
+        let timed = std::iter::once(&self.latency).chain(self.latency_per.iter().map(|(timed, _)| timed));
+        let exact = |timed: &&Timed| {
+            let (low, high) = timed.typical.1.interval;
+            timed.percentiles.is_empty() && low == high && !high.is_zero()
+        };
+        timed.filter(exact).map(|timed| &timed.typical.0)
     }
 
     /// All of them.
@@ -199,7 +215,8 @@ impl Space {
     pub fn rests_on(&self, library: &Library, step: usize, option: usize) -> Vec<Basis> {
         let Some((candidate, figured)) = self.option(step, option) else { return Vec::new() };
         let entry = library.implementations.get(&candidate.implementation);
-        let rows = entry.and_then(|entry| Rows::of(entry, candidate, &figured.work));
+        let judge = self.steps[step].judge.as_deref();
+        let rows = entry.and_then(|entry| Rows::of(entry, candidate, &figured.work, judge));
         let basis = |(id, figure): &Row| Basis {
             id: id.clone(),
             value: figure.value,
@@ -214,6 +231,18 @@ impl Space {
         all
     }
 
+    /// What an option's figures rest on, weakest first.
+    pub fn evidence(&self, library: &Library, step: usize, option: usize) -> Vec<Evidence> {
+        let Some((candidate, figured)) = self.option(step, option) else { return Vec::new() };
+        let entry = library.implementations.get(&candidate.implementation);
+        let judge = self.steps[step].judge.as_deref();
+        let rows = entry.and_then(|entry| Rows::of(entry, candidate, &figured.work, judge));
+        let mut all = rows.map_or_else(Vec::new, |rows| super::figures::evidence(&rows, &figured.work));
+        all.extend(self.steps[step].role.iter().flat_map(|role| role.evidence(library, candidate)));
+        all.sort();
+        all
+    }
+
     /// An option's figures, read otherwise; `None` where the option does not exist or a figure leaves the range of exact decimals.
     pub fn figures_at(&self, library: &Library, step: usize, option: usize, ends: &Ends) -> Option<Figures> {
         let (candidate, figured) = self.option(step, option)?;
@@ -222,7 +251,8 @@ impl Space {
         let (calls, role) = (figured.figures.calls, self.terms.role(step));
         let (in_turn, share, either) = (stated.in_turn, stated.share, stated.tool_of.is_some());
         let called = super::figures::Called { calls, in_turn, share, role, either };
-        let figures = super::figures::figures_with(entry, candidate, &figured.work, called, &self.terms, ends)?;
+        let rows = Rows::of(entry, candidate, &figured.work, stated.judge.as_deref())?;
+        let figures = super::figures::figures((entry, candidate), (&rows, &figured.work), called, &self.terms, ends)?;
         let role = self.steps.get(step).and_then(|step| step.role.as_ref());
         Some(match role {
             Some(role) => role.counted(figures, candidate, library, ends),

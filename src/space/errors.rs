@@ -1,19 +1,36 @@
 //! The diagnostics of the space: E07xx together with the solver's.
 
-use crate::check::program::Metric;
+use crate::check::program::{Metric, Pin};
 use crate::diag::Diagnostic;
 use crate::diag::source::Span;
 use ecow::EcoString;
 
-/// E0701: a step that nothing can carry out.
-pub fn no_candidate(at: Span, task: &str, machines: &str, excluded: &[(EcoString, String)]) -> Diagnostic {
-    let mut reasons: Vec<String> = Vec::new();
+/// Why models and tools are left out, each reason once: first those of what pins name, with their knobs, and of these what is wrong with figures.
+pub fn left_out(excluded: &[(EcoString, String)], pins: &[&Pin]) -> Vec<String> {
+    let mut reasons: Vec<(u8, String)> = Vec::new();
     for (name, why) in excluded {
         let line = format!("`{name}`: {why}");
-        if !reasons.contains(&line) {
-            reasons.push(line);
+        let pinned: Vec<&&Pin> = pins.iter().filter(|pin| pin.implementation.as_ref() == Some(name)).collect();
+        let says =
+            |pin: &&&Pin| why.starts_with("its `") || pin.knobs.iter().any(|(_, value)| why.contains(value.as_str()));
+        let far = if pinned.iter().any(says) { 0 } else { 2 - u8::from(!pinned.is_empty()) };
+        if !reasons.iter().any(|(_, known)| *known == line) {
+            reasons.push((far, line));
         }
     }
+    reasons.sort_by_key(|(far, _)| *far);
+    reasons.into_iter().map(|(_, line)| line).collect()
+}
+
+/// E0701: a step that nothing can carry out; `pins` are those at its call.
+pub fn no_candidate(
+    at: Span,
+    task: &str,
+    machines: &str,
+    excluded: &[(EcoString, String)],
+    pins: &[Pin],
+) -> Diagnostic {
+    let mut reasons = left_out(excluded, &pins.iter().collect::<Vec<_>>());
     let more = reasons.len().saturating_sub(6);
     reasons.truncate(6);
     let more = if more > 0 { format!("; and {more} more") } else { String::new() };

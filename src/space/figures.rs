@@ -10,7 +10,7 @@ use super::tail::{self, Calls, Level, Part};
 use super::{Candidate, Figured, Figures, Input, StepSpace, Streamed, Terms};
 use crate::ir::stream::Role;
 use crate::library::Implementation;
-use crate::library::evidence::Evidence;
+use crate::library::evidence::{Evidence, EvidenceKind};
 use crate::library::profile::{Figure, Setting};
 use crate::library::size::SizeExpr;
 use crate::units::shown;
@@ -69,7 +69,8 @@ pub fn fill(
             let amounts: Vec<(EcoString, Decimal)> = work.iter().map(|(n, t)| (n.clone(), t.at(&classes))).collect();
             let called = Called { calls: shape.calls.at(&classes), in_turn, share, role, either };
             let Candidate { task, knobs, device, units, .. } = candidate;
-            let context = entry.profile.context(&Setting { task, knobs, device, units: *units, work: &amounts });
+            let context =
+                entry.profile.context(&Setting { task, knobs, device, units: *units, work: &amounts, by: None });
             if let Some(most) = context.filter(|most| tokens(&amounts) > *most) {
                 let reason = (entry.name.clone(), format!("its context holds {most} tokens"));
                 if !excluded.contains(&reason) {
@@ -104,7 +105,7 @@ pub fn fill(
                 None => {
                     let amounts: Vec<_> = work.iter().map(|(n, t)| (n.clone(), t.at(&classes))).collect();
                     let Candidate { task, knobs, device, units, .. } = candidate;
-                    let setting = Setting { task, knobs, device, units: *units, work: &amounts };
+                    let setting = Setting { task, knobs, device, units: *units, work: &amounts, by: None };
                     let too_large = || "its figures are too large to compute with".to_string();
                     let why = entry.profile.refusal(&setting).map_or_else(too_large, |why| why.to_string());
                     excluded.push((entry.name.clone(), why));
@@ -184,7 +185,7 @@ fn option(
     called: Called,
     terms: &Terms,
 ) -> Option<Figured> {
-    let rows = Rows::of(entry, candidate, &work)?;
+    let rows = Rows::of(entry, candidate, &work, None)?;
     let figures = figures((entry, candidate), (&rows, &work), called, terms, &Ends::all(terms.end))?;
     let evidence = evidence(&rows, &work).into();
     Some(Figured { candidate: number, needs: Vec::new(), shared: None, work, figures, evidence })
@@ -218,10 +219,11 @@ pub fn figures_with(
     terms: &Terms,
     ends: &Ends,
 ) -> Option<Figures> {
-    figures((entry, candidate), (&Rows::of(entry, candidate, work)?, work), called, terms, ends)
+    figures((entry, candidate), (&Rows::of(entry, candidate, work, None)?, work), called, terms, ends)
 }
 
-fn figures(
+/// The same from the rows of its profile.
+pub fn figures(
     (entry, candidate): (&Implementation, &Candidate),
     (rows, work): (&Rows, &[(EcoString, Decimal)]),
     Called { calls, in_turn, share, role, either }: Called,
@@ -363,10 +365,11 @@ fn timed<'r>(rows: &'r Rows<'r>) -> impl Iterator<Item = (&'r Timed<'r>, Decimal
 }
 
 /// What rows rest on, weakest first.
-fn evidence(rows: &Rows, work: &[(EcoString, Decimal)]) -> Vec<Evidence> {
+pub fn evidence(rows: &Rows, work: &[(EcoString, Decimal)]) -> Vec<Evidence> {
     let outside = |f: &Figure| {
         let said = f.outside(work).map(|(at, amount)| format!("for {at}, and a call has {}", shown(amount, 0)));
-        said.or_else(|| Some(format!("outside of what was checked: {}", f.unchecked.as_ref()?)))
+        let how = if f.evidence == EvidenceKind::Estimated { "outside of what was checked" } else { "taken otherwise" };
+        said.or_else(|| Some(format!("{how}: {}", f.unchecked.as_ref()?)))
     };
     let mut all: Vec<Evidence> = rows
         .iter()
@@ -376,6 +379,7 @@ fn evidence(rows: &Rows, work: &[(EcoString, Decimal)]) -> Vec<Evidence> {
             source: f.source.to_string(),
             outside: outside(f),
             unbounded: f.is_unbounded(&id.figure),
+            exact: rows.spreadless().any(|exact| exact == id),
         })
         .collect();
     all.sort();

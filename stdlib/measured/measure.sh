@@ -98,8 +98,8 @@ import os
 site = "file://" + os.path.abspath("examples/media/site/")
 page = lambda name, clicks: {"start_url": site + "/index.html", "clicks": clicks, "url": site + "/" + name, "title": "", "text": "", "links": []}
 save("open_page", [{"url": site + "/index.html"}, {"url": site + "/hours.html"}])
-save("click", [{"page": page("index.html", []), "target": "Opening hours"}])
-save("screenshot", [{"page": page("index.html", [])}])
+save("click", [{"page": page("index.html", []), "target": "Opening hours"}, {"page": page("hours.html", []), "target": "Back"}])
+save("screenshot", [{"page": page("index.html", [])}, {"page": page("hours.html", [])}])
 PYTHON
   touch "$work/.made"
 }
@@ -149,6 +149,31 @@ if wanted llama_cpp_chat; then
   chmod +x "$work/llama-server"
   MKBC_LLAMA_CPP=$PWD/$work/llama-server MKBC_WEIGHTS=$PWD/$work/gguf \
     measure llama_cpp_chat --task combine_answers --knob variant=qwen3_4b --samples "$work/merging.jsonl" --least 2
+fi
+# Ollama with the same weights, which it is given by its own service; how many cores it takes is written in them.
+if wanted ollama_chat; then
+  ollama=${XDG_CACHE_HOME:-$HOME/.cache}/mkbc/ollama/bin/ollama llama=${XDG_CACHE_HOME:-$HOME/.cache}/mkbc/llama/bin/python
+  [ -f "$work/gguf/Qwen/Qwen3-4B/random.gguf" ] || "$llama" tests/tools/random_gguf.py "$work/gguf"
+  export OLLAMA_MODELS=$PWD/$work/ollama MKBC_OLLAMA=$ollama
+  for units in $(tr , " " <<<"${UNITS:-1,2}"); do
+    {
+      echo "FROM $PWD/$work/gguf/Qwen/Qwen3-4B/random.gguf"
+      printf 'PARAMETER stop "%s "\n' 37 55 73
+      echo "PARAMETER num_thread $units"
+    } >"$work/Modelfile"
+    export OLLAMA_HOST=127.0.0.1:18124
+    "$ollama" serve >"$work/ollama.log" 2>&1 &
+    server=$!
+    until "$ollama" list >/dev/null 2>&1; do
+      kill -0 "$server" || { cat "$work/ollama.log" >&2; exit 1; }
+      sleep 1
+    done
+    "$ollama" create qwen3:4b -f "$work/Modelfile" >/dev/null 2>&1
+    kill "$server" && wait "$server" || true
+    unset OLLAMA_HOST
+    measure ollama_chat --task combine_answers --knob variant=qwen3_4b --samples "$work/merging.jsonl" --least 2
+  done
+  unset units OLLAMA_MODELS MKBC_OLLAMA
 fi
 # The zero-shot models run with random weights of the published shapes: how long they take does not depend on what they find.
 if [ ${#only[@]} -eq 0 ] || [[ " ${only[*]} " =~ \ (clip|omdet|grounding_dino)\  ]]; then

@@ -143,7 +143,9 @@ fn quality_rows(
         let Some(quality) = output::quality(&done.bench.metric, &scores) else { continue };
         let benchmark = done.options.benchmark.clone().unwrap_or_default();
         let (date, source) = (at.date.clone(), at.source(scores.len()));
-        rows.entry(implementation).or_default().push(QualityRow { task, benchmark, knobs, quality, date, source });
+        let reporter = format!("mkbc eval on {}", done.set.name);
+        let row = QualityRow { task, benchmark, knobs, quality, reporter, date, source };
+        rows.entry(implementation).or_default().push(row);
     }
     for (implementation, rows) in rows {
         into_profile(dir, &implementation, "eval", done.library, &rows)?;

@@ -44,7 +44,7 @@ pub fn verify(joint: &JointPlan, library: &[PathBuf], path: &Path) -> Result<Res
     let rates: BTreeMap<String, Decimal> = joint.jobs.iter().map(|job| (job.plan.job.clone(), job.rate)).collect();
     let Some(first) = files.first() else { return Ok(Err("there are no jobs".to_owned())) };
     let given = Source { file: first.to_path_buf(), library: library.to_vec(), format: Format::Text };
-    let sources = opened(&files, &given, true, EvidenceOptions { evidence: None, strict_evidence: false })?;
+    let sources = opened(&files, &given, true, EvidenceOptions::default())?;
     let pools = joint.cluster.pools.iter().map(|(name, pool)| (name.as_str().into(), (pool.units, pool.usd_per_hour)));
     let machines = Machines { name: joint.cluster.name.as_str().into(), pools: pools.collect() };
     let members = members(&sources, &files, &names, &rates, &machines, (Format::Text, None), &Job::clone)?;

@@ -2,13 +2,17 @@
 
 use super::super::load::{library as load_library, read, writable, write};
 use super::super::{Failure, note};
-use super::{declared, entry};
+use super::{declared, declared_as, entry};
+use crate::diag::Diagnostic;
+use crate::diag::source::{FileId, Span};
 use crate::library::Implementation;
-use crate::profile::import::aiconfigurator::{self, Question};
-use crate::profile::import::{self, Row, csv, mlperf};
+use crate::library::audit::supports;
+use crate::library::evidence::EvidenceKind;
+use crate::profile::import::aiconfigurator::{self, Experts, Question, is_mixture};
+use crate::profile::import::{self, Row, Written, csv, mlperf};
 use crate::run::engines::child::{self, Command, Limits};
 use crate::run::{block_on, preflight};
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -28,7 +32,7 @@ pub struct Target {
     /// The model or tool whose figures these are
     #[arg(long = "for", value_name = "NAME")]
     pub name: String,
-    /// A cell that is the same in all rows: a knob, device, units, task, benchmark, reporter, date, input, engine (repeatable)
+    /// A cell that is the same in all rows: a knob, device, units, task, benchmark, reporter, date, input, output, engine, otherwise (repeatable)
     #[arg(long, value_name = "COLUMN=VALUE")]
     pub set: Vec<String>,
     /// Where `measured/NAME.….csv` is kept; `--library DIR` then plans with it
@@ -55,6 +59,9 @@ pub struct AiconfiguratorOptions {
     /// Devices that the model is spread over
     #[arg(long, value_delimiter = ',', default_value = "1")]
     pub tp: Vec<u32>,
+    /// How the experts of a mixture are spread over the devices; `parted` where nothing is said and MODEL is a folder of one
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub experts: Option<Spread>,
     /// Requests at once; the model's knob `batch`
     #[arg(long, value_delimiter = ',', default_value = "1")]
     pub batch: Vec<u32>,
@@ -67,6 +74,14 @@ pub struct AiconfiguratorOptions {
     /// The program
     #[arg(long, default_value = "aiconfigurator")]
     pub program: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Spread {
+    /// A part of each on every device
+    Parted,
+    /// Each whole on one of them
+    Whole,
 }
 
 #[derive(Args)]
@@ -139,15 +154,59 @@ pub fn import(what: &Import) -> Result<(), Failure> {
         false => Vec::new(),
     };
     let count = rows.len();
-    let text = import::written(entry, &import::added(earlier, rows))?;
+    let written = import::written(entry, import::added(earlier, rows))?;
     // What the library would refuse is refused before anything is written.
     let mut trial = load_library(&target.library)?;
-    let file = trial.sources.add(path.display().to_string(), text.clone());
+    let file = trial.sources.add(path.display().to_string(), written.text.clone());
     trial.add_measured(&format!("{}.csv", entry.name), file);
-    declared(&trial)?;
-    write(&path, &text)?;
+    match what {
+        Import::Csv(options) => {
+            let table = trial.sources.add(options.file.display().to_string(), read(&options.file)?);
+            declared_as(&trial, &|d| in_table(d, (file, &written), table))?;
+        }
+        Import::Aiconfigurator(_) | Import::Mlperf(_) => drop(declared(&trial)?),
+    }
+    let source = match what {
+        Import::Aiconfigurator(_) => None,
+        Import::Mlperf(options) => Some((EvidenceKind::Published, &options.source)),
+        Import::Csv(options) => Some((kind(&options.evidence), &options.source)),
+    };
+    if let Some((kind, source)) = source.filter(|(kind, source)| !supports(*kind, source)) {
+        let wanted = match kind {
+            EvidenceKind::Published => "an address where it can be looked up",
+            EvidenceKind::Measured => "how many runs, and the command that measures again",
+            EvidenceKind::Estimated => "how it was come by",
+        };
+        note(&format!(
+            "warning: `{source}` does not say {wanted}: `mkbc library audit` lists these figures as without evidence"
+        ));
+    }
+    write(&path, &written.text)?;
     note(&format!("{count} figures in {}; plan with them by `--library {}`", path.display(), target.out.display()));
     Ok(())
+}
+
+/// What is wrong with rows that are not written yet, said where they were read. Edits of them would be edits of nothing.
+fn in_table(diagnostic: &Diagnostic, (file, written): (FileId, &Written), table: FileId) -> Diagnostic {
+    let mut moved = diagnostic.clone();
+    let span = |span: Span| {
+        let bytes = Some(span).filter(|span| span.file == file).and_then(|span| written.origin(span.start as usize));
+        bytes.map_or(span, |bytes| Span::new(table, bytes.start as u32, bytes.end as u32))
+    };
+    let labels = std::iter::once(&mut moved.primary).chain(&mut moved.secondary);
+    labels.for_each(|label| label.span = span(label.span));
+    if moved.primary.span != diagnostic.primary.span {
+        (moved.fix, moved.ways) = (None, Vec::new());
+    }
+    moved
+}
+
+fn kind(word: &str) -> EvidenceKind {
+    match word {
+        "measured" => EvidenceKind::Measured,
+        "published" => EvidenceKind::Published,
+        _ => EvidenceKind::Estimated,
+    }
 }
 
 fn parted<'a>(text: &'a str, at: char, form: &str) -> Result<(&'a str, &'a str), Failure> {
@@ -195,6 +254,12 @@ fn ask(options: &AiconfiguratorOptions, entry: &Implementation, base: &Row) -> R
     let version = said(&options.program, &["version".to_string()])?;
     let version = version.split_whitespace().rfind(|w| w.starts_with(|c: char| c.is_ascii_digit()));
     let version = version.unwrap_or("of unknown version").to_string();
+    let config = || std::fs::read_to_string(Path::new(&options.model_path).join("config.json")).ok();
+    let experts = match options.experts {
+        Some(Spread::Parted) => Some(Experts::Parted),
+        Some(Spread::Whole) => Some(Experts::Whole),
+        None => config().filter(|config| is_mixture(config)).map(|_| Experts::Parted),
+    };
     let mut rows = Vec::new();
     for tp in &options.tp {
         for batch in &options.batch {
@@ -207,6 +272,7 @@ fn ask(options: &AiconfiguratorOptions, entry: &Implementation, base: &Row) -> R
                     batch: *batch,
                     input: *input,
                     output: options.output,
+                    experts,
                 };
                 let arguments = question.arguments();
                 // A path of this machine tells nobody anything.
@@ -215,7 +281,10 @@ fn ask(options: &AiconfiguratorOptions, entry: &Implementation, base: &Row) -> R
                     Path::new(&options.model_path).file_name().and_then(|n| n.to_str()).unwrap_or("MODEL"),
                 );
                 let at = if batches { base.clone().with("batch", batch.to_string()) } else { base.clone() };
-                let at = at.with("device", device).with("source", format!("aiconfigurator {version}: {shown}"));
+                let at = at
+                    .with("device", device)
+                    .with("date", super::today())
+                    .with("source", format!("aiconfigurator {version}: {shown}"));
                 let text = said(&options.program, &arguments)?;
                 let answer = aiconfigurator::read(&text, &question, &at);
                 rows.extend(answer.map_err(|e| format!("`{}` for {shown}: {e}", options.program))?);

@@ -65,7 +65,7 @@ fn without(
 
 /// The job that a run was planned from, checked; why not, where it is another one now.
 fn unchanged(made_of: &MadeOf, plan: &Plan) -> Result<Filled, String> {
-    let MadeOf { file, library, slo, least, beyond } = made_of;
+    let MadeOf { file, library, slo, least, beyond, mixed } = made_of;
     let shown = file.display();
     let source = Source { file: file.clone(), library: library.clone(), format: Format::Text };
     let (texts, id) = load(&source).map_err(|_| format!("`{shown}` or its library cannot be read any more"))?;
@@ -79,7 +79,7 @@ fn unchanged(made_of: &MadeOf, plan: &Plan) -> Result<Filled, String> {
     if filled.lock.as_ref().map(|text| digest([text.as_str()])) != plan.hashes.lock {
         return Err(format!("the lock file of `{shown}` has changed since"));
     }
-    Arc::make_mut(&mut filled.checked.library).demand = Demand { least: *least, beyond: *beyond };
+    Arc::make_mut(&mut filled.checked.library).demand = Demand { least: *least, beyond: *beyond, mixed: *mixed };
     let planning = Planning {
         source,
         job: Some(plan.job.clone()),
@@ -87,7 +87,7 @@ fn unchanged(made_of: &MadeOf, plan: &Plan) -> Result<Filled, String> {
         locked: true,
         time_limit: 0.0,
         robust: false,
-        evidence: EvidenceOptions { evidence: None, strict_evidence: false },
+        evidence: EvidenceOptions::default(),
     };
     change(&planning, slo, &mut filled)
         .map_err(|_| "the lines that were given beside the job cannot be read".to_string())?;

@@ -29,7 +29,7 @@ pub struct Figure {
     pub benchmark: Option<EcoString>,
     /// The engine and its version.
     pub engine: Option<EcoString>,
-    /// Of an estimate outside of what its formulas were checked on: why.
+    /// Of an estimate outside of what its formulas were checked on: why. Of what was taken in another set-up than the entry's: which.
     pub unchecked: Option<EcoString>,
     /// Where it is written.
     pub at: Span,

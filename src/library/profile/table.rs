@@ -14,7 +14,8 @@ use rust_decimal::Decimal;
 pub const COLUMNS: [&str; 9] = ["device", "units", "figure", "value", "unit", "low", "high", "evidence", "source"];
 
 /// The columns in front of them that are no knobs.
-pub const RESERVED: [&str; 8] = ["task", "benchmark", "reporter", "date", "input", "output", "duration", "engine"];
+pub const RESERVED: [&str; 9] =
+    ["task", "benchmark", "reporter", "date", "input", "output", "duration", "engine", "otherwise"];
 
 /// Those of them that say for how much work a figure is.
 const CONDITIONS: [&str; 3] = ["input", "output", "duration"];
@@ -159,7 +160,7 @@ fn line(record: &Record, knobs: &[(EcoString, Span)]) -> Result<Line, Wrong> {
             reporter: record.get("reporter").cloned(),
             benchmark,
             engine: record.get("engine").cloned(),
-            unchecked: None,
+            unchecked: record.get("otherwise").cloned(),
             at: record.at("value"),
         },
     })

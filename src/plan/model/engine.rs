@@ -106,6 +106,14 @@ impl Engine {
         }
     }
 
+    /// The same, to be changed.
+    pub fn provider_mut(&mut self) -> Option<&mut Provider> {
+        match self {
+            Engine::Openai(provider) | Engine::Anthropic(provider) | Engine::Bedrock(provider) => Some(provider),
+            _ => None,
+        }
+    }
+
     /// How many calls it takes as one: those of whatever step or item that come at the same time. Models that answer prompts are asked one by
     /// one, and put what they are asked at once into batches by themselves.
     pub fn together(&self) -> u32 {
@@ -127,6 +135,16 @@ impl Engine {
 /// Whether commands of a process read their calls from a file.
 pub fn takes_calls(commands: &[Vec<String>]) -> bool {
     commands.iter().flatten().any(|argument| argument.contains(CALLS))
+}
+
+/// Prices of tokens of long requests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LongPrices {
+    /// The least tokens that such a request reads.
+    pub from: u64,
+    /// In dollars by `input`, `cached` and `output` tokens.
+    pub prices: BTreeMap<String, Decimal>,
 }
 
 /// A model behind an endpoint, and what it is asked.
@@ -160,6 +178,9 @@ pub struct Provider {
     /// What the provider charges, in dollars by unit of work (`input` and `output` tokens, say; `call` for each request), so that a
     /// run can tell what it cost.
     pub prices: BTreeMap<String, Decimal>,
+    /// What it charges for tokens instead where a request reads many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub long: Option<LongPrices>,
     /// How much work a request is, for prices of what the provider does not count itself: seconds of sound, pictures.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub work: BTreeMap<String, SizeExpr>,

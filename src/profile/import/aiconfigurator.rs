@@ -22,6 +22,25 @@ pub struct Question {
     pub input: u32,
     /// Tokens of the answer.
     pub output: u32,
+    /// How the experts of a mixture are spread over the devices; nothing where it is none.
+    pub experts: Option<Experts>,
+}
+
+/// How the experts of a mixture are spread over devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Experts {
+    /// A part of each on every device, as tensor parallelism has it.
+    Parted,
+    /// Each whole on one of them.
+    Whole,
+}
+
+/// Whether a model's `config.json` is that of a mixture of experts.
+pub fn is_mixture(config: &str) -> bool {
+    const NAMES: [&str; 4] = ["num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts"];
+    let read: serde_json::Value = serde_json::from_str(config).unwrap_or_default();
+    let many = |of: &serde_json::Value| NAMES.iter().any(|name| of[*name].as_u64().is_some_and(|n| n > 1));
+    many(&read) || many(&read["text_config"])
 }
 
 impl Question {
@@ -33,7 +52,11 @@ impl Question {
         let fixed = ["cli", "estimate", "--estimate-mode", "static", "--no-color"].map(str::to_string);
         let words = words.into_iter().flat_map(|(name, value)| [name.to_string(), value.clone()]);
         let numbers = numbers.into_iter().flat_map(|(name, value)| [name.to_string(), value.to_string()]);
-        fixed.into_iter().chain(words).chain(numbers).collect()
+        let experts = self.experts.map(|experts| match experts {
+            Experts::Parted => ["--moe-tp-size".to_string(), self.tp.to_string()],
+            Experts::Whole => ["--moe-ep-size".to_string(), self.tp.to_string()],
+        });
+        fixed.into_iter().chain(words).chain(numbers).chain(experts.into_iter().flatten()).collect()
     }
 }
 
@@ -59,12 +82,19 @@ pub fn read(text: &str, question: &Question, base: &Row) -> Result<Vec<Row>, Str
         .with("units", question.tp.to_string())
         .with("engine", engine.clone())
         .with("evidence", "estimated");
+    // mkbc starts servers that part every expert.
+    let at = match question.experts {
+        Some(Experts::Whole) if question.tp > 1 => at.with("otherwise", "experts in parallel"),
+        _ => at,
+    };
     let row = |figure: &str, value: f64, unit: &str| {
         at.clone().with("figure", figure).with("value", super::plain(value)).with("unit", unit)
     };
     Ok(vec![
         row("ttft", ttft, "ms").with("input", question.input.to_string()),
-        row("tpot", tpot, "ms/tok").with("input", question.input.to_string()),
+        row("tpot", tpot, "ms/tok")
+            .with("input", question.input.to_string())
+            .with("output", question.output.to_string()),
         // The tool tells it for one GPU; a profile's memory is that of all.
         row("memory", memory * f64::from(question.tp), "GB").with("input", question.input.to_string()),
     ])
@@ -87,12 +117,19 @@ mod tests {
             batch: 8,
             input: 512,
             output: 128,
+            experts: None,
         };
         let rows = read(ANSWER, &question, &Row::default().with("device", "h100")).expect("an answer");
         let cells: Vec<(&str, &str, &str)> =
             rows.iter().map(|r| (r.cell("figure"), r.cell("value"), r.cell("unit"))).collect();
         assert_eq!(cells, [("ttft", "84.7", "ms"), ("tpot", "6.491", "ms/tok"), ("memory", "19.43", "GB")]);
         assert!(rows.iter().all(|r| r.cell("evidence") == "estimated" && r.cell("engine") == "vllm 0.24.0"));
+        let arguments = |experts| Question { tp: 2, experts, ..question.clone() }.arguments().join(" ");
+        assert!(!arguments(None).contains("--moe"));
+        assert!(arguments(Some(Experts::Parted)).ends_with("--moe-tp-size 2"));
+        assert!(arguments(Some(Experts::Whole)).ends_with("--moe-ep-size 2"));
+        assert!(is_mixture(r#"{"num_experts": 128}"#) && is_mixture(r#"{"text_config": {"n_routed_experts": 8}}"#));
+        assert!(!is_mixture(r#"{"num_experts": null}"#) && !is_mixture("no JSON"));
         assert!(read("TTFT: nan ms\nTPOT: 1 ms", &question, &Row::default()).is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! A table of anybody's → rows, by saying which of its columns is what.
 
-use super::Row;
+use super::{Row, fields};
+use std::ops::Range;
 
 /// Which column holds what.
 #[derive(Clone, Debug, Default)]
@@ -32,20 +33,32 @@ pub fn read(text: &str, mapping: &Mapping, base: &Row) -> Result<Vec<Row>, Strin
     for record in reader.records() {
         let record = record.map_err(|e| e.to_string())?;
         let line = record.position().map_or(0, ::csv::Position::line);
+        let start = record.position().map_or(0, |position| position.byte() as usize);
+        let places = fields(text, start);
+        let place = |row: Row, column: &str, field: usize| match places.get(field) {
+            Some(bytes) => row.read_from(column, bytes.clone()),
+            None => row,
+        };
         let mut at = base.clone();
         for (to, from) in &columns {
             let value = record.get(*from).unwrap_or_default();
             let renamed = mapping.values.iter().find(|(column, v, _)| column == to && v == value);
-            at = at.with(to, renamed.map_or(value, |(.., to)| to.as_str()));
+            at = place(at.with(to, renamed.map_or(value, |(.., to)| to.as_str())), to, *from);
         }
         for (figure, from, unit) in &figures {
-            let text = record.get(*from).unwrap_or_default();
-            if text.is_empty() {
+            let cell = record.get(*from).unwrap_or_default();
+            if cell.is_empty() {
                 continue;
             }
-            let number = text.parse::<f64>().ok().filter(|n| n.is_finite() && *n >= 0.0);
-            let number = number.ok_or_else(|| format!("line {line}: `{text}` is no figure for `{figure}`"))?;
-            rows.push(at.clone().with("figure", *figure).with("value", super::plain(number)).with("unit", *unit));
+            let number = cell.parse::<f64>().ok().filter(|n| n.is_finite() && *n >= 0.0);
+            let number = number.ok_or_else(|| {
+                let before =
+                    |bytes: &Range<usize>| text[..bytes.start].rsplit('\n').next().map_or(0, |t| t.chars().count());
+                let column = 1 + places.get(*from).map_or(0, before);
+                format!("line {line}, column {column}: `{cell}` is no figure for `{figure}`")
+            })?;
+            let row = at.clone().with("figure", *figure).with("value", super::plain(number)).with("unit", *unit);
+            rows.push(place(row, "value", *from));
         }
     }
     if rows.is_empty() {
@@ -76,11 +89,20 @@ mod tests {
     }
 
     #[test]
+    fn cells_know_where_they_were_read() {
+        let table = "model, concurrency ,ttft_ms\r\n\"Llama 8B\", 8 ,12.5\r\n\"a, b\",1,3\r\n";
+        let rows = read(table, &mapping(), &Row::default()).expect("rows");
+        let of = |row: usize, column: &str| rows[row].origin(column).map(|bytes| &table[bytes]);
+        assert_eq!((of(0, "variant"), of(0, "batch"), of(0, "value")), (Some("Llama 8B"), Some("8"), Some("12.5")));
+        assert_eq!((of(1, "variant"), of(1, "device")), (Some("a, b"), Some("3")));
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         let wrong = |table: &str| read(table, &mapping(), &Row::default()).expect_err("wrong");
         assert_eq!(wrong("model,concurency,ttft_ms\n"), "there is no column `concurrency`: did you mean `concurency`?");
-        assert_eq!(wrong("model,concurrency,ttft_ms\na,1,NaN\n"), "line 2: `NaN` is no figure for `ttft`");
-        assert_eq!(wrong("model,concurrency,ttft_ms\na,1,-3\n"), "line 2: `-3` is no figure for `ttft`");
+        assert_eq!(wrong("model,concurrency,ttft_ms\na,1,NaN\n"), "line 2, column 5: `NaN` is no figure for `ttft`");
+        assert_eq!(wrong("model,concurrency,ttft_ms\na,1,-3\n"), "line 2, column 5: `-3` is no figure for `ttft`");
         assert_eq!(wrong("model,concurrency,ttft_ms\na,1,\n"), "the table gives no figure");
     }
 }

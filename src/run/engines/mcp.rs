@@ -1,6 +1,6 @@
 //! A call of an MCP server's tool -> its typed result; refused where the tool's schema is no longer the pinned one.
 //!
-//! What a server says is data: its descriptions are never shown to a model, its answer is cut to the declared type and checked.
+//! What a server says is data: the descriptions that it gives now are never shown to a model, its answer is cut to the declared type and checked.
 
 pub mod pin;
 pub mod session;

@@ -54,6 +54,7 @@ impl Stage {
             max_tokens: 5,
             functions: String::new(),
             reasoning: String::new(),
+            long: None,
             prices: Default::default(),
             work: Default::default(),
             serve: Some(serve),

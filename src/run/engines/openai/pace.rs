@@ -162,6 +162,7 @@ mod tests {
             functions: String::new(),
             serve: None,
             reasoning: String::new(),
+            long: None,
             prices: BTreeMap::new(),
             work: Default::default(),
             calls_per_s,

@@ -14,14 +14,32 @@ use std::collections::BTreeMap;
 pub struct Price {
     /// What it costs beside its tokens.
     flat: Decimal,
-    /// A token that is read.
-    input: Decimal,
-    /// One that is read from a cache.
-    cached: Decimal,
-    /// One that is written.
-    output: Decimal,
+    /// Its tokens.
+    each: Each,
+    /// The least tokens that are read where they cost something else, and what they cost then.
+    long: Option<(u64, Each)>,
     /// Whether tokens cost anything.
     counted: bool,
+}
+
+/// Prices of a token.
+#[derive(Clone, Copy, Debug)]
+struct Each {
+    /// That is read.
+    input: Decimal,
+    /// That is read from a cache.
+    cached: Decimal,
+    /// That is written.
+    output: Decimal,
+}
+
+impl Each {
+    /// What is only read (for an embedding, say) has no price of what is written.
+    fn of(prices: &BTreeMap<String, Decimal>) -> Each {
+        let of = |name: &str| prices.get(name).copied().map(|p| p.max(Decimal::ZERO));
+        let input = of("input").unwrap_or_default();
+        Each { input, cached: of("cached").map_or(input, |p| p.min(input)), output: of("output").unwrap_or_default() }
+    }
 }
 
 impl Price {
@@ -29,7 +47,9 @@ impl Price {
     /// not tell costs what the plan says.
     pub fn of(call: &Call<'_>, provider: &Provider) -> Option<Price> {
         let planned = || call.step.predicted.cost_usd.checked_div(call.step.calls).unwrap_or_default();
-        Price::new(&provider.prices, flat(call, provider).unwrap_or_else(planned))
+        let flat = flat(call, provider).unwrap_or_else(planned);
+        let long = provider.long.as_ref().map(|long| (long.from, Each::of(&long.prices)));
+        Some(Price { long, ..Price::new(&provider.prices, flat)? })
     }
 
     /// The same for a request of several calls of a provider, which is one request.
@@ -41,30 +61,26 @@ impl Price {
         Some(Price { flat: more.fold(first.flat, |sum, flat| sum.saturating_add(flat)), ..first })
     }
 
-    /// The prices of tokens, beside what is charged for a request as such; what is only read (for an embedding, say) has no price of what
-    /// is written.
+    /// The prices of tokens, beside what is charged for a request as such.
     fn new(prices: &BTreeMap<String, Decimal>, flat: Decimal) -> Option<Price> {
-        let of = |name: &str| prices.get(name).copied().map(|p| p.max(Decimal::ZERO));
-        if prices.is_empty() {
-            return None;
-        }
-        let input = of("input").unwrap_or_default();
-        Some(Price {
-            flat: flat.max(Decimal::ZERO),
-            input,
-            cached: of("cached").map_or(input, |p| p.min(input)),
-            output: of("output").unwrap_or_default(),
-            counted: COUNTED.iter().any(|name| prices.contains_key(*name)),
-        })
+        let counted = COUNTED.iter().any(|name| prices.contains_key(*name));
+        let price = || Price { flat: flat.max(Decimal::ZERO), each: Each::of(prices), long: None, counted };
+        (!prices.is_empty()).then(price)
+    }
+
+    /// What a token costs where so many are read.
+    fn each(&self, read: u64) -> Each {
+        self.long.filter(|(from, _)| read >= *from).map_or(self.each, |(_, each)| each)
     }
 
     /// What so many tokens cost; what no number holds costs more than anybody has.
     pub fn cost(&self, tokens: Tokens) -> Decimal {
         let fresh = tokens.read.saturating_sub(tokens.cached);
+        let Each { input, cached, output } = self.each(tokens.read);
         let part = |price: Decimal, n: u64| price.checked_mul(Decimal::from(n));
         let sum = || {
-            let read = part(self.input, fresh)?.checked_add(part(self.cached, tokens.cached)?)?;
-            read.checked_add(part(self.output, tokens.written)?)?.checked_add(self.flat)
+            let read = part(input, fresh)?.checked_add(part(cached, tokens.cached)?)?;
+            read.checked_add(part(output, tokens.written)?)?.checked_add(self.flat)
         };
         sum().unwrap_or(Decimal::MAX)
     }
@@ -80,8 +96,9 @@ impl Price {
     /// How many tokens may be written for so much money, after what is read is paid; `most` at most, one at least.
     pub fn affords(&self, usd: Decimal, read: u64, most: u32) -> u32 {
         let rest = usd - self.cost(Tokens { read, cached: 0, written: 0 });
-        let tokens = rest.checked_div(self.output).and_then(|n| n.floor().to_u32());
-        tokens.unwrap_or(if self.output.is_zero() { most } else { 1 }).clamp(1, most.max(1))
+        let output = self.each(read).output;
+        let tokens = rest.checked_div(output).and_then(|n| n.floor().to_u32());
+        tokens.unwrap_or(if output.is_zero() { most } else { 1 }).clamp(1, most.max(1))
     }
 }
 
@@ -119,6 +136,11 @@ mod tests {
         let beside = Price::new(&prices, dec!(0.5)).expect("prices");
         assert_eq!(beside.bill(Some(Tokens { read: 1000, cached: 400, written: 10 })), Some(dec!(0.50074)));
         assert_eq!(beside.affords(dec!(0.502), 1000, 500), 100);
+        let each = Each { input: dec!(0.000002), cached: dec!(0.0000002), output: dec!(0.00002) };
+        let long = Price { long: Some((1001, each)), ..price };
+        assert_eq!(long.cost(Tokens { read: 1000, cached: 400, written: 10 }), dec!(0.00074));
+        assert_eq!(long.cost(Tokens { read: 1001, cached: 401, written: 10 }), dec!(0.0014802));
+        assert_eq!(long.affords(dec!(0.004002), 1001, 500), 100);
         let alone = Price::new(&[("call".to_owned(), dec!(0.5))].into(), dec!(0.5)).expect("a price");
         assert_eq!((alone.bill(None), Price::new(&BTreeMap::new(), dec!(0)).is_none()), (Some(dec!(0.5)), true));
     }

@@ -219,6 +219,7 @@ impl Question {
             max_tokens: self.max_tokens,
             functions: String::new(),
             reasoning: self.reasoning.into(),
+            long: None,
             prices: self.prices.iter().map(|(n, p)| ((*n).to_owned(), *p)).collect(),
             work: self.prices.iter().filter_map(|(n, _)| Some(((*n).to_owned(), work(n)?))).collect(),
             serve: None,
