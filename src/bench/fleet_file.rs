@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::instance::told_apart;
+use super::instance::{by_options, told_apart};
 use crate::solve::joint::problem::{Fleet, faults};
 
 /// What the field `format` of a fleet says.
@@ -41,8 +41,7 @@ impl FleetFile {
 
     /// Writes the fleet, one option a line, so that two can be compared by lines.
     pub fn write(&self) -> String {
-        let text = serde_json::to_string(self).unwrap_or_default();
-        text.replace("{\"figures\"", "\n{\"figures\"").replace("],\"edges\"", "],\n\"edges\"") + "\n"
+        by_options(self)
     }
 }
 

@@ -45,6 +45,12 @@ pub(super) fn told_apart(text: &str, what: &str, format: &str, version: u32) -> 
     Ok(())
 }
 
+/// A file as text, one option a line.
+pub(super) fn by_options(file: &impl Serialize) -> String {
+    let text = serde_json::to_string(file).unwrap_or_default();
+    text.replace("{\"figures\"", "\n{\"figures\"").replace("],\"edges\"", "],\n\"edges\"") + "\n"
+}
+
 impl Instance {
     /// Names a problem.
     pub fn new(name: &str, seed: Option<u64>, problem: Problem) -> Self {
@@ -64,8 +70,7 @@ impl Instance {
 
     /// Writes the instance, one option a line, so that two can be compared by lines.
     pub fn write(&self) -> String {
-        let text = serde_json::to_string(self).unwrap_or_default();
-        text.replace("{\"figures\"", "\n{\"figures\"").replace("],\"edges\"", "],\n\"edges\"") + "\n"
+        by_options(self)
     }
 
     /// The name with the seed, as a file is called.

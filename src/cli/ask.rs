@@ -136,7 +136,7 @@ pub fn pareto(options: &ParetoOptions, inputs: &Inputs) -> Result<(), Failure> {
     let answer = answer(&planning, filled, &terms, |prepared, target, cx| {
         let wanted = Wanted { metrics: &metrics, points: options.points, beyond: options.beyond };
         let limits = Limits { nodes: u64::MAX, ..uncertified(target) };
-        let compared = metrics.contains(&Metric::Quality).then(|| prepared.comparing());
+        let compared = metrics.contains(&Metric::Quality).then(|| prepared.comparing()).flatten();
         let prepared = compared.as_ref().unwrap_or(prepared);
         let decision = decide(prepared, &Changes::default(), &limits);
         let asked = decision.as_ref().ok().map(|decision| Asked::of(prepared, decision, limits));

@@ -66,13 +66,14 @@ impl<'a> Prepared<'a> {
         }
     }
 
-    /// The same job where qualities are compared, whether or not it says anything of them.
-    pub fn comparing(&self) -> Prepared<'a> {
-        let mut prepared = self.clone();
-        if !reporters::compares(&self.job) {
-            reporters::restrict(&mut prepared.space, &self.job, &self.workflow, self.library);
+    /// The same job where qualities are compared, though it says nothing of them; `None` where it does.
+    pub fn comparing(&self) -> Option<Prepared<'a>> {
+        if reporters::compares(&self.job) {
+            return None;
         }
-        prepared
+        let mut prepared = self.clone();
+        reporters::restrict(&mut prepared.space, &self.job, &self.workflow, self.library);
+        Some(prepared)
     }
 }
 

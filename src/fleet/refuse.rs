@@ -39,20 +39,6 @@ pub fn explain(
             None => open.push(job),
         }
     }
-    let settled = |out: &mut String| {
-        let none = || "none".to_string();
-        let _ = write!(
-            out,
-            "admitted, in the order given: {}",
-            if admitted.is_empty() { none() } else { names(&admitted) }
-        );
-        if !blocked.is_empty() {
-            let _ = write!(out, "\n  not admitted: {}", names(&blocked));
-        }
-        if !open.is_empty() {
-            let _ = write!(out, "\n  not decided in the time that there was: {}", names(&open));
-        }
-    };
     let refused = |job: usize, what: &str| {
         let message = match fleet.jobs.len() {
             _ if blocked.is_empty() => {
@@ -63,8 +49,14 @@ pub fn explain(
         };
         Diagnostic::error("E0621", message, members[job].prepared.job.span, what)
     };
-    let mut out = String::new();
-    settled(&mut out);
+    let listed = if admitted.is_empty() { "none".to_string() } else { names(&admitted) };
+    let mut out = format!("admitted, in the order given: {listed}");
+    if !blocked.is_empty() {
+        let _ = write!(out, "\n  not admitted: {}", names(&blocked));
+    }
+    if !open.is_empty() {
+        let _ = write!(out, "\n  not decided in the time that there was: {}", names(&open));
+    }
     let Some(&first) = blocked.first() else {
         let _ = write!(out, "\n  give the search more time with `--time-limit`");
         let at = open.first().copied().unwrap_or(0);

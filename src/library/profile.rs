@@ -294,7 +294,7 @@ impl Profile {
             }
             let Some(key) = self.key(filled, setting) else { continue };
             for place in places.get(&key).into_iter().flatten() {
-                if setting.by.is_some_and(|by| by != of.rows[*place].figure.reporter.as_deref().unwrap_or_default()) {
+                if setting.by.is_some_and(|by| by != of.rows[*place].figure.by()) {
                     continue;
                 }
                 let beyond = of.rows[*place].figure.beyond(setting.work);

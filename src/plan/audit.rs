@@ -137,7 +137,7 @@ fn misnamed(step: &PlanStep, job: &Job, library: &Library) -> Option<String> {
     let (own, others) = step.reporters.split_first()?;
     let entries = || library.implementations.values().filter(|entry| entry.tasks.iter().any(|t| *t == step.task));
     let qualities = || entries().flat_map(|entry| entry.profile.rows("quality"));
-    let judges = |by: &String| qualities().any(|row| row.figure.reporter.as_deref().unwrap_or_default() == by);
+    let judges = |by: &String| qualities().any(|row| row.figure.by() == by);
     let is_own = || reporters::reporter(library, &step.candidate(), Some(own)).filter(|by| by == own);
     let right = reporters::compares(job) && is_own().is_some() && !others.contains(own) && others.iter().all(judges);
     (!right).then(|| format!("step `{}` names others than those who judged what was compared for it", step.name))

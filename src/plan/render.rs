@@ -141,11 +141,9 @@ pub fn text(plan: &Plan, width: u16) -> String {
         let _ = writeln!(out, "for work that is not said: {line}");
     }
     let late = |metric: &str| metric.contains(".p9");
-    if plan.clauses.iter().any(|clause| late(&clause.metric)) || plan.wishes.iter().any(|wish| late(&wish.text)) {
-        let exact = listed(plan, |e| e.exact);
-        exact.iter().for_each(|line| {
-            out.push_str(&format!("without a spread, so that percentiles count them as exact: {line}\n"))
-        });
+    let asked = plan.clauses.iter().map(|clause| &clause.metric).chain(plan.wishes.iter().map(|wish| &wish.text));
+    if let Some(line) = listed(plan, |e| e.exact).filter(|_| asked.into_iter().any(|metric| late(metric))) {
+        let _ = writeln!(out, "without a spread, so that percentiles count them as exact: {line}");
     }
     if let Some(line) = judged(plan) {
         let _ = writeln!(out, "compared by one reporter's qualities: {line}");

@@ -213,10 +213,8 @@ impl<'a> Rows<'a> {
 impl Space {
     /// The rows that an option's figures rest on, by id. Empty for an option that does not exist.
     pub fn rests_on(&self, library: &Library, step: usize, option: usize) -> Vec<Basis> {
-        let Some((candidate, figured)) = self.option(step, option) else { return Vec::new() };
-        let entry = library.implementations.get(&candidate.implementation);
-        let judge = self.steps[step].judge.as_deref();
-        let rows = entry.and_then(|entry| Rows::of(entry, candidate, &figured.work, judge));
+        let Some((candidate, _)) = self.option(step, option) else { return Vec::new() };
+        let rows = self.rows(library, step, option);
         let basis = |(id, figure): &Row| Basis {
             id: id.clone(),
             value: figure.value,
@@ -234,9 +232,7 @@ impl Space {
     /// What an option's figures rest on, weakest first.
     pub fn evidence(&self, library: &Library, step: usize, option: usize) -> Vec<Evidence> {
         let Some((candidate, figured)) = self.option(step, option) else { return Vec::new() };
-        let entry = library.implementations.get(&candidate.implementation);
-        let judge = self.steps[step].judge.as_deref();
-        let rows = entry.and_then(|entry| Rows::of(entry, candidate, &figured.work, judge));
+        let rows = self.rows(library, step, option);
         let mut all = rows.map_or_else(Vec::new, |rows| super::figures::evidence(&rows, &figured.work));
         all.extend(self.steps[step].role.iter().flat_map(|role| role.evidence(library, candidate)));
         all.sort();
@@ -251,7 +247,7 @@ impl Space {
         let (calls, role) = (figured.figures.calls, self.terms.role(step));
         let (in_turn, share, either) = (stated.in_turn, stated.share, stated.tool_of.is_some());
         let called = super::figures::Called { calls, in_turn, share, role, either };
-        let rows = Rows::of(entry, candidate, &figured.work, stated.judge.as_deref())?;
+        let rows = self.rows(library, step, option)?;
         let figures = super::figures::figures((entry, candidate), (&rows, &figured.work), called, &self.terms, ends)?;
         let role = self.steps.get(step).and_then(|step| step.role.as_ref());
         Some(match role {
@@ -276,6 +272,13 @@ impl Space {
             }
         }
         space
+    }
+
+    /// The rows that carry an option's figures, the quality by the step's judge.
+    fn rows<'l>(&self, library: &'l Library, step: usize, option: usize) -> Option<Rows<'l>> {
+        let (candidate, figured) = self.option(step, option)?;
+        let entry = library.implementations.get(&candidate.implementation)?;
+        Rows::of(entry, candidate, &figured.work, self.steps[step].judge.as_deref())
     }
 
     fn option(&self, step: usize, option: usize) -> Option<(&Candidate, &super::Figured)> {

@@ -2,7 +2,7 @@
 
 use super::compose::{self, Chooser, idle, possible};
 use super::encode::beyond;
-use super::ends::{Ends, Row, Rows, Timed};
+use super::ends::{Ends, Row, RowId, Rows, Timed};
 use super::load;
 use super::shape::{Missing, Shape, StepShape, evaluate, knob};
 use super::table::{Table, assignments, union};
@@ -371,6 +371,7 @@ pub fn evidence(rows: &Rows, work: &[(EcoString, Decimal)]) -> Vec<Evidence> {
         let how = if f.evidence == EvidenceKind::Estimated { "outside of what was checked" } else { "taken otherwise" };
         said.or_else(|| Some(format!("{how}: {}", f.unchecked.as_ref()?)))
     };
+    let exact: Vec<&RowId> = rows.spreadless().collect();
     let mut all: Vec<Evidence> = rows
         .iter()
         .map(|(id, f)| Evidence {
@@ -379,7 +380,7 @@ pub fn evidence(rows: &Rows, work: &[(EcoString, Decimal)]) -> Vec<Evidence> {
             source: f.source.to_string(),
             outside: outside(f),
             unbounded: f.is_unbounded(&id.figure),
-            exact: rows.spreadless().any(|exact| exact == id),
+            exact: exact.contains(&id),
         })
         .collect();
     all.sort();

@@ -26,14 +26,9 @@ fn quality<'l>(library: &'l Library, candidate: &Candidate, judge: Option<&str>)
     entry.profile.figure("quality", &Setting { task, knobs, device, units: *units, work: &[], by: judge })
 }
 
-/// Who says a quality: empty where nobody is named.
-fn by(figure: &Figure) -> &str {
-    figure.reporter.as_deref().unwrap_or_default()
-}
-
 /// Who says how good a candidate is: empty where nobody is named, none where nobody says it.
 pub fn reporter(library: &Library, candidate: &Candidate, judge: Option<&str>) -> Option<EcoString> {
-    quality(library, candidate, judge).map(|figure| by(figure).into())
+    quality(library, candidate, judge).map(|figure| figure.by().into())
 }
 
 /// A reporter, for people.
@@ -79,7 +74,7 @@ pub fn restrict(space: &mut Space, job: &Job, workflow: &Workflow, library: &Lib
         for at in step.options.iter().map(|option| option.candidate) {
             let candidate = &step.candidates[at];
             let Some(figure) = said[at].filter(|_| is_allowed(candidate, called, job, library)) else { continue };
-            let of = judged.entry(by(figure)).or_default();
+            let of = judged.entry(figure.by()).or_default();
             of.settings.insert((&candidate.implementation, &candidate.knobs));
             of.entries.insert(&candidate.implementation);
             of.taken_over |= figure.evidence != EvidenceKind::Measured;
@@ -87,7 +82,7 @@ pub fn restrict(space: &mut Space, job: &Job, workflow: &Workflow, library: &Lib
         // Of those with as many, the first by name.
         let most = judged.iter().rev().max_by_key(|(by, judged)| judged.weight(by)).map(|(by, _)| *by);
         let Some(judge) = most.filter(|_| judged.len() > 1).map(EcoString::from) else { continue };
-        let counts = |figure: &Figure| by(figure) == judge && figure.evidence >= library.demand.least;
+        let counts = |figure: &Figure| figure.by() == judge && figure.evidence >= library.demand.least;
         let theirs = |c: &Candidate| quality(library, c, Some(&judge)).is_none_or(counts);
         let theirs: Vec<bool> = step.candidates.iter().map(theirs).collect();
         let out: BTreeSet<(EcoString, String)> = step
@@ -95,7 +90,7 @@ pub fn restrict(space: &mut Space, job: &Job, workflow: &Workflow, library: &Lib
             .iter()
             .filter(|option| !theirs[option.candidate])
             .map(|option| {
-                let other = said[option.candidate].map_or("", by);
+                let other = said[option.candidate].map_or("", Figure::by);
                 let (other, judge) = (named(other), named(&judge));
                 let why =
                     format!("its `quality` is by {other}, and those that it would be compared with are by {judge}");

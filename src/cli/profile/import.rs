@@ -133,6 +133,7 @@ pub fn import(what: &Import) -> Result<(), Failure> {
         let (column, value) = parted(given, '=', "--set COLUMN=VALUE")?;
         base = base.with(column, value);
     }
+    let mut table = None;
     let rows = match what {
         Import::Aiconfigurator(options) => ask(options, entry, &base)?,
         Import::Mlperf(options) => {
@@ -141,8 +142,8 @@ pub fn import(what: &Import) -> Result<(), Failure> {
         }
         Import::Csv(options) => {
             let base = base.with("source", &options.source).with("evidence", &options.evidence);
-            csv::read(&read(&options.file)?, &mapping(options)?, &base)
-                .map_err(|e| format!("`{}`: {e}", options.file.display()))?
+            let text = table.insert((options.file.display().to_string(), read(&options.file)?));
+            csv::read(&text.1, &mapping(options)?, &base).map_err(|e| format!("`{}`: {e}", options.file.display()))?
         }
     };
     let folder = target.out.join("measured");
@@ -159,12 +160,12 @@ pub fn import(what: &Import) -> Result<(), Failure> {
     let mut trial = load_library(&target.library)?;
     let file = trial.sources.add(path.display().to_string(), written.text.clone());
     trial.add_measured(&format!("{}.csv", entry.name), file);
-    match what {
-        Import::Csv(options) => {
-            let table = trial.sources.add(options.file.display().to_string(), read(&options.file)?);
+    match table {
+        Some((name, text)) => {
+            let table = trial.sources.add(name, text);
             declared_as(&trial, &|d| in_table(d, (file, &written), table))?;
         }
-        Import::Aiconfigurator(_) | Import::Mlperf(_) => drop(declared(&trial)?),
+        None => drop(declared(&trial)?),
     }
     let source = match what {
         Import::Aiconfigurator(_) => None,

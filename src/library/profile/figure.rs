@@ -36,6 +36,11 @@ pub struct Figure {
 }
 
 impl Figure {
+    /// Who says it; empty where nobody is named.
+    pub fn by(&self) -> &str {
+        self.reporter.as_deref().unwrap_or_default()
+    }
+
     /// Whether it is a time by work, under this name, that somebody took and that does not say for how much work. What a formula gives holds
     /// for any.
     pub fn is_unbounded(&self, name: &str) -> bool {
