@@ -2,8 +2,8 @@
 //! of quality and cost.
 //!
 //! All configurations that are left have been measured on the same items, so that two of them are compared item by item: what
-//! makes an item hard for both cancels out. A round ends with half of those dropped that another one surely beats, never one of
-//! the front so far.
+//! makes an item hard for both cancels out. A round ends with half of those dropped that another one most surely beats, fewer where
+//! the budget measures more of them on all items, and never one of the front so far.
 
 use super::front::{Worth, front};
 use super::interval::{Random, average};
@@ -61,7 +61,8 @@ impl Halving {
         }
         let left = self.order.len() - self.done;
         let share = match self.done {
-            0 => FIRST,
+            // An even share: what a large budget does not spend here, no later round can give to those that this one drops.
+            0 => FIRST.max(self.budget / (self.rounds + 1) / self.alive.len()),
             // What is left of the budget, spread over the rounds that are left.
             _ => (self.budget - self.spent) / self.rounds.max(1) / self.alive.len(),
         };
@@ -95,7 +96,9 @@ impl Halving {
             })
             .collect();
         others.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        others.truncate(others.len() / 2);
+        // So many can be measured on all items that are left: none of them is dropped to save what nothing else needs.
+        let affordable = (self.budget - self.spent).checked_div(self.order.len() - self.done).unwrap_or(usize::MAX);
+        others.truncate((others.len() / 2).max(affordable.saturating_sub(kept.len())));
         self.alive = kept.into_iter().chain(others.into_iter().map(|(_, c)| c)).collect();
         self.alive.sort_unstable();
     }
@@ -177,6 +180,26 @@ mod tests {
         let found = replay(&grid(16, 40), 16, 40, 400, 0).expect("a replay");
         assert_eq!(found.found, found.full);
         assert!(found.runs <= 400 && found.full == [0, 2, 4, 6, 8, 10, 12, 14], "{found:?}");
+    }
+
+    /// Noise that makes every order of a few items look different: only all items tell.
+    fn noisy(configurations: usize, items: usize) -> Seen {
+        let mut random = Random(5);
+        let mut unit = || random.below(1000) as f64 / 1000.0;
+        let pairs = (0..configurations).flat_map(|c| (0..items).map(move |i| (c, i)));
+        pairs.map(|pair| (pair, Worth { quality: unit(), cost: 1.0 + unit() })).collect()
+    }
+
+    #[test]
+    fn a_budget_for_the_whole_grid_finds_the_front_of_the_whole_grid() {
+        for (configurations, items) in [(2, 1), (9, 12), (24, 40)] {
+            let grid = noisy(configurations, items);
+            for seed in 0..5 {
+                let budget = configurations * items.max(FIRST);
+                let found = replay(&grid, configurations, items, budget, seed).expect("a replay");
+                assert!(found.found == found.full && found.runs == found.of, "{found:?}");
+            }
+        }
     }
 
     #[test]
