@@ -228,6 +228,7 @@ fn inside_with_a_node_that_cannot_be_set_up() {
     let done = run(&mkbc, "lonely.mkb", &texts);
     assert_eq!(done.code, Some(0), "{}\n{}", done.err, log());
     eprintln!("four calls of 1.5 s beside a node that cannot be set up: {:.1} s", since.elapsed().as_secs_f64());
-    // Tried once, though calls wait all the while.
-    assert_eq!(log().matches("RuntimeEnvSetupError").count(), 1, "{}", log());
+    // Tried once, though calls wait all the while; not at all where Ray took the other node at once, and the calls were done before it looked further.
+    let tried = log().matches("RuntimeEnvSetupError").count();
+    assert!(tried <= 1, "{}", log());
 }
