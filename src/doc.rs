@@ -5,7 +5,9 @@ pub mod html;
 use crate::library::evidence::EvidenceKind;
 use crate::library::roofline::trust::Trust;
 use crate::library::size::{SizeExpr, SizeOp};
-use crate::library::{Concurrency, Device, Engine, Facts, HardwareOption, Implementation, Library, Setting, Task};
+use crate::library::{
+    Concurrency, Device, Engine, Facts, Handling, HardwareOption, Implementation, Library, Setting, Stated, Task,
+};
 use crate::types::Type;
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -35,6 +37,8 @@ pub struct DeviceDoc {
     pub kind: &'static str,
     /// What its makers say of it, as the language writes it: name and value.
     pub facts: Vec<(&'static str, String)>,
+    /// What these rest on, by name.
+    pub evidence: BTreeMap<String, String>,
 }
 
 /// A task.
@@ -83,6 +87,8 @@ pub struct ImplementationDoc {
     pub concurrency: String,
     /// What a provider takes at most.
     pub limits: Vec<String>,
+    /// What a provider does with what it is sent, and what that rests on.
+    pub handling: Vec<String>,
     /// The tasks that it carries out.
     pub tasks: Vec<String>,
     /// What can be set.
@@ -161,6 +167,22 @@ pub fn document(library: &Library) -> Docs {
     }
 }
 
+/// `gpt-5: kept for 30 d at most (published: …)`
+fn handled(handling: &Handling, stated: &Stated) -> String {
+    let of = handling.of.as_ref().map_or(String::new(), |of| format!("{of}: "));
+    let told = match (handling.kept, handling.trains) {
+        (Some(kept), _) if kept.is_zero() => "keeps nothing that it is sent".to_owned(),
+        (Some(kept), _) => {
+            let days = (kept / Decimal::from(86_400)).round_dp(2).normalize();
+            format!("keeps what it is sent for at most {days} d")
+        }
+        (None, Some(true)) => "trains on what it is sent".to_owned(),
+        (None, _) => "does not train on what it is sent".to_owned(),
+    };
+    let rests = stated.evidence.as_ref().map_or(String::new(), |(kind, source, _)| format!(" ({kind}: {source})"));
+    format!("{of}{told}{rests}")
+}
+
 /// The documentation of a device.
 fn of_device(device: &Device) -> DeviceDoc {
     let Facts { architecture, tflops, bandwidth, link, power, idle } = &device.facts;
@@ -178,6 +200,11 @@ fn of_device(device: &Device) -> DeviceDoc {
         docs: device.docs.to_string(),
         kind: if device.gpu { "gpu" } else { "cpu" },
         facts: facts.into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),
+        evidence: device
+            .stated
+            .iter()
+            .filter_map(|stated| Some((stated.name.to_string(), Stated::rests(&device.stated, &stated.name)?)))
+            .collect(),
     }
 }
 
@@ -247,6 +274,12 @@ pub fn of_entry(entry: &Implementation) -> ImplementationDoc {
             .limits
             .iter()
             .map(|l| l.of.iter().chain([&l.text]).map(|t| t.as_str()).collect::<Vec<_>>().join(": "))
+            .collect(),
+        handling: entry
+            .handling
+            .iter()
+            .zip(&entry.stated)
+            .map(|(handling, stated)| handled(handling, stated))
             .collect(),
         tasks: entry.tasks.iter().map(ToString::to_string).collect(),
         knobs: entry.knobs.iter().map(|(n, v)| (n.to_string(), v.iter().map(ToString::to_string).collect())).collect(),

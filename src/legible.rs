@@ -1,10 +1,16 @@
 //! Text of others as people may be shown it: nothing in it hides, reorders or repaints what stands around it.
 
+/// Whether a character turns the order of what is read around.
+pub fn turns(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// Whether a character shows nothing of itself: controls, direction marks, joiners and the like.
 pub fn hidden(c: char) -> bool {
     let code = c as u32;
     c.is_control()
-        || matches!(code, 0xad | 0x61c | 0x180e | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0xfeff | 0xfff9..=0xfffb)
+        || turns(c)
+        || matches!(code, 0xad | 0x180e | 0x200b..=0x200d | 0x2028 | 0x2029 | 0x2060..=0x206f | 0xfeff | 0xfff9..=0xfffb)
         || (0xe0000..=0xe0fff).contains(&code)
 }
 

@@ -18,7 +18,7 @@ use crate::diag::source::{FileId, Span};
 use crate::syntax::ast::{Name, Stmt};
 use crate::types::Type;
 use ecow::EcoString;
-use evidence::Demand;
+use evidence::{Demand, EvidenceKind};
 use indexmap::IndexMap;
 use profile::late::Late;
 use roofline::chip::Architecture;
@@ -156,6 +156,10 @@ pub struct Implementation {
     pub concurrency: Concurrency,
     /// What a provider takes at most, of all that is sent to it.
     pub limits: Vec<RateLimit>,
+    /// What a provider does with what it is sent.
+    pub handling: Vec<Handling>,
+    /// What that rests on, in the same order.
+    pub stated: Vec<Stated>,
     /// The data flow of a composition, which has neither hardware nor an engine.
     pub flow: Option<Flow>,
 }
@@ -178,6 +182,17 @@ pub enum Concurrency {
     Fixed(u32),
     /// As many as a knob says: a batch.
     Knob(EcoString),
+}
+
+/// What a provider does with what it is sent: one of the two is said.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Handling {
+    /// The value of a knob that it is for; `None` for all.
+    pub of: Option<EcoString>,
+    /// For how many seconds at most it is kept.
+    pub kept: Option<Decimal>,
+    /// Whether models are trained on it.
+    pub trains: Option<bool>,
 }
 
 /// What a provider takes at most.
@@ -213,8 +228,26 @@ impl Implementation {
             region: None,
             concurrency: Concurrency::Fixed(1),
             limits: Vec::new(),
+            handling: Vec::new(),
+            stated: Vec::new(),
             flow: None,
         }
+    }
+
+    /// For how many seconds at most what it is sent on such a device is kept; `None` where nobody says it. Machines of one's own keep nothing for
+    /// others.
+    pub fn retention(&self, device: &str, knobs: &[(EcoString, EcoString)]) -> Option<Decimal> {
+        if device == "api" { self.handles(knobs, |handling| handling.kept) } else { Some(Decimal::ZERO) }
+    }
+
+    /// Whether others train models on what it is sent on such a device; `None` where nobody says it.
+    pub fn trains(&self, device: &str, knobs: &[(EcoString, EcoString)]) -> Option<bool> {
+        if device == "api" { self.handles(knobs, |handling| handling.trains) } else { Some(false) }
+    }
+
+    fn handles<T>(&self, knobs: &[(EcoString, EcoString)], what: impl Fn(&Handling) -> Option<T>) -> Option<T> {
+        let of = |value: Option<&EcoString>| self.handling.iter().filter(|h| h.of.as_ref() == value).find_map(&what);
+        knobs.iter().find_map(|(_, value)| of(Some(value))).or_else(|| of(None))
     }
 
     /// What a provider takes at most of a setting: what is said of one of its knobs' values stands in the place of what is said of all.
@@ -314,6 +347,31 @@ pub struct Device {
     pub memory_gb: Option<Decimal>,
     /// What its makers say of it.
     pub facts: Facts,
+    /// What its numbers rest on, each under the word that states it.
+    pub stated: Vec<Stated>,
+}
+
+/// A number that a device or a cluster states.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stated {
+    /// The fact of a device, or the device whose price it is.
+    pub name: EcoString,
+    /// Where it stands.
+    pub at: Span,
+    /// What it rests on, the source, and where that is said; `None` where nothing is.
+    pub evidence: Option<(EvidenceKind, EcoString, Span)>,
+}
+
+impl Stated {
+    /// The kind of what it rests on, and the source; `None` where nothing is said.
+    pub fn rests(stated: &[Stated], name: &str) -> Option<String> {
+        let (kind, source, _) = stated.iter().find(|s| s.name == name)?.evidence.as_ref()?;
+        Some(format!("{kind}: {source}"))
+    }
+
+    fn unsupported(name: EcoString, at: Span) -> Stated {
+        Stated { name, at, evidence: None }
+    }
 }
 
 /// What the makers of a device say of it; `None` where nothing does.
@@ -342,4 +400,6 @@ pub struct Cluster {
     pub span: Span,
     /// Pools: device, how many, dollars an hour.
     pub pools: Vec<(EcoString, u32, Decimal)>,
+    /// What its prices rest on, by device; what is free has none.
+    pub stated: Vec<Stated>,
 }

@@ -92,6 +92,7 @@ pub const UNITS: &[Unit] = &[
     unit("s", Dimension::TIME, dec!(1), "seconds"),
     unit("min", Dimension::TIME, dec!(60), "minutes"),
     unit("h", Dimension::TIME, dec!(3600), "hours"),
+    unit("d", Dimension::TIME, dec!(86400), "days"),
     unit("J", Dimension::ENERGY, PER_HOUR, "joules"),
     unit("Wh", Dimension::ENERGY, dec!(1), "watt-hours"),
     unit("kWh", Dimension::ENERGY, dec!(1000), "kilowatt-hours"),
@@ -124,6 +125,8 @@ const NEARLY: &[(&str, &str)] = &[
     ("hr", "h"),
     ("hour", "h"),
     ("hours", "h"),
+    ("day", "d"),
+    ("days", "d"),
     ("dollar", "usd"),
     ("dollars", "usd"),
     ("USD", "usd"),
@@ -152,12 +155,9 @@ const NEARLY: &[(&str, &str)] = &[
     ("w", "W"),
 ];
 
-/// Longer times than the table has, with their hours.
-const HOURS: &[(&str, u32)] = &[("d", 24), ("day", 24), ("days", 24), ("week", 168), ("weeks", 168)];
-
-/// How many hours a word for days or weeks is; the table's longest time is the hour.
-pub fn hours(text: &str) -> Option<u32> {
-    HOURS.iter().find(|(word, _)| *word == text).map(|(_, hours)| *hours)
+/// How many days a word for weeks is; the table's longest time is the day.
+pub fn days(text: &str) -> Option<u32> {
+    matches!(text, "week" | "weeks").then_some(7)
 }
 
 /// Words that may stand for a unit or for something else, with the unit.

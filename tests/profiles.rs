@@ -198,6 +198,56 @@ mmlu,us,answer,small,2026-02,,,quality,60,%,,,estimated,\"second-hand copy, 2026
     assert_eq!(mixed, [("answer", "reporter", 2)]);
 }
 
+#[test]
+fn an_audit_reads_what_devices_and_clusters_rest_on() {
+    use murakkab::library::audit::{Weakness, audit};
+    use murakkab::library::profile::date::Date;
+    let text = "device gpu1 {
+  kind gpu
+  memory 80 GB
+  tflops 100
+  bandwidth 1000 GB/s
+  power 400 W
+  published \"github:them/specs@0123abcd:README.md, 2026-02-03\"
+  estimated power \"no idea\"
+  measured bandwidth \"somewhere\"
+}
+device gpu2 {
+  kind gpu
+  idle 20 W
+}
+cluster mine {
+  gpu1 * 2 at 3 usd/h
+  gpu2 * 1 at 1 usd/h
+  published gpu1 \"https://example.com/prices, 2024-01-02\"
+}
+cluster free {
+  gpu1 * 2 at 0 usd/h
+}
+";
+    let mut texts = Texts::default();
+    let file = texts.sources.add("own.mkb", text);
+    let mut cx = Diagnostics::default();
+    let library = check_file(&texts, file, &mut cx).library;
+    assert_eq!(render::text(&cx, &texts.sources, false), "");
+    let audit = audit(&library, &[], Date::parse("2026-03-01").expect("a day"), Some(100));
+    let lines = |how| {
+        let lines: Vec<usize> = audit.weak(how).map(|f| texts.sources.line_column(f.at).0).collect();
+        lines
+    };
+    // What is free rests on nothing, and needs nothing.
+    assert_eq!(audit.figures.len(), 7);
+    assert_eq!(lines(Weakness::Unsupported), [5, 6, 13, 17]);
+    assert_eq!(lines(Weakness::Estimated), [6, 13, 17]);
+    assert_eq!(lines(Weakness::Undated), [5, 6, 13, 17]);
+    assert_eq!(lines(Weakness::Old), [16]);
+    let price = audit.figures.iter().find(|f| f.figure == "price").expect("a price");
+    assert_eq!(
+        (price.setting.as_str(), price.implementations.iter().next().map(|n| n.as_str())),
+        ("one `gpu1` for an hour", Some("mine"))
+    );
+}
+
 const JOB: &str = "task cut(text: Text) -> Text {
   work input = text.tokens
   size tokens = 5 tok

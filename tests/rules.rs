@@ -46,6 +46,33 @@ tool good implements shorten {
   engine process { command [\"echo\", \"{text}\"] }
   profile \"good.csv\"
 }
+task send(text: Text) -> Text {
+  work text.tokens
+  size tokens = text.tokens / 2
+}
+tool sender implements send {
+  knob which in [learner, monthly, silent, forgetful]
+  access closed
+  runs on api
+  retention 30 d estimated \"made up for this test\"
+  retention forgetful 0 d estimated \"made up for this test\"
+  training learner yes estimated \"made up for this test\"
+  training monthly no estimated \"made up for this test\"
+  training forgetful no estimated \"made up for this test\"
+  engine openai { model \"{which}\", url \"http://127.0.0.1:1/v1\" }
+  profile \"sender.csv\"
+}
+tool mute implements send {
+  access closed
+  runs on api
+  engine openai { model \"mute\", url \"http://127.0.0.1:1/v1\" }
+  profile \"mute.csv\"
+}
+tool local implements send {
+  runs on cpu * 1
+  engine process { command [\"echo\", \"{text}\"] }
+  profile \"local.csv\"
+}
 tool own implements shorten {
   license mit
   runs on cpu * 1
@@ -60,6 +87,15 @@ blank,,latency,1,s,,,estimated,made for this test
 small,,latency,2,s,,,estimated,made for this test
 large,,latency,3,s,,,estimated,made for this test
 ,,quality,90,%,,,estimated,made for this test
+";
+
+/// The worse with what it is sent, the better its answers.
+const SENDER: &str = "which,device,units,figure,value,unit,low,high,evidence,source
+,,,latency,1,s,,,estimated,made for this test
+learner,,,quality,90,%,,,estimated,made for this test
+silent,,,quality,80,%,,,estimated,made for this test
+monthly,,,quality,70,%,,,estimated,made for this test
+forgetful,,,quality,60,%,,,estimated,made for this test
 ";
 
 fn profile(quality: u32) -> String {
@@ -86,6 +122,12 @@ fn read(source: &str) -> (Texts, murakkab::diag::source::FileId, Checked) {
         let file = texts.sources.add(name, profile(quality));
         texts.profiles.insert(name.into(), file);
     }
+    for (name, quality) in [("mute.csv", 99), ("local.csv", 10)] {
+        let file = texts.sources.add(name, profile(quality));
+        texts.profiles.insert(name.into(), file);
+    }
+    let sender = texts.sources.add("sender.csv", SENDER);
+    texts.profiles.insert("sender.csv".into(), sender);
     let served = texts.sources.add("served.csv", SERVED);
     texts.profiles.insert("served.csv".into(), served);
     let file = texts.sources.add("job.mkb", source);
@@ -183,6 +225,39 @@ fn a_condition_on_hardware_takes_what_the_library_states_so_much_memory_of() {
             let said = if rule.is_empty() { "is not what its call pins" } else { "breaks `using served on gpu" };
             assert!(judged(&wrong).iter().any(|why| why.contains(said)), "{asked}: {:?}", judged(&wrong));
         }
+    }
+}
+
+/// A provider of which nobody says what it does is none that keeps the rule; machines of one's own keep nothing for others.
+#[test]
+fn providers_that_keep_or_learn_are_left_out() {
+    let job = |rules: &str| {
+        format!(
+            "use own\njob main(text: Text) -> Text {{\n  maximize quality\n  expect text of 100 tok\n{rules}  send(text)\n}}\n"
+        )
+    };
+    let carried = |plan: &Plan| {
+        let step = &plan.steps[0];
+        step.knobs.get("which").cloned().unwrap_or_else(|| step.implementation.clone())
+    };
+    let free = planned(&job(""));
+    assert_eq!(carried(&free), "mute");
+    for (rules, by) in [
+        ("  retention 31 d\n", "learner"),
+        ("  retention 30 d\n", "learner"),
+        ("  retention 29 d\n", "forgetful"),
+        ("  retention 0 s\n", "forgetful"),
+        ("  no training on inputs\n", "monthly"),
+        ("  no training on inputs\n  retention 0 d\n", "forgetful"),
+        ("  no training on inputs\n  only open_models\n", "local"),
+    ] {
+        let asked = job(rules);
+        let plan = planned(&asked);
+        assert_eq!(carried(&plan), by, "{asked}");
+        let (_, _, checked) = read(&asked);
+        let judged = |plan: &Plan| audit(plan, &checked.program.jobs[0], &checked.program, &checked.library);
+        assert_eq!(judged(&plan), Vec::<String>::new());
+        assert!(judged(&free).iter().any(|why| why.contains(rules.lines().next().expect("a rule").trim())), "{asked}");
     }
 }
 

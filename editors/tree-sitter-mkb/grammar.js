@@ -91,7 +91,7 @@ module.exports = grammar({
     compose_item: ($) =>
       seq("compose", field("name", $._name), "implements", field("task", $._name), field("body", $.block)),
     cluster_item: ($) => seq("cluster", field("name", $._name), field("body", $.pools)),
-    pools: ($) => seq("{", lines($, $.pool), "}"),
+    pools: ($) => seq("{", lines($, choice($.pool, alias($._rule, $.property))), "}"),
     pool: ($) =>
       seq(field("device", $._name), "*", field("count", $.quantity), optional(seq("at", field("price", $.quantity)))),
     device_item: ($) => seq("device", field("name", $._name), field("body", $.device_properties)),

@@ -120,9 +120,21 @@ pub fn pin(
 }
 
 /// The first words of lines that are no limit.
-const STATEMENTS: [&str; 13] = [
-    "prefer", "minimize", "maximize", "expect", "using", "on", "avoid", "only", "region", "license", "no", "pii",
+const STATEMENTS: [&str; 14] = [
+    "prefer",
+    "minimize",
+    "maximize",
+    "expect",
+    "using",
+    "on",
+    "avoid",
+    "only",
+    "region",
+    "license",
+    "no",
+    "pii",
     "cache",
+    "retention",
 ];
 /// The first words of lines that no question changes.
 const DATA_FLOW: [&str; 7] = ["let", "goal", "for", "if", "repeat", "slo", "knob"];

@@ -16,9 +16,9 @@ pub fn measure(quantity: &Quantity, cx: &mut Diagnostics) -> Option<Measure> {
     };
     let Some(unit) = &quantity.unit else { return Some(Measure::number(number)) };
     let Some((dimension, factor)) = units::resolve(&unit.text) else {
-        let hours = units::hours(&unit.text).and_then(|hours| number.checked_mul(hours.into()));
-        cx.push(match hours {
-            Some(hours) => errors::longer_than_hours(quantity.span, unit, hours),
+        let days = units::days(&unit.text).and_then(|days| number.checked_mul(days.into()));
+        cx.push(match days {
+            Some(days) => errors::longer_than_days(quantity.span, unit, days),
             None => errors::unknown_unit(unit.span, &unit.text),
         });
         return None;

@@ -8,6 +8,7 @@ use crate::library::declare::{least_memory, text_of};
 use crate::library::end_to_end;
 use crate::library::{Implementation, Library};
 use crate::syntax::ast::{self, AtomKind, Preference, Property, StmtKind, Using};
+use crate::units::Dimension;
 use ecow::EcoString;
 use rust_decimal::Decimal;
 use std::collections::btree_map::Entry;
@@ -15,11 +16,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The words that begin rules, each with a rule that it begins.
-const WORDS: [(&str, &str); 8] = [
+const WORDS: [(&str, &str); 9] = [
     ("avoid", "avoid whisper"),
     ("only", "only open_models"),
     ("region", "region eu"),
     ("license", "license permissive"),
+    ("retention", "retention 30 d"),
     ("quality", "quality product"),
     ("pii", "pii videos"),
     ("no", "no pii to closed models"),
@@ -160,6 +162,16 @@ fn rule(
             job.cache = reuse::reuse(&p.values[0], cx);
             None
         }
+        ("retention", [_]) => match &p.values[0].kind {
+            AtomKind::Quantity(most) => {
+                quantity::of_dimension(most, Dimension::TIME, "retention", "30 d", cx).map(RuleKind::Retention)
+            }
+            _ => {
+                cx.push(errors::bad_rule(p.span, "retention", "retention 30 d"));
+                None
+            }
+        },
+        ("no", ["training", "on", "inputs"]) => Some(RuleKind::NoTraining),
         ("no", ["pii", "to", "closed", "models"]) => Some(RuleKind::NoPiiToClosed { inputs: personal.to_vec() }),
         (word, _) => {
             if let Some(example) = example(word) {
@@ -265,7 +277,7 @@ fn pinned_knob(
             let near = nearest(&text, values.iter().map(|v| v.as_str()));
             // A value that is no word keeps its quotes.
             let near = near.map(|n| if n.contains(['-', '.', '/']) { format!("\"{n}\"") } else { n.to_string() });
-            cx.push(errors::unknown_choice(value.span, &format!("value of `{}`", knob.text), &text, near.as_deref()));
+            cx.push(errors::unknown_value(value.span, &knob.text, &text, values, near.as_deref()));
             None
         }
     }

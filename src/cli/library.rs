@@ -9,15 +9,12 @@ use crate::diag::source::Span;
 use crate::library::audit::{Audit, Audited, Computed, NAMES, Weakness, audit, names};
 use crate::library::evidence::EvidenceKind;
 use crate::library::profile::date::Date;
-use crate::plan::render::kind;
 use crate::syntax::ast::File;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
-
-const KINDS: [EvidenceKind; 3] = [EvidenceKind::Measured, EvidenceKind::Published, EvidenceKind::Estimated];
 
 /// Says what the library's figures rest on. Figures without evidence are a failure; with `--strict` all that is weak is.
 pub fn audit_library(folders: &[PathBuf], options: &AuditOptions) -> Result<(), Failure> {
@@ -62,9 +59,9 @@ fn text(audit: &Audit, texts: &Texts, older_than: Option<u32>) -> String {
     let mut out = String::new();
     let all = audit.figures.len();
     let _ = writeln!(out, "{all} figures");
-    for kind_of in KINDS {
+    for kind_of in EvidenceKind::ALL {
         let count = audit.count(kind_of);
-        let _ = writeln!(out, "  {:10} {count:6}  {:>7}", kind(kind_of), share(count, all));
+        let _ = writeln!(out, "  {:10} {count:6}  {:>7}", kind_of.text(), share(count, all));
     }
     for how in Weakness::ALL {
         let found: Vec<&Audited> = audit.weak(how).collect();
@@ -166,7 +163,7 @@ fn json(audit: &Audit, texts: &Texts) -> Value {
         .collect();
     let mixed: Vec<Value> =
         audit.mixed.iter().map(|m| json!({"task": m.task.as_str(), "by": m.by, "groups": m.groups})).collect();
-    let shares: BTreeMap<&str, usize> = KINDS.iter().map(|k| (kind(*k), audit.count(*k))).collect();
+    let shares: BTreeMap<&str, usize> = EvidenceKind::ALL.map(|k| (k.text(), audit.count(k))).into_iter().collect();
     let counts: BTreeMap<&str, usize> =
         Weakness::ALL.iter().map(|how| (how.text(), audit.weak(*how).count())).collect();
     json!({"figures": audit.figures.len(), "evidence": shares, "weak": counts, "listed": figures, "roofline": computed, "mixed": mixed})

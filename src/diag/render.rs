@@ -4,6 +4,7 @@ pub mod report;
 
 use super::source::{FileId, Sources};
 use super::{Diagnostic, Diagnostics, Severity};
+use crate::legible::turns;
 use codespan_reporting::diagnostic::{self as cs, LabelStyle};
 use codespan_reporting::files::{Error, Files};
 use codespan_reporting::term;
@@ -58,10 +59,7 @@ impl<'a> Files<'a> for Lines<'a> {
 /// A text with what steers a terminal, or turns the order of what is read around, replaced by as many bytes that do not; `None` where there is
 /// nothing of it.
 fn harmless(text: &str) -> Option<String> {
-    let steers = |c: char| {
-        let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        turns || (c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
-    };
+    let steers = |c: char| turns(c) || (c.is_control() && !matches!(c, '\n' | '\r' | '\t'));
     let other = |c: char| match (steers(c), c.len_utf8()) {
         (false, _) => c,
         (true, 1) => '?',

@@ -91,13 +91,20 @@ fn index(docs: &Docs) -> String {
         "</table>\n</section>\n<section data-find=\"devices gpus machines\"><h3 id=\"devices\">Devices</h3>\n<table>\n",
     );
     for (name, device) in &docs.devices {
-        let facts: Vec<String> = device.facts.iter().map(|(fact, value)| format!("{fact} {value}")).collect();
+        let facts: Vec<String> = device
+            .facts
+            .iter()
+            .map(|(fact, value)| {
+                let rests = device.evidence.get(*fact).map_or("", String::as_str);
+                format!("<span title=\"{}\">{}</span>", escaped(rests), escaped(&format!("{fact} {value}")))
+            })
+            .collect();
         let _ = writeln!(
             main,
             "<tr><td><code>{}</code></td><td>{}</td><td>{}</td><td class=\"docs\">{}</td></tr>",
             escaped(name),
             device.kind,
-            escaped(&facts.join(", ")),
+            facts.join(", "),
             escaped(&device.docs)
         );
     }
@@ -162,7 +169,7 @@ fn row(entry: &ImplementationDoc) -> String {
     tags.extend(entry.label.clone());
     tags.extend(entry.license.clone());
     tags.extend(entry.region.iter().map(|r| format!("region {r}")));
-    tags.extend(entry.limits.iter().cloned());
+    tags.extend(entry.limits.iter().chain(&entry.handling).cloned());
     if entry.concurrency != "1" {
         tags.push(format!("concurrency {}", entry.concurrency));
     }
@@ -207,21 +214,12 @@ fn shares<'a>(figures: impl Iterator<Item = &'a FigureDoc>) -> String {
     for figure in figures {
         counts[figure.evidence as usize] += 1;
     }
-    let kinds = [EvidenceKind::Measured, EvidenceKind::Published, EvidenceKind::Estimated];
-    let shown = kinds.into_iter().filter(|k| counts[*k as usize] > 0).map(|kind| {
-        let word = word(kind);
+    let shown = EvidenceKind::ALL.into_iter().filter(|k| counts[*k as usize] > 0).map(|kind| {
+        let word = kind.text();
         format!("<span class=\"{word}\">{} {word}</span>", counts[kind as usize])
     });
     let shown: Vec<String> = shown.collect();
     if shown.is_empty() { "none".to_string() } else { shown.join(", ") }
-}
-
-fn word(kind: EvidenceKind) -> &'static str {
-    match kind {
-        EvidenceKind::Measured => "measured",
-        EvidenceKind::Published => "published",
-        EvidenceKind::Estimated => "estimated",
-    }
 }
 
 fn figure_page(entry: &ImplementationDoc) -> String {
@@ -244,7 +242,7 @@ fn figure_page(entry: &ImplementationDoc) -> String {
         } else {
             format!("<br><span class=\"dim\">{}</span>", about.join("; "))
         };
-        let word = word(f.evidence);
+        let word = f.evidence.text();
         let _ = writeln!(
             main,
             "<tr><td>{}</td><td>{}</td><td class=\"n\">{}</td><td>{}</td><td class=\"n\">{}</td><td class=\"{word}\">{word}</td><td class=\"long\">{}{about}</td></tr>",

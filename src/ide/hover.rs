@@ -10,7 +10,7 @@ use crate::doc::{declared, of_entry, of_task};
 use crate::expand::current::change;
 use crate::expand::search;
 use crate::legible::plain;
-use crate::library::{Implementation, Library, Task};
+use crate::library::{Implementation, Library, Stated, Task};
 use crate::plan::render::percent;
 use crate::syntax::ast::{Expectation, ExprKind, ItemKind, StmtKind};
 use crate::syntax::token::Token;
@@ -119,23 +119,29 @@ fn meaning(analysis: &Analysis, target: &Target, at: Span) -> Option<String> {
             let mut out = code(&format!("device {name} // {kind}"));
             let facts = &device.facts;
             let figures = [
-                ("memory", device.memory_gb, "GB"),
-                ("dense bf16", facts.tflops, "Tflop/s"),
-                ("memory bandwidth", facts.bandwidth, "GB/s"),
-                ("link", facts.link, "GB/s"),
-                ("power at most", facts.power, "W"),
+                ("memory", "memory", device.memory_gb, "GB"),
+                ("tflops", "dense bf16", facts.tflops, "Tflop/s"),
+                ("bandwidth", "memory bandwidth", facts.bandwidth, "GB/s"),
+                ("link", "link", facts.link, "GB/s"),
+                ("power", "power at most", facts.power, "W"),
+                ("idle", "power with nothing to do", facts.idle, "W"),
             ];
             let _ = write!(out, "\n{}", device.docs);
-            for (what, value, unit) in figures {
+            for (word, what, value, unit) in figures {
                 if let Some(value) = value {
-                    let _ = write!(out, "\n- {what}: {} {unit}", value.normalize());
+                    let rests =
+                        Stated::rests(&device.stated, word).map_or(String::new(), |rests| format!(" ({rests})"));
+                    let _ = write!(out, "\n- {what}: {} {unit}{rests}", value.normalize());
                 }
             }
             out
         }
         Target::Cluster(name) => {
             let cluster = library.clusters.get(name)?;
-            let pools = cluster.pools.iter().map(|(d, n, usd)| format!("  {d} * {n} at {} usd/h", usd.normalize()));
+            let pools = cluster.pools.iter().map(|(d, n, usd)| {
+                let rests = Stated::rests(&cluster.stated, d).map_or(String::new(), |rests| format!("  // {rests}"));
+                format!("  {d} * {n} at {} usd/h{rests}", usd.normalize())
+            });
             code(&format!("cluster {name} {{\n{}\n}}", pools.collect::<Vec<_>>().join("\n")))
         }
         Target::Metric(name) => format!("{}\n{}", code(name), METRICS.iter().find(|(n, _)| n == name)?.1),
@@ -293,6 +299,9 @@ pub fn implementation(entry: &Implementation) -> String {
     }
     if let Some(region) = &doc.region {
         let _ = write!(out, ", region {region}");
+    }
+    for handling in &doc.handling {
+        let _ = write!(out, "\n- {handling}");
     }
     for (name, values) in &doc.knobs {
         let _ = write!(out, "\n- knob `{name}` in `{}`", values.join("`, `"));

@@ -1,10 +1,10 @@
 //! Library + today's date → what its figures rest on: shares by evidence, and every figure that is weakly supported.
 
 use super::evidence::EvidenceKind;
+use super::profile::Row;
 use super::profile::date::Date;
-use super::profile::{Figure, Row};
 use super::roofline::trust::Trust;
-use super::{Library, errors, sheet};
+use super::{Library, Stated, errors, sheet};
 use crate::diag::Diagnostics;
 use crate::diag::source::{FileId, Span};
 use ecow::EcoString;
@@ -54,12 +54,12 @@ impl Weakness {
     }
 }
 
-/// A figure of a profile.
+/// A figure of a profile, or what a device or a cluster states.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audited {
     /// Where its value stands.
     pub at: Span,
-    /// The entries that use it.
+    /// The entries that use it, or the device or cluster that states it.
     pub implementations: BTreeSet<EcoString>,
     /// Its name.
     pub figure: EcoString,
@@ -138,12 +138,17 @@ pub fn audit(library: &Library, names: &[Named], today: Date, older_than: Option
                     setting: entry.profile.setting(figure, place),
                     evidence: row.evidence,
                     source: row.source.clone(),
-                    date: date(row, names),
-                    weak: weak((figure, whole), names, today, older_than),
+                    date: row.date.or_else(|| written(&row.source, names)),
+                    weak: weak(&of_row(figure, whole), names, today, older_than),
                 });
                 audited.implementations.insert(name.clone());
             }
         }
+    }
+    for mut stated in machines(library) {
+        stated.date = written(&stated.source, names);
+        stated.weak = weak(&of_machine(&stated), names, today, older_than);
+        figures.insert((stated.at, stated.figure.clone()), stated);
     }
     Audit { figures: figures.into_values().collect(), computed: computed(library), mixed: mixed(library) }
 }
@@ -250,36 +255,89 @@ pub fn supports(kind: EvidenceKind, source: &str) -> bool {
     }
 }
 
-fn weak((name, row): (&EcoString, &Row), names: &[Named], today: Date, older_than: Option<u32>) -> Vec<Weakness> {
-    // How good an answer is does not depend on what it runs on.
-    let (figure, on_a_device) = (&row.figure, row.is_of_a_device() || name == "quality");
-    let source = figure.source.to_lowercase();
-    let supported = supports(figure.evidence, &figure.source);
+/// What a figure rests on, as far as its weakness goes.
+struct Rests<'a> {
+    evidence: EvidenceKind,
+    source: &'a str,
+    date: Option<Date>,
+    /// Whether nothing is missing that it was taken on.
+    placed: bool,
+    unbounded: bool,
+}
+
+fn of_row<'a>(name: &str, row: &'a Row) -> Rests<'a> {
+    let figure = &row.figure;
+    Rests {
+        evidence: figure.evidence,
+        source: &figure.source,
+        date: figure.date,
+        // How good an answer is does not depend on what it runs on.
+        placed: row.is_of_a_device() || name == "quality",
+        unbounded: figure.is_unbounded(name),
+    }
+}
+
+fn of_machine(stated: &Audited) -> Rests<'_> {
+    Rests { evidence: stated.evidence, source: &stated.source, date: stated.date, placed: true, unbounded: false }
+}
+
+/// What devices and clusters state. What says nothing of where it comes from is a guess.
+fn machines(library: &Library) -> Vec<Audited> {
+    let audited = |owner: &EcoString, figure: EcoString, setting: String, stated: &Stated| {
+        let (evidence, source) = match &stated.evidence {
+            Some((kind, source, _)) => (*kind, source.clone()),
+            None => (EvidenceKind::Estimated, EcoString::new()),
+        };
+        let implementations = BTreeSet::from([owner.clone()]);
+        Audited { at: stated.at, implementations, figure, setting, evidence, source, date: None, weak: Vec::new() }
+    };
+    let devices = library.devices.values().flat_map(|device| device.stated.iter().map(move |stated| (device, stated)));
+    let devices = devices
+        .map(|(device, stated)| audited(&device.name, stated.name.clone(), "as the device declares it".into(), stated));
+    let clusters =
+        library.clusters.values().flat_map(|cluster| cluster.stated.iter().map(move |stated| (cluster, stated)));
+    let clusters = clusters.map(|(cluster, stated)| {
+        audited(&cluster.name, "price".into(), format!("one `{}` for an hour", stated.name), stated)
+    });
+    let handled = library
+        .implementations
+        .values()
+        .flat_map(|entry| entry.stated.iter().zip(&entry.handling).map(move |both| (entry, both)));
+    let handled = handled.map(|(entry, (stated, handling))| {
+        let of = handling.of.as_ref().map_or("any".to_owned(), |of| format!("`{of}`"));
+        audited(&entry.name, stated.name.clone(), format!("what {of} is sent"), stated)
+    });
+    devices.chain(clusters).chain(handled).collect()
+}
+
+fn weak(of: &Rests, names: &[Named], today: Date, older_than: Option<u32>) -> Vec<Weakness> {
+    let source = of.source.to_lowercase();
+    let supported = supports(of.evidence, of.source);
     let says = |words: &[&str]| words.iter().any(|w| source.contains(w));
-    let date = date(figure, names);
-    let unsupported = match figure.evidence {
-        EvidenceKind::Published => !supported && !names.iter().any(|named| mentions(&figure.source, &named.name)),
-        EvidenceKind::Measured => date.is_none() || !on_a_device || !supported,
+    let date = of.date.or_else(|| written(of.source, names));
+    let unsupported = match of.evidence {
+        EvidenceKind::Published => !supported && !names.iter().any(|named| mentions(of.source, &named.name)),
+        EvidenceKind::Measured => date.is_none() || !of.placed || !supported,
         EvidenceKind::Estimated => !supported,
     };
     let old = |date: Date, days: u32| today.days().saturating_sub(date.days()) > days;
     let holds = |how: &Weakness| match how {
         Weakness::Unsupported => unsupported,
-        Weakness::Estimated => figure.evidence == EvidenceKind::Estimated,
+        Weakness::Estimated => of.evidence == EvidenceKind::Estimated,
         Weakness::SecondHand => says(&SECOND_HAND),
         Weakness::Undated => date.is_none(),
-        Weakness::Unbounded => figure.is_unbounded(name),
+        Weakness::Unbounded => of.unbounded,
         Weakness::Old => date.zip(older_than).is_some_and(|(date, days)| old(date, days)),
     };
     Weakness::ALL.into_iter().filter(|how| holds(how)).collect()
 }
 
-/// When a figure was valid: its date, or the latest that its source names, by itself, by the number of a paper or by what it calls an address.
-fn date(figure: &Figure, names: &[Named]) -> Option<Date> {
+/// The latest date that a source names, by itself, by the number of a paper or by what it calls an address.
+fn written(source: &str, names: &[Named]) -> Option<Date> {
     let word = |c: char| c.is_ascii_digit() || c == '-';
-    let written = figure.source.split(|c: char| !word(c)).filter(|w| w.len() >= 7).filter_map(Date::parse);
-    let called = names.iter().filter(|named| mentions(&figure.source, &named.name)).filter_map(|named| named.date);
-    figure.date.or_else(|| written.chain(papers(&figure.source)).max()).or_else(|| called.max())
+    let dates = source.split(|c: char| !word(c)).filter(|w| w.len() >= 7).filter_map(Date::parse);
+    let called = names.iter().filter(|named| mentions(source, &named.name)).filter_map(|named| named.date);
+    dates.chain(papers(source)).max().or_else(|| called.max())
 }
 
 /// What stands behind a name of numbers in a text in lower case: of `arxiv`, `2310.01798` and what follows.

@@ -3,24 +3,24 @@
 mod composition;
 mod hardware;
 mod implementation;
+mod machines;
+mod provider;
 
 pub use composition::COMPOSITION_WORDS;
 pub use hardware::least_memory;
 pub use implementation::IMPLEMENTATION_WORDS;
+pub use machines::{CLUSTER_WORDS, DEVICE_WORDS};
 
 use super::place::{Place, Places};
 use super::placeholders;
-use super::roofline::chip::Architecture;
 use super::size::{self, Scope, SizeExpr};
-use super::{Cluster, Device, Facts, Library, Task, errors};
+use super::{Library, Task, errors};
 use crate::check::{quantity, types};
-use crate::diag::source::{FileId, Sources, Span};
-use crate::diag::{Diagnostics, nearest};
+use crate::diag::Diagnostics;
+use crate::diag::source::{FileId, Sources};
 use crate::syntax::ast::{self, Atom, AtomKind, ItemKind, LibraryLineKind, Name};
 use crate::types::Type;
-use crate::units::Dimension;
 use ecow::EcoString;
-use rust_decimal::Decimal;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A parsed module.
@@ -42,9 +42,6 @@ pub type Measured = BTreeMap<EcoString, Vec<FileId>>;
 /// The words that lead a plain clause of a task.
 pub const TASK_WORDS: [&str; 9] =
     ["quality", "prompt", "system", "max_tokens", "functions", "reaches", "executes", "plain", "gives"];
-
-/// The words that lead a property of a device.
-pub const DEVICE_WORDS: [&str; 8] = ["kind", "memory", "architecture", "tflops", "bandwidth", "link", "power", "idle"];
 
 /// When the profiles of the standard library's entries are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +73,7 @@ pub fn declare(
         for item in &module.tree.items {
             match &item.kind {
                 ItemKind::Task(task) => declare_task(task, &module.name, &item.docs, &mut library, cx),
-                ItemKind::Device(device) => declare_device(device, &item.docs, &mut library, cx),
+                ItemKind::Device(device) => machines::device(device, &item.docs, &mut library, cx),
                 // Of two types of one name, the one that counts.
                 ItemKind::Record(name, _) | ItemKind::Enum(name, _)
                     if library.types.get(&name.text).is_some_and(|(_, at)| *at == name.span) =>
@@ -100,7 +97,7 @@ pub fn declare(
                     library.implementations.insert(entry.name.clone(), entry);
                 }
             }
-            ItemKind::Cluster(cluster) => declare_cluster(cluster, &mut library, cx),
+            ItemKind::Cluster(cluster) => machines::cluster(cluster, &mut library, cx),
             _ => {}
         }
     }
@@ -261,95 +258,6 @@ fn read_size(
         }
         Some(_) => Some((text, read)),
     }
-}
-
-fn declare_device(device: &ast::Device, docs: &EcoString, library: &mut Library, cx: &mut Diagnostics) {
-    let mut entry = Device {
-        name: device.name.text.clone(),
-        docs: docs.clone(),
-        span: device.name.span,
-        gpu: false,
-        memory_gb: None,
-        facts: Facts::default(),
-    };
-    for p in &device.properties {
-        let word = p.name.text.as_str();
-        let field = match word {
-            "memory" => Some((&mut entry.memory_gb, Dimension::BYTES, "80 GB")),
-            "tflops" => Some((&mut entry.facts.tflops, Dimension::NONE, "989")),
-            "bandwidth" => Some((&mut entry.facts.bandwidth, Dimension::BYTES.per(Dimension::TIME), "3350 GB/s")),
-            "link" => Some((&mut entry.facts.link, Dimension::BYTES.per(Dimension::TIME), "450 GB/s")),
-            "power" => Some((&mut entry.facts.power, Dimension::POWER, "700 W")),
-            "idle" => Some((&mut entry.facts.idle, Dimension::POWER, "70 W")),
-            _ => None,
-        };
-        match (field, p.values.as_slice()) {
-            (Some((field, dimension, example)), [Atom { kind: AtomKind::Quantity(q), .. }]) => {
-                *field = quantity::of_dimension(q, dimension, word, example, cx);
-                // Power is kept in watts, which is a rate of the base unit of energy.
-                if dimension == Dimension::POWER {
-                    *field = field.map(|w| (w * Decimal::from(3600)).round_dp(12).normalize());
-                }
-            }
-            (Some((_, _, example)), _) => {
-                cx.push(errors::bad_value(p.span, word, &format!("a quantity, `{example}` say")));
-            }
-            (None, [Atom { kind: AtomKind::Word(w), .. }]) if word == "kind" && (w == "cpu" || w == "gpu") => {
-                entry.gpu = w == "gpu";
-            }
-            (None, [Atom { kind: AtomKind::Word(w), .. }]) if word == "architecture" => {
-                entry.facts.architecture = Architecture::parse(w);
-                if entry.facts.architecture.is_none() {
-                    let known = format!("one of {}", Architecture::ALL.map(|(name, _)| format!("`{name}`")).join(", "));
-                    cx.push(errors::bad_value(p.span, word, &known));
-                }
-            }
-            (None, _) if word.is_empty() => {}
-            (None, _) if word == "kind" => cx.push(errors::bad_value(p.span, "kind", "`cpu` or `gpu`")),
-            (None, _) if word == "architecture" => cx.push(errors::bad_value(p.span, word, "one word")),
-            (None, _) => cx.push(errors::unknown_property(p.name.span, word, &DEVICE_WORDS)),
-        }
-    }
-    if let Some(first) = library.devices.get(&entry.name) {
-        cx.push(errors::declared_twice(device.name.span, "device", &entry.name, first.span));
-        return;
-    }
-    library.devices.insert(entry.name.clone(), entry);
-}
-
-fn declare_cluster(cluster: &ast::Cluster, library: &mut Library, cx: &mut Diagnostics) {
-    let (mut pools, mut spans) = (Vec::new(), Vec::<(EcoString, Span)>::new());
-    for (device, count, price) in &cluster.pools {
-        if !library.devices.contains_key(&device.text) {
-            cx.push(unknown_device(device, library));
-            continue;
-        }
-        if let Some((_, first)) = spans.iter().find(|(name, _)| *name == device.text) {
-            cx.push(errors::declared_twice(device.span, "pool", &device.text, *first));
-            continue;
-        }
-        spans.push((device.text.clone(), device.span));
-        if price.is_none() {
-            cx.push(errors::no_price(device.span, &device.text));
-        }
-        let hourly = Dimension::MONEY.per(Dimension::TIME);
-        let price = price.as_ref().and_then(|p| quantity::of_dimension(p, hourly, "a price", "3.40 usd/h", cx));
-        let usd_per_hour = price.map_or(Decimal::ZERO, |p| (p * Decimal::from(3600)).round_dp(12));
-        pools.extend(
-            quantity::whole(count, "the number of devices", cx).map(|n| (device.text.clone(), n, usd_per_hour)),
-        );
-    }
-    let name = cluster.name.text.clone();
-    if let Some(first) = library.clusters.get(&name) {
-        cx.push(errors::declared_twice(cluster.name.span, "cluster", &name, first.span));
-        return;
-    }
-    let span = cluster.name.span;
-    library.clusters.insert(name.clone(), Cluster { name, span, pools });
-}
-
-fn unknown_device(name: &Name, library: &Library) -> crate::diag::Diagnostic {
-    errors::unknown_device(name.span, &name.text, nearest(&name.text, library.devices.keys().map(|k| k.as_str())))
 }
 
 /// A scalar atom as text.

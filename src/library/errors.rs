@@ -98,6 +98,33 @@ pub fn unknown_device(at: Span, name: &str, near: Option<&str>) -> Diagnostic {
     }
 }
 
+/// E0408: a pool without a `*`.
+pub fn no_times(at: Span, count: Span, device: &str) -> Diagnostic {
+    let before = Span { end: count.start, ..count };
+    Diagnostic::error(
+        "E0408",
+        format!("the pool of `{device}` needs a `*` before how many there are"),
+        at,
+        "no `*` here",
+    )
+    .help("write the `*`")
+    .fix("write the `*`", before, "* ")
+}
+
+/// E0408: a source for something that is not stated.
+pub fn not_stated(at: Span, name: &str, what: &str, known: &[&str]) -> Diagnostic {
+    let d = Diagnostic::error(
+        "E0408",
+        format!("a source for `{name}`, which is not stated"),
+        at,
+        format!("none of the {what}"),
+    );
+    match nearest(name, known.iter().copied()) {
+        Some(near) => d.near(at, name, near),
+        None => d.help("name what it is for, or nothing if it is for all"),
+    }
+}
+
 /// E0408: a value that no knob has.
 pub fn unknown_value(at: Span, value: &str, near: Option<&str>) -> Diagnostic {
     let d = Diagnostic::error("E0408", format!("no knob is ever `{value}`"), at, "not a value of a knob");

@@ -69,6 +69,14 @@ pub enum EvidenceKind {
 }
 
 impl EvidenceKind {
+    /// All, the strongest first.
+    pub const ALL: [EvidenceKind; 3] = [EvidenceKind::Measured, EvidenceKind::Published, EvidenceKind::Estimated];
+
+    /// The kind that is called so.
+    pub fn parse(word: &str) -> Option<EvidenceKind> {
+        EvidenceKind::ALL.into_iter().find(|kind| kind.text() == word)
+    }
+
     /// In lower case.
     pub fn text(self) -> &'static str {
         match self {

@@ -11,6 +11,7 @@ use crate::ir::workflow::{Node, Operand, Region, ValueId, Way};
 use crate::library::Library;
 use crate::space::{limits, reporters};
 use crate::units::counted;
+use ecow::EcoString;
 use std::collections::BTreeSet;
 
 /// Checks that a plan is for this job and keeps all that the job asks. Empty where it does.
@@ -170,7 +171,11 @@ fn composes(composed: &PlanComposition, rule: &Rule, library: &Library) -> bool 
                 named.is_some_and(|i| i.flow.is_some() && i.tasks.iter().any(|t| t.as_str() == composed.task));
             !applies || is_pinned(composed, pin)
         }
-        RuleKind::OnlyOpen | RuleKind::Region(_) | RuleKind::NoPiiToClosed { .. } => true,
+        RuleKind::OnlyOpen
+        | RuleKind::Region(_)
+        | RuleKind::NoPiiToClosed { .. }
+        | RuleKind::Retention(_)
+        | RuleKind::NoTraining => true,
     }
 }
 
@@ -189,6 +194,10 @@ fn keeps(step: &PlanStep, offers: &[Way], rule: &Rule, touched: &BTreeSet<u32>, 
         RuleKind::OnlyOpen => entry.open,
         RuleKind::Region(region) => entry.region.as_ref().is_none_or(|r| r == region),
         RuleKind::Permissive => entry.is_permissive(),
+        RuleKind::Retention(most) => {
+            entry.retention(&step.hardware.device, &knobs(step)).is_some_and(|kept| kept <= *most)
+        }
+        RuleKind::NoTraining => entry.trains(&step.hardware.device, &knobs(step)) == Some(false),
         RuleKind::Pin(pin) => {
             let pinned = pin.implementation.as_ref().and_then(|i| library.implementations.get(i));
             let applies = match pinned {
@@ -200,6 +209,10 @@ fn keeps(step: &PlanStep, offers: &[Way], rule: &Rule, touched: &BTreeSet<u32>, 
         }
         RuleKind::NoPiiToClosed { .. } => entry.open || !touched.contains(&step.id.0),
     }
+}
+
+fn knobs(step: &PlanStep) -> Vec<(EcoString, EcoString)> {
+    step.knobs.iter().map(|(knob, value)| (knob.as_str().into(), value.as_str().into())).collect()
 }
 
 pub(super) fn fits(step: &PlanStep, pin: &Pin, library: &Library) -> bool {

@@ -456,6 +456,10 @@ fn breaks_rule(
         RuleKind::OnlyOpen => !entry.open,
         RuleKind::Region(region) => entry.region.as_ref().is_some_and(|r| r != region),
         RuleKind::Permissive => !entry.is_permissive(),
+        RuleKind::Retention(most) => {
+            entry.retention(&candidate.device, &candidate.knobs).is_none_or(|kept| kept > *most)
+        }
+        RuleKind::NoTraining => entry.trains(&candidate.device, &candidate.knobs) != Some(false),
         RuleKind::NoPiiToClosed { .. } => !entry.open && tainted.contains(&step),
     }
 }

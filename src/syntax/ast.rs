@@ -6,7 +6,7 @@ mod shift;
 use crate::diag::source::Span;
 use ecow::EcoString;
 
-pub use library::{Cluster, Composition, Device, Implementation, LibraryLine, LibraryLineKind, Task};
+pub use library::{Cluster, ClusterLine, Composition, Device, Implementation, LibraryLine, LibraryLineKind, Task};
 
 /// A file.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -24,10 +24,10 @@ pub fn unknown_unit(at: Span, text: &str) -> Diagnostic {
     }
 }
 
-/// E0301: days or weeks.
-pub fn longer_than_hours(at: Span, unit: &Name, hours: Decimal) -> Diagnostic {
-    let instead = format!("{} h", hours.normalize());
-    Diagnostic::error("E0301", format!("there is no unit `{}`", unit.text), unit.span, "the longest unit is the hour")
+/// E0301: weeks.
+pub fn longer_than_days(at: Span, unit: &Name, days: Decimal) -> Diagnostic {
+    let instead = format!("{} d", days.normalize());
+    Diagnostic::error("E0301", format!("there is no unit `{}`", unit.text), unit.span, "the longest unit is the day")
         .help(format!("write `{instead}`"))
         .fix(format!("write `{instead}`"), at, instead)
 }
@@ -231,6 +231,13 @@ pub fn unknown_reuse(at: Span, near: Option<&str>) -> Diagnostic {
 pub fn unknown_choice(at: Span, what: &str, name: &str, near: Option<&str>) -> Diagnostic {
     let d = Diagnostic::error("E0314", format!("there is no {what} `{name}`"), at, "not in the library");
     with_near(d.help("`mkbc library` lists what there is"), at, name, near)
+}
+
+/// E0314: a value that a knob does not have.
+pub fn unknown_value(at: Span, knob: &str, name: &str, values: &[EcoString], near: Option<&str>) -> Diagnostic {
+    let all = format!("it is one of {}", values.join(", "));
+    let d = unknown_choice(at, &format!("value of `{knob}`"), name, near);
+    d.help(near.map_or(all.clone(), |near| format!("did you mean `{near}`? {all}")))
 }
 
 /// E0314: a model or tool that does not exist, though several may be called after it, or have it for the value of a knob; `task` is the

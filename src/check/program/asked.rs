@@ -204,6 +204,10 @@ pub enum RuleKind {
     Region(EcoString),
     /// `license permissive`
     Permissive,
+    /// `retention 30 d`: for how many seconds at most providers keep what they are sent.
+    Retention(Decimal),
+    /// `no training on inputs`
+    NoTraining,
     /// `no pii to closed models`
     NoPiiToClosed {
         /// The inputs that hold personal data.

@@ -55,5 +55,5 @@ shifts! {
         Agent(agent),
         Error,
     }
-    enum RuleKind { Pin(pin), Avoid(name), OnlyOpen, Region(name), Permissive, NoPiiToClosed { inputs } }
+    enum RuleKind { Pin(pin), Avoid(name), OnlyOpen, Region(name), Permissive, Retention(most), NoTraining, NoPiiToClosed { inputs } }
 }

@@ -170,7 +170,7 @@ pub fn import(what: &Import) -> Result<(), Failure> {
     let source = match what {
         Import::Aiconfigurator(_) => None,
         Import::Mlperf(options) => Some((EvidenceKind::Published, &options.source)),
-        Import::Csv(options) => Some((kind(&options.evidence), &options.source)),
+        Import::Csv(options) => EvidenceKind::parse(&options.evidence).map(|kind| (kind, &options.source)),
     };
     if let Some((kind, source)) = source.filter(|(kind, source)| !supports(*kind, source)) {
         let wanted = match kind {
@@ -200,14 +200,6 @@ fn in_table(diagnostic: &Diagnostic, (file, written): (FileId, &Written), table:
         (moved.fix, moved.ways) = (None, Vec::new());
     }
     moved
-}
-
-fn kind(word: &str) -> EvidenceKind {
-    match word {
-        "measured" => EvidenceKind::Measured,
-        "published" => EvidenceKind::Published,
-        _ => EvidenceKind::Estimated,
-    }
 }
 
 fn parted<'a>(text: &'a str, at: char, form: &str) -> Result<(&'a str, &'a str), Failure> {

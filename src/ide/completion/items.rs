@@ -2,7 +2,7 @@
 
 use super::{CompletionKind, List};
 use crate::ide::cursor::Cursor;
-use crate::library::declare::{COMPOSITION_WORDS, DEVICE_WORDS, IMPLEMENTATION_WORDS, TASK_WORDS};
+use crate::library::declare::{CLUSTER_WORDS, COMPOSITION_WORDS, DEVICE_WORDS, IMPLEMENTATION_WORDS, TASK_WORDS};
 use crate::syntax::token::{Spanned, Token};
 use std::collections::BTreeSet;
 
@@ -29,7 +29,10 @@ impl List<'_> {
                 }
                 return false;
             }
-            Token::Cluster if begins => self.devices(),
+            Token::Cluster if begins => {
+                self.devices();
+                self.lines(&CLUSTER_WORDS);
+            }
             Token::Device if begins => self.lines(&DEVICE_WORDS),
             Token::Engine if begins => self.settings(head.get(1).map_or("", |kind| cursor.text(kind))),
             Token::Task | Token::Model | Token::Tool => match line {

@@ -78,7 +78,8 @@ impl List<'_> {
             "region" => self.regions(),
             "license" => self.words("rule", &["permissive"]),
             "quality" => self.words("rule", &["product", "min", "from"]),
-            "no" => self.words("rule", &["pii to closed models"]),
+            "no" => self.words("rule", &["pii to closed models", "training on inputs"]),
+            "retention" => self.words("rule", &["0 d", "30 d"]),
             _ => return false,
         }
         true

@@ -1,6 +1,6 @@
 //! `gpu(memory >= 6 GB) * [1, 2]` → devices that an entry runs on; the condition is that of pins too.
 
-use super::unknown_device;
+use super::machines::unknown_device;
 use crate::check::errors::wrong_comparison;
 use crate::check::quantity;
 use crate::diag::Diagnostics;

@@ -1,7 +1,7 @@
 //! The tree of a model or tool → what it implements, with which knobs, on what, and its profile.
 
+use super::provider;
 use super::{Measured, Profiles, Reading, hardware, read_size, read_work, text_of, whole};
-use crate::check::quantity;
 use crate::diag::source::{FileId, Sources};
 use crate::diag::{Diagnostics, nearest};
 use crate::library::embedded::{self, STANDARD};
@@ -14,11 +14,10 @@ use crate::library::roofline::chip::Chip;
 use crate::library::roofline::estimates::{Basis, Estimates, VARIANT};
 use crate::library::roofline::family::{self, Constants};
 use crate::library::size::Scope;
-use crate::library::{Concurrency, Device, Engine, Implementation, Library, RateLimit, Setting, errors};
+use crate::library::{Concurrency, Device, Engine, Implementation, Library, Setting, errors};
 use crate::library::{placeholders, reached};
 use crate::syntax::ast::{self, Atom, AtomKind, LibraryLineKind, Name, Property};
 use crate::types::Type;
-use crate::units::Dimension;
 use ecow::EcoString;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,8 +26,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 const MOST_SETTINGS: u64 = 10_000;
 
 /// The words that lead a plain clause of a model or tool.
-pub const IMPLEMENTATION_WORDS: [&str; 7] =
-    ["estimate", "label", "license", "access", "region", "concurrency", "limit"];
+pub const IMPLEMENTATION_WORDS: [&str; 9] =
+    ["estimate", "label", "license", "access", "region", "concurrency", "limit", "retention", "training"];
 
 /// What a model or tool is read with.
 pub(super) struct ImplementationPass<'a> {
@@ -359,42 +358,13 @@ fn property(p: &Property, entry: &mut Implementation, cx: &mut Diagnostics) {
             let calls = p.values.first().and_then(|v| whole(v, word, cx)).unwrap_or(1).max(1);
             entry.concurrency = Concurrency::Fixed(calls);
         }
-        ("limit", _) => limit(p, entry, cx),
+        ("limit", _) => provider::limit(p, entry, cx),
+        ("retention" | "training", _) => provider::handling(p, entry, cx),
         ("access", _) => cx.push(errors::bad_value(p.span, word, "`open` or `closed`")),
         (word, _) if IMPLEMENTATION_WORDS.contains(&word) => cx.push(errors::bad_value(p.span, word, "one value")),
         (word, _) => cx.push(errors::unknown_property(p.name.span, word, &IMPLEMENTATION_WORDS)),
     }
 }
-
-/// `limit 500 requests/min`, or `limit "gpt-4o" 500 requests/min` for one value of a knob.
-fn limit(p: &Property, entry: &mut Implementation, cx: &mut Diagnostics) {
-    let (of, rate) = match p.values.as_slice() {
-        [rate] => (None, rate),
-        [of, rate] => (text_of(of), rate),
-        _ => return cx.push(errors::bad_value(p.span, "limit", LIMIT)),
-    };
-    if let Some(of) = &of
-        && !entry.knobs.iter().any(|(_, values)| values.contains(of))
-    {
-        let near = nearest(of, entry.knobs.iter().flat_map(|(_, values)| values).map(|v| v.as_str()));
-        return cx.push(errors::unknown_value(p.values[0].span, of, near));
-    }
-    let read = match &rate.kind {
-        AtomKind::Quantity(q) => quantity::measure(q, cx),
-        _ => None,
-    };
-    let per_second = |of: Dimension| of.per(Dimension::TIME);
-    let tokens = read.as_ref().is_some_and(|m| m.dimension == per_second(Dimension::TOKENS));
-    match read {
-        Some(m) if tokens || m.dimension == per_second(Dimension::NONE) => {
-            entry.limits.push(RateLimit { of, tokens, per_second: m.value, text: text_of(rate).unwrap_or_default() });
-        }
-        _ => cx.push(errors::bad_value(p.span, "limit", LIMIT)),
-    }
-}
-
-/// What a limit is.
-const LIMIT: &str = "a rate, `500 requests/min` or `200 ktok/min` say";
 
 fn engine(kind: &Name, settings: &[Property]) -> Engine {
     let value = |atom: &Atom| match &atom.kind {

@@ -101,15 +101,10 @@ fn line(record: &Record, knobs: &[(EcoString, Span)]) -> Result<Line, Wrong> {
     if meaning.name == "quality" && value > Decimal::ONE {
         return Err(("value", "a quality above 100 %".to_string(), "give a quality from 0 to 100 %".into()));
     }
-    let evidence = match record.get("evidence").map(|e| e.as_str()) {
-        Some("measured") => EvidenceKind::Measured,
-        Some("published") => EvidenceKind::Published,
-        Some("estimated") => EvidenceKind::Estimated,
-        other => {
-            let message = format!("`{}` is no kind of evidence", other.unwrap_or_default());
-            return Err(("evidence", message, "write `measured`, `published` or `estimated`".into()));
-        }
-    };
+    let kind = record.get("evidence").map_or("", |kind| kind.as_str());
+    let evidence = EvidenceKind::parse(kind).ok_or_else(|| {
+        ("evidence", format!("`{kind}` is no kind of evidence"), "write `measured`, `published` or `estimated`".into())
+    })?;
     let source = record
         .get("source")
         .ok_or_else(|| ("source", format!("`{written}` has no source"), "say where it comes from".to_string()))?;

@@ -78,6 +78,8 @@ pub struct Cluster {
     pub name: Name,
     /// Its pools: device, how many, price.
     pub pools: Vec<(Name, Quantity, Option<Quantity>)>,
+    /// What its prices rest on.
+    pub properties: Vec<Property>,
 }
 
 /// `device h100 { memory 80 GB }`
@@ -87,4 +89,14 @@ pub struct Device {
     pub name: Name,
     /// What it has.
     pub properties: Vec<Property>,
+}
+
+/// A line of a cluster, on its way into it.
+pub enum ClusterLine {
+    /// `h100 * 8 at 6.88 usd/h`
+    Pool(Name, Quantity, Option<Quantity>),
+    /// `published "https://…"`
+    Property(Property),
+    /// Something that did not parse.
+    Error,
 }

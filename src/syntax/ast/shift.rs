@@ -27,7 +27,7 @@ shifts! {
     struct Implementation { is_model, name, tasks, lines }
     struct Composition { name, task, body }
     struct LibraryLine { span, kind }
-    struct Cluster { name, pools }
+    struct Cluster { name, pools, properties }
     struct Device { name, properties }
     enum ItemKind {
         Use(path),
