@@ -69,7 +69,9 @@ impl<'p> Keys<'p> {
         }
         let ladder = |step: &Step| {
             let longest = step.choices.iter().map(|choice| choice.opens.as_slice()).max_by_key(|opens| opens.len());
-            longest.is_some_and(|longest| step.choices.iter().all(|choice| longest.starts_with(&choice.opens)))
+            longest.is_some_and(|longest| {
+                longest.is_empty() || step.choices.iter().all(|choice| longest.starts_with(&choice.opens))
+            })
         };
         let ladders = problem.steps.iter().map(ladder).collect();
         Keys { problem, figures, assumed, counted, listed, ladders }

@@ -76,6 +76,11 @@ impl Domain {
         self.columns.truncate(write);
         write != before
     }
+
+    /// Gives back the room of columns that are gone.
+    pub fn fit(&mut self) {
+        self.columns.shrink_to_fit();
+    }
 }
 
 /// `Σ coef · x <= rhs` over the chosen columns.

@@ -256,6 +256,7 @@ impl<'m> Search<'m> {
             let mut next = children.pop();
             for mut far in children {
                 far.basis.iter_mut().for_each(Basis::pack);
+                far.domain.fit();
                 held += far.domain.all().len();
                 open.insert((far.guess, visits), far);
                 visits += 1;
