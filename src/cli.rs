@@ -1,6 +1,4 @@
-//! Arguments → calls. All reading of files and all printing happens here; one file a subcommand.
-//!
-//! Exit codes: 0 done; 1 the input has errors, there is no plan, or a run failed; 2 the command line is wrong; 130 stopped; 143 terminated.
+//! Arguments → calls. All reading of files and all printing happens here; one file a subcommand. `failure.rs` says what a command ends with.
 
 mod args;
 mod ask;
@@ -18,6 +16,7 @@ mod eval;
 mod expand;
 mod explain;
 mod export;
+mod failure;
 mod feedback;
 mod fleet;
 mod fmt;
@@ -35,6 +34,7 @@ mod load;
 mod lsp;
 mod manifests;
 mod new;
+mod parsed;
 mod plan;
 mod profile;
 mod proof;
@@ -51,51 +51,19 @@ mod verify;
 mod watch;
 mod worker;
 
-use crate::run::fault::{Fault, RunError};
-use args::{Cli, Command};
-use clap::Parser;
+use args::Command;
+pub(crate) use failure::Failure;
 use ratatui::crossterm::terminal::size;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
-
-/// Why a command did not do what it was asked.
-pub(crate) enum Failure {
-    /// What went wrong has been said already.
-    Said,
-    /// What went wrong, with what to do.
-    Message(String),
-    /// The command line is wrong.
-    Usage(String),
-    /// Somebody stopped the command.
-    Stopped,
-    /// Somebody asked it to terminate.
-    Terminated,
-}
-
-impl From<String> for Failure {
-    fn from(message: String) -> Failure {
-        Failure::Message(message)
-    }
-}
-
-impl From<Fault> for Failure {
-    fn from(fault: Fault) -> Failure {
-        Failure::Message(RunError::from(fault).to_string())
-    }
-}
-
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Failure::Said => Ok(()),
-            Failure::Stopped | Failure::Terminated => f.write_str("stopped"),
-            Failure::Message(text) | Failure::Usage(text) => f.write_str(text),
-        }
-    }
-}
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Runs the command that the arguments ask for.
 pub fn main() -> ExitCode {
+    crate::syntax::room::with_room(carried_out)
+}
+
+fn carried_out() -> ExitCode {
     let words: Result<Vec<String>, _> = std::env::args_os().map(|word| word.into_string()).collect();
     let words = match words {
         Ok(words) => words,
@@ -105,8 +73,12 @@ pub fn main() -> ExitCode {
         }
     };
     let (own, inputs) = inputs::split(words);
-    let mut cli = Cli::parse_from(own);
+    let mut cli = match parsed::parsed(&own) {
+        Ok(cli) => cli,
+        Err(status) => return ExitCode::from(status),
+    };
     beside::complete(&mut cli.command);
+    let reported = beside::reported(&cli.command);
     let done = match cli.command {
         Command::Check(options) => check::check(&options),
         Command::New(options) => new::new(&options),
@@ -165,15 +137,16 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            if !matches!(failure, Failure::Said) {
-                let _ = writeln!(io::stderr(), "mkbc: {failure}");
+            // Programs read one document.
+            let silent = !PRINTED.load(Ordering::Relaxed);
+            if let (Some(file), Failure::Message(_) | Failure::Usage(_), true) = (reported, &failure, silent) {
+                let (cx, sources) = failure.alone(&file);
+                print(&format!("{:#}\n", crate::diag::render::json(&cx, &sources)));
             }
-            ExitCode::from(match failure {
-                Failure::Usage(_) => 2,
-                Failure::Stopped => 130,
-                Failure::Terminated => 143,
-                _ => 1,
-            })
+            if !failure.is_said() {
+                note(&failure.to_string());
+            }
+            ExitCode::from(failure.status())
         }
     }
 }
@@ -193,7 +166,11 @@ pub(crate) fn print_json(value: &impl serde::Serialize) {
     });
 }
 
+/// Whether anything was printed to standard output.
+static PRINTED: AtomicBool = AtomicBool::new(false);
+
 fn written(write: impl FnOnce(&mut io::StdoutLock<'static>) -> io::Result<()>) {
+    PRINTED.store(true, Ordering::Relaxed);
     let mut out = io::stdout().lock();
     let written = write(&mut out).and_then(|()| out.flush());
     if let Err(error) = written

@@ -36,6 +36,7 @@ pub mod value;
 
 use crate::plan::model::{PLAN_VERSION, Plan, PlanStep};
 use crate::plan::verify::quality;
+use crate::syntax::room;
 use crate::types::Type;
 use budget::Unsettled;
 use cache::Cache;
@@ -450,7 +451,12 @@ impl Signals {
 
 /// Waits for a future on this thread, with the runtime that runs need.
 pub fn block_on<T>(future: impl Future<Output = T>) -> std::io::Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // A service reads and plans jobs on the blocking pool.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .thread_stack_size(room::STACK)
+        .on_thread_start(room::has_room)
+        .enable_all()
+        .build()?;
     let value = runtime.block_on(future);
     // Work on the blocking pool cannot be interrupted; nobody waits for it.
     runtime.shutdown_timeout(Duration::from_millis(100));

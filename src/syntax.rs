@@ -8,6 +8,7 @@ pub mod imports;
 pub mod layout;
 pub mod parse;
 pub mod reread;
+pub mod room;
 pub mod token;
 
 #[allow(

@@ -126,7 +126,12 @@ fn cases() -> Vec<Case> {
         case("option_unknown_of_plan", video, &["plan", "video_qa.mkb", "--clutser", "azure_mixed"]),
         case("option_bad_value", job, &["check", "job.mkb", "--format", "xml"]),
         case("option_slo", job, &["plan", "job.mkb", "--cluster", "cpu_only", "--slo", "cost < 0.1 usd"]),
+        case("option_slo_broken", job, &["plan", "job.mkb", "--cluster", "cpu_only", "--slo", "cost <= 0.1 s"]),
         case("option_no_number", &[], &["show", "abc"]),
+        case("compare_no_numbers", &[], &["compare", "1", "last"]),
+        case("option_number_whole", job, &["pareto", "job.mkb", "cost,quality", "--points", "few"]),
+        case("option_number_negative", job, &["pareto", "job.mkb", "cost,quality", "--points=-3"]),
+        case("option_number", job, &["plan", "job.mkb", "--time-limit", "long"]),
         case("no_server", job, &["submit", "job.mkb", "--to", "http://127.0.0.1:1", "--text", "a"]),
         case("option_without_value", job, &["plan", "job.mkb", "--cluster"]),
         case("option_negative_time", job, &["plan", "job.mkb", "--cluster", "cpu_only", "--time-limit=-1"]),
@@ -137,6 +142,16 @@ fn cases() -> Vec<Case> {
         // Inputs.
         case("input_unknown", video, &["plan", "video_qa.mkb", "--vidoes", "a.mp4"]),
         case("input_unknown_no_near_name", video, &["plan", "video_qa.mkb", "--zzz", "1"]),
+        case("input_unknown_as_written", job, &["run", "job.mkb", "--the-text", "a"]),
+        // Nothing is said of what is given while something is missing.
+        case(
+            "inputs_missing",
+            &[(
+                "job.mkb",
+                "use std.llm\n\njob a(text: Text, labels: List[Text], n: Int) -> Text {\n  summarise(text)\n}\n",
+            )],
+            &["run", "job.mkb", "--text", "job.mkb"],
+        ),
         case("input_missing", job, &["run", "job.mkb", "--cluster", "cpu_only"]),
         case("input_without_value", job, &["run", "job.mkb", "--text"]),
         case("input_twice", job, &["plan", "job.mkb", "--text", "a", "--text", "b"]),
@@ -179,6 +194,7 @@ fn cases() -> Vec<Case> {
         case("lock_verify_nothing", job, &["lock", "verify", "job.mkb"]),
         case("expand_nothing", job, &["expand", "job.mkb"]),
         case("expand", &[("job.mkb", HOLE)], &["expand", "job.mkb"]),
+        case("expand_accept_missing", &[], &["expand", "job.mkb", "--accept", "2"]),
         // Plans.
         case("plan_out_unwritable", job, &["plan", "job.mkb", "--cluster", "cpu_only", "--out", "nowhere/a.plan.json"]),
         case("verify_missing", job, &["verify", "job.plan.json"]),
@@ -215,6 +231,10 @@ fn cases() -> Vec<Case> {
             ],
             &["check", "library"],
         ),
+        case("plan_missing_json", job, &["plan", "nothing.mkb", "--format", "json"]),
+        case("cluster_unknown_json", job, &["plan", "job.mkb", "--cluster", "azure_mixd", "--format", "json"]),
+        case("check_twice", job, &["check", "job.mkb", "./job.mkb", "job.mkb"]),
+        case("help_of_a_job", &[("job.mkb", INPUTS)], &["graph", "job.mkb", "-h"]),
         case("check_missing_json", job, &["check", "nothing.mkb", "--format", "json"]),
         case("check_missing_sarif", job, &["check", "nothing.mkb", "--format", "sarif"]),
         case("file_is_standard_input", job, &["check", "-"]),
@@ -242,6 +262,17 @@ fn cases() -> Vec<Case> {
     all.sort_by_key(|c| c.name);
     all
 }
+
+/// A job with inputs of many kinds.
+const INPUTS: &str = "use std.text
+
+enum Tone { dry, warm }
+
+/// A greeting.
+job greeting(names: List[Text], tone: Tone, sure: Bool, voice: Audio?, n: Int) -> Text {
+  ?
+}
+";
 
 /// A module with a tool of its own.
 const LOUD: &str = "task loud(text: Text) -> Text { size tokens = 200 tok }
@@ -363,9 +394,117 @@ fn exit_statuses() {
         "cluster_unknown",
         "explain_unknown",
         "argument_not_utf8",
+        "job_unknown",
+        "option_slo_broken",
+        "compare_no_numbers",
     ] {
         assert_eq!(status(name), Some(2), "{name}");
     }
+}
+
+/// The table of docs/plan.md and what `mkbc --help` says are the same words.
+#[test]
+fn exit_statuses_are_said_alike() {
+    let help = Mkbc::new().run(&["--help"]).out;
+    let (_, said) = help.split_once("Exit codes:\n").expect("exit codes");
+    let page = fs::read_to_string(repository().join("docs/plan.md")).expect("a page");
+    let rows: Vec<String> = said
+        .split("\n  ")
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .filter(|line| !line.is_empty())
+        .collect();
+    // Lines that a narrow terminal broke begin with a letter.
+    let mut whole: Vec<String> = Vec::new();
+    for row in rows {
+        match whole.last_mut() {
+            Some(last) if !row.starts_with(|c: char| c.is_ascii_digit()) => *last = format!("{last} {row}"),
+            _ => whole.push(row),
+        }
+    }
+    assert_eq!(whole.len(), 5, "{help}");
+    for row in whole {
+        let (status, when) = row.split_once(' ').expect("a status and when");
+        assert!(page.contains(&format!("| {status} | {when} |")), "docs/plan.md does not say: {row}");
+    }
+}
+
+/// As `curl -d @-`: one text comes from standard input, whole.
+#[test]
+fn a_text_comes_from_standard_input() {
+    let mkbc = Mkbc::new();
+    mkbc.write("job.mkb", "job same(text: Text, more: Text?) -> Text {\n  text\n}\n");
+    let fed = |arguments: &[&str]| {
+        mkbc.write("in.txt", "one\ntwo ü");
+        let file = fs::File::open(mkbc.path("in.txt")).expect("a file");
+        mkbc.end(mkbc.command(arguments.iter().copied()).stdin(file))
+    };
+    let done = fed(&["run", "job.mkb", "-q", "--text", "@-"]);
+    assert_eq!((done.code, done.out.as_str()), (Some(0), "one\ntwo ü\n"), "{}", done.err);
+    let done = fed(&["run", "job.mkb", "-q", "--text", "@@-"]);
+    assert_eq!((done.code, done.out.as_str()), (Some(0), "@-\n"), "{}", done.err);
+    for twice in [&["--text", "@-", "--more", "@-"][..], &["--text", "@-", "--inputs", "-"]] {
+        let done = fed(&[&["run", "job.mkb", "-q"][..], twice].concat());
+        assert_eq!(done.code, Some(2), "{}", done.err);
+        assert!(done.err.contains("standard input"), "{}", done.err);
+    }
+}
+
+/// Where a lock cannot be kept, no plan is made with fills that nobody can review.
+#[test]
+fn a_lock_that_cannot_be_written_is_said() {
+    let mkbc = Mkbc::new();
+    fs::create_dir(mkbc.path("jobs")).expect("a folder");
+    mkbc.write("jobs/job.mkb", HOLE);
+    let closed = |mode| fs::set_permissions(mkbc.path("jobs"), fs::Permissions::from_mode(mode)).expect("permissions");
+    closed(0o555);
+    // Whoever may write everywhere is kept from nothing.
+    let bound = fs::write(mkbc.path("jobs/probe"), "").is_err();
+    for command in ["plan", "expand"].into_iter().filter(|_| bound) {
+        let done = mkbc.run(&[command, "jobs/job.mkb", "--cluster", "cpu_only"]);
+        assert_eq!(done.code, Some(1), "{}", done.err);
+        for part in ["cannot write `jobs/job.mkb.lock`: permission denied", "help: ", "make `jobs` writable"] {
+            assert!(done.err.contains(part), "{command}: {}", done.err);
+        }
+    }
+    assert_eq!(mkbc.run(&["check", "jobs/job.mkb"]).code, Some(0));
+    closed(0o755);
+}
+
+/// Another job's file has nothing to say of a plan.
+#[test]
+fn a_plan_is_of_its_own_file() {
+    let mkbc = Mkbc::new();
+    mkbc.write("job.mkb", SUMMARY);
+    mkbc.write("other.mkb", HOLE.replace("summary(", "another("));
+    assert_eq!(mkbc.run(&["plan", "job.mkb", "--cluster", "cpu_only", "-o", "plan.json"]).code, Some(0));
+    let done = mkbc.run(&["verify", "plan.json", "--source", "other.mkb"]);
+    assert_eq!(done.code, Some(1));
+    assert_eq!(done.err, "mkbc: the plan is for the job `summary`, and `other.mkb` has `another`\n");
+}
+
+/// A chain is no nesting: its tree is as deep as it is long, and nothing runs out of stack.
+#[test]
+fn long_chains_are_checked_planned_and_run() {
+    let mkbc = Mkbc::new();
+    let job = |n: usize| format!("job long(n: Int) -> Int {{\n  {}\n}}\n", vec!["n"; n].join(" + "));
+    mkbc.write("job.mkb", job(1_500));
+    for arguments in
+        [&["check", "job.mkb"][..], &["fmt", "--check", "job.mkb"], &["plan", "job.mkb", "-o", "plan.json"]]
+    {
+        let done = mkbc.run(arguments);
+        assert_eq!(done.code, Some(0), "{arguments:?}: {}", done.err);
+    }
+    for plan in [&[][..], &["--plan", "plan.json"]] {
+        let done = mkbc.run(&[&["run", "job.mkb", "-q", "--n", "2"][..], plan].concat());
+        assert_eq!((done.code, done.out.trim()), (Some(0), "3000"), "{}", done.err);
+    }
+    let texts = vec!["text"; 1_500].join(" + ");
+    mkbc.write("job.mkb", SUMMARY.replace("summarise(text)", &format!("summarise({texts})")));
+    let done = mkbc.run(&["plan", "job.mkb", "--cluster", "cpu_only"]);
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    mkbc.write("job.mkb", job(2_500));
+    let done = mkbc.run(&["check", "job.mkb"]);
+    assert!(done.code == Some(1) && done.err.contains("this statement has more than 2000 operators"), "{}", done.err);
 }
 
 #[test]
@@ -575,7 +714,11 @@ fn inputs_may_be_called_as_options_are_and_stand_in_a_file() {
     mkbc.write("job.mkb", NAMED);
     let lost = mkbc.run(&["run", "job.mkb", "--report", "Q3"]);
     assert_eq!(lost.code, Some(2));
-    assert!(lost.err.contains("`-- --report …`"), "{}", lost.err);
+    assert!(
+        lost.err.contains("give them behind `--`, since `--report` is an option: `-- --report … --key …`"),
+        "{}",
+        lost.err
+    );
     let given = mkbc.run(&["run", "job.mkb", "--quiet", "--", "--report", "One cat. One dog.", "--key", "a", "b"]);
     assert_eq!(given.code, Some(0), "{}", given.err);
     assert!(given.out.contains("One cat"), "{}", given.out);
@@ -813,7 +956,7 @@ fn edited_plans_are_refused() {
     mkbc.write("job.mkb", PINNED.replace("A summary", "One summary"));
     let changed = mkbc.run(&["run", "job.mkb", "--job", "summary", "--plan", "good.json", "--text", "a"]);
     shown.push_str(&format!("=== the source is another one\nrun --plan: {}", mkbc.masked(&changed.err)));
-    assert!(changed.err.contains("another version"), "{}", changed.err);
+    assert!(changed.err.contains("an earlier version"), "{}", changed.err);
     bless.golden(&repository().join(format!("tests/cli/{MUTATIONS}.txt")), &shown);
     bless.end();
 }

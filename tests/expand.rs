@@ -104,6 +104,17 @@ fn a_fill_that_was_accepted_stays() {
     assert_eq!(done.code, Some(0), "{}", done.err);
     let taken = mkbc.read("job.mkb.lock");
     assert!(taken.contains("accepted = true") && !first.contains("accepted"), "{taken}");
+    // The numbers stay those that were shown: the same one again is the same fill, and the first is still the first.
+    assert_eq!(mkbc.run(&["expand", "job.mkb", "--accept", "2"]).out, done.out);
+    assert_eq!(mkbc.read("job.mkb.lock"), taken);
+    assert!(
+        done.out.contains(", fill 2 (") && done.out.contains("\n  1: ") && !done.out.contains("\n  2: "),
+        "{}",
+        done.out
+    );
+    assert_eq!(mkbc.run(&["expand", "job.mkb", "--accept", "1"]).code, Some(0));
+    assert_eq!(mkbc.read("job.mkb.lock").replace("accepted = true\n", ""), first);
+    assert_eq!(mkbc.run(&["expand", "job.mkb", "--accept", "2"]).code, Some(0));
     assert_eq!(mkbc.run(&["expand", "job.mkb", "--refresh"]).code, Some(0));
     assert_eq!(mkbc.read("job.mkb.lock"), taken);
     assert_eq!(mkbc.run(&["expand", "job.mkb", "--refresh", "--hole", "shorten.nothing"]).code, Some(2));

@@ -157,7 +157,10 @@ fn what_kubernetes_cannot_promise_is_refused() {
         (&["vllm", "talk.json", "--question", "who"], "inputs are for a run"),
         (&["vllm", "talk.json", "--run", "talk.mkb", "--library", "lib"], "the input `question`"),
         (&["vllm", "talk.json", "--run", "talk.mkb", "--library", "lib", "--question", "?"], "`--image mkbc=IMAGE`"),
-        (&["vllm", "talk.json", "--run", "brief.mkb", "--library", "lib", "--question", "?"], "another version of"),
+        (
+            &["vllm", "talk.json", "--run", "brief.mkb", "--library", "lib", "--question", "?"],
+            "the plan is for the job `talk`",
+        ),
         (&["vllm", "joint.json", "--run", "talk.mkb", "--library", "lib", "--question", "?"], "not a joint plan"),
         (&["vllm", "talk.mkb"], "is a job, and no plan"),
     ] {

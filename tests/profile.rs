@@ -28,6 +28,16 @@ tool copier implements copy {
 }
 ";
 
+/// A tool that takes longer than anybody waits.
+const SLOW: &str = "use tools
+
+tool slow implements copy {
+  runs on cpu * 1
+  engine process { command [\"sleep\", \"300\"] }
+  profile \"slow.csv\"
+}
+";
+
 /// What somebody guessed, far off.
 const GUESSES: &str = "pause,device,units,figure,value,unit,low,high,evidence,source
 ,cpu,,latency,7,s,,,estimated,a guess
@@ -158,6 +168,40 @@ fn a_killed_session_goes_on_where_it_stopped() {
     // A third session has nothing to do.
     assert_eq!(mkbc.run(&arguments).code, Some(0));
     assert_eq!(lines(), after);
+}
+
+/// Ctrl-C and SIGTERM are heard: the call under way ends, and it is said what is recorded.
+#[test]
+fn a_session_that_is_stopped_says_what_it_leaves() {
+    let mkbc = folder();
+    let record = mkbc.path("lib/measured/copier.runs.jsonl");
+    let lines = || fs::read_to_string(&record).unwrap_or_default().lines().count();
+    let stopped = |arguments: &[&str], signal: &str, begun: &dyn Fn() -> bool| {
+        let mut child = mkbc.command(arguments.iter().copied());
+        let child = child.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("mkbc starts");
+        let since = Instant::now();
+        while !begun() {
+            assert!(since.elapsed() < Duration::from_secs(60), "nothing is begun");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let kill = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status();
+        assert!(kill.is_ok_and(|done| done.success()));
+        let output = child.wait_with_output().expect("it ends");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let many = ["profile", "copier", "--library", "lib", "--text", "a", "b a", "--least", "20", "-o", "lib"];
+    let (code, said) = stopped(&many, "-TERM", &|| lines() >= 2);
+    assert_eq!(code, Some(143), "{said}");
+    assert!(said.contains("recorded so far: ") && said.contains("goes on from there"), "{said}");
+    assert!(lines() >= 2);
+    // Nothing is left of a session that recorded nothing.
+    mkbc.write("lib/slow.mkb", SLOW);
+    mkbc.write("lib/profiles/slow.csv", GUESSES.replace("pause,", "").replace("\n,", "\n"));
+    let slow = ["profile", "slow", "--library", "lib", "-o", "out", "--text", "a", "b a"];
+    let empty = mkbc.path("out/measured/slow.runs.jsonl");
+    let (code, said) = stopped(&slow, "-INT", &|| empty.exists());
+    assert_eq!(code, Some(130), "{said}");
+    assert!(said.contains("no run was finished") && !empty.exists(), "{said}");
 }
 
 #[test]

@@ -250,6 +250,14 @@ fn what_cannot_be_simulated_is_said() {
         let text = format!("{}{}", done.out, done.err);
         assert!(done.code == Some(code) && text.contains(said), "{arguments:?}: {:?}\n{text}", done.code);
     }
+    // Where nothing was simulated there is no report, and what is to be said of a job is said once, however often it is prepared.
+    let over = ["--load", "letters=1000000/s,invoices=12/min", "--hours", "1", "--report", "none.html"];
+    let done = simulate(&mkbc, &over);
+    assert!(done.code == Some(1) && !mkbc.path("none.html").exists(), "{}{}", done.out, done.err);
+    mkbc.write("plain.mkb", "use std.llm\n\njob plain(text: Text) -> Text {\n  summarise(text)\n}\n");
+    let done =
+        mkbc.run(&["simulate", "plain.mkb", "--cluster", "azure_mixed", "--load", "plain=1/s", "--hours", "0.01"]);
+    assert_eq!((done.code, done.err.matches("I0702").count()), (Some(0), 1), "{}", done.err);
     // A policy that does not fit is said to, and the others go on.
     let done = mkbc.run(&[
         "simulate",

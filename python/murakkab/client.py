@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -251,13 +252,15 @@ class Run:
         except ValueError:
             return Error(f"mkbc ended with status {status}, and wrote no JSON: {out[:200]}\n{said}".strip())
         if isinstance(told, list):
-            diagnostics = [_diagnostic(one) for one in told]
-            wrong = [d for d in diagnostics if d.severity == "error"] or diagnostics
-            return Error("\n".join(str(d) for d in wrong) or said, diagnostics)
+            found = [_diagnostic(one) for one in told]
+            wrong = [d for d in found if d.severity == "error"] or found
+            # What is wrong with the call has no place in a file.
+            lines = [_in_python(d.message) if d.code == CALL else str(d) for d in wrong]
+            return Error("\n".join(lines) or said, [d for d in found if d.code != CALL])
         report = told if isinstance(told, dict) else None
         if status == 0 and report is not None:
             return _answer(report)
-        message = _plain(said) or f"mkbc ended with status {status}"
+        message = _in_python(_plain(said)) or f"mkbc ended with status {status}"
         return Stopped(message, (), report) if status in (130, 143, -15, -9) else Error(message, (), report)
 
     def _close(self) -> None:
@@ -270,6 +273,28 @@ def _plain(said: str) -> str:
     """What mkbc said last, without its own name: what comes before are notes."""
     parts = ("\n" + said).split("\nmkbc: ")
     return parts[-1].strip()
+
+
+CALL = "E0001"
+"""The code of what is wrong with the command line, and here with the call."""
+
+KEYWORDS = {"job": "name", "library": "library", "key": "key", "slo": "slo", "inputs": "inputs"}
+"""The keyword arguments that options of `mkbc run` are here."""
+
+
+def _in_python(said: str) -> str:
+    """What mkbc said, with the arguments of this module in place of its options: `inputs` by name, and keywords."""
+
+    def given(found: "re.Match[str]") -> str:
+        return "give " + ", ".join(f"`{name}`" for name in re.findall(r"--(\w+) ", found[1])) + " in `inputs`"
+
+    said = re.sub(r"give (?:it|them) behind `--`, since `--\w+` is an option: `-- ([^`]*)`", r"give `\1`", said)
+    said = re.sub(r"give `((?:--\w+ … ?)+)`", given, said)
+    said = re.sub(r"(?<=inputs are )--\w+(?:, --\w+)*", lambda found: found[0].replace("--", ""), said)
+    said = said.replace("there is no option or input `--", "there is no input `")
+    said = re.sub(r"(the input |did you mean )`--(\w+)`", r"\1`\2`", said)
+    said = re.sub(r"`--(\w+)`(?= has no value)", r"`\1`", said)
+    return re.sub(r"`--(\w+)(?=[` ])", lambda found: f"`{KEYWORDS[found[1]]}" if found[1] in KEYWORDS else found[0], said)
 
 
 def _answer(report: Dict[str, Any]) -> Answer:
@@ -286,8 +311,9 @@ def _answer(report: Dict[str, Any]) -> Answer:
 
 def _diagnostic(raw: Mapping[str, Any]) -> Diagnostic:
     place = raw["primary"]["place"]
+    file = "slo" if place["file"] == "--slo" else place["file"]
     return Diagnostic(
-        raw["code"], raw["severity"], raw["message"], place["file"], place["line"], place["column"], raw["help"], raw
+        raw["code"], raw["severity"], raw["message"], file, place["line"], place["column"], raw["help"], raw
     )
 
 

@@ -111,16 +111,19 @@ class Client(unittest.TestCase):
 
     def test_a_wrong_input_or_limit_is_named(self) -> None:
         for inputs, slo, says in [
-            ({**self.inputs, "times": ["x"]}, (), "times"),
-            ({"text": "a"}, (), "--"),
-            ({**self.inputs, "tests": 1}, (), "--tests"),
-            (self.inputs, ["quality >= 80 s"], ""),
+            ({**self.inputs, "times": ["x"]}, (), "the input `times`"),
+            ({"text": "a"}, (), "the inputs `times` (List[Int]), `loud` (Bool) are missing: give `times`, `loud` in `inputs`"),
+            ({**self.inputs, "texts": 1}, (), "there is no input `texts`: did you mean `text`?"),
+            ({**self.inputs, "zzz": 1}, (), "the job's inputs are text, times, loud, more"),
+            (self.inputs, ["quality >= 80 s"], "slo:1:"),
             (self.inputs, ["let x = 1"], ""),
         ]:
             with self.assertRaises(murakkab.Error) as raised:
                 murakkab.run(JOB, inputs, slo, **self.given)
             self.assertIn(says, str(raised.exception))
             self.assertTrue(str(raised.exception))
+            # Options are the command line's.
+            self.assertNotIn("--", str(raised.exception))
 
     def test_inputs_may_be_called_as_options_are(self) -> None:
         job = "use std.llm\njob named(key: Text, report: List[Text]) -> Text {\n  expect key of 100 tok\n  summarise(key)\n}\n"
@@ -160,6 +163,18 @@ class Client(unittest.TestCase):
 
 
 class Arguments(unittest.TestCase):
+    def test_what_is_said_of_options_is_said_of_arguments(self) -> None:
+        for said, here in [
+            ("the input `key` (Text) is missing: give it behind `--`, since `--key` is an option: `-- --key …`",
+             "the input `key` (Text) is missing: give `key` in `inputs`"),
+            ("the inputs `key` (Text), `n` (Int) are missing: give them behind `--`, since `--key` is an option: `-- --key … --n …`",
+             "the inputs `key` (Text), `n` (Int) are missing: give `key`, `n` in `inputs`"),
+            ("there are several jobs: `--job one`", "there are several jobs: `name one`"),
+            ("`--slo` is for one job", "`slo` is for one job"),
+            ("there is no cluster: `--cluster here`", "there is no cluster: `--cluster here`"),
+        ]:
+            self.assertEqual(client._in_python(said), here)
+
     def test_inputs_become_words(self) -> None:
         words = client._words
         self.assertEqual(words("a", ["x", "--y"]), ["--a=x", "--a=--y"])

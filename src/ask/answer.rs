@@ -260,6 +260,9 @@ pub struct Front {
     pub extent: String,
     /// The limits of the job on these metrics that were ignored.
     pub ignored: Vec<Line>,
+    /// The limits that hold, by metric: what is shown of a value keeps them as it does.
+    #[serde(skip)]
+    pub limits: Vec<(String, Decimal)>,
     /// The points, ascending in the first metric.
     pub points: Vec<FrontPoint>,
 }

@@ -91,7 +91,9 @@ pub fn front(prepared: &Prepared, wanted: &Wanted, chosen: Option<Asked>, limits
             Extent::Subset => "subset",
             Extent::Cut => "cut",
         };
+        let held = asked.prepared.job.clauses.iter().filter(|c| !changes.without.contains(&c.span));
         return Ok(Front {
+            limits: held.map(|c| (c.metric.name().to_string(), c.limit)).collect(),
             metrics: wanted.metrics.iter().map(|m| m.name().to_string()).collect(),
             extent: extent.to_string(),
             ignored,

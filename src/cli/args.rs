@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 /// Compiles what you want from AI models into a plan of what to run, and runs it.
 #[derive(Parser)]
-#[command(name = "mkbc", version, about, max_term_width = 100)]
+#[command(name = "mkbc", version, about, max_term_width = 100, after_help = super::failure::statuses())]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,

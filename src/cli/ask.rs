@@ -6,7 +6,7 @@ use super::args::{
 use super::expand::{Filled, Open, filled};
 use super::here::machines;
 use super::inputs::Inputs;
-use super::load::{show, writable, write};
+use super::load::{show, show_with, writable, write};
 use super::plan::{Terms, demand, read_plan, terms, usable_on};
 use super::{Failure, print, width};
 use crate::ask::answer::{ANSWER_VERSION, Answer, Kind, Line, Why};
@@ -213,10 +213,20 @@ where
         Ok(Answer { version: ANSWER_VERSION, job, cluster, answer: kind })
     });
     let format = planning.source.format;
-    if answered.is_err() || format == Format::Text {
-        show(&cx, &filled.texts, format);
+    match answered {
+        Ok(answer) => {
+            if format == Format::Text {
+                show(&cx, &filled.texts, format);
+            }
+            Ok(answer)
+        }
+        // What was found on the way is the reason.
+        Err(failure) if cx.has_errors() => {
+            show(&cx, &filled.texts, format);
+            Err(failure.said())
+        }
+        Err(failure) => Err(show_with(failure, &mut cx, filled.file, &filled.texts, format)),
     }
-    answered.map_err(|failure| if cx.has_errors() { Failure::Said } else { failure })
 }
 
 /// A question that cannot be read.
@@ -225,7 +235,7 @@ fn refused(unread: Unread, filled: &Filled, planning: &Planning) -> Failure {
         Unread::Because(why) => Failure::Usage(why),
         Unread::Said => {
             show(&filled.cx, &filled.texts, planning.source.format);
-            Failure::Said
+            Failure::Misused
         }
     }
 }

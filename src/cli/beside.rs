@@ -1,6 +1,6 @@
-//! Which libraries the job of a command line has: the same for every command, and for the editor's server.
+//! Which libraries the job of a command line has: the same for every command, and for the editor's server. And whose errors are read by programs.
 
-use super::args::{Command, Source};
+use super::args::{Command, Format, Shape, Source};
 use super::expand::LockCommand;
 use super::load::libraries;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,25 @@ pub fn complete(command: &mut Command) {
             *library = libraries(&file, library);
         }
     }
+}
+
+/// The file whose errors a command writes as JSON; none where they are for people, or the command sees to that by itself.
+pub fn reported(command: &Command) -> Option<String> {
+    let source = match command {
+        Command::Pareto(options) => {
+            return (options.format == Shape::Json).then(|| options.file.display().to_string());
+        }
+        Command::Expand(options) => &options.source,
+        Command::Lock(LockCommand::Verify(options)) => &options.source,
+        Command::Plan(options) => &options.planning.source,
+        Command::Run(options) => &options.planning.source,
+        Command::Why(options) => &options.planning.source,
+        Command::WhyNot(options) => &options.planning.source,
+        Command::WhatIf(options) => &options.planning.source,
+        Command::Sensitivity(options) => &options.planning.source,
+        _ => return None,
+    };
+    (source.format == Format::Json).then(|| source.file.display().to_string())
 }
 
 /// The job files of a command and the libraries that it is given; none where it is about no job.

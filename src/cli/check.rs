@@ -1,12 +1,13 @@
 //! `mkbc check`
 
 use super::args::{Format, Source};
-use super::load::{libraries, load, read, show, sources, write};
+use super::load::{libraries, load, once_each, read, show, sources, write};
 use super::watch::watch;
 use super::{Failure, note, print};
 use crate::check::hole::report_holes;
 use crate::compile::{Texts, check_file};
 use crate::diag::fixes::apply;
+use crate::diag::source::Sources;
 use crate::diag::{Diagnostics, render};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
@@ -61,7 +62,7 @@ pub fn check(options: &CheckOptions) -> Result<(), Failure> {
     let paths: Vec<PathBuf> = options.files.iter().cloned().chain(folders).collect();
     watch(&paths, &mut || {
         if let Err(failure) = once(options)
-            && !matches!(failure, Failure::Said)
+            && !failure.is_said()
         {
             note(&failure.to_string());
         }
@@ -70,39 +71,54 @@ pub fn check(options: &CheckOptions) -> Result<(), Failure> {
 }
 
 fn once(options: &CheckOptions) -> Result<(), Failure> {
-    // What a program reads is whole even where a file cannot be read: that is said besides.
-    let mut faults: Vec<String> = Vec::new();
-    let files = sources(&options.files).unwrap_or_else(|failure| {
-        faults.push(failure.to_string());
-        Vec::new()
-    });
+    // What a program reads is whole even where a file cannot be read: that is an error among the others, and is said besides.
+    let mut faults: Vec<(PathBuf, Failure)> = Vec::new();
+    let mut files: Vec<PathBuf> = Vec::new();
+    for named in &options.files {
+        match sources(std::slice::from_ref(named)) {
+            Ok(mut found) => files.append(&mut found),
+            Err(failure) => faults.push((named.clone(), failure)),
+        }
+    }
     let mut failed = false;
     let mut results: Vec<Value> = Vec::new();
-    for path in &files {
+    let mut report = |cx: &Diagnostics, sources: &Sources| match options.format {
+        Report::Text => {}
+        Report::Json => match render::json(cx, sources) {
+            Value::Array(mut all) => results.append(&mut all),
+            other => results.push(other),
+        },
+        Report::Sarif => results.append(&mut render::report::sarif_results(cx, sources)),
+        Report::Github => print(&render::report::github(cx, sources)),
+        Report::Concise => print(&render::report::concise(cx, sources)),
+    };
+    for path in &once_each(files) {
         let (texts, cx) = match checked(path, options) {
             Ok(checked) => checked,
             Err(failure) => {
-                faults.push(failure.to_string());
+                faults.push((path.clone(), failure));
                 continue;
             }
         };
         failed |= cx.has_errors();
-        match options.format {
-            Report::Text => show(&cx, &texts, Format::Text),
-            Report::Json => match render::json(&cx, &texts.sources) {
-                Value::Array(mut all) => results.append(&mut all),
-                other => results.push(other),
-            },
-            Report::Sarif => results.append(&mut render::report::sarif_results(&cx, &texts.sources)),
-            Report::Github => print(&render::report::github(&cx, &texts.sources)),
-            Report::Concise => print(&render::report::concise(&cx, &texts.sources)),
+        report(&cx, &texts.sources);
+        if options.format == Report::Text {
+            show(&cx, &texts, Format::Text);
         }
         if options.format == Report::Text && !cx.has_errors() {
             print(&format!("{}: no errors\n", path.display()));
         }
     }
-    faults.iter().for_each(|fault| note(fault));
+    for (path, failure) in &faults {
+        // In SARIF it has a place of its own.
+        if options.format != Report::Sarif {
+            let (cx, sources) = failure.alone(&path.display().to_string());
+            report(&cx, &sources);
+        }
+        note(&failure.to_string());
+    }
     failed |= !faults.is_empty();
+    let faults: Vec<String> = faults.iter().map(|(_, failure)| failure.to_string()).collect();
     match options.format {
         Report::Json => print(&format!("{:#}\n", json!(results))),
         Report::Sarif => print(&format!("{:#}\n", render::report::sarif(results, &faults))),

@@ -2,7 +2,7 @@
 
 use super::resume::find;
 use super::run::journal;
-use super::runs::{figure, one_line};
+use super::runs::{figure, number, one_line};
 use super::{Failure, print};
 use crate::plan::diff::diff;
 use crate::plan::fallback::in_place;
@@ -21,8 +21,10 @@ use serde_json::{Value, json};
 #[derive(Args)]
 pub struct CompareOptions {
     /// The number of one run
+    #[arg(value_parser = number)]
     pub before: u64,
     /// The number of the other
+    #[arg(value_parser = number)]
     pub after: u64,
     /// As JSON
     #[arg(long)]

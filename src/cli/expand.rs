@@ -12,9 +12,10 @@ pub use options::{ExpandOptions, LockCommand, PlannerOptions};
 
 use super::args::{Format, Source};
 use super::inputs::Inputs;
-use super::load::{load, lock_path, read, show, table, traced, write};
+use super::load::{folder_of, load, lock_path, read, show, table, traced, write};
 use super::plan::given;
 use super::{Failure, note, print};
+use crate::check::program::Program;
 use crate::compile::{Base, Checked, Texts, check_file, fill};
 use crate::diag::Diagnostics;
 use crate::diag::source::FileId;
@@ -93,9 +94,10 @@ pub fn expand_for(options: &ExpandOptions, inputs: &Inputs, about: About<'_>) ->
 fn list(lock: &Lock) {
     for entry in &lock.holes {
         let Entry { job, hole, wants, filled_by, because, .. } = entry;
-        print(&format!("{job}.{hole}: {wants} by {filled_by} ({because})\n"));
+        let number = if entry.number > 1 { format!(", fill {}", entry.number) } else { String::new() };
+        print(&format!("{job}.{hole}: {wants} by {filled_by}{number} ({because})\n"));
         entry.fill.lines().for_each(|line| print(&format!("    {line}\n")));
-        for (n, other) in entry.choices().skip(1) {
+        for (n, other) in entry.choices().filter(|(n, _)| !entry.takes(*n)) {
             print(&format!("  {n}: {}\n", other.because));
             other.fill.iter().flat_map(|f| f.lines()).for_each(|line| print(&format!("      {line}\n")));
         }
@@ -104,9 +106,21 @@ fn list(lock: &Lock) {
 
 /// Loads and checks a file and fills its holes.
 pub fn filled(source: &Source, open: Open) -> Result<Filled, Failure> {
+    filled_after(source, open, &|_| Ok(()))
+}
+
+/// The same; before a hole is filled, the jobs that check are looked at.
+pub fn filled_after(
+    source: &Source,
+    open: Open,
+    look: &dyn Fn(&Program) -> Result<(), Failure>,
+) -> Result<Filled, Failure> {
     let (texts, file) = load(source)?;
     let mut cx = Diagnostics::default();
     let checked = check_file(&texts, file, &mut cx);
+    if !cx.has_errors() {
+        look(&checked.program)?;
+    }
     fill_checked(source, (texts, file, checked), cx, open)
 }
 
@@ -159,7 +173,7 @@ pub fn filled_or(
         Some((checked, lock)) => {
             let text = lock.write().map_err(Failure::Message)?;
             if before.as_deref() != Some(text.as_str()) && open == Open::Written {
-                write(&path, &text)?;
+                write_lock(&path, &text)?;
                 if source.format == Format::Text {
                     let new = lock.holes.iter().filter(|e| !old.holes.contains(e)).count();
                     let what = if new == 1 { "1 hole".to_string() } else { format!("{new} holes") };
@@ -169,6 +183,16 @@ pub fn filled_or(
             Ok(Ok(Filled { texts, file, checked, lock: Some(text), cx }))
         }
     }
+}
+
+/// Writes the lock file beside a job.
+fn write_lock(path: &Path, text: &str) -> Result<(), Failure> {
+    write(path, text).map_err(|why| {
+        let folder = folder_of(path).display();
+        let help =
+            format!("fills are kept beside the job: make `{folder}` writable, or copy the job to a folder that is");
+        Failure::Message(format!("the fills of holes cannot be kept: {why}\n  help: {help}"))
+    })
 }
 
 fn said<T>(cx: &Diagnostics, texts: &Texts, format: Format) -> Result<T, Failure> {

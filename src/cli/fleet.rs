@@ -125,6 +125,17 @@ pub fn chosen<'s>(sources: &'s [Filled], files: &[&PathBuf], job: Option<&str>) 
     Ok(jobs)
 }
 
+/// What is said of jobs while they are prepared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Say {
+    /// What keeps them from having a plan and, as text, all that is to be said besides.
+    All(Format),
+    /// What keeps them from having a plan, where the rest has been said already.
+    Errors,
+    /// Nothing: whoever asks says it.
+    Nothing,
+}
+
 /// Every job, as `wished` makes it, prepared for the cluster, with its plan alone, for which there may be a limit of time each; what keeps
 /// one from having that is said in its source.
 pub fn members<'a>(
@@ -133,7 +144,7 @@ pub fn members<'a>(
     names: &[&'a str],
     rates: &BTreeMap<String, Decimal>,
     machines: &'a Machines,
-    (format, time): (Format, Option<Duration>),
+    (say, time): (Say, Option<Duration>),
     wished: &dyn Fn(&Job) -> Job,
 ) -> Result<Vec<Member<'a>>, Failure> {
     let mut members = Vec::new();
@@ -150,8 +161,11 @@ pub fn members<'a>(
         let job = select(&filled.checked.program, Some(name)).map(wished);
         let of = |job| Wanted { file: file.display().to_string(), compiled, job, rate: rates[*name] };
         let made = job.and_then(|job| member(of(job), machines, &anywhere, Some(&late), &mut cx));
-        if cx.iter().next().is_some() && format == Format::Text || made.is_err() {
-            show(&cx, &filled.texts, format);
+        let found = cx.iter().next().is_some();
+        match say {
+            Say::All(format) if made.is_err() || found && format == Format::Text => show(&cx, &filled.texts, format),
+            Say::Errors if made.is_err() => show(&cx, &filled.texts, Format::Text),
+            _ => {}
         }
         match made {
             Ok(made) => members.push(made),

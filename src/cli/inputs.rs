@@ -1,7 +1,7 @@
 //! The job's inputs on the command line: `--videos a.mp4 b.mp4 --question "…"`, beside the command's own options.
 
 use super::args::Cli;
-use super::load::read;
+use super::load::{MAX_BYTES, read};
 use super::{Failure, note};
 use crate::diag::nearest;
 use crate::run::fault::Fault;
@@ -10,14 +10,23 @@ use crate::types::Type;
 use clap::CommandFactory;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+/// The text that stands for what standard input holds.
+const PIPE: &str = "@-";
 
 /// The job's inputs as they were given.
 #[derive(Clone, Debug, Default)]
 pub struct Inputs {
     /// On the command line, by name, each with its values as typed.
     typed: BTreeMap<String, Vec<String>>,
+    /// The names that were written otherwise: `max-words` for `max_words`.
+    written: BTreeMap<String, String>,
+    /// What standard input held, once it is read for `@-`.
+    piped: Arc<OnceLock<String>>,
     /// In a file: the folder that paths in it are relative to, and the values.
     file: Option<(PathBuf, Map<String, Value>)>,
 }
@@ -47,7 +56,7 @@ pub fn object(path: &Path) -> Result<Map<String, Value>, Failure> {
 
 impl FromIterator<(String, Vec<String>)> for Inputs {
     fn from_iter<T: IntoIterator<Item = (String, Vec<String>)>>(all: T) -> Inputs {
-        Inputs { typed: all.into_iter().collect(), file: None }
+        Inputs { typed: all.into_iter().collect(), ..Inputs::default() }
     }
 }
 
@@ -55,14 +64,69 @@ impl Inputs {
     /// The same with those of a file, as `mkbc inputs` prints it; `-` is standard input.
     pub fn with(&self, path: Option<&Path>) -> Result<Inputs, Failure> {
         let Some(path) = path else { return Ok(self.clone()) };
+        if path == Path::new("-") && self.pipes() > 0 {
+            return Err(Failure::Usage("`--inputs -` and `@-` cannot both have standard input".into()));
+        }
         let values = object(path)?;
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        Ok(Inputs { typed: self.typed.clone(), file: Some((folder.to_path_buf(), values)) })
+        Ok(Inputs { file: Some((folder.to_path_buf(), values)), ..self.clone() })
+    }
+
+    /// How many texts are to be read from standard input.
+    fn pipes(&self) -> usize {
+        self.typed.values().flatten().filter(|text| *text == PIPE).count()
+    }
+
+    /// What standard input holds, for the one text that takes it.
+    fn piped(&self) -> Result<String, Failure> {
+        if self.pipes() > 1 {
+            return Err(Failure::Usage("`@-` is given for several texts, and standard input is one".into()));
+        }
+        if let Some(text) = self.piped.get() {
+            return Ok(text.clone());
+        }
+        let text = std::io::read_to_string(std::io::stdin().lock().take(MAX_BYTES + 1))
+            .map_err(|e| format!("cannot read standard input as UTF-8 text: {e}"))?;
+        if text.len() as u64 > MAX_BYTES {
+            return Err(format!("standard input has more than {} MB: a text has no more", MAX_BYTES >> 20).into());
+        }
+        Ok(self.piped.get_or_init(|| text).clone())
+    }
+
+    /// The option of an input as it was written.
+    fn option(&self, name: &str) -> String {
+        format!("--{}", self.written.get(name).map_or(name, String::as_str))
     }
 
     /// Whether an input is given.
     pub fn has(&self, name: &str) -> bool {
         self.typed.contains_key(name) || self.file.as_ref().is_some_and(|(_, values)| values.contains_key(name))
+    }
+
+    /// What was typed for an input: in place of a text, `@FILE` is what the file holds, `@-` what standard input holds, and `@@` begins one
+    /// with `@`.
+    fn text(&self, option: &str, text: &str, ty: &Type) -> Result<String, Failure> {
+        match ty {
+            Type::Optional(inner) | Type::List(inner) => return self.text(option, text, inner),
+            Type::Text if text == PIPE => return self.piped(),
+            Type::Text => {}
+            _ => return Ok(text.to_string()),
+        }
+        match text.strip_prefix('@') {
+            Some(rest) if rest.starts_with('@') => return Ok(rest.to_string()),
+            Some(file) => {
+                let help =
+                    format!("write `@@{}…` for a text that begins so", file.chars().take(12).collect::<String>());
+                return read(Path::new(file)).map_err(|e| format!("the input `{option}`: {e}\n  help: {help}").into());
+            }
+            None => {}
+        }
+        if Path::new(text).is_file() {
+            note(&format!(
+                "`{option}` is the text `{text}`; `{option} @{text}` gives what the file of that name holds"
+            ));
+        }
+        Ok(text.to_string())
     }
 
     /// An input's value, if it is given.
@@ -74,8 +138,9 @@ impl Inputs {
                 Err(Failure::Usage(format!("the input `{name}` is given twice: in the file and as an option")))
             }
             (Some(texts), None) => {
-                let texts = texts.iter().map(|text| written(name, text, ty)).collect::<Result<Vec<_>, _>>()?;
-                parse_input(&texts, ty).map(Some).map_err(|fault| about(&format!("`--{name}`"), &fault))
+                let option = self.option(name);
+                let texts = texts.iter().map(|text| self.text(&option, text, ty)).collect::<Result<Vec<_>, _>>()?;
+                parse_input(&texts, ty).map(Some).map_err(|fault| about(&format!("`{option}`"), &fault))
             }
             (None, Some((folder, cell))) => {
                 let cells = Cells { folder, plain: false };
@@ -83,27 +148,6 @@ impl Inputs {
             }
         }
     }
-}
-
-/// What was typed for an input: in place of a text, `@FILE` is what the file holds, and `@@` begins one with `@`.
-fn written(name: &str, text: &str, ty: &Type) -> Result<String, Failure> {
-    match ty {
-        Type::Optional(inner) | Type::List(inner) => return written(name, text, inner),
-        Type::Text => {}
-        _ => return Ok(text.to_string()),
-    }
-    match text.strip_prefix('@') {
-        Some(rest) if rest.starts_with('@') => return Ok(rest.to_string()),
-        Some(file) => {
-            let help = format!("write `@@{}…` for a text that begins so", file.chars().take(12).collect::<String>());
-            return read(Path::new(file)).map_err(|e| format!("the input `--{name}`: {e}\n  help: {help}").into());
-        }
-        None => {}
-    }
-    if Path::new(text).is_file() {
-        note(&format!("`--{name}` is the text `{text}`; `--{name} @{text}` gives what the file of that name holds"));
-    }
-    Ok(text.to_string())
 }
 
 /// What is wrong with an input.
@@ -129,9 +173,14 @@ const TAKE_INPUTS: [&str; 12] = [
     "validate",
 ];
 
+/// Whether a command takes a job's inputs as options.
+pub fn takes_inputs(command: &str) -> bool {
+    command != "profile" && TAKE_INPUTS.contains(&command)
+}
+
 /// Parts the arguments of commands that plan into the command's own and the job's inputs.
 pub fn split(all: Vec<String>) -> (Vec<String>, Inputs) {
-    let mut inputs = BTreeMap::<String, Vec<String>>::new();
+    let (mut inputs, mut written) = (BTreeMap::<String, Vec<String>>::new(), BTreeMap::new());
     let command = Cli::command();
     let name = all.get(1).map(String::as_str).unwrap_or_default();
     let imports = name == "profile" && all.get(2).is_some_and(|word| word == "import");
@@ -178,7 +227,11 @@ pub fn split(all: Vec<String>) -> (Vec<String>, Inputs) {
                 }
             }
             None => {
-                let values = inputs.entry(long.replace('-', "_")).or_default();
+                let name = long.replace('-', "_");
+                if name != long {
+                    written.insert(name.clone(), long.to_string());
+                }
+                let values = inputs.entry(name).or_default();
                 values.extend(given.map(str::to_string));
                 if given.is_none() {
                     while let Some(value) = rest.next_if(|w| !w.starts_with("--") && (behind || !shorts.contains(w))) {
@@ -192,7 +245,7 @@ pub fn split(all: Vec<String>) -> (Vec<String>, Inputs) {
         own.push("--".to_owned());
         own.extend(words);
     }
-    (own, Inputs { typed: inputs, file: None })
+    (own, Inputs { typed: inputs, written, ..Inputs::default() })
 }
 
 /// Refuses inputs that the job does not have.
@@ -210,18 +263,22 @@ pub fn known(inputs: &Inputs, names: &[&str]) -> Result<(), Failure> {
             let given = std::env::args().nth(1).unwrap_or_default();
             let own = command.get_subcommands().filter(|c| c.get_name() == given);
             let own: Vec<&str> = own.flat_map(|c| c.get_arguments()).filter_map(|a| a.get_long()).collect();
-            let hint = match nearest(name, names.iter().copied().chain(own)) {
+            let as_written = inputs.written.get(name).map_or(name.as_str(), String::as_str);
+            let near = nearest(name, names.iter().copied()).or_else(|| nearest(as_written, own));
+            let hint = match near {
                 Some(near) => format!("did you mean `--{near}`?"),
-                None => format!(
-                    "the {}'s inputs are {}",
-                    if given == "profile" { "task" } else { "job" },
-                    names.iter().map(|n| format!("--{n}")).collect::<Vec<_>>().join(", ")
-                ),
+                None => {
+                    let whose = if given == "profile" { "task" } else { "job" };
+                    match names {
+                        [] => format!("the {whose} has no inputs"),
+                        names => format!("the {whose}'s inputs are --{}", names.join(", --")),
+                    }
+                }
             };
-            return Err(Failure::Usage(format!("there is no option or input `--{name}`: {hint}")));
+            return Err(Failure::Usage(format!("there is no option or input `{}`: {hint}", inputs.option(name))));
         }
         if values.is_empty() {
-            return Err(Failure::Usage(format!("`--{name}` has no value")));
+            return Err(Failure::Usage(format!("`{}` has no value", inputs.option(name))));
         }
     }
     Ok(())
@@ -232,19 +289,28 @@ pub fn missing<'a>(
     params: impl Iterator<Item = (&'a str, &'a Type)>,
     given: &dyn Fn(&str) -> bool,
 ) -> Result<(), Failure> {
-    let mut needed = params.filter(|(name, ty)| !given(name) && !matches!(ty, Type::Optional(_)));
-    match needed.next() {
-        Some((name, ty)) => {
-            let command = Cli::command();
-            let mut taking = command.get_subcommands().filter(|c| TAKE_INPUTS.contains(&c.get_name()));
-            let hint = match taking.any(|c| c.get_arguments().any(|a| a.get_long() == Some(name))) {
-                true => format!("give it behind `--`, since `--{name}` is an option: `-- --{name} …`"),
-                false => format!("give `--{name} …`"),
-            };
-            Err(Failure::Usage(format!("the input `{name}` ({ty}) is missing: {hint}")))
-        }
-        None => Ok(()),
+    let needed: Vec<(&str, &Type)> =
+        params.filter(|(name, ty)| !given(name) && !matches!(ty, Type::Optional(_))).collect();
+    if needed.is_empty() {
+        return Ok(());
     }
+    let command = Cli::command();
+    let taking = || command.get_subcommands().filter(|c| TAKE_INPUTS.contains(&c.get_name()));
+    let taken = |name: &str| taking().any(|c| c.get_arguments().any(|a| a.get_long() == Some(name)));
+    let all: Vec<String> = needed.iter().map(|(name, ty)| format!("`{name}` ({ty})")).collect();
+    let what = match all.as_slice() {
+        [one] => format!("the input {one} is missing"),
+        all => format!("the inputs {} are missing", all.join(", ")),
+    };
+    let options: Vec<String> = needed.iter().map(|(name, _)| format!("--{name} …")).collect();
+    let hint = match needed.iter().find(|(name, _)| taken(name)) {
+        Some((name, _)) => {
+            let them = if needed.len() == 1 { "it" } else { "them" };
+            format!("give {them} behind `--`, since `--{name}` is an option: `-- {}`", options.join(" "))
+        }
+        None => format!("give `{}`", options.join(" ")),
+    };
+    Err(Failure::Usage(format!("{what}: {hint}")))
 }
 
 #[cfg(test)]
@@ -277,6 +343,16 @@ mod tests {
         assert_eq!((&inputs["report"], &inputs["key"]), (&words("Q3 -q"), &words("k l")));
         let (own, inputs) = split(words("mkbc run --json -- -job.mkb --text a"));
         assert_eq!((own, &inputs["text"]), (words("mkbc run --json -- -job.mkb"), &words("a")));
+    }
+
+    #[test]
+    fn an_option_is_shown_as_it_was_written() {
+        let (_, inputs) = split(words("mkbc run job.mkb --max-words 5 --min_words 2 --text a"));
+        assert_eq!((&inputs["max_words"], &inputs["min_words"]), (&words("5"), &words("2")));
+        assert_eq!(
+            ["max_words", "min_words", "text"].map(|name| inputs.option(name)),
+            ["--max-words", "--min_words", "--text"]
+        );
     }
 
     #[test]

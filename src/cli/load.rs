@@ -2,20 +2,21 @@
 
 use super::args::{Format, Source};
 use super::fleet::arrivals;
-use super::{Failure, count, print};
+use super::{Failure, count, note, print};
 use crate::compile::{Texts, table_names};
-use crate::diag::source::FileId;
+use crate::diag::source::{FileId, Span};
 use crate::diag::{Diagnostics, Severity, render};
 use crate::fleet::load::{Window, rates};
 use crate::library::Load;
 use crate::syntax::parse::parse;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A file larger than this is no source.
-const MAX_BYTES: u64 = 64 << 20;
+pub const MAX_BYTES: u64 = 64 << 20;
 
 /// The texts of a compilation: the library and the job's file.
 pub fn load(source: &Source) -> Result<(Texts, FileId), Failure> {
@@ -111,7 +112,7 @@ pub fn files(folder: &Path, ending: &str) -> Result<Vec<PathBuf>, Failure> {
     Ok(paths)
 }
 
-/// Files as they are named, and the `.mkb` files of folders, at any depth and in order of name; hidden folders are left out.
+/// Files as they are named, each once, and the `.mkb` files of folders, at any depth and in order of name; hidden folders are left out.
 pub fn sources(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut found = Vec::new();
     for path in paths {
@@ -141,7 +142,14 @@ pub fn sources(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
         inside.sort();
         found.append(&mut inside);
     }
-    Ok(found)
+    Ok(once_each(found))
+}
+
+/// Files without those that are named a second time.
+pub fn once_each(mut paths: Vec<PathBuf>) -> Vec<PathBuf> {
+    let mut seen = BTreeSet::new();
+    paths.retain(|path| seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())));
+    paths
 }
 
 /// The text of a file.
@@ -249,6 +257,17 @@ pub fn write(path: &Path, text: &str) -> Result<(), Failure> {
     file.as_file().sync_all().map_err(failed)?;
     file.persist(&target).map_err(|e| failed(e.error))?;
     Ok(())
+}
+
+/// Shows what was found in a file and what ended the command, which for programs is an error among the others: they read one array.
+pub fn show_with(failure: Failure, cx: &mut Diagnostics, file: FileId, texts: &Texts, format: Format) -> Failure {
+    let ends = matches!(failure, Failure::Message(_) | Failure::Usage(_));
+    if format == Format::Json && ends {
+        cx.push(failure.diagnostic(Span::new(file, 0, 0)));
+        note(&failure.to_string());
+    }
+    show(cx, texts, format);
+    if format == Format::Json { failure.said() } else { failure }
 }
 
 /// Shows diagnostics: JSON on standard output, text on standard error.

@@ -1,12 +1,12 @@
 //! `mkbc plan`, and the way from options to a verified plan for `run`.
 
 use super::args::{EvidenceOptions, Format, Least, PlanOptions, Planning, Source};
-use super::expand::{Filled, Open, filled};
+use super::expand::{Filled, Open, filled_after};
 use super::export::{self, Decided};
 use super::here::{HERE, machines_of, usable_here};
-use super::inputs::{Inputs, about, known};
+use super::inputs::{Inputs, about, known, missing};
 use super::judge::apart;
-use super::load::{read, show, time_limit, write};
+use super::load::{read, show, show_with, time_limit, write};
 use super::{Failure, note, print, proof, width};
 use crate::ask::Asked;
 use crate::ask::figures::used;
@@ -14,7 +14,7 @@ use crate::ask::prices::price;
 use crate::ask::question::{self, Unread};
 use crate::ask::render::{exact, first_measurement};
 use crate::ask::sensitivity::{Work, measure};
-use crate::check::program::Job;
+use crate::check::program::{Job, Program};
 use crate::check::select;
 use crate::compile::{self, Compiled, Decision, Offer, Prepared, Seen, Target, Texts, anywhere, offers};
 use crate::diag::Diagnostics;
@@ -63,6 +63,8 @@ pub struct Extras<'a> {
     pub slo: &'a [String],
     /// What becomes of holes that the lock file has no fill for, where `--locked` does not say it.
     pub open: Open,
+    /// Whether every input must be given, which is then said before anything else is done.
+    pub whole: bool,
 }
 
 /// Nodes that each of these may take, and re-solves that finding a measurement may.
@@ -99,7 +101,7 @@ pub fn plan(options: &PlanOptions, inputs: &Inputs) -> Result<(), Failure> {
     };
     let proof = options.proof.as_deref();
     let (prices, measure, slo) = (!options.no_prices, options.planning.robust, options.slo.as_slice());
-    let extras = Extras { prices, measure, proof, slo, open: Open::Written };
+    let extras = Extras { prices, measure, proof, slo, open: Open::Written, whole: false };
     let made = make_seen(&options.planning, inputs, None, extras, &mut see);
     if let Some(decided) = &decided {
         hand_on(options, decided)?;
@@ -220,10 +222,24 @@ fn made(
 ) -> Result<(), Failure> {
     // z3's process takes some milliseconds to wake up; it can do so while the file is read.
     let waking = std::thread::spawn(|| apart().map(Judge::warm_up));
-    let mut filled = filled(&options.source, if options.locked { Open::Refused } else { extras.open })?;
+    let open = if options.locked { Open::Refused } else { extras.open };
+    let whole = |program: &Program| match select(program, options.job.as_deref()) {
+        Ok(job) if extras.whole => lacking(job, inputs),
+        _ => Ok(()),
+    };
+    let mut filled = filled_after(&options.source, open, &whole)?;
     Arc::make_mut(&mut filled.checked.library).demand = demand(options.evidence);
     change(options, extras.slo, &mut filled)?;
     with_filled(options, inputs, cluster, extras, &mut filled, (see, then), waking)
+}
+
+/// Refuses inputs that a job does not have, and the lack of one that it needs.
+fn lacking(job: &Job, inputs: &Inputs) -> Result<(), Failure> {
+    let params: Vec<(&str, &Type)> =
+        job.params.iter().map(|p| job.local(*p)).map(|l| (l.name.as_str(), &l.ty)).collect();
+    let names: Vec<&str> = params.iter().map(|(name, _)| *name).collect();
+    known(inputs, &names)?;
+    missing(params.into_iter(), &|name| inputs.has(name))
 }
 
 /// Changes the job that is planned by lines of the language.
@@ -245,7 +261,7 @@ pub fn change_job(source: &Source, name: &str, lines: &[String], filled: &mut Fi
             Err(Unread::Because(why)) => return Err(Failure::Usage(why)),
             Err(Unread::Said) => {
                 tell(source, cx, texts, true);
-                return Err(Failure::Said);
+                return Err(Failure::Misused);
             }
         }
     }
@@ -275,8 +291,7 @@ fn with_filled(
         Ok(terms) => terms,
         Err(why) => {
             let _ = waking.join();
-            tell(&options.source, &filled.cx, &filled.texts, true);
-            return Err(why);
+            return Err(show_with(why, &mut filled.cx, filled.file, &filled.texts, options.source.format));
         }
     };
     let compile::Checked { tree, program, .. } = &filled.checked;
@@ -295,20 +310,23 @@ fn with_filled(
     };
     let made = compile::plan_seen(compiled, &target, &mut filled.cx, &mut seen);
     let _ = waking.join();
-    tell(&options.source, &filled.cx, &filled.texts, made.is_err() || stored.is_err());
-    let (prepared, decision) = match made {
-        Ok(made) => {
-            stored?;
+    let (prepared, decision) = match (made, stored) {
+        (Ok(made), Ok(())) => {
+            tell(&options.source, &filled.cx, &filled.texts, false);
             made
         }
-        Err(_) if filled.cx.has_errors() => {
+        (Err(_), stored) if filled.cx.has_errors() => {
+            tell(&options.source, &filled.cx, &filled.texts, true);
             // The clash is the news; that its proof could not be written comes beside it.
             if let Err(Failure::Message(why)) = stored {
                 note(&why);
             }
             return Err(Failure::Said);
         }
-        Err(why) => return Err(Failure::Message(why)),
+        (made, stored) => {
+            let why = made.err().map(Failure::Message).or(stored.err()).unwrap_or(Failure::Said);
+            return Err(show_with(why, &mut filled.cx, filled.file, &filled.texts, options.source.format));
+        }
     };
     let limits = Limits { nodes: EXTRA_NODES, certify: Certify::Off, ..target.limits };
     let mut plan = decision.plan.clone();

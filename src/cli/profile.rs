@@ -3,11 +3,12 @@
 mod command;
 mod import;
 mod samples;
+mod stopping;
 
 use super::here::{HERE, machines};
 use super::inputs::Inputs;
 use super::load::{library as load_library, read, show, writable, write};
-use super::{Failure, note, print};
+use super::{Failure, count, note, print};
 use crate::compile::{Texts, check_tree};
 use crate::diag::{Diagnostic, Diagnostics, nearest};
 use crate::library::{Implementation, Library, Task};
@@ -30,15 +31,18 @@ use indicatif::{ProgressBar, ProgressStyle};
 use samples::samples;
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use stopping::Stopping;
 
 /// What is usual: percent, runs, runs and seconds.
 const WITHIN: f64 = 5.0;
 const LEAST: usize = 3;
 const MOST: usize = 20;
 const SECONDS: f64 = 60.0;
+/// How often the bar shows the time that has passed.
+const TICK: Duration = Duration::from_millis(250);
 
 #[derive(Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -119,15 +123,23 @@ pub fn profile(options: &ProfileOptions, inputs: &Inputs) -> Result<(), Failure>
             _ => {}
         }
     }
+    let stopping = Stopping::listening();
     let mut record = Record::open(&record_path)?;
     let bar = bar(settings.len() * samples.len());
     let (command, names) = (command(options, inputs), samples.iter().map(|s| s.name.as_str()).collect::<Vec<_>>());
-    let mut written = false;
+    let (mut written, known) = (false, record.runs.len());
     for setting in &settings {
         let kept = tempfile::tempdir().map_err(|e| format!("cannot make a folder: {e}"))?;
         let servers = &Servers::kept_in(kept.path());
-        let bounds = Bounds { rule, machine: &machine, bar: &bar, folders: &options.library, servers };
-        measure(subject, setting, &samples, &mut record, &bounds)?;
+        let bounds =
+            Bounds { rule, machine: &machine, bar: &bar, folders: &options.library, servers, stopping: &stopping };
+        if let Err(failure) = measure(subject, setting, &samples, &mut record, &bounds) {
+            bar.finish_and_clear();
+            if stopping.stopped().is_some() {
+                note(&left(record.runs.len() - known, &record_path, options.fresh));
+            }
+            return Err(failure);
+        }
         // What was measured of this setting before counts as well.
         let now =
             |s: &Sample| Ok((call::key(subject, setting, s, &machine), (s.name.clone(), work(subject, setting, s)?)));
@@ -201,6 +213,16 @@ struct Bounds<'a> {
     folders: &'a [PathBuf],
     /// Model servers, which are kept between runs.
     servers: &'a Servers,
+    stopping: &'a Stopping,
+}
+
+/// What a command that was stopped leaves.
+fn left(runs: usize, record: &Path, fresh: bool) -> String {
+    if runs == 0 {
+        return "no run was finished".to_string();
+    }
+    let again = if fresh { "the same command without `--fresh`" } else { "the same command" };
+    format!("recorded so far: {} in {}; {again} goes on from there", count(runs, "run"), record.display())
 }
 
 /// Runs each sample in a setting until its mean is known well enough.
@@ -222,7 +244,6 @@ fn measure(
         let key = call::key(subject, setting, sample, bounds.machine);
         let work = work(subject, setting, sample)?;
         let of = call::Of { key: &key, all: &all, setting, sample, work: &work };
-        bounds.bar.set_message(format!("{}: {}", named(setting), sample.name));
         loop {
             let known: Vec<&Run> = record.runs.iter().filter(|r| r.key == key).collect();
             let seconds: Vec<f64> = known.iter().filter(|r| !r.warm_up).map(|r| r.seconds).collect();
@@ -230,16 +251,23 @@ fn measure(
             if !warm_up && !bounds.rule.wants_more(&seconds) {
                 break;
             }
-            if let Some(width) = half_width(&seconds) {
-                let sure = format!("{}: {} ± {:.0} %", named(setting), sample.name, width * 100.0);
-                bounds.bar.set_message(sure);
+            if let Some(stopped) = bounds.stopping.stopped() {
+                return Err(stopped);
             }
+            let run = if warm_up { "warming up".to_string() } else { format!("run {}", seconds.len() + 1) };
+            let sure = half_width(&seconds).map_or(String::new(), |width| format!(", ± {:.0} % so far", width * 100.0));
+            bounds.bar.set_message(format!("{}: {}, {run}{sure}", named(setting), sample.name));
             let folder = tempfile::tempdir().map_err(|e| format!("cannot make a folder: {e}"))?;
             let folders = bounds.folders.to_vec();
             let servers = Some(bounds.servers.clone());
-            let cx = RunContext { folders, servers, ..RunContext::new(folder.path().join("run"), &Silent, &env) };
-            let took = call::run_once(&call::anew(&plan, record.runs.len()), sample, &cx)
-                .map_err(|e| format!("`{}` with {} on {}: {e}", subject.entry.name, named(setting), sample.name))?;
+            let cancel = bounds.stopping.cancel();
+            let cx =
+                RunContext { folders, servers, cancel, ..RunContext::new(folder.path().join("run"), &Silent, &env) };
+            let took = call::run_once(&call::anew(&plan, record.runs.len()), sample, &cx).map_err(|e| {
+                let failed =
+                    || format!("`{}` with {} on {}: {e}", subject.entry.name, named(setting), sample.name).into();
+                bounds.stopping.stopped().unwrap_or_else(failed)
+            })?;
             record.add(took.run(of, warm_up, &today()))?;
         }
         bounds.bar.inc(1);
@@ -322,6 +350,8 @@ fn bar(length: usize) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let style = ProgressStyle::with_template("{bar:20} {pos}/{len} {elapsed} {wide_msg}");
-    let bar = ProgressBar::new(length as u64);
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    let bar = ProgressBar::new(length as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    // A call may take minutes: that time passes is seen meanwhile.
+    bar.enable_steady_tick(TICK);
+    bar
 }

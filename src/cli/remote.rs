@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn a_run_is_named_by_its_address() {
         for given in ["http://127.0.0.1:9/7", "http://127.0.0.1:9/v1/runs/7"] {
-            let (server, id) = Server::of_run(given, &TlsOptions::default()).ok().expect("an address");
+            let (server, id) = Server::of_run(given, &TlsOptions::default()).expect("an address");
             assert_eq!((server.url("/v1/runs"), id), ("http://127.0.0.1:9/v1/runs".to_owned(), 7));
         }
         for wrong in ["http://127.0.0.1:9", "x", "ftp://127.0.0.1/7", "http://a:b@127.0.0.1/7"] {

@@ -3,7 +3,7 @@
 use super::args::{RunOptions, Source};
 use super::cache::Reuse;
 use super::here::HERE;
-use super::inputs::{Inputs, missing};
+use super::inputs::{Inputs, known, missing};
 use super::load::{writable, write};
 use super::plan::{Extras, demand, given, make_and, read_plan};
 use super::streaming::Streaming;
@@ -147,7 +147,7 @@ pub struct Running<'a> {
 pub fn run(options: &RunOptions, inputs: &Inputs) -> Result<(), Failure> {
     let inputs = &inputs.with(options.inputs.as_deref())?;
     let Some(path) = &options.plan else {
-        let extras = Extras { slo: &options.slo, ..Extras::default() };
+        let extras = Extras { slo: &options.slo, whole: true, ..Extras::default() };
         return make_and(&options.planning, inputs, Some(HERE), extras, |planned, prepared, decision| {
             let adapt = options.adapt.mode().map(|mode| Adapt::new(prepared, decision, mode));
             let steer = adapt.as_ref().map(|adapt| adapt as &dyn Steer);
@@ -158,6 +158,9 @@ pub fn run(options: &RunOptions, inputs: &Inputs) -> Result<(), Failure> {
         return Err(Failure::Usage("a plan from a file is run as it is: `--adapt` needs the job alone".to_string()));
     }
     let plan = trusted(path, options)?;
+    let names: Vec<&str> = plan.inputs.iter().map(|i| i.name.as_str()).collect();
+    known(inputs, &names)?;
+    missing(plan.inputs.iter().map(|i| (i.name.as_str(), &i.ty)), &|name| inputs.has(name))?;
     let (inputs, _) = given(plan.inputs.iter().map(|i| (i.name.as_str(), &i.ty)), inputs)?;
     run_plan(options, plan, inputs, (None, None))
 }
@@ -168,8 +171,6 @@ fn run_plan(
     inputs: BTreeMap<String, Value>,
     (steer, library): (Option<&dyn Steer>, Option<&Library>),
 ) -> Result<(), Failure> {
-    let needed = plan.inputs.iter().map(|i| (i.name.as_str(), &i.ty));
-    missing(needed, &|name| inputs.contains_key(name))?;
     let folders = folders(&options.planning.source);
     able(&plan, &folders, options.durable.engine.is_some())?;
     let showing = &options.show;

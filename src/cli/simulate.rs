@@ -9,7 +9,7 @@ pub use options::SimulateOptions;
 
 use super::args::{Format, Source as Given};
 use super::expand::Filled;
-use super::fleet::{chosen, cluster_of, known_job, members, opened, read_joint, settings};
+use super::fleet::{Say, chosen, cluster_of, known_job, members, opened, read_joint, settings};
 use super::goal::shell;
 use super::load::{show, writable, write};
 use super::{Failure, print, width};
@@ -74,6 +74,7 @@ pub fn simulate(options: &SimulateOptions) -> Result<(), Failure> {
     if end / epoch > MOST_EPOCHS {
         return Err(Failure::Usage(format!("`--epoch {}` makes more than {MOST_EPOCHS} epochs", options.epoch)));
     }
+    let own = members(&sources, &files, &names, &rates, &machines, (Say::All(Format::Text), None), &Job::clone)?;
     let hands: Vec<&PathBuf> = options.by_hand.iter().collect();
     let hand_sources = opened(&hands, &given, options.locked, options.evidence)?;
     let by_hand = wanted.iter().any(|wanted| matches!(wanted, Wanted::Own(Kind::Static | Kind::Autoscaled, None)));
@@ -103,11 +104,11 @@ pub fn simulate(options: &SimulateOptions) -> Result<(), Failure> {
     let forecast = foreseen(epoch);
     let prepare = |wanted: &Machines| {
         let state = becomes.iter().find(|state| *state == wanted).unwrap_or(&machines);
-        let made = members(&sources, &files, &names, &rates, state, (Format::Json, None), &Job::clone);
+        let made = members(&sources, &files, &names, &rates, state, (Say::Nothing, None), &Job::clone);
         made.map_err(|_| "a job cannot be carried out on what is left".to_string())
     };
     let mut study = Study {
-        members: members(&sources, &files, &names, &rates, &machines, (Format::Text, None), &Job::clone)?,
+        members: own,
         by_hand,
         machines: &machines,
         planning,
@@ -134,17 +135,16 @@ pub fn simulate(options: &SimulateOptions) -> Result<(), Failure> {
         }
         Shown::Text => print(&text(&heading, &results, width())),
     }
-    if let Some(path) = &options.report {
+    let any = outcomes(&results).next().is_some();
+    // A page of nothing is no report.
+    if let Some(path) = options.report.as_ref().filter(|_| any) {
         let words: Vec<String> = std::env::args().skip(1).map(|word| shell(&word)).collect();
         write(path, &report::page(&heading, &results, &format!("mkbc {}", words.join(" ")))?)?;
         if options.format == Shown::Text {
             print(&format!("written to {}\n", path.display()));
         }
     }
-    match outcomes(&results).next() {
-        Some(_) => Ok(()),
-        None => Err(nothing(&study, &results)),
-    }
+    if any { Ok(()) } else { Err(nothing(&study, &results)) }
 }
 
 /// No policy could be simulated: what stands in the way of the last one for which there is no plan, in the source of its job.
@@ -250,7 +250,8 @@ fn set_up<'a>(
     if let Some(name) = hand_names.iter().find(|name| !names.contains(name)) {
         return Err(Failure::Usage(format!("`--by-hand` sets up `{name}`, which is not among the jobs")));
     }
-    let mut own = members(hand_sources, hands, &hand_names, rates, machines, (Format::Text, None), &Job::clone)?;
+    let mut own =
+        members(hand_sources, hands, &hand_names, rates, machines, (Say::All(Format::Text), None), &Job::clone)?;
     // Who sets a job up without a planner takes what answers best.
     let best = |job: &Job| {
         let wish = |metric| Wish { metric, span: job.span };
@@ -266,7 +267,7 @@ fn set_up<'a>(
                 &names[at..=at],
                 rates,
                 machines,
-                (Format::Text, None),
+                (Say::Errors, None),
                 &best,
             )?),
         }

@@ -4,8 +4,8 @@ use super::run::journal;
 use super::runs::{figure, one_line};
 use super::{Failure, print};
 use crate::run::fault::printable;
-use crate::run::journal::Journal;
 use crate::run::journal::view::RunView;
+use crate::run::journal::{Journal, Run};
 use clap::Args;
 use ratatui::Frame;
 use ratatui::backend::TestBackend;
@@ -15,6 +15,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style, Stylize};
 use ratatui::text::Line;
 use ratatui::widgets::{Block, Cell, Gauge, Paragraph, Row, Table};
+use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -74,13 +75,15 @@ fn watch(terminal: &mut ratatui::DefaultTerminal, journal: &Journal, every: Dura
 struct Seen {
     /// The runs that are live, then the last of the others, newest first.
     runs: Vec<RunView>,
+    /// Those of them in which some step is carried out otherwise than planned at first.
+    planned_again: BTreeSet<u64>,
     /// Runs among these that are damaged, and have no picture.
     damaged: usize,
 }
 
 fn look(journal: &Journal) -> Result<Seen, Failure> {
     let (all, unreadable) = journal.readable()?;
-    let mut seen = Seen { runs: Vec::new(), damaged: unreadable.len() };
+    let mut seen = Seen { runs: Vec::new(), planned_again: BTreeSet::new(), damaged: unreadable.len() };
     let mut others = 0;
     for run in all.iter().rev() {
         let live = crate::run::journal::lock::Lock::held(&journal.folder(run)).is_some();
@@ -89,12 +92,23 @@ fn look(journal: &Journal) -> Result<Seen, Failure> {
         }
         others += usize::from(!live);
         match journal.view(run) {
-            Ok(view) => seen.runs.push(view),
+            Ok(view) => {
+                // That nothing fits better is said as well, and changes nothing.
+                if !view.adapted.is_empty() && changed(journal, run)? {
+                    seen.planned_again.insert(view.id);
+                }
+                seen.runs.push(view);
+            }
             Err(_) => seen.damaged += 1,
         }
     }
     seen.runs.sort_by_key(|run| (run.state != "running", std::cmp::Reverse(run.id)));
     Ok(seen)
+}
+
+fn changed(journal: &Journal, run: &Run) -> Result<bool, Failure> {
+    let replay = journal.replay(run, &journal.records(run.id)?);
+    Ok(!replay.changes(journal.blobs())?.is_empty())
 }
 
 fn colour(state: &str) -> Style {
@@ -108,7 +122,7 @@ fn colour(state: &str) -> Style {
 }
 
 /// Draws the runs, and the steps of the selected one.
-fn draw(frame: &mut Frame<'_>, Seen { runs, damaged }: &Seen, selected: usize) {
+fn draw(frame: &mut Frame<'_>, Seen { runs, planned_again, damaged }: &Seen, selected: usize) {
     let most = frame.area().height / 2;
     let height = (runs.len() as u16 + 3).min(most.max(4));
     let [above, below, foot] =
@@ -126,7 +140,7 @@ fn draw(frame: &mut Frame<'_>, Seen { runs, damaged }: &Seen, selected: usize) {
             Cell::new(format!("{done}/{all}")),
             Cell::new(figure(Some(run.took_s), 1)),
             Cell::new(figure(cost(run), 6)),
-            Cell::new(run.adapted.last().map_or(String::new(), |_| "adapted".to_owned())),
+            Cell::new(if planned_again.contains(&run.id) { "adapted" } else { "" }),
         ])
         .style(style)
     });
@@ -261,7 +275,20 @@ mod tests {
     }
 
     fn seen(runs: Vec<RunView>) -> Seen {
-        Seen { runs, damaged: 0 }
+        Seen { runs, planned_again: BTreeSet::new(), damaged: 0 }
+    }
+
+    #[test]
+    fn only_a_run_that_was_planned_again_is_marked_so() {
+        let said = |id| {
+            let mut run = run(id, "running");
+            run.adapted.push("nothing keeps the limit".into());
+            run
+        };
+        let seen = Seen { planned_again: [7].into(), ..seen(vec![said(8), said(7)]) };
+        let shown = picture(&seen, 0, (120, 24));
+        let marked: Vec<&str> = shown.lines().filter(|line| line.contains("adapted")).collect();
+        assert!(matches!(marked.as_slice(), [line] if line.contains("job_7")), "{shown}");
     }
 
     #[test]
@@ -298,7 +325,7 @@ mod tests {
         }
         assert!(picture(&runs, 39, (100, 24)).contains("job_0 "), "{}", picture(&runs, 39, (100, 24)));
         assert!(picture(&seen(Vec::new()), 0, (80, 20)).contains("no runs here yet"));
-        let damaged = Seen { runs: vec![run(3, "done")], damaged: 16 };
+        let damaged = Seen { damaged: 16, ..seen(vec![run(3, "done")]) };
         let shown = picture(&damaged, 0, (100, 24));
         assert!(shown.contains("0 live, 1 shown, 16 damaged: `mkbc journal verify`"), "{shown}");
     }

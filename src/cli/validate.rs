@@ -92,8 +92,10 @@ pub fn validate(options: &ValidateOptions, flags: &Inputs) -> Result<(), Failure
     let job = chosen(&options.job)?;
     let params = params(&job);
     let Some(path) = &options.inputs else {
-        let (values, _) = given(params.iter().copied(), flags)?;
-        missing(params.iter().copied(), &|name| values.contains_key(name))?;
+        let names: Vec<&str> = params.iter().map(|(name, _)| *name).collect();
+        known(flags, &names)?;
+        missing(params.iter().copied(), &|name| flags.has(name))?;
+        given(params.iter().copied(), flags)?;
         return fits(&job, "the options");
     };
     if !flags.is_empty() {

@@ -1,7 +1,7 @@
 //! `mkbc verify`
 
 use super::args::{Format, Source, VerifyOptions};
-use super::expand::{Open, filled};
+use super::expand::{Open, filled_after};
 use super::load::library;
 use super::plan::{change_job, read_plan};
 use super::{Failure, print};
@@ -103,9 +103,23 @@ fn no_plan(options: &VerifyOptions) -> Result<(), Failure> {
 /// Checks a plan against the job that it was made from: its digests, every figure, every clause, rule and pin.
 pub fn against_source(plan: &Plan, source: &Source) -> Result<Vec<String>, Failure> {
     let mut wrong = Vec::new();
-    let mut filled = filled(source, Open::Refused)?;
+    // Another job's file has nothing to say of the plan, its open holes included.
+    let mut filled = filled_after(source, Open::Refused, &|program| {
+        let (shown, plan) = (source.file.display(), &plan.job);
+        let jobs: Vec<String> = program.jobs.iter().map(|job| format!("`{}`", job.name)).collect();
+        match program.jobs.iter().any(|job| job.name == *plan) {
+            true => Ok(()),
+            false if jobs.is_empty() => {
+                Err(format!("the plan is for the job `{plan}`, and `{shown}` has no job").into())
+            }
+            false => Err(format!("the plan is for the job `{plan}`, and `{shown}` has {}", jobs.join(", ")).into()),
+        }
+    })?;
     if digest([filled.texts.sources.get(filled.file).text.as_str()]) != plan.hashes.source {
-        wrong.push(format!("it was made from another version of `{}`: plan again", source.file.display()));
+        wrong.push(format!(
+            "it was made from another file than `{}`, or from an earlier version: plan again",
+            source.file.display()
+        ));
     }
     if library_digest(&filled.texts) != plan.hashes.library {
         wrong.push("it was compiled with another library: plan again".to_string());
@@ -117,7 +131,8 @@ pub fn against_source(plan: &Plan, source: &Source) -> Result<Vec<String>, Failu
         return Ok(wrong);
     }
     if select(&filled.checked.program, Some(&plan.job)).is_ok() {
-        change_job(source, &plan.job, &plan.beside, &mut filled)?;
+        // These lines are the plan's.
+        change_job(source, &plan.job, &plan.beside, &mut filled).map_err(Failure::of_file)?;
     }
     let checked = &filled.checked;
     match select(&checked.program, Some(&plan.job)) {

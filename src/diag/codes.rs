@@ -10,6 +10,7 @@ macro_rules! pages {
 /// Every code with its page, in order of the number.
 #[rustfmt::skip]
 pub const PAGES: &[(&str, &str)] = pages![
+    "E0001",
     "E0101", "E0102", "E0103", "E0104", "E0105", "E0106", "E0107",
     "E0201", "E0202", "E0203", "E0204", "E0205", "E0206", "E0207", "E0208", "E0209", "W0210",
     "W0211", "W0212", "E0213", "E0214", "E0215", "E0216", "E0217", "E0218", "E0219", "E0220",

@@ -54,6 +54,9 @@ pub struct Entry {
     /// Whether people took it in place of another.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub accepted: bool,
+    /// Its number among the fills that people choose from: they keep the numbers under which they were shown first.
+    #[serde(default = "first", skip_serializing_if = "is_first")]
+    pub number: usize,
     /// The fill, in the language: statements and a value.
     pub fill: String,
     /// The tasks that it names, each with the digest of what it was declared to do.
@@ -142,13 +145,14 @@ impl Entry {
             planner: None,
             predicted: None,
             accepted: false,
+            number: first(),
             fill: fill.to_string(),
             calls: calls(fill, library),
             rejected: Vec::new(),
         }
     }
 
-    /// The fills that people can choose from, by number from 1: the one that is taken, then the usable others.
+    /// The fills that people can choose from, by number from 1: the usable others in their order, and the one that is taken in its place.
     pub fn choices(&self) -> impl Iterator<Item = (usize, Rejected)> + '_ {
         let taken = Rejected {
             filled_by: self.filled_by.clone(),
@@ -157,33 +161,56 @@ impl Entry {
             predicted: self.predicted.clone(),
             fill: Some(self.fill.clone()),
         };
-        let others = self.rejected.iter().filter(|r| r.usable && r.fill.is_some()).cloned();
-        std::iter::once(taken).chain(others).enumerate().map(|(i, choice)| (i + 1, choice))
+        let mut all: Vec<Rejected> = self.rejected.iter().filter(|r| r.can_be_taken()).cloned().collect();
+        all.insert(self.place(), taken);
+        all.into_iter().enumerate().map(|(i, choice)| (i + 1, choice))
     }
 
-    /// Takes the N-th choice; what was taken before becomes one of the others.
+    /// How many choices stand before the one that is taken; a lock may have been edited by hand.
+    fn place(&self) -> usize {
+        self.number.saturating_sub(1).min(self.rejected.iter().filter(|r| r.can_be_taken()).count())
+    }
+
+    /// Whether a choice is the one that is taken.
+    pub fn takes(&self, n: usize) -> bool {
+        n == self.place() + 1
+    }
+
+    /// Takes the N-th choice; what was taken before becomes one of the others, under its number.
     pub fn accept(&mut self, n: usize, library: &Library) -> Result<(), String> {
-        let count = self.choices().count();
-        let chosen = self.choices().find(|(i, _)| *i == n).map(|(_, choice)| choice);
-        let Some(Rejected { filled_by, fill: Some(fill), because, predicted, .. }) = chosen else {
+        let mut all: Vec<Rejected> = self.choices().map(|(_, choice)| choice).collect();
+        if n == 0 || n > all.len() {
+            let count = all.len();
             return Err(format!("`{}.{}` has fills 1 to {count} in the lock file, and no {n}", self.job, self.hole));
-        };
+        }
         self.accepted = true;
-        if n == 1 {
+        if self.takes(n) {
             return Ok(());
         }
-        let before = Rejected {
-            filled_by: std::mem::replace(&mut self.filled_by, filled_by),
-            because: std::mem::replace(&mut self.because, because),
-            usable: true,
-            predicted: std::mem::replace(&mut self.predicted, predicted),
-            fill: Some(std::mem::replace(&mut self.fill, fill)),
-        };
+        let Rejected { filled_by, because, predicted, fill, .. } = all.remove(n - 1);
+        self.number = n;
+        (self.filled_by, self.because, self.predicted) = (filled_by, because, predicted);
+        self.fill = fill.unwrap_or_default();
         self.calls = calls(&self.fill, library);
-        self.rejected.retain(|r| r.fill.as_ref() != Some(&self.fill));
-        self.rejected.insert(0, before);
+        let refused = self.rejected.drain(..).filter(|r| !r.can_be_taken());
+        all.extend(refused);
+        self.rejected = all;
         Ok(())
     }
+}
+
+impl Rejected {
+    fn can_be_taken(&self) -> bool {
+        self.usable && self.fill.is_some()
+    }
+}
+
+fn first() -> usize {
+    1
+}
+
+fn is_first(number: &usize) -> bool {
+    *number == first()
 }
 
 impl Lock {
@@ -241,6 +268,7 @@ mod tests {
             planner: Some(Planner { model: "m".into(), prompt: "00".into(), date: "2026-01-31".into() }),
             predicted: Some(foreseen("1")),
             accepted: true,
+            number: 1,
             fill: "let a = f(x)\ng(a)\n".into(),
             calls: [("f".into(), "00".into())].into(),
             rejected: vec![Rejected {
@@ -259,8 +287,14 @@ mod tests {
         assert_eq!(entry.accept(2, &Library::default()), Ok(()));
         assert_eq!((entry.fill.as_str(), entry.filled_by.as_str()), ("h(x)\n", "m"));
         assert_eq!(entry.predicted, Some(foreseen("2")));
+        // The numbers stay: the same one twice is the same fill.
+        let (taken, shown) = (entry.clone(), |entry: &Entry| entry.choices().collect::<Vec<_>>());
+        assert_eq!(shown(&taken), shown(&lock.holes[0]));
         assert_eq!(entry.accept(2, &Library::default()), Ok(()));
-        assert_eq!((&entry.fill, &entry.predicted), (&lock.holes[0].fill, &lock.holes[0].predicted));
+        assert_eq!(entry, taken);
+        assert_eq!(entry.accept(1, &Library::default()), Ok(()));
+        let before = &lock.holes[0];
+        assert_eq!((entry.number, &entry.fill, &entry.rejected), (1, &before.fill, &before.rejected));
         let twice = Lock { holes: vec![entry.clone(), entry], ..Lock::default() };
         assert!(
             Lock::read(&twice.write().expect("writes")).is_err_and(|why| why.contains("two entries for `j.result`"))

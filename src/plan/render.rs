@@ -346,13 +346,41 @@ pub fn kind(kind: EvidenceKind) -> &'static str {
 
 /// A value of a metric, for people.
 pub fn metric(name: &str, value: Decimal) -> String {
+    metric_to(name, value, 0)
+}
+
+/// The same with so many digits more than are usual.
+pub fn metric_to(name: &str, value: Decimal, more: u32) -> String {
+    let (factor, digits) = grain(name, value);
+    let number = shown(value.saturating_mul(factor), digits + more);
     match name {
-        "cost" => dollars(value),
-        "latency" | "latency.p95" | "latency.p99" | "ttft" | "ttft.p95" | "ttft.p99" => seconds(value),
-        "tpot" | "tpot.p95" | "tpot.p99" => format!("{} ms", shown(value * dec!(1000), 2)),
-        "energy" => watt_hours(value),
-        "quality" => percent(value),
-        _ => shown(value, 2),
+        "cost" => format!("${number}"),
+        "latency" | "latency.p95" | "latency.p99" | "ttft" | "ttft.p95" | "ttft.p99" => format!("{number} s"),
+        "tpot" | "tpot.p95" | "tpot.p99" => format!("{number} ms"),
+        "energy" => format!("{number} Wh"),
+        "quality" => format!("{number} %"),
+        _ => number,
+    }
+}
+
+/// The value that people are shown by [`metric_to`].
+pub fn rounded(name: &str, value: Decimal, more: u32) -> Decimal {
+    let (factor, digits) = grain(name, value);
+    value.saturating_mul(factor).round_dp(digits + more) / factor
+}
+
+/// By what a value is multiplied to be shown, and its digits behind the point.
+fn grain(name: &str, value: Decimal) -> (Decimal, u32) {
+    let one = Decimal::ONE;
+    match name {
+        "cost" => (one, if value.abs() >= one { 2 } else { 5 }),
+        "latency" | "latency.p95" | "latency.p99" | "ttft" | "ttft.p95" | "ttft.p99" => {
+            (one, if value >= dec!(100) { 0 } else { 2 })
+        }
+        "tpot" | "tpot.p95" | "tpot.p99" => (dec!(1000), 2),
+        "energy" => (one, 3),
+        "quality" => (dec!(100), 1),
+        _ => (one, 2),
     }
 }
 
@@ -366,20 +394,20 @@ pub fn at_line(line: u32) -> String {
 
 /// Seconds, for people.
 pub fn seconds(value: Decimal) -> String {
-    if value >= dec!(100) { format!("{} s", shown(value, 0)) } else { format!("{} s", shown(value, 2)) }
+    metric("latency", value)
 }
 
 /// Dollars, for people.
 pub fn dollars(value: Decimal) -> String {
-    format!("${}", shown(value, if value.abs() >= dec!(1) { 2 } else { 5 }))
+    metric("cost", value)
 }
 
 /// Watt-hours, for people.
 pub fn watt_hours(value: Decimal) -> String {
-    format!("{} Wh", shown(value, 3))
+    metric("energy", value)
 }
 
 /// A ratio, for people.
 pub fn percent(value: Decimal) -> String {
-    format!("{} %", shown(value.saturating_mul(dec!(100)), 1))
+    metric("quality", value)
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A line longer than this is none of ours.
 const LONGEST: usize = 64 << 10;
@@ -73,6 +73,8 @@ impl Run {
 /// The record of an implementation's runs.
 pub struct Record {
     file: File,
+    /// Where it is, if it was begun here.
+    begun: Option<PathBuf>,
     /// All runs so far, oldest first.
     pub runs: Vec<Run>,
 }
@@ -83,9 +85,9 @@ impl Record {
     pub fn open(path: &Path) -> Result<Record, String> {
         let shown = path.display();
         let failed = |e: io::Error| format!("cannot open the record `{shown}`: {e}");
-        let text = match std::fs::read(path) {
-            Ok(bytes) => bytes,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
+        let (text, begun) = match std::fs::read(path) {
+            Ok(bytes) => (bytes, None),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => (Vec::new(), Some(path.to_path_buf())),
             Err(e) => return Err(failed(e)),
         };
         let whole = text.iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
@@ -104,7 +106,7 @@ impl Record {
         if whole < text.len() {
             file.set_len(whole as u64).map_err(failed)?;
         }
-        Ok(Record { file, runs })
+        Ok(Record { file, begun, runs })
     }
 
     /// Adds a run; it is on disk when this returns.
@@ -116,6 +118,16 @@ impl Record {
         self.file.sync_data().map_err(failed)?;
         self.runs.push(run);
         Ok(())
+    }
+}
+
+/// A record that was begun for nothing is not left behind; another process may have written to it since.
+impl Drop for Record {
+    fn drop(&mut self) {
+        let empty = self.file.metadata().is_ok_and(|about| about.len() == 0);
+        if let Some(path) = self.begun.as_ref().filter(|_| empty) {
+            let _ = std::fs::remove_file(path);
+        }
     }
 }
 
@@ -142,6 +154,14 @@ mod tests {
             of: String::new(),
             work: Vec::new(),
         }
+    }
+
+    #[test]
+    fn a_record_without_runs_is_not_left_behind() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("x.runs.jsonl");
+        drop(Record::open(&path).expect("a new record"));
+        assert!(!path.exists());
     }
 
     #[test]

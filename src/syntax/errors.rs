@@ -360,6 +360,12 @@ pub fn too_deep(at: Span, limit: usize) -> Diagnostic {
         .help("split the expression with `let`")
 }
 
+/// E0106: more operators in a statement than there is room for.
+pub fn too_long(at: Span, limit: usize) -> Diagnostic {
+    Diagnostic::error(TOO_DEEP, format!("this statement has more than {limit} operators"), at, "left out from here on")
+        .help("split the expression with `let`")
+}
+
 /// E0107: a file that is too large.
 pub fn too_large(at: Span) -> Diagnostic {
     Diagnostic::error("E0107", "the file is larger than 2 GB", at, "not read").help("split the file")

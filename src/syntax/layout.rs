@@ -4,10 +4,10 @@
 use crate::diag::Diagnostics;
 use crate::diag::source::{FileId, Span};
 use crate::syntax::errors;
+use crate::syntax::room::most_links;
 use crate::syntax::token::{Spanned, Token};
 
-/// Deeper nesting than this, open brackets and chained operators together, is refused: no pass over the tree can run out of
-/// stack then.
+/// Deeper nesting than this is refused, and longer chains than a thread has room for: no pass over the tree can run out of stack then.
 pub const MAX_DEPTH: usize = 128;
 
 /// Reads the layout: newlines, units, brackets.
@@ -20,7 +20,7 @@ pub fn layout(source: &str, tokens: &[Spanned], file: FileId, cx: &mut Diagnosti
         open: Vec::new(),
         slo: None,
         borrowed: 0,
-        chains: vec![0],
+        chains: vec![Chain::default()],
         cutting: false,
         skipped: None,
         condition: false,
@@ -94,6 +94,15 @@ pub(super) fn is_name(token: Token, next: Option<Token>) -> bool {
         || (token.begins_item() && next != Some(Token::Ident))
 }
 
+/// The operators of a statement so far.
+#[derive(Clone, Copy, Default)]
+struct Chain {
+    /// Those that nest.
+    nested: usize,
+    /// Those that stand between two operands.
+    links: usize,
+}
+
 struct Layout<'a> {
     source: &'a str,
     file: FileId,
@@ -105,7 +114,7 @@ struct Layout<'a> {
     /// How many written `}` closed a `{` that was made up, and are missed by the bracket that they were written for.
     borrowed: usize,
     /// Operators of the statement so far, for the file and for each open `{`.
-    chains: Vec<usize>,
+    chains: Vec<Chain>,
     /// Whether the rest of a statement is left out.
     cutting: bool,
     /// Brackets beyond [`MAX_DEPTH`] that are left out, so that their closers are left out too.
@@ -128,7 +137,7 @@ impl Layout<'_> {
             self.cutting = false;
             self.condition = false;
             if let Some(chain) = self.chains.last_mut() {
-                *chain = 0;
+                *chain = Chain::default();
             }
         }
         if !inside_group && ends_something {
@@ -136,19 +145,31 @@ impl Layout<'_> {
         }
     }
 
-    /// Counts what nests without a bracket (`a + b + c`, `a.b.c`, `else if`); beyond the limit the rest of the statement is left
-    /// out, but for the brackets that others need.
+    /// Counts what nests without a bracket (`a.b.c`, `not not a`, `else if`) and what is only long (`a + b + c`); beyond the limit of either
+    /// the rest of the statement is left out, but for the brackets that others need.
     fn too_deep(&mut self, start: u32, token: Token, end: u32) -> bool {
         use Token::*;
-        if matches!(token, Plus | Minus | Star | Slash | And | Or | Not | Dot | Question | Else) {
-            if let Some(chain) = self.chains.last_mut() {
-                *chain += 1;
+        if let Some(chain) = self.chains.last_mut() {
+            match token {
+                Plus | Minus | Star | Slash | And | Or => chain.links += 1,
+                Not | Dot | Question | Else => chain.nested += 1,
+                _ => {}
             }
-            let depth = self.open.len() + self.chains.iter().sum::<usize>();
-            if depth > MAX_DEPTH && !self.cutting {
-                self.cx.push(errors::too_deep(Span::new(self.file, start, end), MAX_DEPTH));
+        }
+        let at = Span::new(self.file, start, end);
+        let depth = || self.open.len() + self.chains.iter().map(|chain| chain.nested).sum::<usize>();
+        let links = || self.chains.iter().map(|chain| chain.links).sum::<usize>();
+        match token {
+            _ if self.cutting => {}
+            Not | Dot | Question | Else if depth() > MAX_DEPTH => {
+                self.cx.push(errors::too_deep(at, MAX_DEPTH));
                 self.cutting = true;
             }
+            Plus | Minus | Star | Slash | And | Or if links() > most_links() => {
+                self.cx.push(errors::too_long(at, most_links()));
+                self.cutting = true;
+            }
+            _ => {}
         }
         self.cutting && !matches!(token, OpenBrace | CloseBrace | OpenParen | CloseParen | OpenBracket | CloseBracket)
     }
@@ -218,7 +239,7 @@ impl Layout<'_> {
         if matches!(self.out.last(), Some((_, Token::Slo, _))) {
             self.slo = Some(brace.0);
         }
-        self.chains.push(0);
+        self.chains.push(Chain::default());
         self.open.push(brace);
         self.out.push(brace);
     }

@@ -5,10 +5,14 @@ use crate::ask::answer::{Front, FrontPoint};
 use crate::ask::names::shown;
 use crate::check::program::Metric;
 use crate::plan::build::total_of;
-use crate::plan::render::{metric, table as empty_table};
+use crate::plan::render::{metric_to, rounded, table as empty_table};
 use comfy_table::CellAlignment;
 use rust_decimal::Decimal;
+use std::collections::BTreeSet;
 use std::fmt::Write;
+
+/// Digits beyond the usual ones: values that differ further behind are the same to people.
+const MOST_DIGITS: u32 = 6;
 
 /// The value of a metric of a point.
 pub fn value(point: &FrontPoint, name: &str) -> Decimal {
@@ -27,12 +31,15 @@ pub fn table(front: &Front, width: u16) -> String {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    let differing = differing(front);
+    let (differing, digits) = (differing(front), digits(front));
     for point in &front.points {
         let mut row = vec![labels(point)];
         let known = |m: &str| m != "energy" || point.total.energy_known;
-        let shown = |m: &String| if known(m) { metric(m, value(point, m)) } else { "unknown".to_string() };
-        row.extend(front.metrics.iter().map(shown));
+        let shown = |(m, more): (&String, &u32)| match known(m) {
+            true => metric_to(m, value(point, m), *more),
+            false => "unknown".to_string(),
+        };
+        row.extend(front.metrics.iter().zip(&digits).map(shown));
         let steps: Vec<_> = point.steps.iter().filter(|(name, _)| differing.contains(name)).cloned().collect();
         row.push(carried(&steps));
         rows.add_row(row);
@@ -50,6 +57,21 @@ pub fn table(front: &Front, width: u16) -> String {
     }
     let _ = writeln!(out, "\n{}", extent(front));
     out
+}
+
+/// By metric, how many digits more than usual tell its values apart and keep each on its side of the job's limits.
+pub fn digits(front: &Front) -> Vec<u32> {
+    let enough = |m: &str, more: u32| {
+        let values: BTreeSet<Decimal> = front.points.iter().map(|point| value(point, m)).collect();
+        let shown: BTreeSet<String> = values.iter().map(|v| metric_to(m, *v, more)).collect();
+        let keeps = |v: &Decimal, limit: &Decimal| {
+            let rounded = rounded(m, *v, more);
+            (v > limit || rounded <= *limit) && (v < limit || rounded >= *limit)
+        };
+        let limits = || front.limits.iter().filter(|(of, _)| of == m).map(|(_, limit)| limit);
+        shown.len() == values.len() && values.iter().all(|v| limits().all(|limit| keeps(v, limit)))
+    };
+    front.metrics.iter().map(|m| (0..=MOST_DIGITS).find(|more| enough(m, *more)).unwrap_or(MOST_DIGITS)).collect()
 }
 
 /// `cheapest, knee`
@@ -102,4 +124,38 @@ pub fn csv(front: &Front) -> Result<String, String> {
     }
     let bytes = writer.into_inner().map_err(|e| format!("the table cannot be written: {e}"))?;
     String::from_utf8(bytes).map_err(|e| format!("the table cannot be written: {e}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::model::Totals;
+    use rust_decimal::dec;
+
+    fn front(costs: &[Decimal], limits: &[Decimal]) -> Front {
+        let point = |cost: &Decimal| FrontPoint {
+            labels: vec![],
+            on_front: true,
+            total: Totals { cost_usd: *cost, ..Totals::default() },
+            steps: vec![],
+        };
+        Front {
+            metrics: vec!["cost".into()],
+            extent: "complete".into(),
+            ignored: vec![],
+            limits: limits.iter().map(|limit| ("cost".into(), *limit)).collect(),
+            points: costs.iter().map(point).collect(),
+        }
+    }
+
+    #[test]
+    fn what_is_shown_tells_points_apart_and_keeps_limits() {
+        assert_eq!(digits(&front(&[dec!(1.006), dec!(2)], &[])), [0]);
+        assert_eq!(digits(&front(&[dec!(1.006), dec!(1.0061)], &[])), [2]);
+        // `$1.01` would break what $1.006 keeps.
+        assert_eq!(digits(&front(&[dec!(1.006)], &[dec!(1.006)])), [1]);
+        assert_eq!(digits(&front(&[dec!(1.006)], &[dec!(1.5)])), [0]);
+        let shown = table(&front(&[dec!(1.006), dec!(1.0061)], &[]), 100);
+        assert!(shown.contains("$1.006 ") && shown.contains("$1.0061 "), "{shown}");
+    }
 }

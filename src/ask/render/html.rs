@@ -1,11 +1,11 @@
 //! Front → one HTML file that needs nothing else: the plot, and a table; a point and its row light up together.
 
-use super::front::{extent, labels, value};
+use super::front::{digits, extent, labels, value};
 use super::svg::plot;
 use crate::ask::answer::{Front, FrontPoint};
 use crate::ask::names::{said, shown};
 use crate::html::escaped;
-use crate::plan::render::metric;
+use crate::plan::render::metric_to;
 use std::fmt::Write;
 
 const STYLE: &str = "body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;color:#222}\
@@ -45,11 +45,12 @@ pub fn page(front: &Front, job: &str, cluster: &str) -> Result<String, String> {
     }
     head.push_str("<th>carried out by</th>");
     let mut rows = String::new();
+    let digits = digits(front);
     for (number, point) in front.points.iter().enumerate() {
         let class = if point.on_front { "" } else { " class=\"off\"" };
         let _ = write!(rows, "<tr data-point=\"{number}\"{class}><td>{}</td>", escaped(&labels(point)));
-        for m in &front.metrics {
-            let _ = write!(rows, "<td class=\"n\">{}</td>", escaped(&metric(m, value(point, m))));
+        for (m, more) in front.metrics.iter().zip(&digits) {
+            let _ = write!(rows, "<td class=\"n\">{}</td>", escaped(&metric_to(m, value(point, m), *more)));
         }
         let steps: Vec<String> = point.steps.iter().map(|(n, c)| escaped(&format!("{n}: {}", shown(c)))).collect();
         let _ = writeln!(rows, "<td>{}</td></tr>", steps.join("<br>"));
@@ -70,7 +71,8 @@ fn described(front: &Front, point: &FrontPoint) -> String {
     if !point.labels.is_empty() {
         lines.push(labels(point));
     }
-    lines.extend(front.metrics.iter().map(|m| format!("{m}: {}", metric(m, value(point, m)))));
+    let metrics = front.metrics.iter().zip(digits(front));
+    lines.extend(metrics.map(|(m, more)| format!("{m}: {}", metric_to(m, value(point, m), more))));
     lines.extend(point.steps.iter().map(|(name, c)| format!("{name}: {}", shown(c))));
     lines.join("\n")
 }
@@ -85,6 +87,7 @@ mod tests {
             metrics: vec!["cost".into(), "quality".into()],
             extent: "complete".into(),
             ignored: vec![],
+            limits: vec![],
             points: vec![],
         };
         let page = page(&front, "<script>alert(1)</script>", "a\"b'&c").expect("a page");

@@ -3,10 +3,10 @@
 use super::meaning::{lacking, vectors};
 use super::options::ExpandOptions;
 use super::planner::Planner;
-use super::{list, read_lock, said};
+use super::{list, read_lock, said, write_lock};
 use crate::check::program::{Hole, Job};
 use crate::cli::here::machines_of;
-use crate::cli::load::{load, show, write};
+use crate::cli::load::{load, show};
 use crate::cli::plan::usable_on;
 use crate::cli::{Failure, note, print};
 use crate::compile::predict::{Filling, compared_by, predict};
@@ -185,12 +185,6 @@ pub fn expand(options: &ExpandOptions, path: &Path, about: &About<'_>) -> Result
     if compile::with_fills(&mut filled, &checked, &base, &mut whole).is_none() || whole.has_errors() {
         return said(&whole, &filled, options.source.format);
     }
-    if !about.quiet {
-        cx.append(doubts);
-        show(&cx, &texts, options.source.format);
-    } else if doubts.iter().next().is_some() {
-        show(&doubts, &texts, options.source.format);
-    }
     // In the order of the source.
     let order = |e: &Entry| {
         let jobs = checked.program.jobs.iter();
@@ -199,15 +193,21 @@ pub fn expand(options: &ExpandOptions, path: &Path, about: &About<'_>) -> Result
     };
     base.holes.sort_by_key(order);
     let text = base.write().map_err(Failure::Message)?;
+    if !options.diff && std::fs::read_to_string(path).ok().as_deref() != Some(text.as_str()) {
+        write_lock(path, &text)?;
+    }
+    if !about.quiet {
+        cx.append(doubts);
+        show(&cx, &texts, options.source.format);
+    } else if doubts.iter().next().is_some() {
+        show(&doubts, &texts, options.source.format);
+    }
     if options.diff {
         let before = std::fs::read_to_string(path).unwrap_or_default();
         let diff = similar::TextDiff::from_lines(&before, &text);
         let diff = diff.unified_diff().header("the lock file", "filled anew").to_string();
         print(if diff.is_empty() { "nothing would change\n" } else { &diff });
         return Ok(());
-    }
-    if std::fs::read_to_string(path).ok().as_deref() != Some(text.as_str()) {
-        write(path, &text)?;
     }
     if about.quiet {
         return Ok(());

@@ -1,9 +1,9 @@
 //! The lock file as people handle it: taking another of its fills, and checking all of them.
 
-use super::{LockCommand, read_lock, said};
+use super::{LockCommand, read_lock, said, write_lock};
 use crate::cli::args::Source;
 use crate::cli::here::machines_of;
-use crate::cli::load::{load, lock_path, show, write};
+use crate::cli::load::{load, lock_path, show};
 use crate::cli::plan::usable_on;
 use crate::cli::{Failure, print};
 use crate::compile::predict::{Filling, best};
@@ -16,6 +16,7 @@ use std::path::Path;
 
 /// Takes the N-th fill of a hole; those before and behind it stay in the lock as refused ones.
 pub fn accept(source: &Source, path: &Path, n: usize, hole: Option<&str>) -> Result<(), Failure> {
+    let (texts, file) = load(source)?;
     let mut lock = read_lock(path)?;
     let names: Vec<String> = lock.holes.iter().map(|e| format!("{}.{}", e.job, e.hole)).collect();
     let place = match (hole, names.as_slice()) {
@@ -27,13 +28,12 @@ pub fn accept(source: &Source, path: &Path, n: usize, hole: Option<&str>) -> Res
     let Some(entry) = place.and_then(|place| lock.holes.get_mut(place)) else {
         return Err(Failure::Usage(format!("choose one of {} with `--hole`", names.join(", "))));
     };
-    let (texts, file) = load(source)?;
     let checked = check_file(&texts, file, &mut Diagnostics::default());
     entry.accept(n, &checked.library).map_err(Failure::Usage)?;
     let text = lock.write().map_err(Failure::Message)?;
     // A fill that does not check never reaches the lock.
     check(source, &lock)?;
-    write(path, &text)?;
+    write_lock(path, &text)?;
     super::list(&lock);
     print(&format!("kept in {}\n", path.display()));
     Ok(())

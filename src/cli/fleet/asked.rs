@@ -1,6 +1,6 @@
 //! Jobs at their rates + a cluster + a limit of time → the joint plan, made at once or for a part of the jobs at a time.
 
-use super::members;
+use super::{Say, members};
 use crate::check::program::Job;
 use crate::cli::Failure;
 use crate::cli::args::Format;
@@ -33,7 +33,15 @@ impl<'a> Asked<'a> {
     /// The jobs, each with its plan alone, for all of which there is so much time.
     fn members(&self, time: Duration, format: Format) -> Result<Vec<Member<'a>>, Failure> {
         let Asked { sources, files, names, rates, machines } = *self;
-        members(sources, files, names, rates, machines, (format, Some(time / names.len() as u32)), &Job::clone)
+        members(
+            sources,
+            files,
+            names,
+            rates,
+            machines,
+            (Say::All(format), Some(time / names.len() as u32)),
+            &Job::clone,
+        )
     }
 
     /// Of the time a quarter is for each job by itself, half for all together, and the rest for what each would cost alone; what it takes to

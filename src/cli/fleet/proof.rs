@@ -1,6 +1,6 @@
 //! Proof files of joint plans: written by `mkbc plan a.mkb b.mkb … --proof`, checked by `mkbc verify joint.json --proof`.
 
-use super::{members, opened};
+use super::{Say, members, opened};
 use crate::check::program::Job;
 use crate::cli::args::{EvidenceOptions, Format, Source};
 use crate::cli::judge::apart;
@@ -47,7 +47,7 @@ pub fn verify(joint: &JointPlan, library: &[PathBuf], path: &Path) -> Result<Res
     let sources = opened(&files, &given, true, EvidenceOptions::default())?;
     let pools = joint.cluster.pools.iter().map(|(name, pool)| (name.as_str().into(), (pool.units, pool.usd_per_hour)));
     let machines = Machines { name: joint.cluster.name.as_str().into(), pools: pools.collect() };
-    let members = members(&sources, &files, &names, &rates, &machines, (Format::Text, None), &Job::clone)?;
+    let members = members(&sources, &files, &names, &rates, &machines, (Say::All(Format::Text), None), &Job::clone)?;
     let running = joint.instances.iter().filter(|used| used.running > 0);
     let running: BTreeMap<Instance, i64> = running.map(|used| (used.instance.clone(), used.running)).collect();
     let settings = Settings { utilisation: joint.utilisation, switching: joint.switching.clone(), running };

@@ -73,7 +73,7 @@ fn sample(subject: Subject, texts: &BTreeMap<String, String>, folder: &Path) -> 
             if matches!(ty, Type::Optional(_)) {
                 continue;
             }
-            return Err(format!("the argument `{name}` ({ty}) is missing").into());
+            return Err(Failure::Usage(format!("the argument `{name}` ({ty}) is missing: give `--{name} …`")));
         };
         let about = |fault: crate::run::fault::Fault| Failure::Message(format!("`{name}`: {}", fault.message));
         let mut value = argument(text, ty, folder)?;

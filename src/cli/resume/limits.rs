@@ -33,7 +33,7 @@ pub fn read(lines: &[String], plan: &Plan) -> Result<Vec<PlanClause>, Failure> {
             Err(Unread::Because(why)) => return Err(Failure::Usage(why)),
             Err(Unread::Said) => {
                 show(&cx, &texts, Format::Text);
-                return Err(Failure::Said);
+                return Err(Failure::Misused);
             }
         }
     }

@@ -68,7 +68,9 @@ fn look(cluster: Option<String>, library: Vec<PathBuf>) -> Look {
 
 fn said(machines: Result<Machines, Failure>) -> Result<Machines, String> {
     machines.map_err(|why| match why {
-        Failure::Said => "its file has errors, which stand in the server's standard error".to_owned(),
+        Failure::Said | Failure::Misused => {
+            "its file has errors, which stand in the server's standard error".to_owned()
+        }
         other => other.to_string(),
     })
 }

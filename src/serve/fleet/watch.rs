@@ -12,6 +12,7 @@ use crate::run::fault::{Fault, FaultKind};
 use crate::serve::deploy::Workflow;
 use crate::serve::{Service, now_ms};
 use crate::space::Machines;
+use crate::syntax::room;
 use rust_decimal::Decimal;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, PoisonError};
@@ -23,8 +24,11 @@ const PAST: i64 = 400;
 
 /// Starts the thread; it ends when the fleet is closed.
 pub fn spawn(service: Arc<Service>) -> Result<JoinHandle<()>, Fault> {
-    let thread = std::thread::Builder::new().name("fleet".to_owned());
-    let started = thread.spawn(move || Watching::new().until_closed(&service));
+    let thread = std::thread::Builder::new().name("fleet".to_owned()).stack_size(room::STACK);
+    let started = thread.spawn(move || {
+        room::has_room();
+        Watching::new().until_closed(&service)
+    });
     started.map_err(|e| Fault::new(FaultKind::Process, format!("the fleet has no thread: {e}")))
 }
 
