@@ -45,7 +45,7 @@ def supported(fleet):
     for job in fleet["jobs"]:
         for step in job["problem"]["steps"]:
             for choice in step["choices"]:
-                assert not choice["needs"] and not choice["breaks"], "coupling and rules are not translated"
+                assert not choice.get("needs") and not choice.get("breaks"), "coupling and rules are not translated"
 
 
 def most(fleet, at):
@@ -53,7 +53,7 @@ def most(fleet, at):
     load = 0
     for job in fleet["jobs"]:
         for step in job["problem"]["steps"]:
-            load += max((c["load"] for c in step["choices"] if c["instance"] == at), default=0)
+            load += max((c.get("load", 0) for c in step["choices"] if c.get("instance") == at), default=0)
     fit = [fleet["pools"][p]["units"] // u for p, u in kind["uses"] if u > 0]
     fit += [-(-load // kind["capacity"])] + ([kind["most"]] if kind["most"] is not None else [])
     return min(fit)
@@ -91,8 +91,8 @@ def highs(fleet, seconds):
             xs.append(x)
             rows.append((1.0, 1.0, [(v, 1.0) for v in x]))
             for v, choice in zip(x, step["choices"]):
-                if choice["instance"] is not None:
-                    carried[choice["instance"]].append((v, -float(choice["load"])))
+                if choice.get("instance") is not None:
+                    carried[choice["instance"]].append((v, -float(choice.get("load", 0))))
         for clause in problem["clauses"]:
             bound = clause["bound"]["at_most"]
             figure, limit = index(bound["figure"]), float(bound["limit"])
@@ -150,8 +150,8 @@ def cpsat(fleet, seconds):
             for v, fee, choice in zip(x, fees, step["choices"]):
                 if fee:
                     cost.append(fee * v)
-                if choice["instance"] is not None:
-                    carried[choice["instance"]].append(choice["load"] * v)
+                if choice.get("instance") is not None:
+                    carried[choice["instance"]].append(choice.get("load", 0) * v)
         for clause in problem["clauses"]:
             bound = clause["bound"]["at_most"]
             figure, limit = index(bound["figure"]), bound["limit"]

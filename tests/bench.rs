@@ -3,7 +3,7 @@
 #[path = "cli/mkbc.rs"]
 mod mkbc;
 
-use mkbc::{Mkbc, repository};
+use mkbc::{BINARY, Mkbc, repository};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -181,6 +181,35 @@ fn highs_agrees_or_is_said_to_be_missing() {
     let done = mkbc.end(&mut command);
     assert_eq!(done.code, Some(0), "{done:?}");
     assert!(done.out.contains("HiGHS agrees on 4 of 4 problems"), "{}", done.out);
+}
+
+/// The script beside the benchmark reads the fleets that it writes, and no plan contradicts a bound.
+#[test]
+fn a_peer_reads_the_fleets_that_are_written() {
+    if !has_highs() {
+        let missing = "HiGHS is not here: python3 -m pip install highspy";
+        assert!(env::var_os("MKBC_REQUIRE_TOOLS").is_none(), "{missing}, and MKBC_REQUIRE_TOOLS is set");
+        eprintln!("{missing}");
+        return;
+    }
+    let mkbc = Mkbc::new();
+    std::fs::create_dir(mkbc.path("fleets")).expect("a folder");
+    let made = mkbc.run(&["bench", "joint", "--jobs", "2", "--seeds", "1", "--time-limit", "0", "--write", "fleets"]);
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let fleets = std::fs::read_dir(mkbc.path("fleets")).expect("the folder").map(|entry| entry.expect("a file").path());
+    let mut command = Command::new("python3");
+    command.arg(repository().join("bench/joint_peers.py")).args([
+        "--peers",
+        "highs",
+        "--seconds",
+        "2",
+        "--mkbc",
+        BINARY,
+    ]);
+    let done = command.args(fleets).env("PATH", places()).output().expect("Python");
+    let said = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success(), "{said}{}", String::from_utf8_lossy(&done.stderr));
+    assert!(said.contains("highs: a plan for") && said.contains("no contradiction"), "{said}");
 }
 
 #[test]
