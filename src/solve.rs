@@ -153,7 +153,7 @@ impl<'a> Session<'a> {
     fn new(space: &'a Space<'a>, limits: &Limits<'a>) -> Self {
         let oracle = Oracle::of(limits);
         let mut budget = Budget::new(limits.nodes, limits.out_of_time);
-        budget.prices = MOST_CARRIED;
+        budget.prices.set(MOST_CARRIED);
         budget.record = oracle.is_some();
         Session { space, clauses: (0..space.problem.clauses.len()).collect(), budget, oracle }
     }
@@ -184,6 +184,10 @@ impl<'a> Session<'a> {
         };
         let (mut carried, mut certified, mut status) = (Vec::new(), self.oracle.is_some(), Status::Optimal);
         for (place, &wish) in wishes.iter().enumerate() {
+            if place + 1 == wishes.len() && self.oracle.is_none() {
+                // Nobody asks for what the last wish taught.
+                self.budget.prices.set(0);
+            }
             match self.settle(&bounds, wish, known.clone(), &mut carried) {
                 Settled::Best { plan, value, certified: agreed } => {
                     bounds.extend(wish.map(|wish| (wish, value)));

@@ -158,36 +158,37 @@ impl Basis {
     /// Computes inverse, values and duals from the variables, against drift; `false` when they are dependent.
     pub fn refactor(&mut self, lp: &Lp) -> bool {
         let size = self.size();
-        let width = 2 * size;
-        let mut grid = vec![0.0; size * width];
-        for (i, &row) in self.rows.iter().enumerate() {
+        let mut grid = vec![0.0; size * size];
+        for (&row, line) in self.rows.iter().zip(grid.chunks_exact_mut(size.max(1))) {
             let stated = &lp.rows[row as usize];
-            for (c, &var) in self.var.iter().enumerate() {
-                grid[i * width + c] = stated.entry(lp, &self.key, row, var);
-            }
-            grid[i * width + size + i] = 1.0;
+            line.iter_mut().zip(&self.var).for_each(|(a, &var)| *a = stated.entry(lp, &self.key, row, var));
         }
+        // Gauss and Jordan in place: the columns of the inverse come in the order that the rows were taken in.
+        let mut taken = Vec::with_capacity(size);
         for c in 0..size {
-            let best = (c..size).max_by(|&a, &b| grid[a * width + c].abs().total_cmp(&grid[b * width + c].abs()));
-            let Some(best) = best.filter(|&r| grid[r * width + c].abs() > 1e-11) else {
+            let best = (c..size).max_by(|&a, &b| grid[a * size + c].abs().total_cmp(&grid[b * size + c].abs()));
+            let Some(best) = best.filter(|&r| grid[r * size + c].abs() > 1e-11) else {
                 return false;
             };
             if best != c {
-                (0..width).for_each(|k| grid.swap(best * width + k, c * width + k));
+                (0..size).for_each(|k| grid.swap(best * size + k, c * size + k));
             }
-            let scale = 1.0 / grid[c * width + c];
-            grid[c * width + c..(c + 1) * width].iter_mut().for_each(|a| *a *= scale);
-            let (above, rest) = grid.split_at_mut(c * width);
-            let (pivot, below) = rest.split_at_mut(width);
-            for row in above.chunks_exact_mut(width).chain(below.chunks_exact_mut(width)) {
-                let factor = row[c];
+            taken.push(best);
+            let (above, rest) = grid.split_at_mut(c * size);
+            let (pivot, below) = rest.split_at_mut(size);
+            let scale = 1.0 / std::mem::replace(&mut pivot[c], 1.0);
+            pivot.iter_mut().for_each(|a| *a *= scale);
+            for row in above.chunks_exact_mut(size).chain(below.chunks_exact_mut(size)) {
+                let factor = std::mem::take(&mut row[c]);
                 if factor != 0.0 {
-                    row[c..].iter_mut().zip(&pivot[c..]).for_each(|(a, b)| *a -= factor * b);
+                    row.iter_mut().zip(&*pivot).for_each(|(a, b)| *a -= factor * b);
                 }
             }
         }
-        self.inverse.clear();
-        grid.chunks_exact(width).for_each(|row| self.inverse.extend_from_slice(&row[size..]));
+        for (c, best) in taken.into_iter().enumerate().rev().filter(|(c, best)| c != best) {
+            grid.chunks_exact_mut(size).for_each(|row| row.swap(c, best));
+        }
+        self.inverse = grid;
         self.pivots = 0;
         self.revalue(lp);
         true

@@ -12,7 +12,7 @@ pub struct Budget<'a> {
     clock: Clock<'a>,
     out: Cell<bool>,
     /// How many price rows a search hands back.
-    pub prices: usize,
+    pub prices: Cell<usize>,
     /// Whether searches record what they did.
     pub record: bool,
 }
@@ -20,7 +20,7 @@ pub struct Budget<'a> {
 impl<'a> Budget<'a> {
     /// At most `limit` nodes, and none once the clock says that time is out.
     pub fn new(limit: u64, clock: Clock<'a>) -> Self {
-        Budget { spent: Cell::new(0), limit, clock, out: Cell::new(false), prices: 40, record: false }
+        Budget { spent: Cell::new(0), limit, clock, out: Cell::new(false), prices: Cell::new(40), record: false }
     }
 
     /// The nodes visited.

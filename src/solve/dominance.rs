@@ -190,15 +190,24 @@ fn front<'f>(options: impl Iterator<Item = u32>, row: impl Fn(u32) -> &'f [i64],
         }
         return;
     }
-    // The first figure ascends. What replaced the last option is likely to replace the next.
-    let mut flat: Vec<&[i64]> = Vec::new();
+    // The first figure ascends: the others decide.
+    match width {
+        4 => minima(options, |option| <[i64; 3]>::try_from(&row(option)[1..]).unwrap_or_default(), kept),
+        _ => minima(options, |option| &row(option)[1..], kept),
+    }
+}
+
+/// Adds the options that no earlier one is at most as large as in every figure, whatever their order.
+fn minima<F: AsRef<[i64]>>(options: impl Iterator<Item = u32>, figures: impl Fn(u32) -> F, kept: &mut Vec<usize>) {
+    let mut least: Vec<F> = Vec::new();
     for option in options {
-        let figures = &row(option)[1..];
-        let replaces = |other: &&[i64]| !other.iter().zip(figures).fold(false, |more, (a, b)| more | (a > b));
-        match flat.iter().position(replaces) {
-            Some(place) => flat.swap(0, place),
+        let figures = figures(option);
+        let pairs = |other: &F| other.as_ref().iter().zip(figures.as_ref()).fold(false, |more, (a, b)| more | (a > b));
+        // What replaced the last option is likely to replace the next.
+        match least.iter().position(|other| !pairs(other)) {
+            Some(place) => least.swap(0, place),
             None => {
-                flat.push(figures);
+                least.push(figures);
                 kept.push(option as usize);
             }
         }

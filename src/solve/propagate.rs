@@ -54,8 +54,10 @@ pub fn extent(domain: &Domain, step: usize, weight: impl Fn(u32) -> i64) -> (i64
 /// `None`: the row cannot hold.
 fn by_row(row: &Row, domain: &mut Domain) -> Option<bool> {
     let (mut sum, mut widest) = (0, 0);
+    let mut min = vec![0; domain.steps()];
     for &step in &row.steps {
         let (least, most) = extent(domain, step, |column| row.coef[column as usize]);
+        min[step] = least;
         sum += least;
         widest = widest.max(most - least);
     }
@@ -63,8 +65,6 @@ fn by_row(row: &Row, domain: &mut Domain) -> Option<bool> {
     if widest <= slack {
         return Some(false);
     }
-    let mut min = vec![0; domain.steps()];
-    row.steps.iter().for_each(|&step| min[step] = extent(domain, step, |column| row.coef[column as usize]).0);
     Some(domain.retain(|step, column| row.coef[column as usize] - min[step] <= slack))
 }
 

@@ -239,9 +239,12 @@ impl<'m> Search<'m> {
     fn found(self, budget: &Budget, open: Option<i64>) -> Found {
         let value = self.best.as_ref().map_or(i64::MAX, |best| best.1);
         let mut proofs = self.proofs;
-        let surplus = proofs.len().saturating_sub(budget.prices);
-        // The root's stays, and then the latest.
-        proofs.drain(surplus.min(1)..(surplus + 1).min(proofs.len()).max(surplus.min(1)));
+        match budget.prices.get() {
+            0 => proofs.clear(),
+            // The root's stays, and then the latest.
+            wanted if wanted < proofs.len() => drop(proofs.drain(1..=proofs.len() - wanted)),
+            _ => (),
+        }
         let hints = Relaxation::hints(self.outer, self.goal, self.relaxation.said(), &proofs, self.cases);
         Found { best: self.best, bound: open.unwrap_or(i64::MAX).min(value), exhausted: open.is_none(), hints }
     }

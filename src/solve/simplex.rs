@@ -81,6 +81,8 @@ pub enum Answer {
 const FEASIBLE: f64 = 1e-8;
 const PIVOT: f64 = 1e-7;
 const REFACTOR: usize = 50;
+/// Columns whose ratios are looked at together.
+const AT_ONCE: usize = 16;
 
 /// What leaves the basis.
 enum Leaving {
@@ -145,8 +147,14 @@ impl Lp {
         for (row, near) in basis.rows.iter().zip(self.near.chunks_exact_mut(width.max(1))) {
             let row = &self.rows[*row as usize];
             for &step in &row.steps {
-                let columns = domain.of(step).iter();
-                near[domain.range(step)].iter_mut().zip(columns).for_each(|(a, &c)| *a = row.coef[c as usize]);
+                let (columns, near) = (domain.of(step), &mut near[domain.range(step)]);
+                match columns {
+                    // Most steps have lost columns here and there, or none.
+                    [first, .., last] if (last - first) as usize + 1 == columns.len() => {
+                        near.copy_from_slice(&row.coef[*first as usize..=*last as usize]);
+                    }
+                    _ => near.iter_mut().zip(columns).for_each(|(a, &c)| *a = row.coef[c as usize]),
+                }
             }
         }
     }
@@ -339,13 +347,18 @@ impl Lp {
                 best = Some((var, ratio, alpha, reduced.max(0.0)));
             }
         };
-        // Most columns are far from the least ratio, which a product says as well as a quotient.
+        // Most columns are far from the least ratio, which a product says as well as a quotient, of several at once.
         let mut least = f64::INFINITY;
-        for (place, (&alpha, &reduced)) in alpha.iter().zip(&self.reduced).enumerate() {
-            let size = sign * alpha;
-            if size > PIVOT && reduced <= least * size {
-                offer(Var::Column(domain.all()[place]), alpha, reduced);
-                least = least.min(reduced.max(0.0) / size + 1e-12);
+        let near = |least: f64, alpha: f64, reduced: f64| (sign * alpha > PIVOT) & (reduced <= least * (sign * alpha));
+        for (chunk, (alphas, costs)) in alpha.chunks(AT_ONCE).zip(self.reduced.chunks(AT_ONCE)).enumerate() {
+            if !alphas.iter().zip(costs).fold(false, |any, (&alpha, &reduced)| any | near(least, alpha, reduced)) {
+                continue;
+            }
+            for (place, (&alpha, &reduced)) in (chunk * AT_ONCE..).zip(alphas.iter().zip(costs)) {
+                if near(least, alpha, reduced) {
+                    offer(Var::Column(domain.all()[place]), alpha, reduced);
+                    least = least.min(reduced.max(0.0) / (sign * alpha) + 1e-12);
+                }
             }
         }
         let (mut along, mut through, mut has_target) = (0.0, 0.0, false);

@@ -69,6 +69,10 @@ fn option(problem: &Problem, choice: &Choice) -> Result<(), String> {
 }
 
 fn figures(figures: &Figures) -> Result<(), String> {
+    // The sign of all of them at once: nearly always there is none.
+    if figures.iter().fold(0, |signs, value| signs | value) >= 0 {
+        return Ok(());
+    }
     match Figure::ALL.iter().find(|figure| figures[figure.index()] < 0) {
         Some(figure) => Err(format!("{figure:?} is negative ({})", figures[figure.index()])),
         None => Ok(()),
@@ -90,7 +94,10 @@ fn uses(problem: &Problem, uses: &[(usize, i64)]) -> Result<(), String> {
 /// The largest that the figures, loads and uses of a plan can add up to: figures first, then the load, then resources.
 struct Totals {
     sum: Vec<i128>,
-    most: Vec<i128>,
+    /// The most of the step that is looked at.
+    figures: Figures,
+    load: i64,
+    held: Vec<i128>,
 }
 
 const LOAD: usize = Figure::ALL.len();
@@ -98,26 +105,27 @@ const LOAD: usize = Figure::ALL.len();
 impl Totals {
     fn new(problem: &Problem) -> Self {
         let places = LOAD + 1 + problem.capacities.len();
-        Totals { sum: vec![0; places], most: vec![0; places] }
+        Totals { sum: vec![0; places], figures: Figures::default(), load: 0, held: vec![0; problem.capacities.len()] }
     }
 
     fn see(&mut self, figures: &Figures, uses: &[(usize, i64)], load: i64) {
-        let most = self.most.iter_mut();
-        most.zip(figures.iter().chain([&load])).for_each(|(most, &value)| *most = (*most).max(i128::from(value)));
+        self.figures.iter_mut().zip(figures).for_each(|(most, &value)| *most = (*most).max(value));
+        self.load = self.load.max(load);
         for (place, &(resource, _)) in uses.iter().enumerate() {
             // A resource may be listed more than once; the first time counts them all.
             if uses[..place].iter().all(|used| used.0 != resource) {
                 let held = uses.iter().filter(|used| used.0 == resource).map(|used| i128::from(used.1)).sum();
-                let most = &mut self.most[LOAD + 1 + resource];
+                let most = &mut self.held[resource];
                 *most = (*most).max(held);
             }
         }
     }
 
     fn add(&mut self) {
-        for (sum, most) in self.sum.iter_mut().zip(&mut self.most) {
-            *sum += std::mem::take(most);
-        }
+        let most = std::mem::take(&mut self.figures).map(i128::from).into_iter();
+        let most =
+            most.chain([i128::from(std::mem::take(&mut self.load))]).chain(self.held.iter_mut().map(std::mem::take));
+        self.sum.iter_mut().zip(most).for_each(|(sum, most)| *sum += most);
     }
 
     fn check(&self) -> Result<(), String> {

@@ -57,7 +57,7 @@ pub fn certify_conflict(problem: &Problem, conflict: &Conflict, limits: &Limits)
 
 fn recording<'a>(limits: &Limits<'a>) -> Budget<'a> {
     let mut budget = Budget::new(limits.nodes, limits.out_of_time);
-    budget.prices = 0;
+    budget.prices.set(0);
     budget.record = true;
     budget
 }
