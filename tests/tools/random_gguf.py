@@ -1,9 +1,10 @@
 """Qwen3-4B's shape with random weights of 4.5 bits, as a GGUF file: it answers nonsense, and takes as long as the model does.
 
-    random_gguf.py FOLDER      writes FOLDER/Qwen/Qwen3-4B/random.gguf (2.3 GB)
+    random_gguf.py FOLDER [bytes]      writes FOLDER/Qwen/Qwen3-4B/random.gguf (2.3 GB)
 
 Needs `gguf` (PyPI). How long a token takes depends on the shapes and the bits of the weights and not on what stands in them. The vocabulary has
-as many tokens as Qwen's; its words are the beginnings of words, so that English has some four characters a token, as `mkbc` counts.
+as many tokens as Qwen's; its words are the beginnings of words, so that English has some four characters a token, as `mkbc` counts. With `bytes`
+they are written as Qwen's own are, by the bytes of GPT-2 with merges: Ollama's engine reads no others.
 """
 
 import pathlib
@@ -46,11 +47,55 @@ def vocabulary():
     return [token.encode() for token in tokens], types, scores
 
 
+def byte_letters():
+    """The letter that GPT-2's vocabulary has for each byte."""
+    shown = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    hidden = iter(range(0x100, 0x200))
+    return [chr(b if b in shown else next(hidden)) for b in range(256)]
+
+
+def byte_vocabulary():
+    letters = byte_letters()
+    space = letters[0x20]
+    tokens, merges = list(letters), []
+    words = sorted({before + form for word in WORDS for form in (word, word.capitalize()) for before in ("", space)})
+    for word in words:
+        for part in (word[from_:from_ + LONGEST] for from_ in range(0, len(word), LONGEST)):
+            for n in range(2, len(part) + 1):
+                if part[:n] not in tokens:
+                    tokens.append(part[:n])
+                    merges.append(f"{part[:n - 1]} {part[n - 1]}")
+    control = ["<s>", "</s>"]
+    rest = VOCABULARY - len(tokens) - len(control)
+    types = [TokenType.NORMAL] * (len(tokens) + rest) + [TokenType.CONTROL] * len(control)
+    tokens += [f"w{n}{space}" for n in range(rest)] + control
+    return [token.encode() for token in tokens], types, merges
+
+
+def add_vocabulary(out, by_bytes):
+    if by_bytes:
+        tokens, types, merges = byte_vocabulary()
+        out.add_tokenizer_model("gpt2")
+        out.add_tokenizer_pre("qwen2")
+        out.add_token_merges(merges)
+        out.add_bos_token_id(VOCABULARY - 2)
+        out.add_eos_token_id(VOCABULARY - 1)
+        out.add_add_bos_token(False)
+    else:
+        tokens, types, scores = vocabulary()
+        out.add_tokenizer_model("llama")
+        out.add_token_scores(scores)
+        out.add_bos_token_id(1)
+        out.add_eos_token_id(2)
+        out.add_unk_token_id(0)
+    out.add_token_list(tokens)
+    out.add_token_types(types)
+
+
 def main() -> None:
     path = pathlib.Path(sys.argv[1]) / "Qwen/Qwen3-4B/random.gguf"
     path.parent.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(7)
-    tokens, types, scores = vocabulary()
     out = GGUFWriter(path, "qwen3")
     out.add_name("random weights in the shape of Qwen3-4B")
     out.add_context_length(CONTEXT)
@@ -64,13 +109,7 @@ def main() -> None:
     out.add_layer_norm_rms_eps(1e-6)
     out.add_rope_freq_base(1e6)
     out.add_vocab_size(VOCABULARY)
-    out.add_tokenizer_model("llama")
-    out.add_token_list(tokens)
-    out.add_token_scores(scores)
-    out.add_token_types(types)
-    out.add_bos_token_id(1)
-    out.add_eos_token_id(2)
-    out.add_unk_token_id(0)
+    add_vocabulary(out, sys.argv[2:] == ["bytes"])
     out.add_chat_template(TEMPLATE)
 
     def quantised(name: str, rows: int, columns: int) -> None:
