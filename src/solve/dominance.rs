@@ -202,9 +202,9 @@ fn minima<F: AsRef<[i64]>>(options: impl Iterator<Item = u32>, figures: impl Fn(
     let mut least: Vec<F> = Vec::new();
     for option in options {
         let figures = figures(option);
-        let pairs = |other: &F| other.as_ref().iter().zip(figures.as_ref()).fold(false, |more, (a, b)| more | (a > b));
+        let more = |other: &F| other.as_ref().iter().zip(figures.as_ref()).fold(false, |any, (a, b)| any | (a > b));
         // What replaced the last option is likely to replace the next.
-        match least.iter().position(|other| !pairs(other)) {
+        match least.iter().position(|other| !more(other)) {
             Some(place) => least.swap(0, place),
             None => {
                 least.push(figures);

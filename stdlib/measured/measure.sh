@@ -157,7 +157,8 @@ if wanted llama_cpp_chat; then
     measure llama_cpp_chat --task combine_answers --knob variant=qwen3_4b --samples "$work/merging.jsonl" --least 2
 fi
 # Ollama with weights of the same shape, which it is given by its own service; how many cores it takes is written in them. It keeps what it has
-# read, so that no two prompts may begin alike (tests/tools/unlike_prompts.py). Only where it is named: `MKBC_OLLAMA` says where it is.
+# read, so that no two prompts may begin alike (tests/tools/unlike_prompts.py). Only where it is named: `MKBC_OLLAMA` says where it is. Not the
+# one of tests/servers/get_ollama.sh: Intel's build computes heads of 64 and 128 by an operation that only its backend for GPUs knows.
 if [[ " ${only[*]-} " == *" ollama_chat "* ]]; then
   ollama=${MKBC_OLLAMA:-ollama} llama=${XDG_CACHE_HOME:-$HOME/.cache}/mkbc/llama/bin/python
   [ -f "$work/gguf_bytes/Qwen/Qwen3-4B/random.gguf" ] || "$llama" tests/tools/random_gguf.py "$work/gguf_bytes" bytes
