@@ -41,7 +41,8 @@ impl LpRow {
     pub fn entry(&self, lp: &Lp, key: &[u32], row: u32, var: Var) -> f64 {
         match var {
             Var::Column(column) => {
-                self.coef[column as usize] - self.coef[key[lp.step[column as usize] as usize] as usize]
+                let step = lp.step[column as usize] as usize;
+                self.coef.at(step, column) - self.coef.at(step, key[step])
             }
             Var::Slack(slack) => f64::from(u8::from(slack == row)),
             Var::Target => -f64::from(u8::from(self.on_target)),
@@ -59,10 +60,15 @@ impl Basis {
         Basis { key: (0..domain.steps()).map(cheapest).collect(), ..Basis::default() }
     }
 
-    /// Forgets the inverse, which is most of the memory; the next solve computes it afresh.
+    /// Forgets what the next solve computes afresh, which is most of the memory.
     pub fn pack(&mut self) {
-        self.inverse = Vec::new();
+        (self.inverse, self.value, self.dual) = Default::default();
         self.pivots = usize::MAX;
+    }
+
+    /// The room that it takes when packed.
+    pub fn bytes(&self) -> usize {
+        4 * (self.key.len() + self.rows.len()) + size_of::<Var>() * self.var.len()
     }
 
     /// The same basis where columns have other names; its inverse is forgotten.
@@ -108,29 +114,35 @@ impl Basis {
     /// What a row leaves of its right-hand side.
     pub fn slack(&self, lp: &Lp, row: u32) -> f64 {
         let stated = &lp.rows[row as usize];
-        let keys: f64 = stated.steps.iter().map(|&step| stated.coef[self.key[step] as usize]).sum();
+        let keys: f64 = stated.steps.iter().map(|&step| stated.coef.at(step, self.key[step])).sum();
         let along = self.var.iter().zip(&self.value).filter(|pair| !matches!(pair.0, Var::Slack(_)));
         stated.rhs - keys - along.map(|(&var, value)| stated.entry(lp, &self.key, row, var) * value).sum::<f64>()
     }
 
-    /// Makes a row active, with its slack as the variable.
-    pub fn activate(&mut self, lp: &Lp, row: u32) {
-        let (old, new) = (self.size(), self.size() + 1);
-        let value = self.slack(lp, row);
+    /// Makes rows active, with their slacks as the variables.
+    pub fn activate(&mut self, lp: &Lp, rows: &[u32]) {
+        let (old, new) = (self.size(), self.size() + rows.len());
         let mut inverse = vec![0.0; new * new];
-        for r in 0..old {
-            inverse[r * new..r * new + old].copy_from_slice(self.line(r));
-            let entry = lp.rows[row as usize].entry(lp, &self.key, row, self.var[r]);
-            if entry != 0.0 {
-                (0..old).for_each(|c| inverse[old * new + c] -= entry * self.inverse[r * old + c]);
-            }
+        for (r, line) in inverse.chunks_exact_mut(new.max(1)).enumerate().take(old) {
+            line[..old].copy_from_slice(self.line(r));
         }
-        inverse[old * new + old] = 1.0;
+        for (place, &row) in (old..).zip(rows) {
+            let value = self.slack(lp, row);
+            let (above, below) = inverse.split_at_mut(place * new);
+            let added = &mut below[..new];
+            added[place] = 1.0;
+            for (line, &var) in above.chunks_exact(new).zip(&self.var[..old]) {
+                let entry = lp.rows[row as usize].entry(lp, &self.key, row, var);
+                if entry != 0.0 {
+                    added[..old].iter_mut().zip(line).for_each(|(a, b)| *a -= entry * b);
+                }
+            }
+            self.value.push(value);
+        }
         self.inverse = inverse;
-        self.rows.push(row);
-        self.var.push(Var::Slack(row));
-        self.value.push(value);
-        self.dual.push(0.0);
+        self.rows.extend_from_slice(rows);
+        self.var.extend(rows.iter().map(|&row| Var::Slack(row)));
+        self.dual.resize(new, 0.0);
     }
 
     /// Leaves out the active rows that are not tight.
@@ -141,8 +153,13 @@ impl Basis {
         if stay.iter().all(|&stay| stay) {
             return;
         }
-        let gone = |row: &u32| self.var.iter().zip(&stay).any(|(var, stay)| !stay && *var == Var::Slack(*row));
-        let tight: Vec<bool> = self.rows.iter().map(|row| !gone(row)).collect();
+        let mut gone: Vec<u32> = Vec::new();
+        for (&var, _) in self.var.iter().zip(&stay).filter(|pair| !pair.1) {
+            if let Var::Slack(row) = var {
+                gone.push(row);
+            }
+        }
+        let tight: Vec<bool> = self.rows.iter().map(|row| !gone.contains(row)).collect();
         let mut inverse = Vec::with_capacity(size * size);
         for (r, _) in stay.iter().enumerate().filter(|pair| *pair.1) {
             let line = &self.inverse[r * size..(r + 1) * size];
@@ -198,7 +215,7 @@ impl Basis {
     fn revalue(&mut self, lp: &Lp) {
         let free = |&row: &u32| {
             let stated = &lp.rows[row as usize];
-            stated.rhs - stated.steps.iter().map(|&step| stated.coef[self.key[step] as usize]).sum::<f64>()
+            stated.rhs - stated.steps.iter().map(|&step| stated.coef.at(step, self.key[step])).sum::<f64>()
         };
         let free: Vec<f64> = self.rows.iter().map(free).collect();
         self.value.clear();

@@ -117,7 +117,7 @@ fn mean_split(
     let weight = |of: Option<Result<Figure, u32>>, column: u32| match of {
         Some(of) => {
             let rows = priced.iter().filter(|pair| kind(pair.0) == of);
-            rows.map(|&(row, y)| y * lp.rows[row as usize].coef[column as usize]).sum()
+            rows.map(|&(row, y)| y * lp.rows[row as usize].coef.at(step, column)).sum()
         }
         None => lp.cost[column as usize],
     };

@@ -9,6 +9,7 @@
 
 use super::presolve::Space;
 use super::problem::{Charges, Figure};
+use super::simplex::Point;
 
 /// Sets of steps that are looked at, at most: more take longer than they help.
 const MOST_SETS: usize = 400;
@@ -128,13 +129,16 @@ pub struct Support {
 }
 
 impl Support {
-    /// Reads a point, whose columns ascend, and the figures of columns.
-    pub fn new(space: &Space, point: &[(u32, f64)], figure: Figure) -> Self {
-        let steps = space.start.len() - 1;
-        let mut start = Vec::with_capacity(steps + 1);
-        start.extend((0..steps).map(|step| point.partition_point(|pair| (pair.0 as usize) < space.start[step])));
-        start.push(point.len());
-        Support { taken: point.iter().map(|&(c, x)| (space.figure(c as usize, figure), x)).collect(), start }
+    /// Reads a point, and the figures of its columns.
+    pub fn new(space: &Space, point: &Point, figure: Figure) -> Self {
+        let mut start = Vec::with_capacity(space.start.len());
+        let mut taken = Vec::with_capacity(point.all().len());
+        start.push(0);
+        for step in 0..space.start.len() - 1 {
+            taken.extend(point.of(step).iter().map(|&(column, x)| (space.figure(column as usize, figure), x)));
+            start.push(taken.len());
+        }
+        Support { taken, start }
     }
 
     fn of(&self, step: usize) -> &[(i64, f64)] {

@@ -15,6 +15,13 @@ pub struct Domain {
     start: Vec<u32>,
 }
 
+impl Default for Domain {
+    /// No steps.
+    fn default() -> Self {
+        Domain { columns: Vec::new(), start: vec![0] }
+    }
+}
+
 impl Domain {
     /// All columns.
     pub fn full(space: &Space) -> Self {
@@ -65,10 +72,8 @@ impl Domain {
             let end = self.start[step + 1] as usize;
             while read < end {
                 let column = self.columns[read];
-                if keep(step, column) {
-                    self.columns[write] = column;
-                    write += 1;
-                }
+                self.columns[write] = column;
+                write += usize::from(keep(step, column));
                 read += 1;
             }
             self.start[step + 1] = write as u32;
@@ -77,9 +82,41 @@ impl Domain {
         write != before
     }
 
-    /// Gives back the room of columns that are gone.
-    pub fn fit(&mut self) {
-        self.columns.shrink_to_fit();
+    /// The same in less room; there are `columns` in all.
+    pub fn pack(self, columns: usize) -> Packed {
+        let mut words = vec![0; columns.div_ceil(64)];
+        self.columns.iter().for_each(|&column| words[column as usize / 64] |= 1 << (column % 64));
+        Packed(words)
+    }
+
+    /// The domain that was packed; `start` says where the columns of each step start, and where the last ones end.
+    pub fn unpack(packed: &Packed, start: &[usize]) -> Self {
+        let mut domain = Domain { columns: Vec::new(), start: Vec::with_capacity(start.len()) };
+        domain.start.push(0);
+        let mut bounds = start.iter().skip(1).peekable();
+        for (place, &word) in packed.0.iter().enumerate() {
+            let mut left = word;
+            while left != 0 {
+                let column = 64 * place + left.trailing_zeros() as usize;
+                while bounds.next_if(|&&end| end <= column).is_some() {
+                    domain.start.push(domain.columns.len() as u32);
+                }
+                domain.columns.push(column as u32);
+                left &= left - 1;
+            }
+        }
+        domain.start.extend(bounds.map(|_| domain.columns.len() as u32));
+        domain
+    }
+}
+
+/// A domain with one bit a column.
+pub struct Packed(Vec<u64>);
+
+impl Packed {
+    /// The room that it takes.
+    pub fn bytes(&self) -> usize {
+        size_of_val(self.0.as_slice())
     }
 }
 

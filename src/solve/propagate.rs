@@ -19,30 +19,29 @@ pub fn propagate(model: &Model, cutoff: &Cutoff, domain: &mut Domain) -> bool {
     if model.broken || domain.is_empty() {
         return false;
     }
-    loop {
-        let mut changed = false;
-        for row in model.rows.iter().chain(&cutoff.row) {
-            let Some(narrowed) = by_row(row, domain) else {
-                return false;
-            };
-            changed |= narrowed;
+    let rows: Vec<&Row> = model.rows.iter().chain(&cutoff.row).collect();
+    let ceilings: Vec<Ceiling> = model.ceilings.iter().chain(&cutoff.ceiling).copied().collect();
+    let couplings = &model.space.couplings;
+    let all = rows.len() + ceilings.len() + couplings.len();
+    // A rule that has narrowed the domain narrows it no further by itself: only the others are asked again.
+    let (mut next, mut asked) = (0, 0);
+    while asked < all {
+        let narrowed = if let Some(row) = rows.get(next) {
+            by_row(row, domain)
+        } else if let Some(&ceiling) = ceilings.get(next - rows.len()) {
+            by_ceiling(model.space, ceiling, domain)
+        } else {
+            let narrowed = by_coupling(model.space, &couplings[next - rows.len() - ceilings.len()], domain);
+            if narrowed && domain.is_empty() { None } else { Some(narrowed) }
+        };
+        match narrowed {
+            None => return false,
+            Some(true) => asked = 1,
+            Some(false) => asked += 1,
         }
-        for &ceiling in model.ceilings.iter().chain(&cutoff.ceiling) {
-            let Some(narrowed) = by_ceiling(model.space, ceiling, domain) else {
-                return false;
-            };
-            changed |= narrowed;
-        }
-        for coupling in &model.space.couplings {
-            changed |= by_coupling(model.space, coupling, domain);
-        }
-        if domain.is_empty() {
-            return false;
-        }
-        if !changed {
-            return true;
-        }
+        next = (next + 1) % all;
     }
+    !domain.is_empty()
 }
 
 /// The least and the largest weight of a step's columns.

@@ -3,11 +3,15 @@
 //! The linear program proposes multipliers in floats. They are floored to integers (over a power of two) and the combination
 //! is recomputed in `i128`: any non-negative multipliers give a valid bound, so that no float is trusted.
 
+mod pool;
 mod separate;
 
 use std::collections::BTreeMap;
 
+use self::pool::Pool;
 use super::basis::Basis;
+use super::coefs::Coefs;
+use super::enumerate::Line;
 use super::model::{Ceiling, Domain, Model, Row};
 use super::price::{Bound, Goal, Hints, Multipliers, Price};
 use super::problem::{Charges, Figure};
@@ -57,7 +61,10 @@ pub struct Relaxation<'m> {
     root: Domain,
     /// The linear program.
     pub lp: Lp,
-    rows: Vec<Row>,
+    /// The rows of the linear program before they were scaled, and their limits.
+    exact: Vec<(Coefs<i64>, i64)>,
+    /// How many coefficients that are.
+    held: usize,
     said: Vec<Said>,
     /// Where each row is: points find the same rows again and again, among thousands.
     places: BTreeMap<Said, u32>,
@@ -66,10 +73,12 @@ pub struct Relaxation<'m> {
     cost_base: f64,
     link_in: Vec<Vec<bool>>,
     /// The rows that points are held against: the others have not been needed for long.
-    pool: Vec<u32>,
+    pool: Pool,
     /// When each row was last part of a basis, in calls of [`Relaxation::separate`].
     used: Vec<u64>,
     calls: u64,
+    /// When rows were last dropped from the pool.
+    sifted: u64,
 }
 
 impl<'m> Relaxation<'m> {
@@ -98,23 +107,24 @@ impl<'m> Relaxation<'m> {
         }
         let lp = Lp::new(space.step.iter().map(|&step| step as u32).collect(), cost);
         let link_in = space.couplings.iter().map(|coupling| vec![false; coupling.classes]).collect();
-        let (rows, scale) = (Vec::new(), Vec::new());
         let root = domain.clone();
         let mut relaxation = Relaxation {
             model,
             goal,
             root,
             lp,
-            rows,
+            exact: Vec::new(),
+            held: 0,
             said: Vec::new(),
             places: BTreeMap::new(),
-            scale,
+            scale: Vec::new(),
             cost_scale,
             cost_base,
             link_in,
-            pool: Vec::new(),
+            pool: Pool::default(),
             used: Vec::new(),
             calls: 0,
+            sifted: 0,
         };
         if said.is_empty() {
             (0..model.rows.len()).for_each(|place| relaxation.say(Said::Stated(place)));
@@ -128,13 +138,21 @@ impl<'m> Relaxation<'m> {
         &self.said
     }
 
-    /// The rows of the model and along paths that were needed of late, those that are bounded by a constant.
-    pub fn plain(&self) -> impl Iterator<Item = &Row> {
-        let rows = self.pool.iter().map(|&row| row as usize);
+    /// The rows of the model and along paths that were needed of late, those that are bounded by a constant, on a domain.
+    pub fn plain(&self, domain: &Domain) -> impl Iterator<Item = Line> {
+        let rows = self.pool.rows().iter().map(|&row| row as usize);
         let rows =
             rows.filter(|&row| self.used[row] + LATELY >= self.calls || matches!(self.said[row], Said::Stated(_)));
         let plain = |row: &usize| !self.said[*row].on_target() && !matches!(self.said[*row], Said::Link(..));
-        rows.filter(plain).map(|row| &self.rows[row])
+        rows.filter(plain).map(|row| {
+            let (exact, rhs) = &self.exact[row];
+            let mut coef = vec![0; domain.all().len()];
+            for &step in &self.lp.rows[row].steps {
+                let values = exact.of(step, domain.of(step));
+                coef[domain.range(step)].iter_mut().zip(values).for_each(|(a, value)| *a = value);
+            }
+            Line { coef, rhs: *rhs }
+        })
     }
 
     /// Solves the linear program on a domain.
@@ -163,19 +181,29 @@ impl<'m> Relaxation<'m> {
         if let Said::Link(place, class) = said {
             self.link_in[place][class] = true;
         }
-        let mut coef = vec![0.0; row.coef.len()];
-        let (base, mut scale) = spread(&self.root, |column| row.coef[column as usize], |column, a| coef[column] = a);
-        if on_target {
-            coef.iter_mut().for_each(|a| *a *= scale / self.cost_scale);
-            scale = self.cost_scale;
-        }
+        let space = self.model.space;
+        let extent = |&step: &usize| minmax(&row.coef[space.start[step]..space.start[step + 1]]);
+        let extents: Vec<(i64, i64)> = row.steps.iter().map(extent).collect();
+        let base: i64 = extents.iter().map(|extent| extent.0).sum();
+        let scale = extents.iter().map(|extent| extent.1 - extent.0).fold(1, i64::max) as f64;
+        let scale = if on_target { self.cost_scale } else { scale };
+        let mut least = extents.iter().map(|extent| extent.0);
+        let coef = Coefs::new(&space.start, &row.steps, |values, columns| {
+            let least = least.next().unwrap_or(0);
+            values.extend(row.coef[columns].iter().map(|a| (a - least) as f64 / scale));
+        });
         let rhs = if on_target { 0 } else { row.rhs };
-        self.lp.rows.push(LpRow { coef, rhs: (rhs as f64 - base) / scale, on_target, steps: row.steps.clone() });
+        let rhs = (rhs as f64 - base as f64) / scale;
+        let place = self.exact.len() as u32;
+        let exact =
+            Coefs::new(&space.start, &row.steps, |values, columns| values.extend_from_slice(&row.coef[columns]));
+        self.held += exact.len();
+        self.exact.push((exact, row.rhs));
+        self.lp.rows.push(LpRow { coef, rhs, on_target, steps: row.steps });
         self.scale.push(scale);
-        self.pool.push(self.rows.len() as u32);
         self.used.push(self.calls);
-        self.places.insert(said.clone(), self.rows.len() as u32);
-        self.rows.push(row);
+        self.pool.push(place, &self.lp, &self.root);
+        self.places.insert(said.clone(), place);
         self.said.push(said);
     }
 
@@ -290,11 +318,10 @@ impl<'m> Relaxation<'m> {
             _ => vec![0; domain.all().len()],
         };
         for &(place, y) in &multipliers.rows {
-            let row = &self.rows[place];
-            for &step in &row.steps {
-                let sum = &mut sum[domain.range(step)];
-                let columns = domain.of(step);
-                sum.iter_mut().zip(columns).for_each(|(sum, &column)| *sum += wide(y, row.coef[column as usize]));
+            let exact = &self.exact[place].0;
+            for &step in &self.lp.rows[place].steps {
+                let coef = exact.of(step, domain.of(step));
+                sum[domain.range(step)].iter_mut().zip(coef).for_each(|(sum, a)| *sum += wide(y, a));
             }
         }
         sum
@@ -302,7 +329,7 @@ impl<'m> Relaxation<'m> {
 
     fn constant(&self, multipliers: &Multipliers) -> i128 {
         let fixed = multipliers.rows.iter().filter(|pair| !self.lp.rows[pair.0].on_target);
-        fixed.map(|&(place, y)| y * i128::from(self.rows[place].rhs)).sum()
+        fixed.map(|&(place, y)| y * i128::from(self.exact[place].1)).sum()
     }
 }
 
@@ -341,6 +368,12 @@ impl Rows<'_> {
         }
         Price { coef, rhs, slope: multipliers.slope }
     }
+}
+
+/// The least and the largest of some values; 0 where there are none.
+fn minmax(values: &[i64]) -> (i64, i64) {
+    let all = values.iter().copied();
+    (all.clone().min().unwrap_or(0), all.max().unwrap_or(0))
 }
 
 fn integers(raw: &[(u32, f64)], unit: f64) -> Vec<(usize, i128)> {

@@ -4,12 +4,12 @@
 //! [`relax`](super::relax), both in exact integers; floats only choose where to look.
 
 mod bound;
+mod open;
 mod primal;
 mod probe;
 
-use std::collections::BTreeMap;
-
 use self::bound::Bounding;
+use self::open::Open;
 use self::primal::FREE;
 use self::probe::{Branching, Gains};
 use super::basis::Basis;
@@ -169,9 +169,6 @@ const PIVOTS: usize = 3_000;
 /// By how much of a limit a thick path is violated before it becomes a row, but at the root.
 const LEAST: f64 = 1e-2;
 
-/// Columns that open nodes hold before the search turns to those that hold least, and before it gives up.
-const MOST_HELD: usize = 10_000_000;
-
 /// Nodes until which a search goes on for a first plan when time is out.
 const GRACE: u64 = 100;
 
@@ -252,40 +249,23 @@ impl<'m> Search<'m> {
     fn run(mut self, root: Bounded, budget: &Budget) -> Found {
         let (whole, start) = (root.node.domain.clone(), root.basis.clone());
         let mut polished = self.limit();
-        let mut open = BTreeMap::new();
-        let (mut visits, mut picks, mut held) = (2u64, 0u64, 0usize);
+        let mut open = Open::new(self.model.space);
+        let mut picks = 0u64;
         let mut children = self.children(root);
         loop {
             let mut next = children.pop();
-            for mut far in children {
-                far.basis.iter_mut().for_each(Basis::pack);
-                far.domain.fit();
-                held += far.domain.all().len();
-                open.insert((far.guess, visits), far);
-                visits += 1;
-            }
+            children.into_iter().for_each(|far| open.put(far));
             // Plunge to a leaf, then go on from the open node with the lowest bound.
             let picked = next.is_none();
-            // Where there are too many, the dearest are settled first: they are close to the limit and leave little.
-            let node = match next.take() {
-                Some(node) => node,
-                None => match if held > MOST_HELD { open.pop_last() } else { open.pop_first() } {
-                    Some((_, node)) => {
-                        held -= node.domain.all().len();
-                        node
-                    }
-                    None => return self.found(budget, None),
-                },
-            };
+            let Some(node) = next.take().or_else(|| open.take()) else { return self.found(budget, None) };
             children = Vec::new();
             if (self.goal == Goal::Any && self.best.is_some()) || self.limit().is_some_and(|limit| node.bound > limit) {
                 self.cases.close(node.case);
                 continue;
             }
-            let late = !budget.spend() && (self.best.is_some() || budget.is_spent() || visits > GRACE);
-            if held > 2 * MOST_HELD || late {
-                let least = open.values().map(|node: &Node| node.bound).min().unwrap_or(i64::MAX);
-                return self.found(budget, Some(node.bound.min(least)));
+            let late = !budget.spend() && (self.best.is_some() || budget.is_spent() || open.seen() > GRACE);
+            if late || open.is_full() {
+                return self.found(budget, Some(node.bound.min(open.least())));
             }
             picks += u64::from(picked);
             if self.goal != Goal::Any && self.limit() != polished {

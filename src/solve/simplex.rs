@@ -4,12 +4,14 @@
 //! Floats only: nothing here is trusted. The multipliers become a proof in [`super::relax`], in integers.
 
 use super::basis::{Basis, Var};
+use super::coefs::Coefs;
 use super::model::Domain;
+use super::near::Near;
 
 /// An inequality `Σ coef · x (− target) <= rhs`, scaled to coefficients around 1.
 pub struct LpRow {
-    /// One coefficient per column.
-    pub coef: Vec<f64>,
+    /// The coefficients of its steps.
+    pub coef: Coefs<f64>,
     /// The right-hand side.
     pub rhs: f64,
     /// Whether the row bounds the target variable instead of a constant.
@@ -20,14 +22,27 @@ pub struct LpRow {
 
 impl LpRow {
     /// What a point leaves of the right-hand side.
-    pub fn slack(&self, point: &[(u32, f64)], target: f64) -> f64 {
-        let mut taken = [0.0; LANES];
-        let (whole, rest) = point.as_chunks::<LANES>();
-        for pairs in whole {
-            taken.iter_mut().zip(pairs).for_each(|(sum, &(column, x))| *sum += self.coef[column as usize] * x);
-        }
-        let rest: f64 = rest.iter().map(|&(column, x)| self.coef[column as usize] * x).sum();
-        self.rhs - taken.iter().sum::<f64>() - rest + if self.on_target { target } else { 0.0 }
+    pub fn slack(&self, point: &Point, target: f64) -> f64 {
+        let taken = self.steps.iter().map(|&step| self.coef.dot(step, point.of(step))).sum::<f64>();
+        self.rhs - taken + if self.on_target { target } else { 0.0 }
+    }
+}
+
+/// The columns that a relaxed point takes, with their weights, by step.
+pub struct Point {
+    taken: Vec<(u32, f64)>,
+    start: Vec<u32>,
+}
+
+impl Point {
+    /// What it takes, ascending.
+    pub fn all(&self) -> &[(u32, f64)] {
+        &self.taken
+    }
+
+    /// What it takes of a step.
+    pub fn of(&self, step: usize) -> &[(u32, f64)] {
+        &self.taken[self.start[step] as usize..self.start[step + 1] as usize]
     }
 }
 
@@ -52,15 +67,16 @@ pub struct Lp {
     pub cost: Vec<f64>,
     /// The rows, which may grow; they never shrink.
     pub rows: Vec<LpRow>,
-    /// The reduced cost of each column of the domain, and the row of the tableau that is priced.
+    /// The reduced cost of each column at hand, without end for those that the domain lacks, and the row of the tableau that is priced.
     reduced: Vec<f64>,
     alpha: Vec<f64>,
-    /// The coefficients of the active rows on the domain, row by row; read only where a row has any.
-    near: Vec<f64>,
+    near: Near,
     /// The objective so far.
     gained: f64,
     /// The basic columns that the domain lacks.
     dead: Vec<u32>,
+    /// What is basic in each step beside its key.
+    beside: Vec<Option<f64>>,
     /// The row and the column of the inverse that a pivot is made of.
     rho: Vec<f64>,
     direction: Vec<f64>,
@@ -81,6 +97,8 @@ pub enum Answer {
 const FEASIBLE: f64 = 1e-8;
 const PIVOT: f64 = 1e-7;
 const REFACTOR: usize = 50;
+/// More than any ratio, and less than what columns cost that are not there.
+const FAR: f64 = 1e250;
 /// Columns whose ratios are looked at together.
 const AT_ONCE: usize = 16;
 
@@ -101,9 +119,10 @@ impl Lp {
             rows: Vec::new(),
             reduced: Vec::new(),
             alpha: Vec::new(),
-            near: Vec::new(),
+            near: Near::default(),
             gained: 0.0,
             dead: Vec::new(),
+            beside: Vec::new(),
             rho: Vec::new(),
             direction: Vec::new(),
         }
@@ -129,6 +148,18 @@ impl Lp {
         found
     }
 
+    /// The same, by step.
+    pub fn point(&self, basis: &Basis) -> Point {
+        let taken = self.primal(basis);
+        let mut start = Vec::with_capacity(basis.key.len() + 1);
+        for (place, &(column, _)) in (0u32..).zip(&taken) {
+            let step = self.step[column as usize] as usize;
+            start.extend((start.len()..=step).map(|_| place));
+        }
+        start.extend((start.len()..=basis.key.len()).map(|_| taken.len() as u32));
+        Point { taken, start }
+    }
+
     /// The value of the target variable.
     pub fn target(&self, basis: &Basis) -> f64 {
         basis.var.iter().position(|&var| var == Var::Target).map_or(0.0, |place| basis.value[place])
@@ -140,55 +171,24 @@ impl Lp {
         keys + basis.var.iter().zip(&basis.value).map(|(&var, value)| basis.cost_of(self, var) * value).sum::<f64>()
     }
 
-    /// Copies the coefficients that the active rows have on the domain, so that every pivot reads them as they lie.
-    fn gather(&mut self, basis: &Basis, domain: &Domain) {
-        let width = domain.all().len();
-        self.near.resize(basis.rows.len() * width, 0.0);
-        for (row, near) in basis.rows.iter().zip(self.near.chunks_exact_mut(width.max(1))) {
-            let row = &self.rows[*row as usize];
-            for &step in &row.steps {
-                let (columns, near) = (domain.of(step), &mut near[domain.range(step)]);
-                match columns {
-                    // Most steps have lost columns here and there, or none.
-                    [first, .., last] if (last - first) as usize + 1 == columns.len() => {
-                        near.copy_from_slice(&row.coef[*first as usize..=*last as usize]);
-                    }
-                    _ => near.iter_mut().zip(columns).for_each(|(a, &c)| *a = row.coef[c as usize]),
-                }
-            }
-        }
-    }
-
-    /// `factor · (a_j − a_key)` for every column of the domain.
-    fn products(&self, basis: &Basis, factor: &[f64], domain: &Domain, out: &mut Vec<f64>) {
-        let width = domain.all().len();
+    /// `factor · (a_j − a_key)` for every column at hand.
+    fn products(&self, factor: &[f64], out: &mut Vec<f64>) {
         out.clear();
-        out.resize(width, 0.0);
-        for ((&row, &factor), near) in basis.rows.iter().zip(factor).zip(self.near.chunks_exact(width.max(1))) {
-            if factor.abs() <= 1e-14 {
-                continue;
-            }
-            let row = &self.rows[row as usize];
-            for &step in &row.steps {
-                let base = row.coef[basis.key[step] as usize];
-                let range = domain.range(step);
-                let near = &near[range.clone()];
-                out[range].iter_mut().zip(near).for_each(|(sum, a)| *sum += factor * (a - base));
-            }
-        }
+        out.resize(self.near.columns().all().len(), 0.0);
+        self.near.combine(factor, out);
     }
 
-    fn price(&mut self, basis: &Basis, domain: &Domain) {
+    fn price(&mut self, basis: &Basis) {
         let mut reduced = std::mem::take(&mut self.reduced);
-        self.products(basis, &basis.dual, domain, &mut reduced);
-        let mut place = 0;
+        self.products(&basis.dual, &mut reduced);
+        let at_hand = self.near.columns();
         for (step, &key) in basis.key.iter().enumerate() {
             let base = self.cost[key as usize];
-            for &column in domain.of(step) {
-                reduced[place] = self.cost[column as usize] - base - reduced[place];
-                place += 1;
+            for (reduced, &column) in reduced[at_hand.range(step)].iter_mut().zip(at_hand.of(step)) {
+                *reduced = self.cost[column as usize] - base - *reduced;
             }
         }
+        self.near.lacking().iter().for_each(|&place| reduced[place as usize] = f64::INFINITY);
         self.reduced = reduced;
     }
 
@@ -197,8 +197,8 @@ impl Lp {
         if basis.pivots > REFACTOR && !basis.refactor(self) {
             return Answer::Stalled;
         }
-        self.gather(basis, domain);
-        self.price(basis, domain);
+        self.near.gather(&self.rows, basis, domain);
+        self.price(basis);
         self.gained = self.objective(basis);
         self.dead.clear();
         let lacks = |column: &u32| domain.of(self.step[*column as usize] as usize).binary_search(column).is_err();
@@ -211,12 +211,12 @@ impl Lp {
             match self.leaving(basis) {
                 None => return Answer::Optimal,
                 Some(Leaving::Key(step)) => {
-                    if !self.rekey(basis, domain, step) {
+                    if !self.rekey(basis, step) {
                         return Answer::Stalled;
                     }
                 }
                 Some(Leaving::Working(r)) => {
-                    if let Some(answer) = self.pivot(basis, domain, r) {
+                    if let Some(answer) = self.pivot(basis, r) {
                         return answer;
                     }
                 }
@@ -225,7 +225,7 @@ impl Lp {
                 if !basis.refactor(self) {
                     return Answer::Stalled;
                 }
-                self.price(basis, domain);
+                self.price(basis);
             }
         }
         Answer::Stalled
@@ -233,20 +233,18 @@ impl Lp {
 
     /// The variable that violates its bounds most, by the length of its row (steepest edge). A column outside the domain must come down to 0. A key that leaves first
     /// changes places with another basic column of its step, where there is one.
-    fn leaving(&self, basis: &mut Basis) -> Option<Leaving> {
+    fn leaving(&mut self, basis: &mut Basis) -> Option<Leaving> {
         let dead = |column: u32| self.dead.contains(&column);
         let mut most = 0.0;
         let mut worst = None;
-        // Steps with basic columns beside their key are few.
-        let mut shared: Vec<(u32, f64)> = Vec::new();
+        // What the basic columns beside a step's key come to, where there are any.
+        let mut beside = std::mem::take(&mut self.beside);
+        beside.clear();
+        beside.resize(basis.key.len(), None);
         for (r, (&var, &value)) in basis.var.iter().zip(&basis.value).enumerate() {
             let mut violation = -value;
             if let Var::Column(column) = var {
-                let step = self.step[column as usize];
-                match shared.iter_mut().find(|pair| pair.0 == step) {
-                    Some(pair) => pair.1 += value,
-                    None => shared.push((step, value)),
-                }
+                *beside[self.step[column as usize] as usize].get_or_insert(0.0) += value;
                 if value > FEASIBLE && dead(column) {
                     violation = value;
                 }
@@ -260,19 +258,19 @@ impl Lp {
                 }
             }
         }
-        for (step, &key) in (0u32..).zip(&basis.key) {
-            let others = shared.iter().find(|pair| pair.0 == step);
-            let value = 1.0 - others.map_or(0.0, |pair| pair.1);
+        for (step, (&key, others)) in basis.key.iter().zip(&beside).enumerate() {
+            let value = 1.0 - others.unwrap_or(0.0);
             let violation = if value > FEASIBLE && dead(key) { value } else { -value };
             if violation > FEASIBLE {
-                let length = if others.is_some() { self.key_length(basis, step) } else { 1.0 };
+                let length = if others.is_some() { self.key_length(basis, step as u32) } else { 1.0 };
                 let score = violation * violation / length.max(1e-9);
                 if score > most {
                     most = score;
-                    worst = Some(Leaving::Key(step as usize));
+                    worst = Some(Leaving::Key(step));
                 }
             }
         }
+        self.beside = beside;
         let Some(Leaving::Key(step)) = worst else {
             return worst;
         };
@@ -291,6 +289,7 @@ impl Lp {
             basis.var[best] = Var::Column(std::mem::replace(&mut basis.key[step], column));
         }
         basis.value[best] = value;
+        self.near.rekey(&self.rows, basis, step);
         Some(Leaving::Working(best))
     }
 
@@ -305,37 +304,41 @@ impl Lp {
     }
 
     /// Gives a step whose only basic column leaves another key.
-    fn rekey(&mut self, basis: &mut Basis, domain: &Domain, step: usize) -> bool {
-        let columns = domain.of(step);
-        let reduced = &mut self.reduced[domain.range(step)];
+    fn rekey(&mut self, basis: &mut Basis, step: usize) -> bool {
+        let columns = self.near.columns().of(step);
+        let reduced = &mut self.reduced[self.near.columns().range(step)];
         let Some(best) = (0..columns.len()).min_by(|&a, &b| reduced[a].total_cmp(&reduced[b])) else {
             return false;
         };
         let raise = reduced[best];
+        if raise == f64::INFINITY {
+            return false;
+        }
         reduced.iter_mut().for_each(|d| *d -= raise);
         self.gained += raise;
-        let (old, new) = (basis.key[step] as usize, columns[best] as usize);
+        let (old, new) = (basis.key[step], columns[best]);
         for (i, &row) in basis.rows.iter().enumerate() {
             let coef = &self.rows[row as usize].coef;
-            let change = coef[new] - coef[old];
+            let change = coef.at(step, new) - coef.at(step, old);
             if change != 0.0 {
                 let size = basis.rows.len();
                 let values = basis.value.iter_mut().enumerate();
                 values.for_each(|(r, value)| *value -= basis.inverse[r * size + i] * change);
             }
         }
-        basis.key[step] = new as u32;
+        basis.key[step] = new;
+        self.near.rekey(&self.rows, basis, step);
         true
     }
 
     /// Drives a variable out of the working basis; says how the solve ends, where it does.
-    fn pivot(&mut self, basis: &mut Basis, domain: &Domain, r: usize) -> Option<Answer> {
+    fn pivot(&mut self, basis: &mut Basis, r: usize) -> Option<Answer> {
         let mut rho = std::mem::take(&mut self.rho);
         rho.clear();
         rho.extend_from_slice(basis.line(r));
         let sign = if basis.value[r] < 0.0 { -1.0 } else { 1.0 };
         let mut alpha = std::mem::take(&mut self.alpha);
-        self.products(basis, &rho, domain, &mut alpha);
+        self.products(&rho, &mut alpha);
         // Ratio test: the entering variable keeps every reduced cost non-negative; on a tie the larger pivot is safer.
         let mut best: Option<(Var, f64, f64, f64)> = None;
         let mut offer = |var: Var, alpha: f64, reduced: f64| {
@@ -348,7 +351,7 @@ impl Lp {
             }
         };
         // Most columns are far from the least ratio, which a product says as well as a quotient, of several at once.
-        let mut least = f64::INFINITY;
+        let mut least = FAR;
         let near = |least: f64, alpha: f64, reduced: f64| (sign * alpha > PIVOT) & (reduced <= least * (sign * alpha));
         for (chunk, (alphas, costs)) in alpha.chunks(AT_ONCE).zip(self.reduced.chunks(AT_ONCE)).enumerate() {
             if !alphas.iter().zip(costs).fold(false, |any, (&alpha, &reduced)| any | near(least, alpha, reduced)) {
@@ -356,7 +359,7 @@ impl Lp {
             }
             for (place, (&alpha, &reduced)) in (chunk * AT_ONCE..).zip(alphas.iter().zip(costs)) {
                 if near(least, alpha, reduced) {
-                    offer(Var::Column(domain.all()[place]), alpha, reduced);
+                    offer(Var::Column(self.near.columns().all()[place]), alpha, reduced);
                     least = least.min(reduced.max(0.0) / (sign * alpha) + 1e-12);
                 }
             }

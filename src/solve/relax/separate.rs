@@ -5,15 +5,18 @@ use super::super::levels::Support;
 use super::super::model::Ceiling;
 use super::super::presolve::ANY;
 use super::super::price::Goal;
+use super::super::simplex::Point;
 use super::{Relaxation, Said};
 
 /// Coefficients that the rows found along the way may hold in all: more cost more than they save.
-const MOST_COEFFICIENTS: usize = 6_000_000;
+const MOST_COEFFICIENTS: usize = 3_000_000;
 /// Known rows that are added at once.
 const MOST_ADDED: usize = 3;
 /// Rows that points are held against, before those go that were not needed for long; and how long that is.
 const MOST_HELD: usize = 80;
 const MOST_IDLE: u64 = 300;
+/// How often they are looked for.
+const SIFT_EVERY: u64 = 50;
 
 impl Relaxation<'_> {
     /// Makes the rows active that the basis violates, new ones among them; says whether there are any. Thick paths are new only where they
@@ -21,15 +24,14 @@ impl Relaxation<'_> {
     pub fn separate(&mut self, basis: &mut Basis, least: f64) -> bool {
         self.calls += 1;
         basis.rows.iter().for_each(|&row| self.used[row as usize] = self.calls);
-        if self.pool.len() > MOST_HELD {
-            let (used, oldest) = (&self.used, self.calls.saturating_sub(MOST_IDLE));
-            let stated = |row: u32| matches!(self.said[row as usize], Said::Stated(_));
-            self.pool.retain(|&row| stated(row) || used[row as usize] >= oldest);
+        if self.pool.rows().len() > MOST_HELD && self.calls >= self.sifted + SIFT_EVERY {
+            self.sift();
         }
-        let (point, target) = (self.lp.primal(basis), self.lp.target(basis));
+        let (point, target) = (self.lp.point(basis), self.lp.target(basis));
         let mut violated: Vec<(f64, u32)> = Vec::new();
-        for &row in &self.pool {
-            if basis.rows.contains(&row) {
+        for row in self.pool.suspects(&self.lp, point.all(), target) {
+            // Those that are active were used just now.
+            if self.used[row as usize] == self.calls {
                 continue;
             }
             let slack = self.lp.rows[row as usize].slack(&point, target);
@@ -38,22 +40,35 @@ impl Relaxation<'_> {
             }
         }
         // Most of what is violated is so no longer once the worst of it is mended.
-        violated.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+        violated.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         violated.truncate(MOST_ADDED);
-        if violated.len() < MOST_ADDED {
-            let known = self.pool.len();
+        let mut added: Vec<u32> = violated.into_iter().map(|pair| pair.1).collect();
+        if added.len() < MOST_ADDED {
+            let known = self.pool.rows().len();
             self.paths(&point, target, least);
-            self.links(&point);
-            violated.extend(self.pool[known..].iter().filter(|row| !basis.rows.contains(row)).map(|&row| (0.0, row)));
+            self.links(point.all());
+            added.extend(
+                self.pool.rows()[known..]
+                    .iter()
+                    .filter(|&&row| self.used[row as usize] != self.calls || !basis.rows.contains(&row)),
+            );
         }
-        violated.iter().for_each(|&(_, row)| {
-            self.used[row as usize] = self.calls;
-            basis.activate(&self.lp, row);
-        });
-        !violated.is_empty()
+        added.iter().for_each(|&row| self.used[row as usize] = self.calls);
+        if !added.is_empty() {
+            basis.activate(&self.lp, &added);
+        }
+        !added.is_empty()
     }
 
-    fn paths(&mut self, point: &[(u32, f64)], target: f64, least: f64) {
+    /// Drops the rows from the pool that have not been needed for long.
+    fn sift(&mut self) {
+        self.sifted = self.calls;
+        let oldest = self.calls.saturating_sub(MOST_IDLE);
+        let stays = |row: u32| matches!(self.said[row as usize], Said::Stated(_)) || self.used[row as usize] >= oldest;
+        self.pool.retain(&self.lp, &self.root, stays);
+    }
+
+    fn paths(&mut self, point: &Point, target: f64, least: f64) {
         let (model, space) = (self.model, self.model.space);
         let on_target = match self.goal {
             Goal::Path(figure) => Some((Ceiling { figure, limit: i64::MAX }, true)),
@@ -108,9 +123,9 @@ impl Relaxation<'_> {
     /// Adds a row that is new, where there is room.
     fn find(&mut self, said: Said) {
         match self.places.get(&said) {
-            Some(row) if self.pool.contains(row) => (),
-            Some(&row) => self.pool.push(row),
-            None if self.rows.len() * self.lp.cost.len() < MOST_COEFFICIENTS => self.say(said),
+            Some(row) if self.pool.rows().contains(row) => (),
+            Some(&row) => self.pool.push(row, &self.lp, &self.root),
+            None if self.held < MOST_COEFFICIENTS => self.say(said),
             None => (),
         }
     }

@@ -58,7 +58,8 @@ impl Search<'_> {
                 lines.push(Line::shrink(&bound.excess, slack));
             }
         }
-        for row in self.relaxation.plain().chain(&self.cutoff.row) {
+        lines.extend(self.relaxation.plain(domain));
+        if let Some(row) = &self.cutoff.row {
             let coef = domain.all().iter().map(|&column| row.coef[column as usize]).collect();
             lines.push(Line { coef, rhs: row.rhs });
         }
