@@ -36,7 +36,7 @@ impl Split {
     /// The domain with one part of the step only.
     pub fn side(&self, domain: &Domain, left: bool) -> Domain {
         let mut side = domain.clone();
-        side.retain(|step, column| step != self.step || self.left.contains(&column) == left);
+        side.retain_of(|step| step == self.step, |_, column| self.left.contains(&column) == left);
         side
     }
 }

@@ -117,8 +117,8 @@ impl<'p> Keys<'p> {
         let plain_step = !self.assumed[step] && self.listed[step].is_empty();
         let mut numbers: BTreeMap<Option<Key>, u32> = BTreeMap::new();
         let (mut same, mut last): (Option<Option<Key>>, u32) = (None, 0);
-        // Option and group of what is possible, and its figures.
-        let mut items: Vec<(u32, u32)> = Vec::with_capacity(choices.len());
+        // Group, first figure and option of what is possible, and all figures.
+        let mut items: Vec<(u32, i64, u32)> = Vec::with_capacity(choices.len());
         let mut flat: Vec<i64> = Vec::with_capacity(choices.len() * width);
         for (o, choice) in choices.iter().enumerate() {
             // Most options are told apart by their figures alone, which needs no key.
@@ -138,22 +138,23 @@ impl<'p> Keys<'p> {
                     };
                     same = Some(key);
                 }
-                items.push((last, items.len() as u32));
+                let first = flat.len();
                 flat.extend(self.figures.iter().map(|figure| choice.figures[figure.index()]));
                 flat.extend(loaded.then_some(choice.load));
                 flat.extend(opening.then_some(choice.opens.len() as i64));
+                items.push((last, flat.get(first).copied().unwrap_or(0), o as u32));
             } else {
                 flat.extend(std::iter::repeat_n(0, width));
-                items.push((u32::MAX, items.len() as u32));
             }
         }
         let row = |option: u32| &flat[option as usize * width..(option as usize + 1) * width];
-        items.retain(|item| item.0 != u32::MAX);
         // In lexicographic order only an earlier option can replace a later one.
-        items.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| row(a.1).iter().cmp(row(b.1))).then(a.1.cmp(&b.1)));
+        items.sort_unstable_by(|a, b| {
+            (a.0, a.1).cmp(&(b.0, b.1)).then_with(|| row(a.2).cmp(row(b.2))).then_with(|| a.2.cmp(&b.2))
+        });
         let mut kept = Vec::with_capacity(items.len());
         for group in items.chunk_by(|a, b| a.0 == b.0) {
-            front(group.iter().map(|item| item.1), row, width, &mut kept);
+            front(group.iter().map(|item| item.2), row, width, &mut kept);
         }
         kept.sort_unstable();
         kept

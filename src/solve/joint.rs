@@ -144,7 +144,7 @@ impl Search<'_> {
         });
         let mut open = vec![(root, lean)];
         let (mut bound, mut nodes) = (open[0].0.bound, 1u64);
-        let mut dives = Dives::default();
+        let mut dives = Dives::new(self.menus.len());
         if !self.settled(&master, &primal, bound) {
             spent += self.dive((&mut master, &mut primal), &mut dives, (&open[0].0, &open[0].1));
         }

@@ -65,16 +65,29 @@ impl Domain {
     }
 
     /// Keeps the columns `(step, column)` that pass; says whether any went.
-    pub fn retain(&mut self, mut keep: impl FnMut(usize, u32) -> bool) -> bool {
+    pub fn retain(&mut self, keep: impl FnMut(usize, u32) -> bool) -> bool {
+        self.retain_of(|_| true, keep)
+    }
+
+    /// Keeps the columns `(step, column)` of some steps that pass, and all of the others; says whether any went.
+    pub fn retain_of(&mut self, some: impl Fn(usize) -> bool, mut keep: impl FnMut(usize, u32) -> bool) -> bool {
         let before = self.columns.len();
         let (mut read, mut write) = (0, 0);
         for step in 0..self.steps() {
             let end = self.start[step + 1] as usize;
-            while read < end {
-                let column = self.columns[read];
-                self.columns[write] = column;
-                write += usize::from(keep(step, column));
-                read += 1;
+            if some(step) {
+                while read < end {
+                    let column = self.columns[read];
+                    self.columns[write] = column;
+                    write += usize::from(keep(step, column));
+                    read += 1;
+                }
+            } else {
+                if write < read {
+                    self.columns.copy_within(read..end, write);
+                }
+                write += end - read;
+                read = end;
             }
             self.start[step + 1] = write as u32;
         }

@@ -52,19 +52,18 @@ pub fn extent(domain: &Domain, step: usize, weight: impl Fn(u32) -> i64) -> (i64
 
 /// `None`: the row cannot hold.
 fn by_row(row: &Row, domain: &mut Domain) -> Option<bool> {
-    let (mut sum, mut widest) = (0, 0);
-    let mut min = vec![0; domain.steps()];
+    let mut sum = 0;
+    let mut extents = vec![(0, 0); domain.steps()];
     for &step in &row.steps {
-        let (least, most) = extent(domain, step, |column| row.coef[column as usize]);
-        min[step] = least;
-        sum += least;
-        widest = widest.max(most - least);
+        extents[step] = extent(domain, step, |column| row.coef[column as usize]);
+        sum += extents[step].0;
     }
     let slack = row.rhs.checked_sub(sum).filter(|&slack| slack >= 0)?;
-    if widest <= slack {
+    let narrows = |step: usize| extents[step].1 - extents[step].0 > slack;
+    if !row.steps.iter().any(|&step| narrows(step)) {
         return Some(false);
     }
-    Some(domain.retain(|step, column| row.coef[column as usize] - min[step] <= slack))
+    Some(domain.retain_of(narrows, |step, column| row.coef[column as usize] - extents[step].0 <= slack))
 }
 
 /// `None`: some path is too long with the least of every step.
@@ -79,14 +78,12 @@ fn by_ceiling(space: &Space, ceiling: Ceiling, domain: &mut Domain) -> Option<bo
     for &step in space.order.iter().rev() {
         tail[step] = space.after[step].iter().map(|&after| tail[after] + extents[after].0).max().unwrap_or(0);
     }
-    let mut narrows = false;
-    for (step, &(least, most)) in extents.iter().enumerate() {
-        if head[step] + least + tail[step] > ceiling.limit {
-            return None;
-        }
-        narrows |= head[step] + most + tail[step] > ceiling.limit;
+    if extents.iter().enumerate().any(|(step, extent)| head[step] + extent.0 + tail[step] > ceiling.limit) {
+        return None;
     }
-    Some(narrows && domain.retain(|step, column| head[step] + weight(column) + tail[step] <= ceiling.limit))
+    let narrows = |step: usize| head[step] + extents[step].1 + tail[step] > ceiling.limit;
+    let keep = |step: usize, column: u32| head[step] + weight(column) + tail[step] <= ceiling.limit;
+    Some((0..extents.len()).any(narrows) && domain.retain_of(narrows, keep))
 }
 
 fn by_coupling(space: &Space, coupling: &Coupling, domain: &mut Domain) -> bool {
