@@ -290,7 +290,7 @@ fn with_z3(known: &Known, oracle: &Oracle, wish: Option<Wish>, found: Found) -> 
             },
         };
     };
-    // A proof is asked for in one piece; a search goes upwards in slices that double, until one has a plan.
+    // A proof is asked for in one piece; a search goes upwards in slices, each half as wide again, until one has a plan.
     let mut best = best;
     let mut refuted = i64::MIN;
     let first = best.as_ref().map_or(low, |best| best.1.saturating_sub(low)) / 64;
@@ -311,7 +311,7 @@ fn with_z3(known: &Known, oracle: &Oracle, wish: Option<Wish>, found: Found) -> 
                 best = kept;
                 refuted = ask;
                 low = ask + 1;
-                width = width.saturating_mul(2);
+                width = width.saturating_add(width / 2 + 1);
             }
             (Verdict::Satisfied(plan), _) => {
                 let value = value(space, &plan, wish.figure, wish.over);

@@ -8,7 +8,7 @@ mod separate;
 
 use std::collections::BTreeMap;
 
-use self::pool::Pool;
+pub use self::pool::Pool;
 use super::basis::Basis;
 use super::coefs::Coefs;
 use super::enumerate::Line;

@@ -47,7 +47,7 @@ pub fn search(model: &Model, goal: Goal, known: Option<Vec<u32>>, carried: &[Pri
     if let Some(columns) = known {
         offer(&mut learned.best, model, goal, &columns);
     }
-    let mut dive = true;
+    let (mut dive, mut proved) = (true, 0);
     while propagate(model, &Cutoff::default(), &mut domain) && carried.iter().all(|price| price.fix(&mut domain)) {
         // What is left is searched without the rest, so that nothing walks over columns that are gone; only those stay that the
         // relaxation goes on from.
@@ -64,22 +64,28 @@ pub fn search(model: &Model, goal: Goal, known: Option<Vec<u32>>, carried: &[Pri
         let mut search = Search::new(model, &small, keep, goal, learned, budget);
         let root = Node { domain: left, basis, bound: 0, guess: 0, case: 0 };
         let stage = if dive { Stage::Root } else { Stage::Again };
-        // Without a plan yet, the first look is taken whatever the clock says.
+        // Once begun, the root is looked at as often as it loses columns, whatever the nodes; and without a plan yet once, whatever the
+        // clock says.
         let out = !budget.spend();
-        if out && (search.best.is_some() || budget.is_spent()) {
-            let least = least(&small, goal);
+        let begun = stage == Stage::Again;
+        if out && ((!begun && budget.is_spent()) || (search.best.is_some() && budget.out_of_time())) {
+            let least = least(&small, goal).max(proved);
             return search.found(budget, Some(least));
         }
         let Some(root) = search.tighten(root, stage) else {
             return search.found(budget, None);
         };
-        if out && search.best.is_some() {
-            let bound = root.node.bound;
-            return search.found(budget, Some(bound));
-        }
+        proved = proved.max(root.node.bound);
         let left: Vec<u32> = root.node.domain.all().iter().map(|&column| search.keep[column as usize]).collect();
         if 4 * left.len() > 3 * domain.all().len() {
-            return search.run(root, budget);
+            if budget.is_spent() && budget.record && !budget.out_of_time() {
+                search.harvest(&root);
+            }
+            return if out && search.best.is_some() {
+                search.found(budget, Some(proved))
+            } else {
+                search.run(root, budget)
+            };
         }
         learned = search.learned(root.basis);
         dive = false;

@@ -35,6 +35,16 @@ pub struct Point {
 }
 
 impl Point {
+    /// The point that takes some columns, ascending; `step` says whose each column is.
+    pub fn new(taken: Vec<(u32, f64)>, step: &[u32], steps: usize) -> Self {
+        let mut start = Vec::with_capacity(steps + 1);
+        for (place, &(column, _)) in (0u32..).zip(&taken) {
+            start.extend((start.len()..=step[column as usize] as usize).map(|_| place));
+        }
+        start.extend((start.len()..=steps).map(|_| taken.len() as u32));
+        Point { taken, start }
+    }
+
     /// What it takes, ascending.
     pub fn all(&self) -> &[(u32, f64)] {
         &self.taken
@@ -150,14 +160,7 @@ impl Lp {
 
     /// The same, by step.
     pub fn point(&self, basis: &Basis) -> Point {
-        let taken = self.primal(basis);
-        let mut start = Vec::with_capacity(basis.key.len() + 1);
-        for (place, &(column, _)) in (0u32..).zip(&taken) {
-            let step = self.step[column as usize] as usize;
-            start.extend((start.len()..=step).map(|_| place));
-        }
-        start.extend((start.len()..=basis.key.len()).map(|_| taken.len() as u32));
-        Point { taken, start }
+        Point::new(self.primal(basis), &self.step, basis.key.len())
     }
 
     /// The value of the target variable.

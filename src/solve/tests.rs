@@ -3,6 +3,7 @@
 mod edge;
 mod pareto;
 mod proofs;
+mod stores;
 
 use proptest::prelude::*;
 

@@ -129,7 +129,7 @@ impl Search<'_> {
     }
 
     /// Solves the relaxation with the rows that are violated; `false` when nothing better is left.
-    fn resolve(&mut self, basis: &mut Basis, domain: &Domain) -> bool {
+    pub(super) fn resolve(&mut self, basis: &mut Basis, domain: &Domain) -> bool {
         for _ in 0..4 {
             match self.relaxation.solve(basis, domain, self.limit(), PIVOTS) {
                 Answer::Optimal if self.relaxation.separate(basis, LEAST) => (),

@@ -1,17 +1,22 @@
 //! A bounded node -> its two halves, by looking a few pivots ahead.
 
 use super::super::basis::Basis;
-use super::super::branch::{Split, splits};
+use super::super::branch::{Split, round, splits};
 use super::super::model::Domain;
-use super::super::price::Multipliers;
+use super::super::price::{Goal, Multipliers};
 use super::super::propagate::propagate;
 use super::super::simplex::Answer;
-use super::{Node, Search};
+use super::{Bounded, Node, Search};
 
 /// Pivots of one side of a split that is only tried.
 const PROBE_PIVOTS: usize = 30;
 /// Looks at splits of a step after which they are no longer looked at before one is taken.
 const RELIABLE: u32 = 2;
+
+/// Looks at parts of the root for z3, which takes as many combinations.
+const LOOKS: usize = 40;
+/// Parts that are dived into, and more as long as there is no plan.
+const DIVES: usize = 8;
 
 /// What became of a node.
 pub enum Branching {
@@ -80,6 +85,40 @@ impl Search<'_> {
             (Some(left), Some(right)) if left.0 <= right.0 => Branching::Open(vec![right.1, left.1]),
             (Some(left), Some(right)) => Branching::Open(vec![left.1, right.1]),
             (left, right) => Branching::Open(left.into_iter().chain(right).map(|side| side.1).collect()),
+        }
+    }
+
+    /// Records what the relaxation says of parts of a node, and of parts of those, that nobody will visit: z3, which goes on from here, is
+    /// quicker with it. Plans come along.
+    pub(super) fn harvest(&mut self, root: &Bounded) {
+        let mut parts = vec![(root.node.domain.clone(), root.basis.clone())];
+        let (mut next, mut looks) = (0, 0);
+        while next < parts.len() && looks < LOOKS {
+            let (domain, basis) = parts[next].clone();
+            next += 1;
+            let point = self.relaxation.lp.primal(&basis);
+            for split in splits(&self.relaxation, &domain, &basis, &point) {
+                for left in [true, false] {
+                    let (mut side, mut basis) = (split.side(&domain, left), basis.clone());
+                    let open = propagate(self.model, &self.cutoff, &mut side) && self.resolve(&mut basis, &side);
+                    if let Some(proof) = open.then(|| self.relaxation.round(&basis)).flatten() {
+                        self.offer(&round(&self.relaxation.lp.primal(&basis), &side));
+                        self.record(root.node.case, proof);
+                        parts.push((side, basis));
+                        looks += 1;
+                    }
+                }
+            }
+        }
+        for (place, (side, basis)) in parts.into_iter().skip(1).enumerate() {
+            let before = self.limit();
+            if place >= DIVES && before.is_some() {
+                break;
+            }
+            self.dive(side, basis);
+            if self.goal != Goal::Any && self.limit() != before {
+                self.polish(&root.node.domain, &root.basis);
+            }
         }
     }
 
