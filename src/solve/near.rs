@@ -5,8 +5,8 @@ use super::basis::Basis;
 use super::model::Domain;
 use super::simplex::LpRow;
 
-/// The rows that may be at hand without being active, for each one that is, and in any case.
-const SPARE: (usize, usize) = (1, 32);
+/// Rows that may be at hand without being active, beside as many as are.
+const SPARE: usize = 32;
 
 /// Coefficients at hand.
 #[derive(Default)]
@@ -41,7 +41,7 @@ impl Near {
 
     /// Brings the active rows of a basis to hand, for a domain.
     pub fn gather(&mut self, rows: &[LpRow], basis: &Basis, domain: &Domain) {
-        let spare = self.touched.len() > (1 + SPARE.0) * basis.size() + SPARE.1;
+        let spare = self.touched.len() > 2 * basis.size() + SPARE;
         if spare || !self.covers(domain) {
             self.columns.clone_from(domain);
             self.lacking.clear();

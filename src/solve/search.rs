@@ -67,8 +67,7 @@ pub fn search(model: &Model, goal: Goal, known: Option<Vec<u32>>, carried: &[Pri
         // Once begun, the root is looked at as often as it loses columns, whatever the nodes; and without a plan yet once, whatever the
         // clock says.
         let out = !budget.spend();
-        let begun = stage == Stage::Again;
-        if out && ((!begun && budget.is_spent()) || (search.best.is_some() && budget.out_of_time())) {
+        if out && ((dive && budget.is_spent()) || (search.best.is_some() && budget.out_of_time())) {
             let least = least(&small, goal).max(proved);
             return search.found(budget, Some(least));
         }

@@ -47,11 +47,7 @@ impl Relaxation<'_> {
             let known = self.pool.rows().len();
             self.paths(&point, target, least);
             self.links(point.all());
-            added.extend(
-                self.pool.rows()[known..]
-                    .iter()
-                    .filter(|&&row| self.used[row as usize] != self.calls || !basis.rows.contains(&row)),
-            );
+            added.extend(self.pool.rows()[known..].iter().filter(|row| !basis.rows.contains(row)));
         }
         added.iter().for_each(|&row| self.used[row as usize] = self.calls);
         if !added.is_empty() {
